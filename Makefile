@@ -1,0 +1,36 @@
+# Two commands do everything on a fresh machine:
+#   make        sets up the environment and runs the default study
+#   make test   sets up the environment and passes the tests
+PYTHON ?= python3
+CORES ?= $(shell nproc)
+VENV := .venv
+READY := $(VENV)/ready
+
+.PHONY: study test lint docs clean
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+study: $(READY)
+	snakemake --cores $(CORES)
+	@echo "Read results/default/report.html"
+
+test: $(READY)
+	ruff check . && ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+	python -m pytest
+
+# torch first: the other packages then find it there and do not choose a build of their own.
+$(READY): envs/requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' envs/requirements.lock)"
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.lock
+	touch $(READY)
+
+lint: $(READY)
+	ruff check --fix . && ruff format . && snakefmt Snakefile rules
+
+docs: $(READY)
+	python scripts/document_config.py --out docs/config.md
+
+clean:
+	rm -rf $(VENV) results data .snakemake logs

@@ -1,0 +1,67 @@
+# Evaluation: predictions of every checkpoint on every language, their scores, and the floor under them.
+
+
+rule predict:
+    """Predict all languages of a data set with one checkpoint."""
+    input:
+        model="{checkpoint}/stage.json",
+        data=test_data,
+    output:
+        manifest="{checkpoint}/predictions/{dataset}.json",
+        files=directory("{checkpoint}/predictions/{dataset}"),
+    log:
+        "{checkpoint}/logs/predict.{dataset}.log",
+    benchmark:
+        "{checkpoint}/benchmarks/predict.{dataset}.tsv"
+    threads: study.config["threads"]
+    params:
+        spec=lambda w: canonical_json(study.predict_spec(w.checkpoint, w.dataset)),
+    priority: 10
+    message:
+        "predict {wildcards.dataset} with {wildcards.checkpoint}"
+    shell:
+        "python scripts/predict.py --spec {params.spec:q} --model {wildcards.checkpoint}/model --data {input.data}"
+        " --out {output.files} --log {log}"
+
+
+rule score:
+    """Score the predictions of one checkpoint on one data set, by language."""
+    input:
+        "{checkpoint}/predictions/{dataset}.json",
+    output:
+        scores="{checkpoint}/scores/{dataset}.json",
+        examples="{checkpoint}/scores/{dataset}.examples.jsonl",
+    log:
+        "{checkpoint}/logs/score.{dataset}.log",
+    params:
+        version=SCORE_VERSION,
+        task=lambda w: study.registry[w.dataset].task,
+        languages=lambda w: checkpoint_at(w.checkpoint).evaluate[w.dataset],
+    priority: 10
+    message:
+        "score {wildcards.dataset} of {wildcards.checkpoint}"
+    shell:
+        "python scripts/score.py --task {params.task} --dataset {wildcards.dataset}"
+        " --predictions {wildcards.checkpoint}/predictions/{wildcards.dataset} --languages {params.languages}"
+        " --out {output.scores} 2> >(tee {log} >&2)"
+
+
+rule floor:
+    """Score what needs no model: empty answers, whole contexts, the most frequent tag."""
+    input:
+        data=lambda w: [study.prepared(w.dataset, "test", lang) for lang in study.evaluated_languages(w.dataset)],
+        train=lambda w: study.majority_sources(w.dataset),
+    output:
+        "results/{study}/floor/{dataset}.json",
+    log:
+        "results/{study}/logs/floor.{dataset}.log",
+    params:
+        version=SCORE_VERSION,
+        task=lambda w: study.registry[w.dataset].task,
+        data=lambda w, input: [Path(path).with_suffix(".jsonl") for path in input.data],
+        train=lambda w, input: [Path(path).with_suffix(".jsonl") for path in input.train],
+    message:
+        "score the floor of {wildcards.dataset}"
+    shell:
+        "python scripts/floor.py --task {params.task} --dataset {wildcards.dataset} --data {params.data}"
+        " --train {params.train} --out {output} 2> >(tee {log} >&2)"

@@ -1,0 +1,39 @@
+# Base models: an ordinary Hugging Face folder, fetched at a pinned revision or pretrained from registry text.
+
+
+rule fetch_model:
+    """Download a model from the hub. The only rules with network are this one and preparing data sets of the hub."""
+    output:
+        manifest="models/{name}@{revision}/stage.json",
+        model=directory("models/{name}@{revision}/model"),
+    log:
+        "logs/fetch/{name}@{revision}.log",
+    message:
+        "fetch {wildcards.name} at {wildcards.revision}"
+    shell:
+        "python scripts/fetch_model.py --id $(echo {wildcards.name:q} | sed 's|--|/|') --revision {wildcards.revision}"
+        " --out models/{wildcards.name}@{wildcards.revision} 2> >(tee {log} >&2)"
+
+
+rule pretrain:
+    """Train a sentencepiece tokenizer and a small masked language model."""
+    input:
+        lambda w: checkpoint_at(f"results/{w.study}/{w.model}/base").data,
+    output:
+        manifest="results/{study}/{model}/base/stage.json",
+        model=directory("results/{study}/{model}/base/model"),
+        curve="results/{study}/{model}/base/train.jsonl",
+    log:
+        "results/{study}/{model}/base/logs/pretrain.log",
+    benchmark:
+        "results/{study}/{model}/base/benchmarks/pretrain.tsv"
+    threads: lambda w: checkpoint_at(f"results/{w.study}/{w.model}/base").threads
+    params:
+        spec=lambda w: canonical_json(checkpoint_at(f"results/{w.study}/{w.model}/base").spec),
+        out="results/{study}/{model}/base",
+    priority: 50
+    message:
+        "pretrain {wildcards.model}"
+    shell:
+        "python scripts/train.py --spec {params.spec:q} --data {input} --out {params.out}"
+        " --log {log}"

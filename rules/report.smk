@@ -1,0 +1,67 @@
+# What people read: tables, the figure, the page.
+
+
+rule plan:
+    """Write the expanded study, from which tables, figures and the report are made."""
+    output:
+        plan="results/{study}/plan.json",
+        provenance="results/{study}/provenance.json",
+    params:
+        config=canonical_json(study.config),
+        digest=sha256_json(study.plan()),
+    message:
+        "write the plan of {wildcards.study}"
+    shell:
+        "python scripts/plan.py --config {params.config:q} --out {output.plan} --provenance {output.provenance}"
+
+
+rule tables:
+    """Tables of schedule x language, and the transfer matrix after every stage, as CSV, Markdown and LaTeX."""
+    input:
+        plan="results/{study}/plan.json",
+        scores=study.scores,
+        floors=study.floors,
+    output:
+        directory("results/{study}/tables"),
+    log:
+        "results/{study}/logs/tables.log",
+    message:
+        "write the tables of {wildcards.study}"
+    shell:
+        "python scripts/tables.py --plan {input.plan} --results results/{wildcards.study} --out {output}"
+        " 2> >(tee {log} >&2)"
+
+
+rule figures:
+    """The figure of every track and data set, as SVG and PDF."""
+    input:
+        plan="results/{study}/plan.json",
+        scores=study.scores,
+        floors=study.floors,
+    output:
+        directory("results/{study}/figures"),
+    log:
+        "results/{study}/logs/figures.log",
+    message:
+        "draw the figures of {wildcards.study}"
+    shell:
+        "python scripts/figures.py --plan {input.plan} --results results/{wildcards.study} --out {output}"
+        " 2> >(tee {log} >&2)"
+
+
+rule report:
+    """One self-contained page that opens with the answer."""
+    input:
+        plan="results/{study}/plan.json",
+        provenance="results/{study}/provenance.json",
+        scores=study.scores,
+        floors=study.floors,
+    output:
+        "results/{study}/report.html",
+    log:
+        "results/{study}/logs/report.log",
+    message:
+        "write the report of {wildcards.study}"
+    shell:
+        "python scripts/report.py --plan {input.plan} --results results/{wildcards.study} --out {output}"
+        " 2> >(tee {log} >&2)"

@@ -1,0 +1,46 @@
+# Training: every stage of every schedule is a folder inside its parent's.
+
+
+rule train:
+    """Fine-tune one stage, starting from its parent's checkpoint."""
+    input:
+        parent=parent_manifests,
+        data=stage_data,
+    output:
+        manifest="{stage}/stage.json",
+        model=directory("{stage}/model"),
+        curve="{stage}/train.jsonl",
+    log:
+        "{stage}/logs/train.log",
+    benchmark:
+        "{stage}/benchmarks/train.tsv"
+    threads: lambda w: checkpoint_at(w.stage).threads
+    params:
+        spec=stage_spec,
+        parents=lambda w, input: as_folders(input.parent),
+        keep=lambda w: "--keep-optimizer" if checkpoint_at(w.stage).keep_optimizer else "",
+    message:
+        "train {wildcards.stage}"
+    shell:
+        "python scripts/train.py --spec {params.spec:q} --parents {params.parents} --data {input.data}"
+        " --out {wildcards.stage} --log {log} {params.keep}"
+
+
+rule average:
+    """Average the final weights of several schedules."""
+    input:
+        parent_manifests,
+    output:
+        manifest="{average}/stage.json",
+        model=directory("{average}/model"),
+        curve="{average}/train.jsonl",
+    log:
+        "{average}/logs/average.log",
+    params:
+        spec=stage_spec,
+        parents=lambda w, input: as_folders(input),
+    message:
+        "average {wildcards.average}"
+    shell:
+        "python scripts/train.py --spec {params.spec:q} --parents {params.parents} --out {wildcards.average}"
+        " 2> >(tee {log} >&2)"

@@ -1,0 +1,270 @@
+"""A study's plan and scores, gathered into one place and asked by name.
+
+Owns: finding the scores of every run, averaging over languages, keeping seeds apart and missing runs in view.
+Must never know: how numbers are printed.
+"""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from crosstune.errors import UserError
+from crosstune.metrics import task_metrics
+
+UNTRAINED = "untrained"
+"""The schedule that trains nothing: the base model with a new head."""
+
+FINAL = -1
+"""The stage that a schedule ends with."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number per seed. `expected` counts the runs that should have given one; 0 means that no run was needed."""
+
+    values: dict[int, float]
+    expected: int
+
+    @cached_property
+    def mean(self) -> float | None:
+        return statistics.fmean(self.values.values()) if self.values else None
+
+    @cached_property
+    def sd(self) -> float | None:
+        """Sample standard deviation over seeds (n - 1), None below two seeds."""
+        return statistics.stdev(self.values.values()) if len(self.values) > 1 else None
+
+    @property
+    def missing(self) -> int:
+        return self.expected - len(self.values) if self.expected else 0
+
+    def minus(self, other: "Cell") -> "Cell":
+        """The differences by seed, over the seeds that both have."""
+        seeds = [seed for seed in self.values if seed in other.values]
+        return Cell({seed: self.values[seed] - other.values[seed] for seed in seeds}, self.expected)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a schedule: `number` from 1, its mixture of sources `dataset.lang` and its updates."""
+
+    number: int
+    sources: tuple[str, ...]
+    updates: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """A plan and the scores that exist, by language: `scores[stage folder, dataset]`, `floors[dataset][baseline]`."""
+
+    plan: dict
+    scores: dict[tuple[str, str], dict[str, dict]]
+    floors: dict[str, dict[str, dict[str, dict]]]
+
+    @cached_property
+    def runs(self) -> dict[tuple[str, str, str], list[dict]]:
+        """The planned runs by model, track and schedule."""
+        runs: dict[tuple[str, str, str], list[dict]] = {}
+        for run in self.plan["runs"]:
+            runs.setdefault((run["model"], run["track"], run["schedule"]), []).append(run)
+        return runs
+
+    def panels(self) -> list["Panel"]:
+        """Every model x track x data set that has runs, the primary track and data set first."""
+        planned = {(model, track) for model, track, _ in self.runs}
+        panels = [
+            Panel(self, model, track, dataset)
+            for track, content in self.plan["tracks"].items()
+            for dataset in content["evaluate"]
+            for model in self.plan["models"]
+            if (model, track) in planned
+        ]
+        return sorted(panels, key=lambda panel: not panel.primary)
+
+    def primary_panels(self) -> list["Panel"]:
+        """The primary track and data set, one panel per model."""
+        return [panel for panel in self.panels() if panel.primary]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One model, track and data set of a study: what one table shows."""
+
+    study: Study
+    model: str
+    track: str
+    dataset: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.track}.{self.dataset}.{self.model}"
+
+    @property
+    def primary(self) -> bool:
+        """Whether the study's question is answered here."""
+        primary = self.study.plan["primary"]
+        return (self.track, self.dataset) == (primary["track"], primary["dataset"])
+
+    @property
+    def content(self) -> dict:
+        """The track as the plan has it."""
+        return self.study.plan["tracks"][self.track]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The metrics of the task and their names, the primary one first."""
+        return task_metrics(self.content["task"]).labels
+
+    @property
+    def metric(self) -> str:
+        return task_metrics(self.content["task"]).primary
+
+    @property
+    def schedules(self) -> list[str]:
+        return [schedule for schedule in self.content["schedules"] if self.runs(schedule)]
+
+    @property
+    def baselines(self) -> list[str]:
+        """The trivial answers that were scored on this data set."""
+        return list(self.study.floors.get(self.dataset, {}))
+
+    @cached_property
+    def seen(self) -> list[str]:
+        """Evaluated languages that some schedule of the track trains on."""
+        return [lang for lang in self.content["evaluate"][self.dataset] if lang in self.content["trained"]]
+
+    @cached_property
+    def unseen(self) -> list[str]:
+        return [lang for lang in self.content["evaluate"][self.dataset] if lang not in self.content["trained"]]
+
+    @property
+    def languages(self) -> list[str]:
+        return self.seen + self.unseen
+
+    @cached_property
+    def low(self) -> list[str]:
+        """Evaluated languages with few resources."""
+        return [lang for lang in self.languages if self.about(lang).get("resource") == "low"]
+
+    @cached_property
+    def related(self) -> list[str]:
+        """Unseen languages of a family that some trained language belongs to."""
+        return [lang for lang in self.unseen if self.family(lang) in self.trained_families]
+
+    @cached_property
+    def unrelated(self) -> list[str]:
+        return [lang for lang in self.unseen if self.family(lang) not in self.trained_families]
+
+    @cached_property
+    def trained_families(self) -> set[str]:
+        return {self.family(lang) for lang in self.content["trained"]}
+
+    @property
+    def averages(self) -> dict[str, list[str]]:
+        """The macro-averages of the tables: name and languages; empty ones are left out."""
+        groups = {"all": self.languages, "seen": self.seen, "unseen": self.unseen, "low": self.low}
+        return {name: languages for name, languages in groups.items() if languages}
+
+    def about(self, lang: str) -> dict:
+        return self.study.plan["languages"].get(lang, {})
+
+    def title(self, lang: str) -> str:
+        """`Name (code)`, or the code of a language without a name."""
+        name = self.about(lang).get("name")
+        return f"{name} ({lang})" if name else lang
+
+    def family(self, lang: str) -> str:
+        """The family of a language; one of unknown family is its own."""
+        return self.about(lang).get("family") or lang
+
+    def runs(self, schedule: str) -> list[dict]:
+        """The planned runs of a schedule, one per seed."""
+        return self.study.runs.get((self.model, self.track, schedule), [])
+
+    def stages(self, schedule: str) -> list[Stage]:
+        run = self.runs(schedule)[0]
+        described = zip(run["mixtures"], run["updates"], strict=True)
+        return [Stage(number, tuple(sources), updates) for number, (sources, updates) in enumerate(described, start=1)]
+
+    def short(self, sources: Sequence[str]) -> str:
+        """`qen + qes`, or `worldqa.qen + worldpos.qes` where the track trains on several data sets."""
+        datasets = {
+            source.split(".")[0] for name in self.schedules for stage in self.stages(name) for source in stage.sources
+        }
+        return " + ".join(source.split(".", 1)[1] if len(datasets) == 1 else source for source in sources)
+
+    def cell(self, schedule: str, languages: Sequence[str], metric: str, stage: int = FINAL) -> Cell:
+        """The mean score over `languages` of every seed; a seed that lacks one of them is missing, not averaged."""
+        runs = self.runs(schedule)
+        found = {run["seed"]: self.study.scores.get((run["stages"][stage], self.dataset), {}) for run in runs}
+        return Cell(
+            {
+                seed: statistics.fmean(scores[lang][metric] for lang in languages)
+                for seed, scores in found.items()
+                if all(lang in scores for lang in languages)
+            },
+            expected=len(runs),
+        )
+
+    def floor_cell(self, baseline: str, languages: Sequence[str], metric: str) -> Cell:
+        """The same for a trivial answer, which has no seed (it stands under seed 0)."""
+        scores = self.study.floors[self.dataset][baseline]
+        if any(lang not in scores for lang in languages):
+            return Cell({}, expected=0)
+        return Cell({0: statistics.fmean(scores[lang][metric] for lang in languages)}, expected=0)
+
+    def best_floor(self, languages: Sequence[str], metric: str) -> float | None:
+        """The mean over `languages` of the best that a trivial answer or the untrained model gets in each of them."""
+        floors = [self.floors_of(lang, metric) for lang in languages]
+        return statistics.fmean(map(max, floors)) if floors and all(floors) else None
+
+    def floors_of(self, lang: str, metric: str) -> list[float]:
+        """What every baseline and the untrained model get in one language."""
+        cells = [self.floor_cell(baseline, [lang], metric) for baseline in self.baselines]
+        if UNTRAINED in self.schedules:
+            cells.append(self.cell(UNTRAINED, [lang], metric))
+        return [cell.mean for cell in cells if cell.mean is not None]
+
+    def missing_runs(self) -> tuple[int, int]:
+        """How many runs lack a final score of some language, and how many were planned."""
+        cells = [self.cell(schedule, self.languages, self.metric) for schedule in self.schedules]
+        return sum(cell.missing for cell in cells), sum(cell.expected for cell in cells)
+
+
+def read_study(plan_path: Path, results: Path) -> Study:
+    """Read plan.json and every scores file it leads to under `results`; those that do not exist are missing runs."""
+    plan = read_object(plan_path)
+    if plan is None:
+        raise UserError("no such plan", str(plan_path), "The study's plan is made by its first rule.")
+    stages = sorted({(stage, run["track"]) for run in plan["runs"] for stage in run["stages"]})
+    datasets = {track: list(content["evaluate"]) for track, content in plan["tracks"].items()}
+    scores = {
+        (stage, dataset): read_object(results / stage / "scores" / f"{dataset}.json")
+        for stage, track in stages
+        for dataset in datasets[track]
+    }
+    floors = {
+        dataset: read_object(results / "floor" / f"{dataset}.json")
+        for dataset in sorted({dataset for names in datasets.values() for dataset in names})
+    }
+    return Study(
+        plan,
+        {key: content["languages"] for key, content in scores.items() if content},
+        {dataset: content["baselines"] for dataset, content in floors.items() if content},
+    )
+
+
+def read_object(path: Path) -> dict | None:
+    """The JSON mapping in a file, None where there is no file, UserError where it holds anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"not valid JSON ({error})", str(path), "Delete the file and make it again.") from None
+    if not isinstance(content, dict):
+        raise UserError("not a mapping", str(path), "Delete the file and make it again.")
+    return content

@@ -1,0 +1,65 @@
+"""The one exception a user can cause, and the guard that prints it without a traceback.
+
+Owns: how a mistake is told. Must never know: what any mistake is about.
+"""
+
+import argparse
+import contextlib
+import errno
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+
+class UserError(Exception):
+    """A mistake in the input: what is wrong, where, and what to do or paste.
+
+    `place` is a config key (`tracks.qa.budget`), a file, or `file:line`; `cure` is one or more lines to act on.
+    """
+
+    def __init__(self, message: str, place: str = "", cure: str = ""):
+        super().__init__(message, place, cure)
+        self.message, self.place, self.cure = message, place, cure
+
+    def __str__(self) -> str:
+        head = f"{self.place}: {self.message}" if self.place else self.message
+        return head + (f"\n  {self.cure.replace(chr(10), chr(10) + '  ')}" if self.cure else "")
+
+
+def run_program(main: Callable[[], None]) -> None:
+    """Run a command-line program: a UserError or a full disk ends it with one message and exit code 1.
+
+    What ends it is also written to the file of its option --log, where it has one: the log tells how a job ended.
+    """
+    try:
+        main()
+    except UserError as error:
+        _end(f"error: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            _log(traceback.format_exc())
+            raise
+        where = f" while writing {error.filename}" if error.filename else ""
+        _end(
+            f"error: the disk is full{where}\n"
+            "  What was finished stays. Free some space and run the same command again."
+        )
+    except Exception:
+        _log(traceback.format_exc())
+        raise
+
+
+def _end(message: str) -> NoReturn:
+    _log(f"{message}\n")
+    sys.exit(message)
+
+
+def _log(text: str) -> None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--log")
+    path = parser.parse_known_args()[0].log
+    if path:
+        # A log on the full disk that is being reported must not hide the report.
+        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
+            file.write(text)

@@ -1,0 +1,191 @@
+"""An encoder with one head per task, kept in an ordinary Hugging Face folder.
+
+Owns: loading, first weights, the names under which weights are saved, averaging. Must never know: data, optimizers.
+
+Weights carry the names that `transformers` gives them (`bert.…`, `qa_outputs.…`, `classifier.…`), so that a stage's
+folder loads with AutoModelForQuestionAnswering or AutoModelForTokenClassification. Where a second head would need a
+name that is taken, it is saved as `heads.<name>`; `config.json` lists the heads with their prefixes and labels.
+"""
+
+import inspect
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from torch import nn
+from transformers import AutoConfig, AutoModel
+from transformers.utils import logging as transformers_logging
+
+from crosstune.files import write_text, atomic_open
+from crosstune.errors import UserError
+from crosstune.randomness import derive
+from crosstune.tasks import Task, load_task
+
+WEIGHTS = "model.safetensors"
+HEAD_NAMES = {"qa": "qa_outputs", "tagging": "classifier", "mlm": "cls"}
+ARCHITECTURES = {"qa": "ForQuestionAnswering", "tagging": "ForTokenClassification", "mlm": "ForMaskedLM"}
+# The three parts of a masked-LM head, as published checkpoints of the two families name them.
+PUBLISHED_MLM = (
+    {
+        "dense": "cls.predictions.transform.dense",
+        "norm": "cls.predictions.transform.LayerNorm",
+        "bias": "cls.predictions.bias",
+    },
+    {"dense": "lm_head.dense", "norm": "lm_head.layer_norm", "bias": "lm_head.bias"},
+)
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "sentencepiece.model")
+
+transformers_logging.set_verbosity_error()
+transformers_logging.disable_progress_bar()
+
+
+class Network(nn.Module):
+    """`encoder` and `heads` (by name, such as `qa` or `tagging-upos`), with the task of each head."""
+
+    def __init__(self, encoder: nn.Module):
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.ModuleDict()
+        self.tasks: dict[str, Task] = {}
+
+    @property
+    def config(self):
+        return self.encoder.config
+
+    def add_head(self, name: str, labels: list[str], seed: int | None = None) -> None:
+        """Add a head, its weights drawn from (seed, name) alone: the same in every schedule. No seed: left as built."""
+        task = load_task(name, labels)
+        head = task.build_head(self.config)
+        if seed is not None:
+            generator = torch.Generator().manual_seed(derive(seed, "head", name))
+            for parameter in head.parameters():
+                if parameter.dim() > 1:
+                    nn.init.normal_(parameter, std=getattr(self.config, "initializer_range", 0.02), generator=generator)
+                elif not isinstance(head, nn.Linear):
+                    continue
+                else:
+                    nn.init.zeros_(parameter)
+        self.heads[_key(name)] = head
+        self.tasks[name] = task
+
+    def head(self, name: str) -> nn.Module:
+        return self.heads[_key(name)]
+
+    def hidden(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Last hidden states (rows, tokens, width) of a padded batch."""
+        inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+        if getattr(self.config, "type_vocab_size", 0) > 1:
+            inputs["token_type_ids"] = batch["token_types"]
+        return self.encoder(**inputs).last_hidden_state
+
+    def forward(self, name: str, batch: dict, recipe: dict) -> torch.Tensor:
+        """Summed loss of one batch under one head."""
+        batch = {**batch, "embeddings": self.encoder.get_input_embeddings().weight}
+        return self.tasks[name].loss(self.head(name), self.hidden(batch), batch, recipe)
+
+
+def load_network(folder: Path | str, dropout: float | None = None) -> Network:
+    """The encoder of a folder with the heads it has. Raises UserError where it is no encoder that AutoModel loads."""
+    folder = Path(folder)
+    config = AutoConfig.from_pretrained(folder)
+    if dropout is not None:
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout",
+                     "embedding_dropout", "mlp_dropout"):  # fmt: skip
+            if hasattr(config, name):
+                setattr(config, name, dropout)
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        names = set(file.keys())
+    try:
+        model_class = type(AutoModel.from_config(config))
+    except ValueError as error:
+        raise UserError(f"no encoder: {error}", str(folder), "Use a model that AutoModel loads.") from None
+    options = {}
+    if "add_pooling_layer" in inspect.signature(model_class.__init__).parameters:
+        # A pooler that the checkpoint does not have would be drawn at random and saved with the rest.
+        options["add_pooling_layer"] = any("pooler" in name for name in names)
+    encoder = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **options)
+    network = Network(encoder)
+    weights = None
+    for name, head in getattr(config, "crosstune_heads", {}).items():
+        weights = weights if weights is not None else load_file(folder / WEIGHTS)
+        network.add_head(name, head["labels"])
+        network.head(name).load_state_dict({p: weights[full] for p, full in head["weights"].items()})
+    if "mlm" not in network.tasks:
+        _load_published_mlm(network, folder, names)
+    return network
+
+
+def save_network(network: Network, folder: Path | str, tokenizer_folder: Path | str, main_head: str) -> None:
+    """Write config, tokenizer and weights (fp32). `main_head` gives the folder its architecture and labels."""
+    folder = Path(folder)
+    encoder, config = network.encoder, network.config
+    prefix = encoder.base_model_prefix
+    weights = {f"{prefix}.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    heads, taken = {}, set()
+    for name in sorted(network.tasks, key=lambda name: (name != main_head, name)):
+        kind = name.partition(".")[0]
+        published = HEAD_NAMES[kind] if HEAD_NAMES[kind] not in taken else f"heads.{name}"
+        taken.add(published)
+        names = _saved_names(name, network.head(name), published)
+        weights |= {names[p]: tensor for p, tensor in network.head(name).state_dict().items()}
+        heads[name] = {"labels": network.tasks[name].labels, "weights": names}
+    values = config.to_dict()
+    values["crosstune_heads"] = heads
+    if main_head in network.tasks:
+        labels = network.tasks[main_head].labels
+        values["architectures"] = [
+            type(encoder).__name__.removesuffix("Model") + ARCHITECTURES[main_head.partition(".")[0]]
+        ]
+        if labels:
+            values["id2label"] = {str(number): label for number, label in enumerate(labels)}
+            values["label2id"] = {label: number for number, label in enumerate(labels)}
+    for name in TOKENIZER_FILES:
+        if (Path(tokenizer_folder) / name).exists():
+            with atomic_open(folder / name) as file:
+                file.write((Path(tokenizer_folder) / name).read_bytes())
+    write_text(folder / "config.json", json.dumps(values, indent=2, sort_keys=True) + "\n")
+    tensors = {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in sorted(weights.items())}
+    with atomic_open(folder / WEIGHTS) as file:
+        file.write(save(tensors, {"format": "pt"}))
+
+
+def average_weights(folders: list[Path]) -> dict[str, torch.Tensor]:
+    """The mean of several folders' weights, summed in fp64 so that the order of the folders does not matter much.
+
+    Raises UserError where the folders do not hold the same tensors.
+    """
+    total: dict[str, torch.Tensor] = {}
+    for folder in folders:
+        weights = load_file(Path(folder) / WEIGHTS)
+        shapes = {name: tensor.shape for name, tensor in weights.items()}
+        if total and shapes != {name: tensor.shape for name, tensor in total.items()}:
+            raise UserError("the checkpoints to average do not hold the same weights", str(folder))
+        for name, tensor in weights.items():
+            total[name] = total.get(name, 0) + tensor.double()
+    return {name: (tensor / len(folders)).float() for name, tensor in total.items()}
+
+
+def _key(name: str) -> str:
+    """ModuleDict keys must not contain dots."""
+    return name.replace(".", "-")
+
+
+def _saved_names(name: str, head: nn.Module, published: str) -> dict[str, str]:
+    """Where each parameter of a head is saved: under the published names of its kind."""
+    if name == "mlm" and published == HEAD_NAMES["mlm"]:
+        return {p: ".".join([PUBLISHED_MLM[0][p.partition(".")[0]], *p.split(".")[1:]]) for p in head.state_dict()}
+    return {p: f"{published}.{p}" for p in head.state_dict()}
+
+
+def _load_published_mlm(network: Network, folder: Path, names: set[str]) -> None:
+    """Take over the masked-LM head that a published checkpoint has, for text as a source of a schedule."""
+    for parts in PUBLISHED_MLM:
+        full = {"bias": parts["bias"]}
+        full |= {f"{p}.{kind}": f"{parts[p]}.{kind}" for p in ("dense", "norm") for kind in ("weight", "bias")}
+        if set(full.values()) <= names:
+            network.add_head("mlm", [])
+            with safe_open(folder / WEIGHTS, "pt") as file:
+                network.head("mlm").load_state_dict({p: file.get_tensor(name) for p, name in full.items()})

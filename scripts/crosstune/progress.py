@@ -1,0 +1,49 @@
+"""What a person sees of long work: a bar in a terminal, plain lines in a log.
+
+Owns: the wording and the pace of progress. Must never know: what is being done.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Progress:
+    """`total` steps of `name`; `advance` after each with the latest figures."""
+
+    def __init__(self, name: str, total: int, done: int = 0, log: Path | None = None, terminal: TextIO = sys.stderr):
+        self._name, self._total, self._done = name, total, done
+        self._first, self._units, self._begin = done, 0, time.monotonic()
+        self._log = open(log, "a", encoding="utf-8") if log else None
+        # Without a log file the lines go where the bar would have gone.
+        self._lines = self._log or (None if terminal.isatty() else terminal)
+        shown = terminal.isatty()
+        self._bar = tqdm(total=total, initial=done, desc=name, file=terminal, disable=not shown, leave=False)
+        self._next_line = self._begin + SECONDS_BETWEEN_LINES
+
+    def advance(self, units: int, **figures: str) -> None:
+        """One step that worked on `units` tokens or rows."""
+        self._done += 1
+        self._units += units
+        now = time.monotonic()
+        self._bar.set_postfix({**figures, "tok/s": f"{self._rate(now):,.0f}"}, refresh=False)
+        self._bar.update()
+        if self._lines and (now >= self._next_line or self._done == self._total):
+            self._next_line = now + SECONDS_BETWEEN_LINES
+            left = (now - self._begin) / (self._done - self._first) * (self._total - self._done)
+            parts = [f"{self._name} {self._done}/{self._total}", *(f"{k} {v}" for k, v in figures.items())]
+            self._lines.write(", ".join([*parts, f"{self._rate(now):,.0f} tok/s", f"{left:.0f} s left"]) + "\n")
+            self._lines.flush()
+
+    def close(self) -> None:
+        self._bar.close()
+        if self._log:
+            self._log.close()
+
+    def _rate(self, now: float) -> float:
+        return self._units / max(now - self._begin, 1e-9)

@@ -1,0 +1,319 @@
+"""The page of a study: its question answered in words, then everything behind the answer.
+
+Owns: the comparisons that answer the question, how they are worded, and the page. Must never know: how scores are made.
+
+The question: does fine-tuning on several source languages help low-resource languages against one source, and is one
+language after the other better than all at once? Schedules are compared seed by seed. A direction is claimed only where
+all of two or more seeds agree in it; everything else is called no clear difference.
+"""
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from crosstune.collect import UNTRAINED, Cell, Panel, Study, read_object
+from crosstune.figures import drawn_schedules, figure, figure_svg
+from crosstune.files import write_text
+from crosstune.tables import MOST_COLUMNS, count, decimal, schedule_table, transfer_table
+
+ROLES = ("single", "joint", "sequential")
+TEMPLATE = "report.html.j2"
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Schedule `a` against schedule `b`: the difference a - b of the mean score over some languages, by seed."""
+
+    a: str
+    b: str
+    difference: Cell
+
+    @property
+    def higher(self) -> int:
+        """The number of seeds in which `a` is higher."""
+        return sum(value > 0 for value in self.difference.values.values())
+
+    @property
+    def lower(self) -> int:
+        return sum(value < 0 for value in self.difference.values.values())
+
+    @property
+    def seeds(self) -> int:
+        return len(self.difference.values)
+
+    @property
+    def verdict(self) -> str:
+        """`higher` or `lower` where all of two or more seeds agree, else `unclear`; `missing` without any seed."""
+        if not self.seeds:
+            return "missing"
+        agreed = {self.higher: "higher", self.lower: "lower"}.get(self.seeds)
+        return agreed if agreed and self.seeds > 1 else "unclear"
+
+
+def write_report(study: Study, results: Path, out: Path) -> None:
+    """Write the page of a study to `out`: one file that asks for nothing from outside."""
+    write_text(out, render(study, results))
+
+
+def render(study: Study, results: Path) -> str:
+    """The page as HTML. Reads stage.json and provenance.json under `results` where they exist."""
+    environment = Environment(
+        loader=PackageLoader("crosstune", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    functions = [answer, cautions, contrasts, drawing, drawn_schedules, first_panels, floor_rows, relation_rows]
+    functions += [schedule_table, transfer_table]
+    environment.globals.update({function.__name__: function for function in functions})
+    environment.globals.update(exposure=lambda panel: exposure(panel, results), most_columns=MOST_COLUMNS)
+    environment.filters.update(decimal=decimal, signed=signed, pretty=pretty)
+    provenance = read_object(results / "provenance.json")
+    return environment.get_template(TEMPLATE).render(study=study, plan=study.plan, provenance=provenance).lstrip()
+
+
+# --- the answer ------------------------------------------------------------------------------------------------------
+
+
+def answer(panel: Panel) -> str:
+    """The question answered in one sentence, with its numbers, for one model."""
+    return f"{sources_clause(panel)}; {order_clause(panel)}."
+
+
+def sources_clause(panel: Panel) -> str:
+    """Several sources against one."""
+    schedules = headline(panel)
+    if problem := unanswerable(panel, "joint", "single"):
+        return f"Whether several source languages help {target_name(panel)} cannot be answered ({problem})"
+    contrast = compare(panel, schedules["joint"], schedules["single"], targets(panel))
+    several = f"Fine-tuning on several source languages at once ({contrast.a})"
+    wording = {
+        "higher": f"{several} helps {target_name(panel)} compared with one source ({contrast.b})",
+        "lower": f"{several} hurts {target_name(panel)} compared with one source ({contrast.b})",
+        "unclear": f"{several} makes no clear difference to {target_name(panel)} against one source ({contrast.b})",
+    }
+    return f"{wording[contrast.verdict]}: {evidence(contrast)}"
+
+
+def order_clause(panel: Panel) -> str:
+    """One source after the other against all at once."""
+    schedules = headline(panel)
+    if problem := unanswerable(panel, "sequential", "joint"):
+        return f"whether to train on one after the other or on all at once cannot be answered ({problem})"
+    contrast = compare(panel, schedules["sequential"], schedules["joint"], targets(panel))
+    wording = {
+        "higher": f"one language after the other ({contrast.a}) is better for them than all at once ({contrast.b})",
+        "lower": f"one language after the other ({contrast.a}) is worse for them than all at once ({contrast.b})",
+        "unclear": f"between one language after the other ({contrast.a}) and all at once ({contrast.b}) "
+        "there is no clear difference for them",
+    }
+    return f"{wording[contrast.verdict]}: {evidence(contrast)}"
+
+
+def unanswerable(panel: Panel, *roles: str) -> str:
+    """Why two schedules of the headline cannot be compared, empty where they can."""
+    schedules = headline(panel)
+    for role in roles:
+        if role not in schedules:
+            return f"the plan names no schedule of this track as “{role}”"
+    names = [schedules[role] for role in roles]
+    if compare(panel, *names, targets(panel)).verdict == "missing":
+        return f"no seed has scores of both {' and '.join(names)}"
+    return ""
+
+
+def evidence(contrast: Contrast) -> str:
+    """`11.7 points higher on average (SD 0.5 over 3 seeds; higher in 3 of 3 seeds)`."""
+    mean = contrast.difference.mean
+    direction = "higher" if mean >= 0 else "lower"
+    size = f"{decimal(abs(mean), 1)} points {direction}"
+    if contrast.seeds == 1:
+        return f"{size} in the only seed, which cannot tell an effect from chance"
+    times = contrast.higher if direction == "higher" else contrast.lower
+    spread = decimal(contrast.difference.sd, 1)
+    return f"{size} on average (SD {spread}; {direction} in {times} of {contrast.seeds} seeds)"
+
+
+def headline(panel: Panel) -> dict[str, str]:
+    """The schedules that the question is about, by role, as far as the plan names them and the track has them."""
+    named = panel.study.plan.get("headline") or {}
+    return {role: named[role] for role in ROLES if named.get(role) in panel.schedules}
+
+
+def targets(panel: Panel) -> list[str]:
+    """The languages that the question is about: low-resource ones; where none is marked so, unseen ones; else all."""
+    return panel.low or panel.unseen or panel.languages
+
+
+def target_name(panel: Panel) -> str:
+    kind = "low-resource" if panel.low else "unseen" if panel.unseen else "evaluated"
+    return f"the {count(len(targets(panel)), f'{kind} language')}"
+
+
+def compare(panel: Panel, a: str, b: str, languages: Sequence[str]) -> Contrast:
+    cells = [panel.cell(schedule, languages, panel.metric) for schedule in (a, b)]
+    return Contrast(a, b, cells[0].minus(cells[1]))
+
+
+def contrasts(panel: Panel) -> tuple[list[str], list[tuple[str, list[Contrast]]]]:
+    """The numbers behind the answer: names of the groups of languages, and every contrast in every group."""
+    groups = {
+        "low-resource": panel.low,
+        "unseen related": panel.related,
+        "unseen unrelated": panel.unrelated,
+        "unseen": panel.unseen,
+        "seen": panel.seen,
+        "all": panel.languages,
+    }
+    groups = {name: languages for name, languages in groups.items() if languages}
+    schedules = headline(panel)
+    pairs = [
+        (schedules[a], schedules[b])
+        for a, b in (("joint", "single"), ("sequential", "joint"), ("sequential", "single"))
+        if a in schedules and b in schedules
+    ]
+    rows = [(f"{a} - {b}", [compare(panel, a, b, languages) for languages in groups.values()]) for a, b in pairs]
+    return [f"{name} ({len(languages)})" for name, languages in groups.items()], rows
+
+
+# --- the floor and relatedness ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Margin:
+    """A schedule on the languages it trained on itself, against the best floor of these languages."""
+
+    schedule: str
+    languages: list[str]
+    score: Cell
+    floor: float
+    margin: Cell
+
+    @property
+    def smallest(self) -> float:
+        return min(self.margin.values.values())
+
+
+def floor_rows(panel: Panel) -> list[Margin]:
+    """Every trained schedule that has scores against the floor, on its own source languages."""
+    rows = []
+    for schedule in panel.schedules:
+        trained = {source.split(".", 1)[1] for stage in panel.stages(schedule) for source in stage.sources}
+        languages = [lang for lang in panel.languages if lang in trained]
+        floor = panel.best_floor(languages, panel.metric)
+        if schedule == UNTRAINED or floor is None:
+            continue
+        score = panel.cell(schedule, languages, panel.metric)
+        margin = Cell({seed: value - floor for seed, value in score.values.items()}, score.expected)
+        if margin.values:
+            rows.append(Margin(schedule, languages, score, floor, margin))
+    return rows
+
+
+def cautions(panel: Panel) -> list[str]:
+    """What weakens the answer: missing runs, schedules at the floor, budgets that differ."""
+    missing, planned = panel.missing_runs()
+    sunk = [row.schedule for row in floor_rows(panel) if row.smallest <= 0]
+    found = [
+        (missing, f"{missing} of {count(planned, 'run')} missing; every number rests on the runs that exist."),
+        (sunk, f"No better than the floor on its own source languages in some seed: {', '.join(sunk)}."),
+        (not panel.content["matched"], "The schedules are not compute-matched: a difference may come from the budget."),
+        (not panel.low, "No evaluated language is marked as low-resource."),
+    ]
+    return [text for holds, text in found if holds]
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A schedule on unseen low-resource languages: those of a trained family against the others."""
+
+    schedule: str
+    related: Cell
+    unrelated: Cell
+    contrast: Contrast
+
+
+def relation_rows(panel: Panel) -> list[Relation]:
+    """Every trained schedule on related and unrelated unseen low-resource languages; empty where a kind is absent."""
+    related, unrelated = ([lang for lang in group if lang in panel.low] for group in (panel.related, panel.unrelated))
+    if not (related and unrelated):
+        return []
+    rows = []
+    for schedule in panel.schedules:
+        near, far = (panel.cell(schedule, languages, panel.metric) for languages in (related, unrelated))
+        if schedule != UNTRAINED:
+            rows.append(Relation(schedule, near, far, Contrast("related", "unrelated", near.minus(far))))
+    return rows
+
+
+# --- the rest of the page --------------------------------------------------------------------------------------------
+
+
+def drawing(panel: Panel) -> Markup:
+    """The panel's figure as SVG to stand inside the page; empty where no schedule trains."""
+    return Markup(figure_svg(figure(panel))) if drawn_schedules(panel) else Markup("")
+
+
+def first_panels(study: Study) -> list[Panel]:
+    """One panel for every model and track, whatever data sets it is evaluated on."""
+    return list({(panel.model, panel.track): panel for panel in reversed(study.panels())}.values())[::-1]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What a schedule trained on, as means over seeds: (examples, tokens) by source, None for a source it never saw."""
+
+    schedule: str
+    by_source: list[tuple[float, float] | None]
+    total: tuple[float, float]
+
+
+def exposure(panel: Panel, results: Path) -> tuple[list[str], list[Exposure]]:
+    """The sources of a track and what every schedule saw of each, from the `exposure` of its runs' stage.json."""
+    seen = {schedule: [run_exposure(run, results) for run in panel.runs(schedule)] for schedule in panel.schedules}
+    recorded = {schedule: [run for run in runs if run] for schedule, runs in seen.items()}
+    sources = sorted({source for runs in recorded.values() for run in runs for source in run})
+    rows = []
+    for schedule, runs in recorded.items():
+        if not runs:
+            continue
+        means = [mean_exposure([run[source] for run in runs if source in run]) for source in sources]
+        total = mean_exposure([tuple(map(sum, zip(*run.values(), strict=True))) for run in runs])
+        rows.append(Exposure(schedule, means, total))
+    return sources, rows
+
+
+def run_exposure(run: dict, results: Path) -> dict[str, tuple[int, int]]:
+    """(examples, tokens) by source, summed over the stages of a run; empty where a stage did not record them."""
+    total: dict[str, tuple[int, int]] = {}
+    for stage in run["stages"]:
+        recorded = (read_object(results / stage / "stage.json") or {}).get("exposure")
+        if recorded is None:
+            return {}
+        for source, counts in recorded.items():
+            examples, tokens = total.get(source, (0, 0))
+            total[source] = (examples + counts["examples"], tokens + counts["tokens"])
+    return total
+
+
+def mean_exposure(pairs: Sequence[tuple[int, int]]) -> tuple[float, float] | None:
+    if not pairs:
+        return None
+    examples, tokens = zip(*pairs, strict=True)
+    return statistics.fmean(examples), statistics.fmean(tokens)
+
+
+def signed(number: float) -> str:
+    """`+1.2` or `-1.2`; what rounds to nothing has no sign."""
+    text = decimal(number, 1)
+    return text if text.startswith("-") or float(text) == 0 else f"+{text}"
+
+
+def pretty(value: object) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,212 @@
+"""One checkpoint folder: a stage is trained from its parent, an average is made of several, a base model pretrained.
+
+Owns: what such a folder holds and in which order it is written (the manifest last). Must never know: configs, Snakemake.
+"""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save
+
+from crosstune import engine
+from crosstune.batches import Mixture, compose
+from crosstune.encoding import TextEncoder
+from crosstune.errors import UserError
+from crosstune.files import atomic_open, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from crosstune.network import WEIGHTS, Network, average_weights, load_network, save_network
+from crosstune.progress import Progress
+from crosstune.provenance import environment
+from crosstune.state import StateFolder
+
+OPTIMIZER = "optimizer.safetensors"
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """What changes how a job runs and never what comes out."""
+
+    log: Path | None = None
+    save_seconds: float = 60.0
+    micro_tokens: int = 4096
+    keep_optimizer: bool = False
+
+
+def train_stage(spec: dict, parent: Path, data: Sequence[Path], out: Path, knobs: Knobs) -> None:
+    """Train one stage of a schedule from the checkpoint folder `parent` into `out`.
+
+    `data` are the manifests of the prepared sources. Heads that the parent lacks are drawn from the seed.
+    """
+    parent_manifest = read_json(parent / "stage.json")
+    rows = rows_by_source(data)
+    network = load_network(parent / "model", spec["recipe"].get("dropout"))
+    for head in spec["heads"]:
+        if head["name"] not in network.tasks:
+            network.add_head(head["name"], head["labels"], seed=spec["seed"])
+    moments = _carried_moments(parent, spec)
+    # Two stages of one lineage must not share an order, two schedules that share a prefix must: the parent's hash says.
+    key = (spec["seed"], spec["parent"], tuple(spec["sources"]))
+    mixture = Mixture(tuple(spec["sources"]), tuple(spec["replayed"]), spec["recipe"]["alpha"], spec["replay"])
+    main_head = spec["source_heads"][spec["sources"][0]] if spec["sources"] else spec["heads"][0]["name"]
+    _run(spec, network, rows, mixture, key, parent_manifest, parent / "model", out, knobs, main_head, moments)
+
+
+def pretrain_base(spec: dict, data: Sequence[Path], out: Path, knobs: Knobs) -> None:
+    """Train a sentencepiece tokenizer and a small BERT with masked language modelling, from registry text."""
+    from crosstune.tokenizer import train_tokenizer
+
+    rows = rows_by_source(data)
+    tokenizer = out / "tokenizer"
+    train_tokenizer([split.rows for split in rows.values()], spec["vocabulary"], tokenizer)
+    network = new_encoder(spec, TextEncoder(tokenizer))
+    network.add_head("mlm", [], seed=spec["seed"])
+    mixture = Mixture(tuple(spec["sources"]), alpha=spec["recipe"]["alpha"])
+    key = (spec["seed"], "pretrain")
+    _run(spec, network, rows, mixture, key, {}, tokenizer, out, knobs, "mlm", {})
+    shutil.rmtree(tokenizer)
+
+
+def average_stages(spec: dict, parents: list[Path], out: Path) -> None:
+    """Average the final weights of several schedules."""
+    weights = average_weights([parent / "model" for parent in parents])
+    (out / "model").mkdir(parents=True, exist_ok=True)
+    for path in sorted((parents[0] / "model").iterdir()):
+        if path.name != WEIGHTS:
+            shutil.copyfile(path, out / "model" / path.name)
+    with atomic_open(out / "model" / WEIGHTS) as file:
+        file.write(save(dict(sorted(weights.items())), {"format": "pt"}))
+    write_jsonl(out / "train.jsonl", [])
+    members = [read_json(parent / "stage.json") for parent in parents]
+    lineage: dict = {}
+    for member in members:
+        lineage = add_exposure(lineage, member["lineage"])
+    manifest = {"updates": 0, "exposure": {}, "lineage": lineage, "data": {}}
+    _write_manifest(out, spec, manifest, [member["weights"] for member in members])
+
+
+def new_encoder(spec: dict, encoder: TextEncoder) -> Network:
+    """A BERT of the spec's size, its weights drawn from the spec's seed."""
+    from transformers import BertConfig, BertModel
+
+    from crosstune.randomness import derive
+
+    config = BertConfig(
+        vocab_size=encoder.vocabulary,
+        hidden_size=spec["hidden"],
+        num_hidden_layers=spec["layers"],
+        num_attention_heads=spec["heads"],
+        intermediate_size=4 * spec["hidden"],
+        max_position_embeddings=spec["max_length"],
+        pad_token_id=encoder.pad_id,
+    )
+    dropout = spec["recipe"].get("dropout")
+    if dropout is not None:
+        config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+    torch.manual_seed(derive(spec["seed"], "encoder"))
+    return Network(BertModel(config, add_pooling_layer=False))
+
+
+def _run(spec, network, rows, mixture, key, parent, tokenizer, out, knobs, main_head, moments) -> None:
+    """Encode, plan, train, and write the folder with its manifest last."""
+    begin = time.time()
+    encoder = TextEncoder(tokenizer)
+    options = spec.get("encoding") or {"max_length": spec["max_length"]}
+    corpus = encode_sources(network, encoder, rows, spec.get("source_heads", {}), options)
+    lengths = {source: windows.lengths for source, windows in corpus.windows.items()}
+    budget = spec.get("budget", spec)
+    plan = []
+    if mixture.fresh:
+        plan = compose(lengths, mixture, budget["tokens"], key, budget.get("updates"), budget.get("epochs"))
+    hashes = {source: split.sha256 for source, split in rows.items()}
+    stamp = sha256_json([spec, hashes, parent.get("weights")])
+    state = StateFolder(out / "state", stamp)
+    settings = engine.Settings(spec["recipe"], key, spec["precision"], knobs.micro_tokens, knobs.save_seconds)
+    name = out.name
+
+    def progress(total: int, done: int) -> Progress:
+        return Progress(name, total, done, knobs.log)
+
+    curve, moments = engine.train(network, encoder, corpus, plan, settings, state, progress, moments)
+    (out / "model").mkdir(parents=True, exist_ok=True)
+    save_network(network, out / "model", tokenizer, main_head)
+    write_jsonl(out / "train.jsonl", curve)
+    if knobs.keep_optimizer:
+        with atomic_open(out / OPTIMIZER) as file:
+            file.write(save({name: tensor.contiguous() for name, tensor in moments.items()}))
+    exposure = count_exposure(plan, lengths)
+    # What a stage has seen of each source since the base model; the base's own text does not count.
+    lineage = add_exposure(parent["lineage"], exposure) if parent else {}
+    cost = {"seconds": round(time.time() - begin, 1), "tokens": sum(seen["tokens"] for seen in exposure.values())}
+    write_json(out / "cost.json", {**cost, "environment": environment()})
+    manifest = {"updates": len(plan), "exposure": exposure, "lineage": lineage, "data": hashes}
+    _write_manifest(out, spec, manifest, [parent["weights"]] if parent else [])
+    state.remove()
+
+
+@dataclass(frozen=True)
+class Split:
+    """One prepared split: its file of rows and their hash."""
+
+    rows: Path
+    sha256: str
+
+
+def rows_by_source(manifests: Sequence[Path]) -> dict[str, Split]:
+    """Prepared splits by source (`dataset.language`). Raises UserError where the rows of a manifest are gone."""
+    found = {}
+    for path in manifests:
+        manifest, rows = read_json(path), path.with_suffix(".jsonl")
+        if not rows.exists():
+            raise UserError("the rows of this prepared split are gone", str(rows), f"Make them again: rm {path}")
+        found[f"{manifest['dataset']}.{manifest['lang']}"] = Split(rows, manifest["sha256"])
+    return found
+
+
+def encode_sources(
+    network: Network, encoder: TextEncoder, splits: dict[str, Split], heads: dict[str, str], options: dict
+) -> engine.Corpus:
+    """Windows of every source's prepared rows. Raises UserError for a source that gives none."""
+    windows = {}
+    for source, split in splits.items():
+        task = network.tasks[heads.get(source, "mlm")]
+        windows[source] = task.encode(read_jsonl(split.rows), encoder, options)
+        if not len(windows[source].input_ids):
+            raise UserError("there is nothing to train on", str(split.rows))
+    return engine.Corpus(windows, {source: heads.get(source, "mlm") for source in windows})
+
+
+def count_exposure(plan: list, lengths: dict[str, np.ndarray]) -> dict[str, dict[str, int]]:
+    """Windows and tokens seen of each source."""
+    seen = {source: {"examples": 0, "tokens": 0} for source in sorted(lengths)}
+    for update in plan:
+        for source, window in update:
+            seen[source]["examples"] += 1
+            seen[source]["tokens"] += int(lengths[source][window])
+    return seen
+
+
+def add_exposure(first: dict, second: dict) -> dict[str, dict[str, int]]:
+    """The sum of two counts of exposure."""
+    nothing = {"examples": 0, "tokens": 0}
+    return {
+        source: {unit: first.get(source, nothing)[unit] + second.get(source, nothing)[unit] for unit in nothing}
+        for source in sorted({*first, *second})
+    }
+
+
+def _carried_moments(parent: Path, spec: dict) -> dict[str, torch.Tensor]:
+    if spec["recipe"]["optimizer"] == "reset" or not read_json(parent / "stage.json")["parents"]:
+        return {}
+    if not (parent / OPTIMIZER).exists():
+        cure = f"Make it again: snakemake --cores 1 --forcerun {parent}/stage.json"
+        raise UserError("the stage before did not keep its optimizer's state", str(parent / OPTIMIZER), cure)
+    return load_file(parent / OPTIMIZER)
+
+
+def _write_manifest(out: Path, spec: dict, manifest: dict, parents: list[str]) -> None:
+    weights = sha256_file(out / "model" / WEIGHTS)
+    write_json(out / "stage.json", {"spec": spec, "parents": parents, "weights": weights, **manifest})

@@ -1,0 +1,64 @@
+"""The state of an unfinished training, in a folder that the workflow does not declare.
+
+Owns: saving, loading and refusing state; the lock of the folder. Must never know: what is trained.
+
+Snakemake deletes the declared outputs of a failed or killed job, so the state lies beside them. One file holds all of
+it and appears atomically: whenever a job is killed, the folder holds a whole state or none.
+"""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from crosstune.errors import UserError
+from crosstune.files import atomic_open
+
+STATE = "state.safetensors"
+
+
+class StateFolder:
+    """`<stage>/state`, stamped with what identifies the training (the hash of its spec, data and parent)."""
+
+    def __init__(self, folder: Path | str, stamp: str):
+        self._folder, self._stamp = Path(folder), stamp
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self._folder / "lock", "w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError("another process is training here", str(folder), "Wait for it, or stop it.") from None
+
+    def load(self) -> tuple[dict[str, torch.Tensor], dict] | None:
+        """The tensors and the notes that were saved last; None where nothing was.
+
+        Raises UserError where the state was left by another spec, data or parent, or cannot be read.
+        """
+        path = self._folder / STATE
+        if not path.exists():
+            return None
+        cure = f"If it is not wanted any more: rm -r {self._folder}"
+        try:
+            with safe_open(path, "pt") as file:
+                notes = json.loads(file.metadata()["notes"])
+                found = file.metadata()["stamp"]
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, KeyError, TypeError, ValueError):
+            raise UserError("the saved state cannot be read", str(path), cure) from None
+        if found != self._stamp:
+            raise UserError("the saved state belongs to another spec, model or data", str(path), cure)
+        return tensors, notes
+
+    def save(self, tensors: Mapping[str, torch.Tensor], notes: dict) -> None:
+        metadata = {"stamp": self._stamp, "notes": json.dumps(notes)}
+        with atomic_open(self._folder / STATE) as file:
+            file.write(save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
+
+    def remove(self) -> None:
+        shutil.rmtree(self._folder)
+        self._lock.close()

@@ -1,0 +1,451 @@
+"""A study: one config, expanded into checkpoints (the nodes of the schedule tree) and runs.
+
+Owns: the meaning of a config, the paths of everything under results/ and data/, the spec of every job.
+Must never know: how to train, predict, score or draw.
+
+A spec is everything that affects a result and nothing else. It reaches a job as canonical JSON, so that reordering
+the config reruns nothing, and its hash stamps what an interrupted job leaves behind.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from crosstune.config import validate
+from crosstune.errors import UserError
+from crosstune.files import sha256_json
+from crosstune.prepare import PREPARE_VERSION
+from crosstune.readers import UPOS
+from crosstune.registry import Dataset, HubSource, Registry, WorldSource, load_languages, load_registry
+from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse_schedules
+
+# Raised by hand when a change of the code changes results: everything that stands on the old code is then made anew.
+PRETRAIN_VERSION = 1
+TRAIN_VERSION = 1
+PREDICT_VERSION = 1
+WORLD = "data/raw/world"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One folder with weights: a base model, a stage, or an average. `path` is relative to the project."""
+
+    path: str
+    spec: dict
+    parents: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    evaluate: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    threads: int = 1
+    keep_optimizer: bool = False
+
+    @property
+    def manifest(self) -> str:
+        return f"{self.path}/stage.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One schedule of one track, with one model and one seed; `stages` are checkpoint paths, the last is final."""
+
+    model: str
+    seed: int
+    track: str
+    schedule: Schedule
+    stages: tuple[str, ...]
+
+
+class Study:
+    """The expanded study. Building it raises UserError for every mistake that can be known before a job starts."""
+
+    def __init__(self, config: Mapping, root: Path | str = "."):
+        root = Path(root)
+        self.config = validate(config, root / "schemas/study.schema.yaml")
+        self.name = self.config["study"]
+        self.registry: Registry = load_registry(root / "registry", self.config["datasets"])
+        self.languages = load_languages(root / "registry")
+        self.results = f"results/{self.name}"
+        self.checkpoints: dict[str, Checkpoint] = {}
+        self.runs: list[Run] = []
+        for model in self.config["models"]:
+            self._add_base(model)
+        self.evaluate = {track: self._evaluate(track) for track in self.config["tracks"]}
+        self.schedules = {track: self._schedules(track) for track in self.config["tracks"]}
+        for model, track, seed in itertools.product(self.config["models"], self.config["tracks"], self.config["seeds"]):
+            self._add_runs(model, track, seed)
+        self._mark_carried()
+        self._check_headline()
+
+    # ---- what the rules ask for ----
+
+    @cached_property
+    def evaluations(self) -> list[tuple[str, str]]:
+        """All (checkpoint path, data set) pairs to predict and score."""
+        return [(node.path, dataset) for node in self.checkpoints.values() for dataset in node.evaluate]
+
+    @property
+    def scores(self) -> list[str]:
+        return [f"{path}/scores/{dataset}.json" for path, dataset in self.evaluations]
+
+    @property
+    def floors(self) -> list[str]:
+        datasets = {dataset for track in self.config["tracks"].values() for dataset in track["evaluate"]}
+        return [f"{self.results}/floor/{dataset}.json" for dataset in sorted(datasets)]
+
+    def _all_evaluated(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [item for evaluate in self.evaluate.values() for item in evaluate.items()]
+
+    def evaluated_languages(self, dataset: str) -> list[str]:
+        """Languages of a data set that any track evaluates, in the registry's order."""
+        wanted = {language for name, languages in self._all_evaluated() if name == dataset for language in languages}
+        return [language for language in self.registry[dataset].languages if language in wanted]
+
+    def predict_spec(self, path: str, dataset: str) -> dict:
+        """What the predictions of a checkpoint on a data set depend on, beside the weights and the rows."""
+        track = self.config["tracks"][path.split("/")[4]]
+        return {
+            "version": PREDICT_VERSION,
+            "dataset": dataset,
+            "head": head_of(self.registry[dataset])["name"],
+            "encoding": track["encoding"],
+            "threads": self.config["threads"],
+        }
+
+    def majority_sources(self, dataset: str) -> list[str]:
+        """Prepared training data from which the floor of a data set takes its most frequent tags."""
+        sources = {
+            source
+            for run in self.runs
+            if dataset in self.config["tracks"][run.track]["evaluate"]
+            for stage in run.schedule.stages
+            for source in stage.sources
+            if self.registry[source.rpartition(".")[0]].task == self.registry[dataset].task
+        }
+        return [prepared_source(source) for source in sorted(sources)]
+
+    def plan(self) -> dict:
+        """What tables, figures and the report need to know of the study, as plain data."""
+        evaluated = {language for _, languages in self._all_evaluated() for language in languages}
+        low = self.config.get("low_resource")
+        track = next(iter(self.evaluate))
+        headline = self.config.get("headline") or {
+            "track": track, "dataset": next(iter(self.evaluate[track])), "metric": "f1"
+        }  # fmt: skip
+        languages = {}
+        for code in sorted(evaluated | {s.rpartition(".")[2] for run in self.runs for s in _sources(run.schedule)}):
+            known = self.languages[code]
+            resource = known.resource if low is None else ("low" if code in low else "high")
+            languages[code] = {
+                "name": known.name, "family": known.family, "script": known.script, "resource": resource
+            }  # fmt: skip
+        return {
+            "study": self.name,
+            "headline": headline,
+            "primary": {key: headline[key] for key in ("track", "dataset", "metric")},
+            "seeds": self.config["seeds"],
+            "models": list(self.config["models"]),
+            "languages": languages,
+            "tracks": {name: self._track_plan(name) for name in self.config["tracks"]},
+            "runs": [
+                {
+                    "model": run.model,
+                    "seed": run.seed,
+                    "track": run.track,
+                    "schedule": run.schedule.name,
+                    "stages": [path.removeprefix(f"{self.results}/") for path in run.stages],
+                    "mixtures": [list(stage.sources) for stage in run.schedule.stages],
+                    "updates": [stage.updates for stage in run.schedule.stages],
+                    "total_updates": run.schedule.total_updates,
+                }
+                for run in self.runs
+            ],
+        }
+
+    def summary(self) -> list[str]:
+        """Lines for a person: what will be trained, and that the schedules of a track cost the same."""
+        lines = [f"study {self.name}: {len(self.config['models'])} models, {len(self.config['seeds'])} seeds"]
+        for name, track in self.config["tracks"].items():
+            budget = track["budget"]
+            names = [schedule.name for schedule in self.schedules[name]]
+            spent = f"{budget['updates']} updates" if "updates" in budget else f"{budget['epochs']:g} epochs a stage"
+            kind = "compute-matched" if budget["matched"] else "NOT compute-matched"
+            lines.append(f"track {name}: {', '.join(names)}; each {spent} x {budget['tokens']} tokens, {kind}")
+            for schedule in self.schedules[name]:
+                if "updates" in budget and schedule.total_updates not in (0, budget["updates"]):
+                    lines.append(f"  {schedule.name} costs {schedule.total_updates} updates: the sum of its members")
+        trained = sum(bool(node.data) for node in self.checkpoints.values())
+        lines.append(f"{len(self.runs)} runs share {trained} trainings")
+        return lines
+
+    def prepare_spec(self, dataset: str, split: str, language: str) -> dict:
+        """What the prepared rows of one language depend on, beside the content of their source."""
+        record = self.registry[dataset]
+        found = record.require(language, split)
+        location = record.location(language, split, self.config["folders"])
+        return {
+            "version": PREPARE_VERSION,
+            "source": asdict(location) if isinstance(location, HubSource) else record.names(language, split),
+            "world": self.config["world"] if isinstance(location, WorldSource) else None,
+            "reader": record.reader,
+            "form": [record.codes.get(language), record.tags, record.fields, record.token_prefix],
+            "rows": found.rows.get(language),
+            "sha256": found.sha256.get(language),
+            "exclude": found.exclude.get(language),
+        }
+
+    def raw_inputs(self, dataset: str, split: str, language: str) -> list[str]:
+        """Files that preparing waits for: those of the record, or the constructed world's manifest; none for the hub."""
+        location = self.registry[dataset].location(language, split, self.config["folders"])
+        if isinstance(location, WorldSource):
+            return [f"{WORLD}/world.json"]
+        return [str(path) for path in location] if isinstance(location, list) else []
+
+    def all_prepared(self) -> list[str]:
+        """Manifests of all prepared splits that the study uses."""
+        needed = {path for node in self.checkpoints.values() for path in node.data}
+        needed |= {self.prepared(d, "test", lang) for d, langs in self._all_evaluated() for lang in langs}
+        return sorted(needed)
+
+    def check_files(self) -> None:
+        """UserError for the first data file on disk that the study needs and that is not there."""
+        for manifest in self.all_prepared():
+            dataset, _, name = manifest.removeprefix("data/").removesuffix(".json").partition("/")
+            split, _, language = name.partition(".")
+            location = self.registry[dataset].location(language, split, self.config["folders"])
+            for path in location if isinstance(location, list) else []:
+                if not path.exists():
+                    cure = f"data set {dataset}: {self.registry[dataset].notes or 'see its record'}\nfolders: {self.config['folders']}"
+                    raise UserError("no such data file", str(path), cure)
+
+    def prepared(self, dataset: str, split: str, language: str) -> str:
+        """Path of a prepared split's manifest; its rows lie beside it as .jsonl."""
+        self.registry[dataset].require(language, split)
+        return f"data/{dataset}/{split}.{language}.json"
+
+    # ---- expansion ----
+
+    def _add_base(self, name: str) -> None:
+        model = self.config["models"][name]
+        if "hub" in model:
+            path = base_path(self.results, name, model)
+            self.checkpoints[path] = Checkpoint(path, {"hub": model["hub"], "revision": model["revision"]})
+            return
+        pretrain = model["pretrain"]
+        place = f"models.{name}.pretrain"
+        if pretrain["hidden"] % pretrain["heads"]:
+            raise UserError(
+                f"{pretrain['heads']} heads do not divide a width of {pretrain['hidden']}", f"{place}.heads"
+            )
+        corpus = {
+            dataset: self._languages(dataset, languages, "train", f"{place}.corpus.{dataset}")
+            for dataset, languages in pretrain["corpus"].items()
+        }
+        for dataset in corpus:
+            if self.registry[dataset].task != "text":
+                raise UserError(f"{dataset} is a {self.registry[dataset].task} data set, not text", f"{place}.corpus")
+        spec = {
+            "version": PRETRAIN_VERSION,
+            "sources": [f"{dataset}.{language}" for dataset, languages in corpus.items() for language in languages],
+            **{key: pretrain[key] for key in ("vocabulary", "hidden", "layers", "heads", "max_length", "seed")},
+            "budget": pretrain["budget"],
+            "recipe": pretrain["recipe"],
+            "threads": pretrain["threads"],
+            "precision": self.config["precision"],
+        }
+        data = tuple(prepared_source(source) for source in spec["sources"])
+        path = base_path(self.results, name, model)
+        self.checkpoints[path] = Checkpoint(path, spec, data=data, threads=pretrain["threads"])
+
+    def _schedules(self, track: str) -> list[Schedule]:
+        config = self.config["tracks"][track]
+        place = f"tracks.{track}"
+        if UNTRAINED in config["schedules"]:
+            raise UserError(f"{UNTRAINED!r} is the name of the floor", f"{place}.schedules", "Choose another name.")
+        budget = Budget(**config["budget"])
+        schedules = parse_schedules(
+            config["schedules"], lambda name, here: self._source(track, name, here), budget, f"{place}.schedules"
+        )
+        check_matched(schedules, budget, self._rows, place)
+        return [Schedule(UNTRAINED), *schedules]
+
+    def _source(self, track: str, name: str, place: str) -> str:
+        """`en` or `mnli.en` as `dataset.language`, checked against the registry."""
+        default = self.config["tracks"][track].get("sources")
+        dataset, _, language = name.rpartition(".")
+        if not dataset and isinstance(default, Mapping):
+            if name not in default:
+                raise UserError(
+                    f"unknown source {name!r}", place, f"tracks.{track}.sources has: {', '.join(sorted(default))}"
+                )
+            dataset, _, language = default[name].rpartition(".")
+        elif not dataset:
+            if default is None:
+                raise UserError(
+                    f"{name!r} names no data set", place, f"Write dataset.{name}, or set tracks.{track}.sources"
+                )
+            dataset = default
+        if not dataset or dataset not in self.registry:
+            known = ", ".join(sorted(self.registry))
+            raise UserError(
+                f"unknown source {name!r}: no data set {dataset!r} in the registry", place, f"Known: {known}"
+            )
+        try:
+            self.registry[dataset].require(language, "train")
+        except UserError as error:
+            raise UserError(error.message, place, error.cure) from None
+        return f"{dataset}.{language}"
+
+    def _rows(self, source: str) -> int | None:
+        dataset, _, language = source.rpartition(".")
+        return self.registry[dataset].require(language, "train").rows.get(language)
+
+    def _languages(self, dataset: str, languages: str | list, split: str, place: str) -> tuple[str, ...]:
+        try:
+            record = self.registry[dataset]
+            if languages == "all" and split in record.splits:
+                return record.splits[split].languages
+            for language in record.languages[:1] if languages == "all" else languages:
+                record.require(language, split)
+        except UserError as error:
+            raise UserError(error.message, place, error.cure) from None
+        return tuple(languages)
+
+    def _evaluate(self, track: str) -> dict[str, tuple[str, ...]]:
+        return {
+            dataset: self._languages(dataset, languages, "test", f"tracks.{track}.evaluate.{dataset}")
+            for dataset, languages in self.config["tracks"][track]["evaluate"].items()
+        }
+
+    def _add_runs(self, model: str, track: str, seed: int) -> None:
+        home = f"{self.results}/{model}/seed{seed}/{track}"
+        base = base_path(self.results, model, self.config["models"][model])
+        for schedule in self.schedules[track]:
+            paths = [self._add_checkpoint(prefix, home, base, track, seed) for prefix in schedule.prefixes]
+            self.runs.append(Run(model, seed, track, schedule, tuple(paths)))
+
+    def _add_checkpoint(self, schedule: Schedule, home: str, base: str, track: str, seed: int) -> str:
+        """Add the final checkpoint of a lineage, and of what it stands on, unless another schedule already has."""
+        path = f"{home}/{schedule.path}"
+        if path in self.checkpoints:
+            return path
+        if schedule.members:
+            for member in schedule.members:
+                for prefix in member.prefixes:
+                    self._add_checkpoint(prefix, home, base, track, seed)
+            parents = tuple(f"{home}/{member.path}" for member in schedule.members)
+            spec: dict = {"version": TRAIN_VERSION, "average": [self._stamp(parent) for parent in parents]}
+        else:
+            parents = (f"{home}/{schedule.prefixes[-2].path}" if len(schedule.stages) > 1 else base,)
+            spec = self._stage_spec(schedule, track, seed, parents[0])
+        data = tuple(prepared_source(source) for source in spec.get("sources", []) + spec.get("replayed", []))
+        evaluate = self._evaluated(schedule, track)
+        self.checkpoints[path] = Checkpoint(path, spec, parents, data, evaluate, self.config["threads"])
+        return path
+
+    def _mark_carried(self) -> None:
+        """A stage keeps its optimizer's state where a stage after it goes on with it."""
+        for node in list(self.checkpoints.values()):
+            if node.spec.get("recipe", {}).get("optimizer") == "carry" and "/seed" in node.parents[0]:
+                parent = self.checkpoints[node.parents[0]]
+                self.checkpoints[parent.path] = replace(parent, keep_optimizer=True)
+
+    def _stage_spec(self, schedule: Schedule, track: str, seed: int, parent: str) -> dict:
+        config = self.config["tracks"][track]
+        stage = schedule.stages[-1] if schedule.stages else None
+        earlier = sorted({source for before in schedule.stages[:-1] for source in before.sources})
+        replayed = earlier if stage and stage.replay else []
+        sources = [*(stage.sources if stage else ()), *replayed]
+        heads = self._heads(schedule, track)
+        return {
+            "version": TRAIN_VERSION,
+            "parent": self._stamp(parent),
+            "seed": seed,
+            "sources": list(stage.sources) if stage else [],
+            "replayed": replayed,
+            "replay": stage.replay if stage else 0.0,
+            "updates": stage.updates if stage else 0,
+            "epochs": stage.epochs if stage else None,
+            "tokens": config["budget"]["tokens"],
+            "heads": [heads[name] for name in sorted(heads)],
+            "source_heads": {source: head_of(self.registry[source.rpartition(".")[0]])["name"] for source in sources},
+            "recipe": {**config["recipe"], **dict(stage.recipe if stage else ())},
+            "encoding": config["encoding"],
+            "threads": self.config["threads"],
+            "precision": self.config["precision"],
+        }
+
+    def _heads(self, schedule: Schedule, track: str) -> dict[str, dict]:
+        """Heads that the checkpoint has: of every source so far; of all evaluated data where nothing was trained."""
+        sources = {source.rpartition(".")[0] for stage in schedule.stages for source in stage.sources}
+        heads = [head_of(self.registry[dataset]) for dataset in sources or self.evaluate[track]]
+        return {head["name"]: head for head in heads}
+
+    def _evaluated(self, schedule: Schedule, track: str) -> dict[str, tuple[str, ...]]:
+        """Data sets for which the checkpoint has a head."""
+        heads = set.intersection(*(set(self._heads(s, track)) for s in schedule.members or [schedule]))
+        return {
+            dataset: languages
+            for dataset, languages in self.evaluate[track].items()
+            if head_of(self.registry[dataset])["name"] in heads
+        }
+
+    def _stamp(self, path: str) -> str:
+        return sha256_json(self.checkpoints[path].spec)
+
+    def _track_plan(self, name: str) -> dict:
+        track = self.config["tracks"][name]
+        runs = [run for run in self.runs if run.track == name]
+        evaluate = self.evaluate[name]
+        return {
+            "task": self.registry[next(iter(evaluate))].task,
+            "trained": sorted({s.rpartition(".")[2] for run in runs for s in _sources(run.schedule)}),
+            "evaluate": {dataset: list(languages) for dataset, languages in evaluate.items()},
+            "budget": {key: track["budget"][key] for key in ("updates", "epochs", "tokens") if key in track["budget"]},
+            "matched": track["budget"]["matched"],
+            "schedules": list(dict.fromkeys(run.schedule.name for run in runs)),
+        }
+
+    def _check_headline(self) -> None:
+        headline = self.config.get("headline")
+        if not headline:
+            return
+        if headline["track"] not in self.config["tracks"]:
+            raise UserError(
+                f"unknown track {headline['track']!r}", "headline.track", f"Tracks: {', '.join(self.config['tracks'])}"
+            )
+        names = [schedule.name for schedule in self.schedules[headline["track"]]]
+        for role in ("single", "joint", "sequential"):
+            if headline.get(role, names[0]) not in names:
+                raise UserError(
+                    f"unknown schedule {headline[role]!r}", f"headline.{role}", f"Schedules: {', '.join(names)}"
+                )
+        if headline["dataset"] not in self.config["tracks"][headline["track"]]["evaluate"]:
+            raise UserError(f"{headline['dataset']!r} is not evaluated there", "headline.dataset")
+
+
+def base_path(results: str, name: str, model: Mapping) -> str:
+    """Folder of a base model. The hub's are shared by all studies, a pretrained one belongs to its study."""
+    if "hub" in model:
+        return f"models/{model['hub'].replace('/', '--')}@{model['revision']}"
+    return f"{results}/{name}/base"
+
+
+def head_of(dataset: Dataset) -> dict:
+    """Name and labels of the head that a data set trains: `qa`, `mlm`, `tagging.upos`, `tagging.wikiann`."""
+    if dataset.task == "tagging":
+        name = "upos" if set(dataset.tags or UPOS) == set(UPOS) else dataset.name
+        return {"name": f"tagging.{name}", "labels": sorted(dataset.tags or UPOS)}
+    return {"name": {"text": "mlm"}.get(dataset.task, dataset.task), "labels": []}
+
+
+def prepared_source(source: str) -> str:
+    """Manifest of the training rows of `dataset.language`."""
+    dataset, _, language = source.rpartition(".")
+    return f"data/{dataset}/train.{language}.json"
+
+
+def _sources(schedule: Schedule) -> Iterator[str]:
+    for part in schedule.members or [schedule]:
+        for stage in part.stages:
+            yield from stage.sources

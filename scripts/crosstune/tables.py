@@ -1,0 +1,352 @@
+"""The tables of a study: schedule x language, the transfer matrix after every stage, and the long forms.
+
+Owns: which rows and columns a table has, its caption, and writing it as CSV, Markdown and LaTeX. Must never know: where
+scores are stored, how the page looks.
+
+Every number is a mean over seeds with its sample standard deviation (n - 1). A row that lacks runs says so, and so does
+the caption. The bytes depend on the scores and the plan alone.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from tabulate import tabulate
+
+from crosstune.collect import UNTRAINED, Cell, Panel, Stage, Study
+from crosstune.files import write_text
+
+SEEN_MARK = "†"
+MOST_COLUMNS = 16
+LATEX_COLUMNS = 9
+LATEX_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "±": r"$\pm$",
+    "→": r"$\rightarrow$",
+    "†": r"\textdagger{}",
+} | {character: f"\\{character}" for character in "&%$#_{}"}
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The name of a row or column; neighbours of one `group` stand under one heading. `key` names it in CSV files."""
+
+    label: str
+    group: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells by row and column. `corner` says what the rows are."""
+
+    name: str
+    caption: str
+    corner: str
+    rows: tuple[Heading, ...]
+    columns: tuple[Heading, ...]
+    cells: tuple[tuple[Cell, ...], ...]
+
+    def column_groups(self) -> list[tuple[str, int]]:
+        """Every group of neighbouring columns and its width."""
+        return [(group, len(list(members))) for group, members in groupby(self.columns, lambda column: column.group)]
+
+    def row_groups(self) -> list[tuple[str, list[tuple[Heading, tuple[Cell, ...]]]]]:
+        """Every group of neighbouring rows, each row with its cells."""
+        rows = zip(self.rows, self.cells, strict=True)
+        return [(group, list(members)) for group, members in groupby(rows, lambda row: row[0].group)]
+
+    def turned(self) -> "Table":
+        """The same table with rows and columns exchanged."""
+        cells = tuple(zip(*self.cells, strict=True))
+        return replace(self, corner="", rows=self.columns, columns=self.rows, cells=cells)
+
+    def parts(self, most_columns: int) -> list["Table"]:
+        """The table cut into tables of at most `most_columns` columns; captions and names count the parts."""
+        starts = range(0, len(self.columns), most_columns)
+        if len(starts) == 1:
+            return [self]
+        return [
+            replace(
+                self,
+                name=f"{self.name}.{number}",
+                caption=f"Part {number} of {len(starts)}. {self.caption}",
+                columns=self.columns[start : start + most_columns],
+                cells=tuple(cells[start : start + most_columns] for cells in self.cells),
+            )
+            for number, start in enumerate(starts, start=1)
+        ]
+
+    def fitted(self, most_columns: int) -> "Table":
+        """This table, turned where it has too many columns and the turned one has fewer."""
+        too_wide = len(self.columns) > max(most_columns, len(self.rows))
+        return self.turned() if too_wide else self
+
+
+def write_tables(study: Study, out: Path) -> list[Path]:
+    """Write every table of the study into the folder `out` and return the paths.
+
+    scores.csv: one line per run, stage, language and metric. summary.csv: mean and deviation of every final number.
+    For each panel and metric `<track>.<dataset>.<model>.<metric>.{csv,md,tex}`, and for the primary metric the same
+    with `.transfer` before the suffix.
+    """
+    contents = {"scores.csv": scores_csv(study), "summary.csv": summary_csv(study)}
+    for table in tables(study):
+        contents[f"{table.name}.csv"] = wide_csv(table)
+        contents[f"{table.name}.md"] = markdown(table)
+        contents[f"{table.name}.tex"] = latex(table)
+    for name, content in contents.items():
+        write_text(out / name, content)
+    return [out / name for name in contents]
+
+
+def tables(study: Study) -> Iterator[Table]:
+    """Every table of a study, in the order of its panels."""
+    for panel in study.panels():
+        for metric in panel.labels:
+            yield schedule_table(panel, metric)
+        yield transfer_table(panel)
+
+
+def schedule_table(panel: Panel, metric: str) -> Table:
+    """Schedules (floors first) x languages (seen, unseen) and macro-averages, after the last stage."""
+    columns = column_languages(panel)
+    floors = [
+        (Heading(name, "floor", name), [panel.floor_cell(name, languages, metric) for languages in columns.values()])
+        for name in panel.baselines
+    ]
+    trained = [
+        (
+            Heading(schedule, "floor" if schedule == UNTRAINED else "schedule", schedule),
+            [panel.cell(schedule, languages, metric) for languages in columns.values()],
+        )
+        for schedule in floor_first(panel.schedules)
+    ]
+    caption = f"{panel.labels[metric]} after the last stage. {describe(panel)}"
+    return build(f"{panel.name}.{metric}", caption, "schedule", floors + trained, columns)
+
+
+def transfer_table(panel: Panel) -> Table:
+    """Every stage of every schedule x languages: what a stage gave to, and took from, each language."""
+    columns = column_languages(panel)
+    rows = [
+        (
+            Heading(stage_label(panel, stage), schedule, f"{stage.number} {'+'.join(stage.sources) or UNTRAINED}"),
+            [panel.cell(schedule, languages, panel.metric, stage.number - 1) for languages in columns.values()],
+        )
+        for schedule in floor_first(panel.schedules)
+        for stage in panel.stages(schedule)
+    ]
+    caption = f"{panel.labels[panel.metric]} after every stage (transfer matrix). {describe(panel)}"
+    return build(f"{panel.name}.{panel.metric}.transfer", caption, "after stage", rows, columns)
+
+
+def column_languages(panel: Panel) -> dict[Heading, list[str]]:
+    """The columns of a panel's tables and the languages that each averages over."""
+    seen = {Heading(lang + SEEN_MARK, "seen", lang): [lang] for lang in panel.seen}
+    unseen = {Heading(lang, "unseen", lang): [lang] for lang in panel.unseen}
+    averages = {Heading(name, "average", f"average_{name}"): langs for name, langs in panel.averages.items()}
+    return seen | unseen | averages
+
+
+def floor_first(schedules: Iterable[str]) -> list[str]:
+    return sorted(schedules, key=lambda schedule: schedule != UNTRAINED)
+
+
+def stage_label(panel: Panel, stage: Stage) -> str:
+    """`qen + qes` for a first stage, `→ qfr` for one that goes on from the stage before it."""
+    return ("→ " if stage.number > 1 else "") + (panel.short(stage.sources) or UNTRAINED)
+
+
+def describe(panel: Panel) -> str:
+    """What a caption must say: model, seeds, budget, matching, groups of languages, missing runs."""
+    content, seeds = panel.content, panel.study.plan["seeds"]
+    budget = content["budget"]
+    missing, planned = panel.missing_runs()
+    matched = "compute-matched: the same for every schedule" if content["matched"] else "NOT compute-matched"
+    sentences = [
+        f"Model {panel.model}, track {panel.track}, data set {panel.dataset}; 0 to 100, mean ± sample standard "
+        f"deviation over {count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}).",
+        f"Budget {budget['updates']} updates of {budget['tokens']} tokens ({matched}).",
+        f"{SEEN_MARK} seen: some schedule of the track trains on it; unseen: none does.",
+        f"Averages are macro-averages over languages; low: low-resource languages ({', '.join(panel.low) or 'none'}).",
+        f"{missing} of {count(planned, 'run')} missing." if missing else f"All {count(planned, 'run')} present.",
+    ]
+    return " ".join(sentences)
+
+
+def build(
+    name: str, caption: str, corner: str, rows: Sequence[tuple[Heading, list[Cell]]], columns: Iterable[Heading]
+) -> Table:
+    """Put a table together; rows that lack runs say so in their label."""
+    headings = tuple(replace(heading, label=heading.label + lacking(cells)) for heading, cells in rows)
+    return Table(name, caption, corner, headings, tuple(columns), tuple(tuple(cells) for _, cells in rows))
+
+
+def lacking(cells: Sequence[Cell]) -> str:
+    """` [2/3 seeds]` for a row some of whose cells lack runs."""
+    worst = max(cells, key=lambda cell: cell.missing)
+    return f" [{len(worst.values)}/{worst.expected} seeds]" if worst.missing else ""
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+# --- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def decimal(number: float | None, digits: int) -> str:
+    """A rounded number, empty for None; never `-0.0`."""
+    return "" if number is None else f"{round(number, digits) + 0.0:.{digits}f}"
+
+
+def cell_text(cell: Cell, between: str = " ± ") -> str:
+    """`45.3 ± 1.2`, or `45.3` where there is no deviation."""
+    if cell.mean is None:
+        return "n/a"
+    return decimal(cell.mean, 1) + (between + decimal(cell.sd, 1) if cell.sd is not None else "")
+
+
+# --- formats ---------------------------------------------------------------------------------------------------------
+
+
+def scores_csv(study: Study) -> str:
+    """One line for every score that exists: the long, tidy form of everything."""
+    panel_head, stage_head = ["model", "track", "dataset"], ["schedule", "stage", "sources", "updates"]
+    head = [*panel_head, *stage_head, "seed", "language", "metric", "value"]
+    lines = (
+        (*origin, seed, lang, metric, decimal(value, 4))
+        for panel in study.panels()
+        for schedule in panel.schedules
+        for stage in panel.stages(schedule)
+        for origin in [(*panel_key(panel), schedule, stage.number, "+".join(stage.sources), stage.updates)]
+        for lang in panel.languages
+        for metric in panel.labels
+        for seed, value in panel.cell(schedule, [lang], metric, stage.number - 1).values.items()
+    )
+    return csv_text([head, *lines])
+
+
+def summary_csv(study: Study) -> str:
+    """One line for every final number of the tables: mean, deviation, seeds found and missing."""
+    head = ["model", "track", "dataset", "metric", "schedule", "group", "language", "mean", "sd", "seeds", "missing"]
+    lines = (
+        (*panel_key(panel), metric, row.key, column.group, column.key, *numbers(cell))
+        for panel in study.panels()
+        for metric in panel.labels
+        for table in [schedule_table(panel, metric)]
+        for row, cells in zip(table.rows, table.cells, strict=True)
+        for column, cell in zip(table.columns, cells, strict=True)
+    )
+    return csv_text([head, *lines])
+
+
+def numbers(cell: Cell) -> tuple[str, str, int | str, int]:
+    """Mean, deviation, seeds found (nothing for a number that has no seeds) and runs missing."""
+    seeds = len(cell.values) if cell.expected else ""
+    return decimal(cell.mean, 4), decimal(cell.sd, 4), seeds, cell.missing
+
+
+def wide_csv(table: Table) -> str:
+    """One line per row: mean and deviation of every column, and the runs that the row lacks."""
+    head = ["group", "row", "missing"] + [f"{column.key}_{part}" for column in table.columns for part in ("mean", "sd")]
+    lines = (
+        (
+            row.group,
+            row.key,
+            max(cell.missing for cell in cells),
+            *(number for cell in cells for number in numbers(cell)[:2]),
+        )
+        for row, cells in zip(table.rows, table.cells, strict=True)
+    )
+    return csv_text([head, *lines])
+
+
+def panel_key(panel: Panel) -> tuple[str, str, str]:
+    return panel.model, panel.track, panel.dataset
+
+
+def csv_text(lines: Iterable[Sequence]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(lines)
+    return buffer.getvalue()
+
+
+def markdown(table: Table) -> str:
+    """A pipe table under its caption; the first row or column of a group also bears the group's name."""
+    table = table.fitted(MOST_COLUMNS)
+    labels, head = grouped_labels(table.rows), [table.corner, *grouped_labels(table.columns)]
+    rows = [[label, *map(cell_text, cells)] for label, cells in zip(labels, table.cells, strict=True)]
+    align = ["left"] + ["right"] * len(table.columns)
+    return f"{table.caption}\n\n{tabulate(rows, head, tablefmt='pipe', disable_numparse=True, colalign=align)}\n"
+
+
+def grouped_labels(headings: Sequence[Heading]) -> list[str]:
+    """`seen: qen`, `qes`, `unseen: qna`, ..."""
+    groups = [None, *(heading.group for heading in headings)]
+    return [
+        heading.label if heading.group == before else f"{heading.group}: {heading.label}"
+        for before, heading in zip(groups, headings, strict=False)
+    ]
+
+
+def latex(table: Table) -> str:
+    r"""`table` floats for a document with \usepackage{booktabs}: as many as the width of a page needs."""
+    return "\n".join(latex_float(part) for part in table.fitted(LATEX_COLUMNS).parts(LATEX_COLUMNS))
+
+
+def latex_float(table: Table) -> str:
+    """One float; groups span their columns and head their rows."""
+    size = "footnotesize" if len(table.columns) < LATEX_COLUMNS else "scriptsize"
+    column_groups = table.column_groups()
+    lines = [
+        r"\begin{table}",
+        rf"\centering\{size}\setlength{{\tabcolsep}}{{4pt}}",
+        rf"\caption{{{escape(table.caption)}}}",
+        rf"\label{{tab:{table.name}}}",
+        rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+        r"\toprule",
+        latex_row("", (rf"\multicolumn{{{span}}}{{c}}{{{escape(group)}}}" for group, span in column_groups)),
+        " ".join(rf"\cmidrule(lr){{{first}-{last}}}" for first, last in spans(column_groups)),
+        latex_row(escape(table.corner), (latex_heading(column.label) for column in table.columns)),
+    ]
+    for group, members in table.row_groups():
+        lines += [r"\midrule", rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\emph{{{escape(group)}}}}} \\"]
+        lines += [latex_row(escape(row.label), (latex_cell(cell) for cell in cells)) for row, cells in members]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+
+
+def spans(groups: Sequence[tuple[str, int]]) -> Iterator[tuple[int, int]]:
+    """First and last column of every group; the names of the rows are column 1."""
+    first = 2
+    for _, span in groups:
+        yield first, first + span - 1
+        first += span
+
+
+def latex_row(label: str, cells: Iterable[str]) -> str:
+    return rf"{' & '.join([label, *cells])} \\"
+
+
+def latex_heading(label: str) -> str:
+    """A column's name, broken where it is long: after every `+` and before the note on missing runs."""
+    lines = label.replace(" + ", " +\n").replace(" [", "\n[").split("\n")
+    text = r" \\{} ".join(map(escape, lines))
+    return rf"\shortstack{{{text}}}" if len(lines) > 1 else text
+
+
+def latex_cell(cell: Cell) -> str:
+    text = cell_text(cell, between=r" {\tiny$\pm$")
+    return text + "}" if cell.sd is not None else text
+
+
+def escape(text: str) -> str:
+    return "".join(LATEX_ESCAPES.get(character, character) for character in text)

@@ -1,0 +1,82 @@
+"""Masked language modelling: pretraining, and text as a source of a schedule.
+
+Protocol: Devlin et al. 2019 (of the chosen tokens 80% become the mask, 10% a random token, 10% stay); rows with a
+translation are encoded as a pair, which is translation language modelling (Conneau & Lample 2019).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+from transformers.activations import ACT2FN
+
+from crosstune.encoding import TextEncoder
+from crosstune.tasks import IGNORED, Task, Windows
+
+
+class MaskedLanguageModelling(Task):
+    def encode(self, rows: Sequence[dict], encoder: TextEncoder, options: dict) -> Windows:
+        """One window a row (a pair is cut evenly to fit); long texts without a pair give several."""
+        texts = encoder.texts([row["text"] for row in rows])
+        pairs = iter(encoder.texts([row["pair"] for row in rows if "pair" in row]))
+        ids, types, owners = [], [], []
+        for owner, (row, text) in enumerate(zip(rows, texts, strict=True)):
+            for window, kinds in self._windows(text.ids, next(pairs).ids if "pair" in row else None, encoder, options):
+                ids.append(window)
+                types.append(kinds)
+                owners.append(owner)
+        specials = set((*encoder.pair_layout.before, *encoder.pair_layout.between, *encoder.pair_layout.after))
+        free = [~np.isin(window, list(specials)) for window in ids]
+        targets = [np.where(mask, window, IGNORED) for mask, window in zip(free, ids, strict=True)]
+        return Windows(ids, types, np.array(owners, np.int64), {"tokens": targets})
+
+    @staticmethod
+    def _windows(text: np.ndarray, pair: np.ndarray | None, encoder: TextEncoder, options: dict) -> list:
+        if pair is not None:
+            room = (options["max_length"] - encoder.pair_layout.specials) // 2
+            return [encoder.pair_layout.pair(text[:room], pair[:room])]
+        layout = encoder.single_layout
+        room = options["max_length"] - layout.specials
+        return [layout.pair(np.zeros(0, np.int32), text[i : i + room]) for i in range(0, len(text), room)]
+
+    def build_head(self, config) -> nn.Module:
+        return MaskedLanguageHead(config)
+
+    def perturb(self, batch, encoder, stream, recipe):
+        """Draw the masks: `tokens` keeps the targets of the chosen positions, `input_ids` loses most of them."""
+        ids, targets = batch["input_ids"].numpy(), batch["tokens"].numpy()
+        chosen = (targets != IGNORED) & (stream.random(ids.shape) < recipe["mask"])
+        fate = stream.random(ids.shape)
+        noise = stream.integers(0, encoder.vocabulary, ids.shape)
+        masked = np.where(chosen & (fate < 0.8), encoder.mask_id, ids)
+        masked = np.where(chosen & (fate >= 0.9), noise, masked)
+        return {
+            **batch,
+            "input_ids": torch.from_numpy(masked),
+            "tokens": torch.from_numpy(np.where(chosen, targets, IGNORED)),
+        }
+
+    def loss(self, head, hidden, batch, recipe):
+        chosen = batch["tokens"] != IGNORED
+        logits = head(hidden[chosen], batch["embeddings"]).float()
+        return nn.functional.cross_entropy(
+            logits, batch["tokens"][chosen], reduction="sum", label_smoothing=recipe["label_smoothing"]
+        )
+
+    def units(self, batch: dict) -> int:
+        return int((batch["tokens"] != IGNORED).sum())
+
+
+class MaskedLanguageHead(nn.Module):
+    """BERT's masked-LM head; the output matrix is the encoder's embedding matrix."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        self.activation = ACT2FN[config.hidden_act]
+
+    def forward(self, hidden: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(self.norm(self.activation(self.dense(hidden))), embeddings, self.bias)

@@ -1,0 +1,78 @@
+"""Write docs/config.md, the reference of a study's keys, from the schema.
+
+python scripts/document_config.py --out docs/config.md
+"""
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+from crosstune.config import resolve_reference
+from crosstune.errors import run_program
+from crosstune.files import write_text
+
+SCHEMA = Path("schemas/study.schema.yaml")
+HEAD = """# The keys of a study
+
+Made from `schemas/study.schema.yaml` by `make docs`. A key that is not listed here is refused. `<name>` stands for a
+name of your choice.
+
+| key | type | default | meaning |
+|---|---|---|---|
+"""
+
+
+def document(schema: dict) -> str:
+    """The reference as Markdown: one row a key, in the order of the schema."""
+    return HEAD + "".join(_rows(schema, schema, ""))
+
+
+def _rows(part: dict, root: dict, prefix: str) -> list[str]:
+    rows = []
+    for key, value in part.get("properties", {}).items():
+        value = resolve_reference(value, root)
+        path = f"{prefix}{key}"
+        default = f"`{value['default']}`" if value.get("default") not in (None, {}) else ""
+        rows.append(f"| `{path}` | {_type(value, root)} | {default} | {value.get('description', '')} |\n")
+        rows += _rows(value, root, f"{path}.")
+        named = value.get("additionalProperties")
+        if isinstance(named, dict):
+            rows += _rows(resolve_reference(named, root), root, f"{path}.<name>.")
+            rows += _choices(resolve_reference(named, root), root, f"{path}.<name>")
+    return rows
+
+
+def _choices(part: dict, root: dict, path: str) -> list[str]:
+    """Rows of the keys of each form that a value with several forms can take (a schedule)."""
+    rows = []
+    for branch in part.get("oneOf", []):
+        branch = resolve_reference(branch, root)
+        items = resolve_reference(branch.get("items", {}), root)
+        rows += _rows(branch, root, f"{path}.")
+        for form in items.get("oneOf", []):
+            rows += _rows(resolve_reference(form, root), root, f"{path}[].")
+    return rows
+
+
+def _type(value: dict, root: dict) -> str:
+    if "enum" in value:
+        return " or ".join(f"`{item}`" for item in value["enum"])
+    if "const" in value:
+        return f"`{value['const']}`"
+    if "oneOf" in value and "type" not in value:
+        return " or ".join(_type(resolve_reference(branch, root), root) for branch in value["oneOf"])
+    if value.get("type") == "array":
+        return f"list of {_type(resolve_reference(value.get('items', {}), root), root)}"
+    return {"object": "mapping", "string": "text"}.get(value.get("type", ""), value.get("type", ""))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="file to write")
+    args = parser.parse_args()
+    write_text(args.out, document(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))))
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,25 @@
+"""Download a model of the hub at a pinned commit.
+
+python scripts/fetch_model.py --id google-bert/bert-base-multilingual-cased --revision COMMIT --out models/NAME
+"""
+
+import argparse
+from pathlib import Path
+
+from crosstune.errors import run_program
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--id", required=True, help="id of the model on the hub")
+    parser.add_argument("--revision", required=True, help="commit, 40 hexadecimal digits")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    args = parser.parse_args()
+
+    from crosstune.fetch import fetch_model
+
+    fetch_model(args.id, args.revision, args.out)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,36 @@
+"""Prepare one language of one split: read it, check it against its record, write rows and a manifest beside them.
+
+    python scripts/prepare.py --dataset xquad --split test --lang hi --folders '{"bundle": "../shared/data"}' \\
+        --world data/raw/world --out data/xquad/test.hi.jsonl
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from crosstune.errors import run_program
+from crosstune.prepare import prepare
+from crosstune.registry import load_registry
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", required=True, help="name of the record")
+    parser.add_argument("--split", required=True, help="train, validation or test")
+    parser.add_argument("--lang", required=True, help="code of the language")
+    parser.add_argument("--registry", default="registry", help="folder of the records (default: %(default)s)")
+    parser.add_argument(
+        "--extra", type=json.loads, default={}, help="more records, the study's key `datasets`, as JSON"
+    )
+    parser.add_argument("--folders", type=json.loads, default={}, help="folders that records name in braces, as JSON")
+    parser.add_argument("--world", type=Path, default=Path("data/raw/world"), help="folder of the constructed world")
+    parser.add_argument("--out", type=Path, required=True, help="rows to write (.jsonl); the manifest is its .json")
+    args = parser.parse_args()
+
+    dataset = load_registry(args.registry, args.extra)[args.dataset]
+    manifest = args.out.with_suffix(".json")
+    prepare(dataset, args.split, args.lang, args.folders, args.world, args.out, manifest)
+
+
+if __name__ == "__main__":
+    run_program(main)

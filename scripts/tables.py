@@ -1,0 +1,26 @@
+"""Write the tables of a study as CSV, Markdown and LaTeX.
+
+    python scripts/tables.py --plan results/default/plan.json --results results/default --out results/default/tables
+
+Reads the plan and the scores only. Runs without scores are counted in the tables, not hidden.
+"""
+
+import argparse
+from pathlib import Path
+
+from crosstune.collect import read_study
+from crosstune.errors import run_program
+from crosstune.tables import write_tables
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plan", required=True, type=Path, help="the study's plan.json")
+    parser.add_argument("--results", required=True, type=Path, help="the study's folder of results")
+    parser.add_argument("--out", required=True, type=Path, help="folder to write the tables into")
+    args = parser.parse_args()
+    write_tables(read_study(args.plan, args.results), args.out)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,47 @@
+"""Fine-tune one stage of a schedule from its parent's checkpoint, or average several checkpoints.
+
+    python scripts/train.py --spec '{"updates": 100, ...}' --parents results/default/tiny/base \\
+        --data data/worldqa/train.qen.json --out results/default/tiny/seed1/qa/worldqa.qen@100
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from crosstune.compute import use_threads
+from crosstune.errors import run_program
+from crosstune.files import read_json
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spec", required=True, help="what is trained, as JSON or as a file of JSON")
+    parser.add_argument("--parents", type=Path, nargs="*", default=[], help="checkpoint folders; none for a base model")
+    parser.add_argument("--data", type=Path, nargs="*", default=[], help="manifests of the prepared sources")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the new checkpoint")
+    parser.add_argument("--log", type=Path, help="file for progress lines")
+    parser.add_argument("--save-seconds", type=float, default=60.0, help="time between saved states (%(default)s)")
+    parser.add_argument("--micro-tokens", type=int, default=4096, help="tokens of one forward pass (%(default)s)")
+    parser.add_argument("--keep-optimizer", action="store_true", help="keep the moments for a stage that carries on")
+    args = parser.parse_args()
+
+    spec = json.loads(args.spec) if args.spec.startswith("{") else read_json(args.spec)
+    use_threads(spec.get("threads", 1))
+    from crosstune import stage
+    from crosstune.engine import Stopped
+
+    knobs = stage.Knobs(args.log, args.save_seconds, args.micro_tokens, args.keep_optimizer)
+    try:
+        if "average" in spec:
+            stage.average_stages(spec, args.parents, args.out)
+        elif args.parents:
+            stage.train_stage(spec, args.parents[0], args.data, args.out, knobs)
+        else:
+            stage.pretrain_base(spec, args.data, args.out, knobs)
+    except Stopped:
+        sys.exit("stopped on request; the state is saved, run the same command again to go on")
+
+
+if __name__ == "__main__":
+    run_program(main)

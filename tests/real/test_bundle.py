@@ -1,0 +1,73 @@
+"""The real files: every record of registry/bundle.yaml prepares, and pretraining text holds no evaluation text.
+
+The folder is $CROSSTUNE_BUNDLE, or ../shared/data beside the project; without it these tests are skipped.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crosstune.prepare import load, prepare
+from crosstune.registry import load_registry
+
+ROOT = Path(__file__).parents[2]
+BUNDLE = Path(os.environ.get("CROSSTUNE_BUNDLE", ROOT.parent / "shared" / "data"))
+RECORDS = yaml.safe_load((ROOT / "registry/bundle.yaml").read_text())
+EVALUATED = ("xquad", "mlqa", "tydiqa", "piaf", "ud", "udpos_xtreme")
+MLQA_DEV = {"ar": 517, "de": 512, "en": 1148, "es": 500, "hi": 507, "vi": 511, "zh": 504}
+RUN = 40  # letters and digits; see the rule in registry/bundle.yaml
+
+pytestmark = pytest.mark.skipif(
+    not (BUNDLE / "MANIFEST.tsv").exists(), reason=f"no real data in {BUNDLE} (set CROSSTUNE_BUNDLE to its folder)"
+)
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return load_registry(ROOT / "registry")
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_prepares_with_its_rows_and_hashes(registry, tmp_path, name):
+    dataset = registry[name]
+    for split, entry in dataset.splits.items():
+        for lang in entry.languages:
+            out = tmp_path / f"{split}.{lang}.jsonl", tmp_path / f"{split}.{lang}.json"
+            manifest = prepare(dataset, split, lang, {"bundle": BUNDLE}, tmp_path, *out)
+            assert manifest["rows"] == entry.rows[lang]
+            assert tuple(source["sha256"] for source in manifest["sources"]) == entry.sha256[lang]
+
+
+def test_numbers_that_the_publishers_state(registry):
+    assert set(registry["xquad"].splits["test"].rows.values()) == {1190}
+    assert registry["mlqa"].splits["test"].rows == MLQA_DEV
+    assert registry["tydiqa"].splits["train"].rows["en"] == 3696
+    assert registry["ud"].splits["test"].rows["ta"] == 120 + 500
+
+
+def test_no_row_of_pretraining_text_holds_text_of_an_evaluation_set(registry):
+    """Runs of letters are looked up at every RUN-th place of the evaluation text, so that a run of 2 RUN is found."""
+    whole, runs = set(), set()
+    for name in EVALUATED:
+        for lang in registry[name].splits["test"].languages:
+            for row in load(registry[name], "test", lang, {"bundle": BUNDLE}, ".")[0]:
+                sides = [row["context"], row["question"]] if "context" in row else [" ".join(row["tokens"])]
+                for text in map(letters, sides):
+                    whole.add((lang, text))
+                    runs.update(text[i : i + RUN] for i in range(0, len(text) - RUN + 1, RUN))
+    held = []
+    for name in (name for name in RECORDS if registry[name].task == "text"):
+        for lang in registry[name].languages:
+            for row in load(registry[name], "train", lang, {"bundle": BUNDLE}, ".")[0]:
+                for side, side_lang in (("text", lang), ("pair", "en")):
+                    text = letters(row.get(side, ""))
+                    shared = any(text[i : i + RUN] in runs for i in range(len(text) - RUN + 1))
+                    if shared or (len(text) >= 12 and (side_lang, text) in whole):
+                        held.append((name, lang, row["id"]))
+    assert held == []
+
+
+def letters(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())

@@ -1,0 +1,93 @@
+"""A study of four languages and two seeds, small enough to compute every number of its tables by hand."""
+
+import copy
+from pathlib import Path
+
+from crosstune.collect import Study, read_study
+from crosstune.files import write_json
+
+LANGUAGES = ("qen", "qes", "qna", "qix")
+
+# Scores after every stage, by seed, in the order of LANGUAGES. qna and qix are low-resource; qix is the isolate.
+SCORES = {
+    "untrained": {1: [[4, 4, 4, 4]], 2: [[6, 6, 6, 6]]},
+    "english": {1: [[50, 10, 20, 6]], 2: [[54, 12, 22, 6]]},
+    "joint": {1: [[45, 44, 30, 8]], 2: [[47, 46, 34, 6]]},
+    "sequential": {1: [[50, 10, 20, 6], [30, 52, 18, 5]], 2: [[54, 12, 22, 6], [34, 50, 20, 7]]},
+}
+STAGES = {
+    "untrained": ["untrained"],
+    "english": ["worldqa.qen@200"],
+    "joint": ["worldqa.qen+worldqa.qes@200"],
+    "sequential": ["worldqa.qen@100", "worldqa.qen@100/worldqa.qes@100"],
+}
+MIXTURES = {
+    "untrained": [[]],
+    "english": [["worldqa.qen"]],
+    "joint": [["worldqa.qen", "worldqa.qes"]],
+    "sequential": [["worldqa.qen"], ["worldqa.qes"]],
+}
+UPDATES = {"untrained": [0], "english": [200], "joint": [200], "sequential": [100, 100]}
+PLAN = {
+    "study": "small",
+    "primary": {"track": "qa", "dataset": "worldqa", "metric": "f1"},
+    "headline": {"single": "english", "joint": "joint", "sequential": "sequential"},
+    "seeds": [1, 2],
+    "models": ["tiny"],
+    "languages": {
+        "qen": {"name": "Enish", "family": "north", "script": "Latin", "resource": "high"},
+        "qes": {"name": "Esish", "family": "south", "script": "Latin", "resource": "high"},
+        "qna": {"name": "Naish", "family": "north", "script": "Latin", "resource": "low"},
+        "qix": {"name": "Ixish", "family": "isolate", "script": "Latin", "resource": "low"},
+    },
+    "tracks": {
+        "qa": {
+            "task": "qa",
+            "trained": ["qen", "qes"],
+            "evaluate": {"worldqa": list(LANGUAGES)},
+            "matched": True,
+            "budget": {"updates": 200, "tokens": 512},
+            "schedules": list(SCORES),
+        }
+    },
+    "runs": [
+        {
+            "model": "tiny",
+            "seed": seed,
+            "track": "qa",
+            "schedule": schedule,
+            "stages": [f"tiny/seed{seed}/qa/{stage}" for stage in STAGES[schedule]],
+            "mixtures": MIXTURES[schedule],
+            "updates": UPDATES[schedule],
+        }
+        for schedule, seeds in SCORES.items()
+        for seed in seeds
+    ],
+}
+
+
+def plan() -> dict:
+    """A copy of the plan, free to be changed."""
+    return copy.deepcopy(PLAN)
+
+
+def write_study(folder: Path, plan: dict = PLAN) -> Study:
+    """Write the plan, every score and the floor into `folder`, and read them back."""
+    write_json(folder / "plan.json", plan)
+    for run in PLAN["runs"]:
+        for stage, scores in zip(run["stages"], SCORES[run["schedule"]][run["seed"]], strict=True):
+            languages = {
+                lang: {"f1": value, "exact_match": value / 2, "n": 10}
+                for lang, value in zip(LANGUAGES, scores, strict=True)
+            }
+            write_json(folder / stage / "scores/worldqa.json", {"dataset": "worldqa", "languages": languages})
+    floor = {
+        name: {lang: {"f1": value, "exact_match": 0, "n": 10} for lang in LANGUAGES}
+        for name, value in {"empty": 0, "context": 7}.items()
+    }
+    write_json(folder / "floor/worldqa.json", {"dataset": "worldqa", "baselines": floor})
+    return read(folder)
+
+
+def read(folder: Path) -> Study:
+    return read_study(folder / "plan.json", folder)

@@ -1,0 +1,414 @@
+"""Readers: what each format gives, every fault with its place, round trips and random damage."""
+
+import csv
+import io
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crosstune.errors import UserError
+from crosstune.readers import READERS, UPOS, Options, check_answers, from_hub, read
+from crosstune.registry import HubSource
+
+CONTEXT = "Ada lives in Paris. Émile lives in Łódź."
+PANX_TAGS = ("O", "B-PER", "I-PER")
+
+
+def question(name="q1", text="Paris", start=13, **changes):
+    return {"id": name, "question": "Where?", "answers": [{"text": text, "answer_start": start}], **changes}
+
+
+def squad_file(*questions, context=CONTEXT):
+    return json.dumps(
+        {"version": "1.1", "data": [{"title": "t", "paragraphs": [{"context": context, "qas": questions}]}]}
+    )
+
+
+def conllu_word(number, form, tag, head="0", upos=None):
+    return "\t".join([str(number), form, "_", upos or tag, "_", "_", str(head), "_", "_", "_"])
+
+
+def conllu_file(*lines):
+    return "\n".join(lines) + "\n\n"
+
+
+def read_one(reader, text, **options):
+    return read(reader, [("folder/file.ext", text)], Options(**options))
+
+
+# ---------------------------------------------------------------------------------------------------- what is read
+
+
+def test_squad_gives_one_row_per_question_with_offsets_in_code_points():
+    rows = read_one("squad", squad_file(question(), question("q2", "Łódź", 35)))
+    assert rows[1] == {
+        "id": "q2",
+        "context": CONTEXT,
+        "question": "Where?",
+        "answers": {"text": ["Łódź"], "answer_start": [35]},
+    }
+
+
+def test_answers_lost_in_translation_are_left_out():
+    answers = [{"text": "", "answer_start": -1}, {"text": "Paris", "answer_start": 13}]
+    assert read_one("squad", squad_file(question(answers=answers)))[0]["answers"]["text"] == ["Paris"]
+    with pytest.raises(UserError, match="no answer"):
+        read_one("squad", squad_file(question(answers=answers[:1])))
+
+
+def test_conllu_skips_comments_and_empty_nodes_and_takes_the_sentence_id():
+    text = conllu_file("# sent_id = a-1", "# text = Sue left", conllu_word(1, "Sue", "PROPN", 2), "1.1\tx" + "\t_" * 8)
+    assert read_one("conllu", text) == [{"id": "a-1", "tokens": ["Sue"], "tags": ["PROPN"]}]
+    assert read_one("conllu-text", text) == [{"id": "a-1", "text": "Sue left"}]
+
+
+@pytest.mark.parametrize(
+    ("lang", "words", "tag"),
+    [
+        ("es", [("de", "ADP", 3), ("el", "DET", 3)], "ADP"),  # equally high: by the order of preference
+        ("es", [("haber", "AUX", 3), ("lo", "PRON", 3)], "AUX"),
+        ("en", [("I", "PRON", 3), ("'m", "AUX", 3)], "PRON"),
+        ("en", [("do", "AUX", 3), ("n't", "PART", 3)], "AUX"),
+        ("he", [("b", "ADP", 2), ("bayit", "NOUN", 3)], "NOUN"),  # the head of the others
+        ("it", [("ecco", "SYM", 3), ("lo", "X", 3)], "SYM"),  # tags outside the order: the first
+    ],
+)
+def test_a_multiword_token_has_the_tag_of_its_highest_word(lang, words, tag):
+    lines = [conllu_word(n, form, upos, head) for n, (form, upos, head) in enumerate(words, 1)]
+    fused = "1-2\tfused" + "\t_" * 8
+    rows = read_one("conllu", conllu_file(fused, *lines, conllu_word(3, "root", "VERB")), lang=lang)
+    assert (rows[0]["tokens"], rows[0]["tags"]) == (["fused", "root"], [tag, "VERB"])
+
+
+def test_columns_strips_a_prefix_only_where_the_record_names_it():
+    text = "en:Ada\tB-PER\nen:lives\tO\n\nen:x\tO\n"
+    assert read_one("columns", text, tags=PANX_TAGS, token_prefix="en:")[0]["tokens"] == ["Ada", "lives"]
+    assert read_one("columns", text, tags=PANX_TAGS)[0]["tokens"] == ["en:Ada", "en:lives"]
+
+
+def test_text_of_tokens_has_spaces_where_the_language_has_them():
+    text = "你\tPRON\n好\tADJ\n"
+    assert read_one("columns-text", text, lang="zh") == [{"id": "file.ext:1", "text": "你好"}]
+    assert read_one("columns-text", text, lang="fr") == [{"id": "file.ext:1", "text": "你 好"}]
+
+
+def test_contexts_are_given_once():
+    text = squad_file(question(), question("q2"))
+    assert read_one("squad-text", text) == [{"id": "file.ext:1", "text": CONTEXT}]
+
+
+def test_lines_are_split_at_line_feeds_only():
+    assert [row["text"] for row in read_one("lines", "a\u2028b\x0bc\r\n\nd")] == ["a\u2028b\x0bc", "d"]
+
+
+def test_pairs_and_aligned_files_give_the_same_pairs():
+    expected = [("a", "x"), ("b", "y")]
+    aligned = read("aligned", [("one.txt", "a\n\nb\n"), ("two.txt", "x\n\ny\n")])
+    pairs = read_one("pairs", "a\tx\nb\ty\n")
+    assert [(row["text"], row["pair"]) for row in aligned] == [(row["text"], row["pair"]) for row in pairs] == expected
+
+
+def test_fields_gives_distinct_texts_of_columns_or_keys():
+    assert [row["text"] for row in read_one("fields", "p\th1\tx\np\th2\tx\n", fields=(1, 2))] == ["p", "h1", "h2"]
+    text = '{"a": "p", "n": 1}\n{"a": "q", "n": 2}\n'
+    assert read_one("fields", text, fields=("a",)) == [
+        {"id": "file.ext:1.1", "text": "p"},
+        {"id": "file.ext:2.1", "text": "q"},
+    ]
+
+
+def chaii_file(*records):
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(["id", "context", "question", "answer_text", "answer_start", "language"])
+    writer.writerows(records)
+    return file.getvalue()
+
+
+def test_chaii_takes_the_rows_of_its_language():
+    text = chaii_file(["a", "x\ny, z", "?", "y", 2, "hindi"], ["b", "x", "?", "x", 0, "tamil"])
+    rows = read_one("chaii", text, lang="hi")
+    assert [(row["id"], row["answers"]) for row in rows] == [("a", {"text": ["y"], "answer_start": [2]})]
+
+
+def test_rows_of_several_files_follow_each_other():
+    rows = read("lines", [("b.txt.xz", "1\n2\n"), ("a.txt", "3\n")])
+    assert [(row["id"], row["text"]) for row in rows] == [("b:1", "1"), ("b:2", "2"), ("a:1", "3")]
+
+
+# ---------------------------------------------------------------------------------------------------------- faults
+
+GOOD_WORD = conllu_word(1, "a", "NOUN")
+FAULTS = {
+    "empty": ("squad", "", "is empty", "file.ext"),
+    "only blank lines": ("conllu", "\n\n", "is empty", "file.ext"),
+    "tsv for json": ("squad", "a\tNOUN\nb\tVERB\n", "not valid JSON", "file.ext:1"),
+    "truncated json": ("squad", squad_file(question())[:-20], "truncated or of another format", "file.ext:1"),
+    "no data": ("squad", '{"rows": []}', "'data' is missing; there are 'rows'", "file.ext"),
+    "no paragraphs": ("squad", '{"data": []}', "holds no rows", "file.ext"),
+    "a list": ("squad", "[]", "expected an object with the field 'data', found a list", "file.ext"),
+    "deep": ("squad", "[" * 100_000, "not valid JSON", "file.ext:1"),
+    "missing question": ("squad", squad_file({"id": "q7", "answers": []}), "'question' is missing", "question q7"),
+    "offset as text": ("squad", squad_file(question(start="13")), "expected a whole number in 'answer_start'", "q1"),
+    "offset as truth value": ("squad", squad_file(question(start=True)), "expected a whole number", "q1"),
+    "other offset": ("squad", squad_file(question(start=14)), "'Paris' is not at its offset 14.*'aris.'", "q1"),
+    "negative offset": ("squad", squad_file(question(text="Łódź", start=-5)), "not at its offset -5", "q1"),
+    "surrogate": ("squad", squad_file(question(), context="\ud800 " + CONTEXT), "surrogate", "paragraphs[0]"),
+    "id twice": ("squad", squad_file(question(), question()), "'q1' occurs twice", "file.ext"),
+    "csv header": ("chaii", "id,text\n1,2\n", "expected a CSV file with the columns", "file.ext"),
+    "csv row": ("chaii", chaii_file(["a", "b"]), "found more or fewer", "file.ext:2"),
+    "csv offset": ("chaii", chaii_file(["a", "x", "?", "x", "one", "hindi"]), "expected an offset", "file.ext:2"),
+    "json for conllu": ("conllu", squad_file(question()), "expected the 10 columns of CoNLL-U, found 1", "file.ext:1"),
+    "number": ("conllu", conllu_file(GOOD_WORD, GOOD_WORD), "number 2, found '1'", "file.ext:2"),
+    "head": ("conllu", conllu_file(conllu_word(1, "a", "NOUN", "x")), "head, found 'x'", "file.ext:1"),
+    "no tag": ("conllu", conllu_file(conllu_word(1, "a", "_")), "tag '_' is outside the set ADJ", "file.ext:1"),
+    "near tag": ("conllu", conllu_file(conllu_word(1, "a", "NOUNS")), "Did you mean 'NOUN'", "file.ext:1"),
+    "empty word": ("conllu", conllu_file(conllu_word(1, "", "NOUN")), "the word is empty", "file.ext:1"),
+    "no words": ("conllu", conllu_file("# sent_id = 1"), "without words", "file.ext:1"),
+    "span": ("conllu", conllu_file("1-3\tx" + "\t_" * 8, GOOD_WORD), "1-3 does not lie among", "file.ext:1"),
+    "cycle": (
+        "conllu",
+        conllu_file("1-2\tx" + "\t_" * 8, conllu_word(1, "a", "DET", 2), conllu_word(2, "b", "DET", 1)),
+        "do not form a tree",
+        "file.ext:1",
+    ),
+    "sentence id twice": ("conllu", conllu_file("# sent_id = 1", GOOD_WORD) * 2, "'1' occurs twice", "file.ext"),
+    "three columns": ("columns", "a\tNOUN\nb\tNOUN\tx\n", "found 3 columns", "file.ext:2"),
+    "column tag": ("columns", "a\tNOUN\n\nb\tB-PER\n", "'B-PER' is outside", "file.ext:3"),
+    "empty token": ("columns", "\tNOUN\n", "token is empty", "file.ext:1"),
+    "one column": ("pairs", "a\tb\nc\n", "found 1 columns", "file.ext:2"),
+    "half a pair": ("pairs", "a\t \n", "expected a text, a tab and its translation", "file.ext:1"),
+}
+
+
+@pytest.mark.parametrize(("reader", "text", "message", "place"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_is_told_with_its_place(reader, text, message, place):
+    with pytest.raises(UserError, match=message) as caught:
+        read_one(reader, text, lang="hi")
+    assert place in caught.value.place
+
+
+def test_faults_of_options_and_aligned_files():
+    with pytest.raises(UserError, match="begins with 'en:'"):
+        read_one("columns", "Ada\tNOUN\n", token_prefix="en:")
+    with pytest.raises(UserError, match="at least 3 columns, found 2"):
+        read_one("fields", "a\tb\n", fields=(1, 3))
+    with pytest.raises(UserError, match="'b' is missing") as caught:
+        read_one("fields", '{"b": "x"}\n{"a": "x"}\n', fields=("b",))
+    assert caught.value.place == "folder/file.ext:2"
+    with pytest.raises(UserError, match="not valid JSON") as caught:
+        read_one("fields", '{"b": "x"}\n{"b": \n', fields=("b",))
+    assert caught.value.place == "folder/file.ext:2"
+    with pytest.raises(UserError, match="2 lines against 1"):
+        read("aligned", [("one", "a\nb\n"), ("two", "x\n")])
+    with pytest.raises(UserError, match="one side of the pair is empty"):
+        read("aligned", [("one", "a\nb\nc\n"), ("two", "x\n\nz\n")])
+    with pytest.raises(UserError, match="needs two files, found 1"):
+        read_one("aligned", "a\n")
+
+
+def test_both_strings_of_a_misplaced_answer_are_shown():
+    row = {"context": "abcdef", "answers": {"text": ["bc"], "answer_start": [2]}}
+    with pytest.raises(UserError, match="'bc' is not at its offset 2, where the context has 'cd'"):
+        check_answers(row, "here")
+
+
+# ------------------------------------------------------------------------------------- round trips, random damage
+
+words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r\t"), min_size=1, max_size=12)
+texts = words.filter(lambda text: text.strip())
+names = st.text("abc123-", min_size=1, max_size=8)
+sentences = st.lists(st.tuples(texts, st.sampled_from(UPOS)), min_size=1, max_size=6)
+
+
+@st.composite
+def questions(draw):
+    rows = []
+    for name in draw(st.lists(names, min_size=1, max_size=4, unique=True)):
+        context = draw(texts) + draw(texts)
+        start = draw(st.integers(0, len(context) - 1))
+        end = draw(st.integers(start + 1, len(context)))
+        answers = {"text": [context[start:end]], "answer_start": [start]}
+        rows.append({"id": name, "context": context, "question": draw(texts), "answers": answers})
+    return rows
+
+
+def write_squad(rows):
+    paragraphs = [
+        {
+            "context": row["context"],
+            "qas": [
+                question(row["id"], row["answers"]["text"][0], row["answers"]["answer_start"][0])
+                | {"question": row["question"]}
+            ],
+        }
+        for row in rows
+    ]
+    return json.dumps({"data": [{"paragraphs": paragraphs}]})
+
+
+def write_conllu(rows):
+    return "\n".join(
+        conllu_file(f"# sent_id = {name}", *(conllu_word(n, form, tag) for n, (form, tag) in enumerate(row, 1)))
+        for name, row in rows.items()
+    )
+
+
+@given(questions())
+def test_squad_round_trip(rows):
+    assert read_one("squad", write_squad(rows)) == rows
+
+
+@given(questions())
+def test_chaii_round_trip(rows):
+    records = [
+        [
+            row["id"],
+            row["context"],
+            row["question"],
+            row["answers"]["text"][0],
+            row["answers"]["answer_start"][0],
+            "tamil",
+        ]
+        for row in rows
+    ]
+    assert read_one("chaii", chaii_file(*records), lang="ta") == rows
+
+
+@given(st.dictionaries(names, sentences, min_size=1, max_size=4))
+def test_conllu_round_trip(rows):
+    expected = [{"id": k, "tokens": [w for w, _ in row], "tags": [t for _, t in row]} for k, row in rows.items()]
+    assert read_one("conllu", write_conllu(rows)) == expected
+
+
+@given(st.lists(sentences, min_size=1, max_size=4))
+def test_columns_round_trip(rows):
+    text = "\n\n".join("\n".join(f"{token}\t{tag}" for token, tag in row) for row in rows)
+    found = [list(zip(row["tokens"], row["tags"], strict=True)) for row in read_one("columns", text)]
+    assert found == rows
+
+
+@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
+def test_lines_pairs_and_aligned_round_trip(rows):
+    left, right = "\n".join(text for text, _ in rows), "\n".join(pair for _, pair in rows)
+    assert [row["text"] for row in read_one("lines", left)] == [text for text, _ in rows]
+    for found in (
+        read("aligned", [("a", left), ("b", right)]),
+        read_one("pairs", "\n".join(f"{text}\t{pair}" for text, pair in rows)),
+    ):
+        assert [(row["text"], row["pair"]) for row in found] == rows
+
+
+FUSED = conllu_file("1-2\tdel" + "\t_" * 8, conllu_word(1, "de", "ADP", 2), conllu_word(2, "el", "DET", 0))
+SAMPLES = {
+    "squad": squad_file(question(), question("q2", "Łódź", 35)),
+    "squad-text": squad_file(question()),
+    "chaii": chaii_file(["a", 'x "y", z', "?", "y", 3, "hindi"], ["b", "x", "?", "x", 0, "hindi"]),
+    "conllu": FUSED + conllu_file("# sent_id = 2", conllu_word(1, "a", "NOUN")),
+    "conllu-text": FUSED,
+    "columns": "a\tNOUN\nb\tVERB\n\nc\tX\n",
+    "columns-text": "a\tNOUN\nb\tVERB\n\nc\tX\n",
+    "lines": "a\nb\n",
+    "pairs": "a\tx\nb\ty\n",
+    "aligned": "a\nb\n",
+    "fields": '{"a": "x"}\n{"a": "y"}\n',
+}
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(sorted(READERS)), st.data())
+def test_a_damaged_file_gives_rows_or_a_user_error_and_nothing_else(reader, data):
+    text = SAMPLES[reader]
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(start, min(len(text), start + 20)))
+        piece = data.draw(
+            st.text(max_size=4) | st.sampled_from(['"', "{", "\t", "\n", "-1", "9" * 5000, "\\ud800", "\0"])
+        )
+        text = text[:start] + piece + text[end:]
+    files = [("file", text)] + [("other", SAMPLES[reader])] * (reader == "aligned")
+    try:
+        rows = read(reader, files, Options(lang="hi", fields=("a",)))
+    except UserError:
+        return
+    assert rows and len({row["id"] for row in rows}) == len(rows)
+    json.dumps(rows, ensure_ascii=False).encode("utf-8")
+
+
+# -------------------------------------------------------------------------------------------------------------- hub
+
+HUB = HubSource("some/data", "config", "train", "0" * 40)
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """Serve a data set in place of the hub; returns the calls made."""
+    import datasets
+
+    def serve(columns, features=None):
+        calls = []
+
+        def load_dataset(*args, **kwargs):
+            calls.append((args, kwargs))
+            return datasets.Dataset.from_dict(columns, features=features)
+
+        monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+        return calls
+
+    return serve
+
+
+def test_hub_questions_at_the_pinned_revision(hub):
+    answers = [{"text": ["Paris"], "answer_start": [13]}] * 2
+    calls = hub({"id": ["english-1", "korean-2"], "context": [CONTEXT] * 2, "question": ["?"] * 2, "answers": answers})
+    source = HubSource("some/data", "config", "train", "0" * 40, id_prefix="korean-")
+    rows = from_hub(source, "qa")
+    assert calls == [(("some/data", "config"), {"split": "train", "revision": "0" * 40})]
+    assert rows == [{"id": "korean-2", "context": CONTEXT, "question": "?", "answers": answers[0]}]
+
+
+def test_hub_sentences_with_class_labels_or_strings(hub):
+    from datasets import ClassLabel, Features, List, Value
+
+    labels = Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=list(PANX_TAGS)))})
+    hub({"tokens": [["Ada", "left"]], "ner_tags": [[1, 0]]}, labels)
+    expected = [{"id": "0", "tokens": ["Ada", "left"], "tags": ["B-PER", "O"]}]
+    assert from_hub(HUB, "tagging", Options(tags=PANX_TAGS)) == expected
+    hub({"id": ["s"], "tokens": [["Ada"]], "upos": [["PROPN"]]})
+    assert from_hub(HUB, "tagging") == [{"id": "s", "tokens": ["Ada"], "tags": ["PROPN"]}]
+
+
+def test_hub_text(hub):
+    hub({"text": ["a", "b"]})
+    assert from_hub(HUB, "text") == [{"id": "0", "text": "a"}, {"id": "1", "text": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "message"),
+    [
+        ("qa", {"text": ["a"]}, "'answers' is missing; there are 'text'"),
+        ("tagging", {"tokens": [["a"]]}, "expected a column of tags"),
+        ("tagging", {"tokens": [["a"]], "upos": [["NOUN", "X"]]}, "1 tokens with 2 tags"),
+        ("tagging", {"tokens": [["a"]], "upos": [["_"]]}, "'_' is outside the set"),
+        ("text", {"text": []}, "no rows"),
+        ("text", {"id": ["1", "1"], "text": ["a", "b"]}, "occurs twice"),
+    ],
+)
+def test_hub_data_of_another_shape(hub, task, columns, message):
+    hub(columns)
+    with pytest.raises(UserError, match=message) as caught:
+        from_hub(HUB, task)
+    assert caught.value.place.startswith("hub:some/data config train")
+
+
+def test_hub_out_of_reach(monkeypatch):
+    import datasets
+
+    def fail(*args, **kwargs):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(UserError, match=r"cannot load this data set \(no route\)"):
+        from_hub(HUB, "text")

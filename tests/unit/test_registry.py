@@ -1,0 +1,234 @@
+"""The registry: what a record gives, and every mistake in one; the records and language tables that we ship."""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+
+import pytest
+import yaml
+
+from crosstune.errors import UserError
+from crosstune.readers import READERS
+from crosstune.registry import HubSource, Language, WorldSource, load_languages, load_registry
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = yaml.safe_load((ROOT / "schemas/dataset.schema.yaml").read_text())
+RECORD = {
+    "task": "qa",
+    "title": "Toy",
+    "source": {"files": "{bundle}/{split}.{lang}.json"},
+    "reader": "squad",
+    "languages": ["en", "no"],
+    "licence": "CC0-1.0",
+    "splits": {"train": {}, "test": {"languages": ["en"], "rows": {"en": 3}, "sha256": {"en": "a" * 64}}},
+}
+REVISION = "0123456789" * 4
+
+
+def record(**changes):
+    """The toy record with some keys changed; None removes a key."""
+    changed = copy.deepcopy(RECORD) | changes
+    return {"toy": {key: value for key, value in changed.items() if value is not None}}
+
+
+def toy(tmp_path, **changes):
+    return load_registry(tmp_path, record(**changes))["toy"]
+
+
+# ------------------------------------------------------------------------------------------------- what a record gives
+
+
+def test_patterns_are_filled_with_language_split_and_folder(tmp_path):
+    dataset = toy(tmp_path)
+    assert dataset.location("no", "train", {"bundle": "/data"}) == [Path("/data/train.no.json")]
+    assert dataset.names("no", "train") == ["{bundle}/train.no.json"]
+
+
+def test_languages_of_a_split_are_its_own_or_the_record_s(tmp_path):
+    dataset = toy(tmp_path)
+    assert dataset.splits["train"].languages == dataset.languages == ("en", "no")
+    assert dataset.splits["test"].languages == ("en",)
+
+
+def test_several_files_per_language(tmp_path):
+    source = {"files": {"en": "{b}/en", "no": ["{b}/no1", "{b}/no2"]}}
+    dataset = toy(tmp_path, source=source)
+    assert dataset.location("no", "train", {"b": "x"}) == [Path("x/no1"), Path("x/no2")]
+    assert dataset.location("en", "train", {"b": "x"}) == [Path("x/en")]
+
+
+def test_a_split_replaces_the_source_or_adds_to_it(tmp_path):
+    source = {"hub": "some/data", "config": "c.{code}", "revision": REVISION, "id_prefix": "{lang}-"}
+    splits = {"train": {}, "validation": {"source": {"split": "dev"}}, "test": {"source": {"world": "qa/{lang}"}}}
+    dataset = toy(tmp_path, source=source, splits=splits, codes={"en": "eng"})
+    assert dataset.location("en", "train", {}) == HubSource("some/data", "c.eng", "train", REVISION, "en-")
+    assert dataset.location("en", "validation", {}).split == "dev"
+    assert dataset.location("en", "test", {}) == WorldSource((PurePosixPath("qa/en"),))
+
+
+def test_records_of_folder_and_study_are_together(tmp_path):
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump({"one": RECORD}))
+    (tmp_path / "languages.yaml").write_text("en: {name: English, family: f, genus: g, script: Latin}")
+    registry = load_registry(tmp_path, record())
+    assert list(registry) == ["one", "toy"] and len(registry) == 2 and "toy" in registry
+    assert load_languages(tmp_path) == {"en": Language("en", "English", "f", "g", "Latin")}
+
+
+# -------------------------------------------------------------------------------------------------------- mistakes
+
+MISTAKES = {
+    "unknown key": ({"lisence": "x"}, "unknown key 'lisence'.*licence"),
+    "unknown key of a split": ({"splits": {"train": {"row": {}}}}, "toy.splits.train: unknown key 'row'.*rows"),
+    "unknown split": ({"splits": {"dev": {}}}, "unknown key 'dev'"),
+    "missing key": ({"licence": None}, "'licence' is missing"),
+    "missing reader": ({"reader": None}, "missing key 'reader'"),
+    "missing fields": ({"task": "text", "reader": "fields"}, "missing key 'fields'"),
+    "missing languages": ({"languages": None, "splits": {"train": {}}}, "missing key 'languages'"),
+    "unknown reader": ({"reader": "json"}, "'json' is not one of"),
+    "reader of another task": ({"reader": "conllu"}, "'conllu' is not one of .*'squad'"),
+    "no source": ({"source": None}, "exactly one of files, world and hub"),
+    "two sources": ({"source": {"files": "a", "hub": "b/c"}}, "exactly one of files, world and hub"),
+    "no files for a language": ({"source": {"files": {"en": "a"}}}, "no files for the languages no"),
+    "rows of another language": ({"splits": {"train": {"rows": {"fr": 1}}}}, "rows of languages that .* lacks: fr"),
+    "hash": ({"splits": {"train": {"sha256": {"en": "abc"}}}}, "toy.splits.train.sha256.en"),
+    "revision": ({"source": {"hub": "a/b", "revision": "main"}}, "toy.source.revision"),
+    "world leaves its folder": ({"source": {"world": "../{lang}"}}, "leaves its folder"),
+    "absolute world path": ({"source": {"world": ["/x"]}}, "leaves its folder"),
+    "language twice": ({"languages": ["en", "en"]}, "'en' is given twice"),
+    "language that leaves its folder": ({"languages": ["../en"]}, "'../en' is not allowed"),
+    "no in a list": ({"languages": ["en", False]}, 'YAML reads this .*False.*\n.*"no"'),
+    "no as a key": ({"splits": {"train": {"rows": {False: 1}}}}, 'YAML reads this .*False.*\n.*"no"'),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_in_a_record_is_told(tmp_path, changes, message):
+    with pytest.raises(UserError) as caught:
+        toy(tmp_path, **changes)
+    assert caught.match(f"(?s){message}") and caught.value.place.startswith("datasets: toy")
+
+
+@pytest.mark.parametrize("name", ["../toy", "/toy", "a.b", "a/b", ""])
+def test_a_name_that_would_leave_its_folder_is_refused(tmp_path, name):
+    with pytest.raises(UserError):
+        load_registry(tmp_path, {name: RECORD})
+
+
+def test_a_name_is_given_once(tmp_path):
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump(record()))
+    with pytest.raises(UserError, match=r"'toy' is already a data set of .*one.yaml"):
+        load_registry(tmp_path, record())
+
+
+def test_unknown_names_and_languages_say_what_there_is(tmp_path):
+    registry = load_registry(tmp_path, record())
+    with pytest.raises(UserError, match=r"(?s)unknown data set 'tyo'.*Did you mean 'toy'"):
+        registry["tyo"]
+    with pytest.raises(UserError, match=r"(?s)unknown data set 'xquad'.*There are: toy"):
+        registry["xquad"]
+    with pytest.raises(UserError, match=r"(?s)tracks.qa: .*no language 'no' in its test split.*It has: en"):
+        registry["toy"].require("no", "test", place="tracks.qa")
+    with pytest.raises(UserError, match=r"(?s)no split 'validation'.*It has: train, test"):
+        registry["toy"].location("en", "validation", {})
+
+
+def test_a_folder_that_is_not_given_is_named_with_its_cure(tmp_path):
+    with pytest.raises(UserError, match=r"(?s)needs the folder 'bundle'.*folders:\n *bundle: "):
+        toy(tmp_path).location("en", "train", {"other": "x"})
+
+
+def test_a_code_that_is_not_given(tmp_path):
+    with pytest.raises(UserError, match="`codes` has no entry for 'en'"):
+        toy(tmp_path, source={"files": "{code}"}).location("en", "train", {})
+
+
+def test_the_hub_needs_a_pinned_revision(tmp_path):
+    for source in ({"hub": "a/b"}, {"hub": "a/b", "revision": None}):
+        with pytest.raises(UserError, match=r"(?s)not pinned.*git ls-remote https://huggingface.co/datasets/a/b"):
+            toy(tmp_path, source=source).location("en", "train", {})
+
+
+def test_a_file_that_is_no_yaml_or_no_mapping(tmp_path):
+    (tmp_path / "one.yaml").write_text("toy:\n  task: [qa\n")
+    with pytest.raises(UserError, match=r"one.yaml:3: not valid YAML"):
+        load_registry(tmp_path)
+    (tmp_path / "one.yaml").write_text("- toy\n")
+    with pytest.raises(UserError, match=r"one.yaml: expected entries by name"):
+        load_registry(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["en: {name: English}", "en: {nam: x, family: f, genus: g, script: s}", "en: English"])
+def test_a_language_with_other_keys(tmp_path, text):
+    (tmp_path / "languages.yaml").write_text(text)
+    with pytest.raises(UserError, match="language 'en' needs the keys name, family"):
+        load_languages(tmp_path)
+
+
+def test_language_tables_quote_no_and_describe_a_language_once(tmp_path):
+    (tmp_path / "languages.yaml").write_text("no: {name: Norwegian, family: f, genus: g, script: Latin}")
+    with pytest.raises(UserError, match="YAML reads this key as False"):
+        load_languages(tmp_path)
+    for name in ("languages.yaml", "languages-b.yaml"):
+        (tmp_path / name).write_text('"no": {name: Norwegian, family: f, genus: g, script: Latin}')
+    with pytest.raises(UserError, match="'no' is described twice"):
+        load_languages(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------------------ what we ship
+
+
+def test_every_shipped_record_is_valid_and_its_languages_are_described():
+    registry, languages = load_registry(ROOT / "registry"), load_languages(ROOT / "registry")
+    used = {lang for dataset in registry.values() for lang in dataset.languages}
+    assert used <= set(languages)
+    assert {"squad", "squad_es", "piaf", "xquad", "mlqa", "tydiqa", "ud", "chaii"} <= set(registry)
+
+
+def test_every_shipped_file_has_rows_and_a_hash():
+    bundle = yaml.safe_load((ROOT / "registry/bundle.yaml").read_text())
+    registry = load_registry(ROOT / "registry")
+    for name in bundle:
+        for split in registry[name].splits.values():
+            assert set(split.rows) == set(split.sha256) == set(split.languages), name
+
+
+def test_every_location_of_files_can_be_told():
+    folders = {"bundle": "b", "chaii": "c"}
+    for dataset in load_registry(ROOT / "registry").values():
+        for name, split in dataset.splits.items():
+            for lang in split.languages if "hub" not in split.source else ():
+                assert dataset.location(lang, name, folders)
+
+
+def test_chaii_has_1114_rows():
+    rows = load_registry(ROOT / "registry")["chaii"].splits["train"].rows
+    assert rows == {"hi": 746, "ta": 368} and sum(rows.values()) == 1114
+
+
+def test_schema_and_readers_name_the_same_readers_of_every_task():
+    assert set(SCHEMA["$defs"]["dataset"]["properties"]["reader"]["enum"]) == set(READERS)
+    for rule in SCHEMA["$defs"]["dataset"]["allOf"]:
+        task = rule["if"]["properties"]["task"]["const"]
+        fitting = {name for name, reader in READERS.items() if reader.task == task}
+        assert set(rule["then"]["properties"]["reader"]["enum"]) == fitting
+
+
+def test_every_key_of_the_schema_has_a_description():
+    for definition in ("dataset", "split", "source"):
+        for key, value in SCHEMA["$defs"][definition]["properties"].items():
+            target = SCHEMA["$defs"][value["$ref"].rsplit("/", 1)[1]] if "$ref" in value else value
+            assert value.get("description") or target.get("description"), f"{definition}.{key}"
+        assert SCHEMA["$defs"][definition]["additionalProperties"] is False
+
+
+def test_parsing_the_registry_imports_nothing_heavy():
+    code = "import sys, crosstune.registry; print({'torch', 'pandas', 'datasets', 'numpy'} & set(sys.modules))"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(ROOT / "scripts")},
+    )
+    assert result.stdout.strip() == "set()"

@@ -1,0 +1,188 @@
+"""The page of a study: the wording of its answer, and what the page must and must not hold."""
+
+import re
+import shutil
+
+import pytest
+from small_study import plan, read, write_study
+
+from crosstune.collect import Cell
+from crosstune.files import write_json
+from crosstune.report import (
+    Contrast,
+    answer,
+    cautions,
+    contrasts,
+    evidence,
+    exposure,
+    floor_rows,
+    relation_rows,
+    render,
+    signed,
+    write_report,
+)
+
+
+def contrast(*differences: float) -> Contrast:
+    return Contrast("joint", "english", Cell(dict(enumerate(differences, start=1)), len(differences)))
+
+
+@pytest.mark.parametrize(
+    ("differences", "verdict"),
+    [
+        ((1.0, 2.0, 0.1), "higher"),
+        ((-1.0, -2.0), "lower"),
+        ((9.0, 9.0, -0.1), "unclear"),
+        ((1.0, 0.0), "unclear"),
+        ((5.0,), "unclear"),
+        ((0.0, 0.0), "unclear"),
+        ((), "missing"),
+    ],
+)
+def test_a_direction_needs_every_seed(differences, verdict):
+    assert contrast(*differences).verdict == verdict
+
+
+def test_evidence():
+    assert evidence(contrast(1, 2, 3)) == "2.0 points higher on average (SD 1.0; higher in 3 of 3 seeds)"
+    assert evidence(contrast(-4, 1)) == "1.5 points lower on average (SD 3.5; lower in 1 of 2 seeds)"
+    assert evidence(contrast(2)) == "2.0 points higher in the only seed, which cannot tell an effect from chance"
+
+
+def test_answer(tmp_path):
+    # Low-resource averages: english 13, 14; joint 19, 20; sequential 11.5, 13.5.
+    (panel,) = write_study(tmp_path).panels()
+    assert answer(panel) == (
+        "Fine-tuning on several source languages at once (joint) helps the 2 low-resource languages compared with one "
+        "source (english): 6.0 points higher on average (SD 0.0; higher in 2 of 2 seeds); "
+        "one language after the other (sequential) is worse for them than all at once (joint): "
+        "7.0 points lower on average (SD 0.7; lower in 2 of 2 seeds)."
+    )
+
+
+def test_seeds_that_disagree_give_no_clear_difference(tmp_path):
+    changed = plan()
+    changed["headline"] = {"single": "english", "joint": "sequential", "sequential": "english"}
+    (panel,) = write_study(tmp_path, changed).panels()
+    path = tmp_path / "tiny/seed2/qa/worldqa.qen@100/worldqa.qes@100/scores/worldqa.json"
+    path.write_text(path.read_text().replace('"f1": 20', '"f1": 40'))
+    (panel,) = read(tmp_path).panels()
+    text = answer(panel)
+    assert "makes no clear difference to the 2 low-resource languages against one source (english): 4.0 points" in text
+    assert "there is no clear difference for them" in text
+
+
+@pytest.mark.parametrize(
+    ("headline", "words"),
+    [
+        (None, "cannot be answered (the plan names no schedule of this track as “joint”)"),
+        ({"single": "english", "joint": "joint"}, "no schedule of this track as “sequential”"),
+        ({"single": "nowhere", "joint": "joint", "sequential": "sequential"}, "no schedule of this track as “single”"),
+    ],
+)
+def test_what_the_plan_cannot_answer_is_said(tmp_path, headline, words):
+    changed = plan()
+    changed.pop("headline")
+    if headline is not None:
+        changed["headline"] = headline
+    assert words in answer(write_study(tmp_path, changed).panels()[0])
+
+
+def test_seeds_are_paired(tmp_path):
+    write_study(tmp_path)
+    shutil.rmtree(tmp_path / "tiny/seed2/qa/worldqa.qen+worldqa.qes@200")
+    shutil.rmtree(tmp_path / "tiny/seed1/qa/worldqa.qen@200")
+    (panel,) = read(tmp_path).panels()
+    assert "(no seed has scores of both joint and english)" in answer(panel)
+    assert any("2 of 8 runs missing" in text for text in cautions(panel))
+
+
+def test_contrasts_by_group(tmp_path):
+    groups, rows = contrasts(write_study(tmp_path).panels()[0])
+    assert groups == [
+        "low-resource (2)",
+        "unseen related (1)",
+        "unseen unrelated (1)",
+        "unseen (2)",
+        "seen (2)",
+        "all (4)",
+    ]
+    name, (low, related, unrelated, *_) = rows[0]
+    assert name == "joint - english"
+    assert low.difference.values == {1: 6, 2: 6}
+    assert related.difference.values == {1: 10, 2: 12}
+    assert unrelated.difference.values == {1: 2, 2: 0}
+
+
+def test_floor_is_that_of_a_schedules_own_sources(tmp_path):
+    english, joint, _ = floor_rows(write_study(tmp_path).panels()[0])
+    assert (english.languages, english.floor, english.margin.values) == (["qen"], 7, {1: 43, 2: 47})
+    assert (joint.languages, joint.margin.values, joint.smallest) == (["qen", "qes"], {1: 37.5, 2: 39.5}, 37.5)
+
+
+def test_caution_at_the_floor(tmp_path):
+    write_study(tmp_path)
+    floor = {"high": {lang: {"f1": 51, "exact_match": 0, "n": 1} for lang in ("qen", "qes")}}
+    write_json(tmp_path / "floor/worldqa.json", {"baselines": floor})
+    assert "No better than the floor on its own source languages in some seed: english, joint, sequential." in cautions(
+        read(tmp_path).panels()[0]
+    )
+
+
+def test_related_against_unrelated(tmp_path):
+    (panel,) = write_study(tmp_path).panels()
+    english = relation_rows(panel)[0]
+    assert english.contrast.difference.values == {1: 14, 2: 16}
+    changed = plan()
+    changed["languages"]["qix"]["family"] = "south"
+    assert relation_rows(write_study(tmp_path, changed).panels()[0]) == []
+
+
+def test_exposure_is_summed_over_stages_and_averaged_over_seeds(tmp_path):
+    (panel,) = write_study(tmp_path).panels()
+    assert exposure(panel, tmp_path) == ([], [])
+    for seed, examples in ((1, 100), (2, 110)):
+        stage = tmp_path / f"tiny/seed{seed}/qa/worldqa.qen@100"
+        write_json(stage / "stage.json", {"exposure": {"worldqa.qen": {"examples": examples, "tokens": 1000}}})
+        write_json(stage / "worldqa.qes@100/stage.json", {"exposure": {"worldqa.qes": {"examples": 90, "tokens": 500}}})
+    sources, (row,) = exposure(panel, tmp_path)
+    assert sources == ["worldqa.qen", "worldqa.qes"]
+    assert (row.schedule, row.by_source, row.total) == ("sequential", [(105, 1000), (90, 500)], (195, 1500))
+
+
+def test_page_asks_for_nothing_from_outside(tmp_path):
+    study = write_study(tmp_path)
+    write_report(study, tmp_path, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert not re.search(r"<(script|link|img|iframe|object)\b|\bsrc=|@import|url\(", page)
+    outside = set(re.findall(r"https?://[^\s\"'<]+", page))
+    assert outside <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+
+
+def test_page_holds_answer_tables_figure_and_provenance(tmp_path):
+    study = write_study(tmp_path)
+    write_json(tmp_path / "provenance.json", {"config": {"study": "small"}, "commit": "0123abc"})
+    page = render(study, tmp_path)
+    assert answer(study.panels()[0]) in page
+    assert page.count("<svg") == 1
+    assert "→ qes" in page and "0123abc" in page and "&#34;study&#34;: &#34;small&#34;" in page
+    assert page == render(read(tmp_path), tmp_path)
+
+
+def test_names_cannot_break_the_page(tmp_path):
+    changed = plan()
+    changed["languages"]["qna"]["name"] = '<b>&"x'
+    page = render(write_study(tmp_path, changed), tmp_path)
+    assert '<b>&"x' not in page
+
+
+def test_study_without_scores(tmp_path):
+    write_json(tmp_path / "plan.json", plan())
+    page = render(read(tmp_path), tmp_path)
+    assert "no seed has scores of both joint and english" in page
+    assert "8 of 8 runs missing" in page
+
+
+def test_signs():
+    assert [signed(value) for value in (1.25, -1.0, 0.04, -0.04)] == ["+1.2", "-1.0", "0.0", "0.0"]

@@ -1,0 +1,119 @@
+"""Schedules: grammar, budgets, shared prefixes."""
+
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crosstune.errors import UserError
+from crosstune.schedule import Budget, check_matched, latin_square, parse_schedules
+
+BUDGET = Budget(tokens=1024, updates=900)
+
+
+def parse(configs, budget=BUDGET):
+    schedules = parse_schedules(configs, lambda name, place: f"qa.{name}", budget, "tracks.qa.schedules")
+    return {schedule.name: schedule for schedule in schedules}
+
+
+def test_a_list_is_a_sequence_and_plus_is_a_mixture():
+    found = parse({"sequential": ["en", "es", "fr"], "joint": ["fr + en + es"], "between": ["en", "es + fr"]})
+    assert found["sequential"].path == "qa.en@300/qa.es@300/qa.fr@300"
+    assert found["joint"].path == "qa.en+es+fr@900"
+    assert found["between"].path == "qa.en@450/qa.es+fr@450"
+
+
+def test_schedules_that_start_alike_share_their_folders():
+    found = parse({"a": ["en", "es", "fr"], "b": ["en", "es", "de"]})
+    assert [s.path for s in found["a"].prefixes[:2]] == [s.path for s in found["b"].prefixes[:2]]
+
+
+def test_the_order_of_a_mixture_does_not_matter():
+    found = parse({"a": ["en + es"], "b": ["es + en"]})
+    assert found["a"].path == found["b"].path
+
+
+@given(st.integers(1, 6), st.integers(1, 50))
+def test_every_schedule_spends_the_budget(stages, share):
+    names = [f"l{n}" for n in range(stages)]
+    budget = Budget(tokens=64, updates=stages * share)
+    assert all(
+        s.total_updates == stages * share for s in parse({"seq": names, "joint": [" + ".join(names)]}, budget).values()
+    )
+
+
+def test_what_sets_a_stage_apart_is_in_its_name():
+    found = parse({"a": ["en", {"train": "es", "replay": 0.1, "lr": 1e-5, "updates": 300}]})
+    assert found["a"].path == "qa.en@600/qa.es@300,lr=1e-05,replay=0.1"
+
+
+def test_a_folder_name_stays_short_with_many_sources():
+    found = parse({"joint": [" + ".join(f"l{n:03d}" for n in range(60))]})
+    assert len(found["joint"].path) < 200
+    assert "60-sources" in found["joint"].path
+
+
+def test_each_and_orders():
+    found = parse({"mono": {"each": ["en", "es"]}, "orders": {"orders": ["en", "es", "fr"]}})
+    assert set(found) >= {"mono-en", "mono-es", "orders-en-es-fr", "orders-fr-es-en"}
+    assert len([name for name in found if name.startswith("orders-")]) == 6
+    latin = parse({"orders": {"orders": ["en", "es", "fr"], "design": "latin"}})
+    assert len(latin) == 3
+
+
+@given(st.integers(1, 8))
+def test_latin_square(size):
+    square = latin_square(size)
+    assert all(sorted(row) == list(range(size)) for row in square)
+    assert all(sorted(column) == list(range(size)) for column in zip(*square, strict=True))
+    if size % 2 == 0:
+        follows = {pair for row in square for pair in zip(row, row[1:], strict=False)}
+        assert follows == set(permutations(range(size), 2))
+
+
+def test_averages_of_names_and_of_parts():
+    found = parse({"soup": {"average": ["english", "spanish"]}, "english": ["en"], "spanish": ["es"]})
+    assert list(found) == ["soup", "english", "spanish"]
+    assert found["soup"].total_updates == 1800
+    parts = parse({"soup": {"average": [["en"], ["es"], ["fr"]]}})["soup"]
+    assert [member.path for member in parts.members] == ["qa.en@300", "qa.es@300", "qa.fr@300"]
+    assert parts.total_updates == 900
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"a": ["en + "]}, "empty part"),
+        ({"a": ["en + en"]}, "names a source twice"),
+        ({"a": ["en"] * 7}, "does not divide"),
+        ({"a": [{"train": "en", "updates": 100}]}, "spend 100 updates"),
+        ({"a": [{"train": "en", "replay": 0.5}]}, "nothing to replay"),
+        ({"a": {"average": ["b", "c"]}}, "unknown schedule 'b'"),
+        ({"a": [{"train": "en", "epochs": 2}]}, "counts epochs"),
+        ({"a-en": ["en"], "a": {"each": ["en"]}}, "two schedules are called"),
+    ],
+)
+def test_mistakes_name_the_key(config, says):
+    with pytest.raises(UserError, match=says) as caught:
+        parse(config)
+    assert caught.value.place.startswith("tracks.qa.schedules.a")
+
+
+def test_the_cure_for_an_undividable_budget_divides():
+    with pytest.raises(UserError) as caught:
+        parse({"a": ["l1", "l2", "l3", "l4", "l5", "l6", "l7"]})
+    suggested = int(caught.value.cure.partition("updates: ")[2].partition(",")[0])
+    assert suggested % 7 == 0
+
+
+def test_epochs_are_matched_by_the_rows_seen():
+    budget = Budget(tokens=64, epochs=2.0)
+    schedules = list(parse({"seq": ["en", "es"], "joint": ["en + es"], "english": ["en"]}, budget).values())
+    rows = {"qa.en": 100, "qa.es": 50}
+    check_matched(schedules[:2], budget, rows.get, "tracks.qa")
+    with pytest.raises(UserError, match="english: 200 rows"):
+        check_matched(schedules, budget, rows.get, "tracks.qa")
+    check_matched(schedules, Budget(tokens=64, epochs=2.0, matched=False), rows.get, "tracks.qa")
+    with pytest.raises(UserError, match="does not say how many rows"):
+        check_matched(schedules[:2], budget, {}.get, "tracks.qa")

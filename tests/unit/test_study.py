@@ -1,0 +1,157 @@
+"""Studies: expansion, specs, and every mistake that can be known before a job starts."""
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crosstune.errors import UserError
+from crosstune.study import Study
+
+ROOT = Path(__file__).parents[2]
+
+STUDY = yaml.safe_load("""
+study: test
+seeds: [1, 2]
+models:
+  tiny:
+    pretrain: {corpus: {worldtext: all}, vocabulary: 500, hidden: 32, layers: 1, heads: 2, budget: {updates: 10, tokens: 512}}
+tracks:
+  qa:
+    sources: worldqa
+    budget: {updates: 60, tokens: 512}
+    recipe: {lr: 1e-3}
+    schedules:
+      english: [qen]
+      joint: [qen + qes + qfr]
+      sequential: [qen, qes, qfr]
+    evaluate: {worldqa: all}
+""")
+
+
+def study(**changes) -> Study:
+    """The test study with values put at dotted keys."""
+    config = copy.deepcopy(STUDY)
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        part = config
+        for key in parents:
+            part = part[key]
+        if value is None:
+            part.pop(last, None)
+        else:
+            part[last] = value
+    return Study(config, ROOT)
+
+
+def test_checkpoints_form_a_tree():
+    found = study()
+    home = "results/test/tiny/seed1/qa"
+    stage = found.checkpoints[f"{home}/worldqa.qen@20/worldqa.qes@20"]
+    assert stage.parents == (f"{home}/worldqa.qen@20",)
+    assert found.checkpoints[f"{home}/worldqa.qen@20"].parents == ("results/test/tiny/base",)
+    assert stage.data == ("data/worldqa/train.qes.json",)
+    assert f"{home}/untrained" in found.checkpoints
+
+
+def test_a_spec_holds_what_affects_the_result_and_not_its_place():
+    found = study()
+    specs = [json.dumps(node.spec) for node in found.checkpoints.values()]
+    assert not any("results/" in spec for spec in specs)
+    first = found.checkpoints["results/test/tiny/seed1/qa/worldqa.qen@60"].spec
+    assert first["seed"] == 1
+    assert first["recipe"]["lr"] == 1e-3
+    assert first["recipe"]["weight_decay"] == 0.01
+
+
+def test_reordered_keys_give_the_same_specs():
+    reordered = dict(reversed(STUDY.items()))
+    one, two = Study(STUDY, ROOT), Study(reordered, ROOT)
+    assert {path: node.spec for path, node in one.checkpoints.items()} == {
+        path: node.spec for path, node in two.checkpoints.items()
+    }
+
+
+def test_a_change_reaches_all_stages_after_it():
+    path = "results/test/tiny/seed1/qa/worldqa.qen@20/worldqa.qes@20"
+    assert study().checkpoints[path].spec != study(tracks__qa__recipe={"lr": 2e-3}).checkpoints[path].spec
+    deeper = study(models__tiny__pretrain__seed=7)
+    assert study().checkpoints[path].spec["parent"] != deeper.checkpoints[path].spec["parent"]
+
+
+def test_yaml_reads_1e_5_as_text_and_it_is_taken_as_the_number():
+    assert yaml.safe_load("lr: 1e-5")["lr"] == "1e-5"
+    found = study(tracks__qa__recipe=yaml.safe_load("lr: 1e-5"))
+    assert found.config["tracks"]["qa"]["recipe"]["lr"] == 1e-5
+
+
+def test_stages_of_several_task_types_have_the_heads_they_need():
+    found = study(tracks__qa__schedules={"mixed": ["worldpos.qen", "worldqa.qes"], "english": ["qen"]})
+    pos = found.checkpoints["results/test/tiny/seed1/qa/worldpos.qen@30"]
+    both = found.checkpoints["results/test/tiny/seed1/qa/worldpos.qen@30/worldqa.qes@30"]
+    assert [head["name"] for head in pos.spec["heads"]] == ["tagging.upos"]
+    assert pos.evaluate == {}
+    assert "worldqa" in both.evaluate
+
+
+def test_a_carried_optimizer_is_kept_by_the_stage_before():
+    found = study(tracks__qa__schedules={"carry": ["qen", {"train": "qes", "optimizer": "carry"}]})
+    assert found.checkpoints["results/test/tiny/seed1/qa/worldqa.qen@30"].keep_optimizer
+    assert not found.checkpoints["results/test/tiny/base"].keep_optimizer
+
+
+def test_the_summary_says_what_is_matched():
+    text = "\n".join(study().summary())
+    assert "compute-matched" in text
+    soup = study(tracks__qa__schedules={"a": ["qen"], "b": ["qes"], "soup": {"average": ["a", "b"]}})
+    assert "soup costs 120 updates" in "\n".join(soup.summary())
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "says"),
+    [
+        ({"sede": [1]}, "config", "unknown key 'sede'\n.*Did you mean seeds"),
+        ({"tracks__qa__recipe": {"learning_rate": 1}}, "tracks.qa.recipe", "unknown key 'learning_rate'"),
+        ({"seeds": None}, "config", "'seeds' is missing\n(.|\n)*seeds: \\[1, 2, 3, 4, 5\\]"),
+        ({"tracks__qa__budget": {"updates": 60}}, "tracks.qa.budget", "'tokens' is missing"),
+        ({"seeds": [1, 2, 1]}, "seeds", "1 is given twice"),
+        ({"seeds": ["one"]}, "seeds[0]", "'one' does not fit"),
+        ({"study": "../x"}, "study", "'../x' is not allowed"),
+        ({"study": "/tmp/x"}, "study", "not allowed"),
+        ({"study": "a/b"}, "study", "not allowed"),
+        ({"tracks__qa__schedules": {"../x": ["qen"]}}, "tracks.qa.schedules", "not allowed"),
+        ({"tracks__qa__schedules": {"untrained": ["qen"]}}, "tracks.qa.schedules", "name of the floor"),
+        ({"tracks__qa__evaluate": {"worldqa": ["../x"]}}, "tracks.qa.evaluate.worldqa", "not allowed"),
+        ({"tracks__qa__evaluate": {"worldqa": ["xx"]}}, "tracks.qa.evaluate.worldqa", "has no language 'xx'"),
+        ({"tracks__qa__evaluate": {"worldqb": "all"}}, "tracks.qa.evaluate.worldqb", "Did you mean 'worldqa'"),
+        ({"tracks__qa__evaluate": {"worldqa": [False]}}, "tracks.qa.evaluate.worldqa", 'quotes: "no"'),
+        ({"tracks__qa__sources": {False: "worldqa.qen"}}, "tracks.qa.sources", 'quotes: "no"'),
+        ({"tracks__qa__schedules": {"a": ["qno"]}}, "tracks.qa.schedules.a", "has no language 'qno' in its train"),
+        ({"tracks__qa__schedules": {"a": ["nope.qen"]}}, "tracks.qa.schedules.a", "unknown source 'nope.qen'"),
+        ({"tracks__qa__schedules": {"a": ["qen +"]}}, "tracks.qa.schedules.a", "empty part"),
+        ({"tracks__qa__schedules": {"a": []}}, "tracks.qa.schedules.a", "must not be empty"),
+        ({"tracks__qa__schedules": {"a": ["qen"] * 7}}, "tracks.qa.schedules.a", "does not divide"),
+        ({"tracks__qa__schedules": {"a": [{"train": "qen", "lrr": 1}]}}, "tracks.qa.schedules.a", "unknown key 'lrr'"),
+        ({"tracks__qa__sources": None}, "tracks.qa.schedules.english", "names no data set"),
+        ({"models__tiny": {"hub": "a/b"}}, "models.tiny", "revision|exactly one of"),
+        ({"models__tiny": {"hub": "a/b", "revision": "main"}}, "models.tiny.revision", "40 hexadecimal"),
+        ({"models__tiny__pretrain__heads": 3}, "models.tiny.pretrain.heads", "do not divide"),
+        ({"models__tiny__pretrain__corpus": {"worldqa": "all"}}, "models.tiny.pretrain.corpus", "not text"),
+        ({"tracks__qa__evaluate": {"xquad": ["hi"]}}, "folders", "needs the folder 'bundle'"),
+        ({"headline": {"track": "qb", "dataset": "worldqa", "metric": "f1"}}, "headline.track", "unknown track"),
+    ],
+)
+def test_a_mistake_gets_one_clear_message(changes, place, says):
+    with pytest.raises(UserError) as caught:
+        study(**changes).check_files()
+    assert caught.value.place.startswith(place), str(caught.value)
+    assert re.search(says, str(caught.value)), str(caught.value)
+
+
+def test_a_missing_data_file_is_told_before_any_job(tmp_path):
+    with pytest.raises(UserError, match="no such data file") as caught:
+        study(folders={"bundle": str(tmp_path)}, tracks__qa__evaluate={"xquad": ["hi"]}).check_files()
+    assert "xquad.hi" in caught.value.place

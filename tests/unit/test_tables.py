@@ -1,0 +1,238 @@
+"""Tables of a study whose numbers were computed by hand."""
+
+import csv
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from small_study import plan, read, write_study
+
+from crosstune.collect import Cell, read_study
+from crosstune.errors import UserError
+from crosstune.figures import figure, figure_svg, write_figures
+from crosstune.tables import (
+    Heading,
+    Table,
+    cell_text,
+    decimal,
+    latex,
+    markdown,
+    schedule_table,
+    tables,
+    transfer_table,
+    write_tables,
+)
+
+DOCUMENT = r"\documentclass{article}\usepackage{booktabs}\begin{document}%s\end{document}"
+
+
+def rows_of(path: Path) -> list[dict]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def file_bytes(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_cells():
+    cell = Cell({1: 50.0, 2: 54.0}, expected=3)
+    assert (cell.mean, cell.sd, cell.missing) == (52, pytest.approx(8**0.5), 1)
+    assert Cell({1: 50.0}, expected=1).sd is None
+    assert Cell({}, expected=2).mean is None
+    assert cell.minus(Cell({2: 50.0, 3: 1.0}, expected=3)).values == {2: 4}
+
+
+def test_numbers_as_printed():
+    assert decimal(-0.04, 1) == "0.0"
+    assert decimal(2.25, 4) == "2.2500"
+    assert cell_text(Cell({1: 50.0, 2: 54.0}, 2)) == "52.0 ± 2.8"
+    assert cell_text(Cell({1: 50.0}, 1)) == "50.0"
+    assert cell_text(Cell({}, 1)) == "n/a"
+
+
+def test_groups_of_languages(tmp_path):
+    (panel,) = write_study(tmp_path).panels()
+    assert (panel.seen, panel.unseen, panel.low) == (["qen", "qes"], ["qna", "qix"], ["qna", "qix"])
+    assert (panel.related, panel.unrelated) == (["qna"], ["qix"])
+
+
+def test_schedule_by_language(tmp_path):
+    write_tables(write_study(tmp_path), tmp_path / "tables")
+    rows = {row["row"]: row for row in rows_of(tmp_path / "tables/qa.worldqa.tiny.f1.csv")}
+    assert list(rows) == ["context", "empty", "untrained", "english", "joint", "sequential"]
+    assert [row["group"] for row in rows.values()] == ["floor"] * 3 + ["schedule"] * 3
+    assert (rows["english"]["qen_mean"], rows["english"]["qen_sd"]) == ("52.0000", "2.8284")
+    assert (rows["context"]["qen_mean"], rows["context"]["qen_sd"]) == ("7.0000", "")
+    # Macro-averages are taken within a seed, then over seeds: english over all is 21.5 and 23.5.
+    assert (rows["english"]["average_all_mean"], rows["english"]["average_all_sd"]) == ("22.5000", "1.4142")
+    assert (rows["joint"]["average_low_mean"], rows["joint"]["average_low_sd"]) == ("19.5000", "0.7071")
+    assert rows["sequential"]["average_seen_mean"] == "41.5000"
+    assert rows["sequential"]["average_unseen_mean"] == "12.5000"
+
+
+def test_other_metric(tmp_path):
+    write_tables(write_study(tmp_path), tmp_path / "tables")
+    rows = {row["row"]: row for row in rows_of(tmp_path / "tables/qa.worldqa.tiny.exact_match.csv")}
+    assert rows["english"]["qen_mean"] == "26.0000"
+
+
+def test_transfer_matrix(tmp_path):
+    (panel,) = write_study(tmp_path).panels()
+    table = transfer_table(panel)
+    assert [(row.group, row.label) for row in table.rows[-2:]] == [("sequential", "qen"), ("sequential", "→ qes")]
+    write_tables(panel.study, tmp_path / "tables")
+    rows = rows_of(tmp_path / "tables/qa.worldqa.tiny.f1.transfer.csv")
+    assert [(row["group"], row["row"], row["qen_mean"]) for row in rows[-2:]] == [
+        ("sequential", "1 worldqa.qen", "52.0000"),
+        ("sequential", "2 worldqa.qes", "32.0000"),
+    ]
+
+
+def test_long_forms(tmp_path):
+    write_tables(write_study(tmp_path), tmp_path / "tables")
+    scores = rows_of(tmp_path / "tables/scores.csv")
+    assert len(scores) == 2 * (1 + 1 + 1 + 2) * 4 * 2  # seeds x stages x languages x metrics
+    last = scores[-1]
+    assert (last["schedule"], last["stage"], last["sources"], last["seed"]) == ("sequential", "2", "worldqa.qes", "2")
+    assert (last["language"], last["metric"], last["value"]) == ("qix", "exact_match", "3.5000")
+    summary = rows_of(tmp_path / "tables/summary.csv")
+    assert {(row["seeds"], row["missing"]) for row in summary if row["schedule"] == "joint"} == {("2", "0")}
+
+
+def test_markdown(tmp_path):
+    (panel,) = write_study(tmp_path).panels()
+    text = markdown(schedule_table(panel, "f1"))
+    header = [cell.strip() for cell in text.splitlines()[2].strip("|").split("|")]
+    assert header == [
+        "schedule", "seen: qen†", "qes†", "unseen: qna", "qix", "average: all", "seen", "unseen", "low",
+    ]  # fmt: skip
+    assert [cell.strip() for cell in text.splitlines()[7].strip("|").split("|")][:3] == [
+        "schedule: english", "52.0 ± 2.8", "11.0 ± 1.4",
+    ]  # fmt: skip
+
+
+def test_caption_says_what_a_reader_needs(tmp_path):
+    (panel,) = write_study(tmp_path).panels()
+    caption = schedule_table(panel, "f1").caption
+    for words in ("SQuAD v1.1 F1", "Model tiny", "2 seeds (1, 2)", "200 updates of 512 tokens", "compute-matched",
+                  "† seen: some schedule of the track trains on it", "(qna, qix)", "All 8 runs present"):  # fmt: skip
+        assert words in caption
+
+
+def test_missing_runs_are_shown(tmp_path):
+    write_study(tmp_path)
+    shutil.rmtree(tmp_path / "tiny/seed2/qa/worldqa.qen+worldqa.qes@200")
+    (panel,) = read(tmp_path).panels()
+    table = schedule_table(panel, "f1")
+    assert "1 of 8 runs missing" in table.caption
+    assert "joint [1/2 seeds]" in [row.label for row in table.rows]
+    write_tables(panel.study, tmp_path / "tables")
+    rows = {row["row"]: row for row in rows_of(tmp_path / "tables/qa.worldqa.tiny.f1.csv")}
+    assert (rows["joint"]["missing"], rows["joint"]["qen_mean"], rows["joint"]["qen_sd"]) == ("1", "45.0000", "")
+    assert rows["english"]["missing"] == "0"
+
+
+def test_no_scores_at_all(tmp_path):
+    study = write_study(tmp_path)
+    for run in study.plan["runs"]:
+        shutil.rmtree(tmp_path / run["stages"][0], ignore_errors=True)
+    (panel,) = read(tmp_path).panels()
+    assert "8 of 8 runs missing" in markdown(schedule_table(panel, "f1"))
+
+
+def test_several_models_and_tracks(tmp_path):
+    bigger = plan()
+    bigger["models"] = ["tiny", "large"]
+    bigger["tracks"]["again"] = bigger["tracks"]["qa"]
+    bigger["runs"] += [run | {"model": "large"} for run in bigger["runs"]]
+    bigger["runs"] += [run | {"track": "again"} for run in bigger["runs"] if run["model"] == "tiny"]
+    study = write_study(tmp_path, bigger)
+    assert [panel.name for panel in study.panels()] == ["qa.worldqa.tiny", "qa.worldqa.large", "again.worldqa.tiny"]
+    assert len(list(tables(study))) == 3 * 3
+    assert len({table.name for table in tables(study)}) == 3 * 3
+
+
+def test_same_scores_same_bytes(tmp_path):
+    study = write_study(tmp_path)
+    write_tables(study, tmp_path / "one")
+    write_tables(read(tmp_path), tmp_path / "two")
+    assert file_bytes(tmp_path / "one") == file_bytes(tmp_path / "two")
+
+
+def wide_table(columns: int) -> Table:
+    headings = tuple(
+        Heading(f"l{number}", "seen" if number < 5 else "unseen", f"l{number}") for number in range(columns)
+    )
+    cells = tuple(Cell({1: float(number)}, 1) for number in range(columns))
+    return Table("wide", "Ünïcode & 100% of_it", "schedule", (Heading("only", "schedule", "only"),), headings, (cells,))
+
+
+def test_a_table_with_many_languages_is_turned():
+    lines = markdown(wide_table(50)).splitlines()
+    assert len(lines) == 2 + 2 + 50
+    assert markdown(wide_table(10)).count("\n") == 2 + 2 + 1
+
+
+def test_parts_of_a_wide_table():
+    parts = wide_table(20).parts(9)
+    assert [len(part.columns) for part in parts] == [9, 9, 2]
+    assert [cell.mean for part in parts for cell in part.cells[0]] == list(range(20))
+    assert parts[1].caption.startswith("Part 2 of 3. ")
+
+
+def test_latex_groups_and_escapes(tmp_path):
+    (panel,) = write_study(tmp_path).panels()
+    text = latex(schedule_table(panel, "f1"))
+    assert r"\multicolumn{2}{c}{seen} & \multicolumn{2}{c}{unseen} & \multicolumn{4}{c}{average}" in text
+    assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-5} \cmidrule(lr){6-9}" in text
+    assert r"english & 52.0 {\tiny$\pm$2.8}" in text
+    assert r"\& 100\% of\_it" in latex(wide_table(5))
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(tmp_path):
+    write_study(tmp_path)
+    shutil.rmtree(tmp_path / "tiny/seed2/qa/worldqa.qen+worldqa.qes@200")
+    everything = [*tables(read(tmp_path)), wide_table(30)]
+    (tmp_path / "all.tex").write_text(DOCUMENT % "\n".join(map(latex, everything)), encoding="utf-8")
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_a_plan_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="no such plan"):
+        read_study(tmp_path / "plan.json", tmp_path)
+
+
+def test_a_broken_scores_file(tmp_path):
+    write_study(tmp_path)
+    path = tmp_path / "tiny/seed1/qa/worldqa.qen@200/scores/worldqa.json"
+    path.write_text('{"languages": {', encoding="utf-8")
+    with pytest.raises(UserError, match="not valid JSON") as caught:
+        read(tmp_path)
+    assert caught.value.place == str(path)
+
+
+class TestFigure:
+    def test_holds_every_seed_of_every_row(self, tmp_path):
+        (panel,) = write_study(tmp_path).panels()
+        datasets = figure(panel)["datasets"]
+        assert len(datasets["scores Averages"]) == 2 * 3 * 2  # rows x trained schedules x seeds
+        assert {"row": "low-resource languages", "schedule": "joint", "seed": 1, "score": 19} in datasets[
+            "scores Averages"
+        ]
+        assert datasets["floors Unseen, of no trained family"] == [{"row": "Ixish (qix)", "score": 7}]
+
+    def test_files(self, tmp_path):
+        paths = write_figures(write_study(tmp_path), tmp_path / "figures")
+        assert [path.name for path in paths] == ["qa.worldqa.tiny.svg", "qa.worldqa.tiny.pdf"]
+        svg = paths[0].read_text(encoding="utf-8")
+        assert svg.startswith("<svg") and "Naish (qna)" in svg
+        assert paths[1].read_bytes().startswith(b"%PDF")
+
+    def test_same_scores_same_picture(self, tmp_path):
+        pictures = [figure_svg(figure(study.panels()[0])) for study in (write_study(tmp_path), read(tmp_path))]
+        assert pictures[0] == pictures[1]
