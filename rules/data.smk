@@ -8,9 +8,11 @@ rule world:
         manifest="data/raw/world/world.json",
     log:
         "logs/world.log",
+    priority: 100
+    conda:
+        "../envs/crosstune.yaml"
     params:
         spec=canonical_json(study.config["world"]),
-    priority: 100
     message:
         "generate the constructed world"
     shell:
@@ -26,11 +28,13 @@ rule prepare:
         manifest="data/{dataset}/{split}.{lang}.json",
     log:
         "logs/prepare/{dataset}.{split}.{lang}.log",
+    priority: 100
+    conda:
+        "../envs/crosstune.yaml"
     params:
         spec=lambda w: canonical_json(study.prepare_spec(w.dataset, w.split, w.lang)),
         folders=canonical_json(study.config["folders"]),
         extra=canonical_json(study.config["datasets"]),
-    priority: 100
     message:
         "prepare {wildcards.dataset} {wildcards.split} {wildcards.lang}"
     shell:

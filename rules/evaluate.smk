@@ -13,14 +13,16 @@ rule predict:
         "{checkpoint}/logs/predict.{dataset}.log",
     benchmark:
         "{checkpoint}/benchmarks/predict.{dataset}.tsv"
+    priority: 10
+    conda:
+        "../envs/crosstune.yaml"
     threads: study.config["threads"]
     params:
         spec=lambda w: canonical_json(study.predict_spec(w.checkpoint, w.dataset)),
-    priority: 10
     message:
         "predict {wildcards.dataset} with {wildcards.checkpoint}"
     shell:
-        "python scripts/predict.py --spec {params.spec:q} --model {wildcards.checkpoint}/model --data {input.data}"
+        "python scripts/predict.py --spec {params.spec:q} --stage {wildcards.checkpoint} --data {input.data}"
         " --out {output.files} --log {log}"
 
 
@@ -33,11 +35,13 @@ rule score:
         examples="{checkpoint}/scores/{dataset}.examples.jsonl",
     log:
         "{checkpoint}/logs/score.{dataset}.log",
+    priority: 10
+    conda:
+        "../envs/crosstune.yaml"
     params:
         version=SCORE_VERSION,
         task=lambda w: study.registry[w.dataset].task,
         languages=lambda w: checkpoint_at(w.checkpoint).evaluate[w.dataset],
-    priority: 10
     message:
         "score {wildcards.dataset} of {wildcards.checkpoint}"
     shell:
@@ -55,6 +59,8 @@ rule floor:
         "results/{study}/floor/{dataset}.json",
     log:
         "results/{study}/logs/floor.{dataset}.log",
+    conda:
+        "../envs/crosstune.yaml"
     params:
         version=SCORE_VERSION,
         task=lambda w: study.registry[w.dataset].task,

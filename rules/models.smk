@@ -8,6 +8,8 @@ rule fetch_model:
         model=directory("models/{name}@{revision}/model"),
     log:
         "logs/fetch/{name}@{revision}.log",
+    conda:
+        "../envs/crosstune.yaml"
     message:
         "fetch {wildcards.name} at {wildcards.revision}"
     shell:
@@ -27,13 +29,14 @@ rule pretrain:
         "results/{study}/{model}/base/logs/pretrain.log",
     benchmark:
         "results/{study}/{model}/base/benchmarks/pretrain.tsv"
+    priority: 50
+    conda:
+        "../envs/crosstune.yaml"
     threads: lambda w: checkpoint_at(f"results/{w.study}/{w.model}/base").threads
     params:
         spec=lambda w: canonical_json(checkpoint_at(f"results/{w.study}/{w.model}/base").spec),
         out="results/{study}/{model}/base",
-    priority: 50
     message:
         "pretrain {wildcards.model}"
     shell:
-        "python scripts/train.py --spec {params.spec:q} --data {input} --out {params.out}"
-        " --log {log}"
+        "python scripts/train.py --spec {params.spec:q} --data {input} --out {params.out}" " --log {log}"

@@ -6,6 +6,10 @@ rule plan:
     output:
         plan="results/{study}/plan.json",
         provenance="results/{study}/provenance.json",
+    log:
+        "results/{study}/logs/plan.log",
+    conda:
+        "../envs/crosstune.yaml"
     params:
         config=canonical_json(study.config),
         digest=sha256_json(study.plan()),
@@ -13,6 +17,7 @@ rule plan:
         "write the plan of {wildcards.study}"
     shell:
         "python scripts/plan.py --config {params.config:q} --out {output.plan} --provenance {output.provenance}"
+        " 2> >(tee {log} >&2)"
 
 
 rule tables:
@@ -25,6 +30,8 @@ rule tables:
         directory("results/{study}/tables"),
     log:
         "results/{study}/logs/tables.log",
+    conda:
+        "../envs/crosstune.yaml"
     message:
         "write the tables of {wildcards.study}"
     shell:
@@ -42,6 +49,8 @@ rule figures:
         directory("results/{study}/figures"),
     log:
         "results/{study}/logs/figures.log",
+    conda:
+        "../envs/crosstune.yaml"
     message:
         "draw the figures of {wildcards.study}"
     shell:
@@ -60,6 +69,8 @@ rule report:
         "results/{study}/report.html",
     log:
         "results/{study}/logs/report.log",
+    conda:
+        "../envs/crosstune.yaml"
     message:
         "write the report of {wildcards.study}"
     shell:

@@ -14,7 +14,12 @@ rule train:
         "{stage}/logs/train.log",
     benchmark:
         "{stage}/benchmarks/train.tsv"
+    conda:
+        "../envs/crosstune.yaml"
     threads: lambda w: checkpoint_at(w.stage).threads
+    resources:
+        # Predictions to make while the network is loaded. A resource, because a change of it must not train again.
+        ahead=lambda w: canonical_json(study.ahead(w.stage)),
     params:
         spec=stage_spec,
         parents=lambda w, input: as_folders(input.parent),
@@ -23,7 +28,7 @@ rule train:
         "train {wildcards.stage}"
     shell:
         "python scripts/train.py --spec {params.spec:q} --parents {params.parents} --data {input.data}"
-        " --out {wildcards.stage} --log {log} {params.keep}"
+        " --out {wildcards.stage} --log {log} {params.keep} --ahead {resources.ahead:q}"
 
 
 rule average:
@@ -36,6 +41,8 @@ rule average:
         curve="{average}/train.jsonl",
     log:
         "{average}/logs/average.log",
+    conda:
+        "../envs/crosstune.yaml"
     params:
         spec=stage_spec,
         parents=lambda w, input: as_folders(input),

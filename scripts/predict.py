@@ -1,6 +1,6 @@
 """Predict all languages of a data set with one checkpoint.
 
-    python scripts/predict.py --spec '{"dataset": "worldqa", "head": "qa", ...}' --model STAGE/model \\
+    python scripts/predict.py --spec '{"dataset": "worldqa", "head": "qa", ...}' --stage results/default/... \\
         --data data/worldqa/test.qen.json data/worldqa/test.qes.json --out STAGE/predictions/worldqa
 """
 
@@ -10,22 +10,29 @@ from pathlib import Path
 
 from crosstune.compute import use_threads
 from crosstune.errors import run_program
+from crosstune.files import read_json
+from crosstune.prepared import adopt
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", type=json.loads, required=True, help="what is predicted and how, as JSON")
-    parser.add_argument("--model", type=Path, required=True, help="folder with config, tokenizer and weights")
+    parser.add_argument("--stage", type=Path, required=True, help="checkpoint folder")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="manifests of the prepared languages")
     parser.add_argument("--out", type=Path, required=True, help="folder of the predictions; its manifest is OUT.json")
-    parser.add_argument("--tokens", type=int, default=8192, help="tokens of one forward pass (%(default)s)")
     parser.add_argument("--log", type=Path, help="file for progress lines")
     args = parser.parse_args()
 
+    weights = read_json(args.stage / "stage.json")["weights"]
+    if adopt(args.stage / "ahead" / args.out.name, args.spec, weights, args.data, args.out):
+        return
     use_threads(args.spec["threads"])
+    from crosstune.encoding import TextEncoder
+    from crosstune.network import load_network
     from crosstune.predict import predict_dataset
 
-    predict_dataset(args.spec, args.model, args.data, args.out, args.tokens, args.log)
+    model = args.stage / "model"
+    predict_dataset(args.spec, load_network(model), TextEncoder(model), weights, args.data, args.out, args.log)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--save-seconds", type=float, default=60.0, help="time between saved states (%(default)s)")
     parser.add_argument("--micro-tokens", type=int, default=4096, help="tokens of one forward pass (%(default)s)")
     parser.add_argument("--keep-optimizer", action="store_true", help="keep the moments for a stage that carries on")
+    parser.add_argument("--ahead", type=json.loads, default=[], help="predictions to make at once, as JSON")
     args = parser.parse_args()
 
     spec = json.loads(args.spec) if args.spec.startswith("{") else read_json(args.spec)
@@ -31,7 +32,7 @@ def main() -> None:
     from crosstune import stage
     from crosstune.engine import Stopped
 
-    knobs = stage.Knobs(args.log, args.save_seconds, args.micro_tokens, args.keep_optimizer)
+    knobs = stage.Knobs(args.log, args.save_seconds, args.micro_tokens, args.keep_optimizer, args.ahead)
     try:
         if "average" in spec:
             stage.average_stages(spec, args.parents, args.out)

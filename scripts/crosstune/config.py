@@ -34,7 +34,7 @@ def validate(config: Any, schema_path: Path | str) -> dict:
 
 
 def mend_yaml(value: Any, place: str = "") -> Any:
-    """YAML 1.1 reads `1e-5` as text and the language `no` as False: the first is mended, the second refused as a key."""
+    """YAML 1.1 reads `1e-5` as text and the key `no` as False: the first is mended, the second refused."""
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):

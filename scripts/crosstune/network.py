@@ -19,8 +19,8 @@ from torch import nn
 from transformers import AutoConfig, AutoModel
 from transformers.utils import logging as transformers_logging
 
-from crosstune.files import write_text, atomic_open
 from crosstune.errors import UserError
+from crosstune.files import atomic_open, write_text
 from crosstune.randomness import derive
 from crosstune.tasks import Task, load_task
 

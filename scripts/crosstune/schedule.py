@@ -1,6 +1,6 @@
 """Schedules: from what a config says to lineages of stages with a budget each.
 
-Owns: the grammar of schedules, the expansion of `each` and `orders`, the division of budgets, the names of stage folders.
+Owns: the grammar of schedules, `each` and `orders`, the division of budgets, the names of stage folders.
 Must never know: where data lie, what a model is, how anything is trained.
 
 A schedule is a list of stages, one after the other; a stage trains on a mixture: `[en, es, fr]` is sequential,
@@ -33,7 +33,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Stage:
-    """Training on one mixture. `sources` are sorted `dataset.language` names, `recipe` what differs from the track's."""
+    """Training on one mixture. `sources` are sorted `dataset.language` names, `recipe` differs from the track's."""
 
     sources: tuple[str, ...]
     updates: int | None = None
@@ -187,7 +187,8 @@ def _divide(stages: list[Stage], budget: Budget, place: str) -> tuple[Stage, ...
             f"a budget of {budget.updates} updates does not divide over these {len(stages)} stages"
             f" ({left} left for {len(open_stages)} without updates of their own)",
             place,
-            f"Give each stage its updates, or set the track's budget to\n  budget: {{updates: {nearest}, tokens: {budget.tokens}}}",
+            "Give each stage its updates, or set the track's budget to\n"
+            f"budget: {{updates: {nearest}, tokens: {budget.tokens}}}",
         )
     if not open_stages and left and budget.matched:
         raise UserError(

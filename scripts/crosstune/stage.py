@@ -1,6 +1,7 @@
 """One checkpoint folder: a stage is trained from its parent, an average is made of several, a base model pretrained.
 
-Owns: what such a folder holds and in which order it is written (the manifest last). Must never know: configs, Snakemake.
+Owns: what such a folder holds and in which order it is written (the manifest last).
+Must never know: configs, Snakemake.
 """
 
 import shutil
@@ -19,6 +20,8 @@ from crosstune.encoding import TextEncoder
 from crosstune.errors import UserError
 from crosstune.files import atomic_open, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from crosstune.network import WEIGHTS, Network, average_weights, load_network, save_network
+from crosstune.predict import predict_dataset
+from crosstune.prepared import Split, rows_by_source
 from crosstune.progress import Progress
 from crosstune.provenance import environment
 from crosstune.state import StateFolder
@@ -28,12 +31,16 @@ OPTIMIZER = "optimizer.safetensors"
 
 @dataclass(frozen=True)
 class Knobs:
-    """What changes how a job runs and never what comes out."""
+    """What changes how a job runs and never what comes out.
+
+    `ahead`: predictions to make while the network is at hand, each a `spec` and the manifests of its `data`.
+    """
 
     log: Path | None = None
     save_seconds: float = 60.0
     micro_tokens: int = 4096
     keep_optimizer: bool = False
+    ahead: Sequence[dict] = ()
 
 
 def train_stage(spec: dict, parent: Path, data: Sequence[Path], out: Path, knobs: Knobs) -> None:
@@ -85,7 +92,8 @@ def average_stages(spec: dict, parents: list[Path], out: Path) -> None:
     for member in members:
         lineage = add_exposure(lineage, member["lineage"])
     manifest = {"updates": 0, "exposure": {}, "lineage": lineage, "data": {}}
-    _write_manifest(out, spec, manifest, [member["weights"] for member in members])
+    weights = sha256_file(out / "model" / WEIGHTS)
+    _write_manifest(out, spec, manifest, weights, [member["weights"] for member in members])
 
 
 def new_encoder(spec: dict, encoder: TextEncoder) -> Network:
@@ -138,32 +146,19 @@ def _run(spec, network, rows, mixture, key, parent, tokenizer, out, knobs, main_
         with atomic_open(out / OPTIMIZER) as file:
             file.write(save({name: tensor.contiguous() for name, tensor in moments.items()}))
     exposure = count_exposure(plan, lengths)
+    weights = sha256_file(out / "model" / WEIGHTS)
+    for wanted in knobs.ahead:
+        manifests = [Path(path) for path in wanted["data"]]
+        if all(path.exists() for path in manifests):
+            target = out / "ahead" / wanted["spec"]["dataset"]
+            predict_dataset(wanted["spec"], network, encoder, weights, manifests, target, knobs.log)
     # What a stage has seen of each source since the base model; the base's own text does not count.
     lineage = add_exposure(parent["lineage"], exposure) if parent else {}
     cost = {"seconds": round(time.time() - begin, 1), "tokens": sum(seen["tokens"] for seen in exposure.values())}
     write_json(out / "cost.json", {**cost, "environment": environment()})
     manifest = {"updates": len(plan), "exposure": exposure, "lineage": lineage, "data": hashes}
-    _write_manifest(out, spec, manifest, [parent["weights"]] if parent else [])
+    _write_manifest(out, spec, manifest, weights, [parent["weights"]] if parent else [])
     state.remove()
-
-
-@dataclass(frozen=True)
-class Split:
-    """One prepared split: its file of rows and their hash."""
-
-    rows: Path
-    sha256: str
-
-
-def rows_by_source(manifests: Sequence[Path]) -> dict[str, Split]:
-    """Prepared splits by source (`dataset.language`). Raises UserError where the rows of a manifest are gone."""
-    found = {}
-    for path in manifests:
-        manifest, rows = read_json(path), path.with_suffix(".jsonl")
-        if not rows.exists():
-            raise UserError("the rows of this prepared split are gone", str(rows), f"Make them again: rm {path}")
-        found[f"{manifest['dataset']}.{manifest['lang']}"] = Split(rows, manifest["sha256"])
-    return found
 
 
 def encode_sources(
@@ -207,6 +202,5 @@ def _carried_moments(parent: Path, spec: dict) -> dict[str, torch.Tensor]:
     return load_file(parent / OPTIMIZER)
 
 
-def _write_manifest(out: Path, spec: dict, manifest: dict, parents: list[str]) -> None:
-    weights = sha256_file(out / "model" / WEIGHTS)
+def _write_manifest(out: Path, spec: dict, manifest: dict, weights: str, parents: list[str]) -> None:
     write_json(out / "stage.json", {"spec": spec, "parents": parents, "weights": weights, **manifest})

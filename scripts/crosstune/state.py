@@ -28,7 +28,7 @@ class StateFolder:
     def __init__(self, folder: Path | str, stamp: str):
         self._folder, self._stamp = Path(folder), stamp
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self._folder / "lock", "w")
+        self._lock = open(self._folder / "lock", "w")  # noqa: SIM115 (held until removed)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -112,6 +112,16 @@ class Study:
             "threads": self.config["threads"],
         }
 
+    def ahead(self, path: str) -> list[dict]:
+        """The predictions that a training can make at once, as train.py takes them."""
+        return [
+            {
+                "spec": self.predict_spec(path, dataset),
+                "data": [self.prepared(dataset, "test", language) for language in languages],
+            }
+            for dataset, languages in self.checkpoints[path].evaluate.items()
+        ]
+
     def majority_sources(self, dataset: str) -> list[str]:
         """Prepared training data from which the floor of a data set takes its most frequent tags."""
         sources = {
@@ -195,7 +205,7 @@ class Study:
         }
 
     def raw_inputs(self, dataset: str, split: str, language: str) -> list[str]:
-        """Files that preparing waits for: those of the record, or the constructed world's manifest; none for the hub."""
+        """Files that preparing waits for: the record's, or the constructed world's manifest; none for the hub."""
         location = self.registry[dataset].location(language, split, self.config["folders"])
         if isinstance(location, WorldSource):
             return [f"{WORLD}/world.json"]
@@ -215,8 +225,9 @@ class Study:
             location = self.registry[dataset].location(language, split, self.config["folders"])
             for path in location if isinstance(location, list) else []:
                 if not path.exists():
-                    cure = f"data set {dataset}: {self.registry[dataset].notes or 'see its record'}\nfolders: {self.config['folders']}"
-                    raise UserError("no such data file", str(path), cure)
+                    where = f"folders: {self.config['folders']}"
+                    notes = self.registry[dataset].notes
+                    raise UserError(f"no such data file (data set {dataset})", str(path), f"{where}\n{notes}".strip())
 
     def prepared(self, dataset: str, split: str, language: str) -> str:
         """Path of a prepared split's manifest; its rows lie beside it as .jsonl."""

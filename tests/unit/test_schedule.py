@@ -1,6 +1,6 @@
 """Schedules: grammar, budgets, shared prefixes."""
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import pytest
 from hypothesis import given
@@ -68,7 +68,7 @@ def test_latin_square(size):
     assert all(sorted(row) == list(range(size)) for row in square)
     assert all(sorted(column) == list(range(size)) for column in zip(*square, strict=True))
     if size % 2 == 0:
-        follows = {pair for row in square for pair in zip(row, row[1:], strict=False)}
+        follows = {pair for row in square for pair in pairwise(row)}
         assert follows == set(permutations(range(size), 2))
 
 

@@ -18,7 +18,8 @@ study: test
 seeds: [1, 2]
 models:
   tiny:
-    pretrain: {corpus: {worldtext: all}, vocabulary: 500, hidden: 32, layers: 1, heads: 2, budget: {updates: 10, tokens: 512}}
+    pretrain:
+      {corpus: {worldtext: all}, vocabulary: 500, hidden: 32, layers: 1, heads: 2, budget: {updates: 10, tokens: 512}}
 tracks:
   qa:
     sources: worldqa

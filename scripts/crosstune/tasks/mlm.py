@@ -26,8 +26,9 @@ class MaskedLanguageModelling(Task):
                 ids.append(window)
                 types.append(kinds)
                 owners.append(owner)
-        specials = set((*encoder.pair_layout.before, *encoder.pair_layout.between, *encoder.pair_layout.after))
-        free = [~np.isin(window, list(specials)) for window in ids]
+        layout = encoder.pair_layout
+        specials = [*layout.before, *layout.between, *layout.after]
+        free = [~np.isin(window, specials) for window in ids]
         targets = [np.where(mask, window, IGNORED) for mask, window in zip(free, ids, strict=True)]
         return Windows(ids, types, np.array(owners, np.int64), {"tokens": targets})
 

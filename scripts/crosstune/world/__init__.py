@@ -1,0 +1,11 @@
+"""A small world told in ten constructed languages: a true cross-lingual experiment without network or GPU."""
+
+from crosstune.world.languages import LANGUAGES, make_lexicon
+from crosstune.world.write import DEFAULT_SPEC, complete_spec, generate, write_world
+
+__all__ = ["DEFAULT_SPEC", "LANGUAGES", "complete_spec", "generate", "relatedness", "write_world"]
+
+
+def relatedness(a: str, b: str, seed: int = 0) -> float:
+    """How near two languages are under a seed, in [0, 1]; see Lexicon.relatedness."""
+    return make_lexicon(seed).relatedness(a, b)

@@ -1,0 +1,26 @@
+"""Make the constructed world: languages, unlabelled and parallel text, question answering, tagged sentences.
+
+python scripts/world.py --spec '{"seed": 0}' --out data/raw/world
+"""
+
+import argparse
+import json
+
+from crosstune.errors import UserError, run_program
+from crosstune.world import write_world
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spec", default="{}", help="JSON with the seed and sizes; what it leaves out has its default")
+    parser.add_argument("--out", required=True, help="folder for the files")
+    arguments = parser.parse_args()
+    try:
+        spec = json.loads(arguments.spec)
+    except json.JSONDecodeError as error:
+        raise UserError(f"not JSON ({error})", "--spec", """Write it like '{"seed": 0}'.""") from None
+    write_world(spec, arguments.out)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,47 @@
+"""What tests share: the project's folder, copies of it to run in, and the real data where they are at hand."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def bundle() -> Path:
+    """The folder of real data: $CROSSTUNE_BUNDLE, or ../shared/data beside the project."""
+    folder = Path(os.environ.get("CROSSTUNE_BUNDLE", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set CROSSTUNE_BUNDLE to the folder of registry/bundle.yaml")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def new_project(tmp_path_factory):
+    """Make a copy of the project's own files, in which a study can run without touching this one."""
+
+    def make(name: str) -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        for part in ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "registry", "profiles", "studies"):
+            source = ROOT / part
+            ignore = shutil.ignore_patterns("__pycache__")
+            (shutil.copytree(source, folder / part, ignore=ignore) if source.is_dir() else shutil.copy(source, folder))
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def snakemake():
+    """Run the real snakemake in a project; the completed process, its output as text."""
+
+    def run(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        command = ["snakemake", "--nocolor", *arguments]
+        done = subprocess.run(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert not check or done.returncode == 0, done.stdout[-6000:]
+        return done
+
+    return run

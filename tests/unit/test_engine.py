@@ -1,0 +1,155 @@
+"""Training: exact resumption, refused states, micro-batches that change nothing, averages."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+from crosstune import engine
+from crosstune.batches import Mixture, compose
+from crosstune.errors import UserError
+from crosstune.network import average_weights, load_network, save_network
+from crosstune.progress import Progress
+from crosstune.state import StateFolder
+
+RECIPE = {
+    "lr": 1e-2, "warmup": 0.1, "decay": "linear", "weight_decay": 0.01, "clip": 1.0, "label_smoothing": 0.0,
+    "mask": 0.15,
+}  # fmt: skip
+ROWS = [
+    {"id": str(n), "tokens": text.split(), "tags": ["A" if word in ("the", "a") else "B" for word in text.split()]}
+    for n, text in enumerate(["the cat sat on the mat", "a dog saw the red house", "who sat"] * 4)
+]
+
+
+class Stopping(Progress):
+    """Sends this process a signal after some updates, as a cluster does."""
+
+    def __init__(self, *arguments, after: int, **options):
+        super().__init__(*arguments, **options)
+        self._after = after
+
+    def advance(self, units, **figures):
+        super().advance(units, **figures)
+        self._after -= 1
+        if self._after == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.fixture
+def run(encoder, new_network, tmp_path):
+    """Train a tagger for 12 updates; `after` stops it on the way, a second call goes on."""
+
+    def train(folder="state", after=0, micro_tokens=4096, dropout=0.1, stamp="x", recipe=RECIPE):
+        torch.set_num_threads(1)
+        network = new_network(dropout=dropout)
+        network.add_head("tagging.x", ["A", "B"], seed=1)
+        windows = network.tasks["tagging.x"].encode(ROWS, encoder, {"max_length": 32})
+        plan = compose({"t.en": windows.lengths}, Mixture(("t.en",)), 60, (1, "key"), 12)
+        settings = engine.Settings(recipe, (1, "key"), "fp32", micro_tokens, 1e9)
+        state = StateFolder(tmp_path / folder, stamp)
+        corpus = engine.Corpus({"t.en": windows}, {"t.en": "tagging.x"})
+
+        def progress(total, done):
+            return Stopping("test", total, done, tmp_path / "log", after=after)
+
+        curve, moments = engine.train(network, encoder, corpus, plan, settings, state, progress)
+        return network, curve, moments
+
+    return train
+
+
+def same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("after", [1, 5, 11])
+def test_stopped_and_resumed_is_the_undisturbed_training_bit_for_bit(run, after):
+    whole, curve, _ = run("whole")
+    with pytest.raises(engine.Stopped):
+        run("parts", after=after)
+    parts, resumed_curve, _ = run("parts")
+    assert same(whole, parts)
+    assert curve == resumed_curve
+
+
+def test_it_learns(run):
+    _, curve, _ = run()
+    assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
+
+
+def test_micro_batches_change_nothing_beyond_rounding(run):
+    one, _, _ = run("one", dropout=0.0)
+    two, _, _ = run("two", dropout=0.0, micro_tokens=16)
+    for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True):
+        assert torch.allclose(a.float(), b.float(), atol=2e-4)
+
+
+def test_the_state_of_another_spec_is_refused(run):
+    with pytest.raises(engine.Stopped):
+        run(after=3, stamp="one")
+    with pytest.raises(UserError, match="another spec, model or data") as caught:
+        run(stamp="two")
+    assert "rm -r" in caught.value.cure
+
+
+def test_a_truncated_state_is_told(run, tmp_path):
+    with pytest.raises(engine.Stopped):
+        run(after=3)
+    state = tmp_path / "state/state.safetensors"
+    state.write_bytes(state.read_bytes()[:100])
+    with pytest.raises(UserError, match="cannot be read"):
+        run()
+
+
+def test_two_trainings_in_one_folder_are_refused(tmp_path):
+    first = StateFolder(tmp_path / "state", "x")
+    with pytest.raises(UserError, match="another process is training here"):
+        StateFolder(tmp_path / "state", "x")
+    first.remove()
+
+
+def test_a_diverged_training_is_told(run):
+    with pytest.raises(UserError, match="the loss is"):
+        run(recipe={**RECIPE, "lr": 1e30, "clip": 0.0})
+
+
+def test_the_head_of_a_seed_is_the_same_whatever_the_encoder(new_network):
+    one, two = new_network(seed=1), new_network(seed=2)
+    for network in (one, two):
+        network.add_head("qa", [], seed=7)
+    assert torch.equal(one.head("qa").weight, two.head("qa").weight)
+
+
+def test_save_and_load_keep_every_head(run, tokenizer_folder, tmp_path):
+    network, _, _ = run()
+    network.add_head("qa", [], seed=1)
+    network.add_head("tagging.other", ["C", "D", "E"], seed=1)
+    network.add_head("mlm", [], seed=1)
+    save_network(network, tmp_path / "model", tokenizer_folder, "qa")
+    loaded = load_network(tmp_path / "model")
+    assert set(loaded.tasks) == set(network.tasks)
+    assert loaded.tasks["tagging.other"].labels == ["C", "D", "E"]
+    for name in network.tasks:
+        assert same(network.head(name), loaded.head(name))
+    assert same(network.encoder, loaded.encoder)
+
+
+def test_the_average_is_the_mean(new_network, tokenizer_folder, tmp_path):
+    folders = []
+    for seed in (1, 2, 3):
+        network = new_network(seed=seed)
+        network.add_head("qa", [], seed=seed)
+        save_network(network, tmp_path / str(seed), tokenizer_folder, "qa")
+        folders.append(tmp_path / str(seed))
+    mean = average_weights(folders)
+    weights = [load_network(folder).head("qa").weight for folder in folders]
+    assert torch.allclose(mean["qa_outputs.weight"], sum(weights) / 3)
+
+
+def test_learning_rates_rise_and_fall():
+    rates = [engine.learning_rate({"lr": 1.0, "warmup": 0.2, "decay": "linear"}, n, 10) for n in range(10)]
+    assert rates[:2] == [0.5, 1.0]
+    assert rates[2:] == [1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
+    assert engine.learning_rate({"lr": 1.0, "warmup": 0.0, "decay": "constant"}, 9, 10) == 1.0

@@ -1,0 +1,283 @@
+"""The constructed world: regular sound changes, exact answers, disjoint splits, reproducible files."""
+
+import itertools
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crosstune import readers
+from crosstune.errors import UserError
+from crosstune.world import LANGUAGES, generate, relatedness, write_world
+from crosstune.world.facts import RELATIONS, SHARES, Fact, World
+from crosstune.world.languages import UPOS, evolve, make_lexicon, similarity, write
+from crosstune.world.texts import Question, Speaker, answer_of, sentences_of, statement, text_of
+
+REGISTRY = Path(__file__).parents[2] / "registry"
+TINY = {
+    "text_high": 12, "text_low": 6, "pairs_high": 8, "pairs_low": 4, "qa_train": 10, "qa_validation": 4, "qa_test": 5,
+    "pos_train": 12, "pos_validation": 6, "pos_test": 30,
+}  # fmt: skip
+LOVE, WORK = (next(r for r in RELATIONS if r.name == name) for name in ("love", "work"))
+seeds = st.integers(0, 10_000)
+codes = st.sampled_from(sorted(LANGUAGES))
+
+
+def world_of(seed: int) -> tuple[World, random.Random]:
+    return World(make_lexicon(seed), seed), random.Random(seed)
+
+
+# ------------------------------------------------------------------------------------------------------ languages
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_inherited_words_follow_the_sound_changes(seed):
+    lexicon = make_lexicon(seed)
+    for code, language in LANGUAGES.items():
+        for concept, etymon in lexicon.etyma[code].items():
+            assert etymon.coined_in in (language.family, language.genus, code)
+            assert lexicon.words[code][concept] == evolve(etymon.form, language)
+            if etymon.coined_in == language.family:
+                relatives = [other for other in LANGUAGES if LANGUAGES[other].family == language.family]
+                inherited = [lexicon.etyma[other][concept] for other in relatives]
+                assert all(e == etymon or e.coined_in != language.family for e in inherited)
+
+
+@given(st.text("ptkbdgmnlrswhaeiou", min_size=1, max_size=8), codes)
+def test_sound_changes_are_a_function(proto, code):
+    assert evolve(proto, LANGUAGES[code]) == evolve(proto, LANGUAGES[code])
+
+
+def test_sound_changes_give_known_words():
+    assert [evolve("padir", LANGUAGES[code]) for code in ("qen", "qno", "qis")] == ["fadir", "padir", "patir"]
+    assert [evolve("fadiro", LANGUAGES[code]) for code in ("qes", "qit", "qfr")] == ["haziro", "haziru", "fadiré"]
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_no_two_concepts_share_a_word(seed):
+    lexicon = make_lexicon(seed)
+    for words in lexicon.words.values():
+        assert sorted(words) == sorted(UPOS)
+        assert len(set(words.values())) == len(words)
+        assert not {"a", "an", "the"} & set(words.values())
+    assert len({*lexicon.people, *lexicon.places}) == len(lexicon.people) + len(lexicon.places)
+
+
+@settings(max_examples=4, deadline=None)
+@given(seeds)
+def test_relatedness_is_known(seed):
+    lexicon = make_lexicon(seed)
+    for a, b in itertools.product(LANGUAGES, repeat=2):
+        value = lexicon.relatedness(a, b)
+        assert value == lexicon.relatedness(b, a)
+        if a == b:
+            assert value == 1
+        elif LANGUAGES[a].family == LANGUAGES[b].family:
+            assert 0.4 < value < 1
+        else:
+            assert value == 0
+
+
+def test_a_genus_is_nearer_than_its_family():
+    assert relatedness("qit", "qes") > relatedness("qit", "qfr")
+    assert relatedness("qno", "qen") > relatedness("qno", "qis")
+    assert relatedness("qen", "qno", 3) == make_lexicon(3).relatedness("qen", "qno")
+
+
+def test_similarity():
+    assert similarity("padir", "fadir") == pytest.approx(0.8)
+    assert similarity("ab", "ab") == 1
+    assert similarity("ab", "xyz") == 0
+
+
+def test_script_is_a_bijection():
+    letters = "abgdevzijklmnoprstufqxhcw"
+    written = write(letters, LANGUAGES["qka"])
+    assert len(set(written)) == len(letters)
+    assert all("\u10d0" <= letter <= "\u10ff" for letter in written)
+
+
+def test_the_registry_table_agrees():
+    table = yaml.safe_load((REGISTRY / "languages-world.yaml").read_text(encoding="utf-8"))
+    assert table == json.loads(generate(TINY)["world.json"])["languages"]
+
+
+# ------------------------------------------------------------------------------------------------------ sentences
+
+
+@settings(max_examples=50, deadline=None)
+@given(seeds, codes, st.booleans(), st.integers(0, 3))
+def test_the_answer_is_at_its_offset_and_says_the_fact(seed, code, for_person, index):
+    world, rng = world_of(seed)
+    lexicon = make_lexicon(seed)
+    speaker = Speaker(code, lexicon)
+    paragraph = world.paragraph("test", rng)
+    fact = paragraph.facts[index]
+    told = speaker.tokens(*sentences_of(paragraph, Question(fact, for_person)))
+    text, start = answer_of(told)
+    context = text_of(told)
+    assert context == speaker.text(*sentences_of(paragraph))
+    assert context[start : start + len(text)] == text
+    wanted = fact.person if for_person else fact.value
+    stem = write(lexicon.words[code].get(wanted, wanted), LANGUAGES[code])
+    assert stem.lower() in text.lower()
+    assert len(text.split()) == (2 if fact.quality and not for_person else 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds)
+def test_a_question_has_one_answer(seed):
+    world, rng = world_of(seed)
+    facts = world.paragraph("test", rng).facts
+    assert len({(fact.person, fact.relation) for fact in facts}) == 4
+    assert len({(fact.relation, fact.value) for fact in facts}) == 4
+    assert len({fact.relation for fact in facts}) == 3
+
+
+@pytest.mark.parametrize(("code", "tags"), [
+    ("qen", "PROPN VERB PROPN PUNCT"),
+    ("qro", "PROPN PROPN VERB PUNCT"),
+    ("qge", "VERB PROPN PROPN PUNCT"),
+    ("qeu", "PROPN VERB PROPN PUNCT"),
+])  # fmt: skip
+def test_word_orders(code, tags):
+    fact = Fact("Bana", LOVE, "Miki")
+    tokens = Speaker(code, make_lexicon(0)).say(statement(fact))
+    assert " ".join(token.words[0].upos for token in tokens) == tags
+    said = text_of(tokens)
+    if LANGUAGES[code].script == "Latin":
+        assert (said.index("Bana") < said.index("Miki")) == (code != "qeu")
+
+
+def test_adposition_and_article_contract():
+    speaker = Speaker("qfr", make_lexicon(0))
+    fused = [token for token in speaker.say(statement(Fact("Bana", WORK, "baker"))) if len(token.words) == 2]
+    assert [[word.upos for word in token.words] for token in fused] == [["ADP", "DET"]]
+    adposition, article = fused[0].words
+    assert fused[0].form == adposition.form[:-1] + article.form
+
+
+# --------------------------------------------------------------------------------------------------------- splits
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_splits_share_no_fact(seed):
+    world, rng = world_of(seed)
+    told = {}
+    for split in SHARES:
+        paragraphs = [world.paragraph(split, rng) for _ in range(50)]
+        told[split] = {fact.triple for paragraph in paragraphs for fact in paragraph.facts}
+        told[split] |= {world.scene(split, rng).triple for _ in range(50)}
+    for a, b in itertools.combinations(told, 2):
+        assert not told[a] & told[b]
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_every_split_has_a_share_of_every_relation(seed):
+    world, _ = world_of(seed)
+    for parts in world.shares.values():
+        assert all(parts[split] for split in SHARES)
+        values = [value for part in parts.values() for value in part]
+        assert len(values) == len(set(values))
+
+
+# ---------------------------------------------------------------------------------------------------------- files
+
+
+def rows(files: dict[str, str], reader: str, path: str) -> list[dict]:
+    return readers.read(reader, [(path, files[path])])
+
+
+def of_kind(files: dict[str, str], kind: str) -> list[str]:
+    return [path for path in files if path.startswith(f"{kind}/")]
+
+
+@settings(max_examples=8, deadline=None)
+@given(seeds)
+def test_every_file_is_read_by_the_reader_of_its_format(seed):
+    files = generate({**TINY, "seed": seed})
+    for kind, reader in (("qa", "squad"), ("pos", "conllu"), ("text", "lines"), ("pairs", "pairs")):
+        for path in of_kind(files, kind):
+            assert rows(files, reader, path), path
+    assert len(files) == 16 + 16 + 10 + 9 + 1
+
+
+def test_sizes_are_those_of_the_spec():
+    files = generate(TINY)
+    assert len(rows(files, "lines", "text/qen.txt")) == 12
+    assert len(rows(files, "lines", "text/qeu.txt")) == 6
+    assert len(rows(files, "pairs", "pairs/qes.tsv")) == 8
+    assert len(rows(files, "squad", "qa/qfr.train.json")) == 10 * 4
+    assert len(rows(generate({**TINY, "qa_questions": 2}), "squad", "qa/qeu.test.json")) == 5 * 2
+    assert len(rows(files, "conllu", "pos/qka.test.conllu")) == 30
+
+
+@settings(max_examples=5, deadline=None)
+@given(seeds)
+def test_a_seed_gives_its_own_bytes(seed):
+    files = generate({**TINY, "seed": seed})
+    assert generate({**TINY, "seed": seed}) == files
+    other = generate({**TINY, "seed": seed + 1})
+    assert all(files[path] != other[path] for path in files)
+
+
+def test_bytes_do_not_depend_on_the_process(tmp_path):
+    program = (
+        "import json, sys; from crosstune.world import write_world; write_world(json.loads(sys.argv[1]), sys.argv[2])"
+    )
+    write_world(TINY, tmp_path / "here")
+    environment = {"PYTHONHASHSEED": "123", "PYTHONPATH": str(Path(readers.__file__).parents[1])}
+    arguments = [sys.executable, "-c", program, json.dumps(TINY), str(tmp_path / "there")]
+    subprocess.run(arguments, check=True, env=environment)
+    for path in generate(TINY):
+        assert (tmp_path / "here" / path).read_bytes() == (tmp_path / "there" / path).read_bytes()
+
+
+def test_test_sets_are_parallel():
+    files = generate(TINY)
+    assert len({tuple(row["id"] for row in rows(files, "squad", f"qa/{code}.test.json")) for code in LANGUAGES}) == 1
+    qes, qit = (rows(files, "squad", f"qa/{code}.test.json") for code in ("qes", "qit"))
+    names = {*make_lexicon(0).people, *make_lexicon(0).places}
+    for one, two in zip(qes, qit, strict=True):
+        assert [word for word in one["context"].split() if word.strip(".") in names] == [
+            word for word in two["context"].split() if word.strip(".") in names
+        ]
+
+
+def test_no_test_paragraph_is_in_training_or_text():
+    files = generate(TINY)
+    for code in LANGUAGES:
+        held_out = {row["context"] for row in rows(files, "squad", f"qa/{code}.test.json")}
+        seen = "".join(files[path] for path in files if not path.startswith(("qa/" + code + ".test", "world")))
+        assert not any(json.dumps(context, ensure_ascii=False)[1:-1] in seen for context in held_out)
+
+
+def test_one_language_has_multiword_tokens():
+    files = generate(TINY)
+    assert any(line.split("\t")[0].count("-") for line in files["pos/qfr.test.conllu"].splitlines() if "-" in line[:4])
+    for row in rows(files, "conllu", "pos/qfr.test.conllu"):
+        assert len(row["tokens"]) == len(row["tags"])
+
+
+@pytest.mark.parametrize(("spec", "words"), [
+    ({"sed": 1}, "unknown key 'sed'"),
+    ([1], "keys with values"),
+    ({"seed": "1"}, "whole number"),
+    ({"qa_test": -1}, "whole number"),
+    ({"qa_test": True}, "whole number"),
+    ({"qa_questions": 5}, "4 facts"),
+    ({"qa_questions": 0}, "4 facts"),
+])  # fmt: skip
+def test_a_bad_spec_is_a_user_error(spec, words):
+    with pytest.raises(UserError, match=words):
+        generate(spec)

@@ -1,0 +1,174 @@
+"""A small study through the real Snakemake: it runs, it repeats byte for byte, and it does no work twice."""
+
+import copy
+import hashlib
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+SMALL = Path(__file__).with_name("small.yaml")
+HOME = "results/small/tiny/seed1/qa"
+
+
+def write_config(folder: Path, **changes) -> str:
+    """The small study's config in a project's folder, with values put at dotted keys."""
+    config = yaml.safe_load(SMALL.read_text())
+    for path, value in changes.items():
+        part = config
+        *parents, last = path.split("__")
+        for key in parents:
+            part = part[key]
+        part[last] = value
+    (folder / "small.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return "small.yaml"
+
+
+def jobs(output: str) -> dict[str, int]:
+    """Job counts by rule of a dry run."""
+    table = re.search(r"^job +count\n[- ]+\n((?:\w+ +\d+\n)+)", output, re.MULTILINE)
+    counts = dict(line.split() for line in table[1].splitlines()) if table else {}
+    return {rule: int(count) for rule, count in counts.items() if rule not in ("total", "all")}
+
+
+def results(folder: Path) -> dict[str, str]:
+    """Hashes of everything that must be the same in every run of a study."""
+    kept = ("tables/", "scores/", "predictions/", "stage.json", "train.jsonl", "model.safetensors", "floor/")
+    files = [path for path in (folder / "results").rglob("*") if path.is_file()]
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(files)
+        if any(part in str(path.relative_to(folder)) for part in kept)
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(new_project, snakemake) -> Path:
+    folder = new_project("two-cores")
+    snakemake(folder, "--cores", "2", "--configfile", write_config(folder))
+    return folder
+
+
+def test_the_folder_tree_is_the_schedule_tree(finished):
+    for stage in ("untrained", "worldqa.qen@12", "worldqa.qen+qes@12", "worldqa.qen@6", "worldqa.qen@6/worldqa.qes@6"):
+        for name in ("stage.json", "model/model.safetensors", "predictions/worldqa/qka.jsonl", "scores/worldqa.json"):
+            assert (finished / HOME / stage / name).exists(), f"{stage}/{name}"
+        assert not (finished / HOME / stage / "state").exists()
+    for name in ("report.html", "tables/qa.worldqa.tiny.f1.md", "figures/qa.worldqa.tiny.svg", "provenance.json"):
+        assert (finished / "results/small" / name).exists(), name
+
+
+def test_a_stage_loads_with_transformers(finished):
+    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+    folder = finished / HOME / "worldqa.qen@12/model"
+    model, report = AutoModelForQuestionAnswering.from_pretrained(folder, output_loading_info=True)
+    assert not report["missing_keys"]
+    tokens = AutoTokenizer.from_pretrained(folder)("a", "b", return_tensors="pt")
+    assert model(**tokens).start_logits.shape == tokens["input_ids"].shape
+
+
+def test_nothing_is_left_to_do(finished, snakemake):
+    assert jobs(snakemake(finished, "-n", "--configfile", write_config(finished)).stdout) == {}
+
+
+def test_reordered_keys_run_nothing(finished, snakemake):
+    config = yaml.safe_load(SMALL.read_text())
+
+    def reverse(value):
+        return {key: reverse(value[key]) for key in reversed(value)} if isinstance(value, dict) else value
+
+    reordered = reverse(copy.deepcopy(config))
+    schedules = config["tracks"]["qa"]["schedules"]
+    reordered["tracks"]["qa"]["schedules"] = schedules  # their order is the order of the tables' rows
+    (finished / "small.yaml").write_text(yaml.safe_dump(reordered, sort_keys=False))
+    assert jobs(snakemake(finished, "-n", "--configfile", "small.yaml").stdout) == {}
+
+
+def test_a_new_seed_runs_that_seed_and_the_tables(finished, snakemake):
+    found = jobs(snakemake(finished, "-n", "--configfile", write_config(finished, seeds=[1, 2])).stdout)
+    assert found == {"plan": 1, "train": 5, "predict": 5, "score": 5, "tables": 1, "figures": 1, "report": 1}
+
+
+def test_a_dropped_seed_rebuilds_only_the_tables(finished, snakemake, new_project):
+    folder = new_project("dropped")
+    for part in ("data", "results", ".snakemake"):
+        subprocess.run(["cp", "-a", finished / part, folder / part], check=True)
+    two = write_config(folder, seeds=[1, 2])
+    snakemake(folder, "--touch", "--cores", "1", "--configfile", two, check=False)
+    found = jobs(snakemake(folder, "-n", "--configfile", write_config(folder, seeds=[1])).stdout)
+    assert set(found) <= {"plan", "tables", "figures", "report"}
+
+
+def test_a_new_evaluation_language_trains_nothing(finished, snakemake):
+    config = write_config(finished, tracks__qa__evaluate={"worldqa": ["qen", "qes", "qno", "qka", "qeu"]})
+    found = jobs(snakemake(finished, "-n", "--configfile", config).stdout)
+    assert found.pop("prepare") == 1
+    assert found == {"floor": 1, "predict": 5, "score": 5, "plan": 1, "tables": 1, "figures": 1, "report": 1}
+
+
+def test_a_new_schedule_trains_only_what_is_new(finished, snakemake):
+    schedules = {"english": ["qen"], "joint": ["qen + qes"], "sequential": ["qen", "qes"], "back": ["qen", "qfr"]}
+    found = jobs(
+        snakemake(finished, "-n", "--configfile", write_config(finished, tracks__qa__schedules=schedules)).stdout
+    )
+    assert found["train"] == 1
+
+
+def test_one_core_gives_the_same_bytes(finished, new_project, snakemake):
+    folder = new_project("one-core")
+    snakemake(folder, "--cores", "1", "--configfile", write_config(folder))
+    assert results(folder) == results(finished)
+
+
+def test_killed_at_random_and_resumed_gives_the_same_bytes(finished, new_project, snakemake):
+    folder = new_project("killed")
+    config = write_config(folder)
+    luck = random.Random(4)
+    command = ["snakemake", "--cores", "2", "--configfile", config]
+    for _ in range(4):
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(luck.uniform(6, 22))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        snakemake(folder, "--unlock", "--configfile", config)
+    snakemake(folder, "--cores", "2", "--configfile", config)
+    assert results(folder) == results(finished)
+
+
+def test_a_mistake_in_the_config_is_one_message_without_a_traceback(finished, snakemake):
+    config = write_config(finished, sede=[1])
+    done = snakemake(finished, "--cores", "1", "--configfile", config, check=False)
+    assert done.returncode != 0
+    assert "unknown key 'sede'" in done.stdout
+    assert "Did you mean seeds" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_two_runs_in_one_folder_are_refused(finished, snakemake):
+    config = write_config(finished, seeds=[1, 9])
+    first = subprocess.Popen(
+        ["snakemake", "--cores", "1", "--configfile", config],
+        cwd=finished,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not any((finished / ".snakemake/locks").glob("*")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        second = snakemake(finished, "--cores", "1", "--configfile", config, check=False)
+        assert second.returncode != 0
+        assert "lock" in second.stdout.lower()
+    finally:
+        os.killpg(first.pid, signal.SIGTERM)
+        first.wait()
