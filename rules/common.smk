@@ -14,6 +14,7 @@ from crosstune.study import Study
 try:
     study = Study(config, workflow.basedir)
     study.check_files()
+    study.check_states()
 except UserError as error:
     raise WorkflowError(str(error))
 

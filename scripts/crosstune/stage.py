@@ -132,6 +132,7 @@ def _run(spec, network, rows, mixture, key, parent, tokenizer, out, knobs, main_
     hashes = {source: split.sha256 for source, split in rows.items()}
     stamp = sha256_json([spec, hashes, parent.get("weights")])
     state = StateFolder(out / "state", stamp)
+    write_json(out / "state" / "spec.json", spec)
     settings = engine.Settings(spec["recipe"], key, spec["precision"], knobs.micro_tokens, knobs.save_seconds)
     name = out.name
 

@@ -10,15 +10,14 @@ the config reruns nothing, and its hash stamps what an interrupted job leaves be
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 
 from crosstune.config import validate
 from crosstune.errors import UserError
-from crosstune.files import sha256_json
+from crosstune.files import read_json, sha256_json
 from crosstune.prepare import PREPARE_VERSION
 from crosstune.readers import UPOS
-from crosstune.registry import Dataset, HubSource, Registry, WorldSource, load_languages, load_registry
+from crosstune.registry import Dataset, HubSource, Language, Registry, WorldSource, load_languages, load_registry
 from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse_schedules
 
 # Raised by hand when a change of the code changes results: everything that stands on the old code is then made anew.
@@ -39,10 +38,6 @@ class Checkpoint:
     evaluate: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     threads: int = 1
     keep_optimizer: bool = False
-
-    @property
-    def manifest(self) -> str:
-        return f"{self.path}/stage.json"
 
 
 @dataclass(frozen=True)
@@ -79,17 +74,14 @@ class Study:
 
     # ---- what the rules ask for ----
 
-    @cached_property
-    def evaluations(self) -> list[tuple[str, str]]:
-        """All (checkpoint path, data set) pairs to predict and score."""
-        return [(node.path, dataset) for node in self.checkpoints.values() for dataset in node.evaluate]
-
     @property
     def scores(self) -> list[str]:
-        return [f"{path}/scores/{dataset}.json" for path, dataset in self.evaluations]
+        """Scores of every checkpoint on every data set that it has a head for."""
+        return [f"{node.path}/scores/{name}.json" for node in self.checkpoints.values() for name in node.evaluate]
 
     @property
     def floors(self) -> list[str]:
+        """Scores that need no model, of every evaluated data set."""
         datasets = {dataset for track in self.config["tracks"].values() for dataset in track["evaluate"]}
         return [f"{self.results}/floor/{dataset}.json" for dataset in sorted(datasets)]
 
@@ -144,7 +136,7 @@ class Study:
         }  # fmt: skip
         languages = {}
         for code in sorted(evaluated | {s.rpartition(".")[2] for run in self.runs for s in _sources(run.schedule)}):
-            known = self.languages[code]
+            known = self._language(code)
             resource = known.resource if low is None else ("low" if code in low else "high")
             languages[code] = {
                 "name": known.name, "family": known.family, "script": known.script, "resource": resource
@@ -229,6 +221,20 @@ class Study:
                     notes = self.registry[dataset].notes
                     raise UserError(f"no such data file (data set {dataset})", str(path), f"{where}\n{notes}".strip())
 
+    def check_states(self) -> None:
+        """UserError for the first interrupted training whose saved state belongs to another spec."""
+        for node in self.checkpoints.values():
+            spec = Path(node.path) / "state" / "spec.json"
+            if spec.exists() and read_json(spec) != node.spec:
+                cure = f"Go back to the config it was started with, or give it up: rm -r {spec.parent}"
+                raise UserError("an interrupted training of another spec left its state here", str(spec.parent), cure)
+
+    def _language(self, code: str) -> Language:
+        if code not in self.languages:
+            line = f"{code}: {{name: ..., family: ..., genus: ..., script: Latin, resource: low}}"
+            raise UserError(f"the language {code!r} is not in the language table", "registry/languages.yaml", line)
+        return self.languages[code]
+
     def prepared(self, dataset: str, split: str, language: str) -> str:
         """Path of a prepared split's manifest; its rows lie beside it as .jsonl."""
         self.registry[dataset].require(language, split)
@@ -257,9 +263,9 @@ class Study:
                 raise UserError(f"{dataset} is a {self.registry[dataset].task} data set, not text", f"{place}.corpus")
         spec = {
             "version": PRETRAIN_VERSION,
-            "sources": [f"{dataset}.{language}" for dataset, languages in corpus.items() for language in languages],
+            "sources": sorted(f"{dataset}.{lang}" for dataset, languages in corpus.items() for lang in languages),
             **{key: pretrain[key] for key in ("vocabulary", "hidden", "layers", "heads", "max_length", "seed")},
-            "budget": pretrain["budget"],
+            "budget": {key: value for key, value in pretrain["budget"].items() if key != "matched"},
             "recipe": pretrain["recipe"],
             "threads": pretrain["threads"],
             "precision": self.config["precision"],

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import yaml
+
 from document_config import document
 
 ROOT = Path(__file__).parents[2]

@@ -2,11 +2,13 @@
 
 import copy
 import hashlib
+import json
 import os
 import random
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -142,6 +144,91 @@ def test_killed_at_random_and_resumed_gives_the_same_bytes(finished, new_project
         snakemake(folder, "--unlock", "--configfile", config)
     snakemake(folder, "--cores", "2", "--configfile", config)
     assert results(folder) == results(finished)
+
+
+def train_program(folder: Path, spec: dict, out: str, *options: str) -> list[str]:
+    """The command of a pretraining with the finished study's data."""
+    data = [f"data/{source.replace('.', '/train.')}.json" for source in spec["sources"]]
+    return [sys.executable, "scripts/train.py", "--spec", json.dumps(spec), "--data", *data, "--out", out, *options]
+
+
+def test_a_training_killed_at_random_ends_in_the_bytes_of_the_undisturbed_one(finished):
+    spec = json.loads((finished / "results/small/tiny/base/stage.json").read_text())["spec"]
+    spec["budget"]["updates"] = 120
+    quiet = {"cwd": finished, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(train_program(finished, spec, "whole"), check=True, **quiet)
+    luck, resumed = random.Random(1), 0
+    command = train_program(finished, spec, "killed", "--save-seconds", "0")
+    state = finished / "killed/state/state.safetensors"
+    for _ in range(20):
+        found = state.exists()
+        process = subprocess.Popen(command, **quiet)
+        deadline = time.monotonic() + 120
+        while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        # The first kill comes soon after the first saved state, later ones anywhere.
+        time.sleep(luck.uniform(0.0, 0.5) if not found else luck.uniform(3, 9))
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        resumed += state.exists()
+    assert process.wait() == 0
+    assert resumed >= 1
+    for name in ("model/model.safetensors", "train.jsonl", "stage.json"):
+        assert (finished / "killed" / name).read_bytes() == (finished / "whole" / name).read_bytes(), name
+
+
+def test_a_broken_data_file_is_told_before_anything_is_trained(new_project, snakemake):
+    folder = new_project("broken")
+    (folder / "mine.json").write_text('{"version": "1.1", "data": [{"title": "cut sho')
+    record = {
+        "task": "qa",
+        "title": "Mine",
+        "source": {"files": "mine.json"},
+        "reader": "squad",
+        "languages": ["qno"],
+        "licence": "CC0-1.0",
+        "splits": {"test": {}},
+    }
+    config = write_config(folder, datasets={"mine": record}, tracks__qa__evaluate={"mine": "all"}, headline={})
+    (folder / "small.yaml").write_text((folder / "small.yaml").read_text().replace("headline: {}\n", ""))
+    done = snakemake(folder, "--cores", "1", "--configfile", config, check=False)
+    assert done.returncode != 0
+    assert "mine.json" in done.stdout
+    assert not (folder / "results").exists() or not list((folder / "results").rglob("train*"))
+
+
+def test_a_state_of_another_spec_is_told_before_any_job(finished, snakemake):
+    state = finished / HOME / "worldqa.qen@12/state"
+    state.mkdir()
+    try:
+        (state / "spec.json").write_text('{"seed": 5}')
+        done = snakemake(finished, "-n", "--configfile", write_config(finished), check=False)
+        assert done.returncode != 0
+        assert "another spec" in done.stdout
+        assert f"rm -r {HOME}" in done.stdout
+    finally:
+        (state / "spec.json").unlink()
+        state.rmdir()
+
+
+def test_a_full_disk_is_told_and_what_was_finished_stays(finished, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", small], capture_output=True).returncode:
+        pytest.skip("only root can mount the small disk that this test fills")
+    try:
+        (small / "finished.txt").write_text("kept")
+        command = [sys.executable, "scripts/prepare.py", "--dataset", "worldtext", "--split", "train"]
+        command += ["--lang", "qen", "--out", str(small / "train.qen.jsonl")]
+        done = subprocess.run(command, cwd=finished, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert "the disk is full" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert sorted(path.name for path in small.iterdir()) == ["finished.txt"]
+    finally:
+        subprocess.run(["umount", small], check=True)
 
 
 def test_a_mistake_in_the_config_is_one_message_without_a_traceback(finished, snakemake):

@@ -95,20 +95,31 @@ class World:
 
     def paragraph(self, split: str, rng: random.Random) -> Paragraph:
         """A paragraph of facts of one split; no value occurs twice in it and nobody in it is another's value."""
+        while True:
+            facts = self._four_facts(split, rng)
+            if facts:
+                break
+        for start in (0, 2):
+            if rng.random() < 0.5:
+                facts[start : start + 2] = reversed(facts[start : start + 2])
+        return Paragraph(tuple(facts))
+
+    def _four_facts(self, split: str, rng: random.Random) -> list[Fact]:
+        """Two facts of two people, or none where the split leaves a person no value that is still free."""
         first, second = rng.sample(self.people, 2)
         shared, one, two = rng.sample(RELATIONS, 3)
         pairs = [(first, shared), (first, one), (second, shared), (second, two)]
         used = {first, second}
         facts = []
         for person, relation in pairs:
-            value = rng.choice([v for v in self.shares[person, relation.name][split] if v not in used])
+            free = [v for v in self.shares[person, relation.name][split] if v not in used]
+            if not free:
+                return []
+            value = rng.choice(free)
             used.add(value)
             quality = rng.choice(CONCEPTS["quality"]) if relation.kind == "animal" else ""
             facts.append(Fact(person, relation, value, quality))
-        for start in (0, 2):
-            if rng.random() < 0.5:
-                facts[start : start + 2] = reversed(facts[start : start + 2])
-        return Paragraph(tuple(facts))
+        return facts
 
     def scene(self, split: str, rng: random.Random) -> Scene:
         job, verb = rng.choice(CONCEPTS["job"]), rng.choice(SCENE_VERBS)
