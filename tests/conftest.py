@@ -25,7 +25,7 @@ def new_project(tmp_path_factory):
 
     def make(name: str) -> Path:
         folder = tmp_path_factory.mktemp(name)
-        for part in ("Snakefile", "config.yaml", "rules", "scripts", "schemas", "registry", "profiles", "studies"):
+        for part in ("Snakefile", "config.yaml", "envs", "rules", "scripts", "schemas", "registry", "profiles", "studies"):
             source = ROOT / part
             ignore = shutil.ignore_patterns("__pycache__")
             (shutil.copytree(source, folder / part, ignore=ignore) if source.is_dir() else shutil.copy(source, folder))

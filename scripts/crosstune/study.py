@@ -231,7 +231,7 @@ class Study:
 
     def _language(self, code: str) -> Language:
         if code not in self.languages:
-            line = f"{code}: {{name: ..., family: ..., genus: ..., script: Latin, resource: low}}"
+            line = f"{code}: {{name: ..., family: ..., genus: ..., script: Latn, resource: low}}"
             raise UserError(f"the language {code!r} is not in the language table", "registry/languages.yaml", line)
         return self.languages[code]
 
