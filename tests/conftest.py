@@ -1,6 +1,7 @@
 """What tests share: the project's folder, copies of it to run in, and the real data where they are at hand."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -25,13 +26,26 @@ def new_project(tmp_path_factory):
 
     def make(name: str) -> Path:
         folder = tmp_path_factory.mktemp(name)
-        for part in ("Snakefile", "config.yaml", "envs", "rules", "scripts", "schemas", "registry", "profiles", "studies"):
+        parts = "Snakefile config.yaml envs rules scripts schemas registry profiles studies"
+        for part in parts.split():
             source = ROOT / part
             ignore = shutil.ignore_patterns("__pycache__")
             (shutil.copytree(source, folder / part, ignore=ignore) if source.is_dir() else shutil.copy(source, folder))
         return folder
 
     return make
+
+
+@pytest.fixture(scope="session")
+def jobs():
+    """Job counts by rule of a dry run's output, without the targets that do nothing."""
+
+    def count(output: str) -> dict[str, int]:
+        table = re.search(r"^job +count\n[- ]+\n((?:\w+ +\d+\n)+)", output, re.MULTILINE)
+        counts = dict(line.split() for line in table[1].splitlines()) if table else {}
+        return {rule: int(number) for rule, number in counts.items() if rule not in ("total", "all")}
+
+    return count
 
 
 @pytest.fixture(scope="session")
