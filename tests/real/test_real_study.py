@@ -16,7 +16,7 @@ def test_real_questions_and_treebanks_run_through(bundle, new_project, snakemake
     (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     snakemake(folder, "--cores", "2", "--configfile", "study.yaml")
     results = folder / "results/real-smoke"
-    stage = results / "small/seed1/pos/ud.en+es+fr@60"
+    stage = results / "small/seed1/pos/ud.en+es+fr@200"
     scores = json.loads((stage / "scores/ud.json").read_text())["languages"]
     floor = json.loads((results / "floor/ud.json").read_text())["baselines"]["majority"]
     assert set(scores) == {"en", "gl", "ta", "zh"}
