@@ -116,11 +116,11 @@ class Panel:
     @property
     def labels(self) -> dict[str, str]:
         """The metrics of the task and their names, the primary one first."""
-        return task_metrics(self.content["task"]).labels
+        return task_metrics(self.content["tasks"][self.dataset]).labels
 
     @property
     def metric(self) -> str:
-        return task_metrics(self.content["task"]).primary
+        return task_metrics(self.content["tasks"][self.dataset]).primary
 
     @property
     def schedules(self) -> list[str]:

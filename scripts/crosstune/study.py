@@ -415,7 +415,7 @@ class Study:
         runs = [run for run in self.runs if run.track == name]
         evaluate = self.evaluate[name]
         return {
-            "task": self.registry[next(iter(evaluate))].task,
+            "tasks": {dataset: self.registry[dataset].task for dataset in evaluate},
             "trained": sorted({s.rpartition(".")[2] for run in runs for s in _sources(run.schedule)}),
             "evaluate": {dataset: list(languages) for dataset, languages in evaluate.items()},
             "budget": {key: track["budget"][key] for key in ("updates", "epochs", "tokens") if key in track["budget"]},

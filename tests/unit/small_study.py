@@ -42,7 +42,7 @@ PLAN = {
     },
     "tracks": {
         "qa": {
-            "task": "qa",
+            "tasks": {"worldqa": "qa"},
             "trained": ["qen", "qes"],
             "evaluate": {"worldqa": list(LANGUAGES)},
             "matched": True,

@@ -115,6 +115,29 @@ def test_a_new_schedule_trains_only_what_is_new(finished, snakemake, jobs):
     assert found["train"] == 1
 
 
+def test_every_kind_of_schedule_runs(finished, new_project, snakemake):
+    folder = new_project("kinds")
+    for part in ("data", "results", ".snakemake"):
+        subprocess.run(["cp", "-a", finished / part, folder / part], check=True)
+    schedules = {
+        "english": ["qen"],
+        "replayed": ["qen", {"train": "qes", "replay": 0.3}],
+        "carried": ["qen", {"train": "qes", "optimizer": "carry"}],
+        "soup": {"average": [["qen"], ["qes"]]},
+        "tagged-first": ["worldpos.qen", "qen + qes"],
+    }
+    evaluate = {"worldqa": ["qen", "qno"], "worldpos": ["qen", "qno"]}
+    headline = {"track": "qa", "dataset": "worldqa", "metric": "f1", "single": "english"}
+    changes = {"tracks__qa__schedules": schedules, "tracks__qa__evaluate": evaluate, "headline": headline}
+    snakemake(folder, "--cores", "2", "--configfile", write_config(folder, **changes))
+    stage = json.loads((folder / HOME / "worldqa.qen@6/worldqa.qes@6,replay=0.3/stage.json").read_text())
+    assert stage["exposure"]["worldqa.qen"]["examples"] > 0
+    assert (folder / HOME / "average.qen+qes/scores/worldqa.json").exists()
+    both = folder / HOME / "worldpos.qen@6/worldqa.qen+qes@6/scores"
+    assert sorted(path.name for path in both.glob("*.json")) == ["worldpos.json", "worldqa.json"]
+    assert "tagged-first" in (folder / "results/small/tables/qa.worldpos.tiny.f1.md").read_text()
+
+
 def test_one_core_gives_the_same_bytes(finished, new_project, snakemake):
     folder = new_project("one-core")
     snakemake(folder, "--cores", "1", "--configfile", write_config(folder))
