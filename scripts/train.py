@@ -22,7 +22,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the new checkpoint")
     parser.add_argument("--log", type=Path, help="file for progress lines")
     parser.add_argument("--save-seconds", type=float, default=60.0, help="time between saved states (%(default)s)")
-    parser.add_argument("--micro-tokens", type=int, default=4096, help="tokens of one forward pass (%(default)s)")
     parser.add_argument("--keep-optimizer", action="store_true", help="keep the moments for a stage that carries on")
     parser.add_argument("--ahead", type=json.loads, default=[], help="predictions to make at once, as JSON")
     args = parser.parse_args()
@@ -32,7 +31,7 @@ def main() -> None:
     from crosstune import stage
     from crosstune.engine import Stopped
 
-    knobs = stage.Knobs(args.log, args.save_seconds, args.micro_tokens, args.keep_optimizer, args.ahead)
+    knobs = stage.Knobs(args.log, args.save_seconds, args.keep_optimizer, args.ahead)
     try:
         if "average" in spec:
             stage.average_stages(spec, args.parents, args.out)

@@ -1,6 +1,6 @@
 """Predictions of one checkpoint on all languages of a data set.
 
-Owns: inference, and taking over predictions that a training made ahead. Must never know: metrics, schedules.
+Owns: inference and the prediction files. Must never know: metrics, schedules.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from crosstune.network import Network
 from crosstune.prepared import rows_by_source
 from crosstune.progress import Progress
 
+# Tokens of one forward pass.
 TOKENS = 8192
 
 
@@ -26,7 +27,6 @@ def predict_dataset(
     data: Sequence[Path],
     out: Path,
     log: Path | None,
-    tokens: int = TOKENS,
 ) -> None:
     """Write `out`/<language>.jsonl for every prepared manifest of `data`, and `out`.json last.
 
@@ -39,7 +39,7 @@ def predict_dataset(
     progress = Progress(f"predict {spec['dataset']}", len(data), log=log)
     for source, split in rows_by_source(data).items():
         language = source.rpartition(".")[2]
-        answers, seen = predict_rows(network, encoder, spec, read_jsonl(split.rows), tokens, device)
+        answers, seen = predict_rows(network, encoder, spec, read_jsonl(split.rows), device)
         write_jsonl(out / f"{language}.jsonl", answers)
         digest = sha256_file(out / f"{language}.jsonl")
         files[language] = {"rows": len(answers), "sha256": digest, "data": split.sha256}
@@ -50,14 +50,14 @@ def predict_dataset(
 
 @torch.no_grad()
 def predict_rows(
-    network: Network, encoder: TextEncoder, spec: dict, rows: Sequence[dict], tokens: int, device: str
+    network: Network, encoder: TextEncoder, spec: dict, rows: Sequence[dict], device: str
 ) -> tuple[list[dict], int]:
-    """One prediction record a row, and how many tokens were read. Windows are batched by length, `tokens` at a time."""
+    """One prediction record a row, and how many tokens were read. Windows are batched by length, TOKENS at a time."""
     task, head = network.tasks[spec["head"]], network.head(spec["head"])
     windows = task.encode(rows, encoder, spec["encoding"])
     lengths = windows.lengths.tolist()
     outputs: list = [None] * len(lengths)
-    for part in micro_batches(lengths, tokens):
+    for part in micro_batches(lengths, TOKENS):
         batch = collate([windows] * len(part), part, encoder.pad_id)
         batch = {name: tensor.to(device) for name, tensor in batch.items()}
         found = task.outputs(head, network.hidden(batch), batch, [windows.details[i] for i in part])

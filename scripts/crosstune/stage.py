@@ -27,6 +27,8 @@ from crosstune.provenance import environment
 from crosstune.state import StateFolder
 
 OPTIMIZER = "optimizer.safetensors"
+# Tokens of one padded forward pass in training. Another number rounds otherwise, so it is no knob.
+MICRO_TOKENS = 4096
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,6 @@ class Knobs:
 
     log: Path | None = None
     save_seconds: float = 60.0
-    micro_tokens: int = 4096
     keep_optimizer: bool = False
     ahead: Sequence[dict] = ()
 
@@ -92,8 +93,8 @@ def average_stages(spec: dict, parents: list[Path], out: Path) -> None:
     for member in members:
         lineage = add_exposure(lineage, member["lineage"])
     manifest = {"updates": 0, "exposure": {}, "lineage": lineage, "data": {}}
-    weights = sha256_file(out / "model" / WEIGHTS)
-    _write_manifest(out, spec, manifest, weights, [member["weights"] for member in members])
+    digest = sha256_file(out / "model" / WEIGHTS)
+    _write_manifest(out, spec, manifest, digest, [member["weights"] for member in members])
 
 
 def new_encoder(spec: dict, encoder: TextEncoder) -> Network:
@@ -133,7 +134,7 @@ def _run(spec, network, rows, mixture, key, parent, tokenizer, out, knobs, main_
     stamp = sha256_json([spec, hashes, parent.get("weights")])
     state = StateFolder(out / "state", stamp)
     write_json(out / "state" / "spec.json", spec)
-    settings = engine.Settings(spec["recipe"], key, spec["precision"], knobs.micro_tokens, knobs.save_seconds)
+    settings = engine.Settings(spec["recipe"], key, spec["precision"], MICRO_TOKENS, knobs.save_seconds)
     name = out.name
 
     def progress(total: int, done: int) -> Progress:

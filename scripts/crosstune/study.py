@@ -24,7 +24,7 @@ from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse
 PRETRAIN_VERSION = 1
 TRAIN_VERSION = 1
 PREDICT_VERSION = 1
-WORLD = "data/raw/world"
+WORLD_MANIFEST = "data/raw/world/world.json"
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ class Study:
         """Files that preparing waits for: the record's, or the constructed world's manifest; none for the hub."""
         location = self.registry[dataset].location(language, split, self.config["folders"])
         if isinstance(location, WorldSource):
-            return [f"{WORLD}/world.json"]
+            return [WORLD_MANIFEST]
         return [str(path) for path in location] if isinstance(location, list) else []
 
     def all_prepared(self) -> list[str]:
@@ -214,12 +214,12 @@ class Study:
         for manifest in self.all_prepared():
             dataset, _, name = manifest.removeprefix("data/").removesuffix(".json").partition("/")
             split, _, language = name.partition(".")
-            location = self.registry[dataset].location(language, split, self.config["folders"])
-            for path in location if isinstance(location, list) else []:
-                if not path.exists():
+            for path in self.raw_inputs(dataset, split, language):
+                # The constructed world's manifest is no file that a user could be missing: a rule makes it.
+                if path != WORLD_MANIFEST and not Path(path).exists():
                     where = f"folders: {self.config['folders']}"
                     notes = self.registry[dataset].notes
-                    raise UserError(f"no such data file (data set {dataset})", str(path), f"{where}\n{notes}".strip())
+                    raise UserError(f"no such data file (data set {dataset})", path, f"{where}\n{notes}".strip())
 
     def check_states(self) -> None:
         """UserError for the first interrupted training whose saved state belongs to another spec."""
