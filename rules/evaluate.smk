@@ -23,7 +23,7 @@ rule predict:
         "predict {wildcards.dataset} with {wildcards.checkpoint}"
     shell:
         "python scripts/predict.py --spec {params.spec:q} --stage {wildcards.checkpoint} --data {input.data}"
-        " --out {output.files} --log {log}"
+        " --out {output.files} --log {log} --cache data/encoded"
 
 
 rule score:

@@ -18,7 +18,7 @@ rule train:
         "../envs/crosstune.yaml"
     threads: lambda w: checkpoint_at(w.stage).threads
     resources:
-        # Predictions to make while the network is loaded. A resource, because a change of it must not train again.
+        # What to make while the network is loaded. A resource, because a change of it must not train again.
         ahead=lambda w: canonical_json(study.ahead(w.stage)),
     params:
         spec=stage_spec,
@@ -28,7 +28,7 @@ rule train:
         "train {wildcards.stage}"
     shell:
         "python scripts/train.py --spec {params.spec:q} --parents {params.parents} --data {input.data}"
-        " --out {wildcards.stage} --log {log} {params.keep} --ahead {resources.ahead:q}"
+        " --out {wildcards.stage} --log {log} {params.keep} --cache data/encoded --ahead {resources.ahead:q}"
 
 
 rule average:

@@ -8,10 +8,10 @@ import argparse
 import json
 from pathlib import Path
 
+from crosstune.ahead import adopt_predictions
 from crosstune.compute import use_threads
 from crosstune.errors import run_program
 from crosstune.files import read_json
-from crosstune.prepared import adopt
 
 
 def main() -> None:
@@ -20,19 +20,23 @@ def main() -> None:
     parser.add_argument("--stage", type=Path, required=True, help="checkpoint folder")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="manifests of the prepared languages")
     parser.add_argument("--out", type=Path, required=True, help="folder of the predictions; its manifest is OUT.json")
+    parser.add_argument("--cache", type=Path, help="folder of encoded rows, shared by all checkpoints")
     parser.add_argument("--log", type=Path, help="file for progress lines")
     args = parser.parse_args()
 
     weights = read_json(args.stage / "stage.json")["weights"]
-    if adopt(args.stage / "ahead" / args.out.name, args.spec, weights, args.data, args.out):
+    if adopt_predictions(args.stage, args.spec, weights, args.data, args.out):
         return
     use_threads(args.spec["threads"])
+    from crosstune.encoded import EncodedData
     from crosstune.encoding import TextEncoder
     from crosstune.network import load_network
     from crosstune.predict import predict_dataset
 
     model = args.stage / "model"
-    predict_dataset(args.spec, load_network(model), TextEncoder(model), weights, args.data, args.out, args.log)
+    network = load_network(model, packing=args.spec["packing"])
+    encoded = EncodedData(args.cache, TextEncoder(model))
+    predict_dataset(args.spec, network, encoded, weights, args.data, args.out, args.log)
 
 
 if __name__ == "__main__":

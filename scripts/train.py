@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+from crosstune.ahead import Node
 from crosstune.compute import use_threads
 from crosstune.errors import run_program
 from crosstune.files import read_json
@@ -23,24 +24,24 @@ def main() -> None:
     parser.add_argument("--log", type=Path, help="file for progress lines")
     parser.add_argument("--save-seconds", type=float, default=60.0, help="time between saved states (%(default)s)")
     parser.add_argument("--keep-optimizer", action="store_true", help="keep the moments for a stage that carries on")
-    parser.add_argument("--ahead", type=json.loads, default=[], help="predictions to make at once, as JSON")
+    parser.add_argument("--cache", type=Path, help="folder of encoded rows, shared by all trainings")
+    parser.add_argument("--ahead", type=json.loads, default={}, help="predictions and stages to make at once, as JSON")
     args = parser.parse_args()
 
     spec = json.loads(args.spec) if args.spec.startswith("{") else read_json(args.spec)
-    use_threads(spec.get("threads", 1))
-    from crosstune import stage
-    from crosstune.engine import Stopped
+    predictions = args.ahead.get("predictions", [])
+    node = Node(spec, args.out, tuple(args.parents), tuple(args.data), args.keep_optimizer, predictions, args.log)
+    if not node.is_made(node.parents):
+        use_threads(spec.get("threads", 1))
+        from crosstune.engine import Stopped
+        from crosstune.stage import Knobs, make_checkpoints
 
-    knobs = stage.Knobs(args.log, args.save_seconds, args.keep_optimizer, args.ahead)
-    try:
-        if "average" in spec:
-            stage.average_stages(spec, args.parents, args.out)
-        elif args.parents:
-            stage.train_stage(spec, args.parents[0], args.data, args.out, knobs)
-        else:
-            stage.pretrain_base(spec, args.data, args.out, knobs)
-    except Stopped:
-        sys.exit("stopped on request; the state is saved, run the same command again to go on")
+        later = [Node.from_json(value) for value in args.ahead.get("stages", [])]
+        try:
+            make_checkpoints([node, *later], Knobs(args.save_seconds, args.cache))
+        except Stopped:
+            sys.exit("stopped on request; the state is saved, run the same command again to go on")
+    node.settle()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Which rows make up which update, and how rows become tensors.
 
-Owns: the order of the data, mixtures, budgets, micro-batches, padding. Must never know: models, tasks.
+Owns: the order of the data, mixtures, budgets, the cut into forward passes. Must never know: models, tasks.
 
 The order is a pure function of (seed, stage, lengths), made before the first update: resuming is an index into it.
 """
@@ -12,10 +12,7 @@ import numpy as np
 import torch
 
 from crosstune.randomness import stream
-from crosstune.tasks import IGNORED, Windows
-
-# On two cores a third of a batch of mixed lengths is padding otherwise; smaller runs cost more calls than they save.
-PADDED = 1.6
+from crosstune.tasks import Batch, Windows
 
 
 @dataclass(frozen=True)
@@ -88,43 +85,41 @@ def _walk(size: int, key: tuple) -> Iterator[int]:
         epoch += 1
 
 
-def micro_batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
-    """Split an update into runs of similar length, so that little is padding; indices into `lengths`.
+def packs(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Cut windows into forward passes of at most `tokens` tokens, shortest windows first; indices into `lengths`.
 
-    A run's padded size stays within `tokens`, and its longest row within PADDED times its shortest.
+    Sorted, because windows of one length share a call of the attention kernel, and because a model that must be given
+    padded rows is then given little padding.
     """
-    order = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
-    batches: list[list[int]] = []
-    for index in order:
-        length = lengths[index]
-        fits = batches and length * (len(batches[-1]) + 1) <= tokens and length <= PADDED * lengths[batches[-1][0]]
-        if fits:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches
+    found: list[list[int]] = []
+    used = tokens
+    for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        if used + lengths[index] > tokens:
+            found.append([])
+            used = 0
+        found[-1].append(index)
+        used += lengths[index]
+    return found
 
 
-def collate(windows: Sequence[Windows], indices: Sequence[int], pad_id: int) -> dict[str, torch.Tensor]:
-    """Tensors of some windows, padded to the longest: input_ids, token_types, attention_mask and the targets.
+def collate(windows: Sequence[Windows], indices: Sequence[int]) -> Batch:
+    """Windows laid end to end: window `indices[n]` of `windows[n]` for every n. All are of one task."""
+    spans = [slice(*source.offsets[i : i + 2].tolist()) for source, i in zip(windows, indices, strict=True)]
 
-    Row n of the batch is window `indices[n]` of `windows[n]`; all windows are of one task.
-    """
-    pairs = list(zip(windows, indices, strict=True))
-    ids = [source.input_ids[i] for source, i in pairs]
-    batch = {
-        "input_ids": _pad(ids, pad_id),
-        "token_types": _pad([source.token_types[i] for source, i in pairs], 0),
-        "attention_mask": _pad([np.ones(len(row), np.int64) for row in ids], 0),
+    def flat(arrays: Sequence[np.ndarray]) -> torch.Tensor:
+        parts = [array[span] for array, span in zip(arrays, spans, strict=True)]
+        return torch.from_numpy(np.concatenate(parts).astype(np.int64))
+
+    lengths = tuple(span.stop - span.start for span in spans)
+    values = {
+        name: torch.tensor([int(source.per_window[name][i]) for source, i in zip(windows, indices, strict=True)])
+        for name in windows[0].per_window
     }
-    for name, values in windows[0].targets.items():
-        rows = [source.targets[name][i] for source, i in pairs]
-        batch[name] = _pad(rows, IGNORED) if isinstance(values, list) else torch.tensor(rows, dtype=torch.int64)
-    return batch
-
-
-def _pad(rows: list[np.ndarray], value: int) -> torch.Tensor:
-    padded = np.full((len(rows), max(map(len, rows))), value, np.int64)
-    for number, row in enumerate(rows):
-        padded[number, : len(row)] = row
-    return torch.from_numpy(padded)
+    values |= {name: flat([source.per_token[name] for source in windows]) for name in windows[0].per_token}
+    return Batch(
+        flat([source.ids for source in windows]),
+        flat([source.types for source in windows]),
+        torch.cat([torch.arange(length) for length in lengths]),
+        lengths,
+        values,
+    )

@@ -1,6 +1,7 @@
-"""Compute threads of a process.
+"""The hardware that a process computes with.
 
-Owns: how many threads compute and how they wait. Must never know: what is computed. Imports torch late, on purpose.
+Owns: how many threads compute and how they wait, the device, the precision. Must never know: what is computed.
+Imports torch late, on purpose.
 """
 
 import os
@@ -17,3 +18,21 @@ def use_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+
+
+def resolve_precision(asked: str) -> str:
+    """`auto` is bf16 where the hardware multiplies it (CUDA from Ampere on, CPUs with AMX or AVX512-BF16)."""
+    import torch
+
+    if asked != "auto":
+        return asked
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"
+
+
+def device() -> str:
+    """The device that this process computes on."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

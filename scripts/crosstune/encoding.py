@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from crosstune.files import read_json
+from crosstune.files import read_json, sha256_file
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class TextEncoder:
     def __init__(self, folder: Path | str):
         folder = Path(folder)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.sha256 = sha256_file(folder / "tokenizer.json")
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         names = read_json(folder / "tokenizer_config.json")

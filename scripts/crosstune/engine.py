@@ -2,29 +2,34 @@
 
 Owns: optimisation, precision, dropout streams, learning curves. Must never know: paths of results, what a task is.
 
-Losses are summed over the windows of an update and divided once, so that the cut into micro-batches changes nothing
+Losses are summed over the windows of an update and divided once, so that the cut into forward passes changes nothing
 beyond rounding. Everything random in update n is derived from (seed, stage, n): the same spec gives the same bytes on
 the CPU, whether or not the job was killed on the way.
 """
 
+import itertools
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from accelerate import Accelerator
 from torch.optim import AdamW
 
-from crosstune.batches import collate, micro_batches
+from crosstune.batches import collate, packs
 from crosstune.encoding import TextEncoder
 from crosstune.errors import UserError
 from crosstune.network import Network
 from crosstune.progress import Progress
 from crosstune.randomness import derive, stream
 from crosstune.state import StateFolder
-from crosstune.tasks import Windows
+from crosstune.tasks import Batch, Windows
 
+# For each update the (source, window) pairs it trains on.
+Plan = Sequence[Sequence[tuple[str, int]]]
 LINES_OF_A_CURVE = 50
 
 
@@ -42,12 +47,12 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to optimise. `key` is what random streams are derived from; `micro_tokens` bounds a padded forward pass."""
+    """How to optimise. `key` is what random streams are derived from; a forward pass has up to `pass_tokens` tokens."""
 
     recipe: dict
     key: tuple
     precision: str
-    micro_tokens: int
+    pass_tokens: int
     save_seconds: float
 
 
@@ -55,7 +60,7 @@ def train(
     network: Network,
     encoder: TextEncoder,
     corpus: Corpus,
-    plan: Sequence[Sequence[tuple[str, int]]],
+    plan: Plan,
     settings: Settings,
     state: StateFolder,
     progress: Callable[[int, int], Progress],
@@ -76,75 +81,104 @@ def train(
         curve = notes["curve"]
         network.load_state_dict({n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")})
         load_moments(network, optimizer, tensors)
+    plain = network
     network, optimizer = accelerator.prepare(network, optimizer)
     network.train()
     done = saved[1]["updates"] if saved else 0
     every = max(1, len(plan) // LINES_OF_A_CURVE)
     bar = progress(len(plan), done)
     last_save = time.monotonic()
+    figures: dict[str, str] = {}
     with _Asked() as asked:
-        for number in range(done, len(plan)):
+        make = partial(parts_of, plan=plan, network=plain, encoder=encoder, corpus=corpus, settings=settings)
+        for number, parts in prefetched(make, range(done, len(plan))):
             rate = learning_rate(settings.recipe, number, len(plan))
             for group in optimizer.param_groups:
                 group["lr"] = rate
             torch.manual_seed(derive(*settings.key, "dropout", number))
-            loss, tokens = update(accelerator, network, encoder, corpus, plan[number], settings, number)
-            if not loss < float("inf"):
-                raise UserError(
-                    f"the loss is {loss} at update {number + 1}", cure="Lower the learning rate (recipe: lr)."
-                )
+            loss = gradients(accelerator, network, parts, settings.recipe)
             if settings.recipe["clip"]:
                 accelerator.clip_grad_norm_(network.parameters(), settings.recipe["clip"])
             optimizer.step()
             optimizer.zero_grad()
-            if (number + 1) % every == 0 or number + 1 == len(plan):
-                curve.append({"update": number + 1, "loss": round(loss, 6), "lr": rate, "tokens": tokens})
-            bar.advance(tokens, loss=f"{loss:.3f}")
-            if asked.to_stop or time.monotonic() - last_save > settings.save_seconds:
-                plain = accelerator.unwrap_model(network)
+            tokens = sum(sum(part.batch.lengths) for part in parts)
+            # Read once: a signal that comes later is seen after the next update.
+            to_stop = asked.to_stop
+            to_save = to_stop or time.monotonic() - last_save > settings.save_seconds
+            on_curve = (number + 1) % every == 0 or number + 1 == len(plan)
+            if on_curve or to_save:
+                value = _finite(loss.item(), number)
+                figures = {"loss": f"{value:.3f}"}
+            if on_curve:
+                curve.append({"update": number + 1, "loss": round(value, 6), "lr": rate, "tokens": tokens})
+            bar.advance(tokens, **figures)
+            if to_save:
                 state.save(
                     {f"weights.{name}": tensor for name, tensor in plain.state_dict().items()}
                     | named_moments(plain, optimizer),
                     {"updates": number + 1, "curve": curve},
                 )
                 last_save = time.monotonic()
-            if asked.to_stop:
+            if to_stop:
                 raise Stopped
     bar.close()
-    return curve, named_moments(accelerator.unwrap_model(network), optimizer)
+    return curve, named_moments(plain, optimizer)
 
 
-def update(
-    accelerator: Accelerator,
-    network: Network,
-    encoder: TextEncoder,
-    corpus: Corpus,
-    rows: Sequence[tuple[str, int]],
-    settings: Settings,
-    number: int,
-) -> tuple[float, int]:
-    """Gradients of one update; its loss (each head's mean loss, weighted by its rows) and its tokens."""
+def _finite(loss: float, number: int) -> float:
+    if not loss < float("inf"):
+        raise UserError(f"the loss is {loss} at update {number + 1}", cure="Lower the learning rate (recipe: lr).")
+    return loss
+
+
+@dataclass(frozen=True)
+class Part:
+    """A forward pass of an update: the head it is of, and what its summed loss counts."""
+
+    head: str
+    batch: Batch
+    weight: float
+
+
+def parts_of(
+    number: int, plan: Plan, network: Network, encoder: TextEncoder, corpus: Corpus, settings: Settings
+) -> list[Part]:
+    """The forward passes of update `number`: each head's mean loss counts by its share of the windows."""
+    update = plan[number]
     masks = stream(*settings.key, "masks", number)
-    total, tokens = 0.0, 0
-    heads = sorted({corpus.heads[source] for source, _ in rows})
-    for head in heads:
+    parts = []
+    for head in sorted({corpus.heads[source] for source, _ in update}):
         task = network.tasks[head]
-        mine = [(source, window) for source, window in rows if corpus.heads[source] == head]
-        lengths = [len(corpus.windows[source].input_ids[window]) for source, window in mine]
-        batches = []
-        for part in micro_batches(lengths, settings.micro_tokens):
-            batch = collate([corpus.windows[mine[i][0]] for i in part], [mine[i][1] for i in part], encoder.pad_id)
-            batches.append(task.perturb(batch, encoder, masks, settings.recipe))
+        mine = [(corpus.windows[source], window) for source, window in update if corpus.heads[source] == head]
+        lengths = [int(windows.offsets[i + 1] - windows.offsets[i]) for windows, i in mine]
+        batches = [
+            task.perturb(collate(*zip(*(mine[i] for i in pack), strict=True)), encoder, masks, settings.recipe)
+            for pack in packs(lengths, settings.pass_tokens)
+        ]
         units = max(1, sum(task.units(batch) for batch in batches))
-        weight = len(mine) / len(rows) / units
-        for batch in batches:
-            batch = {name: tensor.to(accelerator.device) for name, tensor in batch.items()}
-            with accelerator.autocast():
-                loss = network(head, batch, settings.recipe) * weight
-            accelerator.backward(loss)
-            total += loss.item()
-        tokens += sum(lengths)
-    return total, tokens
+        parts += [Part(head, batch, len(mine) / len(update) / units) for batch in batches]
+    return parts
+
+
+def prefetched(make: Callable[[int], list[Part]], numbers: Iterable[int]) -> Iterator[tuple[int, list[Part]]]:
+    """`(number, make(number))` in order, made one ahead in a thread, so that a GPU does not wait for it."""
+    with ThreadPoolExecutor(1) as pool:
+        following = None
+        for number, after in itertools.pairwise([*numbers, None]):
+            current = following or pool.submit(make, number)
+            following = pool.submit(make, after) if after is not None else None
+            yield number, current.result()
+
+
+def gradients(accelerator: Accelerator, network: Network, parts: Sequence[Part], recipe: dict) -> torch.Tensor:
+    """Gradients of one update; its loss, still on the device, so that nothing waits for it."""
+    total = torch.zeros((), device=accelerator.device)
+    for part in parts:
+        with accelerator.autocast():
+            loss = network(part.head, part.batch.to(accelerator.device), recipe) * part.weight
+        accelerator.backward(loss)
+        total += loss.detach()
+    return total
 
 
 def learning_rate(recipe: dict, number: int, updates: int) -> float:

@@ -9,7 +9,8 @@ name that is taken, it is saved as `heads.<name>`; `config.json` lists the heads
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,10 +20,12 @@ from torch import nn
 from transformers import AutoConfig, AutoModel
 from transformers.utils import logging as transformers_logging
 
+from crosstune.attention import Rows, first_position, try_packing
+from crosstune.dropout import use_cheap_dropout
 from crosstune.errors import UserError
 from crosstune.files import atomic_open, write_text
 from crosstune.randomness import derive
-from crosstune.tasks import Task, load_task
+from crosstune.tasks import Batch, Task, load_task
 
 WEIGHTS = "model.safetensors"
 HEAD_NAMES = {"qa": "qa_outputs", "tagging": "classifier", "mlm": "cls"}
@@ -43,11 +46,17 @@ transformers_logging.disable_progress_bar()
 
 
 class Network(nn.Module):
-    """`encoder` and `heads` (by name, such as `qa` or `tagging-upos`), with the task of each head."""
+    """`encoder` and `heads` (by name, such as `qa` or `tagging-upos`), with the task of each head.
 
-    def __init__(self, encoder: nn.Module):
+    `packed`: whether the encoder is given windows end to end; otherwise they are padded to the longest.
+    """
+
+    def __init__(self, encoder: nn.Module, packing: bool = True):
         super().__init__()
         self.encoder = encoder
+        self.packed = packing and try_packing(encoder)
+        self._first_position = first_position(encoder)
+        use_cheap_dropout(encoder)
         self.heads = nn.ModuleDict()
         self.tasks: dict[str, Task] = {}
 
@@ -74,20 +83,44 @@ class Network(nn.Module):
     def head(self, name: str) -> nn.Module:
         return self.heads[_key(name)]
 
-    def hidden(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Last hidden states (rows, tokens, width) of a padded batch."""
-        inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
-        if getattr(self.config, "type_vocab_size", 0) > 1:
-            inputs["token_type_ids"] = batch["token_types"]
-        return self.encoder(**inputs).last_hidden_state
+    def hidden(self, batch: Batch) -> torch.Tensor:
+        """Last hidden states (tokens, width) of windows that lie end to end."""
+        return self._packed(batch) if self.packed else self._padded(batch)
 
-    def forward(self, name: str, batch: dict, recipe: dict) -> torch.Tensor:
+    def _packed(self, batch: Batch) -> torch.Tensor:
+        inputs = {"input_ids": batch.ids[None], "position_ids": batch.positions[None] + self._first_position}
+        if self._typed:
+            inputs["token_type_ids"] = batch.types[None]
+        return self.encoder(**inputs, rows=Rows.of(batch.lengths, batch.ids.device)).last_hidden_state[0]
+
+    def _padded(self, batch: Batch) -> torch.Tensor:
+        lengths = torch.tensor(batch.lengths, device=batch.ids.device)
+        real = torch.arange(max(batch.lengths), device=batch.ids.device) < lengths[:, None]
+
+        def rows(flat: torch.Tensor, filling: int) -> torch.Tensor:
+            return flat.new_full(real.shape, filling).masked_scatter(real, flat)
+
+        pad = getattr(self.config, "pad_token_id", None) or 0
+        inputs = {"input_ids": rows(batch.ids, pad), "attention_mask": real.long()}
+        if self._typed:
+            inputs["token_type_ids"] = rows(batch.types, 0)
+        return self.encoder(**inputs).last_hidden_state[real]
+
+    @property
+    def _typed(self) -> bool:
+        return getattr(self.config, "type_vocab_size", 0) > 1
+
+    def bound_head(self, name: str) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The head as a function of hidden states."""
+        head = self.head(name)
+        return partial(head, self.encoder.get_input_embeddings().weight) if self.tasks[name].tied else head
+
+    def forward(self, name: str, batch: Batch, recipe: dict) -> torch.Tensor:
         """Summed loss of one batch under one head."""
-        batch = {**batch, "embeddings": self.encoder.get_input_embeddings().weight}
-        return self.tasks[name].loss(self.head(name), self.hidden(batch), batch, recipe)
+        return self.tasks[name].loss(self.bound_head(name), self.hidden(batch), batch, recipe)
 
 
-def load_network(folder: Path | str, dropout: float | None = None) -> Network:
+def load_network(folder: Path | str, dropout: float | None = None, packing: bool = True) -> Network:
     """The encoder of a folder with the heads it has. Raises UserError where it is no encoder that AutoModel loads."""
     folder = Path(folder)
     config = AutoConfig.from_pretrained(folder)
@@ -107,7 +140,7 @@ def load_network(folder: Path | str, dropout: float | None = None) -> Network:
         # A pooler that the checkpoint does not have would be drawn at random and saved with the rest.
         options["add_pooling_layer"] = any("pooler" in name for name in names)
     encoder = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **options)
-    network = Network(encoder)
+    network = Network(encoder, packing)
     weights = None
     for name, head in getattr(config, "crosstune_heads", {}).items():
         weights = weights if weights is not None else load_file(folder / WEIGHTS)

@@ -3,17 +3,19 @@
 Owns: inference and the prediction files. Must never know: metrics, schedules.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
-from crosstune.batches import collate, micro_batches
-from crosstune.encoding import TextEncoder
+from crosstune.batches import collate, packs
+from crosstune.compute import device, resolve_precision
+from crosstune.encoded import EncodedData
 from crosstune.files import read_jsonl, sha256_file, write_json, write_jsonl
 from crosstune.network import Network
 from crosstune.prepared import rows_by_source
 from crosstune.progress import Progress
+from crosstune.tasks import Task, Windows
 
 # Tokens of one forward pass.
 TOKENS = 8192
@@ -22,7 +24,7 @@ TOKENS = 8192
 def predict_dataset(
     spec: dict,
     network: Network,
-    encoder: TextEncoder,
+    encoded: EncodedData,
     weights: str,
     data: Sequence[Path],
     out: Path,
@@ -33,34 +35,35 @@ def predict_dataset(
     `weights` is the hash of the network's weights; with the spec and the data it identifies the predictions.
     """
     network.eval()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    network.to(device)
+    network.to(device())
+    precision = resolve_precision(spec["precision"])
+    task, head = network.tasks[spec["head"]], network.bound_head(spec["head"])
     files = {}
     progress = Progress(f"predict {spec['dataset']}", len(data), log=log)
     for source, split in rows_by_source(data).items():
         language = source.rpartition(".")[2]
-        answers, seen = predict_rows(network, encoder, spec, read_jsonl(split.rows), device)
+        windows = encoded.windows(task, split, spec["encoding"])
+        answers = predict_rows(network, task, head, read_jsonl(split.rows), windows, precision)
         write_jsonl(out / f"{language}.jsonl", answers)
         digest = sha256_file(out / f"{language}.jsonl")
         files[language] = {"rows": len(answers), "sha256": digest, "data": split.sha256}
-        progress.advance(seen, language=language)
+        progress.advance(len(windows.ids), language=language)
     progress.close()
-    write_json(out.with_suffix(".json"), {"spec": spec, "weights": weights, "languages": files})
+    manifest = {"spec": spec, "weights": weights, "languages": files, "precision": precision, "packed": network.packed}
+    write_json(out.with_suffix(".json"), manifest)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def predict_rows(
-    network: Network, encoder: TextEncoder, spec: dict, rows: Sequence[dict], device: str
-) -> tuple[list[dict], int]:
-    """One prediction record a row, and how many tokens were read. Windows are batched by length, TOKENS at a time."""
-    task, head = network.tasks[spec["head"]], network.head(spec["head"])
-    windows = task.encode(rows, encoder, spec["encoding"])
-    lengths = windows.lengths.tolist()
-    outputs: list = [None] * len(lengths)
-    for part in micro_batches(lengths, TOKENS):
-        batch = collate([windows] * len(part), part, encoder.pad_id)
-        batch = {name: tensor.to(device) for name, tensor in batch.items()}
-        found = task.outputs(head, network.hidden(batch), batch, [windows.details[i] for i in part])
-        for index, output in zip(part, found, strict=True):
+    network: Network, task: Task, head: Callable, rows: Sequence[dict], windows: Windows, precision: str
+) -> list[dict]:
+    """One prediction record a row; windows are sorted by length and packed."""
+    outputs: list = [None] * len(windows)
+    cast = torch.autocast(device(), torch.bfloat16, enabled=precision == "bf16")
+    for pack in packs(windows.lengths.tolist(), TOKENS):
+        batch = collate([windows] * len(pack), pack).to(device())
+        with cast:
+            found = task.outputs(head, network.hidden(batch), batch)
+        for index, output in zip(pack, found, strict=True):
             outputs[index] = output
-    return task.answers(rows, windows, outputs), sum(lengths)
+    return task.answers(rows, windows, outputs)

@@ -5,6 +5,7 @@ Must never know: configs, Snakemake.
 """
 
 import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +16,13 @@ import torch
 from safetensors.torch import load_file, save
 
 from crosstune import engine
+from crosstune.ahead import Node, predictions_ahead
 from crosstune.batches import Mixture, compose
+from crosstune.compute import resolve_precision
+from crosstune.encoded import EncodedData
 from crosstune.encoding import TextEncoder
 from crosstune.errors import UserError
-from crosstune.files import atomic_open, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from crosstune.files import atomic_open, read_json, sha256_file, sha256_json, write_json, write_jsonl
 from crosstune.network import WEIGHTS, Network, average_weights, load_network, save_network
 from crosstune.predict import predict_dataset
 from crosstune.prepared import Split, rows_by_source
@@ -27,74 +31,93 @@ from crosstune.provenance import environment
 from crosstune.state import StateFolder
 
 OPTIMIZER = "optimizer.safetensors"
-# Tokens of one padded forward pass in training. Another number rounds otherwise, so it is no knob.
-MICRO_TOKENS = 4096
+# Tokens of one forward pass in training. Another number rounds otherwise, so it is no knob.
+PASS_TOKENS = 4096
 
 
 @dataclass(frozen=True)
 class Knobs:
-    """What changes how a job runs and never what comes out.
+    """What changes how a job runs and never what comes out: seconds between saved states, folder of encoded rows."""
 
-    `ahead`: predictions to make while the network is at hand, each a `spec` and the manifests of its `data`.
-    """
-
-    log: Path | None = None
     save_seconds: float = 60.0
-    keep_optimizer: bool = False
-    ahead: Sequence[dict] = ()
+    cache: Path | None = None
 
 
-def train_stage(spec: dict, parent: Path, data: Sequence[Path], out: Path, knobs: Knobs) -> None:
-    """Train one stage of a schedule from the checkpoint folder `parent` into `out`.
+def make_checkpoints(nodes: Sequence[Node], knobs: Knobs) -> None:
+    """Make the drafts of `nodes` one after the other; a node's parents come before it or are there already.
 
-    `data` are the manifests of the prepared sources. Heads that the parent lacks are drawn from the seed.
+    What an interrupted process had finished is kept.
     """
-    parent_manifest = read_json(parent / "stage.json")
-    rows = rows_by_source(data)
-    network = load_network(parent / "model", spec["recipe"].get("dropout"))
+    made: dict[Path, Path] = {}
+    for node in nodes:
+        parents = [made.get(parent, parent) for parent in node.parents]
+        if node.ready and all((parent / "stage.json").exists() for parent in parents):
+            if not node.is_made(parents):
+                shutil.rmtree(node.draft, ignore_errors=True)
+                make_checkpoint(node, parents, knobs)
+            made[node.out] = node.draft
+
+
+def make_checkpoint(node: Node, parents: Sequence[Path], knobs: Knobs) -> None:
+    """Average the parents, or train from the one parent, or pretrain where there is none."""
+    if "average" in node.spec:
+        average_stages(node, parents)
+    elif parents:
+        train_stage(node, parents[0], knobs)
+    else:
+        pretrain_base(node, knobs)
+
+
+def train_stage(node: Node, parent: Path, knobs: Knobs) -> None:
+    """Train one stage of a schedule from the checkpoint folder `parent`.
+
+    Heads that the parent lacks are drawn from the seed.
+    """
+    spec = node.spec
+    network = load_network(parent / "model", spec["recipe"].get("dropout"), spec["packing"])
     for head in spec["heads"]:
         if head["name"] not in network.tasks:
             network.add_head(head["name"], head["labels"], seed=spec["seed"])
-    moments = _carried_moments(parent, spec)
     # Two stages of one lineage must not share an order, two schedules that share a prefix must: the parent's hash says.
     key = (spec["seed"], spec["parent"], tuple(spec["sources"]))
     mixture = Mixture(tuple(spec["sources"]), tuple(spec["replayed"]), spec["recipe"]["alpha"], spec["replay"])
     main_head = spec["source_heads"][spec["sources"][0]] if spec["sources"] else spec["heads"][0]["name"]
-    _run(spec, network, rows, mixture, key, parent_manifest, parent / "model", out, knobs, main_head, moments)
+    manifest = read_json(parent / "stage.json")
+    moments = _carried_moments(parent, spec, manifest)
+    _run(node, network, mixture, key, manifest, parent / "model", knobs, main_head, moments)
 
 
-def pretrain_base(spec: dict, data: Sequence[Path], out: Path, knobs: Knobs) -> None:
+def pretrain_base(node: Node, knobs: Knobs) -> None:
     """Train a sentencepiece tokenizer and a small BERT with masked language modelling, from registry text."""
     from crosstune.tokenizer import train_tokenizer
 
-    rows = rows_by_source(data)
-    tokenizer = out / "tokenizer"
-    train_tokenizer([split.rows for split in rows.values()], spec["vocabulary"], tokenizer)
-    network = new_encoder(spec, TextEncoder(tokenizer))
-    network.add_head("mlm", [], seed=spec["seed"])
-    mixture = Mixture(tuple(spec["sources"]), alpha=spec["recipe"]["alpha"])
-    key = (spec["seed"], "pretrain")
-    _run(spec, network, rows, mixture, key, {}, tokenizer, out, knobs, "mlm", {})
-    shutil.rmtree(tokenizer)
+    spec = node.spec
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer = Path(folder)
+        train_tokenizer([split.rows for split in rows_by_source(node.data).values()], spec["vocabulary"], tokenizer)
+        network = new_encoder(spec, TextEncoder(tokenizer))
+        network.add_head("mlm", [], seed=spec["seed"])
+        mixture = Mixture(tuple(spec["sources"]), alpha=spec["recipe"]["alpha"])
+        _run(node, network, mixture, (spec["seed"], "pretrain"), {}, tokenizer, knobs, "mlm", {})
 
 
-def average_stages(spec: dict, parents: list[Path], out: Path) -> None:
+def average_stages(node: Node, parents: Sequence[Path]) -> None:
     """Average the final weights of several schedules."""
+    model = node.draft / "model"
     weights = average_weights([parent / "model" for parent in parents])
-    (out / "model").mkdir(parents=True, exist_ok=True)
+    model.mkdir(parents=True, exist_ok=True)
     for path in sorted((parents[0] / "model").iterdir()):
         if path.name != WEIGHTS:
-            shutil.copyfile(path, out / "model" / path.name)
-    with atomic_open(out / "model" / WEIGHTS) as file:
+            shutil.copyfile(path, model / path.name)
+    with atomic_open(model / WEIGHTS) as file:
         file.write(save(dict(sorted(weights.items())), {"format": "pt"}))
-    write_jsonl(out / "train.jsonl", [])
+    write_jsonl(node.draft / "train.jsonl", [])
     members = [read_json(parent / "stage.json") for parent in parents]
     lineage: dict = {}
     for member in members:
         lineage = add_exposure(lineage, member["lineage"])
     manifest = {"updates": 0, "exposure": {}, "lineage": lineage, "data": {}}
-    digest = sha256_file(out / "model" / WEIGHTS)
-    _write_manifest(out, spec, manifest, digest, [member["weights"] for member in members])
+    _write_manifest(node, manifest, sha256_file(model / WEIGHTS), [member["weights"] for member in members])
 
 
 def new_encoder(spec: dict, encoder: TextEncoder) -> Network:
@@ -116,62 +139,69 @@ def new_encoder(spec: dict, encoder: TextEncoder) -> Network:
     if dropout is not None:
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
     torch.manual_seed(derive(spec["seed"], "encoder"))
-    return Network(BertModel(config, add_pooling_layer=False))
+    return Network(BertModel(config, add_pooling_layer=False), spec["packing"])
 
 
-def _run(spec, network, rows, mixture, key, parent, tokenizer, out, knobs, main_head, moments) -> None:
+def _run(node, network, mixture, key, parent, tokenizer, knobs, main_head, moments) -> None:
     """Encode, plan, train, and write the folder with its manifest last."""
     begin = time.time()
+    spec, out = node.spec, node.draft
     encoder = TextEncoder(tokenizer)
+    encoded = EncodedData(knobs.cache, encoder)
+    splits = rows_by_source(node.data)
     options = spec.get("encoding") or {"max_length": spec["max_length"]}
-    corpus = encode_sources(network, encoder, rows, spec.get("source_heads", {}), options)
+    corpus = encode_sources(network, encoded, splits, spec.get("source_heads", {}), options)
     lengths = {source: windows.lengths for source, windows in corpus.windows.items()}
     budget = spec.get("budget", spec)
     plan = []
     if mixture.fresh:
         plan = compose(lengths, mixture, budget["tokens"], key, budget.get("updates"), budget.get("epochs"))
-    hashes = {source: split.sha256 for source, split in rows.items()}
-    stamp = sha256_json([spec, hashes, parent.get("weights")])
-    state = StateFolder(out / "state", stamp)
-    write_json(out / "state" / "spec.json", spec)
-    settings = engine.Settings(spec["recipe"], key, spec["precision"], MICRO_TOKENS, knobs.save_seconds)
-    name = out.name
+    hashes = {source: split.sha256 for source, split in splits.items()}
+    precision = resolve_precision(spec["precision"])
+    stamp = sha256_json([spec, precision, hashes, parent.get("weights")])
+    state = StateFolder(node.out / "state", stamp)
+    write_json(node.out / "state" / "spec.json", spec)
+    settings = engine.Settings(spec["recipe"], key, precision, PASS_TOKENS, knobs.save_seconds)
 
     def progress(total: int, done: int) -> Progress:
-        return Progress(name, total, done, knobs.log)
+        return Progress(node.out.name, total, done, node.log)
 
     curve, moments = engine.train(network, encoder, corpus, plan, settings, state, progress, moments)
-    (out / "model").mkdir(parents=True, exist_ok=True)
     save_network(network, out / "model", tokenizer, main_head)
     write_jsonl(out / "train.jsonl", curve)
-    if knobs.keep_optimizer:
+    if node.keep_optimizer:
         with atomic_open(out / OPTIMIZER) as file:
             file.write(save({name: tensor.contiguous() for name, tensor in moments.items()}))
     exposure = count_exposure(plan, lengths)
     weights = sha256_file(out / "model" / WEIGHTS)
-    for wanted in knobs.ahead:
-        manifests = [Path(path) for path in wanted["data"]]
-        if all(path.exists() for path in manifests):
-            target = out / "ahead" / wanted["spec"]["dataset"]
-            predict_dataset(wanted["spec"], network, encoder, weights, manifests, target, knobs.log)
+    predict_ahead(node, network, encoded, weights)
     # What a stage has seen of each source since the base model; the base's own text does not count.
     lineage = add_exposure(parent["lineage"], exposure) if parent else {}
     cost = {"seconds": round(time.time() - begin, 1), "tokens": sum(seen["tokens"] for seen in exposure.values())}
     write_json(out / "cost.json", {**cost, "environment": environment()})
     manifest = {"updates": len(plan), "exposure": exposure, "lineage": lineage, "data": hashes}
-    _write_manifest(out, spec, manifest, weights, [parent["weights"]] if parent else [])
+    manifest |= {"precision": precision, "packed": network.packed}
+    _write_manifest(node, manifest, weights, [parent["weights"]] if parent else [])
     state.remove()
 
 
+def predict_ahead(node: Node, network: Network, encoded: EncodedData, weights: str) -> None:
+    """The predictions that the node is wanted for, as far as their data are prepared."""
+    for wanted in node.predictions:
+        manifests = [Path(path) for path in wanted["data"]]
+        if all(path.exists() for path in manifests):
+            out = predictions_ahead(node.out, wanted["spec"]["dataset"])
+            predict_dataset(wanted["spec"], network, encoded, weights, manifests, out, node.log)
+
+
 def encode_sources(
-    network: Network, encoder: TextEncoder, splits: dict[str, Split], heads: dict[str, str], options: dict
+    network: Network, encoded: EncodedData, splits: dict[str, Split], heads: dict[str, str], options: dict
 ) -> engine.Corpus:
     """Windows of every source's prepared rows. Raises UserError for a source that gives none."""
     windows = {}
     for source, split in splits.items():
-        task = network.tasks[heads.get(source, "mlm")]
-        windows[source] = task.encode(read_jsonl(split.rows), encoder, options)
-        if not len(windows[source].input_ids):
+        windows[source] = encoded.windows(network.tasks[heads.get(source, "mlm")], split, options)
+        if not len(windows[source]):
             raise UserError("there is nothing to train on", str(split.rows))
     return engine.Corpus(windows, {source: heads.get(source, "mlm") for source in windows})
 
@@ -195,8 +225,8 @@ def add_exposure(first: dict, second: dict) -> dict[str, dict[str, int]]:
     }
 
 
-def _carried_moments(parent: Path, spec: dict) -> dict[str, torch.Tensor]:
-    if spec["recipe"]["optimizer"] == "reset" or not read_json(parent / "stage.json")["parents"]:
+def _carried_moments(parent: Path, spec: dict, manifest: dict) -> dict[str, torch.Tensor]:
+    if spec["recipe"]["optimizer"] == "reset" or not manifest["parents"]:
         return {}
     if not (parent / OPTIMIZER).exists():
         cure = f"Make it again: snakemake --cores 1 --forcerun {parent}/stage.json"
@@ -204,5 +234,5 @@ def _carried_moments(parent: Path, spec: dict) -> dict[str, torch.Tensor]:
     return load_file(parent / OPTIMIZER)
 
 
-def _write_manifest(out: Path, spec: dict, manifest: dict, weights: str, parents: list[str]) -> None:
-    write_json(out / "stage.json", {"spec": spec, "parents": parents, "weights": weights, **manifest})
+def _write_manifest(node: Node, manifest: dict, weights: str, parents: list[str]) -> None:
+    write_json(node.draft / "stage.json", {"spec": node.spec, "parents": parents, "weights": weights, **manifest})

@@ -10,6 +10,7 @@ the config reruns nothing, and its hash stamps what an interrupted job leaves be
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from crosstune.config import validate
@@ -21,9 +22,9 @@ from crosstune.registry import Dataset, HubSource, Language, Registry, WorldSour
 from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse_schedules
 
 # Raised by hand when a change of the code changes results: everything that stands on the old code is then made anew.
-PRETRAIN_VERSION = 1
-TRAIN_VERSION = 1
-PREDICT_VERSION = 1
+PRETRAIN_VERSION = 2
+TRAIN_VERSION = 2
+PREDICT_VERSION = 2
 WORLD_MANIFEST = "data/raw/world/world.json"
 
 
@@ -102,10 +103,15 @@ class Study:
             "head": head_of(self.registry[dataset])["name"],
             "encoding": track["encoding"],
             "threads": self.config["threads"],
+            "precision": self.config["predict_precision"],
+            "packing": self.config["packing"],
         }
 
-    def ahead(self, path: str) -> list[dict]:
-        """The predictions that a training can make at once, as train.py takes them."""
+    def ahead(self, path: str) -> dict:
+        """What the process that makes a checkpoint makes at once, as train.py takes it: predictions, later stages."""
+        return {"predictions": self._predictions(path), "stages": [self._node(later) for later in self._later(path)]}
+
+    def _predictions(self, path: str) -> list[dict]:
         return [
             {
                 "spec": self.predict_spec(path, dataset),
@@ -113,6 +119,39 @@ class Study:
             }
             for dataset, languages in self.checkpoints[path].evaluate.items()
         ]
+
+    def _node(self, path: str) -> dict:
+        node = self.checkpoints[path]
+        return {
+            "spec": node.spec,
+            "out": path,
+            "parents": node.parents,
+            "data": node.data,
+            "keep_optimizer": node.keep_optimizer,
+            "predictions": self._predictions(path),
+        }
+
+    def _later(self, path: str) -> list[str]:
+        """Checkpoints to make in the process that makes this one: of a small model, whose stages are soon trained.
+
+        Of a base model, the untrained heads on it; of a stage, the first that stands on it, and so on. Nothing else may
+        wait for those jobs to start, so that no two processes make the same: every one has this one above it.
+        """
+        if "pretrain" not in self.config["models"][path.split("/")[2]]:
+            return []
+        children = self._children.get(path, [])
+        if path.endswith("/base"):
+            return [child for child in children if child.endswith(f"/{UNTRAINED}")]
+        return [children[0], *self._later(children[0])] if children else []
+
+    @cached_property
+    def _children(self) -> dict[str, list[str]]:
+        """The stages that stand on each checkpoint alone."""
+        found: dict[str, list[str]] = {}
+        for node in self.checkpoints.values():
+            if len(node.parents) == 1 and "average" not in node.spec:
+                found.setdefault(node.parents[0], []).append(node.path)
+        return found
 
     def majority_sources(self, dataset: str) -> list[str]:
         """Prepared training data from which the floor of a data set takes its most frequent tags."""
@@ -269,6 +308,7 @@ class Study:
             "recipe": pretrain["recipe"],
             "threads": pretrain["threads"],
             "precision": self.config["precision"],
+            "packing": self.config["packing"],
         }
         data = tuple(prepared_source(source) for source in spec["sources"])
         path = base_path(self.results, name, model)
@@ -390,6 +430,7 @@ class Study:
             "encoding": config["encoding"],
             "threads": self.config["threads"],
             "precision": self.config["precision"],
+            "packing": self.config["packing"],
         }
 
     def _heads(self, schedule: Schedule, track: str) -> dict[str, dict]:

@@ -30,8 +30,8 @@ def new_network(encoder):
     """A 1-layer network drawn from a seed, without heads."""
     from crosstune.stage import new_encoder
 
-    def make(seed: int = 0, dropout: float = 0.1):
-        size = {"hidden": 16, "layers": 1, "heads": 2, "max_length": 64}
+    def make(seed: int = 0, dropout: float = 0.1, packing: bool = True):
+        size = {"hidden": 16, "layers": 1, "heads": 2, "max_length": 64, "packing": packing}
         return new_encoder({"seed": seed, "recipe": {"dropout": dropout}, **size}, encoder)
 
     return make

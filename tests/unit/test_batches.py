@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.batches import Mixture, collate, compose, micro_batches
-from crosstune.tasks import IGNORED, Windows
+from crosstune.batches import Mixture, collate, compose, packs
+from crosstune.tasks import Windows
 
 LENGTHS = {"qa.en": np.array([10, 20, 30, 40] * 50), "qa.es": np.array([15, 25] * 20)}
 
@@ -56,22 +56,28 @@ def test_replay_is_a_share_of_the_rows():
     assert abs(rows.count("qa.es") / len(rows) - 0.25) < 0.04
 
 
-@given(st.lists(st.integers(1, 100), min_size=1, max_size=60), st.integers(100, 500))
-def test_micro_batches_hold_every_row_once_within_the_bound(lengths, tokens):
-    found = micro_batches(lengths, tokens)
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=60), st.integers(1, 500))
+def test_packs_hold_every_window_once_within_the_bound(lengths, tokens):
+    found = packs(lengths, tokens)
     assert sorted(i for part in found for i in part) == list(range(len(lengths)))
-    assert all(max(lengths[i] for i in part) * len(part) <= tokens for part in found)
+    assert all(len(part) == 1 or sum(lengths[i] for i in part) <= tokens for part in found)
+    longest = [max(lengths[i] for i in part) for part in found]
+    assert longest == sorted(longest)
 
 
-def test_collate_pads_ids_targets_and_mask():
-    windows = Windows(
-        [np.array([5, 6, 7]), np.array([8])],
-        [np.array([0, 1, 1]), np.array([0])],
-        np.array([0, 1]),
-        {"start": np.array([2, 0]), "tags": [np.array([1, 2, 3]), np.array([4])]},
+def test_collate_lays_windows_end_to_end():
+    windows = Windows.join(
+        [
+            {"ids": [5, 6, 7], "types": [0, 1, 1], "row": 0, "start": 2, "tags": [1, 2, 3]},
+            {"ids": [8], "types": [0], "row": 1, "start": 0, "tags": [4]},
+        ],
+        per_window=["start"],
+        per_token=["tags"],
     )
-    batch = collate([windows, windows], [0, 1], pad_id=9)
-    assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 9, 9]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
-    assert batch["start"].tolist() == [2, 0]
-    assert batch["tags"].tolist() == [[1, 2, 3], [4, IGNORED, IGNORED]]
+    batch = collate([windows] * 2, [1, 0])
+    assert batch.ids.tolist() == [8, 5, 6, 7]
+    assert batch.types.tolist() == [0, 0, 1, 1]
+    assert batch.positions.tolist() == [0, 0, 1, 2]
+    assert batch.lengths == (1, 3)
+    assert batch.values["start"].tolist() == [0, 2]
+    assert batch.values["tags"].tolist() == [4, 1, 2, 3]

@@ -1,4 +1,4 @@
-"""Training: exact resumption, refused states, micro-batches that change nothing, averages."""
+"""Training: exact resumption, refused states, cuts and packing that change nothing, averages."""
 
 import os
 import signal
@@ -41,13 +41,14 @@ class Stopping(Progress):
 def run(encoder, new_network, tmp_path):
     """Train a tagger for 12 updates; `after` stops it on the way, a second call goes on."""
 
-    def train(folder="state", after=0, micro_tokens=4096, dropout=0.1, stamp="x", recipe=RECIPE):
+    def train(folder="state", after=0, pass_tokens=4096, dropout=0.1, stamp="x", recipe=RECIPE, packing=True):
         torch.set_num_threads(1)
-        network = new_network(dropout=dropout)
+        network = new_network(dropout=dropout, packing=packing)
+        assert network.packed == packing
         network.add_head("tagging.x", ["A", "B"], seed=1)
         windows = network.tasks["tagging.x"].encode(ROWS, encoder, {"max_length": 32})
         plan = compose({"t.en": windows.lengths}, Mixture(("t.en",)), 60, (1, "key"), 12)
-        settings = engine.Settings(recipe, (1, "key"), "fp32", micro_tokens, 1e9)
+        settings = engine.Settings(recipe, (1, "key"), "fp32", pass_tokens, 1e9)
         state = StateFolder(tmp_path / folder, stamp)
         corpus = engine.Corpus({"t.en": windows}, {"t.en": "tagging.x"})
 
@@ -79,11 +80,39 @@ def test_it_learns(run):
     assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
 
 
-def test_micro_batches_change_nothing_beyond_rounding(run):
+def test_the_cut_into_forward_passes_changes_nothing_beyond_rounding(run):
     one, _, _ = run("one", dropout=0.0)
-    two, _, _ = run("two", dropout=0.0, micro_tokens=16)
+    two, _, _ = run("two", dropout=0.0, pass_tokens=16)
     for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True):
         assert torch.allclose(a.float(), b.float(), atol=2e-4)
+
+
+def test_packing_changes_nothing_beyond_rounding(run):
+    packed, curve, _ = run("packed", dropout=0.0)
+    padded, padded_curve, _ = run("padded", dropout=0.0, packing=False)
+    assert not same(packed, padded)
+    for a, b in zip(packed.state_dict().values(), padded.state_dict().values(), strict=True):
+        assert torch.allclose(a.float(), b.float(), atol=2e-4)
+    for one, two in zip(curve, padded_curve, strict=True):
+        assert one["loss"] == pytest.approx(two["loss"], abs=2e-4)
+
+
+@pytest.mark.parametrize("options", [{"packing": False}, {"pass_tokens": 16}])
+def test_every_mode_resumes_exactly(run, options):
+    whole, _, _ = run("whole", **options)
+    with pytest.raises(engine.Stopped):
+        run("parts", after=5, **options)
+    parts, _, _ = run("parts", **options)
+    assert same(whole, parts)
+
+
+def test_parts_are_made_in_order_one_ahead():
+    made = []
+    found = engine.prefetched(lambda number: made.append(number) or [number], range(3))
+    assert next(found) == (0, [0])
+    assert [number for number, _ in found] == [1, 2]
+    assert made == [0, 1, 2]
+    assert list(engine.prefetched(lambda number: [], range(0))) == []
 
 
 def test_the_state_of_another_spec_is_refused(run):

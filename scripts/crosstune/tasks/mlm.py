@@ -5,6 +5,7 @@ translation are encoded as a pair, which is translation language modelling (Conn
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,25 +13,24 @@ from torch import nn
 from transformers.activations import ACT2FN
 
 from crosstune.encoding import TextEncoder
-from crosstune.tasks import IGNORED, Task, Windows
+from crosstune.tasks import IGNORED, Batch, Task, Windows
 
 
 class MaskedLanguageModelling(Task):
+    tied = True
+
     def encode(self, rows: Sequence[dict], encoder: TextEncoder, options: dict) -> Windows:
         """One window a row (a pair is cut evenly to fit); long texts without a pair give several."""
         texts = encoder.texts([row["text"] for row in rows])
         pairs = iter(encoder.texts([row["pair"] for row in rows if "pair" in row]))
-        ids, types, owners = [], [], []
-        for owner, (row, text) in enumerate(zip(rows, texts, strict=True)):
-            for window, kinds in self._windows(text.ids, next(pairs).ids if "pair" in row else None, encoder, options):
-                ids.append(window)
-                types.append(kinds)
-                owners.append(owner)
         layout = encoder.pair_layout
         specials = [*layout.before, *layout.between, *layout.after]
-        free = [~np.isin(window, specials) for window in ids]
-        targets = [np.where(mask, window, IGNORED) for mask, window in zip(free, ids, strict=True)]
-        return Windows(ids, types, np.array(owners, np.int64), {"tokens": targets})
+        windows = []
+        for owner, (row, text) in enumerate(zip(rows, texts, strict=True)):
+            for ids, types in self._windows(text.ids, next(pairs).ids if "pair" in row else None, encoder, options):
+                targets = np.where(np.isin(ids, specials), IGNORED, ids)
+                windows.append({"ids": ids, "types": types, "row": owner, "tokens": targets})
+        return Windows.join(windows, per_token=["tokens"])
 
     @staticmethod
     def _windows(text: np.ndarray, pair: np.ndarray | None, encoder: TextEncoder, options: dict) -> list:
@@ -45,28 +45,26 @@ class MaskedLanguageModelling(Task):
         return MaskedLanguageHead(config)
 
     def perturb(self, batch, encoder, stream, recipe):
-        """Draw the masks: `tokens` keeps the targets of the chosen positions, `input_ids` loses most of them."""
-        ids, targets = batch["input_ids"].numpy(), batch["tokens"].numpy()
+        """Draw the masks: `tokens` keeps the targets of the chosen positions, `ids` loses most of them."""
+        ids, targets = batch.ids.numpy(), batch.values["tokens"].numpy()
         chosen = (targets != IGNORED) & (stream.random(ids.shape) < recipe["mask"])
         fate = stream.random(ids.shape)
         noise = stream.integers(0, encoder.vocabulary, ids.shape)
         masked = np.where(chosen & (fate < 0.8), encoder.mask_id, ids)
         masked = np.where(chosen & (fate >= 0.9), noise, masked)
-        return {
-            **batch,
-            "input_ids": torch.from_numpy(masked),
-            "tokens": torch.from_numpy(np.where(chosen, targets, IGNORED)),
-        }
+        values = {"tokens": torch.from_numpy(np.where(chosen, targets, IGNORED))}
+        return replace(batch, ids=torch.from_numpy(masked), values=values)
 
     def loss(self, head, hidden, batch, recipe):
-        chosen = batch["tokens"] != IGNORED
-        logits = head(hidden[chosen], batch["embeddings"]).float()
+        tokens = batch.values["tokens"]
+        chosen = tokens != IGNORED
+        logits = head(hidden[chosen]).float()
         return nn.functional.cross_entropy(
-            logits, batch["tokens"][chosen], reduction="sum", label_smoothing=recipe["label_smoothing"]
+            logits, tokens[chosen], reduction="sum", label_smoothing=recipe["label_smoothing"]
         )
 
-    def units(self, batch: dict) -> int:
-        return int((batch["tokens"] != IGNORED).sum())
+    def units(self, batch: Batch) -> int:
+        return int((batch.values["tokens"] != IGNORED).sum())
 
 
 class MaskedLanguageHead(nn.Module):
@@ -79,5 +77,5 @@ class MaskedLanguageHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
         self.activation = ACT2FN[config.hidden_act]
 
-    def forward(self, hidden: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
+    def forward(self, embeddings: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         return nn.functional.linear(self.norm(self.activation(self.dense(hidden))), embeddings, self.bias)

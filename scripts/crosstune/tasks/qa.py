@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from crosstune.encoding import Text, TextEncoder
-from crosstune.tasks import Task, Windows
+from crosstune.tasks import Batch, Task, Windows
 
 CANDIDATES = 20
 LONGEST_ANSWER = 30
@@ -19,59 +19,65 @@ LONGEST_ANSWER = 30
 
 class QuestionAnswering(Task):
     def encode(self, rows: Sequence[dict], encoder: TextEncoder, options: dict) -> Windows:
-        """Windows of `question, context`. A window without the whole answer has its first token as the target."""
+        """Windows of `question, context`. A window without the whole answer has its first token as the target.
+
+        `first`, `last` (per token): the characters of the context that the token stands for, -1 outside of it.
+        """
         questions = encoder.texts([row["question"].strip() for row in rows])
         contexts = encoder.texts([row["context"] for row in rows])
         layout = encoder.pair_layout
-        windows = Windows([], [], np.zeros(0), {"start": [], "end": []})
-        owners = []
+        windows = []
         for number, (row, question, context) in enumerate(zip(rows, questions, contexts, strict=True)):
             question_ids = question.ids[: options["question"]]
             room = options["max_length"] - layout.specials - len(question_ids)
             head = len(layout.before) + len(question_ids) + len(layout.between)
             answer = _answer_tokens(row, context)
-            for first in _window_starts(len(context.ids), room, options["stride"]):
-                last = min(first + room, len(context.ids))
-                ids, types = layout.pair(question_ids, context.ids[first:last])
-                inside = answer is not None and first <= answer[0] and answer[1] < last
-                windows.input_ids.append(ids)
-                windows.token_types.append(types)
-                windows.targets["start"].append(head + answer[0] - first if inside else 0)
-                windows.targets["end"].append(head + answer[1] - first if inside else 0)
-                windows.details.append((head, context.starts[first:last], context.ends[first:last]))
-                owners.append(number)
-        targets = {name: np.array(values, np.int64) for name, values in windows.targets.items()}
-        return Windows(windows.input_ids, windows.token_types, np.array(owners, np.int64), targets, windows.details)
+            for begin in _window_starts(len(context.ids), room, options["stride"]):
+                end = min(begin + room, len(context.ids))
+                ids, types = layout.pair(question_ids, context.ids[begin:end])
+                first, last = np.full(len(ids), -1), np.full(len(ids), -1)
+                first[head : head + end - begin] = context.starts[begin:end]
+                last[head : head + end - begin] = context.ends[begin:end]
+                inside = answer is not None and begin <= answer[0] and answer[1] < end
+                start, stop = (head + token - begin for token in answer) if inside else (0, 0)
+                windows.append(
+                    {
+                        "ids": ids,
+                        "types": types,
+                        "row": number,
+                        "start": start,
+                        "end": stop,
+                        "first": first,
+                        "last": last,
+                    }
+                )
+        return Windows.join(windows, per_window=["start", "end"], per_token=["first", "last"])
 
     def build_head(self, config) -> nn.Module:
         return nn.Linear(config.hidden_size, 2)
 
     def loss(self, head, hidden, batch, recipe):
-        logits = _span_logits(head, hidden, batch)
-        losses = [
-            nn.functional.cross_entropy(
-                logits[..., i], batch[name], reduction="sum", label_smoothing=recipe["label_smoothing"]
-            )
-            for i, name in enumerate(("start", "end"))
-        ]
-        return sum(losses) / 2
+        logits, real = _span_logits(head, hidden, batch)
+        smoothing = recipe["label_smoothing"]
+        total = 0.0
+        for side, name in enumerate(("start", "end")):
+            surprise = -logits[..., side].log_softmax(1)
+            total = total + (1 - smoothing) * surprise.gather(1, batch.values[name][:, None]).sum()
+            if smoothing:
+                total = total + smoothing * (surprise.masked_fill(~real, 0.0).sum(1) / real.sum(1)).sum()
+        return total / 2
 
-    def units(self, batch: dict) -> int:
-        return len(batch["start"])
+    def units(self, batch: Batch) -> int:
+        return len(batch.lengths)
 
-    def outputs(self, head, hidden, batch, details):
+    def outputs(self, head, hidden, batch):
         """Per window the best (score, first character, last character), or None where no span is possible."""
-        logits = _span_logits(head, hidden, batch)
-        inside = torch.zeros(logits.shape[:2], dtype=torch.bool)
-        for number, (first, starts, _) in enumerate(details):
-            inside[number, first : first + len(starts)] = True
-        score, start, end = best_spans(logits.masked_fill(~inside.to(logits.device)[..., None], -torch.inf))
-        return [
-            (s, int(starts[a - first]), int(ends[b - first])) if s > -np.inf else None
-            for s, a, b, (first, starts, ends) in zip(
-                score.tolist(), start.tolist(), end.tolist(), details, strict=True
-            )
-        ]
+        logits, real = _span_logits(head, hidden, batch)
+        first, last = (_rows(batch.values[name], real, -1) for name in ("first", "last"))
+        score, start, end = best_spans(logits, first >= 0)
+        rows = torch.arange(len(score), device=score.device)
+        spans = zip(score.tolist(), first[rows, start].tolist(), last[rows, end].tolist(), strict=True)
+        return [span if span[0] > -np.inf else None for span in spans]
 
     def answers(self, rows, windows, outputs):
         best: list = [None] * len(rows)
@@ -88,25 +94,57 @@ class QuestionAnswering(Task):
         ]
 
 
-def best_spans(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Score, start and end of the best span of each window, from logits (windows, tokens, 2), -inf outside the context.
+def best_spans(logits: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Score, start and end of the best span of each window; the score is -inf where no span is possible.
 
-    As in the SQuAD example: the best pair among the 20 best starts and 20 best ends, start <= end, at most 30 tokens.
+    `logits` (windows, tokens, 2), -inf at padding; `inside` (windows, tokens): the tokens of the context. As in the
+    SQuAD example that XTREME uses: of the 20 best starts and the 20 best ends of all tokens, the pair inside the
+    context with start <= end and at most 30 tokens that has the highest sum; the first of equals, in the order of the
+    starts' ranks, then of the ends' (of equal logits the earlier token ranks first).
     """
-    count = min(CANDIDATES, logits.shape[1])
-    start_scores, starts = logits[..., 0].topk(count)
-    end_scores, ends = logits[..., 1].topk(count)
+    start_scores, starts = _top(logits[..., 0])
+    end_scores, ends = _top(logits[..., 1])
+    start_scores = start_scores.masked_fill(~inside.gather(1, starts), -torch.inf)
+    end_scores = end_scores.masked_fill(~inside.gather(1, ends), -torch.inf)
     scores = start_scores[:, :, None] + end_scores[:, None, :]
     length = ends[:, None, :] - starts[:, :, None] + 1
-    scores = scores.masked_fill((length < 1) | (length > LONGEST_ANSWER), -torch.inf)
-    best, index = scores.flatten(1).max(1)
+    scores = scores.masked_fill((length < 1) | (length > LONGEST_ANSWER), -torch.inf).flatten(1)
+    best, index = scores.max(1)
     rows = torch.arange(len(index), device=index.device)
+    count = ends.shape[1]
     return best, starts[rows, index // count], ends[rows, index % count]
 
 
-def _span_logits(head, hidden: torch.Tensor, batch: dict) -> torch.Tensor:
-    """Logits (rows, tokens, 2) in fp32, -inf at padding: a softmax over padding depends on how rows are batched."""
-    return head(hidden).float().masked_fill(~batch["attention_mask"].bool()[..., None], -torch.inf)
+def _top(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The CANDIDATES highest of each row, best first, equals by position: a stable sort for a selection's price."""
+    count = min(CANDIDATES, scores.shape[1])
+    wanted = min(count + 1, scores.shape[1])
+    values, places = scores.topk(wanted, dim=1)
+    # topk breaks ties at will: put equals into order, and sort the rows whole in which a tie crosses the border.
+    places = places.sort(1).values
+    order = scores.gather(1, places).sort(dim=1, descending=True, stable=True).indices
+    places = places.gather(1, order)[:, :count]
+    if wanted > count:
+        unsure = (values[:, count - 1] == values[:, count]).nonzero()[:, 0]
+        places[unsure] = scores[unsure].sort(dim=1, descending=True, stable=True).indices[:, :count]
+    return scores.gather(1, places), places
+
+
+def _rows(flat: torch.Tensor, real: torch.Tensor, filling: float) -> torch.Tensor:
+    """Values per token (tokens, ...) as (windows, longest, ...), with `filling` where `real` is not set."""
+    padded = flat.new_full((*real.shape, *flat.shape[1:]), filling)
+    padded[real] = flat
+    return padded
+
+
+def _span_logits(head, hidden: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (windows, tokens, 2) in fp32 with -inf at padding, and which tokens are real (windows, tokens).
+
+    A softmax over padding would depend on how rows are batched.
+    """
+    lengths = torch.tensor(batch.lengths, device=hidden.device)
+    real = torch.arange(max(batch.lengths), device=hidden.device) < lengths[:, None]
+    return _rows(head(hidden).float(), real, -torch.inf), real
 
 
 def _window_starts(length: int, room: int, stride: int) -> list[int]:

@@ -3,13 +3,14 @@
 Protocol: XTREME's run_tag. Sentences longer than the window are cut at a word and joined again by row.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from torch import nn
 
 from crosstune.encoding import TextEncoder
-from crosstune.tasks import IGNORED, Task, Windows
+from crosstune.tasks import IGNORED, Batch, Task, Windows
 
 
 class Tagging(Task):
@@ -18,41 +19,38 @@ class Tagging(Task):
         number_of = {label: number for number, label in enumerate(self.labels)}
         layout = encoder.single_layout
         room = options["max_length"] - layout.specials
-        ids, types, owners, targets, details = [], [], [], [], []
+        windows = []
         for owner, (row, text) in enumerate(zip(rows, encoder.words([r["tokens"] for r in rows]), strict=True)):
-            words = [text.ids[text.words == word][:room] for word in range(len(row["tokens"]))]
+            bounds = np.searchsorted(text.words, np.arange(len(row["tokens"]) + 1))
+            words = [text.ids[a:b][:room] for a, b in itertools.pairwise(bounds)]
             words = [word if len(word) else np.array([encoder.unknown_id], np.int32) for word in words]
             for first, last in _cut([len(word) for word in words], room):
-                window, kinds = layout.pair(np.zeros(0, np.int32), np.concatenate(words[first:last]))
+                ids, types = layout.pair(np.zeros(0, np.int32), np.concatenate(words[first:last]))
                 heads = len(layout.before) + np.cumsum([0, *(len(word) for word in words[first : last - 1])])
-                target = np.full(len(window), IGNORED, np.int64)
-                target[heads] = [number_of[tag] for tag in row["tags"][first:last]]
-                ids.append(window)
-                types.append(kinds)
-                owners.append(owner)
-                targets.append(target)
-                details.append(heads)
-        return Windows(ids, types, np.array(owners, np.int64), {"tags": targets}, details)
+                tags = np.full(len(ids), IGNORED)
+                tags[heads] = [number_of[tag] for tag in row["tags"][first:last]]
+                windows.append({"ids": ids, "types": types, "row": owner, "tags": tags})
+        return Windows.join(windows, per_token=["tags"])
 
     def build_head(self, config) -> nn.Module:
         return nn.Linear(config.hidden_size, len(self.labels))
 
     def loss(self, head, hidden, batch, recipe):
-        logits = head(hidden).float().flatten(0, 1)
+        tags = batch.values["tags"]
+        chosen = tags != IGNORED
+        logits = head(hidden[chosen]).float()
         return nn.functional.cross_entropy(
-            logits,
-            batch["tags"].flatten(),
-            reduction="sum",
-            ignore_index=IGNORED,
-            label_smoothing=recipe["label_smoothing"],
+            logits, tags[chosen], reduction="sum", label_smoothing=recipe["label_smoothing"]
         )
 
-    def units(self, batch: dict) -> int:
-        return int((batch["tags"] != IGNORED).sum())
+    def units(self, batch: Batch) -> int:
+        return int((batch.values["tags"] != IGNORED).sum())
 
-    def outputs(self, head, hidden, batch, details):
-        best = head(hidden).argmax(-1).cpu().numpy()
-        return [row[heads] for row, heads in zip(best, details, strict=True)]
+    def outputs(self, head, hidden, batch):
+        """Per window the tags' numbers of its words."""
+        best = head(hidden).argmax(-1)
+        windows = zip(best.split(batch.lengths), batch.values["tags"].split(batch.lengths), strict=True)
+        return [found[tags != IGNORED].tolist() for found, tags in windows]
 
     def answers(self, rows, windows, outputs):
         tags: list[list[str]] = [[] for _ in rows]

@@ -1,0 +1,130 @@
+"""Attention within each of several windows that are laid end to end, so that no computation is spent on padding.
+
+Owns: the attention function that `transformers` calls in place of its own, and the check that a model bears it.
+Must never know: tasks, training.
+
+Models are used as `transformers` builds them: those that look their attention function up by name (nearly all since
+version 4.48) take this one, hand it the keyword `rows`, and are given positions that start again in every window. A
+model that does otherwise is found out by a trial and is given padded rows instead.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from crosstune.dropout import drop
+
+PACKED = "crosstune_packed"
+# Hidden states are of the order of 1; rounding in fp32 stays well below this.
+TOLERANCE = 1e-3
+TRIAL = ((5, 6, 7, 8, 9), (9, 5, 7), (6, 6, 8))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Where the windows of a pack lie: `lengths` in tokens, and `bounds` (windows + 1,) int32 on the device."""
+
+    lengths: tuple[int, ...]
+    bounds: torch.Tensor
+
+    @classmethod
+    def of(cls, lengths: tuple[int, ...], device: torch.device) -> "Rows":
+        ends = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
+        return cls(lengths, ends.to(device, non_blocking=True))
+
+
+def packed_attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: None,
+    rows: Rows,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    **_: object,
+) -> tuple[torch.Tensor, None]:
+    """Attention of each window to itself: three times (1, heads, tokens, width) -> (1, tokens, heads, width).
+
+    `sliding_window`: tokens see those that are fewer positions away.
+    """
+    if query.is_cuda and not dropout and query.dtype in (torch.bfloat16, torch.float16):
+        return _variable_length(query, key, value, rows, scaling, sliding_window), None
+    runs = [(length, len(list(run))) for length, run in itertools.groupby(rows.lengths)]
+    # One split, not many slices: the gradient of a slice is as large as the whole.
+    cuts = (tensor[0].split([length * count for length, count in runs], dim=1) for tensor in (query, key, value))
+    parts = []
+    for (length, count), *tensors in zip(runs, *cuts, strict=True):
+        windows = (tensor.unflatten(1, (count, length)).transpose(0, 1) for tensor in tensors)
+        found = _equal_lengths(*windows, scaling, dropout, sliding_window)
+        parts.append(found.transpose(1, 2).flatten(0, 1))
+    return torch.cat(parts)[None], None
+
+
+def _equal_lengths(query, key, value, scaling, dropout, window) -> torch.Tensor:
+    """(windows, heads, tokens, width) of windows of one length."""
+    length = query.shape[2]
+    mask = None
+    if window is not None and length > window:
+        place = torch.arange(length, device=query.device)
+        mask = (place[:, None] - place).abs() < window
+    if not dropout or query.is_cuda:
+        return scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling)
+    # On the CPU the kernel has no dropout of its own, and torch's draws its mask slowly.
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = (query * scaling) @ key.transpose(-1, -2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return drop(scores.softmax(-1), dropout) @ value
+
+
+def _variable_length(query, key, value, rows: Rows, scaling, window) -> torch.Tensor:
+    from torch.nn.attention.varlen import varlen_attn
+
+    query, key, value = (tensor[0].transpose(0, 1).contiguous() for tensor in (query, key, value))
+    longest = max(rows.lengths)
+    sides = (-1, -1) if window is None else (window - 1, window - 1)
+    return varlen_attn(
+        query, key, value, rows.bounds, rows.bounds, longest, longest, scale=scaling, window_size=sides
+    )[None]  # fmt: skip
+
+
+def first_position(encoder: nn.Module) -> int:
+    """The number of a window's first position: RoBERTa and its kin begin after the padding's."""
+    for name, module in encoder.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return module.padding_idx + 1
+    return 0
+
+
+@torch.no_grad()
+def try_packing(encoder: nn.Module) -> bool:
+    """Switch the encoder to packed attention, if it then computes for several windows what it computes for each.
+
+    Leaves an encoder that does not as it was.
+    """
+    if not getattr(encoder, "_supports_attention_backend", False):
+        return False
+    ALL_ATTENTION_FUNCTIONS.register(PACKED, packed_attention)
+    before, training = encoder.config._attn_implementation, encoder.training
+    encoder.eval()
+    vocabulary = encoder.get_input_embeddings().num_embeddings
+    windows = [torch.tensor(window) % vocabulary for window in TRIAL]
+    apart = torch.cat([encoder(input_ids=window[None]).last_hidden_state[0] for window in windows])
+    try:
+        encoder.set_attn_implementation(PACKED)
+        positions = torch.cat([torch.arange(len(window)) for window in windows]) + first_position(encoder)
+        rows = Rows.of(tuple(len(window) for window in windows), apart.device)
+        together = encoder(input_ids=torch.cat(windows)[None], position_ids=positions[None], rows=rows)
+        fits = torch.allclose(together.last_hidden_state[0], apart, atol=TOLERANCE)
+    except (TypeError, ValueError, RuntimeError):
+        fits = False
+    if not fits:
+        encoder.set_attn_implementation(before)
+    encoder.train(training)
+    return fits

@@ -1,0 +1,133 @@
+"""Packing: every encoder family gives packed windows the hidden states that it gives them padded, or is padded."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    BertConfig,
+    DebertaV2Config,
+    DistilBertConfig,
+    ElectraConfig,
+    ModernBertConfig,
+    XLMRobertaConfig,
+)
+
+from crosstune.attention import Rows, packed_attention
+from crosstune.dropout import CheapDropout, drop
+from crosstune.network import Network
+from crosstune.tasks import Batch
+
+SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+COMMON = {"vocab_size": 50, "pad_token_id": 1}
+PACKED = {
+    "bert": BertConfig(**SIZE, **COMMON, max_position_embeddings=64),
+    "xlm-roberta": XLMRobertaConfig(**SIZE, **COMMON, max_position_embeddings=66),
+    "electra": ElectraConfig(**SIZE, **COMMON, max_position_embeddings=64),
+    "distilbert": DistilBertConfig(**COMMON, dim=32, n_layers=2, n_heads=2, hidden_dim=64, max_position_embeddings=64),
+    # Layers of local attention that see 4 tokens to each side, and one of global attention.
+    "modernbert": ModernBertConfig(
+        **SIZE, **COMMON, local_attention=8, global_attn_every_n_layers=2, bos_token_id=2, eos_token_id=3,
+        cls_token_id=2, sep_token_id=3,
+    ),
+}  # fmt: skip
+PADDED = {"deberta-v2": DebertaV2Config(**SIZE, **COMMON, relative_attention=True, pos_att_type=["p2c", "c2p"])}
+LENGTHS = (3, 9, 9, 9, 17, 40)
+
+
+def batch_of(lengths=LENGTHS) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(4, 50, (sum(lengths),), generator=generator)
+    types = torch.cat([(torch.arange(n) > n // 2).long() for n in lengths])
+    return Batch(ids, types, torch.cat([torch.arange(n) for n in lengths]), tuple(lengths), {})
+
+
+def networks(config: AutoConfig) -> tuple[Network, Network]:
+    torch.manual_seed(0)
+    packed = Network(AutoModel.from_config(deepcopy(config)))
+    padded = Network(AutoModel.from_config(deepcopy(config)), packing=False)
+    padded.load_state_dict(packed.state_dict())
+    return packed.eval(), padded.eval()
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_hidden_states_are_the_padded_ones(name):
+    packed, padded = networks(PACKED[name])
+    assert (packed.packed, padded.packed) == (True, False)
+    with torch.no_grad():
+        difference = packed.hidden(batch_of()) - padded.hidden(batch_of())
+    assert difference.abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_gradients_are_the_padded_ones(name):
+    packed, padded = networks(PACKED[name])
+    weights = torch.randn(sum(LENGTHS), 32, generator=torch.Generator().manual_seed(1))
+    for network in (packed, padded):
+        (network.hidden(batch_of()) * weights).sum().backward()
+    for (place, one), two in zip(packed.named_parameters(), padded.parameters(), strict=True):
+        if one.grad is not None:
+            assert (one.grad - two.grad).abs().max() < 1e-4, place
+
+
+@pytest.mark.parametrize("name", PADDED)
+def test_a_model_with_attention_of_its_own_is_padded(name):
+    network, padded = networks(PADDED[name])
+    assert not network.packed
+    with torch.no_grad():
+        assert torch.equal(network.hidden(batch_of()), padded.hidden(batch_of()))
+        alone = torch.cat([network.hidden(batch_of_one) for batch_of_one in windows_of(batch_of())])
+        assert (network.hidden(batch_of()) - alone).abs().max() < 1e-5
+
+
+def windows_of(batch: Batch) -> list[Batch]:
+    parts = zip(*(tensor.split(batch.lengths) for tensor in (batch.ids, batch.types, batch.positions)), strict=True)
+    return [Batch(*part, (len(part[0]),), {}) for part in parts]
+
+
+def test_a_window_does_not_see_its_neighbours():
+    """Broken on purpose: told that two windows are one, the model computes something else."""
+    packed, _ = networks(PACKED["bert"])
+    whole = batch_of()
+    joined = Batch(whole.ids, whole.types, whole.positions, (12, *whole.lengths[2:]), {})
+    with torch.no_grad():
+        assert (packed.hidden(whole) - packed.hidden(joined)).abs().max() > 1e-3
+
+
+def test_a_model_that_ignores_positions_given_to_it_is_found_out(monkeypatch):
+    model = AutoModel.from_config(deepcopy(PACKED["bert"]))
+    forward = model.embeddings.forward
+    monkeypatch.setattr(model.embeddings, "forward", lambda **given: forward(**{**given, "position_ids": None}))
+    assert not Network(model).packed
+
+
+@pytest.mark.parametrize("window", [None, 5])
+def test_attention_with_dropout_is_right_on_average(window):
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(1, 2, 30, 4, generator=generator) for _ in range(3))
+    rows = Rows.of((8, 8, 14), torch.device("cpu"))
+    options = {"attention_mask": None, "rows": rows, "sliding_window": window}
+    exact, _ = packed_attention(None, query, key, value, **options)
+    torch.manual_seed(1)
+    draws = [packed_attention(None, query, key, value, dropout=0.2, **options)[0] for _ in range(2000)]
+    assert exact.shape == (1, 30, 2, 4)
+    assert (torch.stack(draws).mean(0) - exact).abs().max() < 0.15
+    assert not torch.equal(draws[0], draws[1])
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout_drops_its_share_and_keeps_the_mean(rate):
+    torch.manual_seed(0)
+    dropped = drop(torch.ones(1000, 201), rate)
+    assert (dropped == 0).float().mean() == pytest.approx(rate, abs=0.005)
+    assert dropped.max() == pytest.approx(1 / (1 - rate))
+    torch.manual_seed(0)
+    assert torch.equal(dropped, drop(torch.ones(1000, 201), rate))
+
+
+def test_dropout_layers_are_off_in_evaluation():
+    layer = CheapDropout(0.5).eval()
+    assert torch.equal(layer(torch.ones(100)), torch.ones(100))
+    assert (layer.train()(torch.ones(100)) == 0).any()
