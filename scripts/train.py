@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--save-seconds", type=float, default=60.0, help="time between saved states (%(default)s)")
     parser.add_argument("--keep-optimizer", action="store_true", help="keep the moments for a stage that carries on")
     parser.add_argument("--cache", type=Path, help="folder of encoded rows, shared by all trainings")
+    parser.add_argument("--profile", type=Path, help="folder for a trace of some updates and its summary")
     parser.add_argument("--ahead", type=json.loads, default={}, help="predictions and stages to make at once, as JSON")
     args = parser.parse_args()
 
@@ -38,7 +39,7 @@ def main() -> None:
 
         later = [Node.from_json(value) for value in args.ahead.get("stages", [])]
         try:
-            make_checkpoints([node, *later], Knobs(args.save_seconds, args.cache))
+            make_checkpoints([node, *later], Knobs(args.save_seconds, args.cache, args.profile))
         except Stopped:
             sys.exit("stopped on request; the state is saved, run the same command again to go on")
     node.settle()

@@ -12,17 +12,20 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from accelerate import Accelerator
 from torch.optim import AdamW
+from torch.profiler import record_function
 
 from crosstune.batches import collate, packs
 from crosstune.encoding import TextEncoder
 from crosstune.errors import UserError
 from crosstune.network import Network
+from crosstune.profiling import Profiler
 from crosstune.progress import Progress
 from crosstune.randomness import derive, stream
 from crosstune.state import StateFolder
@@ -65,11 +68,12 @@ def train(
     state: StateFolder,
     progress: Callable[[int, int], Progress],
     moments: dict[str, torch.Tensor] | None = None,
+    profiler: Profiler | None = None,
 ) -> tuple[list[dict], dict[str, torch.Tensor]]:
     """Train through the plan; the learning curve and the optimizer's final moments.
 
-    `moments` carries on an earlier stage's optimizer. Raises Stopped on SIGTERM or SIGUSR1, after saving the state, and
-    UserError where the loss is no longer a number.
+    `moments` carries on an earlier stage's optimizer; `profiler` traces some updates. Raises Stopped on SIGTERM or
+    SIGUSR1, after saving the state, and UserError where the loss is no longer a number.
     """
     accelerator = Accelerator(mixed_precision={"fp32": "no", "bf16": "bf16"}[settings.precision])
     optimizer = build_optimizer(network, settings.recipe)
@@ -89,7 +93,7 @@ def train(
     bar = progress(len(plan), done)
     last_save = time.monotonic()
     figures: dict[str, str] = {}
-    with _Asked() as asked:
+    with _Asked() as asked, profiler or nullcontext():
         make = partial(parts_of, plan=plan, network=plain, encoder=encoder, corpus=corpus, settings=settings)
         for number, parts in prefetched(make, range(done, len(plan))):
             rate = learning_rate(settings.recipe, number, len(plan))
@@ -112,6 +116,8 @@ def train(
             if on_curve:
                 curve.append({"update": number + 1, "loss": round(value, 6), "lr": rate, "tokens": tokens})
             bar.advance(tokens, **figures)
+            if profiler:
+                profiler.step()
             if to_save:
                 state.save(
                     {f"weights.{name}": tensor for name, tensor in plain.state_dict().items()}
@@ -167,7 +173,9 @@ def prefetched(make: Callable[[int], list[Part]], numbers: Iterable[int]) -> Ite
         for number, after in itertools.pairwise([*numbers, None]):
             current = following or pool.submit(make, number)
             following = pool.submit(make, after) if after is not None else None
-            yield number, current.result()
+            with record_function("data"):
+                parts = current.result()
+            yield number, parts
 
 
 def gradients(accelerator: Accelerator, network: Network, parts: Sequence[Part], recipe: dict) -> torch.Tensor:

@@ -19,6 +19,8 @@ class Progress:
     def __init__(self, name: str, total: int, done: int = 0, log: Path | None = None, terminal: TextIO = sys.stderr):
         self._name, self._total, self._done = name, total, done
         self._first, self._units, self._begin = done, 0, time.monotonic()
+        if log:
+            log.parent.mkdir(parents=True, exist_ok=True)
         self._log = log.open("a", encoding="utf-8") if log else None
         # Without a log file the lines go where the bar would have gone.
         self._lines = self._log or (None if terminal.isatty() else terminal)

@@ -26,6 +26,7 @@ from crosstune.files import atomic_open, read_json, sha256_file, sha256_json, wr
 from crosstune.network import WEIGHTS, Network, average_weights, load_network, save_network
 from crosstune.predict import predict_dataset
 from crosstune.prepared import Split, rows_by_source
+from crosstune.profiling import Profiler
 from crosstune.progress import Progress
 from crosstune.provenance import environment
 from crosstune.state import StateFolder
@@ -37,10 +38,14 @@ PASS_TOKENS = 4096
 
 @dataclass(frozen=True)
 class Knobs:
-    """What changes how a job runs and never what comes out: seconds between saved states, folder of encoded rows."""
+    """What changes how a job runs and never what comes out.
+
+    Seconds between saved states, the folder of encoded rows, the folder for a profile of the training.
+    """
 
     save_seconds: float = 60.0
     cache: Path | None = None
+    profile: Path | None = None
 
 
 def make_checkpoints(nodes: Sequence[Node], knobs: Knobs) -> None:
@@ -166,7 +171,8 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, main_head, momen
     def progress(total: int, done: int) -> Progress:
         return Progress(node.out.name, total, done, node.log)
 
-    curve, moments = engine.train(network, encoder, corpus, plan, settings, state, progress, moments)
+    profiler = Profiler(knobs.profile) if knobs.profile else None
+    curve, moments = engine.train(network, encoder, corpus, plan, settings, state, progress, moments, profiler)
     save_network(network, out / "model", tokenizer, main_head)
     write_jsonl(out / "train.jsonl", curve)
     if node.keep_optimizer:

@@ -1,5 +1,6 @@
 """Training: exact resumption, refused states, cuts and packing that change nothing, averages."""
 
+import json
 import os
 import signal
 
@@ -10,6 +11,7 @@ from crosstune import engine
 from crosstune.batches import Mixture, compose
 from crosstune.errors import UserError
 from crosstune.network import average_weights, load_network, save_network
+from crosstune.profiling import Profiler, group_of
 from crosstune.progress import Progress
 from crosstune.state import StateFolder
 
@@ -41,7 +43,9 @@ class Stopping(Progress):
 def run(encoder, new_network, tmp_path):
     """Train a tagger for 12 updates; `after` stops it on the way, a second call goes on."""
 
-    def train(folder="state", after=0, pass_tokens=4096, dropout=0.1, stamp="x", recipe=RECIPE, packing=True):
+    def train(
+        folder="state", after=0, pass_tokens=4096, dropout=0.1, stamp="x", recipe=RECIPE, packing=True, profile=None
+    ):
         torch.set_num_threads(1)
         network = new_network(dropout=dropout, packing=packing)
         assert network.packed == packing
@@ -55,7 +59,9 @@ def run(encoder, new_network, tmp_path):
         def progress(total, done):
             return Stopping("test", total, done, tmp_path / "log", after=after)
 
-        curve, moments = engine.train(network, encoder, corpus, plan, settings, state, progress)
+        curve, moments = engine.train(
+            network, encoder, corpus, plan, settings, state, progress, profiler=profile and Profiler(tmp_path / profile)
+        )
         return network, curve, moments
 
     return train
@@ -113,6 +119,31 @@ def test_parts_are_made_in_order_one_ahead():
     assert [number for number, _ in found] == [1, 2]
     assert made == [0, 1, 2]
     assert list(engine.prefetched(lambda number: [], range(0))) == []
+
+
+def test_a_profile_says_where_the_time_goes_and_changes_nothing(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("crosstune.profiling.TRACED", 5)
+    network, _, _ = run("profiled", profile="profile")
+    plain, _, _ = run("plain")
+    assert same(network, plain)
+    page = (tmp_path / "profile/summary.md").read_text()
+    shares = [float(line.split("|")[3].strip(" %")) for line in page.splitlines()[4:11]]
+    assert sum(shares) == pytest.approx(100, abs=1)
+    assert shares[1] > 0, "the optimizer"
+    assert shares[3] > 0, "linear layers"
+    assert json.loads((tmp_path / "profile/trace.json").read_text())["traceEvents"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "group"),
+    [
+        ("aten::addmm", "linear"), ("aten::_scaled_dot_product_flash_attention_for_cpu", "attention"),
+        ("Optimizer.step#AdamW.step", "optimizer"), ("aten::native_layer_norm", "norm, activation, dropout"),
+        ("data", "data"), ("aten::copy_", "other"), ("ampere_bf16_s16816gemm_bf16_128x64", "linear"),
+    ],
+)  # fmt: skip
+def test_operations_are_grouped(operation, group):
+    assert group_of(operation) == group
 
 
 def test_the_state_of_another_spec_is_refused(run):

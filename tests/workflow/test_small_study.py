@@ -191,6 +191,50 @@ def test_a_training_killed_at_random_ends_in_the_bytes_of_the_undisturbed_one(fi
         assert (finished / "killed" / name).read_bytes() == (finished / "whole" / name).read_bytes(), name
 
 
+def stage_program(folder: Path, stage: str, out: str, *options: str) -> list[str]:
+    """The command that trains a stage of the finished study once more, into another folder."""
+    spec = json.loads((folder / HOME / stage / "stage.json").read_text())["spec"]
+    parent = (folder / HOME / stage).parent if "/" in stage else folder / "results/small/tiny/base"
+    data = [f"data/{source.replace('.', '/train.')}.json" for source in spec["sources"]]
+    return [
+        sys.executable, "scripts/train.py", "--spec", json.dumps(spec), "--parents", str(parent), "--data", *data,
+        "--out", out, *options,
+    ]  # fmt: skip
+
+
+def test_a_stage_made_ahead_is_the_one_that_its_own_process_makes(finished):
+    """In the study the first stage's process went on with the second."""
+    assert not list((finished / "results").rglob("ahead"))
+    stage = "worldqa.qen@6/worldqa.qes@6"
+    assert "worldqa.qes@6 6/6" in (finished / HOME / stage / "logs/train.log").read_text()
+    subprocess.run(stage_program(finished, stage, "alone"), cwd=finished, check=True, capture_output=True)
+    for name in ("model/model.safetensors", "train.jsonl", "stage.json"):
+        assert (finished / "alone" / name).read_bytes() == (finished / HOME / stage / name).read_bytes(), name
+
+
+def test_a_process_killed_in_the_second_stage_does_not_lose_the_first(finished):
+    spec = json.loads((finished / HOME / "worldqa.qen@6/worldqa.qes@6/stage.json").read_text())["spec"]
+    long = {
+        "spec": {**spec, "updates": 100_000}, "out": "lineage/second", "parents": ["lineage"],
+        "data": ["data/worldqa/train.qes.json"], "keep_optimizer": False, "predictions": [],
+    }  # fmt: skip
+    ahead = ("--ahead", json.dumps({"predictions": [], "stages": [long]}))
+    command = stage_program(finished, "worldqa.qen@6", "lineage", *ahead)
+    quiet = {"cwd": finished, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, **quiet)
+    while process.poll() is None and not (finished / "lineage/second/state").exists():
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    first = finished / "lineage/ahead/stage/stage.json"
+    made = first.stat().st_mtime_ns
+    subprocess.run(command, check=True, **quiet)
+    assert (finished / "lineage/stage.json").stat().st_mtime_ns == made
+    for name in ("model/model.safetensors", "stage.json"):
+        found = (finished / "lineage" / name).read_bytes()
+        assert found == (finished / HOME / "worldqa.qen@6" / name).read_bytes(), name
+
+
 def test_a_broken_data_file_is_told_before_anything_is_trained(new_project, snakemake):
     folder = new_project("broken")
     (folder / "mine.json").write_text('{"version": "1.1", "data": [{"title": "cut sho')

@@ -1,0 +1,88 @@
+"""Where a training's time goes: a trace of some updates and a page that sums it up.
+
+Owns: the profiler, the groups of operations, the two files. Must never know: what is trained.
+"""
+
+import re
+import time
+from pathlib import Path
+
+import torch
+from torch.profiler import ProfilerActivity, profile, schedule
+
+from crosstune.files import write_text
+
+# Updates before the trace (the first ones allocate and choose kernels), and updates in it.
+BEFORE, TRACED = 3, 10
+# The first group whose pattern an operation's name matches; what matches none is `other`.
+GROUPS = {
+    "data": r"^data$",
+    "optimizer": r"[Oo]ptimizer|adamw|clip_grad|foreach",
+    "attention": r"attention|softmax|bmm|varlen|flash|fmha",
+    "linear": r"addmm|aten::mm$|gemm|linear|matmul",
+    "norm, activation, dropout": r"norm|gelu|dropout|random|tanh",
+}
+
+
+class Profiler:
+    """Traces updates BEFORE to BEFORE + TRACED; `step` is called after each. Writes into `folder` when it has them."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
+        plan = schedule(wait=BEFORE - 1, warmup=1, active=TRACED, repeat=1)
+        self._profile = profile(activities=activities, schedule=plan, on_trace_ready=self._write, acc_events=True)
+        self._number, self._begin = 0, 0.0
+
+    def __enter__(self) -> "Profiler":
+        self._profile.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._profile.__exit__(*error)
+
+    def step(self) -> None:
+        self._number += 1
+        if self._number == BEFORE:
+            self._begin = time.perf_counter()
+        self._profile.step()
+
+    def _write(self, found: profile) -> None:
+        wall = time.perf_counter() - self._begin
+        self._folder.mkdir(parents=True, exist_ok=True)
+        found.export_chrome_trace(str(self._folder / "trace.json"))
+        on_gpu = torch.cuda.is_available()
+        seconds = {
+            event.key: (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6
+            for event in found.key_averages()
+        }
+        write_text(self._folder / "summary.md", summary(seconds, wall, "GPU" if on_gpu else "CPU"))
+
+
+def group_of(operation: str) -> str:
+    """The group that an operation's time counts for."""
+    return next((group for group, pattern in GROUPS.items() if re.search(pattern, operation)), "other")
+
+
+def summary(seconds: dict[str, float], wall: float, device: str) -> str:
+    """A page: the share of each group of operations in `wall` seconds, what is idle, and the dearest operations."""
+    totals = dict.fromkeys([*GROUPS, "other"], 0.0)
+    for operation, spent in seconds.items():
+        if not operation.startswith("ProfilerStep"):
+            totals[group_of(operation)] += spent
+    totals["idle"] = max(0.0, wall - sum(totals.values()))
+    lines = [
+        f"# {TRACED} updates in {wall:.2f} s of wall time, by the time of the {device}",
+        "",
+        "| part | seconds | share |",
+        "|:--|--:|--:|",
+        *(f"| {group} | {spent:.3f} | {spent / wall:.1%} |" for group, spent in totals.items()),
+        "",
+        "The dearest operations:",
+        "",
+        "| operation | seconds | share |",
+        "|:--|--:|--:|",
+    ]
+    dearest = sorted(seconds.items(), key=lambda item: -item[1])[:15]
+    lines += [f"| {operation} | {spent:.3f} | {spent / wall:.1%} |" for operation, spent in dearest]
+    return "\n".join([*lines, "", "trace.json opens in chrome://tracing or https://ui.perfetto.dev.", ""])
