@@ -35,10 +35,10 @@ PLAN = {
     "seeds": [1, 2],
     "models": ["tiny"],
     "languages": {
-        "qen": {"name": "Enish", "family": "north", "script": "Latin", "resource": "high"},
-        "qes": {"name": "Esish", "family": "south", "script": "Latin", "resource": "high"},
-        "qna": {"name": "Naish", "family": "north", "script": "Latin", "resource": "low"},
-        "qix": {"name": "Ixish", "family": "isolate", "script": "Latin", "resource": "low"},
+        "qen": {"name": "Enish", "family": "north", "script": "Latn", "resource": "high"},
+        "qes": {"name": "Esish", "family": "south", "script": "Latn", "resource": "high"},
+        "qna": {"name": "Naish", "family": "north", "script": "Latn", "resource": "low"},
+        "qix": {"name": "Ixish", "family": "isolate", "script": "Latn", "resource": "low"},
     },
     "tracks": {
         "qa": {

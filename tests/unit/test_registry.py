@@ -69,10 +69,10 @@ def test_a_split_replaces_the_source_or_adds_to_it(tmp_path):
 
 def test_records_of_folder_and_study_are_together(tmp_path):
     (tmp_path / "one.yaml").write_text(yaml.safe_dump({"one": RECORD}))
-    (tmp_path / "languages.yaml").write_text("en: {name: English, family: f, genus: g, script: Latin}")
+    (tmp_path / "languages.yaml").write_text("en: {name: English, family: f, genus: g, script: Latn}")
     registry = load_registry(tmp_path, record())
     assert list(registry) == ["one", "toy"] and len(registry) == 2 and "toy" in registry
-    assert load_languages(tmp_path) == {"en": Language("en", "English", "f", "g", "Latin")}
+    assert load_languages(tmp_path) == {"en": Language("en", "English", "f", "g", "Latn")}
 
 
 # -------------------------------------------------------------------------------------------------------- mistakes
@@ -166,11 +166,11 @@ def test_a_language_with_other_keys(tmp_path, text):
 
 
 def test_language_tables_quote_no_and_describe_a_language_once(tmp_path):
-    (tmp_path / "languages.yaml").write_text("no: {name: Norwegian, family: f, genus: g, script: Latin}")
+    (tmp_path / "languages.yaml").write_text("no: {name: Norwegian, family: f, genus: g, script: Latn}")
     with pytest.raises(UserError, match="YAML reads this key as False"):
         load_languages(tmp_path)
     for name in ("languages.yaml", "languages-b.yaml"):
-        (tmp_path / name).write_text('"no": {name: Norwegian, family: f, genus: g, script: Latin}')
+        (tmp_path / name).write_text('"no": {name: Norwegian, family: f, genus: g, script: Latn}')
     with pytest.raises(UserError, match="'no' is described twice"):
         load_languages(tmp_path)
 

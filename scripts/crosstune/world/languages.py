@@ -79,7 +79,7 @@ class Language:
     marking: Mapping[str, str]
     plural: str
     verb_plural: str = ""
-    script: str = "Latin"
+    script: str = "Latn"
     adjective: str = "before"
     adjective_agrees: bool = False
     article: str = ""
@@ -133,12 +133,12 @@ LANGUAGES: Mapping[str, Language] = {
         ),
         Language(
             "qka", "Kashan", "Kashic", "Kashic", "low", "SOV", (("q", "k"), ("z$", "s")),
-            {"object": "-s", "place": "-si", "role": "-ad"}, "-eb", "-en", script="Georgian",
+            {"object": "-s", "place": "-si", "role": "-ad"}, "-eb", "-en", script="Geor",
             fronts_questions=False,
         ),
         Language(
             "qge", "Geshan", "Kashic", "Kashic", "low", "VSO", (("x", "w"), ("t(?=[iu])", "c")),
-            {"object": "", "place": "na-", "role": "ga-"}, "mi-", script="Georgian",
+            {"object": "", "place": "na-", "role": "ga-"}, "mi-", script="Geor",
         ),
         Language(
             "qeu", "Ozka", "Ozka", "Ozka", "low", "OVS", (),
@@ -158,7 +158,7 @@ def evolve(proto: str, language: Language) -> str:
 
 def write(word: str, language: Language) -> str:
     """The word in the letters of the language; a script without capitals drops them."""
-    return word.lower().translate(GEORGIAN) if language.script == "Georgian" else word
+    return word.lower().translate(GEORGIAN) if language.script == "Geor" else word
 
 
 def attach(stem: str, affix: str) -> str:
