@@ -33,8 +33,6 @@ rule pretrain:
     conda:
         "../envs/crosstune.yaml"
     threads: lambda w: checkpoint_at(f"results/{w.study}/{w.model}/base").threads
-    resources:
-        ahead=lambda w: canonical_json(study.ahead(f"results/{w.study}/{w.model}/base")),
     params:
         spec=lambda w: canonical_json(checkpoint_at(f"results/{w.study}/{w.model}/base").spec),
         out="results/{study}/{model}/base",
@@ -42,4 +40,4 @@ rule pretrain:
         "pretrain {wildcards.model}"
     shell:
         "python scripts/train.py --spec {params.spec:q} --data {input} --out {params.out} --log {log}"
-        " --cache data/encoded --ahead {resources.ahead:q}"
+        " --cache data/encoded"

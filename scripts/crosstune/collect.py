@@ -124,7 +124,12 @@ class Panel:
 
     @property
     def schedules(self) -> list[str]:
-        return [schedule for schedule in self.content["schedules"] if self.runs(schedule)]
+        """The schedules that end with a head for the data set."""
+        return [
+            schedule
+            for schedule in self.content["schedules"]
+            if any(self.dataset in run["evaluated"][FINAL] for run in self.runs(schedule))
+        ]
 
     @property
     def baselines(self) -> list[str]:
@@ -197,8 +202,11 @@ class Panel:
         return " + ".join(source.split(".", 1)[1] if len(datasets) == 1 else source for source in sources)
 
     def cell(self, schedule: str, languages: Sequence[str], metric: str, stage: int = FINAL) -> Cell:
-        """The mean score over `languages` of every seed; a seed that lacks one of them is missing, not averaged."""
-        runs = self.runs(schedule)
+        """The mean score over `languages` of every seed; a seed that lacks one of them is missing, not averaged.
+
+        A stage without a head for the data set is not expected to have any.
+        """
+        runs = [run for run in self.runs(schedule) if self.dataset in run["evaluated"][stage]]
         found = {run["seed"]: self.study.scores.get((run["stages"][stage], self.dataset), {}) for run in runs}
         return Cell(
             {

@@ -73,6 +73,7 @@ def render(study: Study, results: Path) -> str:
     functions += [schedule_table, transfer_table]
     environment.globals.update({function.__name__: function for function in functions})
     environment.globals.update(exposure=lambda panel: exposure(panel, results), most_columns=MOST_COLUMNS)
+    environment.globals.update(computed=computed(study, results))
     environment.filters.update(decimal=decimal, signed=signed, pretty=pretty)
     provenance = read_object(results / "provenance.json")
     return environment.get_template(TEMPLATE).render(study=study, plan=study.plan, provenance=provenance).lstrip()
@@ -287,6 +288,18 @@ def exposure(panel: Panel, results: Path) -> tuple[list[str], list[Exposure]]:
         total = mean_exposure([tuple(map(sum, zip(*run.values(), strict=True))) for run in runs])
         rows.append(Exposure(schedule, means, total))
     return sources, rows
+
+
+def computed(study: Study, results: Path) -> list[str]:
+    """How the checkpoints of the plan were computed, each way once: the arithmetic, and whether rows were packed."""
+    stages = sorted({stage for run in study.plan["runs"] for stage in run["stages"]})
+    found = set()
+    for stage in stages:
+        manifest = read_object(results / stage / "stage.json") or {}
+        if "precision" in manifest:
+            rows = "packed end to end" if manifest["packed"] else "padded to the longest"
+            found.add(f"trained in {manifest['precision']}, rows {rows}")
+    return sorted(found)
 
 
 def run_exposure(run: dict, results: Path) -> dict[str, tuple[int, int]]:

@@ -132,24 +132,22 @@ class Study:
         }
 
     def _later(self, path: str) -> list[str]:
-        """Checkpoints to make in the process that makes this one: of a small model, whose stages are soon trained.
+        """Stages to train in the process that trains this one: of a small model, whose stages are soon trained.
 
-        Of a base model, the untrained heads on it; of a stage, the first that stands on it, and so on. Nothing else may
-        wait for those jobs to start, so that no two processes make the same: every one has this one above it.
+        The first that stands on it, the first that stands on that, and so on. None of their jobs starts before this
+        one's ends, so that no two processes make the same. What stands on a base model is made side by side.
         """
-        if "pretrain" not in self.config["models"][path.split("/")[2]]:
+        if "pretrain" not in self.config["models"][path.split("/")[2]] or path not in self._children:
             return []
-        children = self._children.get(path, [])
-        if path.endswith("/base"):
-            return [child for child in children if child.endswith(f"/{UNTRAINED}")]
-        return [children[0], *self._later(children[0])] if children else []
+        child = self._children[path][0]
+        return [child, *self._later(child)]
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:
-        """The stages that stand on each checkpoint alone."""
+        """The stages that stand on each stage."""
         found: dict[str, list[str]] = {}
         for node in self.checkpoints.values():
-            if len(node.parents) == 1 and "average" not in node.spec:
+            if len(node.parents) == 1 and "/seed" in node.parents[0]:
                 found.setdefault(node.parents[0], []).append(node.path)
         return found
 
@@ -195,6 +193,7 @@ class Study:
                     "track": run.track,
                     "schedule": run.schedule.name,
                     "stages": [path.removeprefix(f"{self.results}/") for path in run.stages],
+                    "evaluated": [sorted(self.checkpoints[path].evaluate) for path in run.stages],
                     "mixtures": [list(stage.sources) for stage in run.schedule.stages],
                     "updates": [stage.updates for stage in run.schedule.stages],
                     "total_updates": run.schedule.total_updates,

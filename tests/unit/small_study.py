@@ -57,6 +57,7 @@ PLAN = {
             "track": "qa",
             "schedule": schedule,
             "stages": [f"tiny/seed{seed}/qa/{stage}" for stage in STAGES[schedule]],
+            "evaluated": [["worldqa"] for _ in STAGES[schedule]],
             "mixtures": MIXTURES[schedule],
             "updates": UPDATES[schedule],
         }

@@ -150,6 +150,15 @@ def test_exposure_is_summed_over_stages_and_averaged_over_seeds(tmp_path):
     assert (row.schedule, row.by_source, row.total) == ("sequential", [(105, 1000), (90, 500)], (195, 1500))
 
 
+def test_the_page_says_how_it_was_computed(tmp_path):
+    study = write_study(tmp_path)
+    write_json(tmp_path / "tiny/seed1/qa/untrained/stage.json", {"precision": "fp32", "packed": True, "exposure": {}})
+    write_json(tmp_path / "tiny/seed2/qa/untrained/stage.json", {"precision": "bf16", "packed": False, "exposure": {}})
+    write_report(study, tmp_path, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "trained in bf16, rows padded to the longest; others trained in fp32, rows packed end to end" in page
+
+
 def test_page_asks_for_nothing_from_outside(tmp_path):
     study = write_study(tmp_path)
     write_report(study, tmp_path, tmp_path / "report.html")

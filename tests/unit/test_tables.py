@@ -142,6 +142,21 @@ def test_no_scores_at_all(tmp_path):
     assert "8 of 8 runs missing" in markdown(schedule_table(panel, "f1"))
 
 
+def test_a_stage_without_a_head_for_the_data_set_is_not_missing(tmp_path):
+    """Another task first: its stage is no run that failed."""
+    mixed = plan()
+    for run in mixed["runs"]:
+        if run["schedule"] == "sequential":
+            run["evaluated"][0] = []
+        if run["schedule"] == "english":
+            run["evaluated"] = [[]]
+    (panel,) = write_study(tmp_path, mixed).panels()
+    assert panel.schedules == ["untrained", "joint", "sequential"]
+    assert "All 6 runs present" in schedule_table(panel, "f1").caption
+    assert "missing" not in markdown(transfer_table(panel))
+    assert "/2 seeds" not in markdown(transfer_table(panel))
+
+
 def test_several_models_and_tracks(tmp_path):
     bigger = plan()
     bigger["models"] = ["tiny", "large"]

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 
 from crosstune.encoding import Text, TextEncoder
 from crosstune.tasks import Batch, Task, Windows
 
 CANDIDATES = 20
 LONGEST_ANSWER = 30
+SEARCHED_AT_ONCE = 512
 
 
 class QuestionAnswering(Task):
@@ -71,19 +73,14 @@ class QuestionAnswering(Task):
         return len(batch.lengths)
 
     def outputs(self, head, hidden, batch):
-        """Per window the best (score, first character, last character), or None where no span is possible."""
-        logits, real = _span_logits(head, hidden, batch)
-        first, last = (_rows(batch.values[name], real, -1) for name in ("first", "last"))
-        score, start, end = best_spans(logits, first >= 0)
-        rows = torch.arange(len(score), device=score.device)
-        spans = zip(score.tolist(), first[rows, start].tolist(), last[rows, end].tolist(), strict=True)
-        return [span if span[0] > -np.inf else None for span in spans]
+        """Per window the logits (tokens, 2) of its tokens as start and as end."""
+        return list(head(hidden).float().cpu().split(batch.lengths))
 
     def answers(self, rows, windows, outputs):
         best: list = [None] * len(rows)
-        for owner, output in zip(windows.rows.tolist(), outputs, strict=True):
-            if output is not None and (best[owner] is None or output[0] > best[owner][0]):
-                best[owner] = output
+        for owner, span in zip(windows.rows.tolist(), spans_of(windows, outputs), strict=True):
+            if span is not None and (best[owner] is None or span[0] > best[owner][0]):
+                best[owner] = span
         return [
             {
                 "id": row["id"],
@@ -94,6 +91,23 @@ class QuestionAnswering(Task):
         ]
 
 
+def spans_of(windows: Windows, logits: Sequence[torch.Tensor]) -> list[tuple[float, int, int] | None]:
+    """Per window the best span as (score, first character, last character), None where no span is possible."""
+    found: list = [None] * len(windows)
+    cuts = windows.offsets[1:-1]
+    first, last = (np.split(np.asarray(windows.per_token[name]), cuts) for name in ("first", "last"))
+    # In order of length, so that little is padding; many at once, because every step of the search has its price.
+    order = np.argsort(windows.lengths, kind="stable").tolist()
+    for part in (order[begin : begin + SEARCHED_AT_ONCE] for begin in range(0, len(order), SEARCHED_AT_ONCE)):
+        scores = pad_sequence([logits[i] for i in part], batch_first=True, padding_value=-torch.inf)
+        inside = pad_sequence([torch.from_numpy(first[i] >= 0) for i in part], batch_first=True)
+        spans = zip(part, *(tensor.tolist() for tensor in best_spans(scores, inside)), strict=True)
+        for i, score, start, end in spans:
+            if score > -np.inf:
+                found[i] = (score, int(first[i][start]), int(last[i][end]))
+    return found
+
+
 def best_spans(logits: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Score, start and end of the best span of each window; the score is -inf where no span is possible.
 
@@ -101,33 +115,65 @@ def best_spans(logits: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor
     SQuAD example that XTREME uses: of the 20 best starts and the 20 best ends of all tokens, the pair inside the
     context with start <= end and at most 30 tokens that has the highest sum; the first of equals, in the order of the
     starts' ranks, then of the ends' (of equal logits the earlier token ranks first).
+
+    The best of all spans is found first, which is cheap; nearly always it has no equal and its start and end are among
+    the 20 best, and so it is the one. Where not, the 20 best are paired.
     """
-    start_scores, starts = _top(logits[..., 0])
-    end_scores, ends = _top(logits[..., 1])
+    score, start, end, sure = _best_of_all(*logits.unbind(-1), inside)
+    unsure = (~sure).nonzero()[:, 0]
+    if len(unsure):
+        score[unsure], start[unsure], end[unsure] = _best_of_candidates(*logits[unsure].unbind(-1), inside[unsure])
+    return score, start, end
+
+
+def _best_of_all(starts: torch.Tensor, ends: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Score, start and end of the highest span of each window, and whether it is surely that of `best_spans`."""
+    possible = starts.masked_fill(~inside, -torch.inf)
+    sums = _highest_before(possible, LONGEST_ANSWER) + ends.masked_fill(~inside, -torch.inf)
+    score, end = sums.max(1)
+    places = end[:, None] - torch.arange(LONGEST_ANSWER, device=end.device)
+    band = possible.gather(1, places.clamp(min=0)).masked_fill(places < 0, -torch.inf)
+    hits = band + ends.gather(1, end[:, None]) == score[:, None]
+    start = places.gather(1, hits.to(torch.uint8).argmax(1, keepdim=True))[:, 0].clamp(min=0)
+    alone = (hits.sum(1) == 1) & ((sums == score[:, None]).sum(1) == 1)
+    ranked = (_rank(starts, start) < CANDIDATES) & (_rank(ends, end) < CANDIDATES)
+    return score, start, end, (alone & ranked) | (score == -torch.inf)
+
+
+def _highest_before(values: torch.Tensor, width: int) -> torch.Tensor:
+    """At each place the highest of the last `width` values of its row, itself included."""
+    found, reach = values, 1
+    while reach < width:
+        step = min(reach, width - reach)
+        found = torch.maximum(found, nn.functional.pad(found, (step, 0), value=-torch.inf)[:, : values.shape[1]])
+        reach += step
+    return found
+
+
+def _rank(values: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """How many values of each row come before the one at `place`: those above it, and equal ones before it."""
+    value = values.gather(1, place[:, None])
+    earlier = torch.arange(values.shape[1], device=values.device) < place[:, None]
+    return ((values > value) | ((values == value) & earlier)).sum(1)
+
+
+def _best_of_candidates(starts: torch.Tensor, ends: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Score, start and end of the highest pair of the CANDIDATES best starts and ends."""
+    start_scores, starts = _top(starts)
+    end_scores, ends = _top(ends)
     start_scores = start_scores.masked_fill(~inside.gather(1, starts), -torch.inf)
     end_scores = end_scores.masked_fill(~inside.gather(1, ends), -torch.inf)
     scores = start_scores[:, :, None] + end_scores[:, None, :]
     length = ends[:, None, :] - starts[:, :, None] + 1
-    scores = scores.masked_fill((length < 1) | (length > LONGEST_ANSWER), -torch.inf).flatten(1)
-    best, index = scores.max(1)
+    best, index = scores.masked_fill((length < 1) | (length > LONGEST_ANSWER), -torch.inf).flatten(1).max(1)
     rows = torch.arange(len(index), device=index.device)
-    count = ends.shape[1]
-    return best, starts[rows, index // count], ends[rows, index % count]
+    return best, starts[rows, index // ends.shape[1]], ends[rows, index % ends.shape[1]]
 
 
 def _top(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The CANDIDATES highest of each row, best first, equals by position: a stable sort for a selection's price."""
-    count = min(CANDIDATES, scores.shape[1])
-    wanted = min(count + 1, scores.shape[1])
-    values, places = scores.topk(wanted, dim=1)
-    # topk breaks ties at will: put equals into order, and sort the rows whole in which a tie crosses the border.
-    places = places.sort(1).values
-    order = scores.gather(1, places).sort(dim=1, descending=True, stable=True).indices
-    places = places.gather(1, order)[:, :count]
-    if wanted > count:
-        unsure = (values[:, count - 1] == values[:, count]).nonzero()[:, 0]
-        places[unsure] = scores[unsure].sort(dim=1, descending=True, stable=True).indices[:, :count]
-    return scores.gather(1, places), places
+    """The CANDIDATES highest of each row and their places, best first, equals by place."""
+    found = scores.sort(dim=1, descending=True, stable=True)
+    return found.values[:, :CANDIDATES], found.indices[:, :CANDIDATES]
 
 
 def _rows(flat: torch.Tensor, real: torch.Tensor, filling: float) -> torch.Tensor:

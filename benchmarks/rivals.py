@@ -1,0 +1,355 @@
+"""Training, prediction and span search against Hugging Face's run_qa.py, on the same rows in one run.
+
+    python benchmarks/rivals.py --bundle ../shared/data --model small
+    python benchmarks/rivals.py --bundle ../shared/data --model base --steps 2 --parts training
+
+Variants take turns (A B C A B C ...); the table gives medians and ratios to the rival as shipped. Rows are XQuAD's in
+English, Spanish and Hindi; weights are random, dropout is 0.1 in training.
+"""
+
+import argparse
+import json
+import lzma
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from crosstune.compute import resolve_precision, use_threads  # noqa: E402
+
+SIZES = {
+    "small": {"layers": 4, "hidden": 256, "heads": 4, "vocabulary": 30_000},
+    "base": {"layers": 12, "hidden": 768, "heads": 12, "vocabulary": 119_547},
+}
+LANGUAGES = ("en", "es", "hi")
+BATCH = 8
+
+
+def read_rows(bundle: Path, languages: tuple[str, ...], count: int) -> list[dict]:
+    """The first `count` XQuAD questions of every language that fit one window, languages in turn."""
+    by_language = []
+    for language in languages:
+        with lzma.open(bundle / f"qa/xquad/xquad.{language}.json.xz", "rt", encoding="utf-8") as file:
+            paragraphs = [p for article in json.load(file)["data"] for p in article["paragraphs"]]
+        rows = [
+            {
+                "id": question["id"],
+                "question": question["question"],
+                "context": paragraph["context"],
+                "answers": {name: [question["answers"][0][name]] for name in ("text", "answer_start")},
+            }
+            for paragraph in paragraphs
+            for question in paragraph["qas"]
+        ]
+        # Every seventh, so that a sample has many paragraphs.
+        by_language.append((rows[::7] + rows)[:count])
+    return [row for turn in zip(*by_language, strict=True) for row in turn]
+
+
+class Bench:
+    """Rows, a model folder with random weights, and both sides' features."""
+
+    def __init__(self, bundle: Path, size: str, windows: int, threads: int):
+        import rival_qa
+        from transformers import PreTrainedTokenizerFast
+
+        from crosstune.encoding import TextEncoder
+        from crosstune.files import write_jsonl
+        from crosstune.network import load_network, save_network
+        from crosstune.stage import new_encoder
+        from crosstune.tokenizer import train_tokenizer
+
+        self.folder = Path(tempfile.mkdtemp())
+        self.rival = rival_qa
+        texts = self.folder / "texts.jsonl"
+        every = read_rows(bundle, LANGUAGES, 1190)
+        write_jsonl(texts, ({"text": text} for text in sorted({row["context"] for row in every})))
+        train_tokenizer([texts], 8000, self.folder / "tokenizer")
+        self.encoder = TextEncoder(self.folder / "tokenizer")
+        self.tokenizer = PreTrainedTokenizerFast(
+            tokenizer_file=str(self.folder / "tokenizer/tokenizer.json"), pad_token="<pad>", unk_token="<unk>"
+        )
+        shape = SIZES[size]
+        self.encoder.vocabulary = shape["vocabulary"]
+        spec = {"seed": 1, "max_length": 512, "recipe": {"dropout": 0.1}, "packing": True, **shape}
+        network = new_encoder(spec, self.encoder)
+        network.add_head("qa", [], seed=1)
+        save_network(network, self.folder / "model", self.folder / "tokenizer", "qa")
+        self.load = lambda packing: load_network(self.folder / "model", 0.1, packing)
+        single = [row for row in read_rows(bundle, LANGUAGES, windows) if self._fits(row)]
+        self.rows = single[:windows]
+        self.windows = network.tasks["qa"].encode(
+            self.rows, self.encoder, {"max_length": 384, "stride": 128, "question": 64}
+        )
+        assert len(self.windows) == len(self.rows)
+        self.tokens = len(self.windows.ids)
+        self.threads = threads
+
+    def _fits(self, row: dict) -> bool:
+        question, context = self.encoder.texts([row["question"].strip(), row["context"]])
+        return len(question.ids) <= 64 and len(question.ids) + len(context.ids) + 3 <= 384
+
+    def rival_training(self, dynamic: bool, grouped: bool, bf16: bool) -> Callable[[], float]:
+        from transformers import AutoModelForQuestionAnswering
+
+        model = AutoModelForQuestionAnswering.from_pretrained(self.folder / "model")
+        data = self.rival.features(self.rows, self.tokenizer, pad=not dynamic)
+
+        def run() -> float:
+            job = self.rival.trainer(model, self.tokenizer, data, BATCH, dynamic, grouped, bf16)
+            return job.train().metrics["train_runtime"]
+
+        return run
+
+    def our_training(self, packing: bool, precision: str) -> Callable[[], float]:
+        from crosstune import engine
+        from crosstune.progress import Progress
+        from crosstune.stage import PASS_TOKENS
+        from crosstune.state import StateFolder
+
+        network = self.load(packing)
+        assert network.packed == packing
+        recipe = {
+            "lr": 5e-5, "warmup": 0.0, "decay": "linear", "weight_decay": 0.0, "clip": 1.0, "label_smoothing": 0.0
+        }  # fmt: skip
+        count = len(self.windows)
+        plan = [[("qa", i) for i in range(first, min(first + BATCH, count))] for first in range(0, count, BATCH)]
+        corpus = engine.Corpus({"qa": self.windows}, {"qa": "qa"})
+
+        def run() -> float:
+            settings = engine.Settings(recipe, (1, "bench"), precision, PASS_TOKENS, 1e9)
+            state = StateFolder(self.folder / "state", "bench")
+            log = self.folder / "log"
+            begin = time.perf_counter()
+            engine.train(
+                network, self.encoder, corpus, plan, settings, state, lambda n, done: Progress("b", n, done, log)
+            )
+            spent = time.perf_counter() - begin
+            state.remove()
+            return spent
+
+        return run
+
+    def rival_prediction(self, dynamic: bool, bf16: bool) -> Callable[[], float]:
+        from transformers import AutoModelForQuestionAnswering
+
+        model = AutoModelForQuestionAnswering.from_pretrained(self.folder / "model")
+        data = self.rival.features(self.rows, self.tokenizer, pad=not dynamic)
+        job = self.rival.trainer(model, self.tokenizer, data, BATCH, dynamic, False, bf16)
+
+        def run() -> float:
+            begin = time.perf_counter()
+            job.predict(self.rival.Rows(data))
+            return time.perf_counter() - begin
+
+        return run
+
+    def our_prediction(self, packing: bool, precision: str) -> Callable[[], float]:
+        """Forward passes and the span search; the rival's time has no search in it."""
+        from crosstune.predict import predict_rows
+
+        network = self.load(packing).eval()
+        task, head = network.tasks["qa"], network.bound_head("qa")
+
+        def run() -> float:
+            begin = time.perf_counter()
+            predict_rows(network, task, head, self.rows, self.windows, precision)
+            return time.perf_counter() - begin
+
+        return run
+
+
+def training_variants(bench: Bench, bf16: bool) -> dict[str, Callable]:
+    found = {
+        "run_qa as shipped": lambda: bench.rival_training(False, False, False),
+        "run_qa, dynamic padding": lambda: bench.rival_training(True, False, False),
+        "run_qa, dynamic padding, group_by_length": lambda: bench.rival_training(True, True, False),
+        "crosstune, padded": lambda: bench.our_training(False, "fp32"),
+        "crosstune, packed": lambda: bench.our_training(True, "fp32"),
+    }
+    if bf16:
+        found["run_qa, dynamic padding, group_by_length, bf16"] = lambda: bench.rival_training(True, True, True)
+        found["crosstune, packed, bf16"] = lambda: bench.our_training(True, "bf16")
+    return found
+
+
+def prediction_variants(bench: Bench, bf16: bool) -> dict[str, Callable]:
+    found = {
+        "Trainer.predict as shipped": lambda: bench.rival_prediction(False, False),
+        "Trainer.predict, dynamic padding": lambda: bench.rival_prediction(True, False),
+        "crosstune, sorted and padded": lambda: bench.our_prediction(False, "fp32"),
+        "crosstune, packed": lambda: bench.our_prediction(True, "fp32"),
+    }
+    if bf16:
+        found["crosstune, packed, bf16"] = lambda: bench.our_prediction(True, "bf16")
+    return found
+
+
+def take_turns(variants: dict[str, Callable], repeats: int) -> dict[str, list[float]]:
+    """Seconds of every variant, `repeats` times, in turn."""
+    runs = {name: make() for name, make in variants.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            seconds[name].append(run())
+    return seconds
+
+
+def table(title: str, seconds: dict[str, list[float]], tokens: int) -> list[str]:
+    """Markdown: medians, their spread, real tokens a second, ratio to the first variant."""
+    first = statistics.median(next(iter(seconds.values())))
+    lines = [
+        f"## {title}",
+        "",
+        "| variant | median s | fastest to slowest | real tokens/s | ratio |",
+        "|:--|--:|:--|--:|--:|",
+    ]
+    for name, values in seconds.items():
+        middle = statistics.median(values)
+        spread = f"{min(values):.1f} to {max(values):.1f}"
+        lines.append(f"| {name} | {middle:.2f} | {spread} | {tokens / middle:,.0f} | {first / middle:.2f} |")
+    return [*lines, ""]
+
+
+def search_spans(count: int, repeats: int) -> list[str]:
+    """Span search of ours and the example's loop over the same logits; a third of them have many ties."""
+    import numpy as np
+    import rival_qa
+    import torch
+    from datasets import Dataset
+
+    from crosstune.tasks import Windows
+    from crosstune.tasks.qa import spans_of
+
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(100, 385, count)
+    rows, found = [], []
+    for number, length in enumerate(lengths.tolist()):
+        rows.append({"context": "".join(chr(97 + i % 26) for i in range(length * 4))})
+        offsets = [None] * 20 + [(4 * i, 4 * i + 4) for i in range(20, length - 1)] + [None]
+        found.append({"row": number, "offsets": offsets})
+    longest = int(lengths.max())
+    logits = rng.normal(size=(count, longest, 2)).astype(np.float32)
+    logits[::3] = np.round(logits[::3] * 2) / 2
+    windows = Windows.join(
+        [
+            {
+                "ids": [0] * length,
+                "types": [0] * length,
+                "row": number,
+                "first": [span[0] if span else -1 for span in feature["offsets"]],
+                "last": [span[1] if span else -1 for span in feature["offsets"]],
+            }
+            for number, (length, feature) in enumerate(zip(lengths.tolist(), found, strict=True))
+        ],
+        per_token=["first", "last"],
+    )
+    outputs = [torch.from_numpy(values[:length]) for values, length in zip(logits, lengths.tolist(), strict=True)]
+    padded = np.where(np.arange(longest)[:, None] < lengths[:, None, None], logits, -np.inf)
+    features = Dataset.from_list(found)
+
+    def ours() -> list[str]:
+        spans = spans_of(windows, outputs)
+        return [row["context"][span[1] : span[2]] for row, span in zip(rows, spans, strict=True)]
+
+    def loop() -> list[str]:
+        return rival_qa.best_answers(rows, features, padded[..., 0], padded[..., 1])
+
+    answers: dict[str, list[str]] = {}
+    seconds: dict[str, list[float]] = {"the example's loop": [], "crosstune": []}
+    for _ in range(repeats):
+        for name, run in (("the example's loop", loop), ("crosstune", ours)):
+            begin = time.perf_counter()
+            answers[name] = run()
+            seconds[name].append(time.perf_counter() - begin)
+    equal = sum(one == other for one, other in zip(*answers.values(), strict=True))
+    first = statistics.median(seconds["the example's loop"])
+    lines = [f"## Span search, {count:,} windows, a third of them with many equal logits", ""]
+    lines += ["| variant | median s | windows/s | ratio |", "|:--|--:|--:|--:|"]
+    for name, values in seconds.items():
+        middle = statistics.median(values)
+        lines.append(f"| {name} | {middle:.3f} | {count / middle:,.0f} | {first / middle:.1f} |")
+    return [*lines, "", f"Equal answers: {equal:,} of {count:,}.", ""]
+
+
+def memory(arguments: list[str], names: list[str]) -> list[str]:
+    """Peak memory of each training variant in a process of its own."""
+    lines = ["## Peak memory of a training process", "", "| variant | GiB |", "|:--|--:|"]
+    for name in names:
+        command = [sys.executable, __file__, *arguments, "--only", name]
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+        lines.append(f"| {name} | {int(found.stdout.split()[-1]) / 2**20:.2f} |")
+    return [*lines, ""]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, default=ROOT / "../shared/data", help="folder with qa/xquad")
+    parser.add_argument("--model", choices=SIZES, default="small")
+    parser.add_argument("--steps", type=int, default=6, help=f"training steps of {BATCH} windows a run (%(default)s)")
+    parser.add_argument("--windows", type=int, default=160, help="windows of a prediction run (%(default)s)")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--parts", nargs="+", default=["training", "prediction", "spans"],
+                        choices=["training", "prediction", "spans", "memory"])  # fmt: skip
+    parser.add_argument("--only", help="run one training variant once and print its peak memory in KiB")
+    parser.add_argument("--out", type=Path, help="file for the tables")
+    args = parser.parse_args()
+
+    use_threads(args.threads)
+    import torch
+    import transformers
+
+    bf16 = resolve_precision("auto") == "bf16"
+    if args.only:
+        bench = Bench(args.bundle, args.model, args.steps * BATCH, args.threads)
+        training_variants(bench, bf16)[args.only]()()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return
+    shape = SIZES[args.model]
+    lines = [
+        f"# Against run_qa.py: {shape['layers']} x {shape['hidden']} model",
+        "",
+        f"{date.today()}, {processor()}, {args.threads} threads, torch {torch.__version__}, transformers"
+        f" {transformers.__version__}; bf16 {'measured' if bf16 else 'not measured: this processor has none'}.",
+        f"`python benchmarks/rivals.py {' '.join(sys.argv[1:])}`; load at the start {os.getloadavg()[0]:.1f}.",
+        "",
+    ]
+    if "training" in args.parts:
+        bench = Bench(args.bundle, args.model, args.steps * BATCH, args.threads)
+        seconds = take_turns(training_variants(bench, bf16), args.repeats)
+        title = f"Training, {args.steps} steps of {BATCH} windows, {bench.tokens:,} real tokens"
+        lines += table(title, seconds, bench.tokens)
+    if "prediction" in args.parts:
+        bench = Bench(args.bundle, args.model, args.windows, args.threads)
+        seconds = take_turns(prediction_variants(bench, bf16), args.repeats)
+        lines += table(f"Prediction, {len(bench.rows)} windows", seconds, bench.tokens)
+    if "spans" in args.parts:
+        lines += search_spans(10_000, 3)
+    if "memory" in args.parts:
+        passed = ["--bundle", str(args.bundle), "--model", args.model, "--steps", str(args.steps)]
+        lines += memory(passed, ["run_qa as shipped", "crosstune, packed"])
+    print("\n".join(lines))
+    if args.out:
+        args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else platform.processor()
+
+
+if __name__ == "__main__":
+    main()

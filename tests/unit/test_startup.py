@@ -1,0 +1,61 @@
+"""What a process imports: a light job must not pay seconds for torch, nor any job for scikit-learn or pandas."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIGHT = ["prepare", "score", "floor", "plan", "tables", "figures", "report", "world", "pin"]
+# Every name that is None in sys.modules cannot be imported.
+BLOCK = "import sys, runpy; sys.modules.update(dict.fromkeys({blocked!r})); sys.argv = {argv!r}; "
+
+
+def run_without(blocked: list[str], script: str, *arguments: str) -> subprocess.CompletedProcess:
+    path = str(ROOT / f"scripts/{script}.py")
+    code = BLOCK.format(blocked=blocked, argv=[path, *arguments]) + f"runpy.run_path({path!r}, run_name='__main__')"
+    environment = {"PYTHONPATH": str(ROOT / "scripts"), "PATH": ""}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("script", [*LIGHT, "train", "predict"])
+def test_a_program_starts_without_torch(script):
+    found = run_without(["torch", "transformers"], script, "--help")
+    assert found.returncode == 0, found.stderr
+    assert "usage" in found.stdout
+
+
+def test_what_was_made_ahead_is_taken_over_without_torch(tmp_path):
+    from crosstune.files import write_json, write_jsonl
+
+    spec = {"seed": 1}
+    write_json(tmp_path / "parent/stage.json", {"weights": "old"})
+    write_json(
+        tmp_path / "child/ahead/stage/stage.json", {"spec": spec, "parents": ["old"], "data": {}, "weights": "new"}
+    )
+    arguments = ["--spec", json.dumps(spec), "--parents", str(tmp_path / "parent"), "--out", str(tmp_path / "child")]
+    found = run_without(["torch", "transformers", "numpy"], "train", *arguments)
+    assert found.returncode == 0, found.stderr
+    assert (tmp_path / "child/stage.json").exists()
+
+    data, made = tmp_path / "test.qen.json", tmp_path / "child/ahead/predictions/worldqa"
+    write_jsonl(tmp_path / "test.qen.jsonl", [])
+    write_json(data, {"dataset": "worldqa", "lang": "qen", "sha256": "rows"})
+    prediction = {"dataset": "worldqa"}
+    write_jsonl(made / "qen.jsonl", [{"id": "1"}])
+    write_json(
+        made.with_suffix(".json"), {"spec": prediction, "weights": "new", "languages": {"qen": {"data": "rows"}}}
+    )
+    out = tmp_path / "child/predictions/worldqa"
+    arguments = ["--spec", json.dumps(prediction), "--stage", str(tmp_path / "child"), "--data", str(data)]
+    found = run_without(["torch", "transformers", "numpy"], "predict", *arguments, "--out", str(out))
+    assert found.returncode == 0, found.stderr
+    assert (out / "qen.jsonl").exists()
+
+
+def test_a_training_imports_neither_scikit_learn_nor_pandas():
+    code = "import sys; sys.modules.update(sklearn=None, pandas=None, datasets=None); import crosstune.stage"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT / "scripts")
+    assert found.returncode == 0, found.stderr
