@@ -70,7 +70,7 @@ def test_the_best_span_is_that_of_the_loop_ties_included(seed, length, outside, 
     real = torch.tensor([length, max(1, length - 7), max(1, length // 2)])
     inside = (torch.arange(length) >= outside).expand(3, -1) & (torch.arange(length) < real[:, None])
     logits[torch.arange(length) >= real[:, None]] = -torch.inf
-    scores, starts, ends = best_spans(logits, inside)
+    scores, starts, ends = best_spans(*logits.unbind(-1), inside)
     for n, size in enumerate(real.tolist()):
         expected = slow_best_span(logits[n, :size].tolist(), inside[n, :size].tolist())
         found = (float(scores[n]), int(starts[n]), int(ends[n]))

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pad_sequence
 
 from crosstune.encoding import Text, TextEncoder
 from crosstune.tasks import Batch, Task, Windows
@@ -93,36 +92,44 @@ class QuestionAnswering(Task):
 
 def spans_of(windows: Windows, logits: Sequence[torch.Tensor]) -> list[tuple[float, int, int] | None]:
     """Per window the best span as (score, first character, last character), None where no span is possible."""
+    starts, ends = (side.contiguous() for side in torch.cat(list(logits)).unbind(1))
+    first, last = (torch.tensor(np.asarray(windows.per_token[name])) for name in ("first", "last"))
+    inside = first >= 0
+    offsets, lengths = torch.tensor(windows.offsets[:-1]), torch.tensor(windows.lengths)
     found: list = [None] * len(windows)
-    cuts = windows.offsets[1:-1]
-    first, last = (np.split(np.asarray(windows.per_token[name]), cuts) for name in ("first", "last"))
     # In order of length, so that little is padding; many at once, because every step of the search has its price.
-    order = np.argsort(windows.lengths, kind="stable").tolist()
-    for part in (order[begin : begin + SEARCHED_AT_ONCE] for begin in range(0, len(order), SEARCHED_AT_ONCE)):
-        scores = pad_sequence([logits[i] for i in part], batch_first=True, padding_value=-torch.inf)
-        inside = pad_sequence([torch.from_numpy(first[i] >= 0) for i in part], batch_first=True)
-        spans = zip(part, *(tensor.tolist() for tensor in best_spans(scores, inside)), strict=True)
-        for i, score, start, end in spans:
-            if score > -np.inf:
-                found[i] = (score, int(first[i][start]), int(last[i][end]))
+    for part in lengths.argsort(stable=True).split(SEARCHED_AT_ONCE):
+        column = torch.arange(int(lengths[part].max()))
+        real = column < lengths[part, None]
+        place = (offsets[part, None] + column).clamp(max=len(starts) - 1).flatten()
+        # Far quicker than indexing by a matrix.
+        scores = (side.index_select(0, place).view_as(real).masked_fill(~real, -torch.inf) for side in (starts, ends))
+        score, start, end = best_spans(*scores, inside.index_select(0, place).view_as(real) & real)
+        characters = first[offsets[part] + start], last[offsets[part] + end]
+        for i, *span in zip(*(tensor.tolist() for tensor in (part, score, *characters)), strict=True):
+            if span[0] > -np.inf:
+                found[i] = tuple(span)
     return found
 
 
-def best_spans(logits: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def best_spans(
+    starts: torch.Tensor, ends: torch.Tensor, inside: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Score, start and end of the best span of each window; the score is -inf where no span is possible.
 
-    `logits` (windows, tokens, 2), -inf at padding; `inside` (windows, tokens): the tokens of the context. As in the
-    SQuAD example that XTREME uses: of the 20 best starts and the 20 best ends of all tokens, the pair inside the
-    context with start <= end and at most 30 tokens that has the highest sum; the first of equals, in the order of the
-    starts' ranks, then of the ends' (of equal logits the earlier token ranks first).
+    `starts`, `ends` (windows, tokens): logits, -inf at padding; `inside`: the tokens of the context. As in the SQuAD
+    example that XTREME uses: of the 20 best starts and the 20 best ends of all tokens, the pair inside the context with
+    start <= end and at most 30 tokens that has the highest sum; the first of equals, in the order of the starts' ranks,
+    then of the ends' (of equal logits the earlier token ranks first).
 
     The best of all spans is found first, which is cheap; nearly always it has no equal and its start and end are among
     the 20 best, and so it is the one. Where not, the 20 best are paired.
     """
-    score, start, end, sure = _best_of_all(*logits.unbind(-1), inside)
+    score, start, end, sure = _best_of_all(starts, ends, inside)
     unsure = (~sure).nonzero()[:, 0]
     if len(unsure):
-        score[unsure], start[unsure], end[unsure] = _best_of_candidates(*logits[unsure].unbind(-1), inside[unsure])
+        found = _best_of_candidates(starts[unsure], ends[unsure], inside[unsure])
+        score[unsure], start[unsure], end[unsure] = found
     return score, start, end
 
 
@@ -136,7 +143,7 @@ def _best_of_all(starts: torch.Tensor, ends: torch.Tensor, inside: torch.Tensor)
     hits = band + ends.gather(1, end[:, None]) == score[:, None]
     start = places.gather(1, hits.to(torch.uint8).argmax(1, keepdim=True))[:, 0].clamp(min=0)
     alone = (hits.sum(1) == 1) & ((sums == score[:, None]).sum(1) == 1)
-    ranked = (_rank(starts, start) < CANDIDATES) & (_rank(ends, end) < CANDIDATES)
+    ranked = _among_the_best(starts, start) & _among_the_best(ends, end)
     return score, start, end, (alone & ranked) | (score == -torch.inf)
 
 
@@ -150,11 +157,9 @@ def _highest_before(values: torch.Tensor, width: int) -> torch.Tensor:
     return found
 
 
-def _rank(values: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-    """How many values of each row come before the one at `place`: those above it, and equal ones before it."""
-    value = values.gather(1, place[:, None])
-    earlier = torch.arange(values.shape[1], device=values.device) < place[:, None]
-    return ((values > value) | ((values == value) & earlier)).sum(1)
+def _among_the_best(values: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """Whether the value at `place` is surely a candidate: with its equals it is not beyond the CANDIDATES best."""
+    return (values >= values.gather(1, place[:, None])).sum(1) <= CANDIDATES
 
 
 def _best_of_candidates(starts: torch.Tensor, ends: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, ...]:
