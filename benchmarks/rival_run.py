@@ -1,0 +1,69 @@
+"""One invocation of the rival, as run_qa.py is called from a shell: train from a model folder, or predict one file.
+
+python benchmarks/rival_run.py --model M --train FILE --examples 96 --out NEW
+python benchmarks/rival_run.py --model NEW --predict FILE --out NEW
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import rival_qa
+import torch
+from datasets import Dataset
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--train", type=Path, nargs="+", help="SQuAD files to train on, one epoch over --examples rows")
+    parser.add_argument("--examples", type=int)
+    parser.add_argument("--predict", type=Path, nargs="+", help="SQuAD files to predict, one after the other")
+    parser.add_argument("--best-flags", action="store_true", help="dynamic padding and group_by_length")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    tokenizer = AutoTokenizer.from_pretrained(args.model)
+    model = AutoModelForQuestionAnswering.from_pretrained(args.model)
+    pad = not args.best_flags
+    if args.train:
+        rows = [row for file in args.train for row in read_rows(file)]
+        chosen = np.random.default_rng(args.seed).permutation(len(rows))[: args.examples]
+        data = rival_qa.features([rows[i] for i in chosen], tokenizer, pad)
+        job = rival_qa.trainer(model, tokenizer, data, 8, args.best_flags, args.best_flags, bf16=False)
+        job.train()
+        job.save_model(str(args.out))
+        tokenizer.save_pretrained(args.out)
+    for file in args.predict or []:
+        rows = read_rows(file)
+        data = rival_qa.features(rows, tokenizer, pad)
+        job = rival_qa.trainer(model, tokenizer, data, 8, args.best_flags, args.best_flags, bf16=False)
+        starts, ends = job.predict(rival_qa.Rows(data)).predictions
+        answers = rival_qa.best_answers(rows, Dataset.from_list(data), starts, ends)
+        found = dict(zip((row["id"] for row in rows), answers, strict=True))
+        (args.out / f"predictions.{file.stem}.json").write_text(json.dumps(found, ensure_ascii=False))
+
+
+def read_rows(file: Path) -> list[dict]:
+    return [
+        {
+            "id": question["id"],
+            "question": question["question"],
+            "context": paragraph["context"],
+            "answers": {name: [answer[name] for answer in question["answers"]] for name in ("text", "answer_start")},
+        }
+        for article in json.loads(file.read_text())["data"]
+        for paragraph in article["paragraphs"]
+        for question in paragraph["qas"]
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""A whole small experiment against the shell loop that people write for it.
+
+    python benchmarks/study.py --bundle ../shared/data
+
+Question answering in three source languages (parts of SQuAD, SQuAD-es, PIAF), joint and sequential, two seeds, tested
+on XQuAD's twelve languages. Ours is `snakemake --cores 2`. The loop calls the rival's program as run_qa.py is called:
+every schedule from scratch, one invocation for a training, one for each test file; with its best flags one invocation
+for all test files. Both start from one model, pretrained for a moment, and train on as many rows a schedule.
+"""
+
+import argparse
+import json
+import lzma
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+import yaml
+from rivals import ROOT, processor
+
+SOURCES = {
+    "en": "qa/squad_en/train-v1.1.head.json.xz",
+    "es": "qa/squad_es/dev-v1.1-es_small.noxquad.half.json.xz",
+    "fr": "qa/piaf_fr/piaf-v1.1.train.json.xz",
+}
+TARGETS = ["ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh"]
+SEEDS = [1, 2]
+# A schedule sees this many rows; a stage of a sequence its share.
+EXAMPLES = 288
+
+
+def write_data(bundle: Path, folder: Path, tested: int) -> None:
+    """Plain SQuAD files: the training sets, and the first `tested` questions of XQuAD in every language."""
+    folder.mkdir(parents=True)
+    for language, name in SOURCES.items():
+        with lzma.open(bundle / name, "rt", encoding="utf-8") as file:
+            write_squad(folder / f"train.{language}.json", paragraphs(json.load(file)), 600)
+    for language in TARGETS:
+        with lzma.open(bundle / f"qa/xquad/xquad.{language}.json.xz", "rt", encoding="utf-8") as file:
+            write_squad(folder / f"test.{language}.json", paragraphs(json.load(file))[::7], tested)
+
+
+def paragraphs(content: dict) -> list[dict]:
+    return [paragraph for article in content["data"] for paragraph in article["paragraphs"]]
+
+
+def write_squad(path: Path, found: list[dict], count: int) -> None:
+    """The first `count` questions of some paragraphs; contexts of up to 900 letters, so that rows are one window."""
+    kept, left = [], count
+    for paragraph in found:
+        questions = [q for q in paragraph["qas"] if q["answers"]][: max(0, left)]
+        if questions and len(paragraph["context"]) <= 900:
+            kept.append({"context": paragraph["context"], "qas": questions})
+            left -= len(questions)
+    path.write_text(json.dumps({"data": [{"title": "part", "paragraphs": kept}]}, ensure_ascii=False))
+
+
+def our_config(data: Path, hidden: int, layers: int) -> dict:
+    """The experiment as a study. Rows of about 190 tokens: eight make up an update of the rival's."""
+    files = {"files": f"{data}/{{split}}.{{lang}}.json"}
+    record = {"task": "qa", "title": "part", "reader": "squad", "licence": "as published", "source": files}
+    record["splits"] = {"train": {"languages": list(SOURCES)}, "test": {"languages": TARGETS}}
+    text = {"task": "text", "title": "part", "reader": "squad-text", "licence": "as published", "source": files}
+    text["splits"] = {"train": {"languages": list(SOURCES)}}
+    return {
+        "study": "bench",
+        "seeds": SEEDS,
+        "precision": "fp32",
+        "datasets": {"part": record, "part_text": text},
+        "models": {
+            "model": {
+                "pretrain": {
+                    "corpus": {"part_text": "all"}, "vocabulary": 8000, "hidden": hidden, "layers": layers,
+                    "heads": max(2, hidden // 64), "max_length": 384, "budget": {"updates": 1, "tokens": 1024},
+                }
+            }
+        },
+        "tracks": {
+            "qa": {
+                "sources": "part",
+                "budget": {"updates": EXAMPLES // 8, "tokens": 1600},
+                "recipe": {"lr": 5e-5},
+                "encoding": {"max_length": 384, "stride": 128, "question": 64},
+                "schedules": {"joint": ["en + es + fr"], "sequential": ["en", "es", "fr"]},
+                "evaluate": {"part": "all"},
+            }
+        },
+    }  # fmt: skip
+
+
+def run_ours(folder: Path, config: dict) -> tuple[float, Path]:
+    """Seconds of the study after its base model, in a copy of the project; the base model's folder."""
+    ignored = shutil.ignore_patterns(".git", ".venv", "results", "data", ".snakemake", "logs", "benchmarks")
+    shutil.copytree(ROOT, folder, ignore=ignored)
+    (folder / "bench.yaml").write_text(yaml.safe_dump(config))
+    command = ["snakemake", "--cores", "2", "--quiet", "all", "--configfile", "bench.yaml"]
+    base = "results/bench/model/base/stage.json"
+    subprocess.run([*command, base], cwd=folder, check=True, capture_output=True)
+    begin = time.perf_counter()
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return time.perf_counter() - begin, folder / "results/bench/model/base/model"
+
+
+def run_loop(folder: Path, data: Path, model: Path, best_flags: bool) -> float:
+    """Seconds of the shell loop: for every seed and schedule its trainings, then its predictions."""
+    begin = time.perf_counter()
+
+    def call(*arguments: object) -> None:
+        flags = ["--best-flags"] if best_flags else []
+        command = [sys.executable, ROOT / "benchmarks/rival_run.py", *arguments, *flags]
+        subprocess.run([str(part) for part in command], check=True, capture_output=True)
+
+    trains = {language: data / f"train.{language}.json" for language in SOURCES}
+    tests = [data / f"test.{language}.json" for language in TARGETS]
+    for seed in SEEDS:
+        joint = folder / f"joint{seed}"
+        call("--model", model, "--train", *trains.values(), "--examples", EXAMPLES, "--seed", seed, "--out", joint)
+        before = model
+        for number, file in enumerate(trains.values()):
+            after = folder / f"sequential{seed}.{number}"
+            share = EXAMPLES // len(trains)
+            call("--model", before, "--train", file, "--examples", share, "--seed", seed, "--out", after)
+            before = after
+        for final in (joint, before):
+            for files in [tests] if best_flags else [[test] for test in tests]:
+                call("--model", final, "--predict", *files, "--out", final)
+    return time.perf_counter() - begin
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, default=ROOT / "../shared/data", help="folder with qa/")
+    parser.add_argument("--hidden", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--tested", type=int, default=60, help="questions of every test language (%(default)s)")
+    parser.add_argument("--out", type=Path, help="file for the table")
+    args = parser.parse_args()
+
+    folder = Path(tempfile.mkdtemp())
+    data = folder / "data"
+    write_data(args.bundle, data, args.tested)
+    config = our_config(data, args.hidden, args.layers)
+    ours, model = run_ours(folder / "ours", config)
+    scored = sorted((folder / "ours/results/bench").glob("model/seed*/qa/**/scores/part.json"))
+    shipped = run_loop(folder / "shipped", data, model, best_flags=False)
+    best = run_loop(folder / "best", data, model, best_flags=True)
+    lines = [
+        "# A whole small experiment against the shell loop",
+        "",
+        f"{date.today()}, {processor()}, {args.layers} x {args.hidden} model, fp32, two cores,"
+        f" `python benchmarks/study.py {' '.join(sys.argv[1:])}`; load at the end {os.getloadavg()[0]:.1f}.",
+        f"Two seeds, joint and sequential, {EXAMPLES} rows a schedule, {args.tested} questions in each of"
+        f" {len(TARGETS)} languages. The loop scores the 4 final checkpoints; ours scores every stage and the untrained"
+        f" heads, {len(scored)} checkpoints, and writes tables and the report.",
+        "",
+        "| | wall s | ratio |",
+        "|:--|--:|--:|",
+        f"| run_qa as shipped, in a shell loop | {shipped:.0f} | {shipped / ours:.1f} |",
+        f"| run_qa with dynamic padding and group_by_length, one prediction process | {best:.0f} | {best / ours:.1f} |",
+        f"| crosstune | {ours:.0f} | 1.0 |",
+    ]
+    print("\n".join(lines))
+    if args.out:
+        args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
