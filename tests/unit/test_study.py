@@ -156,3 +156,22 @@ def test_a_missing_data_file_is_told_before_any_job(tmp_path):
     with pytest.raises(UserError, match="no such data file") as caught:
         study(folders={"bundle": str(tmp_path)}, tracks__qa__evaluate={"xquad": ["hi"]}).check_files()
     assert "xquad.hi" in caught.value.place
+
+
+def test_a_training_of_a_small_model_goes_on_with_the_first_stage_that_stands_on_it():
+    found = study()
+    first = "results/test/tiny/seed1/qa/worldqa.qen@20"
+    second = f"{first}/worldqa.qes@20"
+    ahead = found.ahead(first)
+    assert [node["out"] for node in ahead["stages"]] == [second, f"{second}/worldqa.qfr@20"]
+    assert [node["parents"] for node in ahead["stages"]] == [(first,), (second,)]
+    assert [prediction["spec"]["dataset"] for prediction in ahead["predictions"]] == ["worldqa"]
+    assert found.ahead(f"{second}/worldqa.qfr@20")["stages"] == []
+    assert found.ahead("results/test/tiny/base")["stages"] == [], "seeds and schedules run side by side"
+
+
+def test_stages_of_a_large_model_have_processes_of_their_own():
+    found = study(models={"mbert": {"hub": "a/b", "revision": "0" * 40}})
+    stages = [path for path in found.checkpoints if "/seed" in path]
+    assert stages
+    assert [found.ahead(path)["stages"] for path in stages] == [[]] * len(stages)
