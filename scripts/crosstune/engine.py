@@ -75,7 +75,8 @@ def train(
     `moments` carries on an earlier stage's optimizer; `profiler` traces some updates. Raises Stopped on SIGTERM or
     SIGUSR1, after saving the state, and UserError where the loss is no longer a number.
     """
-    accelerator = Accelerator(mixed_precision={"fp32": "no", "bf16": "bf16"}[settings.precision])
+    # Not told the precision: its state is one for the process, in which several trainings may follow each other.
+    accelerator = Accelerator(mixed_precision="no")
     optimizer = build_optimizer(network, settings.recipe)
     load_moments(network, optimizer, moments or {})
     curve: list[dict] = []
@@ -100,7 +101,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = rate
             torch.manual_seed(derive(*settings.key, "dropout", number))
-            loss = gradients(accelerator, network, parts, settings.recipe)
+            loss = gradients(accelerator, network, parts, settings)
             if settings.recipe["clip"]:
                 accelerator.clip_grad_norm_(network.parameters(), settings.recipe["clip"])
             optimizer.step()
@@ -178,12 +179,13 @@ def prefetched(make: Callable[[int], list[Part]], numbers: Iterable[int]) -> Ite
             yield number, parts
 
 
-def gradients(accelerator: Accelerator, network: Network, parts: Sequence[Part], recipe: dict) -> torch.Tensor:
+def gradients(accelerator: Accelerator, network: Network, parts: Sequence[Part], settings: Settings) -> torch.Tensor:
     """Gradients of one update; its loss, still on the device, so that nothing waits for it."""
     total = torch.zeros((), device=accelerator.device)
+    cast = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.precision == "bf16")
     for part in parts:
-        with accelerator.autocast():
-            loss = network(part.head, part.batch.to(accelerator.device), recipe) * part.weight
+        with cast:
+            loss = network(part.head, part.batch.to(accelerator.device), settings.recipe) * part.weight
         accelerator.backward(loss)
         total += loss.detach()
     return total
