@@ -102,9 +102,9 @@ def measure(shape: str, device: str, tokens: int, repeats: int, precision: torch
             optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, fused=True)
 
             def step(network=network, optimizer=optimizer, training=training, packing=packing) -> None:
-                with torch.autocast(torch.device(device).type, precision, enabled=precision != torch.float32):
-                    with torch.set_grad_enabled(training):
-                        hidden = network.hidden(batch) if packing else padded_to_fixed(network, batch)
+                cast = torch.autocast(torch.device(device).type, precision, enabled=precision != torch.float32)
+                with cast, torch.set_grad_enabled(training):
+                    hidden = network.hidden(batch) if packing else padded_to_fixed(network, batch)
                 if training:
                     hidden.float().square().mean().backward()
                     optimizer.step()
