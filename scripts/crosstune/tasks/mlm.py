@@ -14,6 +14,7 @@ from transformers.activations import ACT2FN
 
 from crosstune.encoding import TextEncoder
 from crosstune.tasks import IGNORED, Batch, Task, Windows
+from crosstune.tasks.token_loss import counted, token_loss
 
 
 class MaskedLanguageModelling(Task):
@@ -56,15 +57,10 @@ class MaskedLanguageModelling(Task):
         return replace(batch, ids=torch.from_numpy(masked), values=values)
 
     def loss(self, head, hidden, batch, recipe):
-        tokens = batch.values["tokens"]
-        chosen = tokens != IGNORED
-        logits = head(hidden[chosen]).float()
-        return nn.functional.cross_entropy(
-            logits, tokens[chosen], reduction="sum", label_smoothing=recipe["label_smoothing"]
-        )
+        return token_loss(head, hidden, batch.values["tokens"], recipe)
 
     def units(self, batch: Batch) -> int:
-        return int((batch.values["tokens"] != IGNORED).sum())
+        return counted(batch.values["tokens"])
 
 
 class MaskedLanguageHead(nn.Module):

@@ -11,6 +11,7 @@ from torch import nn
 
 from crosstune.encoding import TextEncoder
 from crosstune.tasks import IGNORED, Batch, Task, Windows
+from crosstune.tasks.token_loss import counted, token_loss
 
 
 class Tagging(Task):
@@ -36,15 +37,10 @@ class Tagging(Task):
         return nn.Linear(config.hidden_size, len(self.labels))
 
     def loss(self, head, hidden, batch, recipe):
-        tags = batch.values["tags"]
-        chosen = tags != IGNORED
-        logits = head(hidden[chosen]).float()
-        return nn.functional.cross_entropy(
-            logits, tags[chosen], reduction="sum", label_smoothing=recipe["label_smoothing"]
-        )
+        return token_loss(head, hidden, batch.values["tags"], recipe)
 
     def units(self, batch: Batch) -> int:
-        return int((batch.values["tags"] != IGNORED).sum())
+        return counted(batch.values["tags"])
 
     def outputs(self, head, hidden, batch):
         """Per window the tags' numbers of its words."""
