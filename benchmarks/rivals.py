@@ -341,6 +341,7 @@ def main() -> None:
         lines += memory(passed, ["run_qa as shipped", "crosstune, packed"])
     print("\n".join(lines))
     if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

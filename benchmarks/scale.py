@@ -20,7 +20,7 @@ from rivals import ROOT, processor
 
 
 def study_of(jobs: int) -> dict:
-    """A study of about `jobs` jobs: every seed adds 5 trainings, and as many predictions and scores."""
+    """A study of about `jobs` jobs: every seed adds 9 stages, each trained, predicted from and scored."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     seeds = max(1, round((jobs - 50) / (3 * 9)))
     return {**config, "study": "scale", "seeds": list(range(1, seeds + 1))}
@@ -81,6 +81,7 @@ def main() -> None:
     lines += [score(predictions) for predictions in args.predictions]
     print("\n".join(lines))
     if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text("\n".join(lines) + "\n")
 
 

@@ -147,6 +147,8 @@ def main() -> None:
     config = our_config(data, args.hidden, args.layers)
     ours, model = run_ours(folder / "ours", config)
     scored = sorted((folder / "ours/results/bench").glob("model/seed*/qa/**/scores/part.json"))
+    seen = [json.loads((path.parents[1] / "stage.json").read_text())["lineage"] for path in scored]
+    rows = sorted({sum(part["examples"] for part in lineage.values()) for lineage in seen})
     shipped = run_loop(folder / "shipped", data, model, best_flags=False)
     best = run_loop(folder / "best", data, model, best_flags=True)
     lines = [
@@ -154,8 +156,8 @@ def main() -> None:
         "",
         f"{date.today()}, {processor()}, {args.layers} x {args.hidden} model, fp32, two cores,"
         f" `python benchmarks/study.py {' '.join(sys.argv[1:])}`; load at the end {os.getloadavg()[0]:.1f}.",
-        f"Two seeds, joint and sequential, {EXAMPLES} rows a schedule, {args.tested} questions in each of"
-        f" {len(TARGETS)} languages. The loop scores the 4 final checkpoints; ours scores every stage and the untrained"
+        f"Two seeds, joint and sequential, {EXAMPLES} rows a schedule (ours, filled by tokens, up to {rows[-1]}),"
+        f" {args.tested} questions in each of {len(TARGETS)} languages. The loop scores the 4 final checkpoints; ours scores every stage and the untrained"
         f" heads, {len(scored)} checkpoints, and writes tables and the report.",
         "",
         "| | wall s | ratio |",
@@ -166,6 +168,7 @@ def main() -> None:
     ]
     print("\n".join(lines))
     if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
     shutil.rmtree(folder)
 

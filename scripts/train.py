@@ -39,7 +39,7 @@ def main() -> None:
 
         later = [Node.from_json(value) for value in args.ahead.get("stages", [])]
         try:
-            make_checkpoints([node, *later], Knobs(args.save_seconds, args.cache, args.profile))
+            make_checkpoints(node, later, Knobs(args.save_seconds, args.cache, args.profile))
         except Stopped:
             sys.exit("stopped on request; the state is saved, run the same command again to go on")
     node.settle()

@@ -7,6 +7,7 @@ predict at once, and go on with the stages that stand on it. What it makes lies 
 declared outputs; the job that it is for finds it, and needs no heavy import.
 """
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from pathlib import Path
 from crosstune.files import read_json
 from crosstune.prepared import rows_by_source
 
-MANIFEST = "stage.json"
+MANIFEST, WEIGHTS, CURVE, OPTIMIZER = "stage.json", "model/model.safetensors", "train.jsonl", "optimizer.safetensors"
+DRAFT_LOG = "train.log"
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,8 @@ class Node:
     @classmethod
     def from_json(cls, value: dict) -> "Node":
         """A node as the workflow writes it for a training that goes on with it."""
-        out = Path(value["out"])
         parents, data = (tuple(Path(path) for path in value[key]) for key in ("parents", "data"))
-        log = out / "logs" / "train.log"
-        return cls(value["spec"], out, parents, data, value["keep_optimizer"], value["predictions"], log)
+        return cls(value["spec"], Path(value["out"]), parents, data, value["keep_optimizer"], value["predictions"])
 
     @property
     def draft(self) -> Path:
@@ -47,13 +47,19 @@ class Node:
         return self.out / "ahead" / "stage"
 
     @property
-    def ready(self) -> bool:
-        """Whether all its data are prepared."""
-        return all(path.exists() for path in self.data)
+    def progress_log(self) -> Path:
+        """The job's log; for a stage that has no job yet a file of the draft, since a job begins with an empty log."""
+        return self.log or self.draft / DRAFT_LOG
+
+    def missing(self, parents: Sequence[Path]) -> Path | None:
+        """The first file that it needs and that is not there."""
+        needed = [*self.data, *(parent / MANIFEST for parent in parents)]
+        return next((path for path in needed if not path.exists()), None)
 
     def is_made(self, parents: Sequence[Path]) -> bool:
         """Whether its draft is whole and of this spec, these parents' weights and these rows."""
-        if not (self.draft / MANIFEST).exists():
+        parts = [MANIFEST, WEIGHTS, CURVE, *([OPTIMIZER] if self.keep_optimizer else [])]
+        if self.missing(parents) or not all((self.draft / part).exists() for part in parts):
             return False
         manifest = read_json(self.draft / MANIFEST)
         weights = [read_json(parent / MANIFEST)["weights"] for parent in parents]
@@ -61,13 +67,17 @@ class Node:
         return (manifest["spec"], manifest["parents"], manifest["data"]) == (self.spec, weights, rows)
 
     def settle(self) -> None:
-        """Move the draft into place, its manifest last."""
-        for path in sorted(self.draft.iterdir(), key=lambda path: path.name == MANIFEST):
-            target = self.out / path.name
-            if target.is_dir():
-                shutil.rmtree(target)
-            path.replace(target)
-        remove_empty(self.draft, self.out)
+        """Put the draft into place, with what it told of its progress, and remove it and the state of its training."""
+        noted = self.draft / DRAFT_LOG
+        if self.log and noted.exists():
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("a", encoding="utf-8") as log:
+                log.write(noted.read_text(encoding="utf-8"))
+            noted.unlink()
+        shutil.rmtree(self.out / "model", ignore_errors=True)
+        take_over(self.draft, self.out)
+        shutil.rmtree(self.out / "state", ignore_errors=True)
+        remove_empty(self.draft.parent, self.out)
 
 
 def predictions_ahead(checkpoint: Path, dataset: str) -> Path:
@@ -85,16 +95,40 @@ def adopt_predictions(checkpoint: Path, spec: dict, weights: str, data: Sequence
     found = {language: entry["data"] for language, entry in manifest["languages"].items()}
     if (manifest["spec"], manifest["weights"], found) != (spec, weights, wanted):
         return False
-    out.mkdir(parents=True, exist_ok=True)
-    for language in wanted:
-        (made / f"{language}.jsonl").replace(out / f"{language}.jsonl")
-    made.with_suffix(".json").replace(out.with_suffix(".json"))
-    remove_empty(made, checkpoint)
+    if not all((made / f"{language}.jsonl").exists() for language in wanted):
+        return False
+    put(made.with_suffix(".json"), out.with_suffix(".json"))
+    take_over(made, out)
+    made.with_suffix(".json").unlink()
+    remove_empty(made.parent, checkpoint)
     return True
+
+
+def take_over(folder: Path, target: Path) -> None:
+    """Let `target` have the files of `folder`, then remove `folder`.
+
+    Not moved: a job that is killed on the way loses its outputs, and must find the folder whole when it begins again.
+    """
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        put(path, target / path.relative_to(folder))
+    shutil.rmtree(folder)
+
+
+def put(path: Path, target: Path) -> None:
+    """A second name for a file; a copy where the file system has no such thing."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)
 
 
 def remove_empty(folder: Path, top: Path) -> None:
     """Remove a folder and those above it, below `top`, as far as they are empty."""
-    while folder != top and not any(folder.iterdir()):
-        folder.rmdir()
+    while folder != top:
+        try:
+            folder.rmdir()
+        except OSError:  # not empty, or another job was faster
+            return
         folder = folder.parent

@@ -53,7 +53,7 @@ def packed_attention(
 
     `sliding_window`: tokens see those that are fewer positions away.
     """
-    if query.is_cuda and not dropout and query.dtype in (torch.bfloat16, torch.float16):
+    if not dropout and _kernel_serves(query, key, value):
         return _variable_length(query, key, value, rows, scaling, sliding_window), None
     runs = [(length, len(list(run))) for length, run in itertools.groupby(rows.lengths)]
     # One split, not many slices: the gradient of a slice is as large as the whole.
@@ -73,7 +73,7 @@ def _equal_lengths(query, key, value, scaling, dropout, window) -> torch.Tensor:
     if window is not None and length > window:
         place = torch.arange(length, device=query.device)
         mask = (place[:, None] - place).abs() < window
-    if not dropout or query.is_cuda:
+    if not dropout or query.device.type != "cpu":
         return scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling)
     # On the CPU the kernel has no dropout of its own, and torch's draws its mask slowly.
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -81,6 +81,15 @@ def _equal_lengths(query, key, value, scaling, dropout, window) -> torch.Tensor:
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     return drop(scores.softmax(-1), dropout) @ value
+
+
+def _kernel_serves(*tensors: torch.Tensor) -> bool:
+    """Whether torch's variable-length kernel takes these: half precision, from Ampere on, widths it was built for."""
+    first = tensors[0]
+    if not first.is_cuda or any(tensor.dtype not in (torch.bfloat16, torch.float16) for tensor in tensors):
+        return False
+    width = first.shape[-1]
+    return width % 8 == 0 and width <= 256 and torch.cuda.get_device_capability(first.device) >= (8, 0)
 
 
 def _variable_length(query, key, value, rows: Rows, scaling, window) -> torch.Tensor:

@@ -14,6 +14,9 @@ import torch
 from crosstune.randomness import stream
 from crosstune.tasks import Batch, Windows
 
+# On two cores a third of a padded batch of mixed lengths is padding otherwise.
+PADDED = 1.6
+
 
 @dataclass(frozen=True)
 class Mixture:
@@ -85,20 +88,23 @@ def _walk(size: int, key: tuple) -> Iterator[int]:
         epoch += 1
 
 
-def packs(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+def packs(lengths: Sequence[int], tokens: int, padded: bool = False) -> list[list[int]]:
     """Cut windows into forward passes of at most `tokens` tokens, shortest windows first; indices into `lengths`.
 
-    Sorted, because windows of one length share a call of the attention kernel, and because a model that must be given
-    padded rows is then given little padding.
+    Sorted, because windows of one length share a call of the attention kernel. Where they will be `padded`, the padding
+    counts, and the longest of a pass is at most PADDED times the shortest.
     """
     found: list[list[int]] = []
     used = tokens
     for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
-        if used + lengths[index] > tokens:
+        length = lengths[index]
+        if padded and found:
+            used = length * len(found[-1])
+        if used + length > tokens or (padded and length > PADDED * lengths[found[-1][0]]):
             found.append([])
             used = 0
         found[-1].append(index)
-        used += lengths[index]
+        used += length
     return found
 
 

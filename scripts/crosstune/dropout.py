@@ -19,7 +19,7 @@ class CheapDropout(nn.Dropout):
 
 def drop(values: torch.Tensor, rate: float) -> torch.Tensor:
     """`values` with a share `rate` set to 0 and the others scaled by 1 / (1 - rate)."""
-    if values.is_cuda:
+    if values.device.type != "cpu":
         return nn.functional.dropout(values, rate)
     count = values.numel()
     bits = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)[:count]

@@ -22,6 +22,7 @@ from torch.optim import AdamW
 from torch.profiler import record_function
 
 from crosstune.batches import collate, packs
+from crosstune.compute import device
 from crosstune.encoding import TextEncoder
 from crosstune.errors import UserError
 from crosstune.network import Network
@@ -66,17 +67,18 @@ def train(
     plan: Plan,
     settings: Settings,
     state: StateFolder,
+    stop: "StopRequest",
     progress: Callable[[int, int], Progress],
     moments: dict[str, torch.Tensor] | None = None,
     profiler: Profiler | None = None,
 ) -> tuple[list[dict], dict[str, torch.Tensor]]:
     """Train through the plan; the learning curve and the optimizer's final moments.
 
-    `moments` carries on an earlier stage's optimizer; `profiler` traces some updates. Raises Stopped on SIGTERM or
-    SIGUSR1, after saving the state, and UserError where the loss is no longer a number.
+    `moments` carries on an earlier stage's optimizer; `profiler` traces some updates. Raises Stopped where `stop` was
+    asked for, after saving the state, and UserError where the loss is no longer a number.
     """
     # Not told the precision: its state is one for the process, in which several trainings may follow each other.
-    accelerator = Accelerator(mixed_precision="no")
+    accelerator = Accelerator(mixed_precision="no", cpu=device() == "cpu")
     optimizer = build_optimizer(network, settings.recipe)
     load_moments(network, optimizer, moments or {})
     curve: list[dict] = []
@@ -94,7 +96,7 @@ def train(
     bar = progress(len(plan), done)
     last_save = time.monotonic()
     figures: dict[str, str] = {}
-    with _Asked() as asked, profiler or nullcontext():
+    with profiler or nullcontext():
         make = partial(parts_of, plan=plan, network=plain, encoder=encoder, corpus=corpus, settings=settings)
         for number, parts in prefetched(make, range(done, len(plan))):
             rate = learning_rate(settings.recipe, number, len(plan))
@@ -107,8 +109,8 @@ def train(
             optimizer.step()
             optimizer.zero_grad()
             tokens = sum(sum(part.batch.lengths) for part in parts)
-            # Read once: a signal that comes later is seen after the next update.
-            to_stop = asked.to_stop
+            # Read once: a signal that comes later is seen after the next update. After the last there is none to stop.
+            to_stop = stop.asked and number + 1 < len(plan)
             to_save = to_stop or time.monotonic() - last_save > settings.save_seconds
             on_curve = (number + 1) % every == 0 or number + 1 == len(plan)
             if on_curve or to_save:
@@ -160,7 +162,7 @@ def parts_of(
         lengths = [int(windows.offsets[i + 1] - windows.offsets[i]) for windows, i in mine]
         batches = [
             task.perturb(collate(*zip(*(mine[i] for i in pack), strict=True)), encoder, masks, settings.recipe)
-            for pack in packs(lengths, settings.pass_tokens)
+            for pack in packs(lengths, settings.pass_tokens, padded=not network.packed)
         ]
         units = max(1, sum(task.units(batch) for batch in batches))
         parts += [Part(head, batch, len(mine) / len(update) / units) for batch in batches]
@@ -228,13 +230,13 @@ def load_moments(network: Network, optimizer: AdamW, tensors: dict[str, torch.Te
             optimizer.state[parameter] = {kind: tensor.to(parameter.device) for kind, tensor in found.items()}
 
 
-class _Asked:
-    """While open, SIGTERM and SIGUSR1 ask the loop to save and end instead of killing it."""
+class StopRequest:
+    """While open, SIGTERM and SIGUSR1 ask for an end, instead of killing the process."""
 
     def __init__(self) -> None:
-        self.to_stop = False
+        self.asked = False
 
-    def __enter__(self) -> "_Asked":
+    def __enter__(self) -> "StopRequest":
         self._before = {s: signal.signal(s, self._ask) for s in (signal.SIGTERM, signal.SIGUSR1)}
         return self
 
@@ -243,4 +245,4 @@ class _Asked:
             signal.signal(number, handler)
 
     def _ask(self, *_: object) -> None:
-        self.to_stop = True
+        self.asked = True

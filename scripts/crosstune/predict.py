@@ -60,7 +60,7 @@ def predict_rows(
     """One prediction record a row; windows are sorted by length and packed."""
     outputs: list = [None] * len(windows)
     cast = torch.autocast(device(), torch.bfloat16, enabled=precision == "bf16")
-    for pack in packs(windows.lengths.tolist(), TOKENS):
+    for pack in packs(windows.lengths.tolist(), TOKENS, padded=not network.packed):
         batch = collate([windows] * len(pack), pack).to(device())
         with cast:
             found = task.outputs(head, network.hidden(batch), batch)

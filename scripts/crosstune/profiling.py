@@ -4,10 +4,12 @@ Owns: the profiler, the groups of operations, the two files. Must never know: wh
 """
 
 import re
+import sys
 import time
 from pathlib import Path
 
 import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from crosstune.files import write_text
@@ -25,7 +27,7 @@ GROUPS = {
 
 
 class Profiler:
-    """Traces updates BEFORE to BEFORE + TRACED; `step` is called after each. Writes into `folder` when it has them."""
+    """Traces up to TRACED updates after the first BEFORE; `step` is called after each. Writes into `folder`."""
 
     def __init__(self, folder: Path):
         self._folder = folder
@@ -40,6 +42,8 @@ class Profiler:
 
     def __exit__(self, *error: object) -> None:
         self._profile.__exit__(*error)
+        if self._number <= BEFORE:
+            print(f"no profile: the training has only {self._number} updates, {BEFORE + 1} are needed", file=sys.stderr)
 
     def step(self) -> None:
         self._number += 1
@@ -52,11 +56,15 @@ class Profiler:
         self._folder.mkdir(parents=True, exist_ok=True)
         found.export_chrome_trace(str(self._folder / "trace.json"))
         on_gpu = torch.cuda.is_available()
-        seconds = {
-            event.key: (event.self_device_time_total if on_gpu else event.self_cpu_time_total) / 1e6
-            for event in found.key_averages()
-        }
-        write_text(self._folder / "summary.md", summary(seconds, wall, "GPU" if on_gpu else "CPU"))
+        seconds: dict[str, float] = {}
+        for event in found.key_averages():
+            # A GPU's time stands under the kernel and once more under the operation that started it.
+            if on_gpu and (event.device_type != DeviceType.CUDA or event.is_user_annotation):
+                continue
+            spent = event.self_device_time_total if on_gpu else event.self_cpu_time_total
+            seconds[event.key] = seconds.get(event.key, 0.0) + spent / 1e6
+        traced = min(TRACED, self._number - BEFORE)
+        write_text(self._folder / "summary.md", summary(seconds, wall, traced, "GPU" if on_gpu else "CPU"))
 
 
 def group_of(operation: str) -> str:
@@ -64,7 +72,7 @@ def group_of(operation: str) -> str:
     return next((group for group, pattern in GROUPS.items() if re.search(pattern, operation)), "other")
 
 
-def summary(seconds: dict[str, float], wall: float, device: str) -> str:
+def summary(seconds: dict[str, float], wall: float, updates: int, device: str) -> str:
     """A page: the share of each group of operations in `wall` seconds, what is idle, and the dearest operations."""
     totals = dict.fromkeys([*GROUPS, "other"], 0.0)
     for operation, spent in seconds.items():
@@ -72,7 +80,7 @@ def summary(seconds: dict[str, float], wall: float, device: str) -> str:
             totals[group_of(operation)] += spent
     totals["idle"] = max(0.0, wall - sum(totals.values()))
     lines = [
-        f"# {TRACED} updates in {wall:.2f} s of wall time, by the time of the {device}",
+        f"# {updates} updates in {wall:.2f} s of wall time, by the time of the {device}",
         "",
         "| part | seconds | share |",
         "|:--|--:|--:|",

@@ -5,10 +5,11 @@ Must never know: configs, Snakemake.
 """
 
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from crosstune import engine
-from crosstune.ahead import Node, predictions_ahead
+from crosstune.ahead import OPTIMIZER, Node, predictions_ahead
 from crosstune.batches import Mixture, compose
 from crosstune.compute import resolve_precision
 from crosstune.encoded import EncodedData
@@ -31,7 +32,6 @@ from crosstune.progress import Progress
 from crosstune.provenance import environment
 from crosstune.state import StateFolder
 
-OPTIMIZER = "optimizer.safetensors"
 # Tokens of one forward pass in training. Another number rounds otherwise, so it is no knob.
 PASS_TOKENS = 4096
 
@@ -48,32 +48,47 @@ class Knobs:
     profile: Path | None = None
 
 
-def make_checkpoints(nodes: Sequence[Node], knobs: Knobs) -> None:
-    """Make the drafts of `nodes` one after the other; a node's parents come before it or are there already.
+def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
+    """Make the draft of `node` and then, as far as it goes, those of `later`, each of which stands on one before it.
 
-    What an interrupted process had finished is kept.
+    Raises what making `node` raises, and engine.Stopped. A later one that fails is left to its own job, which will say
+    why.
     """
-    made: dict[Path, Path] = {}
-    for node in nodes:
-        parents = [made.get(parent, parent) for parent in node.parents]
-        if node.ready and all((parent / "stage.json").exists() for parent in parents):
-            if not node.is_made(parents):
-                shutil.rmtree(node.draft, ignore_errors=True)
-                make_checkpoint(node, parents, knobs)
-            made[node.out] = node.draft
+    with engine.StopRequest() as stop:
+        if absent := node.missing(node.parents):
+            raise UserError("no such file, and the training needs it", str(absent))
+        _make_draft(node, node.parents, knobs, stop)
+        made, knobs = {node.out: node.draft}, replace(knobs, profile=None)
+        try:
+            for follower in later:
+                parents = [made.get(parent, parent) for parent in follower.parents]
+                if stop.asked or follower.missing(parents):
+                    return
+                if not follower.is_made(parents):
+                    _make_draft(follower, parents, knobs, stop)
+                made[follower.out] = follower.draft
+        except engine.Stopped:
+            return
+        except Exception as error:
+            print(f"{follower.out} was not made ahead ({type(error).__name__}: {error})", file=sys.stderr)
 
 
-def make_checkpoint(node: Node, parents: Sequence[Path], knobs: Knobs) -> None:
+def _make_draft(node: Node, parents: Sequence[Path], knobs: Knobs, stop: engine.StopRequest) -> None:
+    shutil.rmtree(node.draft, ignore_errors=True)
+    make_checkpoint(node, parents, knobs, stop)
+
+
+def make_checkpoint(node: Node, parents: Sequence[Path], knobs: Knobs, stop: engine.StopRequest) -> None:
     """Average the parents, or train from the one parent, or pretrain where there is none."""
     if "average" in node.spec:
         average_stages(node, parents)
     elif parents:
-        train_stage(node, parents[0], knobs)
+        train_stage(node, parents[0], knobs, stop)
     else:
-        pretrain_base(node, knobs)
+        pretrain_base(node, knobs, stop)
 
 
-def train_stage(node: Node, parent: Path, knobs: Knobs) -> None:
+def train_stage(node: Node, parent: Path, knobs: Knobs, stop: engine.StopRequest) -> None:
     """Train one stage of a schedule from the checkpoint folder `parent`.
 
     Heads that the parent lacks are drawn from the seed.
@@ -88,11 +103,11 @@ def train_stage(node: Node, parent: Path, knobs: Knobs) -> None:
     mixture = Mixture(tuple(spec["sources"]), tuple(spec["replayed"]), spec["recipe"]["alpha"], spec["replay"])
     main_head = spec["source_heads"][spec["sources"][0]] if spec["sources"] else spec["heads"][0]["name"]
     manifest = read_json(parent / "stage.json")
-    moments = _carried_moments(parent, spec, manifest)
-    _run(node, network, mixture, key, manifest, parent / "model", knobs, main_head, moments)
+    moments = _carried_moments(node, parent, manifest)
+    _run(node, network, mixture, key, manifest, parent / "model", knobs, stop, main_head, moments)
 
 
-def pretrain_base(node: Node, knobs: Knobs) -> None:
+def pretrain_base(node: Node, knobs: Knobs, stop: engine.StopRequest) -> None:
     """Train a sentencepiece tokenizer and a small BERT with masked language modelling, from registry text."""
     from crosstune.tokenizer import train_tokenizer
 
@@ -103,7 +118,7 @@ def pretrain_base(node: Node, knobs: Knobs) -> None:
         network = new_encoder(spec, TextEncoder(tokenizer))
         network.add_head("mlm", [], seed=spec["seed"])
         mixture = Mixture(tuple(spec["sources"]), alpha=spec["recipe"]["alpha"])
-        _run(node, network, mixture, (spec["seed"], "pretrain"), {}, tokenizer, knobs, "mlm", {})
+        _run(node, network, mixture, (spec["seed"], "pretrain"), {}, tokenizer, knobs, stop, "mlm", {})
 
 
 def average_stages(node: Node, parents: Sequence[Path]) -> None:
@@ -147,7 +162,7 @@ def new_encoder(spec: dict, encoder: TextEncoder) -> Network:
     return Network(BertModel(config, add_pooling_layer=False), spec["packing"])
 
 
-def _run(node, network, mixture, key, parent, tokenizer, knobs, main_head, moments) -> None:
+def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head, moments) -> None:
     """Encode, plan, train, and write the folder with its manifest last."""
     begin = time.time()
     spec, out = node.spec, node.draft
@@ -169,10 +184,10 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, main_head, momen
     settings = engine.Settings(spec["recipe"], key, precision, PASS_TOKENS, knobs.save_seconds)
 
     def progress(total: int, done: int) -> Progress:
-        return Progress(node.out.name, total, done, node.log)
+        return Progress(node.out.name, total, done, node.progress_log)
 
     profiler = Profiler(knobs.profile) if knobs.profile else None
-    curve, moments = engine.train(network, encoder, corpus, plan, settings, state, progress, moments, profiler)
+    curve, moments = engine.train(network, encoder, corpus, plan, settings, state, stop, progress, moments, profiler)
     save_network(network, out / "model", tokenizer, main_head)
     write_jsonl(out / "train.jsonl", curve)
     if node.keep_optimizer:
@@ -197,7 +212,7 @@ def predict_ahead(node: Node, network: Network, encoded: EncodedData, weights: s
         manifests = [Path(path) for path in wanted["data"]]
         if all(path.exists() for path in manifests):
             out = predictions_ahead(node.out, wanted["spec"]["dataset"])
-            predict_dataset(wanted["spec"], network, encoded, weights, manifests, out, node.log)
+            predict_dataset(wanted["spec"], network, encoded, weights, manifests, out, node.progress_log)
 
 
 def encode_sources(
@@ -231,11 +246,11 @@ def add_exposure(first: dict, second: dict) -> dict[str, dict[str, int]]:
     }
 
 
-def _carried_moments(parent: Path, spec: dict, manifest: dict) -> dict[str, torch.Tensor]:
-    if spec["recipe"]["optimizer"] == "reset" or not manifest["parents"]:
+def _carried_moments(node: Node, parent: Path, manifest: dict) -> dict[str, torch.Tensor]:
+    if node.spec["recipe"]["optimizer"] == "reset" or not manifest["parents"]:
         return {}
     if not (parent / OPTIMIZER).exists():
-        cure = f"Make it again: snakemake --cores 1 --forcerun {parent}/stage.json"
+        cure = f"Make it again: snakemake --cores 1 --forcerun {node.parents[0]}/stage.json"
         raise UserError("the stage before did not keep its optimizer's state", str(parent / OPTIMIZER), cure)
     return load_file(parent / OPTIMIZER)
 

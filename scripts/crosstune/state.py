@@ -51,7 +51,7 @@ class StateFolder:
         except (SafetensorError, KeyError, TypeError, ValueError):
             raise UserError("the saved state cannot be read", str(path), cure) from None
         if found != self._stamp:
-            raise UserError("the saved state belongs to another spec, model or data", str(path), cure)
+            raise UserError("the saved state belongs to another spec, model, data or precision", str(path), cure)
         return tensors, notes
 
     def save(self, tensors: Mapping[str, torch.Tensor], notes: dict) -> None:

@@ -1,8 +1,10 @@
 """Checkpoints and predictions that another job's process has made: taken over whole and only if they are the ones."""
 
+from dataclasses import replace
+
 import pytest
 
-from crosstune.ahead import Node, adopt_predictions, predictions_ahead
+from crosstune.ahead import Node, adopt_predictions, predictions_ahead, remove_empty, take_over
 from crosstune.files import read_json, write_json, write_jsonl
 
 SPEC = {"seed": 1}
@@ -31,6 +33,8 @@ def make_draft(node: Node, **changes) -> None:
     manifest = {"spec": SPEC, "parents": ["old"], "data": {"worldqa.qen": "rows"}, "weights": "new"}
     write_json(node.draft / "stage.json", {**manifest, **changes})
     write_json(node.draft / "model/config.json", {})
+    (node.draft / "model/model.safetensors").write_bytes(b"weights")
+    write_jsonl(node.draft / "train.jsonl", [])
 
 
 def test_a_draft_is_moved_into_place(node):
@@ -38,10 +42,63 @@ def test_a_draft_is_moved_into_place(node):
     make_draft(node)
     assert node.is_made(node.parents)
     write_json(node.out / "model/old.json", {})
+    write_json(node.out / "state/spec.json", {})
     node.settle()
     assert read_json(node.out / "stage.json")["weights"] == "new"
-    assert [path.name for path in (node.out / "model").iterdir()] == ["config.json"]
-    assert not (node.out / "ahead").exists()
+    assert {path.name for path in (node.out / "model").iterdir()} == {"config.json", "model.safetensors"}
+    assert {path.name for path in node.out.iterdir()} == {"stage.json", "train.jsonl", "model"}
+
+
+def test_its_progress_is_added_to_the_log_of_the_job(node, tmp_path):
+    make_draft(node)
+    node.progress_log.write_text("70/70 updates\n")
+    replace(node, log=tmp_path / "logs/train.log").settle()
+    assert (tmp_path / "logs/train.log").read_text() == "70/70 updates\n"
+    assert not (node.out / "train.log").exists()
+
+
+def test_a_job_killed_while_it_settles_finds_the_draft_whole(node, monkeypatch):
+    make_draft(node)
+    monkeypatch.setattr("crosstune.ahead.shutil.rmtree", die)
+    with pytest.raises(KeyboardInterrupt):
+        take_over(node.draft, node.out)
+    delete(node.out / "model", node.out / "stage.json")
+    monkeypatch.undo()
+    assert node.is_made(node.parents)
+    node.settle()
+    assert (node.out / "model/model.safetensors").read_bytes() == b"weights"
+
+
+def die(*_arguments, **_options):
+    raise KeyboardInterrupt
+
+
+def delete(*paths):
+    """What Snakemake does with the outputs of a killed job."""
+    for path in paths:
+        for file in [*path.rglob("*")] if path.is_dir() else [path]:
+            file.unlink()
+
+
+@pytest.mark.parametrize("lost", ["model/model.safetensors", "train.jsonl", "stage.json"])
+def test_a_draft_that_lacks_a_part_is_none(node, lost):
+    make_draft(node)
+    (node.draft / lost).unlink()
+    assert not node.is_made(node.parents)
+
+
+def test_a_draft_without_the_moments_that_are_wanted_now_is_none(node):
+    make_draft(node)
+    assert not replace(node, keep_optimizer=True).is_made(node.parents)
+    (node.draft / "optimizer.safetensors").write_bytes(b"moments")
+    assert replace(node, keep_optimizer=True).is_made(node.parents)
+
+
+def test_a_draft_whose_parent_or_data_is_gone_is_none(node):
+    make_draft(node)
+    node.data[0].unlink()
+    assert node.missing(node.parents) == node.data[0]
+    assert not node.is_made(node.parents)
 
 
 @pytest.mark.parametrize(
@@ -49,12 +106,6 @@ def test_a_draft_is_moved_into_place(node):
 )
 def test_a_draft_of_another_spec_parent_or_data_is_none(node, change):
     make_draft(node, **change)
-    assert not node.is_made(node.parents)
-
-
-def test_a_draft_without_its_manifest_is_none(node):
-    make_draft(node)
-    (node.draft / "stage.json").unlink()
     assert not node.is_made(node.parents)
 
 
@@ -73,6 +124,20 @@ def test_predictions_are_taken_over_once(tmp_path, data):
     assert out.with_suffix(".json").exists()
     assert not (tmp_path / "ahead").exists()
     assert not adopt_predictions(tmp_path, PREDICTION, "new", data, out)
+
+
+def test_predictions_that_lack_a_language_are_left(tmp_path, data):
+    """A job was killed while it took them over, by a version that moved them."""
+    make_predictions(tmp_path)
+    (predictions_ahead(tmp_path, "worldqa") / "qen.jsonl").unlink()
+    assert not adopt_predictions(tmp_path, PREDICTION, "new", data, tmp_path / "predictions/worldqa")
+
+
+def test_two_jobs_may_clear_one_folder(tmp_path):
+    (tmp_path / "ahead/predictions").mkdir(parents=True)
+    remove_empty(tmp_path / "ahead/predictions", tmp_path)
+    remove_empty(tmp_path / "ahead/predictions", tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_predictions_with_other_weights_or_of_another_spec_are_left(tmp_path, data):

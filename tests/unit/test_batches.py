@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.batches import Mixture, collate, compose, packs
+from crosstune.batches import PADDED, Mixture, collate, compose, packs
 from crosstune.tasks import Windows
 
 LENGTHS = {"qa.en": np.array([10, 20, 30, 40] * 50), "qa.es": np.array([15, 25] * 20)}
@@ -63,6 +63,14 @@ def test_packs_hold_every_window_once_within_the_bound(lengths, tokens):
     assert all(len(part) == 1 or sum(lengths[i] for i in part) <= tokens for part in found)
     longest = [max(lengths[i] for i in part) for part in found]
     assert longest == sorted(longest)
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=60), st.integers(1, 500))
+def test_padding_counts_where_windows_are_padded(lengths, tokens):
+    found = packs(lengths, tokens, padded=True)
+    assert sorted(i for part in found for i in part) == list(range(len(lengths)))
+    assert all(len(part) == 1 or max(lengths[i] for i in part) * len(part) <= tokens for part in found)
+    assert all(max(lengths[i] for i in part) <= PADDED * min(lengths[i] for i in part) for part in found)
 
 
 def test_collate_lays_windows_end_to_end():

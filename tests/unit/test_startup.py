@@ -32,6 +32,8 @@ def test_what_was_made_ahead_is_taken_over_without_torch(tmp_path):
 
     spec = {"seed": 1}
     write_json(tmp_path / "parent/stage.json", {"weights": "old"})
+    write_jsonl(tmp_path / "child/ahead/stage/train.jsonl", [])
+    write_jsonl(tmp_path / "child/ahead/stage/model/model.safetensors", [])
     write_json(
         tmp_path / "child/ahead/stage/stage.json", {"spec": spec, "parents": ["old"], "data": {}, "weights": "new"}
     )

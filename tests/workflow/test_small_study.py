@@ -206,7 +206,7 @@ def test_a_stage_made_ahead_is_the_one_that_its_own_process_makes(finished):
     """In the study the first stage's process went on with the second."""
     assert not list((finished / "results").rglob("ahead"))
     stage = "worldqa.qen@6/worldqa.qes@6"
-    assert "worldqa.qes@6 6/6" in (finished / HOME / stage / "logs/train.log").read_text()
+    assert " 6/6, loss" in (finished / HOME / stage / "logs/train.log").read_text()
     subprocess.run(stage_program(finished, stage, "alone"), cwd=finished, check=True, capture_output=True)
     for name in ("model/model.safetensors", "train.jsonl", "stage.json"):
         assert (finished / "alone" / name).read_bytes() == (finished / HOME / stage / name).read_bytes(), name
@@ -233,6 +233,31 @@ def test_a_process_killed_in_the_second_stage_does_not_lose_the_first(finished):
     for name in ("model/model.safetensors", "stage.json"):
         found = (finished / "lineage" / name).read_bytes()
         assert found == (finished / HOME / "worldqa.qen@6" / name).read_bytes(), name
+
+
+def test_a_later_stage_that_fails_does_not_fail_the_first(finished):
+    spec = json.loads((finished / HOME / "worldqa.qen@6/worldqa.qes@6/stage.json").read_text())["spec"]
+    diverging = {
+        "spec": {**spec, "recipe": {**spec["recipe"], "lr": 1e30, "clip": 0.0}}, "out": "failing/second",
+        "parents": ["failing"], "data": ["data/worldqa/train.qes.json"], "keep_optimizer": False, "predictions": [],
+    }  # fmt: skip
+    ahead = ("--ahead", json.dumps({"predictions": [], "stages": [diverging]}))
+    found = subprocess.run(
+        stage_program(finished, "worldqa.qen@6", "failing", *ahead), cwd=finished, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr
+    assert "failing/second was not made ahead (UserError: the loss is" in found.stderr
+    assert (finished / "failing/stage.json").exists()
+    assert not (finished / "failing/second/stage.json").exists()
+
+
+def test_a_training_without_its_parent_is_one_message(finished):
+    command = stage_program(finished, "worldqa.qen@6", "orphan")
+    command[command.index("--parents") + 1] = "results/nowhere"
+    found = subprocess.run(command, cwd=finished, capture_output=True, text=True)
+    assert found.returncode != 0
+    assert "results/nowhere/stage.json" in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 def test_a_broken_data_file_is_told_before_anything_is_trained(new_project, snakemake):
