@@ -157,8 +157,9 @@ def main() -> None:
         f"{date.today()}, {processor()}, {args.layers} x {args.hidden} model, fp32, two cores,"
         f" `python benchmarks/study.py {' '.join(sys.argv[1:])}`; load at the end {os.getloadavg()[0]:.1f}.",
         f"Two seeds, joint and sequential, {EXAMPLES} rows a schedule (ours, filled by tokens, up to {rows[-1]}),"
-        f" {args.tested} questions in each of {len(TARGETS)} languages. The loop scores the 4 final checkpoints; ours scores every stage and the untrained"
-        f" heads, {len(scored)} checkpoints, and writes tables and the report.",
+        f" {args.tested} questions in each of {len(TARGETS)} languages. The loop predicts with the 4 final checkpoints;"
+        f" ours predicts with and scores every stage and the untrained heads, {len(scored)} checkpoints, and writes the"
+        " tables and the report.",
         "",
         "| | wall s | ratio |",
         "|:--|--:|--:|",
