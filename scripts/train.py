@@ -22,7 +22,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="*", default=[], help="manifests of the prepared sources")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new checkpoint")
     parser.add_argument("--log", type=Path, help="file for progress lines")
-    parser.add_argument("--save-seconds", type=float, default=60.0, help="time between saved states (%(default)s)")
+    parser.add_argument(
+        "--save-seconds", type=float, default=20.0, help="least time between saved states (%(default)s)"
+    )
     parser.add_argument("--keep-optimizer", action="store_true", help="keep the moments for a stage that carries on")
     parser.add_argument("--cache", type=Path, help="folder of encoded rows, shared by all trainings")
     parser.add_argument("--profile", type=Path, help="folder for a trace of some updates and its summary")

@@ -35,6 +35,8 @@ from crosstune.tasks import Batch, Windows
 # For each update the (source, window) pairs it trains on.
 Plan = Sequence[Sequence[tuple[str, int]]]
 LINES_OF_A_CURVE = 50
+# A state of a large model takes seconds to save: training takes at least so many times as long.
+SAVING = 30
 
 
 class Stopped(Exception):
@@ -94,7 +96,7 @@ def train(
     done = saved[1]["updates"] if saved else 0
     every = max(1, len(plan) // LINES_OF_A_CURVE)
     bar = progress(len(plan), done)
-    last_save = time.monotonic()
+    saved_at, spent_saving = time.monotonic(), 0.0
     figures: dict[str, str] = {}
     with profiler or nullcontext():
         make = partial(parts_of, plan=plan, network=plain, encoder=encoder, corpus=corpus, settings=settings)
@@ -111,7 +113,7 @@ def train(
             tokens = sum(sum(part.batch.lengths) for part in parts)
             # Read once: a signal that comes later is seen after the next update. After the last there is none to stop.
             to_stop = stop.asked and number + 1 < len(plan)
-            to_save = to_stop or time.monotonic() - last_save > settings.save_seconds
+            to_save = to_stop or time.monotonic() - saved_at > max(settings.save_seconds, SAVING * spent_saving)
             on_curve = (number + 1) % every == 0 or number + 1 == len(plan)
             if on_curve or to_save:
                 value = _finite(loss.item(), number)
@@ -122,12 +124,13 @@ def train(
             if profiler:
                 profiler.step()
             if to_save:
+                begin_saving = time.monotonic()
                 state.save(
                     {f"weights.{name}": tensor for name, tensor in plain.state_dict().items()}
                     | named_moments(plain, optimizer),
                     {"updates": number + 1, "curve": curve},
                 )
-                last_save = time.monotonic()
+                saved_at, spent_saving = time.monotonic(), time.monotonic() - begin_saving
             if to_stop:
                 raise Stopped
     bar.close()

@@ -43,7 +43,7 @@ class Knobs:
     Seconds between saved states, the folder of encoded rows, the folder for a profile of the training.
     """
 
-    save_seconds: float = 60.0
+    save_seconds: float = 20.0
     cache: Path | None = None
     profile: Path | None = None
 
