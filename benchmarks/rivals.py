@@ -131,9 +131,17 @@ class Bench:
             state = StateFolder(self.folder / "state", "bench")
             log = self.folder / "log"
             begin = time.perf_counter()
-            engine.train(
-                network, self.encoder, corpus, plan, settings, state, lambda n, done: Progress("b", n, done, log)
-            )
+            with engine.StopRequest() as stop:
+                engine.train(
+                    network,
+                    self.encoder,
+                    corpus,
+                    plan,
+                    settings,
+                    state,
+                    stop,
+                    lambda n, done: Progress("b", n, done, log),
+                )
             spent = time.perf_counter() - begin
             state.remove()
             return spent

@@ -1,0 +1,32 @@
+"""The benchmarks run; what they measure is not tested."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_variant_of_the_rivals_runs_and_the_answers_are_equal(bundle, tmp_path):
+    sizes = ["--model", "small", "--steps", "1", "--windows", "9", "--repeats", "1", "--threads", "1"]
+    command = [
+        sys.executable,
+        "benchmarks/rivals.py",
+        "--bundle",
+        str(bundle),
+        *sizes,
+        "--out",
+        str(tmp_path / "out.md"),
+    ]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    page = (tmp_path / "out.md").read_text()
+    assert page.count("| crosstune, packed |") == 2
+    assert "Equal answers: 10,000 of 10,000." in page
+
+
+def test_the_check_of_packing_on_a_device_runs():
+    command = [sys.executable, "benchmarks/gpu.py", "--device", "cpu", "--shapes", "tiny", "--tokens", "500"]
+    found = subprocess.run([*command, "--repeats", "1"], cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert "with wrong bounds, as a control" in found.stdout
