@@ -33,8 +33,8 @@ rule prepare:
         "../envs/crosstune.yaml"
     params:
         spec=lambda w: canonical_json(study.prepare_spec(w.dataset, w.split, w.lang)),
-        folders=canonical_json(study.config["folders"]),
-        extra=canonical_json(study.config["datasets"]),
+        folders=lambda w: canonical_json(study.config["folders"]),
+        extra=lambda w: canonical_json(study.config["datasets"]),
     message:
         "prepare {wildcards.dataset} {wildcards.split} {wildcards.lang}"
     shell:

@@ -11,7 +11,8 @@ rule plan:
     conda:
         "../envs/crosstune.yaml"
     params:
-        config=canonical_json(study.config),
+        # Functions, because Snakemake would take {lang} in a pattern of files for a wildcard of its own.
+        config=lambda w: canonical_json(study.config),
         digest=sha256_json(study.plan()),
     message:
         "write the plan of {wildcards.study}"

@@ -260,6 +260,20 @@ def test_a_training_without_its_parent_is_one_message(finished):
     assert "Traceback" not in found.stderr
 
 
+def test_a_study_may_bring_a_data_set_whose_files_are_patterns(new_project, snakemake):
+    """Snakemake must not take {lang} in a record for a wildcard of its own."""
+    folder = new_project("own-data")
+    (folder / "mine").mkdir()
+    (folder / "mine/test.qen.json").touch()
+    record = {
+        "task": "qa", "title": "mine", "reader": "squad", "licence": "mine",
+        "source": {"files": "{here}/{split}.{lang}.json"}, "splits": {"test": {"languages": ["qen"]}},
+    }  # fmt: skip
+    changes = {"datasets": {"mine": record}, "folders": {"here": "mine"}}
+    config = write_config(folder, **changes, tracks__qa__evaluate={"worldqa": ["qen"], "mine": "all"})
+    assert "prepare mine test qen" in snakemake(folder, "-n", "--configfile", config).stdout
+
+
 def test_a_broken_data_file_is_told_before_anything_is_trained(new_project, snakemake):
     folder = new_project("broken")
     (folder / "mine.json").write_text('{"version": "1.1", "data": [{"title": "cut sho')
