@@ -8,8 +8,6 @@ English, Spanish and Hindi; weights are random, dropout is 0.1 in training.
 """
 
 import argparse
-import json
-import lzma
 import os
 import platform
 import resource
@@ -26,6 +24,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from crosstune.compute import resolve_precision, use_threads  # noqa: E402
+from crosstune.files import read_text  # noqa: E402
+from crosstune.readers import read  # noqa: E402
 
 SIZES = {
     "small": {"layers": 4, "hidden": 256, "heads": 4, "vocabulary": 30_000},
@@ -39,18 +39,8 @@ def read_rows(bundle: Path, languages: tuple[str, ...], count: int) -> list[dict
     """The first `count` XQuAD questions of every language that fit one window, languages in turn."""
     by_language = []
     for language in languages:
-        with lzma.open(bundle / f"qa/xquad/xquad.{language}.json.xz", "rt", encoding="utf-8") as file:
-            paragraphs = [p for article in json.load(file)["data"] for p in article["paragraphs"]]
-        rows = [
-            {
-                "id": question["id"],
-                "question": question["question"],
-                "context": paragraph["context"],
-                "answers": {name: [question["answers"][0][name]] for name in ("text", "answer_start")},
-            }
-            for paragraph in paragraphs
-            for question in paragraph["qas"]
-        ]
+        path = bundle / f"qa/xquad/xquad.{language}.json.xz"
+        rows = read("squad", [(str(path), read_text(path))])
         # Every seventh, so that a sample has many paragraphs.
         by_language.append((rows[::7] + rows)[:count])
     return [row for turn in zip(*by_language, strict=True) for row in turn]
@@ -59,7 +49,7 @@ def read_rows(bundle: Path, languages: tuple[str, ...], count: int) -> list[dict
 class Bench:
     """Rows, a model folder with random weights, and both sides' features."""
 
-    def __init__(self, bundle: Path, size: str, windows: int, threads: int):
+    def __init__(self, bundle: Path, size: str, windows: int):
         import rival_qa
         from transformers import PreTrainedTokenizerFast
 
@@ -93,7 +83,6 @@ class Bench:
         )
         assert len(self.windows) == len(self.rows)
         self.tokens = len(self.windows.ids)
-        self.threads = threads
 
     def _fits(self, row: dict) -> bool:
         question, context = self.encoder.texts([row["question"].strip(), row["context"]])
@@ -320,7 +309,7 @@ def main() -> None:
 
     bf16 = resolve_precision("auto") == "bf16"
     if args.only:
-        bench = Bench(args.bundle, args.model, args.steps * BATCH, args.threads)
+        bench = Bench(args.bundle, args.model, args.steps * BATCH)
         training_variants(bench, bf16)[args.only]()()
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return
@@ -338,12 +327,12 @@ def main() -> None:
         passed = ["--bundle", str(args.bundle), "--model", args.model, "--steps", str(args.steps)]
         lines += memory(passed, ["run_qa as shipped", "crosstune, packed"])
     if "training" in args.parts:
-        bench = Bench(args.bundle, args.model, args.steps * BATCH, args.threads)
+        bench = Bench(args.bundle, args.model, args.steps * BATCH)
         seconds = take_turns(training_variants(bench, bf16), args.repeats)
         title = f"Training, {args.steps} steps of {BATCH} windows, {bench.tokens:,} real tokens"
         lines += table(title, seconds, bench.tokens)
     if "prediction" in args.parts:
-        bench = Bench(args.bundle, args.model, args.windows, args.threads)
+        bench = Bench(args.bundle, args.model, args.windows)
         seconds = take_turns(prediction_variants(bench, bf16), args.repeats)
         lines += table(f"Prediction, {len(bench.rows)} windows", seconds, bench.tokens)
     if "spans" in args.parts:

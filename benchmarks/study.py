@@ -10,7 +10,6 @@ for all test files. Both start from one model, pretrained for a moment, and trai
 
 import argparse
 import json
-import lzma
 import os
 import shutil
 import subprocess
@@ -21,7 +20,7 @@ from datetime import date
 from pathlib import Path
 
 import yaml
-from rivals import ROOT, processor
+from rivals import ROOT, processor, read_text
 
 SOURCES = {
     "en": "qa/squad_en/train-v1.1.head.json.xz",
@@ -38,15 +37,14 @@ def write_data(bundle: Path, folder: Path, tested: int) -> None:
     """Plain SQuAD files: the training sets, and the first `tested` questions of XQuAD in every language."""
     folder.mkdir(parents=True)
     for language, name in SOURCES.items():
-        with lzma.open(bundle / name, "rt", encoding="utf-8") as file:
-            write_squad(folder / f"train.{language}.json", paragraphs(json.load(file)), 600)
+        write_squad(folder / f"train.{language}.json", paragraphs(bundle / name), 600)
     for language in TARGETS:
-        with lzma.open(bundle / f"qa/xquad/xquad.{language}.json.xz", "rt", encoding="utf-8") as file:
-            write_squad(folder / f"test.{language}.json", paragraphs(json.load(file))[::7], tested)
+        found = paragraphs(bundle / f"qa/xquad/xquad.{language}.json.xz")
+        write_squad(folder / f"test.{language}.json", found[::7], tested)
 
 
-def paragraphs(content: dict) -> list[dict]:
-    return [paragraph for article in content["data"] for paragraph in article["paragraphs"]]
+def paragraphs(path: Path) -> list[dict]:
+    return [paragraph for article in json.loads(read_text(path))["data"] for paragraph in article["paragraphs"]]
 
 
 def write_squad(path: Path, found: list[dict], count: int) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from crosstune.files import read_json
 from crosstune.prepared import rows_by_source
 
-MANIFEST, WEIGHTS, CURVE, OPTIMIZER = "stage.json", "model/model.safetensors", "train.jsonl", "optimizer.safetensors"
+MANIFEST, OPTIMIZER = "stage.json", "optimizer.safetensors"
+PARTS = (MANIFEST, "model/model.safetensors", "train.jsonl")
 DRAFT_LOG = "train.log"
 
 
@@ -58,7 +59,7 @@ class Node:
 
     def is_made(self, parents: Sequence[Path]) -> bool:
         """Whether its draft is whole and of this spec, these parents' weights and these rows."""
-        parts = [MANIFEST, WEIGHTS, CURVE, *([OPTIMIZER] if self.keep_optimizer else [])]
+        parts = [*PARTS, *([OPTIMIZER] if self.keep_optimizer else [])]
         if self.missing(parents) or not all((self.draft / part).exists() for part in parts):
             return False
         manifest = read_json(self.draft / MANIFEST)

@@ -129,3 +129,15 @@ def collate(windows: Sequence[Windows], indices: Sequence[int]) -> Batch:
         lengths,
         values,
     )
+
+
+def real_places(lengths: Sequence[int], device: torch.device) -> torch.Tensor:
+    """Which places of windows padded to the longest hold a token: (windows, longest)."""
+    return torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]
+
+
+def as_rows(flat: torch.Tensor, real: torch.Tensor, filling: float) -> torch.Tensor:
+    """Values per token (tokens, ...) as (windows, longest, ...), with `filling` where no token is `real`."""
+    padded = flat.new_full((*real.shape, *flat.shape[1:]), filling)
+    padded[real] = flat
+    return padded

@@ -21,6 +21,7 @@ from transformers import AutoConfig, AutoModel
 from transformers.utils import logging as transformers_logging
 
 from crosstune.attention import Rows, first_position, try_packing
+from crosstune.batches import as_rows, real_places
 from crosstune.dropout import use_cheap_dropout
 from crosstune.errors import UserError
 from crosstune.files import atomic_open, write_text
@@ -94,16 +95,11 @@ class Network(nn.Module):
         return self.encoder(**inputs, rows=Rows.of(batch.lengths, batch.ids.device)).last_hidden_state[0]
 
     def _padded(self, batch: Batch) -> torch.Tensor:
-        lengths = torch.tensor(batch.lengths, device=batch.ids.device)
-        real = torch.arange(max(batch.lengths), device=batch.ids.device) < lengths[:, None]
-
-        def rows(flat: torch.Tensor, filling: int) -> torch.Tensor:
-            return flat.new_full(real.shape, filling).masked_scatter(real, flat)
-
+        real = real_places(batch.lengths, batch.ids.device)
         pad = getattr(self.config, "pad_token_id", None) or 0
-        inputs = {"input_ids": rows(batch.ids, pad), "attention_mask": real.long()}
+        inputs = {"input_ids": as_rows(batch.ids, real, pad), "attention_mask": real.long()}
         if self._typed:
-            inputs["token_type_ids"] = rows(batch.types, 0)
+            inputs["token_type_ids"] = as_rows(batch.types, real, 0)
         return self.encoder(**inputs).last_hidden_state[real]
 
     @property

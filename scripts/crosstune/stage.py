@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from crosstune import engine
-from crosstune.ahead import OPTIMIZER, Node, predictions_ahead
+from crosstune.ahead import MANIFEST, OPTIMIZER, Node, predictions_ahead
 from crosstune.batches import Mixture, compose
 from crosstune.compute import resolve_precision
 from crosstune.encoded import EncodedData
@@ -102,7 +102,7 @@ def train_stage(node: Node, parent: Path, knobs: Knobs, stop: engine.StopRequest
     key = (spec["seed"], spec["parent"], tuple(spec["sources"]))
     mixture = Mixture(tuple(spec["sources"]), tuple(spec["replayed"]), spec["recipe"]["alpha"], spec["replay"])
     main_head = spec["source_heads"][spec["sources"][0]] if spec["sources"] else spec["heads"][0]["name"]
-    manifest = read_json(parent / "stage.json")
+    manifest = read_json(parent / MANIFEST)
     moments = _carried_moments(node, parent, manifest)
     _run(node, network, mixture, key, manifest, parent / "model", knobs, stop, main_head, moments)
 
@@ -132,7 +132,7 @@ def average_stages(node: Node, parents: Sequence[Path]) -> None:
     with atomic_open(model / WEIGHTS) as file:
         file.write(save(dict(sorted(weights.items())), {"format": "pt"}))
     write_jsonl(node.draft / "train.jsonl", [])
-    members = [read_json(parent / "stage.json") for parent in parents]
+    members = [read_json(parent / MANIFEST) for parent in parents]
     lineage: dict = {}
     for member in members:
         lineage = add_exposure(lineage, member["lineage"])
@@ -250,10 +250,10 @@ def _carried_moments(node: Node, parent: Path, manifest: dict) -> dict[str, torc
     if node.spec["recipe"]["optimizer"] == "reset" or not manifest["parents"]:
         return {}
     if not (parent / OPTIMIZER).exists():
-        cure = f"Make it again: snakemake --cores 1 --forcerun {node.parents[0]}/stage.json"
+        cure = f"Make it again: snakemake --cores 1 --forcerun {node.parents[0]}/{MANIFEST}"
         raise UserError("the stage before did not keep its optimizer's state", str(parent / OPTIMIZER), cure)
     return load_file(parent / OPTIMIZER)
 
 
 def _write_manifest(node: Node, manifest: dict, weights: str, parents: list[str]) -> None:
-    write_json(node.draft / "stage.json", {"spec": node.spec, "parents": parents, "weights": weights, **manifest})
+    write_json(node.draft / MANIFEST, {"spec": node.spec, "parents": parents, "weights": weights, **manifest})

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from crosstune.batches import as_rows, real_places
 from crosstune.encoding import Text, TextEncoder
 from crosstune.tasks import Batch, Task, Windows
 
@@ -181,21 +182,13 @@ def _top(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return found.values[:, :CANDIDATES], found.indices[:, :CANDIDATES]
 
 
-def _rows(flat: torch.Tensor, real: torch.Tensor, filling: float) -> torch.Tensor:
-    """Values per token (tokens, ...) as (windows, longest, ...), with `filling` where `real` is not set."""
-    padded = flat.new_full((*real.shape, *flat.shape[1:]), filling)
-    padded[real] = flat
-    return padded
-
-
 def _span_logits(head, hidden: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits (windows, tokens, 2) in fp32 with -inf at padding, and which tokens are real (windows, tokens).
 
     A softmax over padding would depend on how rows are batched.
     """
-    lengths = torch.tensor(batch.lengths, device=hidden.device)
-    real = torch.arange(max(batch.lengths), device=hidden.device) < lengths[:, None]
-    return _rows(head(hidden).float(), real, -torch.inf), real
+    real = real_places(batch.lengths, hidden.device)
+    return as_rows(head(hidden).float(), real, -torch.inf), real
 
 
 def _window_starts(length: int, room: int, stride: int) -> list[int]:
