@@ -222,7 +222,6 @@ def search_spans(count: int, repeats: int) -> list[str]:
     """Span search of ours and the example's loop over the same logits; a third of them have many ties."""
     import numpy as np
     import rival_qa
-    import torch
     from datasets import Dataset
 
     from crosstune.tasks import Windows
@@ -251,7 +250,7 @@ def search_spans(count: int, repeats: int) -> list[str]:
         ],
         per_token=["first", "last"],
     )
-    outputs = [torch.from_numpy(values[:length]) for values, length in zip(logits, lengths.tolist(), strict=True)]
+    outputs = [values[:length] for values, length in zip(logits, lengths.tolist(), strict=True)]
     padded = np.where(np.arange(longest)[:, None] < lengths[:, None, None], logits, -np.inf)
     features = Dataset.from_list(found)
 

@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from crosstune.batches import collate
 from crosstune.tasks import IGNORED
 from crosstune.tasks.mlm import MaskedLanguageModelling
-from crosstune.tasks.qa import CANDIDATES, LONGEST_ANSWER, QuestionAnswering, best_spans
+from crosstune.tasks.qa import QuestionAnswering
 from crosstune.tasks.tagging import Tagging
 
 RECIPE = {"label_smoothing": 0.0, "mask": 0.3}
@@ -45,36 +43,6 @@ def test_a_long_context_gives_windows_that_cover_it(encoder):
     for n in with_answer:
         start, end = (windows.offsets[n] + windows.per_window[name][n] for name in ("start", "end"))
         assert (first[start], context[first[start] : last[end]]) == (row["answers"]["answer_start"][0], "cat")
-
-
-def slow_best_span(logits: list[list[float]], inside: list[bool]) -> tuple[float, int, int] | None:
-    """The SQuAD example's loop over the n best starts and ends of one window; None where no span is possible."""
-
-    def n_best(side: int) -> list[int]:
-        return sorted(range(len(logits)), key=lambda place: logits[place][side], reverse=True)[:CANDIDATES]
-
-    spans = []
-    for start in n_best(0):
-        for end in n_best(1):
-            if inside[start] and inside[end] and start <= end and end - start + 1 <= LONGEST_ANSWER:
-                spans.append((logits[start][0] + logits[end][1], start, end))
-    return sorted(spans, key=lambda span: span[0], reverse=True)[0] if spans else None
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.integers(0, 10**6), st.integers(1, 90), st.integers(0, 30), st.sampled_from([2, 4, 16, 10**6]))
-def test_the_best_span_is_that_of_the_loop_ties_included(seed, length, outside, levels):
-    """Few levels of logits give many ties, within the candidates and at their border."""
-    generator = torch.Generator().manual_seed(seed)
-    logits = torch.randint(0, levels, (3, length, 2), generator=generator) / levels
-    real = torch.tensor([length, max(1, length - 7), max(1, length // 2)])
-    inside = (torch.arange(length) >= outside).expand(3, -1) & (torch.arange(length) < real[:, None])
-    logits[torch.arange(length) >= real[:, None]] = -torch.inf
-    scores, starts, ends = best_spans(*logits.unbind(-1), inside)
-    for n, size in enumerate(real.tolist()):
-        expected = slow_best_span(logits[n, :size].tolist(), inside[n, :size].tolist())
-        found = (float(scores[n]), int(starts[n]), int(ends[n]))
-        assert (found if found[0] > -np.inf else None) == (expected and pytest.approx(expected))
 
 
 def test_tags_stand_on_the_first_token_of_a_word_and_come_back(encoder):

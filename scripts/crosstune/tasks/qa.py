@@ -12,11 +12,8 @@ from torch import nn
 
 from crosstune.batches import as_rows, real_places
 from crosstune.encoding import Text, TextEncoder
+from crosstune.spans import best_spans
 from crosstune.tasks import Batch, Task, Windows
-
-CANDIDATES = 20
-LONGEST_ANSWER = 30
-SEARCHED_AT_ONCE = 512
 
 
 class QuestionAnswering(Task):
@@ -74,7 +71,8 @@ class QuestionAnswering(Task):
 
     def outputs(self, head, hidden, batch):
         """Per window the logits (tokens, 2) of its tokens as start and as end."""
-        return list(head(hidden).float().cpu().split(batch.lengths))
+        logits = head(hidden).float().cpu().numpy()
+        return np.split(logits, np.cumsum(batch.lengths)[:-1])
 
     def answers(self, rows, windows, outputs):
         best: list = [None] * len(rows)
@@ -91,95 +89,16 @@ class QuestionAnswering(Task):
         ]
 
 
-def spans_of(windows: Windows, logits: Sequence[torch.Tensor]) -> list[tuple[float, int, int] | None]:
+def spans_of(windows: Windows, logits: Sequence[np.ndarray]) -> list[tuple[float, int, int] | None]:
     """Per window the best span as (score, first character, last character), None where no span is possible."""
-    starts, ends = (side.contiguous() for side in torch.cat(list(logits)).unbind(1))
-    first, last = (torch.tensor(np.asarray(windows.per_token[name])) for name in ("first", "last"))
-    inside = first >= 0
-    offsets, lengths = torch.tensor(windows.offsets[:-1]), torch.tensor(windows.lengths)
-    found: list = [None] * len(windows)
-    # In order of length, so that little is padding; many at once, because every step of the search has its price.
-    for part in lengths.argsort(stable=True).split(SEARCHED_AT_ONCE):
-        column = torch.arange(int(lengths[part].max()))
-        real = column < lengths[part, None]
-        place = (offsets[part, None] + column).clamp(max=len(starts) - 1).flatten()
-        # Far quicker than indexing by a matrix.
-        scores = (side.index_select(0, place).view_as(real).masked_fill(~real, -torch.inf) for side in (starts, ends))
-        score, start, end = best_spans(*scores, inside.index_select(0, place).view_as(real) & real)
-        characters = first[offsets[part] + start], last[offsets[part] + end]
-        for i, *span in zip(*(tensor.tolist() for tensor in (part, score, *characters)), strict=True):
-            if span[0] > -np.inf:
-                found[i] = tuple(span)
-    return found
-
-
-def best_spans(
-    starts: torch.Tensor, ends: torch.Tensor, inside: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Score, start and end of the best span of each window; the score is -inf where no span is possible.
-
-    `starts`, `ends` (windows, tokens): logits, -inf at padding; `inside`: the tokens of the context. As in the SQuAD
-    example that XTREME uses: of the 20 best starts and the 20 best ends of all tokens, the pair inside the context with
-    start <= end and at most 30 tokens that has the highest sum; the first of equals, in the order of the starts' ranks,
-    then of the ends' (of equal logits the earlier token ranks first).
-
-    The best of all spans is found first, which is cheap; nearly always it has no equal and its start and end are among
-    the 20 best, and so it is the one. Where not, the 20 best are paired.
-    """
-    score, start, end, sure = _best_of_all(starts, ends, inside)
-    unsure = (~sure).nonzero()[:, 0]
-    if len(unsure):
-        found = _best_of_candidates(starts[unsure], ends[unsure], inside[unsure])
-        score[unsure], start[unsure], end[unsure] = found
-    return score, start, end
-
-
-def _best_of_all(starts: torch.Tensor, ends: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Score, start and end of the highest span of each window, and whether it is surely that of `best_spans`."""
-    possible = starts.masked_fill(~inside, -torch.inf)
-    sums = _highest_before(possible, LONGEST_ANSWER) + ends.masked_fill(~inside, -torch.inf)
-    score, end = sums.max(1)
-    places = end[:, None] - torch.arange(LONGEST_ANSWER, device=end.device)
-    band = possible.gather(1, places.clamp(min=0)).masked_fill(places < 0, -torch.inf)
-    hits = band + ends.gather(1, end[:, None]) == score[:, None]
-    start = places.gather(1, hits.to(torch.uint8).argmax(1, keepdim=True))[:, 0].clamp(min=0)
-    alone = (hits.sum(1) == 1) & ((sums == score[:, None]).sum(1) == 1)
-    ranked = _among_the_best(starts, start) & _among_the_best(ends, end)
-    return score, start, end, (alone & ranked) | (score == -torch.inf)
-
-
-def _highest_before(values: torch.Tensor, width: int) -> torch.Tensor:
-    """At each place the highest of the last `width` values of its row, itself included."""
-    found, reach = values, 1
-    while reach < width:
-        step = min(reach, width - reach)
-        found = torch.maximum(found, nn.functional.pad(found, (step, 0), value=-torch.inf)[:, : values.shape[1]])
-        reach += step
-    return found
-
-
-def _among_the_best(values: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-    """Whether the value at `place` is surely a candidate: with its equals it is not beyond the CANDIDATES best."""
-    return (values >= values.gather(1, place[:, None])).sum(1) <= CANDIDATES
-
-
-def _best_of_candidates(starts: torch.Tensor, ends: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Score, start and end of the highest pair of the CANDIDATES best starts and ends."""
-    start_scores, starts = _top(starts)
-    end_scores, ends = _top(ends)
-    start_scores = start_scores.masked_fill(~inside.gather(1, starts), -torch.inf)
-    end_scores = end_scores.masked_fill(~inside.gather(1, ends), -torch.inf)
-    scores = start_scores[:, :, None] + end_scores[:, None, :]
-    length = ends[:, None, :] - starts[:, :, None] + 1
-    best, index = scores.masked_fill((length < 1) | (length > LONGEST_ANSWER), -torch.inf).flatten(1).max(1)
-    rows = torch.arange(len(index), device=index.device)
-    return best, starts[rows, index // ends.shape[1]], ends[rows, index % ends.shape[1]]
-
-
-def _top(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The CANDIDATES highest of each row and their places, best first, equals by place."""
-    found = scores.sort(dim=1, descending=True, stable=True)
-    return found.values[:, :CANDIDATES], found.indices[:, :CANDIDATES]
+    if not len(windows):
+        return []
+    first, last = (windows.per_token[name] for name in ("first", "last"))
+    starts, ends = np.concatenate(logits).T.copy()
+    found = best_spans(starts, ends, first >= 0, windows.offsets)
+    characters = first[found.start], last[found.end]
+    spans = zip(*(side.tolist() for side in (found.score, *characters)), strict=True)
+    return [span if span[0] > -np.inf else None for span in spans]
 
 
 def _span_logits(head, hidden: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
