@@ -33,6 +33,9 @@ rule pretrain:
     conda:
         "../envs/crosstune.yaml"
     threads: lambda w: checkpoint_at(f"results/{w.study}/{w.model}/base").threads
+    resources:
+        # What to make while the network is loaded. A resource, because a change of it must not train again.
+        ahead=lambda w: canonical_json(study.ahead(f"results/{w.study}/{w.model}/base")),
     params:
         spec=lambda w: canonical_json(checkpoint_at(f"results/{w.study}/{w.model}/base").spec),
         out="results/{study}/{model}/base",
@@ -40,4 +43,4 @@ rule pretrain:
         "pretrain {wildcards.model}"
     shell:
         "python scripts/train.py --spec {params.spec:q} --data {input} --out {params.out} --log {log}"
-        " --cache data/encoded"
+        " --cache data/encoded --ahead {resources.ahead:q}"

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from crosstune.ahead import adopt_predictions
-from crosstune.compute import use_threads
+from crosstune.compute import quick_imports, use_threads
 from crosstune.errors import run_program
 from crosstune.files import read_json
 
@@ -27,11 +27,12 @@ def main() -> None:
     weights = read_json(args.stage / "stage.json")["weights"]
     if adopt_predictions(args.stage, args.spec, weights, args.data, args.out):
         return
-    use_threads(args.spec["threads"])
-    from crosstune.encoded import EncodedData
-    from crosstune.encoding import TextEncoder
-    from crosstune.network import load_network
-    from crosstune.predict import predict_dataset
+    with quick_imports():
+        use_threads(args.spec["threads"])
+        from crosstune.encoded import EncodedData
+        from crosstune.encoding import TextEncoder
+        from crosstune.network import load_network
+        from crosstune.predict import predict_dataset
 
     model = args.stage / "model"
     network = load_network(model, packing=args.spec["packing"])

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from crosstune.ahead import Node
-from crosstune.compute import use_threads
+from crosstune.compute import quick_imports, use_threads
 from crosstune.errors import run_program
 from crosstune.files import read_json
 
@@ -35,9 +35,10 @@ def main() -> None:
     predictions = args.ahead.get("predictions", [])
     node = Node(spec, args.out, tuple(args.parents), tuple(args.data), args.keep_optimizer, predictions, args.log)
     if not node.is_made(node.parents):
-        use_threads(spec.get("threads", 1))
-        from crosstune.engine import Stopped
-        from crosstune.stage import Knobs, make_checkpoints
+        with quick_imports():
+            use_threads(spec.get("threads", 1))
+            from crosstune.engine import Stopped
+            from crosstune.stage import Knobs, make_checkpoints
 
         later = [Node.from_json(value) for value in args.ahead.get("stages", [])]
         try:

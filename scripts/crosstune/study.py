@@ -132,22 +132,26 @@ class Study:
         }
 
     def _later(self, path: str) -> list[str]:
-        """Stages to train in the process that trains this one: of a small model, whose stages are soon trained.
+        """Stages to make in the process that makes this one: of a small model, whose stages are soon made.
 
-        The first that stands on it, the first that stands on that, and so on. None of their jobs starts before this
-        one's ends, so that no two processes make the same. What stands on a base model is made side by side.
+        After a stage the first that stands on it, the first that stands on that, and so on. After the base model those
+        that train nothing; the others are made side by side. None of their jobs starts before this one's ends, so that
+        no two processes make the same.
         """
-        if "pretrain" not in self.config["models"][path.split("/")[2]] or path not in self._children:
+        name = path.split("/")[2]
+        children = self._children.get(path, [])
+        if "pretrain" not in self.config["models"][name]:
             return []
-        child = self._children[path][0]
-        return [child, *self._later(child)]
+        if path == base_path(self.results, name, self.config["models"][name]):
+            return [child for child in children if not self.checkpoints[child].data]
+        return [later for child in children[:1] for later in (child, *self._later(child))]
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:
-        """The stages that stand on each stage."""
+        """The stages that stand on each checkpoint."""
         found: dict[str, list[str]] = {}
         for node in self.checkpoints.values():
-            if len(node.parents) == 1 and "/seed" in node.parents[0]:
+            if len(node.parents) == 1:
                 found.setdefault(node.parents[0], []).append(node.path)
         return found
 

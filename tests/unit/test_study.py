@@ -167,7 +167,13 @@ def test_a_training_of_a_small_model_goes_on_with_the_first_stage_that_stands_on
     assert [node["parents"] for node in ahead["stages"]] == [(first,), (second,)]
     assert [prediction["spec"]["dataset"] for prediction in ahead["predictions"]] == ["worldqa"]
     assert found.ahead(f"{second}/worldqa.qfr@20")["stages"] == []
-    assert found.ahead("results/test/tiny/base")["stages"] == [], "seeds and schedules run side by side"
+
+
+def test_pretraining_goes_on_with_what_trains_nothing_and_leaves_the_rest_to_run_side_by_side():
+    found = study(seeds=[1, 2])
+    ahead = found.ahead("results/test/tiny/base")
+    assert [node["out"] for node in ahead["stages"]] == [f"results/test/tiny/seed{n}/qa/untrained" for n in (1, 2)]
+    assert [node["spec"]["updates"] for node in ahead["stages"]] == [0, 0]
 
 
 def test_stages_of_a_large_model_have_processes_of_their_own():
