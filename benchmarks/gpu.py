@@ -25,7 +25,7 @@ import torch  # noqa: E402
 from transformers import XLMRobertaConfig, XLMRobertaModel  # noqa: E402
 
 from crosstune.network import Network  # noqa: E402
-from crosstune.tasks import Batch  # noqa: E402
+from crosstune.windows import Batch  # noqa: E402
 
 # Layers, width, heads, vocabulary of XLM-R; tiny only shows that the program runs.
 SHAPES = {"tiny": (2, 64, 2, 1000), "base": (12, 768, 12, 250_002), "large": (24, 1024, 16, 250_002)}
@@ -54,7 +54,7 @@ def batch_of(tokens: int, vocabulary: int, device: str, longest: int = PADDED_LE
     lengths.sort()
     ids = torch.from_numpy(generator.integers(5, vocabulary, sum(lengths)))
     positions = torch.cat([torch.arange(length) for length in lengths])
-    return Batch(ids, torch.zeros_like(ids), positions, tuple(lengths), {}).to(device)
+    return Batch(ids, torch.zeros_like(ids), positions, tuple(lengths), (1,) * len(lengths), {}).to(device)
 
 
 def check(device: str, precision: torch.dtype) -> list[str]:
@@ -71,7 +71,8 @@ def check(device: str, precision: torch.dtype) -> list[str]:
     padded.load_state_dict(packed.state_dict())
     on_cpu = deepcopy(padded).to("cpu")
     batch = batch_of(2000, 1000, device)
-    joined = Batch(batch.ids, batch.types, batch.positions, (sum(batch.lengths[:2]), *batch.lengths[2:]), {})
+    lengths = (sum(batch.lengths[:2]), *batch.lengths[2:])
+    joined = Batch(batch.ids, batch.types, batch.positions, lengths, batch.windows[1:], {})
     weights = torch.randn(sum(batch.lengths), SHAPES["tiny"][1], generator=torch.Generator().manual_seed(1))
 
     def run(network: Network, rows: Batch) -> tuple[torch.Tensor, torch.Tensor]:

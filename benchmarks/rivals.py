@@ -153,14 +153,14 @@ class Bench:
 
     def our_prediction(self, packing: bool, precision: str) -> Callable[[], float]:
         """Forward passes and the span search; the rival's time has no search in it."""
-        from crosstune.predict import predict_rows
+        from crosstune.predict import compute_outputs
 
         network = self.load(packing).eval()
         task, head = network.tasks["qa"], network.bound_head("qa")
 
         def run() -> float:
             begin = time.perf_counter()
-            predict_rows(network, task, head, self.rows, self.windows, precision)
+            task.answers(self.rows, self.windows, compute_outputs(network, task, head, self.windows, precision))
             return time.perf_counter() - begin
 
         return run
@@ -224,8 +224,8 @@ def search_spans(count: int, repeats: int) -> list[str]:
     import rival_qa
     from datasets import Dataset
 
-    from crosstune.tasks import Windows
     from crosstune.tasks.qa import spans_of
+    from crosstune.windows import Windows
 
     rng = np.random.default_rng(0)
     lengths = rng.integers(100, 385, count)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from crosstune.randomness import stream
-from crosstune.tasks import Batch, Windows
+from crosstune.windows import Batch, Windows
 
 # On two cores a third of a padded batch of mixed lengths is padding otherwise.
 PADDED = 1.6
@@ -116,7 +116,8 @@ def collate(windows: Sequence[Windows], indices: Sequence[int]) -> Batch:
         parts = [array[span] for array, span in zip(arrays, spans, strict=True)]
         return torch.from_numpy(np.concatenate(parts).astype(np.int64))
 
-    lengths = tuple(span.stop - span.start for span in spans)
+    windows_of = [source.sequence_lengths(i) for source, i in zip(windows, indices, strict=True)]
+    lengths = tuple(length for found in windows_of for length in found)
     values = {
         name: torch.tensor([int(source.per_window[name][i]) for source, i in zip(windows, indices, strict=True)])
         for name in windows[0].per_window
@@ -127,6 +128,7 @@ def collate(windows: Sequence[Windows], indices: Sequence[int]) -> Batch:
         flat([source.types for source in windows]),
         torch.cat([torch.arange(length) for length in lengths]),
         lengths,
+        tuple(len(found) for found in windows_of),
         values,
     )
 

@@ -16,7 +16,8 @@ import numpy as np
 from crosstune.encoding import TextEncoder
 from crosstune.files import atomic_open, read_jsonl, sha256_json, write_json
 from crosstune.prepared import Split
-from crosstune.tasks import ENCODE_VERSION, Task, Windows
+from crosstune.tasks import ENCODE_VERSION, Task
+from crosstune.windows import Windows
 
 
 class EncodedData:
@@ -41,7 +42,8 @@ def save_windows(windows: Windows, place: Path, note: dict) -> None:
     """Write a folder of arrays; where another process was faster, its folder stays."""
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
-    arrays = {"ids": windows.ids, "types": windows.types, "offsets": windows.offsets, "rows": windows.rows}
+    arrays = {"ids": windows.ids, "types": windows.types, "offsets": windows.offsets}
+    arrays |= {"sequences": windows.sequences, "rows": windows.rows}
     arrays |= {f"per_window.{name}": array for name, array in windows.per_window.items()}
     arrays |= {f"per_token.{name}": array for name, array in windows.per_token.items()}
     try:
@@ -66,5 +68,7 @@ def load_windows(place: Path) -> Windows:
         return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
     return Windows(
-        arrays["ids"], arrays["types"], arrays["offsets"], arrays["rows"], part("per_window."), part("per_token.")
+        *(arrays[name] for name in ("ids", "types", "offsets", "sequences", "rows")),
+        part("per_window."),
+        part("per_token."),
     )

@@ -76,6 +76,20 @@ class TextEncoder:
             for e in encodings
         ]
 
+    def cut_pair(self, first: np.ndarray, second: np.ndarray | None, room: int) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids and types of a text or a pair in at most `room` tokens; the longer text is cut first."""
+        if second is None:
+            layout = self.single_layout
+            return layout.pair(np.zeros(0, np.int32), first[: room - layout.specials])
+        room -= self.pair_layout.specials
+        if len(first) + len(second) > room:
+            # The shorter keeps up to half of the room; of two that are longer the second keeps an odd token.
+            kept = min(len(first), len(second), room // 2)
+            longer = room - kept
+            one, other = (longer, kept) if len(first) > len(second) else (kept, longer)
+            first, second = first[:one], second[:other]
+        return self.pair_layout.pair(first, second)
+
     def _token_id(self, token: object) -> int | None:
         content = token.get("content") if isinstance(token, dict) else token
         return self._tokenizer.token_to_id(content) if content else None

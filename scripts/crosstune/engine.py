@@ -21,7 +21,7 @@ from accelerate import Accelerator
 from torch.optim import AdamW
 from torch.profiler import record_function
 
-from crosstune.batches import collate, packs
+from crosstune.batches import collate
 from crosstune.compute import device
 from crosstune.encoding import TextEncoder
 from crosstune.errors import UserError
@@ -30,7 +30,7 @@ from crosstune.profiling import Profiler
 from crosstune.progress import Progress
 from crosstune.randomness import derive, stream
 from crosstune.state import StateFolder
-from crosstune.tasks import Batch, Windows
+from crosstune.windows import Batch, Windows
 
 # For each update the (source, window) pairs it trains on.
 Plan = Sequence[Sequence[tuple[str, int]]]
@@ -165,7 +165,7 @@ def parts_of(
         lengths = [int(windows.offsets[i + 1] - windows.offsets[i]) for windows, i in mine]
         batches = [
             task.perturb(collate(*zip(*(mine[i] for i in pack), strict=True)), encoder, masks, settings.recipe)
-            for pack in packs(lengths, settings.pass_tokens, padded=not network.packed)
+            for pack in task.passes(lengths, settings.pass_tokens, not network.packed, settings.recipe)
         ]
         units = max(1, sum(task.units(batch) for batch in batches))
         parts += [Part(head, batch, len(mine) / len(update) / units) for batch in batches]

@@ -3,8 +3,9 @@
 Owns: loading, first weights, the names under which weights are saved, averaging. Must never know: data, optimizers.
 
 Weights carry the names that `transformers` gives them (`bert.…`, `qa_outputs.…`, `classifier.…`), so that a stage's
-folder loads with AutoModelForQuestionAnswering or AutoModelForTokenClassification. Where a second head would need a
-name that is taken, it is saved as `heads.<name>`; `config.json` lists the heads with their prefixes and labels.
+folder loads with AutoModelForQuestionAnswering, AutoModelForSequenceClassification and their like. Where a second head
+would need a name that is taken, it is saved as `heads.<name>`; `config.json` lists the heads with their names and
+labels.
 """
 
 import inspect
@@ -26,11 +27,17 @@ from crosstune.dropout import use_cheap_dropout
 from crosstune.errors import UserError
 from crosstune.files import atomic_open, write_text
 from crosstune.randomness import derive
-from crosstune.tasks import Batch, Task, load_task
+from crosstune.tasks import Task, load_task
+from crosstune.windows import Batch
 
 WEIGHTS = "model.safetensors"
-HEAD_NAMES = {"qa": "qa_outputs", "tagging": "classifier", "mlm": "cls"}
-ARCHITECTURES = {"qa": "ForQuestionAnswering", "tagging": "ForTokenClassification", "mlm": "ForMaskedLM"}
+ARCHITECTURES = {
+    "qa": "ForQuestionAnswering",
+    "classification": "ForSequenceClassification",
+    "choice": "ForMultipleChoice",
+    "tagging": "ForTokenClassification",
+    "mlm": "ForMaskedLM",
+}
 # The three parts of a masked-LM head, as published checkpoints of the two families name them.
 PUBLISHED_MLM = (
     {
@@ -78,29 +85,51 @@ class Network(nn.Module):
                     continue
                 else:
                     nn.init.zeros_(parameter)
+            self._take_pooler(name, head)
         self.heads[_key(name)] = head
         self.tasks[name] = task
+
+    def _take_pooler(self, name: str, head: nn.Module) -> None:
+        """A head whose dense layer is the published model's pooler begins with what that has learned."""
+        pooler = getattr(getattr(self.encoder, "pooler", None), "dense", None)
+        if pooler is not None and _published_parts(name, self.encoder).get("dense", "").endswith("pooler.dense"):
+            head.dense.load_state_dict(pooler.state_dict())
 
     def head(self, name: str) -> nn.Module:
         return self.heads[_key(name)]
 
-    def hidden(self, batch: Batch) -> torch.Tensor:
-        """Last hidden states (tokens, width) of windows that lie end to end."""
-        return self._packed(batch) if self.packed else self._padded(batch)
+    def task(self, name: str) -> Task:
+        """The task of a head; one that needs no weights is there without having been added."""
+        return self.tasks[name] if name in self.tasks else load_task(name)
 
-    def _packed(self, batch: Batch) -> torch.Tensor:
+    def hidden(self, batch: Batch, layer: int | None = None) -> torch.Tensor:
+        """Hidden states (tokens, width) of windows that lie end to end: the last, or those of a layer (0: embeddings).
+
+        Raises UserError for a layer that the encoder lacks.
+        """
+        inputs, places = self._packed(batch) if self.packed else self._padded(batch)
+        if layer is None:
+            return self.encoder(**inputs).last_hidden_state[places]
+        states = self.encoder(**inputs, output_hidden_states=True).hidden_states
+        if layer >= len(states):
+            message = f"the encoder has {len(states) - 1} layers, and layer {layer} is wanted"
+            raise UserError(message, "encoding.layer", "Name one that it has; 0 is the embeddings.")
+        return states[layer][places]
+
+    def _packed(self, batch: Batch) -> tuple[dict, int]:
+        """Inputs of the encoder, and where in its hidden states the tokens are."""
         inputs = {"input_ids": batch.ids[None], "position_ids": batch.positions[None] + self._first_position}
         if self._typed:
             inputs["token_type_ids"] = batch.types[None]
-        return self.encoder(**inputs, rows=Rows.of(batch.lengths, batch.ids.device)).last_hidden_state[0]
+        return {**inputs, "rows": Rows.of(batch.lengths, batch.ids.device)}, 0
 
-    def _padded(self, batch: Batch) -> torch.Tensor:
+    def _padded(self, batch: Batch) -> tuple[dict, torch.Tensor]:
         real = real_places(batch.lengths, batch.ids.device)
         pad = getattr(self.config, "pad_token_id", None) or 0
         inputs = {"input_ids": as_rows(batch.ids, real, pad), "attention_mask": real.long()}
         if self._typed:
             inputs["token_type_ids"] = as_rows(batch.types, real, 0)
-        return self.encoder(**inputs).last_hidden_state[real]
+        return inputs, real
 
     @property
     def _typed(self) -> bool:
@@ -108,6 +137,8 @@ class Network(nn.Module):
 
     def bound_head(self, name: str) -> Callable[[torch.Tensor], torch.Tensor]:
         """The head as a function of hidden states."""
+        if name not in self.tasks:
+            return self.task(name).build_head(self.config)
         head = self.head(name)
         return partial(head, self.encoder.get_input_embeddings().weight) if self.tasks[name].tied else head
 
@@ -133,8 +164,10 @@ def load_network(folder: Path | str, dropout: float | None = None, packing: bool
         raise UserError(f"no encoder: {error}", str(folder), "Use a model that AutoModel loads.") from None
     options = {}
     if "add_pooling_layer" in inspect.signature(model_class.__init__).parameters:
-        # A pooler that the checkpoint does not have would be drawn at random and saved with the rest.
-        options["add_pooling_layer"] = any("pooler" in name for name in names)
+        # A pooler that the checkpoint does not have would be drawn at random and saved with the rest; one that a head
+        # has made its own is no longer the encoder's.
+        own = {name for head in getattr(config, "crosstune_heads", {}).values() for name in head["weights"].values()}
+        options["add_pooling_layer"] = any("pooler" in name for name in names - own)
     encoder = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **options)
     network = Network(encoder, packing)
     weights = None
@@ -153,21 +186,19 @@ def save_network(network: Network, folder: Path | str, tokenizer_folder: Path | 
     encoder, config = network.encoder, network.config
     prefix = encoder.base_model_prefix
     weights = {f"{prefix}.{name}": tensor for name, tensor in encoder.state_dict().items()}
-    heads, taken = {}, set()
+    heads: dict[str, dict] = {}
+    taken: set[str] = set()
     for name in sorted(network.tasks, key=lambda name: (name != main_head, name)):
-        kind = name.partition(".")[0]
-        published = HEAD_NAMES[kind] if HEAD_NAMES[kind] not in taken else f"heads.{name}"
-        taken.add(published)
-        names = _saved_names(name, network.head(name), published)
+        names = _saved_names(name, network.head(name), encoder, taken)
+        taken |= set(names.values())
         weights |= {names[p]: tensor for p, tensor in network.head(name).state_dict().items()}
         heads[name] = {"labels": network.tasks[name].labels, "weights": names}
     values = config.to_dict()
     values["crosstune_heads"] = heads
     if main_head in network.tasks:
         labels = network.tasks[main_head].labels
-        values["architectures"] = [
-            type(encoder).__name__.removesuffix("Model") + ARCHITECTURES[main_head.partition(".")[0]]
-        ]
+        architecture = ARCHITECTURES.get(main_head.partition(".")[0], "Model")
+        values["architectures"] = [type(encoder).__name__.removesuffix("Model") + architecture]
         if labels:
             values["id2label"] = {str(number): label for number, label in enumerate(labels)}
             values["label2id"] = {label: number for number, label in enumerate(labels)}
@@ -202,11 +233,34 @@ def _key(name: str) -> str:
     return name.replace(".", "-")
 
 
-def _saved_names(name: str, head: nn.Module, published: str) -> dict[str, str]:
-    """Where each parameter of a head is saved: under the published names of its kind."""
-    if name == "mlm" and published == HEAD_NAMES["mlm"]:
-        return {p: ".".join([PUBLISHED_MLM[0][p.partition(".")[0]], *p.split(".")[1:]]) for p in head.state_dict()}
-    return {p: f"{published}.{p}" for p in head.state_dict()}
+def _published_parts(name: str, encoder: nn.Module) -> dict[str, str]:
+    """The names under which transformers' class for a head keeps its parts; the part of a single layer is "".
+
+    The RoBERTa family classifies with a dense layer of its own, the others with the encoder's pooler.
+    """
+    pooler = {"dense": f"{encoder.base_model_prefix}.pooler.dense"}
+    classifier = {"dense": "classifier.dense", "out": "classifier.out_proj"}
+    return {
+        "qa": {"": "qa_outputs"},
+        "classification": classifier if "roberta" in encoder.config.model_type else pooler | {"out": "classifier"},
+        "choice": pooler | {"out": "classifier"},
+        "tagging": {"": "classifier"},
+        "retrieval": pooler,
+        "mlm": PUBLISHED_MLM[0],
+    }[name.partition(".")[0]]
+
+
+def _saved_names(name: str, head: nn.Module, encoder: nn.Module, taken: set[str]) -> dict[str, str]:
+    """Where each parameter of a head is saved: under the published names of its kind, unless one is taken."""
+    parts = _published_parts(name, encoder)
+    names = {}
+    for parameter in head.state_dict():
+        part = parameter.partition(".")[0]
+        if "" in parts:
+            names[parameter] = f"{parts['']}.{parameter}"
+        else:
+            names[parameter] = parts.get(part, f"heads.{name}.{part}") + parameter.removeprefix(part)
+    return names if taken.isdisjoint(names.values()) else {p: f"heads.{name}.{p}" for p in names}
 
 
 def _load_published_mlm(network: Network, folder: Path, names: set[str]) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from crosstune.errors import UserError
 from crosstune.files import read_text, sha256_file, write_json, write_jsonl
-from crosstune.readers import UPOS, Options, from_hub, read
+from crosstune.readers import read
+from crosstune.readers.hub import from_hub
+from crosstune.readers.pieces import UPOS, Options
 from crosstune.registry import Dataset, HubSource, WorldSource
 
 PREPARE_VERSION = 1
@@ -54,7 +56,8 @@ def load(
     """The rows of one language, less those that the record excludes, and where they came from, with hashes."""
     source = dataset.location(lang, split, folders)
     prefix = dataset.token_prefix.replace("{lang}", lang)
-    options = Options(lang, dataset.tags or UPOS, dataset.fields, prefix)
+    languages = dataset.splits[split].languages
+    options = Options(lang, languages, dataset.tags or UPOS, dataset.labels, dataset.fields, prefix)
     if isinstance(source, HubSource):
         rows = from_hub(source, dataset.task, options)
         sources = [{"hub": source.id, "config": source.config, "split": source.split, "revision": source.revision}]

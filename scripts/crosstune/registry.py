@@ -65,6 +65,8 @@ class Dataset:
     reader: str | None = None
     codes: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    head: str | None = None
     fields: tuple[str | int, ...] = ()
     token_prefix: str = ""
     notes: str = ""
@@ -229,10 +231,10 @@ def _dataset(name: str, record: Mapping[str, Any], place: str) -> Dataset:
         raise UserError("missing key 'fields'", where, "The reader `fields` must know which columns or keys hold text.")
     rest = {
         key: record[key]
-        for key in ("task", "title", "licence", "reader", "codes", "token_prefix", "notes")
+        for key in ("task", "title", "licence", "reader", "head", "codes", "token_prefix", "notes")
         if key in record
     }
-    lists = {key: tuple(record[key]) for key in ("tags", "fields") if key in record}
+    lists = {key: tuple(record[key]) for key in ("tags", "labels", "fields") if key in record}
     return Dataset(name=name, place=place, splits=splits, **rest, **lists)
 
 

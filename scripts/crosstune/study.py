@@ -17,7 +17,7 @@ from crosstune.config import validate
 from crosstune.errors import UserError
 from crosstune.files import read_json, sha256_json
 from crosstune.prepare import PREPARE_VERSION
-from crosstune.readers import UPOS
+from crosstune.readers.pieces import UPOS
 from crosstune.registry import Dataset, HubSource, Language, Registry, WorldSource, load_languages, load_registry
 from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse_schedules
 
@@ -25,6 +25,9 @@ from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse
 PRETRAIN_VERSION = 2
 TRAIN_VERSION = 2
 PREDICT_VERSION = 2
+# Task types with classes, and those that need no head, so that every checkpoint can be evaluated.
+LABELLED = ("tagging", "classification")
+HEADLESS = ("bitext",)
 WORLD_MANIFEST = "data/raw/world/world.json"
 
 
@@ -232,7 +235,7 @@ class Study:
             "source": asdict(location) if isinstance(location, HubSource) else record.names(language, split),
             "world": self.config["world"] if isinstance(location, WorldSource) else None,
             "reader": record.reader,
-            "form": [record.codes.get(language), record.tags, record.fields, record.token_prefix],
+            "form": [record.codes.get(language), record.tags, record.labels, record.fields, record.token_prefix],
             "rows": found.rows.get(language),
             "sha256": found.sha256.get(language),
             "exclude": found.exclude.get(language),
@@ -440,7 +443,7 @@ class Study:
         """Heads that the checkpoint has: of every source so far; of all evaluated data where nothing was trained."""
         sources = {source.rpartition(".")[0] for stage in schedule.stages for source in stage.sources}
         heads = [head_of(self.registry[dataset]) for dataset in sources or self.evaluate[track]]
-        return {head["name"]: head for head in heads}
+        return {head["name"]: head for head in heads if head["name"] not in HEADLESS}
 
     def _evaluated(self, schedule: Schedule, track: str) -> dict[str, tuple[str, ...]]:
         """Data sets for which the checkpoint has a head."""
@@ -448,7 +451,7 @@ class Study:
         return {
             dataset: languages
             for dataset, languages in self.evaluate[track].items()
-            if head_of(self.registry[dataset])["name"] in heads
+            if head_of(self.registry[dataset])["name"] in {*heads, *HEADLESS}
         }
 
     def _stamp(self, path: str) -> str:
@@ -493,10 +496,14 @@ def base_path(results: str, name: str, model: Mapping) -> str:
 
 
 def head_of(dataset: Dataset) -> dict:
-    """Name and labels of the head that a data set trains: `qa`, `mlm`, `tagging.upos`, `tagging.wikiann`."""
-    if dataset.task == "tagging":
-        name = "upos" if set(dataset.tags or UPOS) == set(UPOS) else dataset.name
-        return {"name": f"tagging.{name}", "labels": sorted(dataset.tags or UPOS)}
+    """Name and labels of the head that a data set trains: `qa`, `mlm`, `tagging.upos`, `classification.nli`.
+
+    Data sets whose heads are of one name share it.
+    """
+    if dataset.task in LABELLED:
+        labels = dataset.labels or dataset.tags or UPOS
+        name = dataset.head or ("upos" if set(labels) == set(UPOS) else dataset.name)
+        return {"name": f"{dataset.task}.{name}", "labels": sorted(labels)}
     return {"name": {"text": "mlm"}.get(dataset.task, dataset.task), "labels": []}
 
 

@@ -18,7 +18,7 @@ from transformers import (
 from crosstune.attention import Rows, packed_attention
 from crosstune.dropout import CheapDropout, drop
 from crosstune.network import Network
-from crosstune.tasks import Batch
+from crosstune.windows import Batch
 
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 COMMON = {"vocab_size": 50, "pad_token_id": 1}
@@ -41,7 +41,7 @@ def batch_of(lengths=LENGTHS) -> Batch:
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(4, 50, (sum(lengths),), generator=generator)
     types = torch.cat([(torch.arange(n) > n // 2).long() for n in lengths])
-    return Batch(ids, types, torch.cat([torch.arange(n) for n in lengths]), tuple(lengths), {})
+    return Batch(ids, types, torch.cat([torch.arange(n) for n in lengths]), tuple(lengths), (1,) * len(lengths), {})
 
 
 def networks(config: AutoConfig) -> tuple[Network, Network]:
@@ -84,14 +84,14 @@ def test_a_model_with_attention_of_its_own_is_padded(name):
 
 def windows_of(batch: Batch) -> list[Batch]:
     parts = zip(*(tensor.split(batch.lengths) for tensor in (batch.ids, batch.types, batch.positions)), strict=True)
-    return [Batch(*part, (len(part[0]),), {}) for part in parts]
+    return [Batch(*part, (len(part[0]),), (1,), {}) for part in parts]
 
 
 def test_a_window_does_not_see_its_neighbours():
     """Broken on purpose: told that two windows are one, the model computes something else."""
     packed, _ = networks(PACKED["bert"])
     whole = batch_of()
-    joined = Batch(whole.ids, whole.types, whole.positions, (12, *whole.lengths[2:]), {})
+    joined = Batch(whole.ids, whole.types, whole.positions, (12, *whole.lengths[2:]), whole.windows[1:], {})
     with torch.no_grad():
         assert (packed.hidden(whole) - packed.hidden(joined)).abs().max() > 1e-3
 

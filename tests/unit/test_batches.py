@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstune.batches import PADDED, Mixture, collate, compose, packs
-from crosstune.tasks import Windows
+from crosstune.windows import Windows
 
 LENGTHS = {"qa.en": np.array([10, 20, 30, 40] * 50), "qa.es": np.array([15, 25] * 20)}
 

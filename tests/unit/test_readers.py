@@ -3,13 +3,17 @@
 import csv
 import io
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstune.errors import UserError
-from crosstune.readers import READERS, UPOS, Options, check_answers, from_hub, read
+from crosstune.readers import READERS, read
+from crosstune.readers.hub import from_hub
+from crosstune.readers.pieces import UPOS, Options
+from crosstune.readers.qa import check_answers
 from crosstune.registry import HubSource
 
 CONTEXT = "Ada lives in Paris. Émile lives in Łódź."
@@ -301,6 +305,32 @@ def test_lines_pairs_and_aligned_round_trip(rows):
         assert [(row["text"], row["pair"]) for row in found] == rows
 
 
+LAREQA = {
+    "data": [
+        {
+            "paragraphs": [
+                {
+                    "context": "Ana lives in Łódź. Bo does not. Ana lives in Łódź.",
+                    "sentence_breaks": [[0, 18], [19, 31], [32, 50]],
+                    "qas": [
+                        {"id": "q1", "question": "Where is Ana?", "answers": [{"text": "Łódź", "answer_start": 13}]},
+                        {"id": "q2", "question": "Who is not?", "answers": [{"text": "Bo", "answer_start": 19}]},
+                    ],
+                }
+            ]
+        }
+    ]
+}
+ARTICLE = {"language": "hi", "text": "Rain. In {old} Pune it rained.", "sentence_spans": [{"start": 6, "end": 30}]}
+MENTION = {"example_id": "m1", "entity_id": "Q1", "mention_span": {"start": 15, "end": 19, "text": "Pune"}}
+ENTITY = {"entity_id": "Q1", "description": "A city.", "description_language": "hi"}
+MEWSLIX = [
+    {"context": ARTICLE, "mentions": [MENTION]},
+    {"context": {**ARTICLE, "language": "de"}, "mentions": [{**MENTION, "example_id": "m2"}]},
+    ENTITY,
+    {**ENTITY, "entity_id": "Q2", "description_language": "sw"},
+    {**ENTITY, "entity_id": "Q3", "description_language": "de"},
+]
 FUSED = conllu_file("1-2\tdel" + "\t_" * 8, conllu_word(1, "de", "ADP", 2), conllu_word(2, "el", "DET", 0))
 SAMPLES = {
     "squad": squad_file(question(), question("q2", "Łódź", 35)),
@@ -314,7 +344,14 @@ SAMPLES = {
     "pairs": "a\tx\nb\ty\n",
     "aligned": "a\nb\n",
     "fields": '{"a": "x"}\n{"a": "y"}\n',
+    "classified": "a\tb\nc\td\n",
+    "copa": '{"premise": "p", "choice1": "a", "choice2": "b", "question": "cause", "label": 1}\n',
+    "siqa": '{"context": "c", "question": "q", "answerA": "a", "answerB": "b", "answerC": "c"}\n',
+    "lareqa": json.dumps(LAREQA),
+    "squad-sentences": squad_file(question(), question("q2", "Łódź", 35)),
+    "mewslix": "\n".join(map(json.dumps, MEWSLIX)),
 }
+SECOND_FILES = {"aligned": "a\nb\n", "classified": "yes\nno\n", "siqa": "3\n"}
 
 
 @settings(max_examples=400, deadline=None)
@@ -328,13 +365,103 @@ def test_a_damaged_file_gives_rows_or_a_user_error_and_nothing_else(reader, data
             st.text(max_size=4) | st.sampled_from(['"', "{", "\t", "\n", "-1", "9" * 5000, "\\ud800", "\0"])
         )
         text = text[:start] + piece + text[end:]
-    files = [("file", text)] + [("other", SAMPLES[reader])] * (reader == "aligned")
+    files = [("file", text), *((name, SECOND_FILES[name]) for name in SECOND_FILES if name == reader)]
     try:
-        rows = read(reader, files, Options(lang="hi", fields=("a",)))
+        rows = read(reader, files, Options(lang="hi", languages=("hi",), labels=("yes", "no"), fields=("a",)))
     except UserError:
         return
     assert rows and len({row["id"] for row in rows}) == len(rows)
     json.dumps(rows, ensure_ascii=False).encode("utf-8")
+
+
+def test_lareqa_asks_for_the_sentences_that_hold_an_answer():
+    rows = read_one("lareqa", json.dumps(LAREQA), lang="hi")
+    context = LAREQA["data"][0]["paragraphs"][0]["context"]
+    assert [row for row in rows if "query" in row] == [
+        {"id": "q1", "query": "Where is Ana?", "key": "q1"},
+        {"id": "q2", "query": "Who is not?", "key": "q2"},
+    ]
+    candidates = [row for row in rows if "candidate" in row]
+    assert [(row["id"], row["candidate"], row["keys"]) for row in candidates] == [
+        ("hi_1_0", "Ana lives in Łódź.", ["q1"]),
+        ("hi_1_1", "Bo does not.", ["q2"]),
+        ("hi_1_2", "Ana lives in Łódź.", ["q1"]),
+    ]
+    assert {row["context"] for row in candidates} == {context}
+
+
+def test_mewslix_marks_the_mention_in_its_sentence_and_shares_out_the_pool():
+    text = "\n".join(map(json.dumps, MEWSLIX))
+    options = Options(lang="hi", languages=("hi", "de"))
+    assert read("mewslix", [("file", text)], options) == [
+        {"id": "m1", "query": "In (old) { Pune } it rained.", "key": "Q1"},
+        {"id": "Q1", "candidate": "A city.", "context": "", "keys": ["Q1"]},
+        {"id": "Q2", "candidate": "A city.", "context": "", "keys": ["Q2"]},
+    ], "the first language has what is described in none of the record's languages"
+    german = read("mewslix", [("file", text)], Options(lang="de", languages=("hi", "de")))
+    assert [row["id"] for row in german] == ["m2", "Q3"]
+
+
+def test_a_pair_of_mewslix_is_trained_on():
+    pair = {"contextual_mention": {"context": ARTICLE, "mention": MENTION}, "entity": ENTITY}
+    (row,) = read("mewslix", [("file", json.dumps(pair))], Options(lang="hi"))
+    assert (row["query"], row["candidate"], row["keys"]) == ("In (old) { Pune } it rained.", "A city.", ["Q1"])
+    assert row["id"] == "m1"
+
+
+@pytest.mark.parametrize(
+    ("context", "answer", "sentence"),
+    [
+        ("One here. Two there! Three?", "Two", "Two there!"),
+        ("One here. Two there! Three?", "here. Two", "One here. Two there!"),
+        ('He said "No." Then he left.', "left", "Then he left."),
+        ("Pi is 3.14 here. Done.", "3.14", "Pi is 3.14 here."),
+        ("राम घर गया। सीता आई।", "सीता", "सीता आई।"),
+        ("他来了。她走了。", "她", "她走了。"),
+        ("no end at all", "end", "no end at all"),
+    ],
+)
+def test_the_sentence_of_an_answer(context, answer, sentence):
+    answers = [{"text": answer, "answer_start": context.index(answer)}]
+    paragraph = {"context": context, "qas": [{"id": "q", "question": "?", "answers": answers}]}
+    text = json.dumps({"data": [{"paragraphs": [paragraph]}]})
+    (row,) = read_one("squad-sentences", text)
+    assert row == {"id": "q", "query": "?", "key": "q", "candidate": sentence, "context": context, "keys": ["q"]}
+
+
+def test_classified_pairs_take_labels_from_the_third_column_or_a_second_file():
+    options = Options(labels=("entailment", "contradiction"))
+    one = read("classified", [("t.tsv", "a\tb\tentailment\nc\td\tcontradictory\n")], options)
+    two = read("classified", [("t.tsv", "a\tb\nc\td\n"), ("labels", "entailment\ncontradiction\n")], options)
+    assert (
+        one
+        == two
+        == [
+            {"id": "t:1", "text": "a", "pair": "b", "label": "entailment"},
+            {"id": "t:2", "text": "c", "pair": "d", "label": "contradiction"},
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("reader", "files", "complaint", "place"),
+    [
+        ("classified", ["a\tb\tmaybe\n"], "the label 'maybe' is outside the set yes no", "file0:1"),
+        ("classified", ["a\tb\n"], "expected a text, a tab and its pair, a tab and the label", "file0:1"),
+        ("classified", ["a\tb\n", "yes\nno\n"], "2 labels for 1 lines", "file1"),
+        ("copa", [SAMPLES["copa"].replace("cause", "reason")], "expected cause or effect", "file0:1"),
+        ("copa", [SAMPLES["copa"].replace("1}", "-1}")], "the label names choice 0 of 2", "file0:1"),
+        ("siqa", [SAMPLES["siqa"], "4\n"], "the label names choice 4 of 3", "file1:1"),
+        ("siqa", [SAMPLES["siqa"]], "expected a file of questions and one of labels", "file0"),
+        ("lareqa", [json.dumps(LAREQA).replace("[19, 31]", "[19, 99]")], "expected a range of characters", "file0"),
+        ("mewslix", [json.dumps(MEWSLIX[0]).replace("15", "14")], "the mention 'Pune' is not at its offset", "file0:1"),
+    ],
+)
+def test_faults_of_items_name_the_line(reader, files, complaint, place):
+    named = [(f"file{number}", text) for number, text in enumerate(files)]
+    with pytest.raises(UserError, match=re.escape(complaint)) as caught:
+        read(reader, named, Options(lang="hi", languages=("hi",), labels=("yes", "no")))
+    assert caught.value.place.startswith(place)
 
 
 # -------------------------------------------------------------------------------------------------------------- hub

@@ -210,7 +210,7 @@ def test_schema_and_readers_name_the_same_readers_of_every_task():
     assert set(SCHEMA["$defs"]["dataset"]["properties"]["reader"]["enum"]) == set(READERS)
     for rule in SCHEMA["$defs"]["dataset"]["allOf"]:
         task = rule["if"]["properties"]["task"]["const"]
-        fitting = {name for name, reader in READERS.items() if reader.task == task}
+        fitting = {name for name, reader in READERS.items() if task in reader.tasks}
         assert set(rule["then"]["properties"]["reader"]["enum"]) == fitting
 
 

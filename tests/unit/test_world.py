@@ -236,7 +236,7 @@ def test_bytes_do_not_depend_on_the_process(tmp_path):
         "import json, sys; from crosstune.world import write_world; write_world(json.loads(sys.argv[1]), sys.argv[2])"
     )
     write_world(TINY, tmp_path / "here")
-    environment = {"PYTHONHASHSEED": "123", "PYTHONPATH": str(Path(readers.__file__).parents[1])}
+    environment = {"PYTHONHASHSEED": "123", "PYTHONPATH": str(Path(readers.__file__).parents[2])}
     arguments = [sys.executable, "-c", program, json.dumps(TINY), str(tmp_path / "there")]
     subprocess.run(arguments, check=True, env=environment)
     for path in generate(TINY):

@@ -13,8 +13,9 @@ from torch import nn
 from transformers.activations import ACT2FN
 
 from crosstune.encoding import TextEncoder
-from crosstune.tasks import IGNORED, Batch, Task, Windows
+from crosstune.tasks import IGNORED, Task
 from crosstune.tasks.token_loss import counted, token_loss
+from crosstune.windows import Batch, Windows
 
 
 class MaskedLanguageModelling(Task):

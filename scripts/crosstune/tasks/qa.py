@@ -13,7 +13,9 @@ from torch import nn
 from crosstune.batches import as_rows, real_places
 from crosstune.encoding import Text, TextEncoder
 from crosstune.spans import best_spans
-from crosstune.tasks import Batch, Task, Windows
+from crosstune.tasks import Task
+from crosstune.tasks.row_loss import row_loss
+from crosstune.windows import Batch, Windows
 
 
 class QuestionAnswering(Task):
@@ -57,17 +59,11 @@ class QuestionAnswering(Task):
 
     def loss(self, head, hidden, batch, recipe):
         logits, real = _span_logits(head, hidden, batch)
-        smoothing = recipe["label_smoothing"]
-        total = 0.0
-        for side, name in enumerate(("start", "end")):
-            surprise = -logits[..., side].log_softmax(1)
-            total = total + (1 - smoothing) * surprise.gather(1, batch.values[name][:, None]).sum()
-            if smoothing:
-                total = total + smoothing * (surprise.masked_fill(~real, 0.0).sum(1) / real.sum(1)).sum()
-        return total / 2
-
-    def units(self, batch: Batch) -> int:
-        return len(batch.lengths)
+        start, end = (
+            row_loss(logits[..., side], real, batch.values[name], recipe["label_smoothing"])
+            for side, name in enumerate(("start", "end"))
+        )
+        return (start + end) / 2
 
     def outputs(self, head, hidden, batch):
         """Per window the logits (tokens, 2) of its tokens as start and as end."""
@@ -102,10 +98,7 @@ def spans_of(windows: Windows, logits: Sequence[np.ndarray]) -> list[tuple[float
 
 
 def _span_logits(head, hidden: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (windows, tokens, 2) in fp32 with -inf at padding, and which tokens are real (windows, tokens).
-
-    A softmax over padding would depend on how rows are batched.
-    """
+    """Logits (windows, tokens, 2) in fp32 with -inf at padding, and which tokens are real (windows, tokens)."""
     real = real_places(batch.lengths, hidden.device)
     return as_rows(head(hidden).float(), real, -torch.inf), real
 

@@ -10,8 +10,9 @@ import numpy as np
 from torch import nn
 
 from crosstune.encoding import TextEncoder
-from crosstune.tasks import IGNORED, Batch, Task, Windows
+from crosstune.tasks import IGNORED, Task
 from crosstune.tasks.token_loss import counted, token_loss
+from crosstune.windows import Batch, Windows
 
 
 class Tagging(Task):

@@ -1,0 +1,123 @@
+"""Readers of retrieval from a pool of candidates: LAReQA, Mewsli-X, and pairs made from SQuAD.
+
+Rows are described in crosstune.tasks.retrieval.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from crosstune.errors import UserError
+from crosstune.readers.pieces import Options, identifier, member, numbered_lines, parse_json, text_of
+from crosstune.readers.qa import check_answers, paragraphs
+
+# The end of a sentence in the scripts of the training data, with closing quotes and brackets.
+SENTENCE_END = re.compile(r"""[.!?…]+["'”’»)\]]*(?=\s)|[。！？।۔؟]+["'”’»」』)\]]*""")  # noqa: RUF001
+BRACED = re.compile(r"\{(.*?)\}")
+
+
+def lareqa(content: str, place: str, options: Options) -> Iterator[dict]:
+    """XQuAD-R: every sentence of every paragraph is a candidate, under the ids of LAReQA's own loader.
+
+    A question's answers are the sentences in which its answer begins (equal sentences of a paragraph count alike); the
+    key is the question's id, which is the same in all languages.
+    """
+    for number, (paragraph, where) in enumerate(paragraphs(content, place), 1):
+        context = text_of(paragraph, "context", where)
+        spans = [_bounds(span, context, where) for span in member(paragraph, "sentence_breaks", list, where)]
+        keys: list[list[str]] = [[] for _ in spans]
+        for question in member(paragraph, "qas", list, where):
+            name = identifier(question, where)
+            spot = f"{place}, question {name}"
+            answer = next(iter(member(question, "answers", list, spot)), None)
+            start = member(answer, "answer_start", int, spot)
+            found = next((context[first:last] for first, last in spans if first <= start < last), None)
+            if found is None:
+                raise UserError("the answer begins in no sentence", spot, "Look at the paragraph's sentence_breaks.")
+            for index, (first, last) in enumerate(spans):
+                if context[first:last] == found:
+                    keys[index].append(name)
+            yield {"id": name, "query": text_of(question, "question", spot), "key": name}
+        for index, (first, last) in enumerate(spans):
+            sentence = {"id": f"{options.lang}_{number}_{index}", "candidate": context[first:last]}
+            yield {**sentence, "context": context, "keys": keys[index]}
+
+
+def squad_sentences(content: str, place: str, options: Options) -> Iterator[dict]:
+    """SQuAD as pairs to train on: a question with the sentence that holds its answer, and the paragraph."""
+    for paragraph, where in paragraphs(content, place):
+        context = text_of(paragraph, "context", where)
+        for question in member(paragraph, "qas", list, where):
+            name = identifier(question, where)
+            spot = f"{place}, question {name}"
+            answer = next(iter(member(question, "answers", list, spot)), None)
+            text, start = text_of(answer, "text", spot), member(answer, "answer_start", int, spot)
+            check_answers({"context": context, "answers": {"text": [text], "answer_start": [start]}}, spot)
+            first, last = sentence_around(context, start, start + len(text))
+            pair = {"candidate": context[first:last], "context": context, "keys": [name]}
+            yield {"id": name, "query": text_of(question, "question", spot), "key": name, **pair}
+
+
+def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:
+    """Bounds of the sentence, or the sentences, that hold `text[start:end]`, without spaces around them."""
+    bounds = [0, *(match.end() for match in SENTENCE_END.finditer(text)), len(text)]
+    first = max(bound for bound in bounds if bound <= start)
+    last = min(bound for bound in bounds if bound >= end)
+    inside = text[first:last]
+    return first + len(inside) - len(inside.lstrip()), last - len(inside) + len(inside.rstrip())
+
+
+def mewslix(content: str, place: str, options: Options) -> Iterator[dict]:
+    """Mewsli-X's JSON lines: mentions of articles, entities, or pairs of both to train on.
+
+    Of mentions those in the language; of entities those described in it, and for the record's first language also those
+    in languages of which the record has no mentions, so that all languages together have the whole pool.
+    """
+    for number, line in numbered_lines(content):
+        if not line.strip():
+            continue
+        record, where = parse_json(line, place, number), f"{place}:{number}"
+        if "contextual_mention" in record:
+            mention = member(record, "contextual_mention", dict, where)
+            context = member(mention, "context", dict, where)
+            if member(context, "language", str, where) == options.lang:
+                entity = _entity(member(record, "entity", dict, where), where)
+                yield {**entity, **_mention(context, member(mention, "mention", dict, where), where)}
+        elif "mentions" in record:
+            context = member(record, "context", dict, where)
+            if member(context, "language", str, where) == options.lang:
+                yield from (_mention(context, mention, where) for mention in member(record, "mentions", list, where))
+        else:
+            language = member(record, "description_language", str, where)
+            foreign = language not in options.languages and options.lang == next(iter(options.languages), "")
+            if language == options.lang or foreign:
+                yield _entity(record, where)
+
+
+def _mention(context: Mapping, mention: Mapping, where: str) -> dict:
+    """The sentence with its mention in braces, as XTREME-R marks it; other braces become brackets."""
+    text, span = text_of(context, "text", where), member(mention, "mention_span", dict, where)
+    start, end = (member(span, key, int, where) for key in ("start", "end"))
+    if text[start:end] != text_of(span, "text", where):
+        raise UserError(f"the mention {span['text']!r} is not at its offset {start}", where)
+    sentences = [_bounds(bounds, text, where) for bounds in member(context, "sentence_spans", list, where)]
+    first, last = next(((a, b) for a, b in sentences if a <= start and end <= b), (0, len(text)))
+    before, inside, after = (BRACED.sub(r"(\1)", part) for part in (text[first:start], text[start:end], text[end:last]))
+    query = f"{before}{{ {inside} }}{after}"
+    return {"id": text_of(mention, "example_id", where), "query": query, "key": text_of(mention, "entity_id", where)}
+
+
+def _entity(record: Mapping, where: str) -> dict:
+    name = text_of(record, "entity_id", where)
+    return {"id": name, "candidate": text_of(record, "description", where), "context": "", "keys": [name]}
+
+
+def _bounds(span: object, text: str, where: str) -> tuple[int, int]:
+    """A half-open range of characters, given as a pair or as an object with start and end."""
+    pair = (span.get("start"), span.get("end")) if isinstance(span, Mapping) else span
+    try:
+        first, last = pair
+        if 0 <= first < last <= len(text):
+            return first, last
+    except (TypeError, ValueError):
+        pass
+    raise UserError(f"expected a range of characters of the text, found {span!r}", where)
