@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from crosstune.batches import collate
-from crosstune.tasks import IGNORED
+from crosstune.errors import UserError
+from crosstune.tasks import IGNORED, load_task
 from crosstune.tasks.mlm import MaskedLanguageModelling
+from crosstune.tasks.pooling import pooled
 from crosstune.tasks.qa import QuestionAnswering
 from crosstune.tasks.tagging import Tagging
 
@@ -75,23 +77,141 @@ def test_masks_are_drawn_from_the_stream_and_keep_the_targets(encoder):
     assert torch.equal(one.ids[~chosen], batch.ids[~chosen])
 
 
+ROWS = {
+    "qa": [question("the cat sat", "cat"), question("the cat sat on the mat where the dog saw the red house", "cat")],
+    "tagging.x": [
+        {"id": "1", "tokens": ["the", "cat", "sat"], "tags": ["A"] * 3},
+        {"id": "2", "tokens": ["the", "cat", "sat", "on", "the", "red", "mat"], "tags": ["B"] * 7},
+    ],
+    "classification.x": [
+        {"id": "1", "text": "the cat sat", "pair": "a dog sat", "label": "A"},
+        {"id": "2", "text": "the dog saw the red house where the cat sat", "label": "B"},
+    ],
+    "choice": [
+        {"id": "1", "premise": "the cat sat", "question": "where", "choices": ["on the mat", "the dog"], "label": 0},
+        {"id": "2", "premise": "a dog", "question": "who", "choices": ["a", "the red house", "mat"], "label": 2},
+    ],
+}
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("packing", [True, False])
-@pytest.mark.parametrize("name", ["qa", "tagging.x"])
+@pytest.mark.parametrize("name", ROWS)
 def test_the_loss_does_not_depend_on_how_rows_are_batched(encoder, new_network, name, packing, smoothing):
     recipe = {**RECIPE, "label_smoothing": smoothing}
     network = new_network(dropout=0.0, packing=packing)
-    network.add_head(name, ["A", "B"] if name != "qa" else [], seed=1)
+    network.add_head(name, ["A", "B"] if "." in name else [], seed=1)
     network.eval()
-    contexts = ["the cat sat", "the cat sat on the mat where the dog saw the red house"]
-    rows = {
-        "qa": [question(context, "cat") for context in contexts],
-        "tagging.x": [
-            {"id": str(n), "tokens": c.split(), "tags": ["A"] * len(c.split())} for n, c in enumerate(contexts)
-        ],
-    }[name]
-    windows = network.tasks[name].encode(rows, encoder, OPTIONS)
+    windows = network.tasks[name].encode(ROWS[name], encoder, OPTIONS)
     together = network(name, collate([windows] * 2, [0, 1]), recipe)
     apart = sum(network(name, collate([windows], [n]), recipe) for n in (0, 1))
     assert together.item() == pytest.approx(apart.item(), rel=1e-5)
     assert 0 < together.item() < 50
+
+
+def test_a_pair_is_cut_to_the_window_from_the_longer_text_first(encoder):
+    words = encoder.texts(["the cat sat on the mat " * 3])[0].ids
+    specials = encoder.pair_layout.specials
+    for first, second, kept in [(18, 2, (6, 2)), (2, 18, (2, 6)), (18, 18, (4, 4)), (3, 4, (3, 4)), (9, 5, (4, 4))]:
+        ids, _ = encoder.cut_pair(words[:first], words[:second], 8 + specials)
+        assert len(ids) == sum(kept) + specials
+        layout = encoder.pair_layout
+        expected, _ = layout.pair(words[: kept[0]], words[: kept[1]])
+        assert ids.tolist() == expected.tolist()
+
+
+def test_every_choice_is_a_sequence_that_sees_itself_alone(encoder, new_network):
+    network = new_network(dropout=0.0)
+    network.add_head("choice", [], seed=1)
+    task, head = network.tasks["choice"], network.bound_head("choice")
+    network.eval()
+    windows = task.encode(ROWS["choice"], encoder, OPTIONS)
+    assert [len(windows.sequence_lengths(n)) for n in (0, 1)] == [2, 3]
+    assert [sum(windows.sequence_lengths(n)) for n in (0, 1)] == windows.lengths.tolist()
+    turned = [{**row, "choices": row["choices"][::-1]} for row in ROWS["choice"]]
+    found = []
+    for part in (windows, task.encode(turned, encoder, OPTIONS)):
+        batch = collate([part] * 2, [0, 1])
+        with torch.no_grad():
+            found.append(task.outputs(head, network.hidden(batch), batch))
+    one, other = found
+    assert [len(row["choices"]) - 1 - place for row, place in zip(turned, other, strict=True)] == one
+    answers = task.answers(ROWS["choice"], windows, [1, 2])
+    assert answers == [{"id": "1", "prediction": 1, "gold": 0}, {"id": "2", "prediction": 2, "gold": 2}]
+
+
+def test_bitext_finds_the_nearest_sentence_by_the_mean_of_a_layer(encoder, new_network):
+    network = new_network(dropout=0.0)
+    task = network.task("bitext")
+    texts = ["the cat sat", "a dog saw the house", "who is where"]
+    rows = [{"id": str(n), "text": text, "pair": text} for n, text in enumerate(texts)]
+    windows = task.encode(rows, encoder, OPTIONS)
+    network.eval()
+    batch = collate([windows] * 3, [0, 1, 2])
+    with torch.no_grad():
+        vectors = torch.stack(task.outputs(None, network.hidden(batch, 1), batch))
+        embedded = torch.stack(task.outputs(None, network.hidden(batch, 0), batch))
+        first = network.hidden(collate([windows], [0]), 1)
+    assert [answer["prediction"] for answer in task.answers(rows, windows, list(vectors))] == ["0", "1", "2"]
+    mean = first[: windows.sequence_lengths(0)[0]].mean(0)
+    assert torch.allclose(vectors[0, 0], mean / mean.norm(), atol=1e-6)
+    assert not torch.allclose(vectors, embedded, atol=1e-3)
+    with pytest.raises(UserError, match="the encoder has 1 layers, and layer 2 is wanted"):
+        network.hidden(batch, 2)
+
+
+def test_the_search_of_bitext_goes_from_english_to_the_foreign_side():
+    """The English sentence 0 is nearest to the foreign sentence 1; the other direction would find otherwise."""
+    foreign = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    english = torch.tensor([[0.5, 0.87], [0.0, 1.0]])
+    rows = [{"id": "a"}, {"id": "b"}]
+    answers = load_task("bitext").answers(rows, None, list(torch.stack([foreign, english], 1)))
+    assert [answer["prediction"] for answer in answers] == ["b", "b"]
+    assert [answer["gold"] for answer in answers] == ["a", "b"]
+
+
+PAIRS = [
+    {"id": "1", "query": "who sat", "key": "1", "candidate": "the cat sat", "context": "", "keys": ["1"]},
+    {"id": "2", "query": "where", "key": "2", "candidate": "on the mat", "context": "the cat sat on", "keys": ["2"]},
+    {"id": "3", "query": "the cat", "key": "3", "candidate": "the cat sat", "context": "", "keys": ["3"]},
+]
+
+
+def test_pairs_are_each_others_negatives_unless_the_candidate_is_the_same(encoder, new_network):
+    network = new_network(dropout=0.0)
+    network.add_head("retrieval", [], seed=1)
+    network.eval()
+    task = network.tasks["retrieval"]
+    windows = task.encode(PAIRS, encoder, OPTIONS)
+    batch = collate([windows] * 3, [0, 1, 2])
+    vectors = network.head("retrieval")(pooled(network.hidden(batch), batch)).view(3, 2, -1)
+    logits = 100 * vectors[:, 0] @ vectors[:, 1].T
+    # Rows 0 and 2 have the same candidate, so that each has one negative: the candidate of row 1.
+    expected = [
+        torch.logsumexp(logits[0, [0, 1]], 0) - logits[0, 0],
+        torch.logsumexp(logits[1], 0) - logits[1, 1],
+        torch.logsumexp(logits[2, [1, 2]], 0) - logits[2, 2],
+    ]
+    assert network("retrieval", batch, RECIPE).item() == pytest.approx(sum(expected).item(), rel=1e-5)
+
+
+def test_negatives_are_counted_in_pairs_and_follow_the_order_of_the_update():
+    task = load_task("retrieval")
+    assert task.passes([30, 10, 20, 40, 50], 10, False, {"negatives": 2}) == [[0, 1], [2, 3], [4]]
+    assert task.passes([30] * 65, 10, True, {}) == [list(range(64)), [64]]
+
+
+def test_questions_are_ranked_against_the_candidates_of_all_languages():
+    unit = torch.eye(4)
+    one = [{"id": "q1", "query": "?", "key": "k"}, {"id": "en_1", "candidate": "a", "context": "", "keys": ["k"]}]
+    two = [
+        {"id": "q1", "query": "?", "key": "k"},
+        {"id": "de_1", "candidate": "b", "context": "", "keys": ["k"]},
+        {"id": "de_2", "candidate": "c", "context": "", "keys": []},
+    ]
+    vectors = [[unit[0], unit[1]], [(unit[2] + unit[0]) / 2**0.5, unit[0], unit[2]]]
+    parts = [(rows, None, found) for rows, found in zip([one, two], vectors, strict=True)]
+    english, german = load_task("retrieval").predictions(iter(parts))
+    # en q1 lies on de_1; en_1 and de_2 are equally far, and the earlier comes first.
+    assert english == [{"id": "q1", "prediction": ["de_1", "en_1", "de_2"], "gold": ["en_1", "de_1"]}]
+    assert german == [{"id": "q1", "prediction": ["de_1", "de_2", "en_1"], "gold": ["en_1", "de_1"]}]

@@ -20,6 +20,7 @@ from crosstune.tasks.pooling import marks, pooled
 from crosstune.windows import Windows, joined
 
 KEPT = 20
+NEGATIVES = 64
 SCALE = 100.0
 ASKED_AT_ONCE = 256
 
@@ -43,7 +44,7 @@ class DualEncoder(Task):
                 context = next(contexts).ids if row["context"] else None
                 sequences.append(encoder.cut_pair(next(candidates).ids, context, options["max_length"]))
                 number = numbers.setdefault((row["candidate"], row["context"]), len(numbers))
-            pooling = np.concatenate([marks(len(ids), options["pooling"]) for ids, _ in sequences])
+            pooling = np.concatenate([marks(len(ids), options.get("pooling", "first")) for ids, _ in sequences])
             windows.append({**joined(sequences), "row": owner, "candidate": number, "pooled": pooling})
         return Windows.join(windows, per_window=["candidate"], per_token=["pooled"])
 
@@ -60,7 +61,7 @@ class DualEncoder(Task):
 
     def passes(self, lengths, tokens, padded, recipe):
         """As many pairs as are each other's negatives, whatever their length, in the order of the update."""
-        count = recipe["negatives"]
+        count = recipe.get("negatives", NEGATIVES)
         return [list(range(n, min(n + count, len(lengths)))) for n in range(0, len(lengths), count)]
 
     def outputs(self, head, hidden, batch):
