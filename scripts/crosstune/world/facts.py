@@ -82,7 +82,7 @@ class World:
     """The facts of one seed, dealt out to the splits text, train, validation and test."""
 
     def __init__(self, lexicon: Lexicon, seed: int):
-        self.people = lexicon.people
+        self.people, self.places = lexicon.people, lexicon.places
         values = {kind: CONCEPTS[kind] for kind in ("job", "animal", "food", "instrument")}
         values |= {"place": lexicon.places, "person": lexicon.people}
         rng = random.Random(f"{seed}/facts")

@@ -6,6 +6,7 @@ Owns: the spec, its defaults, the sizes and the file formats. Must never know: g
     text/{lang}.txt             one paragraph a line
     pairs/{lang}.tsv            a line in the language, a tab, the same in qen
     pos/{lang}.{split}.conllu   CoNLL-U
+    nli, copa, siqa, ner, tatoeba, lareqa, mewslix, mlqa, tydiqa: see crosstune.world.items
     world.json                  the spec, the languages and their relatedness
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from crosstune.errors import UserError
 from crosstune.files import write_text
+from crosstune.world import items
 from crosstune.world.facts import Fact, Paragraph, World
 from crosstune.world.languages import LANGUAGES, Lexicon, make_lexicon
 from crosstune.world.texts import (
@@ -44,6 +46,8 @@ DEFAULT_SPEC: Mapping[str, int] = {
     "pos_train": 600,
     "pos_validation": 100,
     "pos_test": 200,
+    "items_train": 600,
+    "items_test": 60,
 }
 
 
@@ -66,7 +70,8 @@ def generate(spec: Mapping[str, int]) -> dict[str, str]:
 
     Keys of the spec: `seed`; for each high- and low-resource language, lines of unlabelled text (`text_high`,
     `text_low`) and of parallel text with qen (`pairs_*`); paragraphs (`qa_train`, `qa_validation`, `qa_test`) and
-    `qa_questions` for each of them; sentences (`pos_*`). Low-resource languages have test sets only.
+    `qa_questions` for each of them; sentences (`pos_*`); items of every other task (`items_*`). Low-resource languages
+    have test sets only.
     Raises UserError (see complete_spec).
     """
     return dict(sorted(_files(complete_spec(spec))))
@@ -101,6 +106,45 @@ def _files(spec: dict[str, int]) -> Iterator[tuple[str, str]]:
             rng = random.Random(f"{seed}/pos/{stream}")
             sentences = _tagged_sentences(world, split, rng, spec[f"pos_{split}"])
             yield f"pos/{code}.{split}.conllu", _conllu(stream, sentences, speaker)
+    yield from _item_files(spec, world, speakers)
+
+
+def _item_files(spec: dict[str, int], world: World, speakers: Mapping[str, Speaker]) -> Iterator[tuple[str, str]]:
+    """Files of the tasks that only some studies need. Test sets are parallel but for tydiqa and mewslix."""
+    for code, speaker in speakers.items():
+        for split in ("train", "test") if LANGUAGES[code].resource == "high" else ("test",):
+            count = spec[f"items_{split}"]
+            stream = f"{split}.{code}" if split == "train" else split
+
+            def rng(kind: str, stream: str = stream) -> random.Random:
+                return random.Random(f"{spec['seed']}/{kind}/{stream}")
+
+            yield f"nli/{code}.{split}.tsv", items.nli(world, split, speaker, rng("nli"), count)
+            yield f"copa/{code}.{split}.jsonl", items.copa(world, split, speaker, rng("copa"), count)
+            yield f"ner/{code}.{split}.tsv", items.ner(world, split, speaker, rng("ner"), count)
+            if split == "train":
+                questions, labels = items.siqa(world, split, speaker, rng("siqa"), count)
+                yield f"siqa/{code}.{split}.jsonl", questions
+                yield f"siqa/{code}.{split}.lst", labels
+                pairs = items.mewslix_pairs(world, split, speaker, rng("mewslix"), count)
+                yield f"mewslix/{code}.{split}.jsonl", pairs
+                continue
+            told = items.sentences(world, split, rng("tatoeba"), count)
+            if code != PIVOT:
+                for side in (code, PIVOT):
+                    lines = "".join(f"{speakers[side].text(statement(*facts))}\n" for facts in told)
+                    yield f"tatoeba/{code}-{PIVOT}.{side}", lines
+            for kind, name in (("lareqa", stream), ("mlqa", stream), ("tydiqa", f"{stream}.{code}")):
+                draw = rng(kind, name)
+                paragraphs = [world.paragraph(split, draw) for _ in range(count // 2)]
+                text = _squad(f"{kind}-{name}", paragraphs, 2, speaker, draw)
+                yield f"{kind}/{code}.{split}.json", items.lareqa(json.loads(text)) if kind == "lareqa" else text
+    draw = random.Random(f"{spec['seed']}/tydiqa/train")
+    paragraphs = [world.paragraph("train", draw) for _ in range(spec["items_train"] // 2)]
+    yield f"tydiqa/{PIVOT}.train.json", _squad("tydiqa-train", paragraphs, 2, speakers[PIVOT], draw)
+    draw = random.Random(f"{spec['seed']}/mewslix/test")
+    people = items.mewslix_test(world, "test", list(speakers.values()), draw, spec["items_test"] // 4)
+    yield "mewslix/test.jsonl", people
 
 
 def _documents(world: World, rng: random.Random, count: int) -> Iterator[tuple[Sentence, ...]]:
