@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.errors import UserError
-from crosstune.metrics import task_metrics
+from crosstune.metrics import Metric, metric_named
 
 UNTRAINED = "untrained"
 """The schedule that trains nothing: the base model with a new head."""
@@ -114,13 +114,18 @@ class Panel:
         return self.study.plan["tracks"][self.track]
 
     @property
+    def measured(self) -> Metric:
+        """How the data set is scored."""
+        return metric_named(self.content["metrics"][self.dataset])
+
+    @property
     def labels(self) -> dict[str, str]:
-        """The metrics of the task and their names, the primary one first."""
-        return task_metrics(self.content["tasks"][self.dataset]).labels
+        """The numbers of the data set's metric and their names, the primary one first."""
+        return self.measured.labels
 
     @property
     def metric(self) -> str:
-        return task_metrics(self.content["tasks"][self.dataset]).primary
+        return self.measured.primary
 
     @property
     def schedules(self) -> list[str]:

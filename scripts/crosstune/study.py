@@ -16,6 +16,7 @@ from pathlib import Path
 from crosstune.config import validate
 from crosstune.errors import UserError
 from crosstune.files import read_json, sha256_json
+from crosstune.metrics import metric_named
 from crosstune.prepare import PREPARE_VERSION
 from crosstune.readers import UPOS
 from crosstune.registry import Dataset, HubSource, Language, Registry, WorldSource, load_languages, load_registry
@@ -152,14 +153,14 @@ class Study:
         return found
 
     def majority_sources(self, dataset: str) -> list[str]:
-        """Prepared training data from which the floor of a data set takes its most frequent tags."""
+        """Prepared training data of the same labels, from which a data set's floor takes what is most frequent."""
         sources = {
             source
             for run in self.runs
             if dataset in self.config["tracks"][run.track]["evaluate"]
             for stage in run.schedule.stages
             for source in stage.sources
-            if self.registry[source.rpartition(".")[0]].task == self.registry[dataset].task
+            if head_of(self.registry[source.rpartition(".")[0]]) == head_of(self.registry[dataset])
         }
         return [prepared_source(source) for source in sorted(sources)]
 
@@ -168,8 +169,9 @@ class Study:
         evaluated = {language for _, languages in self._all_evaluated() for language in languages}
         low = self.config.get("low_resource")
         track = next(iter(self.evaluate))
+        dataset = next(iter(self.evaluate[track]))
         headline = self.config.get("headline") or {
-            "track": track, "dataset": next(iter(self.evaluate[track])), "metric": "f1"
+            "track": track, "dataset": dataset, "metric": metric_named(self.registry[dataset].metric).primary
         }  # fmt: skip
         languages = {}
         for code in sorted(evaluated | {s.rpartition(".")[2] for run in self.runs for s in _sources(run.schedule)}):
@@ -368,10 +370,12 @@ class Study:
         return tuple(languages)
 
     def _evaluate(self, track: str) -> dict[str, tuple[str, ...]]:
-        return {
-            dataset: self._languages(dataset, languages, "test", f"tracks.{track}.evaluate.{dataset}")
-            for dataset, languages in self.config["tracks"][track]["evaluate"].items()
-        }
+        found = {}
+        for dataset, languages in self.config["tracks"][track]["evaluate"].items():
+            place = f"tracks.{track}.evaluate.{dataset}"
+            found[dataset] = self._languages(dataset, languages, "test", place)
+            metric_named(self.registry[dataset].metric).check_languages(found[dataset], place)
+        return found
 
     def _add_runs(self, model: str, track: str, seed: int) -> None:
         home = f"{self.results}/{model}/seed{seed}/{track}"
@@ -455,7 +459,7 @@ class Study:
         runs = [run for run in self.runs if run.track == name]
         evaluate = self.evaluate[name]
         return {
-            "tasks": {dataset: self.registry[dataset].task for dataset in evaluate},
+            "metrics": {dataset: self.registry[dataset].metric for dataset in evaluate},
             "trained": sorted({s.rpartition(".")[2] for run in runs for s in _sources(run.schedule)}),
             "evaluate": {dataset: list(languages) for dataset, languages in evaluate.items()},
             "budget": {key: track["budget"][key] for key in ("updates", "epochs", "tokens") if key in track["budget"]},

@@ -42,7 +42,7 @@ PLAN = {
     },
     "tracks": {
         "qa": {
-            "tasks": {"worldqa": "qa"},
+            "metrics": {"worldqa": "qa"},
             "trained": ["qen", "qes"],
             "evaluate": {"worldqa": list(LANGUAGES)},
             "matched": True,
