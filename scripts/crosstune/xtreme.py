@@ -84,8 +84,8 @@ def pair(task: str, lang: str, gold: Path, predictions: Path) -> tuple[list[dict
         if name in given:
             row = {"id": name, "prediction": given[name].value, "gold": wanted[name].value}
             if problem := metric.problem(row):
-                where = place(predictions, name, given[name])
-                raise UserError(problem, where, f"The gold is at {place(gold, name, wanted[name])}.")
+                cure = f"The gold is at {whereabouts(gold, name, wanted[name])}."
+                raise UserError(problem, whereabouts(predictions, name, given[name]), cure)
             rows.append(row)
     missing = [name for name in wanted if name not in given]
     return rows, missing, [name for name in given if name not in wanted]
@@ -121,11 +121,15 @@ def read_nli_gold(path: Path, lang: str) -> dict[str, Entry]:
     """A label a line, or after two sentences and tabs, or XNLI's own table, of which the rows of `lang` are taken."""
     table = [(number, line.split("\t")) for number, line in lines(path)]
     head = table[0][1]
-    column, body = -1, table
+    column = -1
     if "language" in head and "gold_label" in head:
         column, spoken = head.index("gold_label"), head.index("language")
-        body = [(number, cells) for number, cells in table[1:] if cells[spoken] == lang]
-    mended = [(number, cells[column].strip().replace("contradictory", "contradiction")) for number, cells in body]
+        if short := [(number, cells) for number, cells in table if len(cells) <= max(column, spoken)]:
+            number, cells = short[0]
+            message = f"expected {max(column, spoken) + 1} columns or more, found {len(cells)}"
+            raise UserError(message, f"{path}:{number}")
+        table = [(number, cells) for number, cells in table[1:] if cells[spoken] == lang]
+    mended = [(number, cells[column].strip().replace("contradictory", "contradiction")) for number, cells in table]
     return by_number([Entry(nli_label(label, f"{path}:{number}"), number) for number, label in mended])
 
 
@@ -189,7 +193,7 @@ def parse(text: str, path: Path, line: int = 1) -> Any:
         raise UserError(f"not valid JSON ({error.msg})", f"{path}:{line + error.lineno - 1}") from None
 
 
-def place(path: Path, name: str, entry: Entry) -> str:
+def whereabouts(path: Path, name: str, entry: Entry) -> str:
     """`file:line` of an entry."""
     return f"{path}:{entry.line or line_of(path, name)}"
 
