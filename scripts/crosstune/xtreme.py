@@ -15,7 +15,7 @@ from typing import Any
 
 from crosstune.errors import UserError
 from crosstune.files import read_text
-from crosstune.metrics import METRICS
+from crosstune.metrics import METRICS, XTREME_R
 from crosstune.readers import Options, read
 
 NLI_LABELS = ("contradiction", "entailment", "neutral")
@@ -46,21 +46,13 @@ class Format:
     write_labels: Callable[[Sequence[dict]], str]
 
 
-@dataclass(frozen=True)
-class XtremeTask:
-    """One task: the name of its metric and the format of its files."""
-
-    metric: str
-    format: Format
-
-
 def score_files(task: str, lang: str, gold: Path, predictions: Path) -> dict:
     """The scores of a prediction file against a gold file, and the ids that only one of them has.
 
     Returns {"task", "lang", "scores": {number: 0..100, "n": examples}, "missing": [id], "unexpected": [id]}. Raises
     UserError with file and line for a file that is not in its format, and for a language the metric does not know.
     """
-    metric = METRICS[TASKS[task].metric]
+    metric = METRICS[XTREME_R[task]]
     metric.check_languages([lang], f"--lang {lang}")
     rows, missing, unexpected = pair(task, lang, gold, predictions)
     # Not an empty answer, which can be right where nothing is left of the gold one either.
@@ -71,7 +63,7 @@ def score_files(task: str, lang: str, gold: Path, predictions: Path) -> dict:
 
 def pair(task: str, lang: str, gold: Path, predictions: Path) -> tuple[list[dict], list[str], list[str]]:
     """Prediction rows (id, prediction, gold), the ids without a prediction, and the ids without a gold answer."""
-    form, metric = TASKS[task].format, METRICS[TASKS[task].metric]
+    form, metric = FORMATS[task], METRICS[XTREME_R[task]]
     wanted, given = form.gold(gold, lang), form.predictions(predictions)
     if not wanted:
         raise UserError("the file holds no examples", str(gold), f"Is it a file of {task} in {lang!r}?")
@@ -359,15 +351,15 @@ ANSWERS = Format("json", False, read_questions, read_answers, mapping_of("predic
 MENTIONS = Format("json", False, read_mentions, read_rankings, mapping_of("prediction"), mapping_of("gold"))
 POOLED = Format("json", False, read_pooled, read_rankings, mapping_of("prediction"), mapping_of("gold"))
 
-TASKS: Mapping[str, XtremeTask] = {
-    "xnli": XtremeTask("classification", NLI),
-    "xcopa": XtremeTask("choice", CHOICES),
-    "udpos": XtremeTask("tagging", TAGS),
-    "panx": XtremeTask("tagging", TAGS),
-    "xquad": XtremeTask("qa", ANSWERS),
-    "mlqa": XtremeTask("mlqa", ANSWERS),
-    "tydiqa": XtremeTask("qa", ANSWERS),
-    "tatoeba": XtremeTask("bitext", BITEXT),
-    "mewslix": XtremeTask("retrieval", MENTIONS),
-    "lareqa": XtremeTask("retrieval", POOLED),
+FORMATS: Mapping[str, Format] = {
+    "xnli": NLI,
+    "xcopa": CHOICES,
+    "udpos": TAGS,
+    "panx": TAGS,
+    "xquad": ANSWERS,
+    "mlqa": ANSWERS,
+    "tydiqa": ANSWERS,
+    "tatoeba": BITEXT,
+    "mewslix": MENTIONS,
+    "lareqa": POOLED,
 }

@@ -43,6 +43,7 @@ PLAN = {
     "tracks": {
         "qa": {
             "metrics": {"worldqa": "qa"},
+            "xtreme": {},
             "trained": ["qen", "qes"],
             "evaluate": {"worldqa": list(LANGUAGES)},
             "matched": True,

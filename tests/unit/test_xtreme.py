@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from xtreme_rows import rows_of
 
 from crosstune.errors import UserError
 from crosstune.files import read_text
-from crosstune.metrics import METRICS
-from crosstune.xtreme import TASKS, asked_order, score_files
+from crosstune.metrics import METRICS, XTREME_R
+from crosstune.xtreme import FORMATS, asked_order, score_files
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -255,32 +256,9 @@ class TestRankings:
         assert caught.value.place == str(tmp_path / place)
 
 
-# Rows of a study's prediction files, two of which are right in half of their numbers.
-ROWS = {
-    "xnli": [("1", "neutral", "neutral"), ("2", "entailment", "neutral")],
-    "xcopa": [("1", 0, 0), ("2", 1, 0)],
-    "udpos": [("1", ["X", "NOUN"], ["X", "VERB"]), ("2", ["ADJ"], ["ADJ"])],
-    "panx": [("1", ["B-PER", "O"], ["B-PER", "O"]), ("2", ["B-LOC"], ["B-PER"])],
-    "xquad": [("1", "ताज\u2028महल\n", ["ताज", "घर"]), ("2", "", ["घर"])],
-    "mlqa": [("1", "的北京", ["北京", "大北京"]), ("2", "", ["上海"])],
-    "tydiqa": [('"1"', "మా ఇల్లు", ["ఇల్లు"]), ("2", "", ["ఊరు"])],
-    "tatoeba": [("ta:1", "ta:1", "ta:1"), ("ta:2", "ta:1", "ta:2"), ("ta:9", "ta:2", "ta:9")],
-    "mewslix": [("m1", ["Q2", "Q1"], ["Q1"]), ("m2", [], ["Q2"])],
-    "lareqa": [("q1", ["a", "x", "b"], ["a", "b"]), ("q2", ["x"], ["a", "c"])],
-}
-
-
-def rows_of(task: str) -> list[dict]:
-    english = ["zebra", " apple", "mouse"]
-    return [
-        {"id": name, "prediction": prediction, "gold": gold, "english": english[number]}
-        for number, (name, prediction, gold) in enumerate(ROWS[task])
-    ]
-
-
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", XTREME_R)
 def test_what_is_written_scores_as_what_it_was_written_from(tmp_path, task):
-    form, metric, rows = TASKS[task].format, METRICS[TASKS[task].metric], rows_of(task)
+    form, metric, rows = FORMATS[task], METRICS[XTREME_R[task]], rows_of(task)
     gold = write(tmp_path / f"labels.{form.suffix}", form.write_labels(rows))
     predictions = write(tmp_path / f"predictions.{form.suffix}", form.write_predictions(rows))
     found = score_files(task, "zh", gold, predictions)
@@ -292,13 +270,13 @@ def test_what_is_written_scores_as_what_it_was_written_from(tmp_path, task):
 
 def test_submission_files_are_those_of_xtreme():
     """As in its folder mock_test_data, and for XCOPA as `read_xcopa` reads them."""
-    written = {task: TASKS[task].format.write_predictions(rows_of(task)) for task in TASKS}
+    written = {task: FORMATS[task].write_predictions(rows_of(task)) for task in XTREME_R}
     assert written["xnli"] == "neutral\nentailment\n"
     assert written["xcopa"] == '{"label": 0}\n{"label": 1}\n'
     assert written["panx"] == "B-PER\nO\n\nB-LOC\n"
     # Asked in the order apple (line 1), mouse (2), zebra (0); found are ta:1, ta:2, ta:1, of the lines 0, 1, 0.
     assert written["tatoeba"] == "0\n1\n0\n"
-    assert TASKS["tatoeba"].format.write_labels(rows_of("tatoeba")) == "1\n2\n0\n"
+    assert FORMATS["tatoeba"].write_labels(rows_of("tatoeba")) == "1\n2\n0\n"
     assert json.loads(written["mewslix"]) == {"m1": ["Q2", "Q1"], "m2": []}
     assert json.loads(written["mlqa"]) == {"1": "的北京", "2": ""}
 
@@ -351,6 +329,6 @@ def test_real_files(bundle, tmp_path):
     assert score_files("panx", "qu", tags, tags)["scores"]["f1"] == 100
     choices = bundle / "xcopa/test.ta.jsonl.xz"
     assert score_files("xcopa", "ta", choices, choices)["scores"] == {"accuracy": 100, "n": 500}
-    pooled = TASKS["lareqa"].format.gold(bundle / "lareqa_xquad_r", "th")
+    pooled = FORMATS["lareqa"].gold(bundle / "lareqa_xquad_r", "th")
     assert len(pooled) == 1190
     assert all(len(entry.value) >= 11 for entry in pooled.values())

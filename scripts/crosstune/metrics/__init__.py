@@ -78,6 +78,20 @@ METRICS = {
     ),
 }
 
+XTREME_R = {
+    "xnli": "classification",
+    "xcopa": "choice",
+    "udpos": "tagging",
+    "panx": "tagging",
+    "xquad": "qa",
+    "mlqa": "mlqa",
+    "tydiqa": "qa",
+    "tatoeba": "bitext",
+    "mewslix": "retrieval",
+    "lareqa": "retrieval",
+}
+"""The ten tasks of XTREME-R, by the names of its evaluate.py, and the metric of each."""
+
 
 def metric_named(name: str) -> Metric:
     """The metric of this name; an unknown one raises UserError."""
