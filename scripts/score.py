@@ -21,7 +21,7 @@ from crosstune.scoring import score, write_scores
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    tasks = [*sorted(METRICS), *XTREME_R]
+    tasks = list(dict.fromkeys([*sorted(METRICS), *XTREME_R]))
     parser.add_argument("--task", required=True, choices=tasks, help="type of the task, or a task of XTREME-R")
     parser.add_argument("--predictions", required=True, type=Path, help="folder with one <lang>.jsonl each, or a file")
     study = parser.add_argument_group("predictions of a study")

@@ -215,12 +215,19 @@ def read_answers(path: Path) -> dict[str, Entry]:
     return read_mapping(path, lambda value: isinstance(value, str), "of question ids to texts")
 
 
+def text(value: Any) -> str:
+    """The value, TypeError if it is no text."""
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 def read_questions(path: Path, lang: str) -> dict[str, Entry]:
     """The gold answers in a file of SQuAD's shape, or in its `data` alone."""
     content = parse(read_text(path), path)
     try:
         found = [
-            (question["id"], [answer["text"] for answer in question["answers"]])
+            (text(question["id"]), [text(answer["text"]) for answer in question["answers"]])
             for article in (content["data"] if isinstance(content, dict) else content)
             for paragraph in article["paragraphs"]
             for question in paragraph["qas"]
@@ -252,8 +259,7 @@ def read_relevant(path: Path, lang: str = "") -> dict[str, Entry]:
 
 def read_mentions(path: Path, lang: str) -> dict[str, Entry]:
     """The entity of every mention: XTREME's mapping to lists of one, or Mewsli-X's JSON lines of contexts."""
-    text = read_text(path).rstrip()
-    if '"mentions"' not in text.partition("\n")[0]:
+    if '"mentions"' not in read_text(path).partition("\n")[0]:
         entries = read_relevant(path)
         for name, entry in entries.items():
             if len(entry.value) > 1:
@@ -263,7 +269,7 @@ def read_mentions(path: Path, lang: str) -> dict[str, Entry]:
     for number, line in lines(path):
         try:
             for mention in parse(line, path, number)["mentions"]:
-                entries[mention["example_id"]] = Entry([mention["entity_id"]], number)
+                entries[text(mention["example_id"])] = Entry([text(mention["entity_id"])], number)
         except (KeyError, TypeError):
             cure = "Expected mentions > example_id, entity_id."
             raise UserError("not a context of Mewsli-X", f"{path}:{number}", cure) from None

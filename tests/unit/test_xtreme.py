@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from xtreme_rows import rows_of
 
@@ -73,6 +73,8 @@ class TestAnswers:
             (GOLD, '{"one": "a",\n "two"}', "predictions:2", "not valid JSON"),
             (GOLD, "[]", "predictions:1", "expected a JSON mapping of question ids to texts"),
             ({"data": [{"qas": []}]}, "{}", "gold:1", "not in the shape of SQuAD"),
+            ({"data": [{"paragraphs": [{"qas": [{"id": [], "answers": []}]}]}]}, "{}", "gold:1", "the shape of SQuAD"),
+            (squad(one=[1]), "{}", "gold:1", "not in the shape of SQuAD"),
             (squad(one=[]), "{}", "gold:1", "the question 'one' has no answer"),
             ({"data": squad(one=["a"])["data"] * 2}, "{}", "gold:1", "the question 'one' occurs twice"),
             ({"data": []}, "{}", "gold", "the file holds no examples"),
@@ -246,6 +248,13 @@ class TestRankings:
             ("mewslix", {"m1": ["Q1"]}, '{"m0": [],\n"m1": "Q1"}', "predictions:2", "lists of candidates' ids, found"),
             ("mewslix", '{\n"m1": ["Q1", "Q2"]}', {}, "gold:2", "a mention of Mewsli-X has one entity"),
             ("mewslix", '{"mentions": []}\n{"x": 1}\n', {}, "gold:2", "not a context of Mewsli-X"),
+            (
+                "mewslix",
+                '{"mentions": [{"example_id": 1, "entity_id": "Q1"}]}',
+                {},
+                "gold:1",
+                "not a context of Mewsli-X",
+            ),
             ("lareqa", {"q1": []}, {}, "gold:1", "lists of relevant ids"),
             ("lareqa", {}, {}, "gold", "the file holds no examples"),
         ],
@@ -266,6 +275,67 @@ def test_what_is_written_scores_as_what_it_was_written_from(tmp_path, task):
     assert found["scores"] == {key: pytest.approx(value) for key, value in expected.items()}
     assert 0 < expected[metric.primary] < 100
     assert (found["missing"], found["unexpected"]) == ([], [])
+
+
+NAMES = st.text(min_size=1, max_size=8)
+VALUES = {
+    "xnli": st.sampled_from(["contradiction", "entailment", "neutral"]),
+    "xcopa": st.integers(),
+    "panx": st.lists(st.sampled_from(["O", "B-PER", "I-PER"]), min_size=1),
+    "xquad": st.text(),
+    "mewslix": st.lists(NAMES, min_size=1, max_size=1),
+    "lareqa": st.lists(NAMES, min_size=1),
+}
+
+
+@pytest.mark.parametrize("task", VALUES)
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_what_is_written_is_read_again(tmp_path_factory, task, data):
+    """Any text survives: quotes, line separators, the marks of the format."""
+    form, folder = FORMATS[task], tmp_path_factory.getbasetemp()
+    values = data.draw(st.dictionaries(NAMES, st.tuples(VALUES[task], VALUES[task]), min_size=1))
+    rows = [{"id": name, "prediction": given, "gold": gold} for name, (given, gold) in values.items()]
+    if task == "xquad":
+        rows = [row | {"gold": [row["gold"], "x"]} for row in rows]
+    predictions = form.predictions(write(folder / "predictions", form.write_predictions(rows)))
+    gold = form.gold(write(folder / "gold", form.write_labels(rows)), "en")
+    assert [entry.value for entry in predictions.values()] == [row["prediction"] for row in rows]
+    assert [entry.value for entry in gold.values()] == [row["gold"] for row in rows]
+    if not form.aligned:
+        assert list(predictions) == list(gold) == list(values)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(max_size=60))
+def test_any_text_is_a_file_or_one_message(tmp_path_factory, text):
+    path = write(tmp_path_factory.getbasetemp() / "any", text)
+    for form in FORMATS.values():
+        for parse in (form.predictions, lambda path, form=form: form.gold(path, "en")):
+            try:
+                parse(path)
+            except UserError as error:
+                assert error.place.startswith(str(path))
+
+
+KEYS = st.sampled_from(["data", "paragraphs", "qas", "id", "answers", "text", "mentions", "label"])
+JSON = st.recursive(
+    st.none() | st.integers() | st.text(max_size=3),
+    lambda part: st.lists(part, max_size=3) | st.dictionaries(KEYS, part, max_size=3),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(JSON)
+def test_any_json_is_a_file_or_one_message(tmp_path_factory, content):
+    path = write(tmp_path_factory.getbasetemp() / "any", json.dumps(content))
+    for form in FORMATS.values():
+        for parse in (form.predictions, lambda path, form=form: form.gold(path, "en")):
+            try:
+                parse(path)
+            except UserError as error:
+                assert error.place.startswith(str(path))
 
 
 def test_submission_files_are_those_of_xtreme():
