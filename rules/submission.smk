@@ -14,7 +14,7 @@ rule submission:
     conda:
         "../envs/crosstune.yaml"
     params:
-        results=study.results,
+        results=lambda w, input: Path(input.plan).parent,
     message:
         "write the submissions to XTREME-R"
     shell:
