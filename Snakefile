@@ -20,6 +20,7 @@ include: "rules/models.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+include: "rules/submission.smk"
 include: "rules/clean.smk"
 
 

@@ -245,9 +245,12 @@ def search_spans(count: int, repeats: int) -> list[str]:
                 "row": number,
                 "first": [span[0] if span else -1 for span in feature["offsets"]],
                 "last": [span[1] if span else -1 for span in feature["offsets"]],
+                "context": 20,
+                "context_end": length - 1,
             }
             for number, (length, feature) in enumerate(zip(lengths.tolist(), found, strict=True))
         ],
+        per_window=["context", "context_end"],
         per_token=["first", "last"],
     )
     outputs = [values[:length] for values, length in zip(logits, lengths.tolist(), strict=True)]

@@ -41,17 +41,18 @@ rule score:
     params:
         version=SCORE_VERSION,
         task=lambda w: study.registry[w.dataset].task,
+        metric=lambda w: study.registry[w.dataset].metric,
         languages=lambda w: checkpoint_at(w.checkpoint).evaluate[w.dataset],
     message:
         "score {wildcards.dataset} of {wildcards.checkpoint}"
     shell:
-        "python scripts/score.py --task {params.task} --dataset {wildcards.dataset}"
+        "python scripts/score.py --task {params.task} --metric {params.metric} --dataset {wildcards.dataset}"
         " --predictions {wildcards.checkpoint}/predictions/{wildcards.dataset} --languages {params.languages}"
         " --out {output.scores} 2> >(tee {log} >&2)"
 
 
 rule floor:
-    """Score what needs no model: empty answers, whole contexts, the most frequent tag."""
+    """Score what needs no model: empty answers, whole contexts, the most frequent label."""
     input:
         data=lambda w: [study.prepared(w.dataset, "test", lang) for lang in study.evaluated_languages(w.dataset)],
         train=lambda w: study.majority_sources(w.dataset),
@@ -64,10 +65,11 @@ rule floor:
     params:
         version=SCORE_VERSION,
         task=lambda w: study.registry[w.dataset].task,
+        metric=lambda w: study.registry[w.dataset].metric,
         data=lambda w, input: [Path(path).with_suffix(".jsonl") for path in input.data],
         train=lambda w, input: [Path(path).with_suffix(".jsonl") for path in input.train],
     message:
         "score the floor of {wildcards.dataset}"
     shell:
-        "python scripts/floor.py --task {params.task} --dataset {wildcards.dataset} --data {params.data}"
-        " --train {params.train} --out {output} 2> >(tee {log} >&2)"
+        "python scripts/floor.py --task {params.task} --metric {params.metric} --dataset {wildcards.dataset}"
+        " --data {params.data} --train {params.train} --out {output} 2> >(tee {log} >&2)"

@@ -36,11 +36,17 @@ def _rows(part: dict, root: dict, prefix: str) -> list[str]:
         default = f"`{value['default']}`" if value.get("default") not in (None, {}) else ""
         rows.append(f"| `{path}` | {_type(value, root)} | {default} | {value.get('description', '')} |\n")
         rows += _rows(value, root, f"{path}.")
-        named = value.get("additionalProperties")
-        if isinstance(named, dict):
-            rows += _rows(resolve_reference(named, root), root, f"{path}.<name>.")
-            rows += _choices(resolve_reference(named, root), root, f"{path}.<name>")
+        rows += _named(value, root, path)
     return rows
+
+
+def _named(part: dict, root: dict, path: str) -> list[str]:
+    """Rows of what stands under names of the user's choice, which may hold such names again."""
+    named = part.get("additionalProperties")
+    if not isinstance(named, dict):
+        return []
+    named, path = resolve_reference(named, root), f"{path}.<name>"
+    return _rows(named, root, f"{path}.") + _named(named, root, path) + _choices(named, root, path)
 
 
 def _choices(part: dict, root: dict, path: str) -> list[str]:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.errors import UserError
-from crosstune.metrics import task_metrics
+from crosstune.metrics import Metric, metric_named
 
 UNTRAINED = "untrained"
 """The schedule that trains nothing: the base model with a new head."""
@@ -84,6 +84,10 @@ class Study:
         ]
         return sorted(panels, key=lambda panel: not panel.primary)
 
+    def averages(self) -> list["Average"]:
+        """Every average over tasks that the plan names."""
+        return [Average(self, name) for name in self.plan.get("averages", {})]
+
     def primary_panels(self) -> list["Panel"]:
         """The primary track and data set, one panel per model."""
         return [panel for panel in self.panels() if panel.primary]
@@ -114,13 +118,18 @@ class Panel:
         return self.study.plan["tracks"][self.track]
 
     @property
+    def measured(self) -> Metric:
+        """How the data set is scored."""
+        return metric_named(self.content["metrics"][self.dataset])
+
+    @property
     def labels(self) -> dict[str, str]:
-        """The metrics of the task and their names, the primary one first."""
-        return task_metrics(self.content["tasks"][self.dataset]).labels
+        """The numbers of the data set's metric and their names, the primary one first."""
+        return self.measured.labels
 
     @property
     def metric(self) -> str:
-        return task_metrics(self.content["tasks"][self.dataset]).primary
+        return self.measured.primary
 
     @property
     def schedules(self) -> list[str]:
@@ -240,6 +249,60 @@ class Panel:
         """How many runs lack a final score of some language, and how many were planned."""
         cells = [self.cell(schedule, self.languages, self.metric) for schedule in self.schedules]
         return sum(cell.missing for cell in cells), sum(cell.expected for cell in cells)
+
+
+@dataclass(frozen=True)
+class Average:
+    """An average over tasks: rows of model x schedule, a number for every task, and their mean.
+
+    A task's number is the mean over the languages its track evaluates; for question answering that of (F1 + exact
+    match) / 2, as in XTREME, or with `primary` of F1 alone. A task may name a schedule; else the row's own counts.
+    """
+
+    study: Study
+    name: str
+
+    @property
+    def tasks(self) -> dict[str, dict[str, str]]:
+        """Track, data set and perhaps schedule of every task."""
+        return {entry["task"]: entry for entry in self.study.plan["averages"][self.name]}
+
+    @property
+    def schedules(self) -> list[str]:
+        """The schedules of the rows: those of every track of which no schedule is named. Without any, one row."""
+        tracks = [entry["track"] for entry in self.tasks.values() if "schedule" not in entry]
+        names = [schedule for track in tracks for schedule in self.study.plan["tracks"][track]["schedules"]]
+        return list(dict.fromkeys(names)) or [self.name]
+
+    def panel(self, model: str, task: str) -> Panel:
+        return Panel(self.study, model, self.tasks[task]["track"], self.tasks[task]["dataset"])
+
+    def cell(self, model: str, schedule: str, task: str, primary: bool = False) -> Cell:
+        """A task's number by seed; nothing is expected where the schedule has no run that could give it."""
+        panel = self.panel(model, task)
+        keys = (panel.metric,) if primary else panel.measured.averaged
+        cells = [panel.cell(self.tasks[task].get("schedule", schedule), panel.languages, key) for key in keys]
+        return mean_of(cells, cells[0].expected)
+
+    def mean(self, model: str, schedule: str, primary: bool = False) -> Cell:
+        """The mean over the tasks by seed, of the seeds that have all of them; the seeds of the study are expected."""
+        cells = [self.cell(model, schedule, task, primary) for task in self.tasks]
+        return mean_of(cells, len(self.study.plan["seeds"]))
+
+    def lacking(self, model: str, schedule: str) -> list[str]:
+        """What a row lacks of its mean: `xcopa (not evaluated)`, `xnli (1 of 3 seeds)`."""
+        cells = {task: self.cell(model, schedule, task) for task in self.tasks}
+        return [
+            f"{task} ({len(cell.values)} of {cell.expected} seeds)" if cell.expected else f"{task} (not evaluated)"
+            for task, cell in cells.items()
+            if cell.missing or not cell.expected
+        ]
+
+
+def mean_of(cells: Sequence[Cell], expected: int) -> Cell:
+    """The means by seed over several numbers, of the seeds that have all of them."""
+    seeds = [seed for seed in cells[0].values if all(seed in cell.values for cell in cells)]
+    return Cell({seed: statistics.fmean(cell.values[seed] for cell in cells) for seed in seeds}, expected)
 
 
 def read_study(plan_path: Path, results: Path) -> Study:

@@ -2,35 +2,47 @@
 
 Owns: the trivial answers of each task. Must never know: models, schedules.
 
-Question answering: `empty` answers nothing, `context` answers with the whole paragraph. Tagging: `majority` gives every
-token the most frequent tag of the training data, or, where there is none, of the language's own test data (which can
-only raise the floor).
+    qa              empty      answers nothing
+                    context    answers with the whole paragraph
+    tagging         majority   gives every token the most frequent tag
+    classification  majority   gives every text the most frequent label
+    choice          majority   takes the most frequent position
+    bitext          first      finds the first sentence for every query: what chance gets on average
+    retrieval       first      ranks the first candidates of the file
+
+What is most frequent is taken from the training data, or, where there is none, from the language's own test data (which
+can only raise the floor).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 
 from crosstune.errors import UserError
 from crosstune.files import read_jsonl
-from crosstune.metrics import task_metrics
+from crosstune.metrics import metric_named
+from crosstune.metrics.retrieval import DEPTH
 from crosstune.scoring import scores_record
 
 
-def floor(task: str, dataset: str, data: Sequence[Path], train: Sequence[Path] = ()) -> dict:
-    """The floor of a data set from its prepared files `<split>.<lang>.jsonl`; `train` files give the majority tag.
+def floor(task: str, dataset: str, data: Sequence[Path], train: Sequence[Path] = (), metric: str = "") -> dict:
+    """The floor of a data set from its prepared files `<split>.<lang>.jsonl`; `train` files give what is frequent.
 
-    Returns {"dataset", "task", "score_version", "baselines": {name: {lang: {metric: 0..100, "n": examples}}}}.
+    `metric` is the data set's, without it the task's own.
+    Returns {"dataset", "task", "score_version", "baselines": {name: {lang: {number: 0..100, "n": examples}}}}.
     """
-    metrics = task_metrics(task)
+    metrics = metric_named(metric or task)
+    metrics.check_languages([language_of(path) for path in data], dataset)
     if task not in TRIVIAL_ANSWERS:
         raise UserError(f"no floor is defined for the task {task!r}", cure=f"Known: {', '.join(TRIVIAL_ANSWERS)}.")
     training_rows = [row for path in train for row in read_jsonl(path)]
     baselines: dict[str, dict[str, dict]] = {}
     for path in data:
         for name, predictions in TRIVIAL_ANSWERS[task](read_jsonl(path), training_rows).items():
-            baselines.setdefault(name, {})[language_of(path)] = metrics.summarise(metrics.measure(predictions))
-    return scores_record(task, dataset, {"baselines": baselines})
+            language = language_of(path)
+            measured = metrics.measure(predictions, language)
+            baselines.setdefault(name, {})[language] = metrics.summarise(measured)
+    return scores_record(task, dataset, metric, {"baselines": baselines})
 
 
 def language_of(path: Path) -> str:
@@ -59,10 +71,45 @@ def trivial_tags(rows: Sequence[dict], training_rows: Sequence[dict]) -> dict[st
     }
 
 
-def most_frequent(tags: Iterable[str]) -> str:
-    """The most frequent tag; among equals the first in the alphabet."""
-    counts = Counter(tags)
-    return min(counts, key=lambda tag: (-counts[tag], tag))
+def trivial_labels(rows: Sequence[dict], training_rows: Sequence[dict]) -> dict[str, list[dict]]:
+    """Prediction rows by baseline for prepared classification rows."""
+    label = most_frequent(row["label"] for row in training_rows or rows)
+    return {"majority": [{"id": row["id"], "gold": row["label"], "prediction": label} for row in rows]}
 
 
-TRIVIAL_ANSWERS = {"qa": trivial_answers, "tagging": trivial_tags}
+def trivial_choices(rows: Sequence[dict], training_rows: Sequence[dict]) -> dict[str, list[dict]]:
+    """Prediction rows by baseline for prepared choice rows; positions that some row lacks cannot be the majority."""
+    fewest = min(len(row["choices"]) for row in rows)
+    positions = [row["label"] for row in training_rows or rows if row["label"] < fewest]
+    position = most_frequent(positions) if positions else 0
+    return {"majority": [{"id": row["id"], "gold": row["label"], "prediction": position} for row in rows]}
+
+
+def trivial_pairs(rows: Sequence[dict], training_rows: Sequence[dict]) -> dict[str, list[dict]]:
+    """Prediction rows by baseline for prepared bitext rows; the training rows play no part."""
+    first = rows[0]["id"]
+    return {"first": [{"id": row["id"], "gold": row["id"], "prediction": first} for row in rows]}
+
+
+def trivial_rankings(rows: Sequence[dict], training_rows: Sequence[dict]) -> dict[str, list[dict]]:
+    """Prediction rows by baseline for prepared retrieval rows; the training rows play no part."""
+    ranking = [row["id"] for row in rows if "candidate" in row][:DEPTH]
+    return {
+        "first": [{"id": row["id"], "gold": row["relevant"], "prediction": ranking} for row in rows if "query" in row]
+    }
+
+
+def most_frequent(labels: Iterable[Hashable]) -> Hashable:
+    """The most frequent label; among equals the first in order."""
+    counts = Counter(labels)
+    return min(counts, key=lambda label: (-counts[label], label))
+
+
+TRIVIAL_ANSWERS = {
+    "qa": trivial_answers,
+    "tagging": trivial_tags,
+    "classification": trivial_labels,
+    "choice": trivial_choices,
+    "bitext": trivial_pairs,
+    "retrieval": trivial_rankings,
+}

@@ -70,6 +70,13 @@ class Dataset:
     fields: tuple[str | int, ...] = ()
     token_prefix: str = ""
     notes: str = ""
+    variant: str = ""
+    xtreme: str = ""
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that the data set is scored by: its task's own, or the variant that it asks for."""
+        return self.variant or self.task
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -231,9 +238,10 @@ def _dataset(name: str, record: Mapping[str, Any], place: str) -> Dataset:
         raise UserError("missing key 'fields'", where, "The reader `fields` must know which columns or keys hold text.")
     rest = {
         key: record[key]
-        for key in ("task", "title", "licence", "reader", "head", "codes", "token_prefix", "notes")
+        for key in ("task", "title", "licence", "reader", "head", "codes", "token_prefix", "notes", "xtreme")
         if key in record
     }
+    rest["variant"] = record.get("metric", "")
     lists = {key: tuple(record[key]) for key in ("tags", "labels", "fields") if key in record}
     return Dataset(name=name, place=place, splits=splits, **rest, **lists)
 

@@ -10,26 +10,30 @@ from pathlib import Path
 
 from crosstune.errors import UserError
 from crosstune.files import read_text, write_json, write_jsonl
-from crosstune.metrics import TaskMetrics, task_metrics
+from crosstune.metrics import Metric, metric_named
 
 SCORE_VERSION = 1
 """Raise it whenever the same predictions would get other scores."""
 
 
-def score(predictions: Path, task: str, dataset: str, languages: Sequence[str]) -> tuple[dict, list[dict]]:
+def score(
+    predictions: Path, task: str, dataset: str, languages: Sequence[str], metric: str = ""
+) -> tuple[dict, list[dict]]:
     """The scores of one data set and the records of its examples, from `predictions`/<lang>.jsonl.
 
-    Scores: {"dataset", "task", "score_version", "languages": {lang: {metric: 0..100, ..., "n": examples}}}.
-    Examples: what the task's metric counts per example, and its "lang" and "id", in the order of `languages`.
+    `metric` is the data set's, without it the task's own. Scores: {"dataset", "task", "score_version",
+    "languages": {lang: {number: 0..100, ..., "n": examples}}}, and "metric" where it is not the task's own.
+    Examples: what the metric counts per example, and its "lang" and "id", in the order of `languages`.
     Other languages' files in the folder are left alone. Raises UserError for a missing, empty or broken file.
     """
-    metrics = task_metrics(task)
+    metrics = metric_named(metric or task)
+    metrics.check_languages(languages, str(predictions))
     paths = {lang: predictions / f"{lang}.jsonl" for lang in languages}
     if missing := [lang for lang, path in paths.items() if not path.is_file()]:
         raise UserError(f"no predictions for {', '.join(missing)}", str(predictions), "Predict these languages first.")
-    measured = {lang: metrics.measure(read_predictions(path, metrics)) for lang, path in paths.items()}
+    measured = {lang: metrics.measure(read_predictions(path, metrics), lang) for lang, path in paths.items()}
     summaries = {lang: metrics.summarise(examples) for lang, examples in measured.items()}
-    return scores_record(task, dataset, {"languages": summaries}), [
+    return scores_record(task, dataset, metric, {"languages": summaries}), [
         {"lang": lang} | example for lang, examples in measured.items() for example in examples
     ]
 
@@ -40,11 +44,12 @@ def write_scores(out: Path, scores: dict, examples: list[dict]) -> None:
     write_json(out, scores)
 
 
-def scores_record(task: str, dataset: str, content: dict) -> dict:
-    return {"dataset": dataset, "task": task, "score_version": SCORE_VERSION} | content
+def scores_record(task: str, dataset: str, metric: str, content: dict) -> dict:
+    other = {"metric": metric} if metric not in ("", task) else {}
+    return {"dataset": dataset, "task": task, "score_version": SCORE_VERSION} | other | content
 
 
-def read_predictions(path: Path, metrics: TaskMetrics) -> list[dict]:
+def read_predictions(path: Path, metrics: Metric) -> list[dict]:
     """The rows of one prediction file, checked; UserError names the file and the line of the first bad one."""
     rows = []
     seen: dict[str, int] = {}

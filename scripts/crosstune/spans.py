@@ -5,9 +5,9 @@ tokens, the pair inside the context with start <= end and at most 30 tokens that
 equals, in the order of the starts' ranks, then of the ends' (of equal logits the earlier token ranks first).
 Must never know: tokens, texts, models.
 
-Nothing is padded and no window has a loop of its own. A span that is surely possible (the best start with the best end
-after it, or the best end with the best start before it) bounds the score from below; few starts could reach it even
-with the best of all ends, few ends with the best of all starts, and only those are paired.
+Nothing is padded and no window has a loop of its own. A good span (the best start with the best end after it, or the
+best end with the best start before it) sets a bound; few starts could reach it even with the best of all ends, few ends
+with the best of all starts, and only those are paired.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ import numpy as np
 CANDIDATES = 20
 LONGEST_ANSWER = 30
 # Windows searched at once: so many that numpy's price of a call is nothing, so few that they stay in the cache.
-SEARCHED_AT_ONCE = 512
+SEARCHED_AT_ONCE = 1024
 
 
 class Spans(NamedTuple):
@@ -28,35 +28,71 @@ class Spans(NamedTuple):
     end: np.ndarray
 
 
-def best_spans(starts: np.ndarray, ends: np.ndarray, inside: np.ndarray, offsets: np.ndarray) -> Spans:
-    """The best spans of windows that lie end to end.
+class Layout(NamedTuple):
+    """Where windows lie: window i has the tokens `offsets[i]:offsets[i + 1]`, its context `first[i]:last[i]`."""
 
-    `starts`, `ends` (tokens,): logits in fp32; `inside` (tokens,): the tokens of the context; `offsets` (windows + 1,):
-    window i is `offsets[i]:offsets[i + 1]`. Places count from the first token of the first window.
-    """
+    offsets: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+    def part(self, windows: slice) -> tuple[slice, "Layout"]:
+        """The tokens of some neighbouring windows, and their layout, counted from the first of them."""
+        offsets = self.offsets[windows.start : windows.stop + 1]
+        begin = offsets[0]
+        return slice(begin, offsets[-1]), Layout(
+            offsets - begin, self.first[windows] - begin, self.last[windows] - begin
+        )
+
+    def chosen(self, windows: np.ndarray) -> tuple[np.ndarray, "Layout"]:
+        """The places of the tokens of some windows, and the layout of those tokens end to end."""
+        count = np.diff(self.offsets)[windows]
+        offsets = np.concatenate([[0], np.cumsum(count)])
+        shift = self.offsets[windows] - offsets[:-1]
+        places = np.arange(offsets[-1]) + np.repeat(shift, count)
+        return places, Layout(offsets, self.first[windows] - shift, self.last[windows] - shift)
+
+
+def best_spans(starts: np.ndarray, ends: np.ndarray, layout: Layout) -> Spans:
+    """The best spans of windows that lie end to end; `starts`, `ends` (tokens,) are logits in fp32."""
+    count = len(layout.first)
     parts = []
-    for first in range(0, len(offsets) - 1, SEARCHED_AT_ONCE):
-        bounds = offsets[first : first + SEARCHED_AT_ONCE + 1]
-        part = slice(bounds[0], bounds[-1])
-        found = _search(starts[part], ends[part], inside[part], bounds - bounds[0])
-        parts.append(Spans(found.score, found.start + bounds[0], found.end + bounds[0]))
+    for begin in range(0, count, SEARCHED_AT_ONCE):
+        tokens, part = layout.part(slice(begin, min(begin + SEARCHED_AT_ONCE, count)))
+        found = _search(starts[tokens], ends[tokens], part)
+        parts.append(Spans(found.score, found.start + tokens.start, found.end + tokens.start))
     return Spans(*(np.concatenate(sides) for sides in zip(*parts, strict=True)))
 
 
-def _search(starts: np.ndarray, ends: np.ndarray, inside: np.ndarray, offsets: np.ndarray) -> Spans:
-    start_least, end_least = _least_candidates(starts, ends, inside, offsets)
-    first, owner = _candidates(starts, start_least, inside, offsets)
-    last, _ = _candidates(ends, end_least, inside, offsets)
+def _search(starts: np.ndarray, ends: np.ndarray, layout: Layout) -> Spans:
+    bound, start_least, end_least = _least_candidates(starts, ends, layout)
+    spans = _pair(starts, ends, layout, start_least, end_least)
+    # The span of the bound need not be one of candidates. Where no other reaches it, the search is made without it.
+    missed = np.flatnonzero(spans.score < bound)
+    if len(missed):
+        places, part = layout.chosen(missed)
+        anything = np.full(len(missed), -np.inf, np.float32)
+        again = _pair(starts[places], ends[places], part, anything, anything)
+        spans.score[missed] = again.score
+        spans.start[missed], spans.end[missed] = places[again.start], places[again.end]
+    return spans
+
+
+def _pair(
+    starts: np.ndarray, ends: np.ndarray, layout: Layout, start_least: np.ndarray, end_least: np.ndarray
+) -> Spans:
+    """The best spans among the candidates from `start_least` and `end_least` (windows,) on."""
+    first, owner = _candidates(starts, start_least, layout)
+    last, _ = _candidates(ends, end_least, layout)
     # The ends that each start can go with are neighbours among the candidates.
     low = np.searchsorted(last, first)
-    high = np.searchsorted(last, np.minimum(first + LONGEST_ANSWER, offsets[owner + 1]))
+    high = np.searchsorted(last, np.minimum(first + LONGEST_ANSWER, layout.last[owner]))
     count = high - low
     pair = np.repeat(np.arange(len(first)), count)
     first, owner = first[pair], owner[pair]
     last = last[np.arange(len(pair)) - np.repeat(np.cumsum(count) - count - low, count)]
     sums = starts[first] + ends[last]
 
-    score = np.full(len(offsets) - 1, -np.inf, np.float32)
+    score = np.full(len(layout.first), -np.inf, np.float32)
     if len(owner):
         opening = np.flatnonzero(np.diff(owner, prepend=-1))
         score[owner[opening]] = np.maximum.reduceat(sums, opening)
@@ -64,45 +100,48 @@ def _search(starts: np.ndarray, ends: np.ndarray, inside: np.ndarray, offsets: n
     first, last, owner = first[equal], last[equal], owner[equal]
     order = np.lexsort((last, -ends[last], first, -starts[first], owner))
     order = order[np.diff(owner[order], prepend=-1) > 0]
-    spans = Spans(score, offsets[:-1].copy(), offsets[:-1].copy())
+    spans = Spans(score, layout.offsets[:-1].copy(), layout.offsets[:-1].copy())
     spans.start[owner[order]], spans.end[owner[order]] = first[order], last[order]
     return spans
 
 
-def _least_candidates(
-    starts: np.ndarray, ends: np.ndarray, inside: np.ndarray, offsets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The least start and the least end, per window, that the best span can have; NaN where no span is possible."""
-    starts, ends = (np.where(inside, side, np.float32(-np.inf)) for side in (starts, ends))
-    best_start, best_end = (np.maximum.reduceat(side, offsets[:-1]) for side in (starts, ends))
+def _least_candidates(starts: np.ndarray, ends: np.ndarray, layout: Layout) -> tuple[np.ndarray, ...]:
+    """Per window the score of a span, and the least start and end of any as good; NaN where none is possible."""
+    best_start, place_of_start = _best(starts, layout)
+    best_end, place_of_end = _best(ends, layout)
     reach = np.arange(LONGEST_ANSWER)
-    after = _places_of(best_start, starts, offsets)[:, None] + reach
-    before = _places_of(best_end, ends, offsets)[:, None] - reach
-    end_after = np.where(after < offsets[1:, None], ends[np.minimum(after, len(ends) - 1)], -np.inf).max(1)
-    start_before = np.where(before >= offsets[:-1, None], starts[np.maximum(before, 0)], -np.inf).max(1)
+    after, before = place_of_start[:, None] + reach, place_of_end[:, None] - reach
+    end_after = np.where(after < layout.last[:, None], ends[np.minimum(after, len(ends) - 1)], -np.inf).max(1)
+    start_before = np.where(before >= layout.first[:, None], starts[np.maximum(before, 0)], -np.inf).max(1)
     bound = np.maximum(best_start + end_after, best_end + start_before).astype(np.float32)
     with np.errstate(invalid="ignore"):
         # A sum is rounded: what is less by no more than that must stay.
         slack = 2 * np.spacing(np.maximum.reduce([np.abs(bound), np.abs(best_start), np.abs(best_end)]))
-        return bound - best_end - slack, bound - best_start - slack
+        return bound, bound - best_end - slack, bound - best_start - slack
 
 
-def _places_of(best: np.ndarray, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """The first place of every window's best value."""
-    hits = np.flatnonzero(values == np.repeat(best, np.diff(offsets)))
-    owner = np.searchsorted(offsets, hits, side="right") - 1
-    places = offsets[:-1].copy()
-    places[owner[::-1]] = hits[::-1]
-    return places
+def _best(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """The best value of every context and its first place; -inf where a window has no context."""
+    best = np.full(len(layout.first), -np.inf, np.float32)
+    some = np.flatnonzero(layout.first < layout.last)
+    bounds = np.stack([layout.first[some], layout.last[some]], 1).ravel()
+    if len(bounds):
+        # Every other range is that between two contexts.
+        tail = bounds[-1:] == len(values)
+        best[some] = np.maximum.reduceat(values, bounds[:-1] if tail else bounds)[::2]
+    hits = np.flatnonzero(values == np.repeat(best, np.diff(layout.offsets)))
+    owner = np.searchsorted(layout.offsets, hits, side="right") - 1
+    inside = hits >= layout.first[owner]
+    places = layout.offsets[:-1].copy()
+    places[owner[inside][::-1]] = hits[inside][::-1]
+    return best, places
 
 
-def _candidates(
-    values: np.ndarray, least: np.ndarray, inside: np.ndarray, offsets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _candidates(values: np.ndarray, least: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
     """Places and windows of the values from `least` on that are among the CANDIDATES best and inside, by place."""
-    places = np.flatnonzero(values >= np.repeat(least, np.diff(offsets)))
-    owner = np.searchsorted(offsets, places, side="right") - 1
-    kept = inside[places]
+    places = np.flatnonzero(values >= np.repeat(least, np.diff(layout.offsets)))
+    owner = np.searchsorted(layout.offsets, places, side="right") - 1
+    kept = (places >= layout.first[owner]) & (places < layout.last[owner])
     crowded = np.flatnonzero(np.bincount(owner)[owner] > CANDIDATES)
     if len(crowded):
         order = crowded[np.lexsort((-values[places[crowded]], owner[crowded]))]

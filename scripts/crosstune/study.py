@@ -8,7 +8,7 @@ the config reruns nothing, and its hash stamps what an interrupted job leaves be
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 from crosstune.config import validate
 from crosstune.errors import UserError
 from crosstune.files import read_json, sha256_json
+from crosstune.metrics import XTREME_R, metric_named
 from crosstune.prepare import PREPARE_VERSION
 from crosstune.readers.pieces import UPOS
 from crosstune.registry import Dataset, HubSource, Language, Registry, WorldSource, load_languages, load_registry
@@ -75,6 +76,7 @@ class Study:
             self._add_runs(model, track, seed)
         self._mark_carried()
         self._check_headline()
+        self.averages = {name: self._average(name) for name in self.config["averages"]}
 
     # ---- what the rules ask for ----
 
@@ -88,6 +90,24 @@ class Study:
         """Scores that need no model, of every evaluated data set."""
         datasets = {dataset for track in self.config["tracks"].values() for dataset in track["evaluate"]}
         return [f"{self.results}/floor/{dataset}.json" for dataset in sorted(datasets)]
+
+    @property
+    def submitted_predictions(self) -> list[str]:
+        """Final predictions of every run on the data sets that are tasks of XTREME-R."""
+        return sorted(
+            {
+                f"{run.stages[-1]}/predictions/{dataset}.json"
+                for run in self.runs
+                for dataset in self.checkpoints[run.stages[-1]].evaluate
+                if self.registry[dataset].xtreme
+            }
+        )
+
+    @property
+    def submitted_data(self) -> list[str]:
+        """Prepared rows of the same data sets."""
+        submitted = [(name, languages) for name, languages in self._all_evaluated() if self.registry[name].xtreme]
+        return sorted({self.prepared(name, "test", lang) for name, languages in submitted for lang in languages})
 
     def _all_evaluated(self) -> list[tuple[str, tuple[str, ...]]]:
         return [item for evaluate in self.evaluate.values() for item in evaluate.items()]
@@ -159,14 +179,14 @@ class Study:
         return found
 
     def majority_sources(self, dataset: str) -> list[str]:
-        """Prepared training data from which the floor of a data set takes its most frequent tags."""
+        """Prepared training data of the same labels, from which a data set's floor takes what is most frequent."""
         sources = {
             source
             for run in self.runs
             if dataset in self.config["tracks"][run.track]["evaluate"]
             for stage in run.schedule.stages
             for source in stage.sources
-            if self.registry[source.rpartition(".")[0]].task == self.registry[dataset].task
+            if head_of(self.registry[source.rpartition(".")[0]]) == head_of(self.registry[dataset])
         }
         return [prepared_source(source) for source in sorted(sources)]
 
@@ -175,8 +195,9 @@ class Study:
         evaluated = {language for _, languages in self._all_evaluated() for language in languages}
         low = self.config.get("low_resource")
         track = next(iter(self.evaluate))
+        dataset = next(iter(self.evaluate[track]))
         headline = self.config.get("headline") or {
-            "track": track, "dataset": next(iter(self.evaluate[track])), "metric": "f1"
+            "track": track, "dataset": dataset, "metric": metric_named(self.registry[dataset].metric).primary
         }  # fmt: skip
         languages = {}
         for code in sorted(evaluated | {s.rpartition(".")[2] for run in self.runs for s in _sources(run.schedule)}):
@@ -193,6 +214,7 @@ class Study:
             "models": list(self.config["models"]),
             "languages": languages,
             "tracks": {name: self._track_plan(name) for name in self.config["tracks"]},
+            "averages": self.averages,
             "runs": [
                 {
                     "model": run.model,
@@ -375,10 +397,20 @@ class Study:
         return tuple(languages)
 
     def _evaluate(self, track: str) -> dict[str, tuple[str, ...]]:
-        return {
-            dataset: self._languages(dataset, languages, "test", f"tracks.{track}.evaluate.{dataset}")
-            for dataset, languages in self.config["tracks"][track]["evaluate"].items()
-        }
+        found = {}
+        for dataset, languages in self.config["tracks"][track]["evaluate"].items():
+            place = f"tracks.{track}.evaluate.{dataset}"
+            found[dataset] = self._languages(dataset, languages, "test", place)
+            self._check_metric(self.registry[dataset], found[dataset], place)
+        return found
+
+    def _check_metric(self, record: Dataset, languages: Sequence[str], place: str) -> None:
+        """UserError where the data set cannot be scored in a language, or not as the task of XTREME-R that it is."""
+        metric_named(record.metric).check_languages(languages, place)
+        official = XTREME_R.get(record.xtreme, record.metric)
+        if record.metric != official:
+            message = f"{record.name} is XTREME-R's {record.xtreme}, which is scored by {official}, not {record.metric}"
+            raise UserError(message, place, f"Its record must say: metric: {official}")
 
     def _add_runs(self, model: str, track: str, seed: int) -> None:
         home = f"{self.results}/{model}/seed{seed}/{track}"
@@ -462,13 +494,36 @@ class Study:
         runs = [run for run in self.runs if run.track == name]
         evaluate = self.evaluate[name]
         return {
-            "tasks": {dataset: self.registry[dataset].task for dataset in evaluate},
+            "metrics": {dataset: self.registry[dataset].metric for dataset in evaluate},
+            "xtreme": {dataset: self.registry[dataset].xtreme for dataset in evaluate if self.registry[dataset].xtreme},
             "trained": sorted({s.rpartition(".")[2] for run in runs for s in _sources(run.schedule)}),
             "evaluate": {dataset: list(languages) for dataset, languages in evaluate.items()},
             "budget": {key: track["budget"][key] for key in ("updates", "epochs", "tokens") if key in track["budget"]},
             "matched": track["budget"]["matched"],
             "schedules": list(dict.fromkeys(run.schedule.name for run in runs)),
         }
+
+    def _average(self, name: str) -> list[dict[str, str]]:
+        """Task, track, data set and perhaps schedule of every column: XTREME-R's tasks in its order, then others."""
+        rank = {task: number for number, task in enumerate(XTREME_R)}
+        tasks = self.config["averages"][name]
+        found = []
+        for task in sorted(tasks, key=lambda task: (rank.get(task, len(rank)), task)):
+            place = f"averages.{name}.{task}"
+            entry = {"panel": tasks[task]} if isinstance(tasks[task], str) else tasks[task]
+            track, _, dataset = entry["panel"].partition("/")
+            if track not in self.config["tracks"]:
+                raise UserError(f"unknown track {track!r}", place, f"Tracks: {', '.join(self.config['tracks'])}")
+            if dataset not in self.evaluate[track]:
+                known = ", ".join(f"{track}/{evaluated}" for evaluated in self.evaluate[track])
+                raise UserError(f"the track {track!r} does not evaluate {dataset!r}", place, f"Panels: {known}")
+            names = [schedule.name for schedule in self.schedules[track]]
+            if entry.get("schedule", names[0]) not in names:
+                message = f"the track {track!r} has no schedule {entry['schedule']!r}"
+                raise UserError(message, f"{place}.schedule", f"Schedules: {', '.join(names)}")
+            schedule = {"schedule": entry["schedule"]} if "schedule" in entry else {}
+            found.append({"task": task, "track": track, "dataset": dataset} | schedule)
+        return found
 
     def _check_headline(self) -> None:
         headline = self.config.get("headline")

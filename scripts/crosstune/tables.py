@@ -1,4 +1,4 @@
-"""The tables of a study: schedule x language, the transfer matrix after every stage, and the long forms.
+"""The tables of a study: schedule x language, the transfer matrix after every stage, averages, and the long forms.
 
 Owns: which rows and columns a table has, its caption, and writing it as CSV, Markdown and LaTeX. Must never know: where
 scores are stored, how the page looks.
@@ -16,8 +16,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from crosstune.collect import UNTRAINED, Cell, Panel, Stage, Study
+from crosstune.collect import UNTRAINED, Average, Cell, Panel, Stage, Study
 from crosstune.files import write_text
+from crosstune.metrics import XTREME_R
 
 SEEN_MARK = "†"
 MOST_COLUMNS = 16
@@ -95,7 +96,7 @@ def write_tables(study: Study, out: Path) -> list[Path]:
 
     scores.csv: one line per run, stage, language and metric. summary.csv: mean and deviation of every final number.
     For each panel and metric `<track>.<dataset>.<model>.<metric>.{csv,md,tex}`, and for the primary metric the same
-    with `.transfer` before the suffix.
+    with `.transfer` before the suffix. For each average over tasks `average.<name>.{csv,md,tex}`.
     """
     contents = {"scores.csv": scores_csv(study), "summary.csv": summary_csv(study)}
     for table in tables(study):
@@ -113,6 +114,7 @@ def tables(study: Study) -> Iterator[Table]:
         for metric in panel.labels:
             yield schedule_table(panel, metric)
         yield transfer_table(panel)
+    yield from map(average_table, study.averages())
 
 
 def schedule_table(panel: Panel, metric: str) -> Table:
@@ -146,6 +148,45 @@ def transfer_table(panel: Panel) -> Table:
     ]
     caption = f"{panel.labels[panel.metric]} after every stage (transfer matrix). {describe(panel)}"
     return build(f"{panel.name}.{panel.metric}.transfer", caption, "after stage", rows, columns)
+
+
+def average_table(average: Average) -> Table:
+    """Models x schedules x tasks, and the mean over the tasks; a row that cannot have it says what it lacks."""
+    tasks = [Heading(task, "task", task) for task in average.tasks]
+    means = [Heading("mean", "average", "average"), Heading("mean, F1 only", "average", "average_f1")]
+    rows, cells = [], []
+    for model in average.study.plan["models"]:
+        for schedule in floor_first(average.schedules):
+            lacks = "; ".join(average.lacking(model, schedule))
+            rows.append(Heading(schedule + (f" [lacks {lacks}]" if lacks else ""), model, schedule))
+            numbers = [average.cell(model, schedule, task) for task in average.tasks]
+            over_tasks = [average.mean(model, schedule, primary) for primary in (False, True)]
+            cells.append((*numbers, *over_tasks))
+    name, caption = f"average.{average.name}", describe_average(average)
+    return Table(name, caption, "schedule", tuple(rows), (*tasks, *means), tuple(cells))
+
+
+def describe_average(average: Average) -> str:
+    """What the caption must say: what a number is, where it comes from, which official tasks are not in it."""
+    plan, model = average.study.plan, average.study.plan["models"][0]
+    sources = []
+    for task, entry in average.tasks.items():
+        labels = average.panel(model, task).labels
+        measure = " and ".join(labels[key] for key in average.panel(model, task).measured.averaged)
+        always = f", always of schedule {entry['schedule']}" if "schedule" in entry else ""
+        sources.append(f"{task}: {entry['track']}/{entry['dataset']}, {measure}{always}")
+    absent = [task for task in XTREME_R if task not in average.tasks]
+    sentences = [
+        f"Average {average.name} over {count(len(average.tasks), 'task')}; 0 to 100, mean ± sample standard deviation "
+        f"over {count(len(plan['seeds']), 'seed')} ({', '.join(map(str, plan['seeds']))}).",
+        "A task is the macro-average over its evaluated languages, English included; question answering is "
+        "(F1 + exact match) / 2, and F1 alone in “mean, F1 only”.",
+        "A mean takes the seeds that have every task.",
+        f"{'; '.join(sources)}.",
+    ]
+    if absent and len(absent) < len(XTREME_R):
+        sentences.append(f"Of XTREME-R's ten tasks it is without {', '.join(absent)}.")
+    return " ".join(sentences)
 
 
 def column_languages(panel: Panel) -> dict[Heading, list[str]]:

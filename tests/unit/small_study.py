@@ -42,7 +42,8 @@ PLAN = {
     },
     "tracks": {
         "qa": {
-            "tasks": {"worldqa": "qa"},
+            "metrics": {"worldqa": "qa"},
+            "xtreme": {},
             "trained": ["qen", "qes"],
             "evaluate": {"worldqa": list(LANGUAGES)},
             "matched": True,

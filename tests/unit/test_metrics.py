@@ -1,11 +1,14 @@
 """Metrics against numbers computed by hand, and against seqeval 1.2.2 where it is the definition."""
 
+import string
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstune.errors import UserError
-from crosstune.metrics import TASK_METRICS, qa, tagging, task_metrics
+from crosstune.metrics import METRICS, metric_named, mlqa, qa, retrieval, tagging
 
 TAGS = st.sampled_from(["ADJ", "CCONJ", "INTJ", "NOUN", "SCONJ", "SYM", "X", "_"])
 
@@ -80,6 +83,172 @@ class TestQa:
         assert qa.problem(row)
 
 
+LANGUAGES = st.sampled_from(mlqa.LANGUAGES)
+WORDS = st.text(alphabet="ab zé$,.!¿।、北京はالمدينةตา தமி 1")
+
+
+class TestMlqa:
+    @pytest.mark.parametrize(
+        ("lang", "text", "normal"),
+        [
+            ("en", "The U.S. — a “test”, $5 + 3€", "us test 5 3€"),  # $ and + are ASCII punctuation, € is no P*
+            ("en", "el gato", "el gato"),
+            ("es", "¿Las casas de la Unión?", "casas de unión"),
+            ("es", "un an the", "an the"),  # only the articles of the language
+            ("de", "Der Hund, den das Mädchen eines Tages sah", "hund mädchen tages sah"),
+            ("de", "eineiige deren", "eineiige deren"),  # an article is a whole word
+            ("hi", "वह। “ताज महल”", "वह ताज महल"),  # the danda is punctuation, there are no articles
+            ("vi", "Cái của những con mèo là", "con mèo"),
+            ("ar", "المدينة", "مدينة"),
+            ("ar", "مال العالم", "م ع م"),  # the two letters go inside words too, and split them
+            ("ar", "،نعم؟", "نعم"),
+            ("zh", "北京2008年、奥运会。", "北 京 2008 年 奥 运 会"),
+            ("zh", "NBA 联盟", "nba 联 盟"),
+            ("zh", "龥龦龧", "龥 龦龧"),  # U+9FA5 is the last ideograph of the pattern; what is beyond stays together
+            ("zh", "", ""),
+        ],
+    )
+    def test_normal_form(self, lang, text, normal):
+        assert mlqa.normalise(text, lang) == normal
+
+    @pytest.mark.parametrize(
+        ("lang", "prediction", "gold", "f1", "exact"),
+        [
+            ("zh", "北京市", ["北京"], 2 * (2 / 3) * 1 / (2 / 3 + 1), 0),  # 2 of 3 predicted, 2 of 2 gold
+            ("zh", "在2008年", ["2008年"], 2 * (2 / 3) * 1 / (2 / 3 + 1), 0),  # 在 / 2008 / 年
+            ("hi", "ताज महल।", ["ताज महल"], 1, 1),
+            ("ar", "مدينة", ["المدينة", "قرية"], 1, 1),
+            ("es", "los gatos", ["gatos"], 1, 1),
+            ("de", "die", ["der"], 0, 1),  # nothing is left of either: equal, yet no common word
+            ("en", "", ["yes"], 0, 0),
+            ("vi", "con mèo đen", ["chó", "mèo"], 2 * (1 / 3) * 1 / (1 / 3 + 1), 0),  # the better: 1 of 3, 1 of 1
+        ],
+    )
+    def test_by_hand(self, lang, prediction, gold, f1, exact):
+        (example,) = mlqa.measure([{"id": "1", "prediction": prediction, "gold": gold}], lang)
+        assert example == {"id": "1", "f1": pytest.approx(100 * f1), "exact_match": 100 * exact}
+
+    def test_differs_from_squads_script_where_it_should(self):
+        row = {"id": "1", "prediction": "北京市", "gold": ["北京"]}
+        assert [METRICS[name].measure([row], "zh")[0]["f1"] for name in ("qa", "mlqa")] == [0, pytest.approx(80)]
+
+    @given(LANGUAGES, WORDS)
+    def test_nothing_is_left_that_the_script_drops(self, lang, text):
+        normal = mlqa.normalise(text, lang)
+        assert normal == " ".join(normal.split())
+        assert not set(normal) & set(string.punctuation)
+        assert not any(unicodedata.category(character)[0] == "P" for character in normal)
+        if lang == "ar":
+            assert "ال" not in normal
+
+    @given(LANGUAGES, WORDS, WORDS)
+    def test_equal_answers_are_a_match_and_f1_is_symmetric(self, lang, one, other):
+        first, second, same = mlqa.measure(
+            [
+                {"id": "1", "prediction": one, "gold": [other]},
+                {"id": "2", "prediction": other, "gold": [one]},
+                {"id": "3", "prediction": one, "gold": [other, one]},
+            ],
+            lang,
+        )
+        assert first["f1"] == pytest.approx(second["f1"])
+        assert same["exact_match"] == 100
+        assert same["f1"] == pytest.approx(100 if mlqa.normalise(one, lang) else 0)
+
+    def test_unknown_language(self):
+        with pytest.raises(UserError) as caught:
+            METRICS["mlqa"].check_languages(["en", "ro"], "tracks.qa.evaluate.mlqa")
+        assert str(caught.value) == (
+            "tracks.qa.evaluate.mlqa: the metric MLQA F1 does not know 'ro'\n"
+            "  It has rules for: ar, de, en, es, hi, vi, zh."
+        )
+
+
+class TestAccuracy:
+    @pytest.mark.parametrize(
+        ("name", "predictions", "gold", "accuracy"),
+        [
+            ("classification", ["neutral", "entailment", "neutral"], ["neutral", "neutral", "neutral"], 200 / 3),
+            ("choice", [0, 1, 1, 0], [0, 0, 1, 1], 50),
+            ("bitext", ["th:1", "th:1"], ["th:1", "th:2"], 50),
+        ],
+    )
+    def test_by_hand(self, name, predictions, gold, accuracy):
+        pairs = zip(predictions, gold, strict=True)
+        rows = [{"id": str(number), "prediction": a, "gold": b} for number, (a, b) in enumerate(pairs)]
+        metric = METRICS[name]
+        assert not any(map(metric.problem, rows))
+        assert metric.summarise(metric.measure(rows, "th")) == {"accuracy": pytest.approx(accuracy), "n": len(rows)}
+
+    @pytest.mark.parametrize(
+        ("name", "row"),
+        [
+            ("classification", {"prediction": 1, "gold": "neutral"}),
+            ("classification", {"prediction": "neutral"}),
+            ("choice", {"prediction": "1", "gold": 1}),
+            ("choice", {"prediction": True, "gold": 1}),
+            ("choice", {"prediction": 0, "gold": None}),
+            ("bitext", {"prediction": None, "gold": "1"}),
+        ],
+    )
+    def test_problems(self, name, row):
+        assert METRICS[name].problem(row)
+
+
+class TestRetrieval:
+    @pytest.mark.parametrize(
+        ("ranking", "relevant", "precision"),
+        [
+            ("a b c", "a", 1),
+            ("b a c", "a", 1 / 2),
+            ("b c", "a", 0),
+            ("", "a", 0),
+            ("a x b", "a b", (1 / 1 + 2 / 3) / 2),
+            ("x a y b", "a b c", (1 / 2 + 2 / 4) / 3),  # c is never found
+            ("a a b", "a b", (1 / 1 + 2 / 3) / 2),  # a repeated candidate counts once and takes its rank
+            ("x a a", "a", 1 / 2),
+        ],
+    )
+    def test_by_hand(self, ranking, relevant, precision):
+        assert retrieval.average_precision(ranking.split(), relevant.split()) == pytest.approx(precision)
+
+    def test_only_20_ranks_count(self):
+        others = [f"x{number}" for number in range(30)]
+        assert retrieval.average_precision([*others[:19], "a"], ["a"]) == pytest.approx(1 / 20)
+        assert retrieval.average_precision([*others[:20], "a"], ["a"]) == 0
+
+    def test_more_relevant_ones_than_ranks(self):
+        relevant = [f"a{number}" for number in range(25)]
+        assert retrieval.average_precision(relevant[:20], relevant) == 1  # 20 hits, divisor 20, not 25
+        # 10 hits in front, nothing after: 10 precisions of 1, divisor min(25, 20)
+        assert retrieval.average_precision([*relevant[:10], *"bcdefghijk"], relevant) == pytest.approx(10 / 20)
+
+    @given(st.lists(st.integers(0, 30), max_size=25), st.integers(0, 30))
+    def test_one_relevant_candidate_is_the_reciprocal_rank(self, ranking, gold):
+        ids = [str(number) for number in ranking]
+        top = ids[:20]
+        expected = 1 / (top.index(str(gold)) + 1) if str(gold) in top else 0
+        assert retrieval.average_precision(ids, [str(gold)]) == pytest.approx(expected)
+
+    @given(st.permutations([f"c{number}" for number in range(8)]), st.integers(1, 8))
+    def test_a_relevant_candidate_moved_up_never_hurts(self, ranking, many):
+        relevant = {f"c{number}" for number in range(many)}
+        before = retrieval.average_precision(ranking, list(relevant))
+        assert 0 < before <= 1
+        for place in range(1, len(ranking)):
+            if ranking[place] in relevant:
+                moved = [*ranking]
+                moved[place - 1], moved[place] = moved[place], moved[place - 1]
+                assert retrieval.average_precision(moved, list(relevant)) >= before - 1e-12
+
+    @pytest.mark.parametrize(
+        "row",
+        [{"prediction": "a", "gold": ["a"]}, {"prediction": ["a"], "gold": []}, {"prediction": [1], "gold": ["a"]}],
+    )
+    def test_problems(self, row):
+        assert retrieval.problem(row)
+
+
 class TestTagging:
     @pytest.mark.parametrize(("gold", "predicted", "f1"), SEQEVAL)
     def test_equals_seqeval(self, gold, predicted, f1):
@@ -104,6 +273,31 @@ class TestTagging:
         assert tagging.chunks(["NOUN", "NOUN", "SYM", "SYM"]) == [("OUN", 0, 1), ("YM", 2, 2), ("YM", 3, 3)]
         assert tagging.chunks(["B-PER", "I-PER", "O", "I-LOC"]) == [("PER", 0, 1), ("LOC", 3, 3)]
 
+    @pytest.mark.parametrize(
+        ("gold", "predicted", "f1"),
+        [
+            # Two entities, both found, one of them with a wrong type: 1 of 2 and 1 of 2.
+            ("B-PER I-PER O B-LOC", "B-PER I-PER O B-ORG", 100 * 2 * 1 / (2 + 2)),
+            # The boundary counts as much as the type: PER 0-1 against PER 0-0.
+            ("B-PER I-PER O", "B-PER O O", 0),
+            # I- without B- begins an entity, as in conlleval: PER 1-2 is found either way.
+            ("O B-PER I-PER", "O I-PER I-PER", 100),
+            # A change of type inside an I- run begins a new one: PER 0-0, LOC 1-1 against PER 0-1.
+            ("B-PER I-LOC", "B-PER I-PER", 0),
+            # B- after B- of one type is two entities; predicted as one: nothing in common of 2 and 1.
+            ("B-LOC B-LOC", "B-LOC I-LOC", 0),
+            # An entity that ends the sentence does not run on into the next: 2 gold, 2 predicted, 2 correct.
+            ("O B-ORG / I-ORG O", "O B-ORG / B-ORG O", 100),
+            # Only O: no entity found and none wrong. Precision and recall are 0 by definition.
+            ("O O", "O O", 0),
+            ("B-PER O", "O O", 0),
+            # 3 gold, 4 predicted, 2 correct (PER 0-0, LOC 4-5): 2 * 2 / (3 + 4).
+            ("B-PER O B-ORG O B-LOC I-LOC", "B-PER B-PER B-LOC O B-LOC I-LOC", 100 * 4 / 7),
+        ],
+    )
+    def test_entities_by_hand(self, gold, predicted, f1):
+        assert tagging_scores(gold, predicted)["f1"] == pytest.approx(f1)
+
     def test_counts_per_sentence(self):
         first, second = tagging.measure(tagging_rows("NOUN NOUN VERB / ADJ", "NOUN NOUN NOUN / ADJ"))
         assert first == {
@@ -123,10 +317,25 @@ class TestTagging:
         assert tagging.problem({"prediction": ["X"], "gold": ["NOUN"]}) is None
 
 
-def test_the_primary_metric_of_every_task_is_one_it_measures():
-    assert {task: metrics.primary for task, metrics in TASK_METRICS.items()} == {"qa": "f1", "tagging": "f1"}
+def test_the_primary_number_of_every_metric_is_one_it_measures():
+    one = {
+        "qa": {"prediction": "a", "gold": ["a"]},
+        "mlqa": {"prediction": "a", "gold": ["a"]},
+        "tagging": {"prediction": ["X"], "gold": ["X"]},
+        "classification": {"prediction": "a", "gold": "a"},
+        "choice": {"prediction": 1, "gold": 1},
+        "bitext": {"prediction": "a", "gold": "a"},
+        "retrieval": {"prediction": ["a"], "gold": ["a"]},
+    }
+    assert set(one) == set(METRICS)
+    for name, metric in METRICS.items():
+        row = {"id": "1"} | one[name]
+        assert metric.problem(row) is None
+        assert set(metric.labels) | {"n"} == set(metric.summarise(metric.measure([row], "en")))
+        assert metric.primary == metric.averaged[0]
+        assert set(metric.averaged) <= set(metric.labels)
 
 
-def test_unknown_task():
-    with pytest.raises(UserError, match="no metric for the task 'chess'"):
-        task_metrics("chess")
+def test_unknown_metric():
+    with pytest.raises(UserError, match="no metric is named 'chess'"):
+        metric_named("chess")

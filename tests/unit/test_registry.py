@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from crosstune.errors import UserError
+from crosstune.floor import TRIVIAL_ANSWERS
+from crosstune.metrics import METRICS, XTREME_R
 from crosstune.readers import READERS
 from crosstune.registry import HubSource, Language, WorldSource, load_languages, load_registry
 
@@ -204,6 +206,25 @@ def test_every_location_of_files_can_be_told():
 def test_chaii_has_1114_rows():
     rows = load_registry(ROOT / "registry")["chaii"].splits["train"].rows
     assert rows == {"hi": 746, "ta": 368} and sum(rows.values()) == 1114
+
+
+def test_schema_and_metrics_name_the_same_tasks_of_xtreme():
+    properties = SCHEMA["$defs"]["dataset"]["properties"]
+    assert properties["xtreme"]["enum"] == list(XTREME_R)
+    assert set(properties["metric"]["enum"]) == set(METRICS) - set(TRIVIAL_ANSWERS)
+
+
+def test_every_record_is_scored_as_the_task_of_xtreme_that_it_is():
+    records = load_registry(ROOT / "registry").values()
+    assert [r.name for r in records if r.xtreme and XTREME_R[r.xtreme] != r.metric] == []
+    assert {r.name for r in records if r.metric == "mlqa"} == {"mlqa", "mlqa_full", "mlqa_translated"}
+
+
+def test_a_metric_of_another_task_is_refused():
+    records = {"mine": {"task": "tagging", "metric": "mlqa", "title": "t", "licence": "l", "splits": {"test": {}}}}
+    with pytest.raises(UserError, match="The metric is for question answering") as caught:
+        load_registry(ROOT / "registry", records)
+    assert caught.value.place == "datasets: mine.task"
 
 
 def test_schema_and_readers_name_the_same_readers_of_every_task():

@@ -49,6 +49,15 @@ def test_evidence():
     assert evidence(contrast(2)) == "2.0 points higher in the only seed, which cannot tell an effect from chance"
 
 
+def test_averages_stand_on_the_page(tmp_path):
+    averaged = plan()
+    assert "Averages over tasks" not in render(write_study(tmp_path, averaged), tmp_path)
+    averaged["averages"] = {"mine": [{"task": "xquad", "track": "qa", "dataset": "worldqa"}]}
+    page = render(write_study(tmp_path, averaged), tmp_path)
+    assert "Averages over tasks" in page
+    assert "mean, F1 only" in page
+
+
 def test_answer(tmp_path):
     # Low-resource averages: english 13, 14; joint 19, 20; sequential 11.5, 13.5.
     (panel,) = write_study(tmp_path).panels()

@@ -10,7 +10,7 @@ import pytest
 from crosstune.errors import UserError
 from crosstune.files import read_json, read_jsonl, write_jsonl
 from crosstune.floor import floor
-from crosstune.metrics import tagging
+from crosstune.metrics import metric_named, tagging
 from crosstune.scoring import SCORE_VERSION, score
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -120,6 +120,75 @@ def test_floor_of_tags(tmp_path):
     untrained = floor("tagging", "worldpos", [test])["baselines"]["majority"]["qen"]
     assert trained["accuracy"] == 0  # ADJ and VERB are as frequent: the first in the alphabet
     assert untrained["accuracy"] == pytest.approx(200 / 3)
+
+
+def floor_of(folder: Path, task: str, rows: list[dict], training_rows: list[dict] | None = None) -> dict:
+    """{baseline: primary number} of one language."""
+    write_jsonl(folder / "test.th.jsonl", rows)
+    write_jsonl(folder / "train.en.jsonl", training_rows or [])
+    found = floor(task, "d", [folder / "test.th.jsonl"], [folder / "train.en.jsonl"])["baselines"]
+    return {name: languages["th"][metric_named(task).primary] for name, languages in found.items()}
+
+
+def test_floor_of_entities(tmp_path):
+    """The majority is O, which finds no entity; 3 of 4 tokens are right."""
+    rows = [{"id": "1", "tokens": list("abcd"), "tags": ["O", "B-PER", "O", "O"]}]
+    assert floor_of(tmp_path, "tagging", rows) == {"majority": 0}
+    write_jsonl(tmp_path / "test.th.jsonl", rows)
+    assert floor("tagging", "d", [tmp_path / "test.th.jsonl"])["baselines"]["majority"]["th"]["accuracy"] == 75
+
+
+def test_floor_of_labels(tmp_path):
+    rows = [{"id": str(n), "text": "ก", "pair": "ข", "label": label} for n, label in enumerate("nnec")]
+    assert floor_of(tmp_path, "classification", rows) == {"majority": 50}
+    trained = [{"id": "1", "text": "a", "pair": "b", "label": "e"}]
+    assert floor_of(tmp_path, "classification", rows, trained) == {"majority": 25}
+
+
+def test_floor_of_choices(tmp_path):
+    """A third choice, the most frequent in training, is none that the test rows have."""
+    rows = [{"id": str(n), "choices": ["ก", "ข"], "label": label} for n, label in enumerate([0, 0, 0, 1])]
+    assert floor_of(tmp_path, "choice", rows) == {"majority": 75}
+    trained = [{"id": str(n), "choices": list("abc"), "label": label} for n, label in enumerate([2, 2, 1])]
+    assert floor_of(tmp_path, "choice", rows, trained) == {"majority": 25}
+    assert floor_of(tmp_path, "choice", rows, trained[:2]) == {"majority": 75}
+
+
+def test_floor_of_bitext_is_what_chance_gets(tmp_path):
+    rows = [{"id": f"th:{n}", "text": "ก", "pair": "a"} for n in range(8)]
+    assert floor_of(tmp_path, "bitext", rows) == {"first": 100 / 8}
+
+
+def test_floor_of_retrieval(tmp_path):
+    """30 candidates; the answers are the 2nd and the 25th: 1/2, and 0 beyond 20."""
+    candidates = [{"id": f"c{n}", "candidate": "ก", "context": "ข"} for n in range(1, 31)]
+    questions = [{"id": f"q{n}", "query": "?", "relevant": [name]} for n, name in enumerate(["c2", "c25"])]
+    assert floor_of(tmp_path, "retrieval", [*questions[:1], *candidates, *questions[1:]]) == {"first": 25}
+    assert floor_of(tmp_path, "retrieval", questions) == {"first": 0}
+
+
+def test_scores_by_a_metric_of_the_data_sets_own(tmp_path):
+    write_jsonl(tmp_path / "zh.jsonl", [{"id": "1", "prediction": "北京市", "gold": ["北京"]}])
+    scores, _ = score(tmp_path, "qa", "mlqa", ["zh"], "mlqa")
+    assert (scores["task"], scores["metric"]) == ("qa", "mlqa")
+    assert scores["languages"]["zh"]["f1"] == pytest.approx(80)
+    assert "metric" not in score(tmp_path, "qa", "xquad", ["zh"], "qa")[0]
+    with pytest.raises(UserError, match="the metric MLQA F1 does not know 'th'"):
+        score(tmp_path, "qa", "mlqa", ["th"], "mlqa")
+
+
+def test_programs_take_the_metric(tmp_path):
+    write_jsonl(tmp_path / "zh.jsonl", [{"id": "1", "prediction": "北京市", "gold": ["北京"]}])
+    done = run("score.py", "--task", "qa", "--metric", "mlqa", "--dataset", "mlqa", "--predictions", tmp_path,
+               "--languages", "zh", "--out", tmp_path / "scores.json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert read_json(tmp_path / "scores.json")["languages"]["zh"]["f1"] == pytest.approx(80)
+    row = {"id": "1", "context": "北京市", "question": "?", "answers": {"text": ["北京"], "answer_start": [0]}}
+    write_jsonl(tmp_path / "test.zh.jsonl", [row])
+    done = run("floor.py", "--task", "qa", "--metric", "mlqa", "--dataset", "mlqa", "--data",
+               tmp_path / "test.zh.jsonl", "--out", tmp_path / "floor.json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert read_json(tmp_path / "floor.json")["baselines"]["context"]["zh"]["f1"] == pytest.approx(80)
 
 
 def test_floor_program(tmp_path):

@@ -48,6 +48,72 @@ def study(**changes) -> Study:
     return Study(config, ROOT)
 
 
+POS = {
+    "sources": "worldpos", "budget": {"updates": 60, "tokens": 512}, "evaluate": {"worldpos": ["qen"]},
+    "schedules": {"english": ["qen"], "raw": [{"train": "qen", "lr": 1e-9}]},
+}  # fmt: skip
+
+
+def test_an_average_names_the_panels_of_its_tasks():
+    tasks = {"other": "pos/worldpos", "xquad": "qa/worldqa", "udpos": {"panel": "pos/worldpos", "schedule": "raw"}}
+    found = study(tracks__pos=POS, averages={"xtreme-r": tasks})
+    assert found.plan()["averages"] == {
+        "xtreme-r": [
+            {"task": "udpos", "track": "pos", "dataset": "worldpos", "schedule": "raw"},
+            {"task": "xquad", "track": "qa", "dataset": "worldqa"},
+            {"task": "other", "track": "pos", "dataset": "worldpos"},
+        ]
+    }
+    assert study().plan()["averages"] == {}
+
+
+@pytest.mark.parametrize(
+    ("entry", "place", "message"),
+    [
+        ("nli/worldqa", "averages.mine.task", "unknown track 'nli'"),
+        ("qa/xquad", "averages.mine.task", "the track 'qa' does not evaluate 'xquad'"),
+        ("qa", "averages.mine.task", "is not allowed|does not fit"),
+        ({"panel": "qa/worldqa", "schedule": "raw"}, "averages.mine.task.schedule", "has no schedule 'raw'"),
+        ({"schedule": "english"}, "averages.mine.task", "expected exactly one|is missing|does not fit"),
+    ],
+)
+def test_mistakes_in_an_average(entry, place, message):
+    with pytest.raises(UserError, match=message) as caught:
+        study(averages={"mine": {"task": entry}})
+    assert caught.value.place == place
+
+
+def test_the_metric_belongs_to_the_data_set():
+    found = study(folders={"bundle": "."}, tracks__qa__evaluate={"worldqa": ["qen"], "mlqa": ["hi"], "xquad": ["hi"]})
+    track = found.plan()["tracks"]["qa"]
+    assert track["metrics"] == {"worldqa": "qa", "mlqa": "mlqa", "xquad": "qa"}
+    assert track["xtreme"] == {"mlqa": "mlqa", "xquad": "xquad"}
+
+
+OWN = {
+    "task": "qa", "title": "mine", "licence": "mine", "reader": "squad", "source": {"files": "{lang}.json"},
+    "languages": ["ro"], "splits": {"test": {}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"metric": "mlqa"}, "the metric MLQA F1 does not know 'ro'"),
+        ({"xtreme": "mlqa"}, "mine is XTREME-R's mlqa, which is scored by mlqa, not qa"),
+        ({"xtreme": "xnli"}, "mine is XTREME-R's xnli, which is scored by classification, not qa"),
+    ],
+)
+def test_a_data_set_that_cannot_be_scored_is_told_before_any_job(keys, message):
+    with pytest.raises(UserError, match=message) as caught:
+        study(datasets={"mine": OWN | keys}, tracks__qa__evaluate={"worldqa": ["qen"], "mine": "all"})
+    assert caught.value.place == "tracks.qa.evaluate.mine"
+
+
+def test_without_a_headline_the_first_data_set_is_reported_by_its_own_metric():
+    assert study().plan()["primary"] == {"track": "qa", "dataset": "worldqa", "metric": "f1"}
+
+
 def test_checkpoints_form_a_tree():
     found = study()
     home = "results/test/tiny/seed1/qa"

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from small_study import plan, read, write_study
 
-from crosstune.collect import Cell, read_study
+from crosstune.collect import Average, Cell, read_study
 from crosstune.errors import UserError
 from crosstune.figures import figure, figure_svg, write_figures
+from crosstune.files import read_json, write_json
 from crosstune.tables import (
     Heading,
     Table,
+    average_table,
     cell_text,
     decimal,
     latex,
@@ -174,6 +176,107 @@ def test_same_scores_same_bytes(tmp_path):
     write_tables(study, tmp_path / "one")
     write_tables(read(tmp_path), tmp_path / "two")
     assert file_bytes(tmp_path / "one") == file_bytes(tmp_path / "two")
+
+
+def write_averaged(folder: Path, **entry: str) -> Average:
+    """The small study with a second track on one data set in one language, and their average."""
+    both = plan()
+    both["tracks"]["nli"] = both["tracks"]["qa"] | {
+        "metrics": {"xnli": "classification"}, "evaluate": {"xnli": ["qen"]}, "schedules": ["raw", "joint", "english"]
+    }  # fmt: skip
+    accuracy = {"raw": {1: 30, 2: 34}, "joint": {1: 60}, "english": {1: 40, 2: 50}}
+    for schedule, seeds in accuracy.items():
+        for seed in (1, 2):
+            stage = f"tiny/seed{seed}/nli/{schedule}"
+            both["runs"].append(
+                {"model": "tiny", "seed": seed, "track": "nli", "schedule": schedule, "stages": [stage],
+                 "evaluated": [["xnli"]], "mixtures": [["mnli.qen"]], "updates": [200]}
+            )  # fmt: skip
+            if seed in seeds:
+                write_json(
+                    folder / stage / "scores/xnli.json", {"languages": {"qen": {"accuracy": seeds[seed], "n": 4}}}
+                )
+    both["averages"] = {
+        "two": [
+            {"task": "xquad", "track": "qa", "dataset": "worldqa"},
+            {"task": "xnli", "track": "nli", "dataset": "xnli"} | entry,
+        ]
+    }
+    (average,) = write_study(folder, both).averages()
+    return average
+
+
+def numbers_of(average: Average, schedule: str) -> dict[str, str]:
+    table = average_table(average)
+    (row,) = [cells for heading, cells in zip(table.rows, table.cells, strict=True) if heading.key == schedule]
+    return {column.key: cell_text(cell) for column, cell in zip(table.columns, row, strict=True)}
+
+
+class TestAverages:
+    def test_by_hand(self, tmp_path):
+        """F1 of english over its four languages is 21.5 and 23.5, exact match half of it; accuracy is 40 and 50.
+
+        xquad: 16.125 and 17.625. Mean of the two tasks: 28.0625 and 33.8125. With F1 alone: 30.75 and 36.75.
+        """
+        average = write_averaged(tmp_path)
+        assert average.cell("tiny", "english", "xquad").values == {1: 16.125, 2: 17.625}
+        assert average.mean("tiny", "english").values == {1: 28.0625, 2: 33.8125}
+        assert average.mean("tiny", "english", primary=True).values == {1: 30.75, 2: 36.75}
+        assert numbers_of(average, "english") == {
+            "xquad": "16.9 ± 1.1", "xnli": "45.0 ± 7.1", "average": "30.9 ± 4.1", "average_f1": "33.8 ± 4.2"
+        }  # fmt: skip
+
+    def test_rows_are_the_schedules_of_all_tracks(self, tmp_path):
+        table = average_table(write_averaged(tmp_path))
+        assert [(row.group, row.label) for row in table.rows] == [
+            ("tiny", "untrained [lacks xnli (not evaluated)]"),
+            ("tiny", "english"),
+            ("tiny", "joint [lacks xnli (1 of 2 seeds)]"),
+            ("tiny", "sequential [lacks xnli (not evaluated)]"),
+            ("tiny", "raw [lacks xquad (not evaluated)]"),
+        ]
+
+    def test_what_is_missing_leaves_the_mean_blank_and_is_told(self, tmp_path):
+        average = write_averaged(tmp_path)
+        assert numbers_of(average, "sequential")["average"] == "n/a"
+        # joint has a score of xnli for seed 1 alone: F1 (45 + 44 + 30 + 8) / 4 = 31.75, x 0.75 = 23.8125; and 60.
+        assert average.mean("tiny", "joint").values == {1: (23.8125 + 60) / 2}
+        write_tables(average.study, tmp_path / "tables")
+        rows = {row["row"]: row for row in rows_of(tmp_path / "tables/average.two.csv")}
+        assert (rows["sequential"]["average_mean"], rows["sequential"]["missing"]) == ("", "2")
+        joint = rows["joint"]
+        assert (joint["average_mean"], joint["average_sd"], joint["missing"]) == ("41.9062", "", "1")
+        assert (rows["english"]["group"], rows["english"]["missing"]) == ("tiny", "0")
+
+    def test_a_language_without_scores_leaves_the_task_out(self, tmp_path):
+        average = write_averaged(tmp_path)
+        path = tmp_path / "tiny/seed2/qa/worldqa.qen@200/scores/worldqa.json"
+        scores = read_json(path)
+        del scores["languages"]["qix"]
+        write_json(path, scores)
+        (average,) = read(tmp_path).averages()
+        assert average.lacking("tiny", "english") == ["xquad (1 of 2 seeds)"]
+        assert average.mean("tiny", "english").values == {1: 28.0625}
+
+    def test_a_named_schedule_stands_in_every_row(self, tmp_path):
+        average = write_averaged(tmp_path, schedule="raw")
+        assert average.schedules == ["untrained", "english", "joint", "sequential"]
+        assert numbers_of(average, "sequential")["xnli"] == numbers_of(average, "english")["xnli"] == "32.0 ± 2.8"
+        assert average.mean("tiny", "english").values == {1: (16.125 + 30) / 2, 2: (17.625 + 34) / 2}
+        assert "xnli: nli/xnli, accuracy, always of schedule raw" in average_table(average).caption
+
+    def test_caption_says_what_a_reader_needs(self, tmp_path):
+        caption = average_table(write_averaged(tmp_path)).caption
+        for words in ("over 2 tasks", "2 seeds (1, 2)", "(F1 + exact match) / 2",
+                      "xquad: qa/worldqa, SQuAD v1.1 F1 and SQuAD v1.1 exact match", "xnli: nli/xnli, accuracy.",
+                      "it is without xcopa, udpos, panx, mlqa, tydiqa, tatoeba, mewslix, lareqa."):  # fmt: skip
+            assert words in caption
+
+    def test_formats(self, tmp_path):
+        average = write_averaged(tmp_path)
+        text = markdown(average_table(average))
+        assert "\n| schedule" in text and "task: xquad" in text and "average: mean" in text
+        assert r"\emph{tiny}" in latex(average_table(average))
 
 
 def wide_table(columns: int) -> Table:

@@ -274,6 +274,19 @@ def test_a_study_may_bring_a_data_set_whose_files_are_patterns(new_project, snak
     assert "prepare mine test qen" in snakemake(folder, "-n", "--configfile", config).stdout
 
 
+def test_a_submission_needs_the_final_predictions_and_no_tables(new_project, snakemake, jobs):
+    record = {
+        "task": "qa", "title": "mine", "reader": "squad", "licence": "mine", "xtreme": "xquad",
+        "source": {"world": "qa/{lang}.{split}.json"}, "splits": {"test": {"languages": ["qen"]}},
+    }  # fmt: skip
+    changes = {"datasets": {"mine": record}, "tracks__qa__evaluate": {"worldqa": ["qen"], "mine": ["qen"]}}
+    folder = new_project("submitted")
+    found = jobs(snakemake(folder, "-n", "submission", "--configfile", write_config(folder, **changes)).stdout)
+    assert {"score", "tables", "report"}.isdisjoint(found)
+    # untrained, english, joint, sequential: not what sequential predicts between its stages
+    assert (found["predict"], found["train"], found["submission"]) == (4, 5, 1)
+
+
 def test_a_broken_data_file_is_told_before_anything_is_trained(new_project, snakemake):
     folder = new_project("broken")
     (folder / "mine.json").write_text('{"version": "1.1", "data": [{"title": "cut sho')

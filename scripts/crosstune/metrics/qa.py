@@ -1,6 +1,7 @@
 """Extractive question answering: F1 and exact match of SQuAD v1.1.
 
 Owns: the official comparison of a predicted answer with the gold answers. Must never know: files, languages.
+Other scripts compare in the same way after normalising differently (MLQA's), so that they hand in their own.
 
 This is `evaluate-v1.1.py` of the SQuAD leaderboard, which XTREME uses unchanged for XQuAD and TyDiQA-GoldP in every
 language: ASCII punctuation and *English* articles are dropped, words are what white space separates. Languages
@@ -10,7 +11,7 @@ written without spaces are not segmented, so that F1 comes close to exact match 
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = frozenset(string.punctuation)
@@ -26,13 +27,19 @@ def problem(row: dict) -> str | None:
     return None
 
 
-def measure(rows: Sequence[dict]) -> list[dict]:
+def normalise(text: str) -> str:
+    """Lower case, no ASCII punctuation, no English articles, single spaces: in this order."""
+    text = "".join(character for character in text.lower() if character not in PUNCTUATION)
+    return " ".join(ARTICLES.sub(" ", text).split())
+
+
+def measure(rows: Sequence[dict], lang: str = "", normalise: Callable[[str], str] = normalise) -> list[dict]:
     """One record {"id", "f1", "exact_match"} (0 to 100) per row: the best over its gold answers."""
     return [
         {
             "id": row["id"],
-            "f1": 100 * max(f1(row["prediction"], gold) for gold in row["gold"]),
-            "exact_match": 100 * max(exact_match(row["prediction"], gold) for gold in row["gold"]),
+            "f1": 100 * max(f1(row["prediction"], gold, normalise) for gold in row["gold"]),
+            "exact_match": 100 * max(exact_match(row["prediction"], gold, normalise) for gold in row["gold"]),
         }
         for row in rows
     ]
@@ -44,13 +51,7 @@ def summarise(examples: Sequence[dict]) -> dict:
     return {key: sum(example[key] for example in examples) / n for key in ("f1", "exact_match")} | {"n": n}
 
 
-def normalise(text: str) -> str:
-    """Lower case, no ASCII punctuation, no English articles, single spaces: in this order."""
-    text = "".join(character for character in text.lower() if character not in PUNCTUATION)
-    return " ".join(ARTICLES.sub(" ", text).split())
-
-
-def f1(prediction: str, gold: str) -> float:
+def f1(prediction: str, gold: str, normalise: Callable[[str], str] = normalise) -> float:
     """Overlap of the two multisets of words, 0 to 1; without a common word 0, as in the official script."""
     predicted_words, gold_words = normalise(prediction).split(), normalise(gold).split()
     same = sum((Counter(predicted_words) & Counter(gold_words)).values())
@@ -60,6 +61,6 @@ def f1(prediction: str, gold: str) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
-def exact_match(prediction: str, gold: str) -> float:
+def exact_match(prediction: str, gold: str, normalise: Callable[[str], str] = normalise) -> float:
     """1 where the normalised answers are equal, else 0."""
     return float(normalise(prediction) == normalise(gold))

@@ -31,7 +31,7 @@ def problem(row: dict) -> str | None:
     return None if predicted == gold else f"{predicted} predicted tags for {gold} tokens"
 
 
-def measure(rows: Sequence[dict]) -> list[dict]:
+def measure(rows: Sequence[dict], lang: str = "") -> list[dict]:
     """One record of counts (COUNTS) per sentence; see the module's note on sentences and their order."""
     predicted = chunks_by_sentence([row["prediction"] for row in rows])
     gold = chunks_by_sentence([row["gold"] for row in rows])

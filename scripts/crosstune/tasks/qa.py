@@ -12,7 +12,7 @@ from torch import nn
 
 from crosstune.batches import as_rows, real_places
 from crosstune.encoding import Text, TextEncoder
-from crosstune.spans import best_spans
+from crosstune.spans import Layout, best_spans
 from crosstune.tasks import Task
 from crosstune.tasks.row_loss import row_loss
 from crosstune.windows import Batch, Windows
@@ -22,7 +22,8 @@ class QuestionAnswering(Task):
     def encode(self, rows: Sequence[dict], encoder: TextEncoder, options: dict) -> Windows:
         """Windows of `question, context`. A window without the whole answer has its first token as the target.
 
-        `first`, `last` (per token): the characters of the context that the token stands for, -1 outside of it.
+        `context`, `context_end` (per window): the half-open range of the context's tokens. `first`, `last` (per token):
+        the characters of the context that the token stands for, -1 outside of it.
         """
         questions = encoder.texts([row["question"].strip() for row in rows])
         contexts = encoder.texts([row["context"] for row in rows])
@@ -48,11 +49,14 @@ class QuestionAnswering(Task):
                         "row": number,
                         "start": start,
                         "end": stop,
+                        "context": head,
+                        "context_end": head + end - begin,
                         "first": first,
                         "last": last,
                     }
                 )
-        return Windows.join(windows, per_window=["start", "end"], per_token=["first", "last"])
+        spots = ["start", "end", "context", "context_end"]
+        return Windows.join(windows, per_window=spots, per_token=["first", "last"])
 
     def build_head(self, config) -> nn.Module:
         return nn.Linear(config.hidden_size, 2)
@@ -89,10 +93,10 @@ def spans_of(windows: Windows, logits: Sequence[np.ndarray]) -> list[tuple[float
     """Per window the best span as (score, first character, last character), None where no span is possible."""
     if not len(windows):
         return []
-    first, last = (windows.per_token[name] for name in ("first", "last"))
     starts, ends = np.concatenate(logits).T.copy()
-    found = best_spans(starts, ends, first >= 0, windows.offsets)
-    characters = first[found.start], last[found.end]
+    context = (windows.offsets[:-1] + windows.per_window[name] for name in ("context", "context_end"))
+    found = best_spans(starts, ends, Layout(windows.offsets, *context))
+    characters = windows.per_token["first"][found.start], windows.per_token["last"][found.end]
     spans = zip(*(side.tolist() for side in (found.score, *characters)), strict=True)
     return [span if span[0] > -np.inf else None for span in spans]
 

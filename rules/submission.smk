@@ -1,0 +1,22 @@
+# The study's predictions as XTREME-R wants them. Not part of a study's targets: `snakemake submission` asks for them.
+
+
+rule submission:
+    """Write predictions and gold labels in XTREME-R's folders and files."""
+    input:
+        plan=f"{study.results}/plan.json",
+        predictions=study.submitted_predictions,
+        data=study.submitted_data,
+    output:
+        directory(f"{study.results}/submission"),
+    log:
+        f"{study.results}/logs/submission.log",
+    conda:
+        "../envs/crosstune.yaml"
+    params:
+        results=lambda w, input: Path(input.plan).parent,
+    message:
+        "write the submissions to XTREME-R"
+    shell:
+        "python scripts/submission.py --plan {input.plan} --results {params.results} --data data --out {output}"
+        " 2> >(tee {log} >&2)"
