@@ -1,0 +1,96 @@
+"""Published models of the hub, at a commit, as the folders that stages start from.
+
+Owns: which files of a model are fetched, and turning them into a stage's folder without running anything foreign.
+Must never know: the hub's protocol (hub), what is trained from a model.
+
+Nothing that a repository brings is run: its Python files are not even fetched, tokenizers that need them are refused,
+and of pickled weights only tensors are read.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from crosstune.errors import UserError
+from crosstune.fetch import matching
+from crosstune.files import sha256_file, write_json
+from crosstune.hub import Hub, Repository
+
+SMALL_FILES = ("*.json", "*.txt", "*.model")
+WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")  # as transformers publishes them; the first there is taken
+
+
+def fetch_model(name: str, revision: str, downloads: Path, out: Path) -> None:
+    """Fetch an encoder and its tokenizer, and make `out`/model of them; `out`/stage.json is written last.
+
+    Raises UserError where they cannot be fetched or hold what will not be read.
+    """
+    hub, repository = Hub.from_environment(), Repository("models", name)
+    folder = downloads / "hub" / repository.folder(revision)
+    listing = hub.listing(repository, revision, folder)
+    names = wanted(listing.files, f"{name} at {revision}")
+    hub.bring(repository, revision, names, folder)
+    weights = write_model(folder / "files", names, out / "model")
+    manifest = {"spec": {"hub": name, "revision": revision}, "weights": weights}
+    write_json(out / "stage.json", {**manifest, "parents": [], "updates": 0, "exposure": {}, "lineage": {}})
+
+
+def wanted(names: Iterable[str], place: str) -> list[str]:
+    """The files to fetch of a repository's: configuration, tokenizer, weights. UserError where it is no model."""
+    names = list(names)
+    weights = next((name for name in WEIGHTS_FILES if name in names), None)
+    if weights is None or "config.json" not in names:
+        message = f"expected config.json and {' or '.join(WEIGHTS_FILES)}, found {', '.join(sorted(names)[:12])}"
+        raise UserError(message, place, "Weights in several pieces and those of other libraries are not read.")
+    return [*sorted({name for pattern in SMALL_FILES for name in matching(names, pattern)}), weights]
+
+
+def write_model(fetched: Path, names: Iterable[str], model: Path) -> str:
+    """A stage's model folder from the fetched files; the SHA-256 of its weights."""
+    from transformers import AutoTokenizer
+
+    from crosstune.network import WEIGHTS
+
+    weights = next(name for name in WEIGHTS_FILES if name in names)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(fetched, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        message = f"transformers cannot load the tokenizer without the repository's own code ({error})"
+        raise UserError(message, str(fetched), "Choose a model whose tokenizer is part of transformers.") from None
+    tokenizer.save_pretrained(model)
+    shutil.copyfile(fetched / "config.json", model / "config.json")
+    if weights.endswith(".safetensors"):
+        _link(fetched / weights, model / WEIGHTS)
+    else:
+        convert(fetched / weights, model / WEIGHTS)
+    return sha256_file(model / WEIGHTS)
+
+
+def convert(pickled: Path, weights: Path) -> None:
+    """Write pickled weights as safetensors, under their own names. UserError where they hold more than tensors."""
+    import pickle
+
+    import torch
+    from safetensors.torch import save_file
+
+    try:
+        found = torch.load(pickled, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        cure = "A pickle can run any code when it is read. Choose a model with model.safetensors."
+        raise UserError(
+            f"not a file of nothing but tensors ({str(error).splitlines()[0]})", str(pickled), cure
+        ) from None
+    if not isinstance(found, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
+        raise UserError("not tensors by name", str(pickled), "Choose a model with model.safetensors.")
+    # Tied weights share their memory, which safetensors refuses.
+    save_file({name: tensor.contiguous().clone() for name, tensor in found.items()}, weights, {"format": "pt"})
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name, or a copy where the file system cannot do that."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
