@@ -17,8 +17,7 @@ import yaml
 
 from crosstune.errors import run_program
 from crosstune.hub import Hub
-from crosstune.pinning import find_hashes, find_revisions, write_revision
-from crosstune.prepare import pin
+from crosstune.pinning import find_hashes, find_numbers, find_revisions, write_revision
 from crosstune.registry import Dataset, load_registry
 
 
@@ -43,7 +42,7 @@ def main() -> None:
 def pin_one(dataset: Dataset, folders: Mapping[str, str], raw: Path) -> None:
     languages = [(lang, split) for split, entry in dataset.splits.items() for lang in entry.languages]
     if all(dataset.pinned(*language) for language in languages):
-        print(yaml.dump({"splits": pin(dataset, folders, raw)}, sort_keys=False, allow_unicode=True), end="")
+        print(yaml.dump({"splits": find_numbers(dataset, folders, raw)}, sort_keys=False, allow_unicode=True), end="")
         return
     for repository, commit in find_revisions(dataset, Hub.from_environment(), raw).items():
         path = Path(dataset.place)

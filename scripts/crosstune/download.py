@@ -101,14 +101,19 @@ class Client:
     forbidden: bool = False
 
     def size(self, url: str) -> int | None:
-        """Bytes of the file at an address, where its server tells. Raises HttpFailure."""
+        """Bytes of the file at an address, where its server tells. Raises HttpFailure where none answers."""
 
         def action() -> int | None:
             with self._open(url, method="HEAD") as response:
                 length = response.headers.get("Content-Length")
                 return int(length) if length else None
 
-        return self._patiently(action)
+        try:
+            return self._patiently(action)
+        except HttpFailure as failure:
+            if failure.status:
+                return None  # some servers refuse to be asked so; whether they have the file, the download shows
+            raise
 
     def read_json(self, url: str) -> tuple[Any, str | None]:
         """The document at an address, and the address of its next page (RFC 8288), if it has one.
@@ -135,7 +140,7 @@ class Client:
         """
         with _locked(path) as part:
             if path.exists():
-                part.unlink()
+                _empty(part)
                 return sha256_file(path)
             # What an earlier run left may be to blame for a wrong hash: then once more, from the first byte.
             for afresh in (False, True) if part.stat().st_size else (True,):
@@ -147,7 +152,7 @@ class Client:
                     break
                 except UserError:
                     if afresh:
-                        part.unlink()
+                        _empty(part)
                         raise
             _tag(part).unlink(missing_ok=True)
             os.replace(part, path)
@@ -192,12 +197,11 @@ class Client:
             try:
                 return action()
             except _Temporary as error:
-                if reached() > furthest:
-                    failures, furthest = 0, reached()
-                failures += 1
+                failures = 0 if reached() > furthest else failures + 1
+                furthest = max(furthest, reached())
                 if failures >= self.patience.attempts:
                     raise error.failure from None
-                wait = self.patience.first * 2 ** (failures - 1) if error.wait is None else error.wait
+                wait = self.patience.first * 2 ** max(0, failures - 1) if error.wait is None else error.wait
                 wait = min(wait, self.patience.longest)
                 print(f"{error}; next try in {wait:.0f} s: {error.failure.url}", file=sys.stderr, flush=True)
                 time.sleep(wait)
@@ -392,7 +396,11 @@ def _locked(path: Path) -> Iterator[Path]:
             fcntl.flock(file, fcntl.LOCK_EX)
             # The process before this one may have renamed or deleted the file while this one waited.
             if part.exists() and os.path.samestat(os.fstat(file.fileno()), part.stat()):
-                yield part
+                try:
+                    yield part
+                finally:
+                    if part.exists() and not part.stat().st_size:
+                        part.unlink()
                 return
 
 

@@ -1,4 +1,4 @@
-"""Pinning: finding the versions that a record of the network should name, and writing them into it.
+"""Pinning: finding the versions and numbers that a record should state, and writing versions into it.
 
 Owns: which branch of the hub is taken, edits of registry files that leave all but the `revision` as it is.
 Must never know: HTTP, the form of rows.
@@ -10,10 +10,11 @@ from pathlib import Path
 import yaml
 
 from crosstune.errors import UserError
-from crosstune.fetch import select, unpinned_sha256
+from crosstune.fetch import fetch, request_of, select, unpinned_sha256
 from crosstune.files import write_text
 from crosstune.hub import Hub, Repository
-from crosstune.registry import Dataset
+from crosstune.prepare import load
+from crosstune.registry import Dataset, HubSource, UrlSource
 
 # A data set whose main branch has a loading script has its Parquet files on the second.
 BRANCHES = ("main", "refs/convert/parquet")
@@ -56,6 +57,28 @@ def find_hashes(dataset: Dataset, raw: Path) -> dict[str, dict]:
                 hashes[url] = hashes.get(url) or unpinned_sha256(url, raw, dataset.licence)
             values = {lang: [hashes[url] for url in of_language] for lang, of_language in urls.items()}
             found[split] = {"sha256": shortest(values)}
+    return found
+
+
+def find_numbers(dataset: Dataset, folders: Mapping[str, str | Path], raw: Path) -> dict[str, dict]:
+    """{split: {"rows": {lang: n}, "sha256": hashes of the files}} of a pinned record, as its files are now.
+
+    Files of the network are fetched; those of the hub need no hashes, because their commit says them. Raises UserError.
+    """
+    found: dict[str, dict] = {}
+    for split, entry in dataset.splits.items():
+        if "world" in entry.source:
+            message = f"the {split} split of {dataset.name!r} is generated, so that there is nothing to pin"
+            raise UserError(message, dataset.place, "The constructed world follows from the study's key `world`.")
+        rows, hashes = {}, {}
+        for lang in entry.languages:
+            source = dataset.location(lang, split, folders)
+            if isinstance(source, HubSource | UrlSource):
+                fetch(request_of(source), raw, dataset.licence)
+            of_language, origins = load(dataset, split, lang, folders, raw)
+            rows[lang] = len(of_language)
+            hashes[lang] = [origin["sha256"] for origin in origins]
+        found[split] = {"rows": rows} | ({} if "hub" in entry.source else {"sha256": shortest(hashes)})
     return found
 
 

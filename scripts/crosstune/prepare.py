@@ -11,7 +11,7 @@ from pathlib import Path
 
 from crosstune.archives import read_members
 from crosstune.errors import UserError
-from crosstune.fetch import fetch, fetched, request_of, select
+from crosstune.fetch import fetched, select
 from crosstune.files import decode_text, read_text, sha256_file, write_json, write_jsonl
 from crosstune.parquet import read_parquet
 from crosstune.readers import UPOS, Options, from_records, read
@@ -144,30 +144,6 @@ def statistics(task: str, rows: Sequence[dict]) -> dict:
         }
     sides = {side: [len(row[side]) for row in rows if side in row] for side in ("text", "pair")}
     return {side: {"characters": sum(lengths), **_spread(lengths)} for side, lengths in sides.items() if lengths}
-
-
-def pin(dataset: Dataset, folders: Mapping[str, str | Path], raw: Path | str) -> dict[str, dict[str, dict]]:
-    """{split: {"rows": {lang: n}, "sha256": {lang: hash or list of hashes}}} of a record, as its files are now.
-
-    Files of the network are fetched; those of the hub need no hashes, because their commit says them.
-    """
-    pins: dict[str, dict[str, dict]] = {}
-    for split, entry in dataset.splits.items():
-        if "world" in entry.source:
-            message = f"the {split} split of {dataset.name!r} is generated, so that there is nothing to pin"
-            raise UserError(message, dataset.place, "The constructed world follows from the study's key `world`.")
-        rows, hashes = {}, {}
-        for lang in entry.languages:
-            source = dataset.location(lang, split, folders)
-            if isinstance(source, HubSource | UrlSource):
-                fetch(request_of(source), Path(raw), dataset.licence)
-            found, sources = load(dataset, split, lang, folders, raw)
-            rows[lang] = len(found)
-            hashes[lang] = [origin["sha256"] for origin in sources]
-        pins[split] = {"rows": rows}
-        if "hub" not in entry.source:
-            pins[split]["sha256"] = {lang: of[0] if len(of) == 1 else of for lang, of in hashes.items()}
-    return pins
 
 
 def _spread(lengths: Iterable[int]) -> dict[str, float]:

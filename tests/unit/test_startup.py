@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LIGHT = ["prepare", "score", "floor", "plan", "tables", "figures", "report", "world", "pin"]
+LIGHT = ["prepare", "score", "floor", "plan", "tables", "figures", "report", "world", "pin", "fetch", "fetch_model"]
 # Every name that is None in sys.modules cannot be imported.
 BLOCK = "import sys, runpy; sys.modules.update(dict.fromkeys({blocked!r})); sys.argv = {argv!r}; "
 
