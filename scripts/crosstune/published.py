@@ -76,11 +76,10 @@ def convert(pickled: Path, weights: Path) -> None:
 
     try:
         found = torch.load(pickled, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        # torch's own message advises to read the file without this care.
         cure = "A pickle can run any code when it is read. Choose a model with model.safetensors."
-        raise UserError(
-            f"not a file of nothing but tensors ({str(error).splitlines()[0]})", str(pickled), cure
-        ) from None
+        raise UserError("the file is damaged or holds more than tensors", str(pickled), cure) from None
     if not isinstance(found, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
         raise UserError("not tensors by name", str(pickled), "Choose a model with model.safetensors.")
     # Tied weights share their memory, which safetensors refuses.

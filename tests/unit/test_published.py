@@ -19,7 +19,9 @@ def test_the_files_of_a_model():
 
 @pytest.mark.parametrize("names", [["config.json", "model.safetensors.index.json"], ["model.safetensors"], []])
 def test_what_is_no_model(names):
-    with pytest.raises(UserError, match="m: expected config.json and model.safetensors or pytorch_model.bin, found"):
+    with pytest.raises(
+        UserError, match=r"m: expected config\.json and model\.safetensors or pytorch_model\.bin, found"
+    ):
         wanted(names, "m")
 
 
