@@ -17,7 +17,7 @@ import yaml
 
 from crosstune.errors import run_program
 from crosstune.hub import Hub
-from crosstune.pinning import find_hashes, find_numbers, find_revisions, write_revision
+from crosstune.pinning import find_hashes, find_numbers, find_revisions, quoted, write_revision
 from crosstune.registry import Dataset, load_registry
 
 
@@ -48,7 +48,7 @@ def pin_one(dataset: Dataset, folders: Mapping[str, str], raw: Path) -> None:
         path = Path(dataset.place)
         written = path.exists() and write_revision(path, dataset.name, repository, commit)
         where = f"written to {path}" if written else f"paste it into the source of {repository}"
-        print(f"{dataset.name}: {where}\n  revision: {commit}")
+        print(f"{dataset.name}: {where}\n  revision: {quoted(commit)}")
     if hashes := find_hashes(dataset, raw):
         print(f"{dataset.name}: paste this into the record")
         print(yaml.dump({"splits": hashes}, sort_keys=False, allow_unicode=True), end="")

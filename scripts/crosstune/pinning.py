@@ -96,10 +96,15 @@ def write_revision(path: Path, name: str, repository: str, commit: str) -> bool:
     record = next(value for key, value in root.value if key.value == name)
     places = sorted(_unpinned(record, repository), reverse=True)
     for start, end in places:
-        text = text[:start] + commit + text[end:]
+        text = text[:start] + quoted(commit) + text[end:]
     if places:
         write_text(path, text)
     return bool(places)
+
+
+def quoted(commit: str) -> str:
+    """A commit as YAML: without quotes, one of nothing but digits, or of digits and one e, would be a number."""
+    return f'"{commit}"'
 
 
 def _unpinned(node: yaml.Node, repository: str) -> Iterator[tuple[int, int]]:

@@ -18,7 +18,8 @@ from crosstune.files import sha256_file, write_json
 from crosstune.hub import Hub, Repository
 
 SMALL_FILES = ("*.json", "*.txt", "*.model")
-WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")  # as transformers publishes them; the first there is taken
+# As transformers publishes them: the first that is there is taken, and the first is what a stage's folder has.
+WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def fetch_model(name: str, revision: str, downloads: Path, out: Path) -> None:
@@ -50,8 +51,6 @@ def write_model(fetched: Path, names: Iterable[str], model: Path) -> str:
     """A stage's model folder from the fetched files; the SHA-256 of its weights."""
     from transformers import AutoTokenizer
 
-    from crosstune.network import WEIGHTS
-
     weights = next(name for name in WEIGHTS_FILES if name in names)
     try:
         tokenizer = AutoTokenizer.from_pretrained(fetched, trust_remote_code=False, local_files_only=True)
@@ -61,10 +60,10 @@ def write_model(fetched: Path, names: Iterable[str], model: Path) -> str:
     tokenizer.save_pretrained(model)
     shutil.copyfile(fetched / "config.json", model / "config.json")
     if weights.endswith(".safetensors"):
-        _link(fetched / weights, model / WEIGHTS)
+        _link(fetched / weights, model / weights)
     else:
-        convert(fetched / weights, model / WEIGHTS)
-    return sha256_file(model / WEIGHTS)
+        convert(fetched / weights, model / WEIGHTS_FILES[0])
+    return sha256_file(model / WEIGHTS_FILES[0])
 
 
 def convert(pickled: Path, weights: Path) -> None:

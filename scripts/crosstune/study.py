@@ -322,18 +322,10 @@ class Study:
         """UserError where something is still to be fetched and the user forbids the network."""
         if not offline(environment):
             return
-        missing = [
-            path
-            for key in sorted(self._needed())
-            for path in self.raw_inputs(*key)
-            if path in self.downloads and not Path(path).exists() and not Path(self.prepared(*key)).exists()
-        ]
-        missing += [
-            f"{node.path}/stage.json"
-            for node in self.checkpoints.values()
-            if "hub" in node.spec and not Path(node.path, "stage.json").exists()
-        ]
-        if missing:
+        prepared = {
+            path for key in self._needed() if Path(self.prepared(*key)).exists() for path in self.raw_inputs(*key)
+        }
+        if missing := [path for path in self.all_downloads() if path not in prepared and not Path(path).exists()]:
             message = f"not downloaded yet, and HF_HUB_OFFLINE forbids the network ({len(missing)} downloads)"
             raise UserError(message, missing[0], f"Where there is a network, with the same config:\n{FETCH_ALL}")
 

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 
 import pyarrow
 import pytest
+import yaml
 from hub_server import Repository, sha256
 from hypothesis import given
 from hypothesis import strategies as st
@@ -349,10 +350,12 @@ def test_only_the_record_s_revision_is_written(tmp_path):
     path.write_text(REGISTRY)
     assert write_revision(path, "toy", "some/data", COMMIT)
     source = '  source: {hub: some/data, config: "{lang}", revision: '
-    assert path.read_text() == REGISTRY.replace(f"{source}null", f"{source}{COMMIT}")
+    assert path.read_text() == REGISTRY.replace(f"{source}null", f'{source}"{COMMIT}"')
     assert write_revision(path, "toy", "other/data", OTHER)
-    assert f"        revision: {OTHER}\n" in path.read_text()
+    assert f'        revision: "{OTHER}"\n' in path.read_text()
     assert not write_revision(path, "toy", "some/data", OTHER), "it is pinned now"
+    write_revision(path, "other", "some/data", "1" * 40)
+    assert yaml.safe_load(path.read_text())["other"]["source"]["revision"] == "1" * 40
 
 
 def test_the_branch_that_has_the_files_is_found(server, tmp_path):

@@ -19,9 +19,7 @@ def test_the_files_of_a_model():
 
 @pytest.mark.parametrize("names", [["config.json", "model.safetensors.index.json"], ["model.safetensors"], []])
 def test_what_is_no_model(names):
-    with pytest.raises(
-        UserError, match=r"m: expected config\.json and model\.safetensors or pytorch_model\.bin, found"
-    ):
+    with pytest.raises(UserError, match=r"m: expected config\.json and model\.safetensors or .*, found"):
         wanted(names, "m")
 
 
@@ -45,7 +43,7 @@ class Foreign:
         return open, (str(self.path), "w")
 
 
-@pytest.mark.parametrize("save", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
+@pytest.mark.parametrize("save", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, 2))])
 def test_code_in_a_pickle_is_not_run(tmp_path, save):
     save({"weight": Foreign(tmp_path / "ran")}, tmp_path / "pytorch_model.bin")
     with pytest.raises(UserError, match=r"(?s)more than tensors.*A pickle can run any code"):
