@@ -49,14 +49,18 @@ def wanted(names: Iterable[str], place: str) -> list[str]:
 
 def write_model(fetched: Path, names: Iterable[str], model: Path) -> str:
     """A stage's model folder from the fetched files; the SHA-256 of its weights."""
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     weights = next(name for name in WEIGHTS_FILES if name in names)
     try:
+        AutoConfig.from_pretrained(fetched, trust_remote_code=False, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(fetched, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        message = f"transformers cannot load the tokenizer without the repository's own code ({error})"
-        raise UserError(message, str(fetched), "Choose a model whose tokenizer is part of transformers.") from None
+        # transformers' own message advises to run the repository's code.
+        foreign = "trust_remote_code" in str(error)
+        reason = "it needs the repository's own code, which is not run" if foreign else str(error)
+        cure = "Choose a model whose network and tokenizer are part of transformers."
+        raise UserError(f"transformers cannot load this model: {reason}", str(fetched), cure) from None
     tokenizer.save_pretrained(model)
     shutil.copyfile(fetched / "config.json", model / "config.json")
     if weights.endswith(".safetensors"):

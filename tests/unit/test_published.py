@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from crosstune.errors import UserError
-from crosstune.published import convert, wanted
+from crosstune.files import write_json
+from crosstune.published import convert, wanted, write_model
 
 
 def test_the_files_of_a_model():
@@ -59,3 +60,18 @@ def test_other_than_tensors_by_name(tmp_path, content):
     (tmp_path / "pytorch_model.bin").write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match="damaged or holds more than tensors"):
         convert(tmp_path / "pytorch_model.bin", tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"model_type": "own", "auto_map": {"AutoConfig": "own.Config"}}, "needs the repository's own code"),
+        ({"model_type": "own"}, "cannot load this model: .*own"),
+    ],
+)
+def test_a_model_that_is_no_part_of_transformers(tmp_path, config, message):
+    write_json(tmp_path / "config.json", config)
+    (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(UserError, match=f"(?s){message}"):
+        write_model(tmp_path, ["config.json", "model.safetensors"], tmp_path / "model")
+    assert not (tmp_path / "ran").exists()

@@ -206,7 +206,7 @@ def test_what_languages_and_data_sets_share_is_fetched_once():
 def test_every_data_set_that_is_not_pinned_is_named():
     found = on_the_network(one=HUB, two=HUB | {"revision": None}, three={"url": "https://h.org/x.parquet"})
     assert found.unpinned() == ["three", "two"]
-    with pytest.raises(UserError, match="(?s)not pinned to a version: three, two.*snakemake --cores 1 pin"):
+    with pytest.raises(UserError, match=r"(?s)not pinned to a version: three, two.*snakemake --cores 1 pin"):
         found.check_pins()
     on_the_network(one=HUB).check_pins()
 
