@@ -174,10 +174,11 @@ def test_what_a_killed_run_left_is_gone_on_with(client, address, tmp_path, hub_s
 
 
 @pytest.mark.parametrize("tag", ["", '"of another version"'])
-def test_a_part_of_another_version_is_not(client, address, tmp_path, tag):
+def test_a_part_of_another_version_is_not(client, address, tmp_path, hub_server, tag):
+    """Nor is it told by its hash only, after all has been loaded: the one answer is the whole file."""
     out = leave_part(tmp_path, b"x" * 1000, tag)
     client.download(address, out, Expected(sha256=sha256(CONTENT)))
-    assert out.read_bytes() == CONTENT
+    assert out.read_bytes() == CONTENT and len(hub_server.requests) == 1
 
 
 def test_a_part_that_was_whole_needs_only_its_hash(client, address, tmp_path, hub_server):
