@@ -12,6 +12,7 @@ A download lies at `NAME.part` until it is whole and its hash is right, with the
 server whose file has changed sends it from the start. Retry-After is honoured (RFC 9110, section 10.2.3).
 """
 
+import contextlib
 import email.utils
 import fcntl
 import hashlib
@@ -27,7 +28,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -133,15 +133,17 @@ class Client:
         return self._patiently(action)
 
     def download(self, url: str, path: Path, expected: Expected = Expected()) -> str:
-        """Bring a file to `path`, unless it is there, and return its SHA-256.
+        """Bring a file to `path`, unless it is there as it must be, and return its SHA-256.
 
         What a run before this one has left at `path`.part is gone on with. Of processes that want the same file one
         loads it and the others wait. Raises HttpFailure, and UserError where what arrived is not what is expected.
         """
         with _locked(path) as part:
             if path.exists():
-                _empty(part)
-                return sha256_file(path)
+                with contextlib.suppress(UserError):  # what is there was changed: it is replaced
+                    found = _verified(url, path, expected)
+                    _empty(part)
+                    return found
             # What an earlier run left may be to blame for a wrong hash: then once more, from the first byte.
             for afresh in (False, True) if part.stat().st_size else (True,):
                 if afresh:
@@ -341,16 +343,18 @@ def _body(response: http.client.HTTPResponse, url: str) -> bytes:
 
 def _append(part: Path, start: int, response: http.client.HTTPResponse, url: str, total: int | None) -> int:
     """Write a response's body from byte `start` on; the size that the file has then."""
-    with open(part, "r+b") as file:
-        file.truncate(start)
-        file.seek(start)
-        for block in _told(_blocks(response, url), start, total, part):
-            try:
+    try:
+        with open(part, "r+b") as file:
+            file.truncate(start)
+            file.seek(start)
+            for block in _told(_blocks(response, url), start, total, part):
                 file.write(block)
-            except OSError as error:
-                error.filename = error.filename or str(part)
-                raise
-        return file.tell()
+            file.flush()
+            os.fsync(file.fileno())
+            return file.tell()
+    except OSError as error:
+        error.filename = error.filename or str(part)
+        raise
 
 
 def _blocks(response: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
@@ -373,11 +377,10 @@ def _told(blocks: Iterator[bytes], start: int, total: int | None, part: Path) ->
             print(f"{part.name.removesuffix('.part')}: {readable(done)}{whole}", file=sys.stderr, flush=True)
 
 
-def _verified(url: str, part: Path, expected: Expected) -> str:
+def _verified(url: str, path: Path, expected: Expected) -> str:
     """The file's SHA-256; UserError where its size or a hash is not the expected one."""
-    found = Expected(
-        part.stat().st_size, sha256_file(part), git_blob_sha1(part) if expected.git_sha1 is not None else None
-    )
+    git_sha1 = git_blob_sha1(path) if expected.git_sha1 is not None else None
+    found = Expected(path.stat().st_size, sha256_file(path), git_sha1)
     for name, kind in (("size", "size in bytes"), ("sha256", "SHA-256"), ("git_sha1", "git hash")):
         wanted, got = getattr(expected, name), getattr(found, name)
         if wanted is not None and got != wanted:
@@ -386,7 +389,7 @@ def _verified(url: str, part: Path, expected: Expected) -> str:
     return found.sha256
 
 
-@contextmanager
+@contextlib.contextmanager
 def _locked(path: Path) -> Iterator[Path]:
     """The partial file of a path, which is there now and which no other process has locked meanwhile."""
     part = path.with_name(f"{path.name}.part")

@@ -63,6 +63,12 @@ def test_what_is_there_is_not_asked_for(client, address, tmp_path, hub_server):
     assert hub_server.requests == []
 
 
+def test_what_is_there_and_was_changed_is_replaced(client, address, tmp_path):
+    (tmp_path / "file").write_bytes(b"changed")
+    client.download(address, tmp_path / "file", Expected(sha256=sha256(CONTENT)))
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
 def test_the_size_of_a_file_where_the_server_tells(client, address, hub_server):
     assert client.size(address) == len(CONTENT)
     assert client.size(f"{hub_server.url}/nothing") is None
