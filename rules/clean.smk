@@ -22,10 +22,20 @@ rule clean_reports:
 
 
 rule clean_data:
-    """Delete prepared data and the constructed world (not what was downloaded by hand)."""
+    """Delete prepared data and the constructed world, not what was downloaded."""
     log:
         "logs/clean_data.log",
     conda:
         "../envs/crosstune.yaml"
     shell:
-        "rm -rf data 2> {log}"
+        "(mkdir -p data; find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {{}} +; rm -rf data/raw/world) 2> {log}"
+
+
+rule clean_downloads:
+    """Delete what was downloaded from the network; models that were made of it stay."""
+    log:
+        "logs/clean_downloads.log",
+    conda:
+        "../envs/crosstune.yaml"
+    shell:
+        "rm -rf data/raw/hub data/raw/url 2> {log}"

@@ -1,4 +1,5 @@
 # The study, and what rules ask of it. Everything that thinks is in scripts/crosstune, where it is tested.
+import os
 import sys
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from crosstune.study import Study
 
 try:
     study = Study(config, workflow.basedir)
-    study.check_files()
+    if "pin" not in sys.argv:  # the rule that pins is for a study that is not pinned yet
+        study.check_pins()
+        study.check_files()
+        study.check_downloads(os.environ)
     study.check_states()
 except UserError as error:
     raise WorkflowError(str(error))
@@ -25,6 +29,9 @@ wildcard_constraints:
     dataset=r"[^/]+",
     split=r"train|validation|test",
     lang=r"[^/.]+",
+    kind=r"hub|url",
+    origin=r"[^/]+",
+    request=r"[^/]+-[0-9a-f]{8}",
     # A stage's folder says mixture@budget; its path is the lineage. The untrained head is a lineage without stages.
     stage=r"results/[^/]+/[^/]+/seed\d+/[^/]+/(.+@[^/]+|untrained)",
     average=r"results/[^/]+/[^/]+/seed\d+/[^/]+/average\.[^/]+",
@@ -34,6 +41,7 @@ wildcard_constraints:
 localrules:
     all,
     plan,
+    pin,
 
 
 onstart:
@@ -51,6 +59,13 @@ def checkpoint_at(path):
         known = "\n  ".join(sorted(study.checkpoints)[:20])
         raise WorkflowError(f"{path} is no stage of the study {study.name!r}. Stages are, for example:\n  {known}")
     return study.checkpoints[path]
+
+
+def download_at(manifest):
+    """What the study fetches for a manifest."""
+    if manifest not in study.downloads:
+        raise WorkflowError(f"the study {study.name!r} needs no download {manifest}")
+    return study.downloads[manifest]
 
 
 def parent_manifests(wildcards):

@@ -19,6 +19,27 @@ rule world:
         "python scripts/world.py --spec {params.spec:q} --out data/raw/world 2> >(tee {log} >&2)"
 
 
+rule fetch:
+    """Fetch the files of a data set from the network. All languages that share them wait for the same job."""
+    output:
+        "data/raw/{kind}/{origin}/{request}.json",
+    log:
+        "logs/fetch/{kind}/{origin}/{request}.log",
+    priority: 100
+    conda:
+        "../envs/crosstune.yaml"
+    resources:
+        # Told before a large download. A resource, because another wording must not fetch again.
+        licence=lambda w: download_at(f"data/raw/{w.kind}/{w.origin}/{w.request}.json").licence,
+    params:
+        request=lambda w, output: canonical_json(download_at(output[0]).request),
+    message:
+        "fetch {wildcards.origin} {wildcards.request}"
+    shell:
+        "python scripts/fetch.py --request {params.request:q} --licence {resources.licence:q} --raw data/raw"
+        " 2> >(tee {log} >&2)"
+
+
 rule prepare:
     """Read, check and write the rows of one language of one split of a data set."""
     input:
@@ -39,7 +60,7 @@ rule prepare:
         "prepare {wildcards.dataset} {wildcards.split} {wildcards.lang}"
     shell:
         "python scripts/prepare.py --dataset {wildcards.dataset} --split {wildcards.split} --lang {wildcards.lang}"
-        " --folders {params.folders:q} --extra {params.extra:q} --world data/raw/world"
+        " --folders {params.folders:q} --extra {params.extra:q} --raw data/raw"
         " --out {output.rows} 2> >(tee {log} >&2)"
 
 
@@ -47,3 +68,24 @@ rule check:
     """Prepare and check all data of the study, and stop there."""
     input:
         study.all_prepared(),
+
+
+rule downloads:
+    """Fetch everything of the study that lies in the network, models too; the rest can then run without."""
+    input:
+        lambda w: study.all_downloads(),
+
+
+rule pin:
+    """Write the current commits into the registry, for the data sets of the study that nobody has pinned."""
+    log:
+        "logs/pin.log",
+    conda:
+        "../envs/crosstune.yaml"
+    params:
+        datasets=study.unpinned(),
+        extra=canonical_json(study.config["datasets"]),
+    message:
+        "pin {params.datasets}"
+    shell:
+        "python scripts/pin.py {params.datasets:q} --extra {params.extra:q} 2> >(tee {log} >&2)"

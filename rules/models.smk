@@ -2,7 +2,7 @@
 
 
 rule fetch_model:
-    """Download a model from the hub. The only rules with network are this one and preparing data sets of the hub."""
+    """Fetch a model from the hub. The rules with network are this one, fetch and pin."""
     output:
         manifest="models/{name}@{revision}/stage.json",
         model=directory("models/{name}@{revision}/model"),
@@ -14,6 +14,7 @@ rule fetch_model:
         "fetch {wildcards.name} at {wildcards.revision}"
     shell:
         "python scripts/fetch_model.py --id $(echo {wildcards.name:q} | sed 's|--|/|') --revision {wildcards.revision}"
+        " --raw data/raw"
         " --out models/{wildcards.name}@{wildcards.revision} 2> >(tee {log} >&2)"
 
 

@@ -1,4 +1,4 @@
-"""Download a model of the hub at a pinned commit.
+"""Fetch a model of the hub at a pinned commit, and make the folder that stages start from.
 
 python scripts/fetch_model.py --id google-bert/bert-base-multilingual-cased --revision COMMIT --out models/NAME
 """
@@ -7,18 +7,18 @@ import argparse
 from pathlib import Path
 
 from crosstune.errors import run_program
+from crosstune.published import fetch_model
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--id", required=True, help="id of the model on the hub")
     parser.add_argument("--revision", required=True, help="commit, 40 hexadecimal digits")
+    parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="folder of downloads (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     args = parser.parse_args()
 
-    from crosstune.fetch import fetch_model
-
-    fetch_model(args.id, args.revision, args.out)
+    fetch_model(args.id, args.revision, args.raw, args.out)
 
 
 if __name__ == "__main__":

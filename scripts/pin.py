@@ -1,30 +1,57 @@
-"""Print the number of rows and the SHA-256 of every file of a record, to paste into it.
+"""Pin records: say in them which data they mean.
 
+A record of the network that is not pinned yet gets its version first: the current commit of the hub is written into the
+registry's file, the hashes of addresses are printed to paste. Any other gets its numbers: the rows of every language,
+and the SHA-256 of every file, printed to paste.
+
+python scripts/pin.py xquad_full
 python scripts/pin.py xquad --folders '{"bundle": "../shared/data"}'
 """
 
 import argparse
 import json
+from collections.abc import Mapping
+from pathlib import Path
 
 import yaml
 
 from crosstune.errors import run_program
-from crosstune.prepare import pin
-from crosstune.registry import load_registry
+from crosstune.hub import Hub
+from crosstune.pinning import find_hashes, find_numbers, find_revisions, quoted, write_revision
+from crosstune.registry import Dataset, load_registry
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset", help="name of the record, whose source is files")
+    parser.add_argument("datasets", nargs="*", help="names of records")
     parser.add_argument("--registry", default="registry", help="folder of the records (default: %(default)s)")
     parser.add_argument(
         "--extra", type=json.loads, default={}, help="more records, the study's key `datasets`, as JSON"
     )
     parser.add_argument("--folders", type=json.loads, default={}, help="folders that records name in braces, as JSON")
+    parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="folder of raw data (default: %(default)s)")
     args = parser.parse_args()
 
-    pins = pin(load_registry(args.registry, args.extra)[args.dataset], args.folders)
-    print(yaml.dump({"splits": pins}, sort_keys=False, allow_unicode=True), end="")
+    registry = load_registry(args.registry, args.extra)
+    if not args.datasets:
+        print("Everything is pinned.")
+    for name in args.datasets:
+        pin_one(registry[name], args.folders, args.raw)
+
+
+def pin_one(dataset: Dataset, folders: Mapping[str, str], raw: Path) -> None:
+    languages = [(lang, split) for split, entry in dataset.splits.items() for lang in entry.languages]
+    if all(dataset.pinned(*language) for language in languages):
+        print(yaml.dump({"splits": find_numbers(dataset, folders, raw)}, sort_keys=False, allow_unicode=True), end="")
+        return
+    for repository, commit in find_revisions(dataset, Hub.from_environment(), raw).items():
+        path = Path(dataset.place)
+        written = path.exists() and write_revision(path, dataset.name, repository, commit)
+        where = f"written to {path}" if written else f"paste it into the source of {repository}"
+        print(f"{dataset.name}: {where}\n  revision: {quoted(commit)}")
+    if hashes := find_hashes(dataset, raw):
+        print(f"{dataset.name}: paste this into the record")
+        print(yaml.dump({"splits": hashes}, sort_keys=False, allow_unicode=True), end="")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Prepare one language of one split: read it, check it against its record, write rows and a manifest beside them.
 
     python scripts/prepare.py --dataset xquad --split test --lang hi --folders '{"bundle": "../shared/data"}' \\
-        --world data/raw/world --out data/xquad/test.hi.jsonl
+        --raw data/raw --out data/xquad/test.hi.jsonl
 """
 
 import argparse
@@ -23,13 +23,15 @@ def main() -> None:
         "--extra", type=json.loads, default={}, help="more records, the study's key `datasets`, as JSON"
     )
     parser.add_argument("--folders", type=json.loads, default={}, help="folders that records name in braces, as JSON")
-    parser.add_argument("--world", type=Path, default=Path("data/raw/world"), help="folder of the constructed world")
+    parser.add_argument(
+        "--raw", type=Path, default=Path("data/raw"), help="folder of the constructed world and downloads"
+    )
     parser.add_argument("--out", type=Path, required=True, help="rows to write (.jsonl); the manifest is its .json")
     args = parser.parse_args()
 
     dataset = load_registry(args.registry, args.extra)[args.dataset]
     manifest = args.out.with_suffix(".json")
-    prepare(dataset, args.split, args.lang, args.folders, args.world, args.out, manifest)
+    prepare(dataset, args.split, args.lang, args.folders, args.raw, args.out, manifest)
 
 
 if __name__ == "__main__":

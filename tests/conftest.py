@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hub_server import HubServer
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,3 +60,11 @@ def snakemake():
         return done
 
     return run
+
+
+@pytest.fixture
+def hub_server():
+    """A server that speaks the hub's protocol, without repositories."""
+    server = HubServer()
+    yield server
+    server.close()

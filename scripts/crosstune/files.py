@@ -8,6 +8,7 @@ import hashlib
 import json
 import lzma
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,20 +79,25 @@ def read_text(path: Path | str) -> str:
 
     Raises UserError naming the file where it is missing, cut short, corrupt or not UTF-8 (with the byte's line).
     """
-    path = Path(path)
-    opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
     try:
-        with opener(path, "rb") as file:
-            content = file.read()
+        content = Path(path).read_bytes()
     except FileNotFoundError:
         raise UserError("no such file", str(path)) from None
-    except (EOFError, lzma.LZMAError, gzip.BadGzipFile, OSError) as error:
-        raise UserError(
-            f"the file is truncated or corrupt ({error})", str(path), "Copy or download it again."
-        ) from None
+    except OSError as error:
+        raise UserError(f"the file cannot be read ({error})", str(path)) from None
+    return decode_text(content, str(path))
+
+
+def decode_text(content: bytes, place: str) -> str:
+    """The text of a file's bytes, unpacked as its name `place` says. Raises UserError as read_text does."""
+    unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(Path(place).suffix, bytes)
+    try:
+        content = unpack(content)
+    except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
+        raise UserError(f"the file is truncated or corrupt ({error})", place, "Copy or download it again.") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        cure = f"Convert it: iconv -f LATIN1 -t UTF-8 {path.name}"
-        raise UserError("the text is not UTF-8", f"{path}:{line}", cure) from None
+        cure = f"Convert it: iconv -f LATIN1 -t UTF-8 {Path(place).name}"
+        raise UserError("the text is not UTF-8", f"{place}:{line}", cure) from None

@@ -6,14 +6,18 @@ Must never know: file formats (readers), the form of a record (registry).
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
+from crosstune.archives import read_members
 from crosstune.errors import UserError
-from crosstune.files import read_text, sha256_file, write_json, write_jsonl
+from crosstune.fetch import fetched, select
+from crosstune.files import decode_text, read_text, sha256_file, write_json, write_jsonl
+from crosstune.parquet import read_parquet
 from crosstune.readers import read
-from crosstune.readers.hub import from_hub
+from crosstune.readers.hub import from_records
 from crosstune.readers.pieces import UPOS, Options
-from crosstune.registry import Dataset, HubSource, WorldSource
+from crosstune.registry import Dataset, HubSource, UrlSource, WorldSource
 
 PREPARE_VERSION = 1
 
@@ -23,15 +27,16 @@ def prepare(
     split: str,
     lang: str,
     folders: Mapping[str, str | Path],
-    world_dir: Path | str,
+    raw: Path | str,
     out_jsonl: Path | str,
     out_manifest: Path | str,
 ) -> dict:
     """Write the rows of one language as JSON lines, then their manifest, which is returned.
 
+    `folders` are those that records name, `raw` holds the constructed world and what was downloaded.
     Raises UserError where the source is at fault or differs from the record in its hash or number of rows.
     """
-    rows, sources = load(dataset, split, lang, folders, world_dir)
+    rows, sources = load(dataset, split, lang, folders, raw)
     check_record(dataset, split, lang, len(rows), [source.get("sha256") for source in sources])
     write_jsonl(out_jsonl, rows)
     manifest = {
@@ -51,22 +56,54 @@ def prepare(
 
 
 def load(
-    dataset: Dataset, split: str, lang: str, folders: Mapping[str, str | Path], world_dir: Path | str
+    dataset: Dataset, split: str, lang: str, folders: Mapping[str, str | Path], raw: Path | str
 ) -> tuple[list[dict], list[dict]]:
     """The rows of one language, less those that the record excludes, and where they came from, with hashes."""
     source = dataset.location(lang, split, folders)
     prefix = dataset.token_prefix.replace("{lang}", lang)
     languages = dataset.splits[split].languages
     options = Options(lang, languages, dataset.tags or UPOS, dataset.labels, dataset.fields, prefix)
-    if isinstance(source, HubSource):
-        rows = from_hub(source, dataset.task, options)
-        sources = [{"hub": source.id, "config": source.config, "split": source.split, "revision": source.revision}]
+    if isinstance(source, HubSource | UrlSource):
+        rows, sources = _load_fetched(dataset, source, options, Path(raw))
     else:
-        paths = [Path(world_dir, path) for path in source.paths] if isinstance(source, WorldSource) else source
+        paths = [Path(raw, "world", path) for path in source.paths] if isinstance(source, WorldSource) else source
         rows = read(dataset.reader, [(str(path), read_text(path)) for path in paths], options)
         names = dataset.names(lang, split)
         sources = [{"file": name, "sha256": sha256_file(path)} for name, path in zip(names, paths, strict=True)]
     return without(rows, dataset.splits[split].exclude.get(lang, ()), f"{dataset.place}: {dataset.name}"), sources
+
+
+def _load_fetched(
+    dataset: Dataset, source: HubSource | UrlSource, options: Options, raw: Path
+) -> tuple[list[dict], list[dict]]:
+    """The rows of files that were downloaded, or of members of downloaded archives, and where they came from."""
+    entries = fetched(source, raw)
+    if isinstance(source, HubSource):
+        files = [(str(entry["place"]), entry["place"].read_bytes()) for entry in entries]
+        origins = [{"hub": source.id, "revision": source.revision, "file": entry["name"]} for entry in entries]
+        prefix = source.id_prefix
+    else:
+        files = [file for entry in entries for file in _parts(entry["place"], source.members)]
+        members = {"members": list(source.members)} if source.members else {}
+        origins = [{"url": entry["url"], **members} for entry in entries]
+        prefix = ""
+    sources = [{**origin, "sha256": entry["sha256"]} for origin, entry in zip(origins, entries, strict=True)]
+    if all(name.endswith(".parquet") for name, _ in files):
+        records = read_parquet([(name, BytesIO(content)) for name, content in files])
+        return from_records(records, dataset.task, files[0][0], options, prefix), sources
+    if dataset.reader is None:
+        raise UserError("missing key 'reader': the files are no Parquet", f"{dataset.place}: {dataset.name}")
+    rows = read(dataset.reader, [(name, decode_text(content, name)) for name, content in files], options)
+    return [row for row in rows if row["id"].startswith(prefix)], sources
+
+
+def _parts(path: Path, members: Sequence[str]) -> list[tuple[str, bytes]]:
+    """(place, content) of a downloaded file, or of the files in an archive that fit the patterns `members`."""
+    if not members:
+        return [(str(path), path.read_bytes())]
+    cure = "Correct the source's `member`."
+    chosen = read_members(path, lambda names: select(names, [[pattern] for pattern in members], str(path), cure))
+    return [(f"{path}/{name}", content) for name, content in chosen]
 
 
 def check_record(dataset: Dataset, split: str, lang: str, rows: int, hashes: Sequence[str | None]) -> None:
@@ -110,22 +147,6 @@ def statistics(task: str, rows: Sequence[dict]) -> dict:
         }
     sides = {side: [len(row[side]) for row in rows if side in row] for side in ("text", "pair")}
     return {side: {"characters": sum(lengths), **_spread(lengths)} for side, lengths in sides.items() if lengths}
-
-
-def pin(dataset: Dataset, folders: Mapping[str, str | Path]) -> dict[str, dict[str, dict]]:
-    """{split: {"rows": {lang: n}, "sha256": {lang: hash or list of hashes}}} of a record of files, as they are now."""
-    pins = {}
-    for split, entry in dataset.splits.items():
-        if "files" not in entry.source:
-            message = f"the {split} split of {dataset.name!r} does not lie in files, so that there is nothing to pin"
-            raise UserError(message, dataset.place, "A data set of the hub is pinned by its `revision`.")
-        found = {lang: load(dataset, split, lang, folders, world_dir=".") for lang in entry.languages}
-        hashes = {lang: [source["sha256"] for source in sources] for lang, (_, sources) in found.items()}
-        pins[split] = {
-            "rows": {lang: len(rows) for lang, (rows, _) in found.items()},
-            "sha256": {lang: values[0] if len(values) == 1 else values for lang, values in hashes.items()},
-        }
-    return pins
 
 
 def _spread(lengths: Iterable[int]) -> dict[str, float]:

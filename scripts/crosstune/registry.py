@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -20,18 +21,47 @@ from crosstune.errors import UserError
 from crosstune.files import read_text
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "dataset.schema.yaml"
-SOURCE_KINDS = ("files", "world", "hub")
+SOURCE_KINDS = ("hub", "url", "world", "files")  # `files` beside `hub` are files of the hub's repository
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
+# Where the hub's libraries put the Parquet files of a split, and where its converter does (refs/convert/parquet).
+HUB_FILES = {
+    True: (
+        "{config}/{split}-?????-of-*.parquet",
+        "{config}/{split}/*.parquet",
+        "data/{config}/{split}-?????-of-*.parquet",
+        "{config}/{split}.parquet",
+    ),
+    False: (
+        "data/{split}-?????-of-*.parquet",
+        "default/{split}/*.parquet",
+        "{split}-?????-of-*.parquet",
+        "data/{split}.parquet",
+        "{split}.parquet",
+    ),
+}
 
 
 @dataclass(frozen=True)
 class HubSource:
-    """One split of a data set on the Hugging Face hub, at a commit. `id_prefix` keeps only rows whose id begins so."""
+    """Files of a data set on the Hugging Face hub, at a commit.
+
+    Every entry of `files` is a choice of patterns, of which the first that any file fits counts: `*` and `?` stand for
+    characters of one name, `**` for folders too. `id_prefix` keeps only rows whose id begins so.
+    """
 
     id: str
-    config: str | None
-    split: str
     revision: str
+    files: tuple[tuple[str, ...], ...]
     id_prefix: str = ""
+
+
+@dataclass(frozen=True)
+class UrlSource:
+    """Files at addresses, with the SHA-256 of each; `members` are patterns of files in archives, as in HubSource."""
+
+    urls: tuple[str, ...]
+    sha256: tuple[str, ...]
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,27 +127,56 @@ class Dataset:
     def names(self, lang: str, split: str) -> list[str]:
         """The files of a language as the record names them, with folders still in braces (none for the hub)."""
         source = self.require(lang, split).source
-        kind = next(kind for kind in SOURCE_KINDS if kind in source)
-        patterns = [] if kind == "hub" else source[kind]
-        if isinstance(patterns, Mapping):
-            patterns = patterns[lang]
-        return [self._fill(pattern, lang, split) for pattern in ([patterns] if isinstance(patterns, str) else patterns)]
+        kind = kind_of(source)
+        return [] if kind == "hub" else self._filled(source[kind], lang, split)
 
     def location(
         self, lang: str, split: str, folders: Mapping[str, str | Path]
-    ) -> list[Path] | WorldSource | HubSource:
-        """Where the rows of a language come from: files, files of the constructed world, or the hub.
+    ) -> list[Path] | WorldSource | HubSource | UrlSource:
+        """Where the rows of a language come from: files, files of the constructed world, the hub, or addresses.
 
         `folders` gives the paths of the folders that the record names in braces. Raises UserError for a language or
-        split that the data set lacks, a folder that is not given, and a data set of the hub that nobody pinned.
+        split that the data set lacks, a folder that is not given, and a data set of the network that nobody pinned.
         """
         source = self.require(lang, split).source
-        if "hub" in source:
-            return self._hub(source, lang, split)
+        kind = kind_of(source)
+        if (kind in ("hub", "url")) and not self.pinned(lang, split):
+            what = "a revision" if kind == "hub" else "the hash of its file"
+            message = f"data set {self.name!r} ({split}, {lang}) is not pinned to {what}"
+            raise UserError(message, self.place, f"With a network: python scripts/pin.py {self.name}")
+        if kind == "hub":
+            prefix = self._fill(source.get("id_prefix", ""), lang, split)
+            return HubSource(source["hub"], source["revision"], self.hub_files(lang, split), prefix)
         names = self.names(lang, split)
-        if "world" in source:
+        if kind == "url":
+            members = tuple(self._filled(source.get("member", []), lang, split))
+            return UrlSource(tuple(names), self.splits[split].sha256[lang], members)
+        if kind == "world":
             return WorldSource(tuple(map(PurePosixPath, names)))
         return [self._path(name, folders) for name in names]
+
+    def pinned(self, lang: str, split: str) -> bool:
+        """Whether the record says which version of a source in the network it means."""
+        found = self.require(lang, split)
+        if "hub" in found.source:
+            return found.source.get("revision") is not None
+        return "url" not in found.source or lang in found.sha256
+
+    def hub_files(self, lang: str, split: str) -> tuple[tuple[str, ...], ...]:
+        """The choices of patterns for the files of a language on the hub."""
+        source = self.require(lang, split).source
+        config = self._fill(source.get("config", ""), lang, split)
+        name = source.get("split", split)
+
+        def fill(pattern: str) -> str:
+            return self._fill(pattern.replace("{config}", config), lang, name)
+
+        if "files" in source:
+            return tuple((fill(pattern),) for pattern in _of_language(source["files"], lang))
+        return (tuple(fill(pattern) for pattern in HUB_FILES[bool(config)]),)
+
+    def _filled(self, patterns: Any, lang: str, split: str) -> list[str]:
+        return [self._fill(pattern, lang, split) for pattern in _of_language(patterns, lang)]
 
     def _fill(self, pattern: str, lang: str, split: str) -> str:
         if "{code}" in pattern and lang not in self.codes:
@@ -131,18 +190,6 @@ class Dataset:
                 raise UserError(f"data set {self.name!r} needs the folder {folder!r}", "folders", cure)
             name = name.replace(f"{{{folder}}}", str(folders[folder]))
         return Path(name)
-
-    def _hub(self, source: Mapping[str, Any], lang: str, split: str) -> HubSource:
-        if source.get("revision") is None:
-            url = f"https://huggingface.co/datasets/{source['hub']}"
-            cure = (
-                f"Look up its commit: git ls-remote {url} HEAD refs/convert/parquet\n"
-                "Write the 40 digits as the source's `revision`, in the registry, or in a copy of the record\n"
-                "under another name in the study's key `datasets`."
-            )
-            raise UserError(f"data set {self.name!r} of the hub is not pinned to a revision", self.place, cure)
-        config, prefix = (self._fill(source.get(key, ""), lang, split) for key in ("config", "id_prefix"))
-        return HubSource(source["hub"], config or None, source.get("split", split), source["revision"], prefix)
 
 
 class Registry(Mapping[str, Dataset]):
@@ -232,7 +279,7 @@ def read_yaml(path: Path | str) -> dict[Any, Any]:
 def _dataset(name: str, record: Mapping[str, Any], place: str) -> Dataset:
     where = f"{place}: {name}"
     splits = {split: _split(entry, record, f"{where}.splits.{split}") for split, entry in record["splits"].items()}
-    if "reader" not in record and any("hub" not in split.source for split in splits.values()):
+    if "reader" not in record and not all(_only_parquet(split.source) for split in splits.values()):
         raise UserError("missing key 'reader'", where, "Files need a reader, which says what format they are in.")
     if record.get("reader") == "fields" and "fields" not in record:
         raise UserError("missing key 'fields'", where, "The reader `fields` must know which columns or keys hold text.")
@@ -247,26 +294,77 @@ def _dataset(name: str, record: Mapping[str, Any], place: str) -> Dataset:
 
 
 def _split(entry: Mapping[str, Any], record: Mapping[str, Any], where: str) -> Split:
-    own = entry.get("source", {})
-    source = dict(own) if set(own) & set(SOURCE_KINDS) else {**record.get("source", {}), **own}
-    if len(set(source) & set(SOURCE_KINDS)) != 1:
-        raise UserError("a source has exactly one of files, world and hub", f"{where}.source")
+    own, common = entry.get("source", {}), record.get("source", {})
+    adds = not set(own) & set(SOURCE_KINDS) or ("hub" in common and set(own) & set(SOURCE_KINDS) == {"files"})
+    source = {**common, **own} if adds else dict(own)
+    kinds = set(source) & set(SOURCE_KINDS)
+    if len(kinds) != 1 and kinds != {"hub", "files"}:
+        raise UserError("a source has exactly one of files, world, hub and url", f"{where}.source")
     languages = tuple(entry.get("languages", record.get("languages", ())))
     if not languages:
         raise UserError("missing key 'languages'", where, "Name the split's languages, here or in the record.")
     for key in ("rows", "sha256", "exclude"):
-        if surplus := sorted(set(entry.get(key, {})) - set(languages)):
+        given = entry.get(key, {})
+        if isinstance(given, Mapping) and (surplus := sorted(set(given) - set(languages))):
             raise UserError(f"{key} of languages that the split lacks: {', '.join(surplus)}", f"{where}.{key}")
     if any(".." in PurePosixPath(path).parts or path.startswith("/") for path in _flat(source.get("world", []))):
         raise UserError("a path of the constructed world leaves its folder", f"{where}.source.world")
-    for kind in ("files", "world"):
+    for kind in ("files", "world", "url", "member"):
         if isinstance(source.get(kind), Mapping) and (absent := sorted(set(languages) - set(source[kind]))):
             raise UserError(f"no {kind} for the languages {', '.join(absent)}", f"{where}.source.{kind}")
-    sha256 = {
-        lang: (value,) if isinstance(value, str) else tuple(value) for lang, value in entry.get("sha256", {}).items()
-    }
+    if kinds != {"files"}:
+        _check_network(source, f"{where}.source")
+    hashes = entry.get("sha256", {})
+    hashes = hashes if isinstance(hashes, Mapping) else dict.fromkeys(languages, hashes)
+    sha256 = {lang: (value,) if isinstance(value, str) else tuple(value) for lang, value in hashes.items()}
+    for lang in sha256 if "url" in source else ():
+        if len(sha256[lang]) != len(_of_language(source["url"], lang)):
+            raise UserError(f"expected one hash for each address of {lang!r}", f"{where}.sha256")
     exclude = {lang: tuple(ids) for lang, ids in entry.get("exclude", {}).items()}
     return Split(source, languages, entry.get("rows", {}), sha256, exclude)
+
+
+def kind_of(source: Mapping[str, Any]) -> str:
+    """Which of SOURCE_KINDS a source is."""
+    return next(kind for kind in SOURCE_KINDS if kind in source)
+
+
+def _check_network(source: Mapping[str, Any], where: str) -> None:
+    """UserError for patterns and addresses that cannot be meant."""
+    for key in ("files", "url", "member", "world"):
+        for pattern in _flat(source.get(key, [])):
+            known = {"lang", "split", "code"} | ({"config"} if "hub" in source else set())
+            if unknown := sorted(set(re.findall(r"\{(\w*)\}", pattern)) - known):
+                message = f"{{{unknown[0]}}} is unknown here; there are {', '.join(sorted(known))}"
+                raise UserError(message, f"{where}.{key}", "Folders of yours can be named in local files only.")
+    for url in _flat(source.get("url", [])):
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UserError(f"expected an address that begins with https://, found {url!r}", f"{where}.url")
+        if parts.username or parts.password:
+            raise UserError("the address holds a password, which would be in every log", f"{where}.url", "Remove it.")
+        if is_archive(url) != ("member" in source):
+            message = "an archive needs the key `member`, which says what to read in it; another file cannot have it"
+            raise UserError(message, f"{where}.member", 'member: "folder/{lang}.tsv"')
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file or address is named like an archive that can be read."""
+    return urlsplit(name).path.endswith(ARCHIVES)
+
+
+def _only_parquet(source: Mapping[str, Any]) -> bool:
+    """Whether a source needs no reader: Parquet files name their columns and types."""
+    if kind_of(source) == "hub" and "files" not in source:
+        return True
+    patterns = _flat(source.get("member") or source.get("files") or source[kind_of(source)])
+    return kind_of(source) in ("hub", "url") and all(pattern.endswith(".parquet") for pattern in patterns)
+
+
+def _of_language(patterns: Any, lang: str) -> list[str]:
+    if isinstance(patterns, Mapping):
+        patterns = patterns[lang]
+    return [patterns] if isinstance(patterns, str) else list(patterns)
 
 
 def _flat(patterns: Any) -> list[str]:

@@ -14,12 +14,23 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.config import validate
+from crosstune.download import FETCH_ALL, offline
 from crosstune.errors import UserError
+from crosstune.fetch import manifest_path, request_of
 from crosstune.files import read_json, sha256_json
 from crosstune.metrics import XTREME_R, metric_named
 from crosstune.prepare import PREPARE_VERSION
 from crosstune.readers.pieces import UPOS
-from crosstune.registry import Dataset, HubSource, Language, Registry, WorldSource, load_languages, load_registry
+from crosstune.registry import (
+    Dataset,
+    HubSource,
+    Language,
+    Registry,
+    UrlSource,
+    WorldSource,
+    load_languages,
+    load_registry,
+)
 from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse_schedules
 
 # Raised by hand when a change of the code changes results: everything that stands on the old code is then made anew.
@@ -29,7 +40,8 @@ PREDICT_VERSION = 2
 # Task types with classes, and those that need no head, so that every checkpoint can be evaluated.
 LABELLED = ("tagging", "classification")
 HEADLESS = ("bitext",)
-WORLD_MANIFEST = "data/raw/world/world.json"
+RAW = "data/raw"
+WORLD_MANIFEST = f"{RAW}/world/world.json"
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,14 @@ class Checkpoint:
     evaluate: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     threads: int = 1
     keep_optimizer: bool = False
+
+
+@dataclass(frozen=True)
+class Download:
+    """What a job fetches for one or more data sets, and their licences."""
+
+    request: dict
+    licence: str
 
 
 @dataclass(frozen=True)
@@ -254,7 +274,9 @@ class Study:
         location = record.location(language, split, self.config["folders"])
         return {
             "version": PREPARE_VERSION,
-            "source": asdict(location) if isinstance(location, HubSource) else record.names(language, split),
+            "source": asdict(location)
+            if isinstance(location, HubSource | UrlSource)
+            else record.names(language, split),
             "world": self.config["world"] if isinstance(location, WorldSource) else None,
             "reader": record.reader,
             "form": [record.codes.get(language), record.tags, record.labels, record.fields, record.token_prefix],
@@ -264,29 +286,77 @@ class Study:
         }
 
     def raw_inputs(self, dataset: str, split: str, language: str) -> list[str]:
-        """Files that preparing waits for: the record's, or the constructed world's manifest; none for the hub."""
+        """Files that preparing waits for: the record's, or the manifest of a download or of the constructed world."""
         location = self.registry[dataset].location(language, split, self.config["folders"])
         if isinstance(location, WorldSource):
             return [WORLD_MANIFEST]
-        return [str(path) for path in location] if isinstance(location, list) else []
+        if isinstance(location, HubSource | UrlSource):
+            return [f"{RAW}/{manifest_path(request_of(location))}"]
+        return [str(path) for path in location]
 
     def all_prepared(self) -> list[str]:
         """Manifests of all prepared splits that the study uses."""
-        needed = {path for node in self.checkpoints.values() for path in node.data}
-        needed |= {self.prepared(d, "test", lang) for d, langs in self._all_evaluated() for lang in langs}
-        return sorted(needed)
+        return sorted(self.prepared(*key) for key in self._needed())
+
+    def _needed(self) -> set[tuple[str, str, str]]:
+        """(data set, split, language) of everything that has to be prepared."""
+        keys = {(d, "test", lang) for d, languages in self._all_evaluated() for lang in languages}
+        for manifest in {path for node in self.checkpoints.values() for path in node.data}:
+            dataset, _, name = manifest.removeprefix("data/").removesuffix(".json").partition("/")
+            split, _, language = name.partition(".")
+            keys.add((dataset, split, language))
+        return keys
+
+    @cached_property
+    def downloads(self) -> dict[str, Download]:
+        """What has to be fetched for the study's data sets, by the manifest that then says so."""
+        licences: dict[str, set[str]] = {}
+        requests = {}
+        for dataset, split, language in self._needed():
+            record = self.registry[dataset]
+            location = record.location(language, split, self.config["folders"])
+            if isinstance(location, HubSource | UrlSource):
+                request = request_of(location)
+                manifest = f"{RAW}/{manifest_path(request)}"
+                requests[manifest] = request
+                licences.setdefault(manifest, set()).add(record.licence)
+        return {path: Download(requests[path], "; ".join(sorted(licences[path]))) for path in sorted(requests)}
+
+    def all_downloads(self) -> list[str]:
+        """Manifests of everything that the study needs from the network: data sets and models of the hub."""
+        models = [f"{node.path}/stage.json" for node in self.checkpoints.values() if "hub" in node.spec]
+        return [*self.downloads, *models]
+
+    def unpinned(self) -> list[str]:
+        """Data sets that the study uses and whose record does not say which version in the network it means."""
+        return sorted({d for d, split, lang in self._needed() if not self.registry[d].pinned(lang, split)})
+
+    def check_pins(self) -> None:
+        """UserError where a data set is not pinned to a version."""
+        if names := self.unpinned():
+            message = f"not pinned to a version: {', '.join(names)}"
+            raise UserError(message, "registry", "With a network: snakemake --cores 1 pin")
 
     def check_files(self) -> None:
         """UserError for the first data file on disk that the study needs and that is not there."""
-        for manifest in self.all_prepared():
-            dataset, _, name = manifest.removeprefix("data/").removesuffix(".json").partition("/")
-            split, _, language = name.partition(".")
-            for path in self.raw_inputs(dataset, split, language):
-                # The constructed world's manifest is no file that a user could be missing: a rule makes it.
-                if path != WORLD_MANIFEST and not Path(path).exists():
+        for dataset, split, language in sorted(self._needed()):
+            location = self.registry[dataset].location(language, split, self.config["folders"])
+            for path in location if isinstance(location, list) else ():
+                if not path.exists():
                     where = f"folders: {self.config['folders']}"
                     notes = self.registry[dataset].notes
-                    raise UserError(f"no such data file (data set {dataset})", path, f"{where}\n{notes}".strip())
+                    raise UserError(f"no such data file (data set {dataset})", str(path), f"{where}\n{notes}".strip())
+
+    def check_downloads(self, environment: Mapping[str, str]) -> None:
+        """UserError where something is still to be fetched and the user forbids the network."""
+        if not offline(environment):
+            return
+        prepared = {
+            path for key in self._needed() if Path(self.prepared(*key)).exists() for path in self.raw_inputs(*key)
+        }
+        if missing := [path for path in self.all_downloads() if path not in prepared and not Path(path).exists()]:
+            message = f"not downloaded yet, and HF_HUB_OFFLINE forbids the network ({len(missing)} downloads)"
+            raise UserError(message, missing[0], f"Where there is a network, with the same config:\n{FETCH_ALL}")
 
     def check_states(self) -> None:
         """UserError for the first interrupted training whose saved state belongs to another spec."""

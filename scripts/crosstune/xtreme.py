@@ -16,7 +16,8 @@ from typing import Any
 from crosstune.errors import UserError
 from crosstune.files import read_text
 from crosstune.metrics import METRICS, XTREME_R
-from crosstune.readers import Options, read
+from crosstune.readers import read
+from crosstune.readers.pieces import Options
 
 NLI_LABELS = ("contradiction", "entailment", "neutral")
 

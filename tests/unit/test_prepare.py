@@ -13,7 +13,8 @@ import yaml
 
 from crosstune.errors import UserError
 from crosstune.files import read_json, read_jsonl
-from crosstune.prepare import pin, prepare, statistics
+from crosstune.pinning import find_numbers
+from crosstune.prepare import prepare, statistics
 from crosstune.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +45,7 @@ def run(tmp_path):
     def run(**changes):
         dataset = load_registry(tmp_path, record(**changes))["toy"]
         out = tmp_path / "data/toy/train.en.jsonl", tmp_path / "data/toy/train.en.json"
-        manifest = prepare(dataset, "train", "en", {"bundle": tmp_path}, tmp_path / "world", *out)
+        manifest = prepare(dataset, "train", "en", {"bundle": tmp_path}, tmp_path, *out)
         assert manifest == read_json(out[1])
         return read_jsonl(out[0]), manifest
 
@@ -91,14 +92,6 @@ def test_excluded_rows_are_left_out(run):
     assert [row["id"] for row in rows] == ["en:2"] and manifest["rows"] == 1
     with pytest.raises(UserError, match="excludes rows that do not exist: en:9"):
         run(splits={"train": {"exclude": {"en": ["en:9"]}}})
-
-
-def test_a_hub_source_is_named_in_the_manifest(run, monkeypatch):
-    import datasets
-
-    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: datasets.Dataset.from_dict({"text": ["a"]}))
-    _, manifest = run(source={"hub": "some/data", "revision": "0" * 40}, splits={"train": {"rows": {"en": 1}}})
-    assert manifest["sources"] == [{"hub": "some/data", "config": None, "split": "train", "revision": "0" * 40}]
 
 
 def test_statistics_of_questions_and_sentences():
@@ -190,7 +183,7 @@ def test_pin_prints_a_block_that_prepare_accepts(run, tmp_path):
     assert len(run(**pinned)[0]) == 2
 
 
-def test_only_files_can_be_pinned(tmp_path):
-    dataset = load_registry(tmp_path, record(source={"hub": "some/data", "revision": "0" * 40}))["toy"]
-    with pytest.raises(UserError, match="does not lie in files"):
-        pin(dataset, {})
+def test_the_constructed_world_cannot_be_pinned(tmp_path):
+    dataset = load_registry(tmp_path, record(source={"world": "text/{lang}.tsv"}))["toy"]
+    with pytest.raises(UserError, match="is generated"):
+        find_numbers(dataset, {}, tmp_path)

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from crosstune.errors import UserError
 from crosstune.readers import READERS, read
-from crosstune.readers.hub import from_hub
+from crosstune.readers.hub import from_records
 from crosstune.readers.pieces import UPOS, Options
 from crosstune.readers.qa import check_answers
-from crosstune.registry import HubSource
 
 CONTEXT = "Ada lives in Paris. Émile lives in Łódź."
 PANX_TAGS = ("O", "B-PER", "I-PER")
@@ -466,50 +465,60 @@ def test_faults_of_items_name_the_line(reader, files, complaint, place):
 
 # -------------------------------------------------------------------------------------------------------------- hub
 
-HUB = HubSource("some/data", "config", "train", "0" * 40)
+
+def from_columns(task, columns, options=None, id_prefix=""):
+    """Rows of a table given by columns, as the hub's files have them."""
+    records = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    numbered = ((f"file, row {number}", record) for number, record in enumerate(records, 1))
+    return from_records(numbered, task, "file", options or Options(), id_prefix)
 
 
-@pytest.fixture
-def hub(monkeypatch):
-    """Serve a data set in place of the hub; returns the calls made."""
-    import datasets
-
-    def serve(columns, features=None):
-        calls = []
-
-        def load_dataset(*args, **kwargs):
-            calls.append((args, kwargs))
-            return datasets.Dataset.from_dict(columns, features=features)
-
-        monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-        return calls
-
-    return serve
-
-
-def test_hub_questions_at_the_pinned_revision(hub):
+def test_hub_questions_with_a_prefix_of_ids():
     answers = [{"text": ["Paris"], "answer_start": [13]}] * 2
-    calls = hub({"id": ["english-1", "korean-2"], "context": [CONTEXT] * 2, "question": ["?"] * 2, "answers": answers})
-    source = HubSource("some/data", "config", "train", "0" * 40, id_prefix="korean-")
-    rows = from_hub(source, "qa")
-    assert calls == [(("some/data", "config"), {"split": "train", "revision": "0" * 40})]
+    columns = {"id": ["english-1", "korean-2"], "context": [CONTEXT] * 2, "question": ["?"] * 2, "answers": answers}
+    rows = from_columns("qa", columns, id_prefix="korean-")
     assert rows == [{"id": "korean-2", "context": CONTEXT, "question": "?", "answers": answers[0]}]
+    with pytest.raises(UserError, match="file: no rows with an id that begins with 'thai-'"):
+        from_columns("qa", columns, id_prefix="thai-")
 
 
-def test_hub_sentences_with_class_labels_or_strings(hub):
-    from datasets import ClassLabel, Features, List, Value
-
-    labels = Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=list(PANX_TAGS)))})
-    hub({"tokens": [["Ada", "left"]], "ner_tags": [[1, 0]]}, labels)
+def test_hub_sentences():
+    columns = {"tokens": [["en:Ada", "en:left"]], "ner_tags": [["B-PER", "O"]]}
     expected = [{"id": "0", "tokens": ["Ada", "left"], "tags": ["B-PER", "O"]}]
-    assert from_hub(HUB, "tagging", Options(tags=PANX_TAGS)) == expected
-    hub({"id": ["s"], "tokens": [["Ada"]], "upos": [["PROPN"]]})
-    assert from_hub(HUB, "tagging") == [{"id": "s", "tokens": ["Ada"], "tags": ["PROPN"]}]
+    assert from_columns("tagging", columns, Options(tags=PANX_TAGS, token_prefix="en:")) == expected
+    columns = {"idx": ["s"], "tokens": [["Ada"]], "upos": [["PROPN"]]}
+    assert from_columns("tagging", columns) == [{"id": "s", "tokens": ["Ada"], "tags": ["PROPN"]}]
 
 
-def test_hub_text(hub):
-    hub({"text": ["a", "b"]})
-    assert from_hub(HUB, "text") == [{"id": "0", "text": "a"}, {"id": "1", "text": "b"}]
+def test_hub_text():
+    assert from_columns("text", {"text": ["a", "b"]}) == [{"id": "0", "text": "a"}, {"id": "1", "text": "b"}]
+
+
+def test_hub_texts_with_a_label():
+    options = Options(labels=("neutral", "x"))
+    expected = {"id": "7", "text": "a", "pair": "b", "label": "neutral"}
+    for one, other in (("premise", "hypothesis"), ("sentence1", "sentence2")):
+        columns = {"idx": [7], one: ["a"], other: ["b"], "label": ["neutral"]}
+        assert from_columns("classification", columns, options) == [expected]
+    single = from_columns("classification", {"text": ["a"], "label": ["x"]}, options)
+    assert single == [{"id": "0", "text": "a", "label": "x"}]
+    with pytest.raises(UserError, match="the label 'y' is outside the set neutral x"):
+        from_columns("classification", {"text": ["a"], "label": ["y"]}, options)
+
+
+COPA = {"premise": ["p"], "choice1": ["a"], "choice2": ["b"], "question": ["cause"]}
+
+
+@pytest.mark.parametrize("label", [1, "choice2"])
+def test_hub_choices_as_copa_has_them(label):
+    expected = {"id": "3", "premise": "p", "question": "What was the cause?", "choices": ["a", "b"], "label": 1}
+    assert from_columns("choice", COPA | {"idx": [3], "label": [label]}) == [expected]
+
+
+def test_hub_choices_as_siqa_has_them():
+    columns = {"context": ["p"], "question": ["why?"], "answerA": ["a"], "answerB": ["b"], "answerC": ["c"]}
+    expected = {"id": "0", "premise": "p", "question": "why?", "choices": ["a", "b", "c"], "label": 2}
+    assert from_columns("choice", columns | {"label": ["3"]}) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -519,23 +528,20 @@ def test_hub_text(hub):
         ("tagging", {"tokens": [["a"]]}, "expected a column of tags"),
         ("tagging", {"tokens": [["a"]], "upos": [["NOUN", "X"]]}, "1 tokens with 2 tags"),
         ("tagging", {"tokens": [["a"]], "upos": [["_"]]}, "'_' is outside the set"),
+        ("tagging", {"tokens": [["a"]], "upos": [[3]]}, "(?s)expected the name of a label in 'upos', found 3.*convert"),
         ("text", {"text": []}, "no rows"),
         ("text", {"id": ["1", "1"], "text": ["a", "b"]}, "occurs twice"),
+        ("classification", {"premise": ["a"], "label": ["x"]}, "expected columns of texts .premise and hypothesis"),
+        ("classification", {"text": ["a"], "label": [-1]}, "(?s)found -1.*kept secret"),
+        ("classification", {"text": [" "], "label": ["x"]}, "'text' is empty"),
+        ("choice", {"premise": ["a"]}, "expected columns of choices"),
+        ("choice", COPA | {"label": [-1]}, "number of one of 2 choices in 'label', found -1"),
+        ("choice", COPA | {"label": ["0"]}, "number of one of 2 choices in 'label', found '0'"),
+        ("choice", COPA | {"label": [True]}, "number of one of 2 choices"),
+        ("choice", COPA | {"choice2": [""], "label": [0]}, "'choice2' is empty"),
     ],
 )
-def test_hub_data_of_another_shape(hub, task, columns, message):
-    hub(columns)
+def test_hub_data_of_another_shape(task, columns, message):
     with pytest.raises(UserError, match=message) as caught:
-        from_hub(HUB, task)
-    assert caught.value.place.startswith("hub:some/data config train")
-
-
-def test_hub_out_of_reach(monkeypatch):
-    import datasets
-
-    def fail(*args, **kwargs):
-        raise ConnectionError("no route")
-
-    monkeypatch.setattr(datasets, "load_dataset", fail)
-    with pytest.raises(UserError, match=r"cannot load this data set \(no route\)"):
-        from_hub(HUB, "text")
+        from_columns(task, columns)
+    assert caught.value.place.startswith("file")

@@ -12,7 +12,7 @@ from crosstune.errors import UserError
 from crosstune.floor import TRIVIAL_ANSWERS
 from crosstune.metrics import METRICS, XTREME_R
 from crosstune.readers import READERS
-from crosstune.registry import HubSource, Language, WorldSource, load_languages, load_registry
+from crosstune.registry import HubSource, Language, UrlSource, WorldSource, load_languages, load_registry
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "schemas/dataset.schema.yaml").read_text())
@@ -64,9 +64,40 @@ def test_a_split_replaces_the_source_or_adds_to_it(tmp_path):
     source = {"hub": "some/data", "config": "c.{code}", "revision": REVISION, "id_prefix": "{lang}-"}
     splits = {"train": {}, "validation": {"source": {"split": "dev"}}, "test": {"source": {"world": "qa/{lang}"}}}
     dataset = toy(tmp_path, source=source, splits=splits, codes={"en": "eng"})
-    assert dataset.location("en", "train", {}) == HubSource("some/data", "c.eng", "train", REVISION, "en-")
-    assert dataset.location("en", "validation", {}).split == "dev"
+    found = dataset.location("en", "train", {})
+    assert (found.id, found.revision, found.id_prefix) == ("some/data", REVISION, "en-")
+    assert dataset.location("en", "validation", {}).files[0][1] == "c.eng/dev/*.parquet"
     assert dataset.location("en", "test", {}) == WorldSource((PurePosixPath("qa/en"),))
+
+
+def test_where_the_hub_keeps_parquet_files(tmp_path):
+    """One choice of patterns: names that the hub's libraries write, and those of its converter."""
+    source = {"hub": "some/data", "revision": REVISION}
+    (choice,) = toy(tmp_path, source=source | {"config": "c.{lang}"}).location("no", "train", {}).files
+    assert choice[:2] == ("c.no/train-?????-of-*.parquet", "c.no/train/*.parquet")
+    (choice,) = toy(tmp_path, source=source).location("no", "train", {}).files
+    assert choice[:2] == ("data/train-?????-of-*.parquet", "default/train/*.parquet")
+
+
+def test_files_of_a_repository_that_the_record_names(tmp_path):
+    """Every pattern is a choice of its own: each must fit. A split's `files` belong to the record's repository."""
+    source = {"hub": "some/data", "revision": REVISION, "config": "x", "files": ["{config}/{split}.{lang}*.json", "b"]}
+    splits = {"train": {}, "test": {"source": {"files": "{lang}/{split}.json", "split": "dev"}}}
+    dataset = toy(tmp_path, source=source, splits=splits)
+    assert dataset.location("en", "train", {}) == HubSource(
+        "some/data", REVISION, (("x/train.en*.json",), ("b",))
+    )  # fmt: skip
+    assert dataset.location("en", "test", {}).files == (("en/dev.json",),)
+
+
+def test_addresses_with_their_hashes(tmp_path):
+    source = {"url": "https://h.org/{lang}/{split}.json"}
+    hashes = {"en": "a" * 64, "no": "b" * 64}
+    dataset = toy(tmp_path, source=source, splits={"train": {"sha256": hashes}})
+    assert dataset.location("no", "train", {}) == UrlSource(("https://h.org/no/train.json",), ("b" * 64,))
+    source = {"url": "https://h.org/all.zip", "member": ["{code}/*.json"]}
+    dataset = toy(tmp_path, source=source, splits={"train": {"sha256": "a" * 64}}, codes={"en": "eng", "no": "nor"})
+    assert dataset.location("no", "train", {}) == UrlSource(("https://h.org/all.zip",), ("a" * 64,), ("nor/*.json",))
 
 
 def test_records_of_folder_and_study_are_together(tmp_path):
@@ -85,15 +116,30 @@ MISTAKES = {
     "unknown split": ({"splits": {"dev": {}}}, "unknown key 'dev'"),
     "missing key": ({"licence": None}, "'licence' is missing"),
     "missing reader": ({"reader": None}, "missing key 'reader'"),
+    "missing reader of the hub": (
+        {"reader": None, "source": {"hub": "a/b", "files": "x.json"}},
+        "missing key 'reader'",
+    ),
+    "slice of a split": ({"source": {"hub": "a/b", "split": "train[:10]"}}, "toy.source.split"),
+    "folder in a repository": ({"source": {"hub": "a/b", "files": "{bundle}/x"}}, "{bundle} is unknown here"),
+    "no address": ({"source": {"url": "ftp://h.org/x"}}, "begins with https://, found 'ftp://h.org/x'"),
+    "password": ({"source": {"url": "https://me:secret@h.org/x"}}, "the address holds a password"),
+    "archive without member": ({"source": {"url": "https://h.org/x.tar.gz"}}, "an archive needs the key `member`"),
+    "member without archive": ({"source": {"url": "https://h.org/x.gz", "member": "a"}}, "needs the key `member`"),
+    "hashes for addresses": (
+        {"source": {"url": ["https://h.org/1", "https://h.org/2"]}, "splits": {"train": {"sha256": "a" * 64}}},
+        "expected one hash for each address of 'en'",
+    ),
     "missing fields": ({"task": "text", "reader": "fields"}, "missing key 'fields'"),
     "missing languages": ({"languages": None, "splits": {"train": {}}}, "missing key 'languages'"),
     "unknown reader": ({"reader": "json"}, "'json' is not one of"),
     "reader of another task": ({"reader": "conllu"}, "'conllu' is not one of .*'squad'"),
-    "no source": ({"source": None}, "exactly one of files, world and hub"),
-    "two sources": ({"source": {"files": "a", "hub": "b/c"}}, "exactly one of files, world and hub"),
+    "no source": ({"source": None}, "exactly one of files, world, hub and url"),
+    "two sources": ({"source": {"files": "a", "world": "b"}}, "exactly one of files, world, hub and url"),
+    "hub and address": ({"source": {"hub": "a/b", "url": "https://b"}}, "exactly one of"),
     "no files for a language": ({"source": {"files": {"en": "a"}}}, "no files for the languages no"),
     "rows of another language": ({"splits": {"train": {"rows": {"fr": 1}}}}, "rows of languages that .* lacks: fr"),
-    "hash": ({"splits": {"train": {"sha256": {"en": "abc"}}}}, "toy.splits.train.sha256.en"),
+    "hash": ({"splits": {"train": {"sha256": {"en": "abc"}}}}, "toy.splits.train.sha256: .*'abc'"),
     "revision": ({"source": {"hub": "a/b", "revision": "main"}}, "toy.source.revision"),
     "world leaves its folder": ({"source": {"world": "../{lang}"}}, "leaves its folder"),
     "absolute world path": ({"source": {"world": ["/x"]}}, "leaves its folder"),
@@ -145,10 +191,16 @@ def test_a_code_that_is_not_given(tmp_path):
         toy(tmp_path, source={"files": "{code}"}).location("en", "train", {})
 
 
-def test_the_hub_needs_a_pinned_revision(tmp_path):
-    for source in ({"hub": "a/b"}, {"hub": "a/b", "revision": None}):
-        with pytest.raises(UserError, match=r"(?s)not pinned.*git ls-remote https://huggingface.co/datasets/a/b"):
+def test_the_network_needs_a_pinned_version(tmp_path):
+    for source in ({"hub": "a/b"}, {"hub": "a/b", "revision": None}, {"url": "https://h.org/x"}):
+        with pytest.raises(UserError, match=r"(?s)'toy' \(train, en\) is not pinned.*python scripts/pin.py toy"):
             toy(tmp_path, source=source).location("en", "train", {})
+
+
+def test_a_password_is_not_repeated(tmp_path):
+    with pytest.raises(UserError) as caught:
+        toy(tmp_path, source={"url": "https://me:secret@h.org/x"})
+    assert "secret" not in str(caught.value)
 
 
 def test_a_file_that_is_no_yaml_or_no_mapping(tmp_path):

@@ -1,41 +1,45 @@
-"""Rows of data sets on the Hugging Face hub."""
+"""Rows from the columns of data sets on the Hugging Face hub."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from crosstune.errors import UserError
-from crosstune.readers.pieces import DEFAULTS, Options, check_ids, check_tag, identifier, member, text_of
+from crosstune.readers.items import COPA_QUESTIONS
+from crosstune.readers.pieces import DEFAULTS, Options, check_ids, check_label, check_tag, identifier, member, text_of
 from crosstune.readers.qa import check_answers
-from crosstune.registry import HubSource
 
 HUB_TAG_COLUMNS = ("upos", "pos_tags", "ner_tags", "tags")
+HUB_TEXT_COLUMNS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("text",))
+# The column of the premise with those of the choices: XCOPA and COPA, then SIQA.
+HUB_CHOICE_COLUMNS = (("premise", ("choice1", "choice2")), ("context", ("answerA", "answerB", "answerC")))
 
 
-def from_hub(source: HubSource, task: str, options: Options = DEFAULTS) -> list[dict]:
-    """The rows of one split of a data set on the Hugging Face hub, through the `datasets` library.
+def from_records(
+    records: Iterable[tuple[str, Mapping]], task: str, place: str, options: Options = DEFAULTS, id_prefix: str = ""
+) -> list[dict]:
+    """The rows of a table with the columns of the hub's data sets, given as (place, record), labels by their names.
 
-    SQuAD's features give qa rows; `tokens` with a column of tags (class labels or strings) gives tagging rows; `text`
-    gives text rows. Raises UserError where the data set cannot be loaded or has other features.
+    qa              id, context, question, answers (as SQuAD has them)
+    tagging         tokens, and upos, pos_tags, ner_tags or tags
+    text            text
+    classification  premise and hypothesis, sentence1 and sentence2, or text; and label
+    choice          premise, choice1, choice2, question, label (COPA); context, question, answerA to C, label (SIQA)
+
+    Only rows whose id begins with `id_prefix` are taken. Raises UserError where a record has not what its task needs.
     """
-    import datasets
-
-    place = f"hub:{source.id}" + (f" {source.config}" if source.config else "") + f" {source.split}"
-    try:
-        data = datasets.load_dataset(source.id, source.config, split=source.split, revision=source.revision)
-    except Exception as error:  # the library raises a dozen kinds; the advice is the same for all of them
-        cure = "The hub must be reachable once; afterwards the cache in HF_HOME serves. Check id, config and revision."
-        raise UserError(f"cannot load this data set ({error})", place, cure) from error
-    make = {"qa": _hub_question, "tagging": _hub_sentence, "text": _hub_text}[task]
-    rows = []
-    for number, record in enumerate(data):
-        if str(record.get("id", "")).startswith(source.id_prefix):
-            rows.append(make(record, data.features, f"{place}, row {number}", number, options))
+    make = HUB_ROWS[task]
+    rows, seen = [], 0
+    for number, (where, record) in enumerate(records):
+        seen += 1
+        if str(record.get("id", "")).startswith(id_prefix):
+            rows.append(make(record, where, number, options))
     if not rows:
-        raise UserError(f"no rows with an id that begins with {source.id_prefix!r}" if len(data) else "no rows", place)
+        raise UserError(f"no rows with an id that begins with {id_prefix!r}" if seen else "no rows", place)
     check_ids(rows, place)
     return rows
 
 
-def _hub_question(record: Mapping, features: Mapping, where: str, number: int, options: Options) -> dict:
+def _hub_question(record: Mapping, where: str, number: int, options: Options) -> dict:
     answers = member(record, "answers", dict, where)
     row = {
         "id": identifier(record, where),
@@ -47,20 +51,77 @@ def _hub_question(record: Mapping, features: Mapping, where: str, number: int, o
     return row
 
 
-def _hub_sentence(record: Mapping, features: Mapping, where: str, number: int, options: Options) -> dict:
-    column = next((name for name in HUB_TAG_COLUMNS if name in features), None)
+def _hub_sentence(record: Mapping, where: str, number: int, options: Options) -> dict:
+    column = next((name for name in HUB_TAG_COLUMNS if name in record), None)
     if column is None:
-        raise UserError(f"expected a column of tags ({', '.join(HUB_TAG_COLUMNS)}), found {', '.join(features)}", where)
-    labels = getattr(getattr(features[column], "feature", None), "names", None)
-    tokens = member(record, "tokens", list, where)
-    tags = [labels[tag] if labels else tag for tag in member(record, column, list, where)]
+        raise UserError(f"expected a column of tags ({', '.join(HUB_TAG_COLUMNS)}), found {', '.join(record)}", where)
+    tokens, tags = member(record, "tokens", list, where), member(record, column, list, where)
     if len(tokens) != len(tags) or not tokens:
         raise UserError(f"{len(tokens)} tokens with {len(tags)} tags", where)
     tokens = [token.removeprefix(options.token_prefix) for token in tokens]
     for tag in tags:
-        check_tag(tag, options.tags, where)
-    return {"id": str(record.get("id") or record.get("idx") or number), "tokens": tokens, "tags": tags}
+        check_tag(_label(tag, column, where), options.tags, where)
+    return {"id": _hub_id(record, number), "tokens": tokens, "tags": tags}
 
 
-def _hub_text(record: Mapping, features: Mapping, where: str, number: int, options: Options) -> dict:
-    return {"id": str(record.get("id") or number), "text": text_of(record, "text", where)}
+def _hub_text(record: Mapping, where: str, number: int, options: Options) -> dict:
+    return {"id": _hub_id(record, number), "text": text_of(record, "text", where)}
+
+
+def _hub_classified(record: Mapping, where: str, number: int, options: Options) -> dict:
+    sides = next((names for names in HUB_TEXT_COLUMNS if all(name in record for name in names)), None)
+    if sides is None:
+        known = "; ".join(" and ".join(names) for names in HUB_TEXT_COLUMNS)
+        raise UserError(f"expected columns of texts ({known}), found {', '.join(record)}", where)
+    texts = [text_of(record, name, where) for name in sides]
+    label = _label(record.get("label"), "label", where)
+    check_label(label, options.labels, where)
+    return {"id": _hub_id(record, number), **dict(zip(("text", "pair"), texts, strict=False)), "label": label}
+
+
+def _hub_choice(record: Mapping, where: str, number: int, options: Options) -> dict:
+    premise, choices = next(
+        (names for names in HUB_CHOICE_COLUMNS if all(name in record for name in names[1])), ("", ())
+    )
+    if not choices:
+        known = "; ".join(" and ".join(names) for _, names in HUB_CHOICE_COLUMNS)
+        raise UserError(f"expected columns of choices ({known}), found {', '.join(record)}", where)
+    # COPA counts from 0 or names the column, SIQA counts from "1" in text.
+    places = {**{name: index for index, name in enumerate(choices)}, **{str(n + 1): n for n in range(len(choices))}}
+    label = record.get("label")
+    index = places.get(label) if isinstance(label, str) else label
+    if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(choices):
+        raise UserError(f"expected the number of one of {len(choices)} choices in 'label', found {label!r}", where)
+    asked = text_of(record, "question", where)
+    return {
+        "id": _hub_id(record, number),
+        "premise": text_of(record, premise, where),
+        "question": COPA_QUESTIONS.get(asked, asked),
+        "choices": [text_of(record, name, where) for name in choices],
+        "label": index,
+    }
+
+
+def _label(value: Any, column: str, where: str) -> str:
+    if isinstance(value, str) and value:
+        return value
+    cure = (
+        "Where the file does not name its labels, the one of the branch refs/convert/parquet may.\n"
+        "-1 says that the label is kept secret: use a split that has labels."
+    )
+    raise UserError(f"expected the name of a label in {column!r}, found {value!r}", where, cure)
+
+
+def _hub_id(record: Mapping, number: int) -> str:
+    """The record's `id` or `idx`, else its number, counted from 0."""
+    found = (record.get(key) for key in ("id", "idx"))
+    return str(next((value for value in found if isinstance(value, str | int) and value != ""), number))
+
+
+HUB_ROWS = {
+    "qa": _hub_question,
+    "tagging": _hub_sentence,
+    "text": _hub_text,
+    "classification": _hub_classified,
+    "choice": _hub_choice,
+}

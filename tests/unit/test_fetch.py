@@ -1,0 +1,391 @@
+"""Fetching data sets: which files a source means, what is kept of them, and reading them without a network."""
+
+import hashlib
+import io
+import json
+import re
+import tarfile
+import zipfile
+from fnmatch import fnmatchcase
+
+import pyarrow
+import pytest
+import yaml
+from hub_server import Repository, sha256
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from crosstune.archives import read_members
+from crosstune.errors import UserError
+from crosstune.fetch import fetch, fetched, manifest_path, matching, request_of, select
+from crosstune.files import read_json, read_jsonl
+from crosstune.hub import Hub
+from crosstune.parquet import read_parquet
+from crosstune.pinning import find_hashes, find_numbers, find_revisions, shortest, write_revision
+from crosstune.prepare import prepare
+from crosstune.registry import load_registry
+
+COMMIT, OTHER = "0123456789" * 4, "abcdef0123" * 4
+EN, NO = "a\tx\nb\ty\n", "c\tz\n"
+
+
+def table(**columns) -> bytes:
+    sink = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), sink)
+    return sink.getvalue()
+
+
+@pytest.fixture
+def server(hub_server, monkeypatch):
+    """The server, in the place of the hub."""
+    from huggingface_hub import constants
+
+    files = {
+        "en/train-00000-of-00002.parquet": table(text=["a", "b"]),
+        "en/train-00001-of-00002.parquet": table(text=["c"]),
+        "no/train-00000-of-00001.parquet": table(text=["d"]),
+        "raw/no.tsv": NO.encode(),
+    }
+    main = {"script.py": b"raise SystemExit"}
+    branches = {"main": OTHER, "refs/convert/parquet": COMMIT}
+    hub_server.add(Repository("datasets", "some/data", {COMMIT: files, OTHER: main}, branches))
+    monkeypatch.setattr(constants, "ENDPOINT", hub_server.url)
+    return hub_server
+
+
+def toy(tmp_path, source, **changes):
+    record = {
+        "task": "text", "title": "Toy", "source": source, "reader": "pairs", "languages": ["en", "no"],
+        "licence": "CC0-1.0", "splits": {"train": {}},
+    }  # fmt: skip
+    return load_registry(tmp_path, {"toy": record | changes})["toy"]
+
+
+def rows_of(dataset, lang, raw):
+    fetch(request_of(dataset.location(lang, "train", {})), raw, "CC0-1.0")
+    out = raw / f"out.{lang}"
+    manifest = prepare(dataset, "train", lang, {}, raw, out.with_suffix(".jsonl"), out.with_suffix(".json"))
+    return read_jsonl(out.with_suffix(".jsonl")), manifest
+
+
+HUB = {"hub": "some/data", "config": "{lang}", "revision": COMMIT}
+
+
+# ---------------------------------------------------------------------------------------------------------- patterns
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "fits"),
+    [
+        ("a/*.json", "a/b.json", True),
+        ("a/*.json", "a/b/c.json", False),
+        ("**/c.json", "a/b/c.json", True),
+        ("a/?.json", "a/b.json", True),
+        ("a/?.json", "a/.json", False),
+        ("a.json", "abjson", False),
+        ("[ab].json", "a.json", False),
+        ("data/train-?????-of-*.parquet", "data/train-00000-of-00001-9b0f8a.parquet", True),
+        ("data/train-?????-of-*.parquet", "data/train-clean-00000-of-00001.parquet", False),
+    ],
+)
+def test_what_a_pattern_fits(pattern, name, fits):
+    assert matching([name], pattern) == [name] * fits
+
+
+@given(st.text("ab.*?", max_size=6), st.lists(st.text("ab.", max_size=5)))
+def test_within_a_folder_patterns_are_those_of_the_shell(pattern, names):
+    assert matching(names, pattern) == sorted(name for name in names if fnmatchcase(name, pattern))
+
+
+def test_the_first_pattern_of_a_choice_that_fits_counts():
+    names = ["a/1", "a/2", "b/1"]
+    assert select(names, [["c/*", "a/*", "b/*"]], "here", "") == ["a/1", "a/2"]
+    assert select(names, [["b/*"], ["*/1"]], "here", "") == ["b/1", "a/1"]
+    with pytest.raises(UserError, match=r"(?s)here: no file fits c/\* or d.*There are: a/1, a/2, b/1.*Do this"):
+        select(names, [["a/*"], ["c/*", "d"]], "here", "Do this")
+
+
+# --------------------------------------------------------------------------------------------------------------- hub
+
+
+def test_parquet_files_of_the_hub(server, tmp_path):
+    dataset = toy(tmp_path, HUB)
+    rows, manifest = rows_of(dataset, "en", tmp_path / "raw")
+    assert rows == [{"id": str(number), "text": text} for number, text in enumerate("abc")]
+    files = server.repositories[0].commits[COMMIT]
+    expected = [
+        {"hub": "some/data", "revision": COMMIT, "file": name, "sha256": sha256(files[name])}
+        for name in ("en/train-00000-of-00002.parquet", "en/train-00001-of-00002.parquet")
+    ]
+    assert manifest["sources"] == expected
+    written = read_json(tmp_path / "raw" / manifest_path(request_of(dataset.location("en", "train", {}))))
+    assert [entry["size"] for entry in written["files"]] == [len(files[entry["name"]]) for entry in written["files"]]
+
+
+def test_files_of_the_hub_in_other_formats(server, tmp_path):
+    dataset = toy(tmp_path, {"hub": "some/data", "revision": COMMIT, "files": "raw/{lang}.tsv"}, languages=["no"])
+    assert rows_of(dataset, "no", tmp_path)[0] == [{"id": "no:1", "text": "c", "pair": "z"}]
+
+
+def test_what_one_job_fetched_another_does_not(server, tmp_path):
+    first = toy(tmp_path, {"hub": "some/data", "revision": COMMIT, "files": ["raw/no.tsv"]}, languages=["no"])
+    both = toy(tmp_path, {"hub": "some/data", "revision": COMMIT, "files": ["raw/*.tsv", "en/*.parquet"]})
+    fetch(request_of(first.location("no", "train", {})), tmp_path, "")
+    del server.requests[:]
+    fetch(request_of(both.location("no", "train", {})), tmp_path, "")
+    assert {path.rpartition("/")[2].partition("?")[0] for path in server.paths()} == {
+        "train-00000-of-00002.parquet", "train-00001-of-00002.parquet",
+        sha256(server.repositories[0].commits[COMMIT]["en/train-00000-of-00002.parquet"]),
+        sha256(server.repositories[0].commits[COMMIT]["en/train-00001-of-00002.parquet"]),
+    }  # fmt: skip
+
+
+def test_fetching_again_needs_no_network(server, tmp_path):
+    dataset = toy(tmp_path, HUB)
+    request = request_of(dataset.location("en", "train", {}))
+    fetch(request, tmp_path, "")
+    manifest = tmp_path / manifest_path(request)
+    before = manifest.read_bytes()
+    manifest.unlink()
+    server.repositories.clear()
+    fetch(request, tmp_path, "")
+    assert manifest.read_bytes() == before
+
+
+def test_a_configuration_that_is_not_there(server, tmp_path):
+    dataset = toy(tmp_path, HUB | {"config": "fr"})
+    with pytest.raises(UserError, match=r"(?s)no file fits fr/train.*There are: en/train-00000.*refs/convert/parquet"):
+        fetch(request_of(dataset.location("en", "train", {})), tmp_path, "")
+
+
+def test_files_that_were_not_fetched_or_were_changed(server, tmp_path):
+    source = toy(tmp_path, HUB).location("no", "train", {})
+    with pytest.raises(UserError, match=r"(?s)not been downloaded yet.*snakemake --cores 1 downloads"):
+        fetched(source, tmp_path)
+    fetch(request_of(source), tmp_path, "")
+    (entry,) = fetched(source, tmp_path)
+    entry["place"].write_bytes(b"changed")
+    with pytest.raises(UserError, match=r"(?s)no longer what was downloaded.*rm -f .*parquet .*json"):
+        fetched(source, tmp_path)
+
+
+def test_languages_that_share_files_share_a_request(tmp_path):
+    dataset = toy(tmp_path, HUB | {"config": "all", "id_prefix": "{lang}-"})
+    requests = [request_of(dataset.location(lang, "train", {})) for lang in ("en", "no")]
+    assert requests[0] == requests[1]
+    other = request_of(toy(tmp_path, HUB).location("en", "train", {}))
+    assert manifest_path(other) != manifest_path(requests[0])
+    assert re.fullmatch(rf"hub/datasets--some--data@{COMMIT}/en-train-.*-[0-9a-f]{{8}}\.json", manifest_path(other))
+
+
+# --------------------------------------------------------------------------------------------------------- addresses
+
+
+def test_files_at_addresses(server, tmp_path):
+    server.files |= {"/here/en.tsv": EN.encode(), "/here/no.tsv": NO.encode()}
+    hashes = {"en": sha256(EN.encode()), "no": sha256(NO.encode())}
+    source = {"url": f"{server.url}/here/{{lang}}.tsv"}
+    dataset = toy(tmp_path, source, splits={"train": {"sha256": hashes}})
+    rows, manifest = rows_of(dataset, "no", tmp_path)
+    assert rows == [{"id": "no:1", "text": "c", "pair": "z"}]
+    assert manifest["sources"] == [{"url": f"{server.url}/here/no.tsv", "sha256": hashes["no"]}]
+
+
+def test_a_token_never_goes_to_an_address_of_a_record(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    server.files["/en.tsv"] = EN.encode()
+    source = {"url": f"{server.url}/en.tsv"}  # even the hub's own: a record of an address is no record of the hub
+    rows_of(toy(tmp_path, source, splits={"train": {"sha256": sha256(EN.encode())}}), "en", tmp_path)
+    assert server.requests and not any("Authorization" in request.headers for request in server.requests)
+
+
+def test_an_address_whose_file_has_changed_or_gone(server, tmp_path):
+    server.files["/en.tsv"] = EN.encode()
+    for path, message in (("en.tsv", "expected 0{64}, found"), ("gone.tsv", "HTTP 404")):
+        dataset = toy(tmp_path, {"url": f"{server.url}/{path}"}, splits={"train": {"sha256": "0" * 64}})
+        with pytest.raises(UserError, match=message):
+            fetch(request_of(dataset.location("en", "train", {})), tmp_path, "")
+    assert not [path for path in tmp_path.rglob("*.tsv*") if path.is_file()]
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return sink.getvalue()
+
+
+def tarred(files: dict[str, bytes | tarfile.TarInfo], mode: str = "w") -> bytes:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode=mode) as archive:
+        for name, content in files.items():
+            info = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
+            info.name = name
+            data = b"" if isinstance(content, tarfile.TarInfo) else content
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(("ending", "pack"), [
+    ("zip", zipped), ("tar", tarred), ("tar.gz", lambda files: tarred(files, "w:gz")),
+    ("tgz", lambda files: tarred(files, "w:gz")), ("tar.xz", lambda files: tarred(files, "w:xz")),
+])  # fmt: skip
+def test_files_in_archives(server, tmp_path, ending, pack):
+    content = pack({"top/en.tsv": EN.encode(), "top/more/no.tsv": NO.encode(), "top/code.py": b"raise SystemExit"})
+    server.files[f"/all.{ending}"] = content
+    source = {"url": f"{server.url}/all.{ending}", "member": "**/{lang}.tsv"}
+    dataset = toy(tmp_path, source, splits={"train": {"sha256": sha256(content)}})
+    assert [row["id"] for row in rows_of(dataset, "en", tmp_path)[0]] == ["en:1", "en:2"]
+    rows, manifest = rows_of(dataset, "no", tmp_path)
+    assert [row["id"] for row in rows] == ["no:1"]
+    assert manifest["sources"][0]["members"] == ["**/no.tsv"]
+    assert server.paths().count(f"/all.{ending}") == 1
+    assert not list(tmp_path.rglob("code.py"))
+
+
+def link(kind: bytes, target: str) -> tarfile.TarInfo:
+    info = tarfile.TarInfo()
+    info.type, info.linkname = kind, target
+    return info
+
+
+@pytest.mark.parametrize("name", ["../en.tsv", "/en.tsv", "a/../../en.tsv", "..\\en.tsv"])
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_an_archive_with_a_name_that_leaves_its_folder(tmp_path, name, pack):
+    path = tmp_path / f"x.{'zip' if pack is zipped else 'tar'}"
+    path.write_bytes(pack({"good.tsv": b"a\tb\n", name: b"a\tb\n"}))
+    with pytest.raises(UserError, match="leaves its folder"):
+        read_members(path, lambda names: ["good.tsv"])
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_links_and_devices_are_no_members(tmp_path, kind):
+    path = tmp_path / "x.tar"
+    path.write_bytes(tarred({"good.tsv": b"g", "en.tsv": link(kind, "/etc/passwd")}))
+    seen = []
+    assert read_members(path, lambda names: seen.extend(names) or names) == [("good.tsv", b"g")]
+    assert seen == ["good.tsv"]
+
+
+@pytest.mark.parametrize("ending", ["zip", "tar", "tar.gz", "tar.xz"])
+def test_a_damaged_archive(tmp_path, ending):
+    pack = zipped if ending == "zip" else lambda files: tarred(files, f"w:{ending[4:]}")
+    for content in (b"no archive at all", pack({"a.txt": bytes(range(256)) * 99})[:200]):
+        (tmp_path / f"x.{ending}").write_bytes(content)
+        with pytest.raises(UserError, match="the archive is damaged"):
+            read_members(tmp_path / f"x.{ending}", lambda names: names)
+
+
+def test_a_link_in_a_zip_is_read_as_the_text_that_it_is(tmp_path):
+    info = zipfile.ZipInfo("en.tsv")
+    info.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr(info, "/etc/passwd")
+    assert read_members(tmp_path / "x.zip", lambda names: names) == [("en.tsv", b"/etc/passwd")]
+
+
+# ----------------------------------------------------------------------------------------------------------- parquet
+
+
+def test_labels_get_the_names_that_the_hub_s_library_wrote(tmp_path):
+    """Written by the library itself: also what it reads again must be the same."""
+    from datasets import ClassLabel, Dataset, Features, List, Value
+
+    names = {"ner_tags": List(ClassLabel(names=["O", "B-PER"])), "label": ClassLabel(names=["yes", "no"])}
+    features = Features({"tokens": List(Value("string")), **names, "answers": {"text": List(Value("string"))}})
+    answers = [{"text": ["x"]}, {"text": []}]
+    columns = {
+        "tokens": [["Ada", "left"], ["He"]], "ner_tags": [[1, 0], [0]], "label": [1, -1], "answers": answers,
+    }  # fmt: skip
+    Dataset.from_dict(columns, features=features).to_parquet(tmp_path / "x.parquet")
+    found = list(read_parquet([("x", str(tmp_path / "x.parquet"))]))
+    one = {"tokens": ["Ada", "left"], "ner_tags": ["B-PER", "O"], "label": "no", "answers": answers[0]}
+    two = {"tokens": ["He"], "ner_tags": ["O"], "label": -1, "answers": answers[1]}
+    assert found == [("x, row 1", one), ("x, row 2", two)]
+
+
+def test_the_older_description_of_lists(tmp_path):
+    labels = {"feature": {"names": ["X", "NOUN"], "_type": "ClassLabel"}, "_type": "Sequence"}
+    info = {"info": {"features": {"upos": labels, "text": {"dtype": "string", "_type": "Value"}}}}
+    found = pyarrow.table({"upos": [[1, 0]], "text": ["a"]})
+    found = found.replace_schema_metadata({"huggingface": json.dumps(info)})
+    parquet.write_table(found, tmp_path / "x.parquet")
+    records = list(read_parquet([("x", str(tmp_path / "x.parquet"))]))
+    assert records == [("x, row 1", {"upos": ["NOUN", "X"], "text": "a"})]
+
+
+def test_what_is_no_parquet(tmp_path):
+    for content in (b"", b"PAR1", table(text=["a"] * 100)[:-20]):
+        with pytest.raises(UserError, match="x: not a Parquet file"):
+            list(read_parquet([("x", io.BytesIO(content))]))
+
+
+# ----------------------------------------------------------------------------------------------------------- pinning
+
+REGISTRY = """\
+# Comments stay.
+other: {task: text, title: O, licence: mine, source: {hub: some/data, config: en, revision: null}, languages: [en],
+  splits: {train: {}}}
+toy:  # here too
+  task: text
+  title: Toy
+  source: {hub: some/data, config: "{lang}", revision: null}   # not yet
+  languages: [en, no]
+  licence: mine
+  splits:
+    train: {}
+    test:
+      source:
+        hub: other/data
+        revision: ~
+  notes: "revision: null"
+"""
+
+
+def test_only_the_record_s_revision_is_written(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(REGISTRY)
+    assert write_revision(path, "toy", "some/data", COMMIT)
+    source = '  source: {hub: some/data, config: "{lang}", revision: '
+    assert path.read_text() == REGISTRY.replace(f"{source}null", f'{source}"{COMMIT}"')
+    assert write_revision(path, "toy", "other/data", OTHER)
+    assert f'        revision: "{OTHER}"\n' in path.read_text()
+    assert not write_revision(path, "toy", "some/data", OTHER), "it is pinned now"
+    write_revision(path, "other", "some/data", "1" * 40)
+    assert yaml.safe_load(path.read_text())["other"]["source"]["revision"] == "1" * 40
+
+
+def test_the_branch_that_has_the_files_is_found(server, tmp_path):
+    """The main branch has a loading script only."""
+    dataset = toy(tmp_path, HUB | {"revision": None})
+    assert find_revisions(dataset, Hub.from_environment(), tmp_path) == {"some/data": COMMIT}
+    dataset = toy(tmp_path, HUB | {"revision": None, "config": "fr"})
+    with pytest.raises(UserError, match=r"some/data, branch main: no file fits fr/train"):
+        find_revisions(dataset, Hub.from_environment(), tmp_path)
+
+
+def test_hashes_of_addresses_and_then_numbers(server, tmp_path):
+    server.files |= {"/en.tsv": EN.encode(), "/no.tsv": NO.encode()}
+    source = {"url": f"{server.url}/{{lang}}.tsv"}
+    hashes = {"train": {"sha256": {"en": sha256(EN.encode()), "no": sha256(NO.encode())}}}
+    assert find_hashes(toy(tmp_path, source), tmp_path) == hashes
+    dataset = toy(tmp_path, source, splits=hashes)
+    assert find_hashes(dataset, tmp_path) == {}
+    del server.requests[:]
+    assert find_numbers(dataset, {}, tmp_path) == {"train": {"rows": {"en": 2, "no": 1}, **hashes["train"]}}
+    assert server.requests == [], "what was loaded for its hash is kept"
+
+
+def test_numbers_of_a_pinned_data_set_of_the_hub(server, tmp_path):
+    assert find_numbers(toy(tmp_path, HUB), {}, tmp_path) == {"train": {"rows": {"en": 3, "no": 1}}}
+
+
+def test_hashes_are_said_once_where_all_languages_share_them():
+    one, two = hashlib.sha256(b"1").hexdigest(), hashlib.sha256(b"2").hexdigest()
+    assert shortest({"en": [one], "no": [one]}) == one
+    assert shortest({"en": [one, two], "no": [one, two]}) == [one, two]
+    assert shortest({"en": [one], "no": [two]}) == {"en": one, "no": two}
+    assert shortest({"en": [one]}) == {"en": one}
