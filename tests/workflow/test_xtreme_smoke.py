@@ -62,10 +62,8 @@ def test_the_average_is_that_of_ten_tasks(finished):
 
 
 def test_questions_are_ranked_against_all_languages(finished):
-    for path in finished.glob("tiny/**/predictions/worldlareqa/qen.jsonl"):
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-        languages = {candidate.split("_")[0] for row in rows for candidate in row["prediction"]}
-        assert languages == {"qen", "qes", "qno", "qka"}
-        assert all(len(row["prediction"]) == 20 and len(row["gold"]) >= 4 for row in rows)
-        return
-    pytest.fail("no predictions of worldlareqa")
+    path = finished / "tiny/seed1/lareqa/worldqa_sentences.qen+qes+qfr@40/predictions/worldlareqa/qen.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for key, languages in (("gold", 4), ("prediction", 2)):
+        assert len({candidate.split("_")[0] for row in rows for candidate in row[key]}) >= languages, key
+    assert all(len(row["prediction"]) == 20 and len(row["gold"]) >= 4 for row in rows)
