@@ -64,10 +64,34 @@ rule prepare:
         " --out {output.rows} 2> >(tee {log} >&2)"
 
 
+rule leakage:
+    """Look for texts of the evaluation sets in the training data; a leak that the study does not allow is a failure."""
+    input:
+        study.all_prepared(),
+    output:
+        found="results/{study}/leakage.json",
+        # What trainings wait for. A failing job's outputs are deleted, and a training whose input is gone is done
+        # again; of an `update` what was there before is put back.
+        passed=update("results/{study}/unleaked"),
+    log:
+        "results/{study}/logs/leakage.log",
+    priority: 100
+    conda:
+        "../envs/crosstune.yaml"
+    params:
+        spec=lambda w: canonical_json(study.leakage_spec()),
+    message:
+        "look for leakage in {wildcards.study}"
+    shell:
+        "python scripts/leakage.py --spec {params.spec:q} --data {input} --out {output.found} 2> >(tee {log} >&2)"
+        " && touch {output.passed}"
+
+
 rule check:
     """Prepare and check all data of the study, and stop there."""
     input:
         study.all_prepared(),
+        f"{study.results}/leakage.json",
 
 
 rule downloads:

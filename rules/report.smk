@@ -64,6 +64,7 @@ rule report:
     input:
         plan="results/{study}/plan.json",
         provenance="results/{study}/provenance.json",
+        leakage="results/{study}/leakage.json",
         scores=study.scores,
         floors=study.floors,
     output:
