@@ -7,11 +7,12 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from crosstune.errors import run_program
 from crosstune.files import write_json
-from crosstune.leakage import leakage, refuse, splits_of
+from crosstune.leakage import leakage, refuse, splits_of, summary
 
 
 def main() -> None:
@@ -24,6 +25,7 @@ def main() -> None:
     found = leakage(splits_of(args.data), args.spec["groups"], args.spec["allow"])
     refuse(found, args.spec["allow"])
     write_json(args.out, found)
+    print(summary(found), file=sys.stderr)
 
 
 if __name__ == "__main__":

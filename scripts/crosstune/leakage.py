@@ -4,7 +4,9 @@ Owns: which finds are leaks, which leaks stop a study, how that is told.
 Must never know: when two texts are the same (overlap), how a study is expanded.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 from crosstune.errors import UserError
@@ -29,12 +31,11 @@ def leakage(splits: Mapping[str, Path], groups: Sequence[Mapping], allowed: Sequ
 
     wanted: dict[str, dict[str, bool]] = {}
     for group in groups:
-        for source in group["train"]:
-            for name in group["evaluate"]:
-                row = wanted.setdefault(source, {})
-                row[name] = row.get(name, False) or group["stop"]
-    names = sorted({name for evaluated in wanted.values() for name in evaluated})
-    index = Index({name: prints(read_jsonl(splits[f"test/{name}"])) for name in names}) if names else None
+        for source, name in product(group["train"], group["evaluate"]):
+            stops = wanted.setdefault(source, {})
+            stops[name] = stops.get(name, False) or group["stop"]
+    names = sorted(set().union(*wanted.values()))
+    index = Index({name: prints(read_jsonl(splits[f"test/{name}"])) for name in names})
     pairs = [
         {**pair, "status": status(pair, wanted[source][pair["evaluate"]], allowed)}
         for source in sorted(wanted)
@@ -71,21 +72,25 @@ def refuse(found: Mapping, allowed: Sequence[str]) -> None:
         told.append(f"and {len(leaks) - TOLD} more pairs")
     names = sorted({*allowed, *(f"{pair['train']} > {pair['evaluate']}" for pair in leaks)})
     cure = "Train on other rows (a record's split can `exclude` some by their ids), or say in the study that you know:"
-    raise UserError(
-        "the study trains on texts of its evaluation sets",
-        "",
-        "\n".join([*told, cure, f"allow_leakage: [{', '.join(names)}]"]),
-    )
+    cures = [*told, cure, f"allow_leakage: [{', '.join(names)}]"]
+    raise UserError("the study trains on texts of its evaluation sets", cure="\n".join(cures))
+
+
+def summary(found: Mapping) -> str:
+    """One line for a person: how many pairs were compared, and what was found in them."""
+    counts = Counter(pair["status"] for pair in found["pairs"])
+    kinds = [f"{counts[name]} with leaks ({name})" for name in ("allowed", "reported") if counts[name]]
+    short = [f"{counts['chance']} with short repeats"] if counts["chance"] else []
+    return f"leakage: {found['compared']} pairs compared, {', '.join([*kinds, *short]) or 'nothing found'}"
 
 
 def told_pair(pair: Mapping) -> str:
-    """`squad.en > xquad.en: 3 exact, 1 near, 0 by id of 1430 texts; row a is b: "In 1066 ..."`."""
-    counts = (
-        f"{pair['exact'] + pair['short']} exact, {pair['near']} near of {pair['texts']} texts, {pair['id']} rows by id"
-    )
+    """`squad.en > xquad.en: 3 exact, 1 near of 1430 texts, 0 rows by id; row a is b: "In 1066 ..."`."""
+    same = pair["exact"] + pair["short"]
+    counts = f"{same} exact, {pair['near']} near of {pair['texts']} texts, {pair['id']} rows by id"
     example = pair["examples"][0]
     text = f': "{example["text"]}"' if "text" in example else ""
-    return f"{pair['train']} > {pair['evaluate']}: {counts}; row {example['train']} has row {example['evaluate']}{text}"
+    return f"{pair['train']} > {pair['evaluate']}: {counts}; row {example['train']} is {example['evaluate']}{text}"
 
 
 def splits_of(manifests: Sequence[Path]) -> dict[str, Path]:

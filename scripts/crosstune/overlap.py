@@ -11,7 +11,7 @@ in scripts that are written without spaces; all else is dropped. A text stands i
             where most tokens are single characters) and these are at least LEAST,
     short   if it is there exactly, but so short that it has no shingle: "Thank you." is repeated by chance,
     id      if its row has an identifier that is in the set: a translation of SQuAD keeps the ids of its questions, so
-            that it is found in every language. Identifiers are those with 16 or more hexadecimal digits in a row.
+            that it is found in every language. Identifiers are ids that end in 16 or more hexadecimal digits.
 
 Shingles and the share of them that another text holds ("containment") are those of Broder, On the resemblance and
 containment of documents, 1997.
@@ -19,7 +19,7 @@ containment of documents, 1997.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -27,13 +27,13 @@ import numpy as np
 
 WORDS, CHARACTERS = 8, 16
 LEAST, NEAR = 4, 0.5
-EXAMPLES, SHOWN = 3, 80  # of a pair, and characters of an example
+SOME, SHOWN = 3, 80  # examples of a kind, and characters of an example
 # Both bound the memory: characters that are hashed, and pairs of shingles that are counted at once.
 CHARACTERS_AT_ONCE, PAIRS_AT_ONCE = 2_000_000, 4_000_000
 
 BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2^64
 INVERSE = np.uint64(pow(int(BASE), -1, 2**64))
-IDENTIFIER = re.compile(r"[0-9a-f]{16,}")
+IDENTIFIER = re.compile(r"(?<![0-9a-z])[0-9a-f]{16,}$")
 # First and last code points of scripts written without spaces: Thai and Lao; Myanmar; Khmer; kana; Han.
 UNSPACED_SCRIPTS = ((0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF),
                     (0x20000, 0x3FFFF))  # fmt: skip
@@ -101,8 +101,10 @@ def prints(rows: Iterable[Mapping]) -> Prints:
 
 
 def portions(weights: Sequence[int], most: int = CHARACTERS_AT_ONCE) -> list[int]:
-    """Bounds of runs of items, each of a weight of at most `most` or of a single item."""
-    totals = np.cumsum(np.concatenate([[0], weights]))
+    """Bounds of runs of items, each of a weight of at most `most` or of a single item; at least one run."""
+    if not len(weights):
+        return [0, 0]
+    totals = np.cumsum(np.append(0, weights))
     bounds = [0]
     while bounds[-1] < len(weights):
         reached = int(np.searchsorted(totals, totals[bounds[-1]] + most, "right")) - 1
@@ -215,65 +217,73 @@ class Index:
         """For every evaluation text the training text with the same characters, or -1."""
         order = np.argsort(train.keys)
         places = np.searchsorted(train.keys, self.keys, sorter=order)
-        candidates = np.append(order, 0)[places]
-        return np.where(train.keys[candidates] == self.keys, candidates, -1) if len(train) else places - 1
+        candidates = np.append(order, len(order))[places]  # the last is none: no key is 0
+        return np.where(np.append(train.keys, np.uint64(0))[candidates] == self.keys, candidates, -1)
 
     def nearest(self, train: Prints) -> tuple[np.ndarray, np.ndarray]:
         """For every evaluation text the training text that holds most of its shingles, or -1, and their share."""
-        places = np.minimum(np.searchsorted(self.shingles, train.shingles), max(len(self.shingles) - 1, 0))
-        known = np.flatnonzero(self.shingles[places] == train.shingles) if len(self.shingles) else places[:0]
+        places = np.searchsorted(self.shingles, train.shingles)
+        known = np.append(self.shingles, np.uint64(0))[places] == train.shingles
+        known &= places < len(self.shingles)
         places, owners = places[known], train.owners[known]
         counts = self.firsts[places + 1] - self.firsts[places]
         nearest, most = np.full(len(self), -1), np.zeros(len(self), np.int64)
-        # A training text's shingles are counted together.
+        # The shingles of a training text are counted together.
         ends = np.searchsorted(owners, np.arange(len(train) + 1))
-        weights = np.diff(np.concatenate([[0], np.cumsum(counts)])[ends])
+        weights = np.diff(np.append(0, np.cumsum(counts))[ends])
         for low, high in pairwise(portions(weights, PAIRS_AT_ONCE)):
             part = slice(ends[low], ends[high])
             numbers, where = ranges(self.firsts[places[part]], counts[part])
             pairs, shared = np.unique(owners[part][numbers] * len(self) + self.owners[where], return_counts=True)
-            trained, evaluated = np.divmod(pairs, len(self))
-            order = np.argsort(shared, kind="stable")  # the last to be written is the largest
-            best = np.zeros(len(self), np.int64)
-            best[evaluated[order]] = shared[order]
-            text = np.zeros(len(self), np.int64)
-            text[evaluated[order]] = trained[order]
+            order = np.argsort(shared, kind="stable")  # of several values for one place the last is kept: the largest
+            trained, evaluated = np.divmod(pairs[order], len(self))
+            best, text = np.zeros((2, len(self)), np.int64)
+            best[evaluated], text[evaluated] = shared[order], trained
             better = best > most
             nearest[better], most[better] = text[better], best[better]
         return nearest, most / np.maximum(self.sizes, 1)
 
-    def found(self, source: str, train: Prints, wanted: Sequence[str]) -> list[dict]:
-        """What of the evaluation sets `wanted` stands in a training set: the `pairs` of leakage() without `status`."""
+    def found(self, source: str, train: Prints, wanted: Container[str]) -> list[dict]:
+        """What of the evaluation sets `wanted` stands in a training set; sets of which nothing does are left out.
+
+        Each has the number of its `texts`, how many of them stand there by kind, and `examples`.
+        """
         equal = self.equal(train)
         nearest, share = self.nearest(train)
-        long = self.sizes > 0
-        kinds = {
-            "exact": (equal >= 0) & long,
-            "near": (equal < 0) & (share >= NEAR) & (self.sizes >= LEAST),
-            "short": (equal >= 0) & ~long,
+        near = (equal < 0) & (share >= NEAR) & (self.sizes >= LEAST)
+        # By kind, for every evaluation text the training text where it stands, or -1.
+        where = {
+            "exact": np.where(self.sizes > 0, equal, -1),
+            "near": np.where(near, nearest, -1),
+            "short": np.where(self.sizes > 0, -1, equal),
         }
-        found = []
-        for number, name in enumerate(self.names):
+        pairs = []
+        for name, low, evaluated in zip(self.names, self.bounds, self.prints, strict=False):
             if name not in wanted:
                 continue
-            evaluated, low = self.prints[number], self.bounds[number]
-            part = slice(low, self.bounds[number + 1])
-            hits = {kind: np.flatnonzero(hit[part]) for kind, hit in kinds.items()}
-            same = sorted(set(evaluated.rows) & set(train.rows))
-            counts = {**{kind: len(hit) for kind, hit in hits.items()}, "id": len(same)}
+            part = slice(low, low + len(evaluated))
+            same = sorted(evaluated.rows.keys() & train.rows.keys())
+            counts = {kind: int((places[part] >= 0).sum()) for kind, places in where.items()} | {"id": len(same)}
             examples = [
-                {
-                    "how": kind,
-                    "train": train.ids[text],
-                    "evaluate": evaluated.ids[hit],
-                    "share": 1.0 if kind != "near" else round(float(share[low + hit]), 2),
-                    "text": evaluated.texts[hit][:SHOWN],
-                }
-                for kind, texts in (("exact", equal), ("near", nearest), ("short", equal))
-                for hit, text in [(hit, texts[low + hit]) for hit in hits[kind][:EXAMPLES]]
-            ] + [{"how": "id", "train": train.rows[key], "evaluate": evaluated.rows[key]} for key in same[:EXAMPLES]]
-            if any(counts.values()):
-                found.append(
+                example
+                for kind, places in where.items()
+                for example in examples_of(kind, evaluated, train, places[part], share[part])
+            ]
+            examples += [
+                {"how": "id", "train": train.rows[key], "evaluate": evaluated.rows[key]} for key in same[:SOME]
+            ]
+            if examples:
+                pairs.append(
                     {"train": source, "evaluate": name, "texts": len(evaluated), **counts, "examples": examples}
                 )
-        return found
+        return pairs
+
+
+def examples_of(kind: str, evaluated: Prints, train: Prints, places: np.ndarray, share: np.ndarray) -> list[dict]:
+    """Some evaluation texts that stand in a training set: the ids of both rows, and of a near one its share."""
+    return [
+        {"how": kind, "train": train.ids[places[hit]], "evaluate": evaluated.ids[hit]}
+        | ({"share": round(float(share[hit]), 2)} if kind == "near" else {})
+        | {"text": evaluated.texts[hit][:SHOWN]}
+        for hit in np.flatnonzero(places >= 0)[:SOME]
+    ]

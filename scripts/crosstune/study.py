@@ -619,6 +619,8 @@ class Study:
 
     def _check_allowed_leakage(self) -> None:
         """UserError for an entry of allow_leakage that means no pair of a source and an evaluated set of one track."""
+        if not self.config["allow_leakage"]:
+            return
         groups = [group for group in self.leakage_spec()["groups"] if group["stop"]]
         for number, entry in enumerate(self.config["allow_leakage"]):
             if not any(covers(entry, s, e) for group in groups for s in group["train"] for e in group["evaluate"]):
