@@ -19,6 +19,7 @@ try:
         study.check_files()
         study.check_downloads(os.environ)
     study.check_states()
+    study.expire_leakage()
 except UserError as error:
     raise WorkflowError(str(error))
 

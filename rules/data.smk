@@ -71,7 +71,7 @@ rule leakage:
     output:
         found="results/{study}/leakage.json",
         # What trainings wait for. A failing job's outputs are deleted, and a training whose input is gone is done
-        # again; of an `update` what was there before is put back.
+        # again; an `update` that was there before is put back. expire_leakage then makes it look old.
         passed=update("results/{study}/unleaked"),
     log:
         "results/{study}/logs/leakage.log",
