@@ -87,7 +87,11 @@ def test_what_training_data_share_with_evaluation_sets(registry, tmp_path):
         for pair in found["pairs"]
         if pair["status"] == "leak"
     }
-    assert leaks == {("ud.es", "ud.es"): (1, 0, 0), ("ud.fr", "ud.fr"): (1, 0, 0)}
+    assert leaks == {
+        ("tydiqa.sw", "tydiqa.sw"): (15, 1, 0),  # questions of eight words or more, of the 39 in the record's notes
+        ("ud.es", "ud.es"): (1, 0, 0),
+        ("ud.fr", "ud.fr"): (1, 0, 0),
+    }
 
 
 def letters(text: str) -> str:
