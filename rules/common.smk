@@ -19,7 +19,6 @@ try:
         study.check_files()
         study.check_downloads(os.environ)
     study.check_states()
-    study.expire_leakage()
 except UserError as error:
     raise WorkflowError(str(error))
 

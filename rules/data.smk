@@ -71,7 +71,7 @@ rule leakage:
     output:
         found="results/{study}/leakage.json",
         # What trainings wait for. A failing job's outputs are deleted, and a training whose input is gone is done
-        # again; an `update` that was there before is put back. expire_leakage then makes it look old.
+        # again; an `update` that was there before is put back.
         passed=update("results/{study}/unleaked"),
     log:
         "results/{study}/logs/leakage.log",
@@ -80,11 +80,13 @@ rule leakage:
         "../envs/crosstune.yaml"
     params:
         spec=lambda w: canonical_json(study.leakage_spec()),
+        # What was put back must not pass for a success: another number does the job again.
+        refusals=study.refusals,
     message:
         "look for leakage in {wildcards.study}"
     shell:
-        "python scripts/leakage.py --spec {params.spec:q} --data {input} --out {output.found} 2> >(tee {log} >&2)"
-        " && touch {output.passed}"
+        "if python scripts/leakage.py --spec {params.spec:q} --data {input} --out {output.found} 2> >(tee {log} >&2);"
+        " then touch {output.passed}; else printf x >> results/{wildcards.study}/logs/refused; exit 1; fi"
 
 
 rule check:

@@ -8,7 +8,6 @@ the config reruns nothing, and its hash stamps what an interrupted job leaves be
 """
 
 import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -233,6 +232,12 @@ class Study:
             groups.append({"train": sorted(text), "evaluate": everything, "stop": False})
         return {"version": LEAKAGE_VERSION, "groups": groups, "allow": sorted(self.config["allow_leakage"])}
 
+    @property
+    def refusals(self) -> int:
+        """How often the guard against leakage has stopped this study."""
+        refused = Path(self.results, "logs", "refused")
+        return refused.stat().st_size if refused.exists() else 0
+
     def plan(self) -> dict:
         """What tables, figures and the report need to know of the study, as plain data."""
         evaluated = {language for _, languages in self._all_evaluated() for language in languages}
@@ -388,12 +393,6 @@ class Study:
             if spec.exists() and read_json(spec) != node.spec:
                 cure = f"Go back to the config it was started with, or give it up: rm -r {spec.parent}"
                 raise UserError("an interrupted training of another spec left its state here", str(spec.parent), cure)
-
-    def expire_leakage(self) -> None:
-        """Make what trainings wait for look old where the findings on leakage are gone: the last look was a failure."""
-        passed = Path(self.results, "unleaked")
-        if passed.exists() and not Path(self.results, "leakage.json").exists():
-            os.utime(passed, (0, 0))
 
     def _language(self, code: str) -> Language:
         if code not in self.languages:
