@@ -316,7 +316,7 @@ def test_a_study_that_trains_on_its_test_set_stops_until_it_says_so(finished, ne
     line = "allow_leakage: [worldqa.qen > mine.qen]"
     assert f"  {line}\n" in done.stdout and not (folder / stage).exists()
     again = ("-n", "--configfile", config)
-    assert jobs(snakemake(folder, stage, *again).stdout) == {"leakage": 1, "train": 1}, "it is stopped again"
+    assert jobs(snakemake(folder, stage, *again).stdout)["leakage"] == 1, "it is stopped again"
 
     config = write_config(folder, **changes, **yaml.safe_load(line))
     snakemake(folder, "results/small/leakage.json", "--cores", "2", "--configfile", config)
@@ -326,6 +326,7 @@ def test_a_study_that_trains_on_its_test_set_stops_until_it_says_so(finished, ne
     ]  # fmt: skip
     assert (pair["train"], pair["evaluate"], pair["near"]) == ("worldqa.qen", "mine.qen", 0)
     assert jobs(snakemake(folder, stage, *again).stdout) == {"train": 1}
+    assert jobs(snakemake(folder, "results/small/tables", *again).stdout)["train"] == 1, "the others stay"
 
 
 def test_a_broken_data_file_is_told_before_anything_is_trained(new_project, snakemake):
