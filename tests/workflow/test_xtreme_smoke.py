@@ -37,7 +37,7 @@ def test_every_task_is_scored_in_every_language(finished):
     assert set(found) == set(TASKS.values())
     for dataset, stages in found.items():
         for stage, content in stages.items():
-            expected = set(LANGUAGES) if dataset == "worldmewslix" else {"qen", "qes", "qno", "qka"}
+            expected = set(LANGUAGES) if dataset == "worldmewslix" else {"qen", "qes", "qka"}
             assert set(content["languages"]) == expected - ({"qen"} if dataset == "worldtatoeba" else set()), stage
             assert all(language["n"] >= 10 for language in content["languages"].values()), stage
 
@@ -45,7 +45,8 @@ def test_every_task_is_scored_in_every_language(finished):
 def test_the_average_is_that_of_ten_tasks(finished):
     rows = {row["row"]: row for row in csv.DictReader((finished / "tables/average.xtreme-r.csv").open())}
     assert set(rows) == {"untrained", "english", "joint"}
-    assert all(row["missing"] == "0" for row in rows.values())
+    assert [rows[name]["missing"] for name in ("untrained", "english")] == ["0", "0"]
+    assert int(rows["joint"]["missing"]) > 0 and not rows["joint"]["average_mean"], "only question answering has it"
     english = {task: float(rows["english"][f"{task}_mean"]) for task in TASKS}
     assert float(rows["english"]["average_mean"]) == pytest.approx(sum(english.values()) / 10, abs=1e-3)
     assert english["tatoeba"] == float(rows["joint"]["tatoeba_mean"]), "the raw encoder, whatever was trained"
@@ -62,8 +63,8 @@ def test_the_average_is_that_of_ten_tasks(finished):
 
 
 def test_questions_are_ranked_against_all_languages(finished):
-    path = finished / "tiny/seed1/lareqa/worldqa_sentences.qen+qes+qfr@40/predictions/worldlareqa/qen.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    for key, languages in (("gold", 4), ("prediction", 2)):
-        assert len({candidate.split("_")[0] for row in rows for candidate in row[key]}) >= languages, key
-    assert all(len(row["prediction"]) == 20 and len(row["gold"]) >= 4 for row in rows)
+    folder = finished / "tiny/seed1/lareqa/worldqa_sentences.qen@40/predictions/worldlareqa"
+    rows = [json.loads(line) for path in sorted(folder.glob("*.jsonl")) for line in path.read_text().splitlines()]
+    for key in ("gold", "prediction"):
+        assert {candidate.split("_")[0] for row in rows for candidate in row[key]} == {"qen", "qes", "qka"}, key
+    assert all(len(row["prediction"]) == 20 and len(row["gold"]) >= 3 for row in rows)
