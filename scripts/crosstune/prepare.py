@@ -19,7 +19,7 @@ from crosstune.readers.hub import from_records
 from crosstune.readers.pieces import UPOS, Options
 from crosstune.registry import Dataset, HubSource, UrlSource, WorldSource
 
-PREPARE_VERSION = 1
+PREPARE_VERSION = 2
 
 
 def prepare(

@@ -377,8 +377,8 @@ def test_lareqa_asks_for_the_sentences_that_hold_an_answer():
     rows = read_one("lareqa", json.dumps(LAREQA), lang="hi")
     context = LAREQA["data"][0]["paragraphs"][0]["context"]
     assert [row for row in rows if "query" in row] == [
-        {"id": "q1", "query": "Where is Ana?", "key": "q1"},
-        {"id": "q2", "query": "Who is not?", "key": "q2"},
+        {"id": "q1_hi", "query": "Where is Ana?", "key": "q1"},
+        {"id": "q2_hi", "query": "Who is not?", "key": "q2"},
     ]
     candidates = [row for row in rows if "candidate" in row]
     assert [(row["id"], row["candidate"], row["keys"]) for row in candidates] == [
