@@ -57,7 +57,10 @@ class HubSource:
 
 @dataclass(frozen=True)
 class UrlSource:
-    """Files at addresses, with the SHA-256 of each (none where nobody has pinned them); `members` are patterns of files in archives, as in HubSource."""
+    """Files at addresses, with the SHA-256 of each (none where nobody has pinned them).
+
+    `members` are patterns of files in archives, as in HubSource.
+    """
 
     urls: tuple[str, ...]
     sha256: tuple[str, ...]

@@ -282,10 +282,11 @@ class Study:
         made = [node for node in self.checkpoints.values() if "hub" not in node.spec]
         predictions = sum(len(languages) for node in made for languages in node.evaluate.values())
         sizes = [self._checkpoint_bytes(node) for node in made]
-        known = [size for size in sizes if size is not None]
-        weights = f"about {sum(known) / 1e9:.1f} GB of weights" if known else "weights of unknown size"
-        rest = f" without {len(sizes) - len(known)} of models whose `parameters` are not stated" if None in sizes else ""
-        return f"{len(made)} checkpoints ({weights}{rest if known else ''}), {predictions} files of predictions"
+        unknown = sizes.count(None)
+        weights = f"about {sum(filter(None, sizes)) / 1e9:.1f} GB of weights"
+        if unknown:
+            weights += f" and {unknown} checkpoints of models that do not state their `parameters`"
+        return f"{len(made)} checkpoints ({weights}), {predictions} files of predictions"
 
     def _checkpoint_bytes(self, node: Checkpoint) -> int | None:
         """Bytes of a checkpoint's weights, without its small heads; with AdamW's two moments where they are kept."""
@@ -667,7 +668,7 @@ def base_path(results: str, name: str, model: Mapping) -> str:
 
 
 def parameters_of(model: Mapping) -> int | None:
-    """Parameters of an encoder: as stated for one of the hub (else None), counted for a BERT that is pretrained here."""
+    """Parameters of an encoder: as stated for one of the hub (else None), counted for one that is pretrained here."""
     if "hub" in model:
         return model.get("parameters")
     pretrain = model["pretrain"]
