@@ -8,7 +8,7 @@ Owns: the trivial answers of each task. Must never know: models, schedules.
     classification  majority   gives every text the most frequent label
     choice          majority   takes the most frequent position
     bitext          first      finds the first sentence for every query: what chance gets on average
-    retrieval       first      ranks the first candidates of the file
+    retrieval       first      ranks the first candidates of all
 
 What is most frequent is taken from the training data, or, where there is none, from the language's own test data (which
 can only raise the floor).
@@ -17,12 +17,20 @@ can only raise the floor).
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from crosstune.errors import UserError
 from crosstune.files import read_jsonl
 from crosstune.metrics import metric_named
-from crosstune.metrics.retrieval import DEPTH
+from crosstune.metrics.retrieval import DEPTH, relevant_candidates
 from crosstune.scoring import scores_record
+
+
+class Known(NamedTuple):
+    """What may be known beside a language's rows: those trained on, and those of all languages."""
+
+    training: Sequence[dict]
+    everything: Sequence[dict]
 
 
 def floor(task: str, dataset: str, data: Sequence[Path], train: Sequence[Path] = (), metric: str = "") -> dict:
@@ -35,11 +43,11 @@ def floor(task: str, dataset: str, data: Sequence[Path], train: Sequence[Path] =
     metrics.check_languages([language_of(path) for path in data], dataset)
     if task not in TRIVIAL_ANSWERS:
         raise UserError(f"no floor is defined for the task {task!r}", cure=f"Known: {', '.join(TRIVIAL_ANSWERS)}.")
-    training_rows = [row for path in train for row in read_jsonl(path)]
+    parts = {language_of(path): read_jsonl(path) for path in data}
+    known = Known([row for path in train for row in read_jsonl(path)], [row for rows in parts.values() for row in rows])
     baselines: dict[str, dict[str, dict]] = {}
-    for path in data:
-        for name, predictions in TRIVIAL_ANSWERS[task](read_jsonl(path), training_rows).items():
-            language = language_of(path)
+    for language, rows in parts.items():
+        for name, predictions in TRIVIAL_ANSWERS[task](rows, known).items():
             measured = metrics.measure(predictions, language)
             baselines.setdefault(name, {})[language] = metrics.summarise(measured)
     return scores_record(task, dataset, metric, {"baselines": baselines})
@@ -54,8 +62,8 @@ def language_of(path: Path) -> str:
     return language
 
 
-def trivial_answers(rows: Sequence[dict], training_rows: Sequence[dict]) -> dict[str, list[dict]]:
-    """Prediction rows by baseline for prepared question-answering rows; the training rows play no part."""
+def trivial_answers(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
+    """Prediction rows by baseline for prepared question-answering rows."""
     gold = [{"id": row["id"], "gold": row["answers"]["text"]} for row in rows]
     return {
         "empty": [answer | {"prediction": ""} for answer in gold],
@@ -63,39 +71,42 @@ def trivial_answers(rows: Sequence[dict], training_rows: Sequence[dict]) -> dict
     }
 
 
-def trivial_tags(rows: Sequence[dict], training_rows: Sequence[dict]) -> dict[str, list[dict]]:
+def trivial_tags(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared tagging rows."""
-    tag = most_frequent(tag for row in training_rows or rows for tag in row["tags"])
+    tag = most_frequent(tag for row in known.training or rows for tag in row["tags"])
     return {
         "majority": [{"id": row["id"], "gold": row["tags"], "prediction": [tag] * len(row["tags"])} for row in rows]
     }
 
 
-def trivial_labels(rows: Sequence[dict], training_rows: Sequence[dict]) -> dict[str, list[dict]]:
+def trivial_labels(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared classification rows."""
-    label = most_frequent(row["label"] for row in training_rows or rows)
+    label = most_frequent(row["label"] for row in known.training or rows)
     return {"majority": [{"id": row["id"], "gold": row["label"], "prediction": label} for row in rows]}
 
 
-def trivial_choices(rows: Sequence[dict], training_rows: Sequence[dict]) -> dict[str, list[dict]]:
+def trivial_choices(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared choice rows; positions that some row lacks cannot be the majority."""
     fewest = min(len(row["choices"]) for row in rows)
-    positions = [row["label"] for row in training_rows or rows if row["label"] < fewest]
+    positions = [row["label"] for row in known.training or rows if row["label"] < fewest]
     position = most_frequent(positions) if positions else 0
     return {"majority": [{"id": row["id"], "gold": row["label"], "prediction": position} for row in rows]}
 
 
-def trivial_pairs(rows: Sequence[dict], training_rows: Sequence[dict]) -> dict[str, list[dict]]:
-    """Prediction rows by baseline for prepared bitext rows; the training rows play no part."""
+def trivial_pairs(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
+    """Prediction rows by baseline for prepared bitext rows."""
     first = rows[0]["id"]
     return {"first": [{"id": row["id"], "gold": row["id"], "prediction": first} for row in rows]}
 
 
-def trivial_rankings(rows: Sequence[dict], training_rows: Sequence[dict]) -> dict[str, list[dict]]:
-    """Prediction rows by baseline for prepared retrieval rows; the training rows play no part."""
-    ranking = [row["id"] for row in rows if "candidate" in row][:DEPTH]
+def trivial_rankings(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
+    """Prediction rows by baseline for prepared retrieval rows."""
+    ranking = [row["id"] for row in known.everything if "candidate" in row][:DEPTH]
+    relevant = relevant_candidates(known.everything)
     return {
-        "first": [{"id": row["id"], "gold": row["relevant"], "prediction": ranking} for row in rows if "query" in row]
+        "first": [
+            {"id": row["id"], "gold": relevant[row["key"]], "prediction": ranking} for row in rows if "query" in row
+        ]
     }
 
 

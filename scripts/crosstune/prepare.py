@@ -135,7 +135,7 @@ def without(rows: Sequence[dict], excluded: Sequence[str], place: str) -> list[d
 
 
 def statistics(task: str, rows: Sequence[dict]) -> dict:
-    """Numbers for the data tables. Lengths are in characters for qa and text, in tokens for tagging."""
+    """Numbers for the data tables. Lengths are in tokens for the sentences of tagging, else in characters."""
     if task == "qa":
         return {
             "contexts": len({row["context"] for row in rows}),
@@ -150,8 +150,13 @@ def statistics(task: str, rows: Sequence[dict]) -> dict:
             "sentence_length": _spread(len(row["tokens"]) for row in rows),
             "tags": dict(Counter(tag for row in rows for tag in row["tags"])),
         }
-    sides = {side: [len(row[side]) for row in rows if side in row] for side in ("text", "pair")}
-    return {side: {"characters": sum(lengths), **_spread(lengths)} for side, lengths in sides.items() if lengths}
+    found: dict = {}
+    for field in ("text", "pair", "premise", "query", "candidate", "context"):
+        if lengths := [len(row[field]) for row in rows if field in row]:
+            found[field] = {"number": len(lengths), "characters": sum(lengths), **_spread(lengths)}
+    if task in ("classification", "choice"):
+        found["labels"] = dict(sorted(Counter(str(row["label"]) for row in rows).items()))
+    return found
 
 
 def _spread(lengths: Iterable[int]) -> dict[str, float]:

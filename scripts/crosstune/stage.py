@@ -98,8 +98,9 @@ def train_stage(node: Node, parent: Path, knobs: Knobs, stop: engine.StopRequest
     for head in spec["heads"]:
         if head["name"] not in network.tasks:
             network.add_head(head["name"], head["labels"], seed=spec["seed"])
-    # Two stages of one lineage must not share an order, two schedules that share a prefix must: the parent's hash says.
-    key = (spec["seed"], spec["parent"], tuple(spec["sources"]))
+    # Two stages of one lineage must not share an order. What the rows are computed with must not change it, nor what
+    # they are learned with: schedules, models and settings are compared on the same rows.
+    key = (spec["seed"], spec["after"], spec["sources"])
     mixture = Mixture(tuple(spec["sources"]), tuple(spec["replayed"]), spec["recipe"]["alpha"], spec["replay"])
     main_head = spec["source_heads"][spec["sources"][0]] if spec["sources"] else spec["heads"][0]["name"]
     manifest = read_json(parent / MANIFEST)

@@ -34,8 +34,8 @@ from crosstune.registry import (
 from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse_schedules
 
 # Raised by hand when a change of the code changes results: everything that stands on the old code is then made anew.
-PRETRAIN_VERSION = 2
-TRAIN_VERSION = 2
+PRETRAIN_VERSION = 3
+TRAIN_VERSION = 3
 PREDICT_VERSION = 2
 # Task types with classes, and those that need no head, so that every checkpoint can be evaluated.
 LABELLED = ("tagging", "classification")
@@ -562,6 +562,7 @@ class Study:
         return {
             "version": TRAIN_VERSION,
             "parent": self._stamp(parent),
+            "after": [list(before.sources) for before in schedule.stages[:-1]],
             "seed": seed,
             "sources": list(stage.sources) if stage else [],
             "replayed": replayed,

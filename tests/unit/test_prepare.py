@@ -66,8 +66,8 @@ def test_rows_and_manifest(run, tmp_path):
         "sources": [{"file": "{bundle}/en.tsv", "sha256": sha256(PAIRS.encode())}],
         "licence": "CC0-1.0",
         "statistics": {
-            "text": {"characters": 4, "mean": 2.0, "max": 3},
-            "pair": {"characters": 3, "mean": 1.5, "max": 2},
+            "text": {"number": 2, "characters": 4, "mean": 2.0, "max": 3},
+            "pair": {"number": 2, "characters": 3, "mean": 1.5, "max": 2},
         },
         "version": PREPARE_VERSION,
     }

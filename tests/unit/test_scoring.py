@@ -161,10 +161,11 @@ def test_floor_of_bitext_is_what_chance_gets(tmp_path):
 
 def test_floor_of_retrieval(tmp_path):
     """30 candidates; the answers are the 2nd and the 25th: 1/2, and 0 beyond 20."""
-    candidates = [{"id": f"c{n}", "candidate": "ก", "context": "ข"} for n in range(1, 31)]
-    questions = [{"id": f"q{n}", "query": "?", "relevant": [name]} for n, name in enumerate(["c2", "c25"])]
+    candidates = [{"id": f"c{n}", "candidate": "ก", "context": "ข", "keys": [f"k{n}"]} for n in range(1, 31)]
+    questions = [{"id": f"q{n}", "query": "?", "key": key} for n, key in enumerate(["k2", "k25"])]
     assert floor_of(tmp_path, "retrieval", [*questions[:1], *candidates, *questions[1:]]) == {"first": 25}
-    assert floor_of(tmp_path, "retrieval", questions) == {"first": 0}
+    with pytest.raises(UserError, match="2 questions have no answer among the candidates, such as that for 'k2'"):
+        floor_of(tmp_path, "retrieval", questions)
 
 
 def test_scores_by_a_metric_of_the_data_sets_own(tmp_path):

@@ -242,6 +242,19 @@ def test_pretraining_goes_on_with_what_trains_nothing_and_leaves_the_rest_to_run
     assert [node["spec"]["updates"] for node in ahead["stages"]] == [0, 0]
 
 
+def test_what_rows_are_trained_on_does_not_depend_on_how_they_are_computed():
+    """Streams of rows and of dropout are drawn from these parts of a stage's spec alone."""
+
+    def drawn(**changes):
+        nodes = study(**changes).checkpoints.values()
+        return {n.path: [n.spec[key] for key in ("seed", "after", "sources")] for n in nodes if "after" in n.spec}
+
+    assert drawn(packing=False) == drawn(precision="bf16") == drawn(tracks__qa__recipe={"lr": 1e-4}) == drawn()
+    lineage = "results/test/tiny/seed1/qa/worldqa.qen@20"
+    assert drawn()[lineage] == [1, [], ["worldqa.qen"]]
+    assert drawn()[f"{lineage}/worldqa.qes@20"] == [1, [["worldqa.qen"]], ["worldqa.qes"]]
+
+
 def test_stages_of_a_large_model_have_processes_of_their_own():
     found = study(models={"mbert": {"hub": "a/b", "revision": "0" * 40}})
     stages = [path for path in found.checkpoints if "/seed" in path]

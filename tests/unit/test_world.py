@@ -5,6 +5,8 @@ import json
 import random
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from crosstune import readers
 from crosstune.errors import UserError
+from crosstune.readers.pieces import DEFAULTS, Options
 from crosstune.world import LANGUAGES, generate, relatedness, write_world
 from crosstune.world.facts import RELATIONS, SHARES, Fact, World
 from crosstune.world.languages import UPOS, evolve, make_lexicon, similarity, write
@@ -22,7 +25,7 @@ from crosstune.world.texts import Question, Speaker, answer_of, sentences_of, st
 REGISTRY = Path(__file__).parents[2] / "registry"
 TINY = {
     "text_high": 12, "text_low": 6, "pairs_high": 8, "pairs_low": 4, "qa_train": 10, "qa_validation": 4, "qa_test": 5,
-    "pos_train": 12, "pos_validation": 6, "pos_test": 30,
+    "pos_train": 12, "pos_validation": 6, "pos_test": 30, "items_train": 9, "items_test": 8,
 }  # fmt: skip
 LOVE, WORK = (next(r for r in RELATIONS if r.name == name) for name in ("love", "work"))
 seeds = st.integers(0, 10_000)
@@ -194,8 +197,16 @@ def test_every_split_has_a_share_of_every_relation(seed):
 # ---------------------------------------------------------------------------------------------------------- files
 
 
-def rows(files: dict[str, str], reader: str, path: str) -> list[dict]:
-    return readers.read(reader, [(path, files[path])])
+ITEM_OPTIONS = Options(
+    lang="qen",
+    languages=tuple(LANGUAGES),
+    tags=("O", "B-PER", "B-LOC"),
+    labels=("entailment", "contradiction", "neutral"),
+)
+
+
+def rows(files: dict[str, str], reader: str, *paths: str, options: Options = DEFAULTS) -> list[dict]:
+    return readers.read(reader, [(path, files[path]) for path in paths], options)
 
 
 def of_kind(files: dict[str, str], kind: str) -> list[str]:
@@ -206,10 +217,66 @@ def of_kind(files: dict[str, str], kind: str) -> list[str]:
 @given(seeds)
 def test_every_file_is_read_by_the_reader_of_its_format(seed):
     files = generate({**TINY, "seed": seed})
-    for kind, reader in (("qa", "squad"), ("pos", "conllu"), ("text", "lines"), ("pairs", "pairs")):
+    read = {"world.json"}
+    for kind, reader in (("qa", "squad"), ("pos", "conllu"), ("text", "lines"), ("pairs", "pairs"), ("mlqa", "squad"),
+                         ("tydiqa", "squad"), ("nli", "classified"), ("copa", "copa"), ("ner", "columns"),
+                         ("lareqa", "lareqa"), ("mewslix", "mewslix")):  # fmt: skip
         for path in of_kind(files, kind):
-            assert rows(files, reader, path), path
-    assert len(files) == 16 + 16 + 10 + 9 + 1
+            lang = path.split("/")[1].split(".")[0]
+            options = replace(ITEM_OPTIONS, lang=lang if lang != "test" else "qen")
+            assert rows(files, reader, path, options=options if reader != "conllu" else DEFAULTS), path
+            read.add(path)
+    for lang in LANGUAGES:
+        if lang != "qen":
+            paths = [f"tatoeba/{lang}-qen.{side}" for side in (lang, "qen")]
+            assert len(rows(files, "aligned", *paths)) == TINY["items_test"]
+            read.update(paths)
+        if LANGUAGES[lang].resource == "high":
+            paths = [f"siqa/{lang}.train.jsonl", f"siqa/{lang}.train.lst"]
+            assert len(rows(files, "siqa", *paths)) == TINY["items_train"]
+            read.update(paths)
+    assert read == set(files)
+
+
+def test_inference_follows_from_the_facts():
+    """In qen the object is the last word of a clause and `muk` is the conjunction: labels can be read off the words."""
+    files = generate({**TINY, "items_train": 60, "items_test": 30})
+    found = rows(files, "classified", "nli/qen.train.tsv", options=ITEM_OPTIONS)
+    assert Counter(row["label"] for row in found) == {"entailment": 20, "contradiction": 20, "neutral": 20}
+    conjunction = make_lexicon(0).words["qen"]["and"]
+    for row in found:
+        one, other = row["text"].removesuffix(".").split(f" {conjunction} ")
+        clauses = [one.split(), [one.split()[0], *other.split()]]
+        claim = row["pair"].removesuffix(".").split()
+        same_verb = [clause for clause in clauses if clause[1] == claim[1]]
+        assert bool(same_verb) == (row["label"] != "neutral"), row
+        if same_verb:
+            assert (same_verb[0][-1] == claim[-1]) == (row["label"] == "entailment"), row
+
+
+def test_the_right_choice_stands_in_the_premise():
+    files = generate({**TINY, "items_train": 60, "items_test": 30})
+    found = rows(files, "copa", "copa/qen.train.jsonl")
+    assert {row["label"] for row in found} == {0, 1}
+    for row in found:
+        premise = set(row["premise"].removesuffix(".").split())
+        told = [set(choice.removesuffix(".").split()) <= premise for choice in row["choices"]]
+        assert [n for n, inside in enumerate(told) if inside] == [row["label"]], row
+
+
+def test_people_are_described_once_and_mentioned_by_name():
+    files = generate({**TINY, "items_train": 20, "items_test": 40})
+    found = [
+        row
+        for lang in LANGUAGES
+        for row in rows(files, "mewslix", "mewslix/test.jsonl", options=replace(ITEM_OPTIONS, lang=lang))
+    ]
+    people = [row["id"] for row in found if "candidate" in row]
+    assert len(people) == len(set(people)) == len(make_lexicon(0).people)
+    mentions = [row for row in found if "query" in row]
+    assert len(mentions) == 10 * 10
+    assert {row["key"] for row in mentions} <= set(people)
+    assert all("{ " in row["query"] and " }" in row["query"] for row in mentions)
 
 
 def test_sizes_are_those_of_the_spec():

@@ -9,6 +9,8 @@ that is the reciprocal rank, 0 beyond rank 20.
 
 from collections.abc import Sequence
 
+from crosstune.errors import UserError
+
 DEPTH = 20
 
 
@@ -28,6 +30,22 @@ def measure(rows: Sequence[dict], lang: str = "") -> list[dict]:
 def summarise(examples: Sequence[dict]) -> dict:
     """The mean over the questions, and their number `n`."""
     return {"map20": sum(example["map20"] for example in examples) / len(examples), "n": len(examples)}
+
+
+def relevant_candidates(rows: Sequence[dict]) -> dict[str, list[str]]:
+    """The ids of the candidates that are relevant to each key that is asked for, from prepared rows of all languages.
+
+    Raises UserError where there is none.
+    """
+    found: dict[str, list[str]] = {row["key"]: [] for row in rows if "query" in row}
+    for row in rows:
+        for key in row.get("keys", ()):
+            if key in found:
+                found[key].append(row["id"])
+    if absent := [key for key, candidates in found.items() if not candidates]:
+        message = f"{len(absent)} questions have no answer among the candidates, such as that for {absent[0]!r}"
+        raise UserError(message, cure="Evaluate the data set in all its languages: each brings its candidates.")
+    return found
 
 
 def average_precision(ranking: Sequence[str], relevant: Sequence[str]) -> float:

@@ -15,11 +15,11 @@ import torch
 from torch import nn
 
 from crosstune.encoding import TextEncoder
+from crosstune.metrics.retrieval import DEPTH, relevant_candidates
 from crosstune.tasks import Task
 from crosstune.tasks.pooling import marks, pooled
 from crosstune.windows import Windows, joined
 
-KEPT = 20
 NEGATIVES = 64
 SCALE = 100.0
 ASKED_AT_ONCE = 256
@@ -69,14 +69,11 @@ class DualEncoder(Task):
         return list(head(pooled(hidden, batch)).cpu())
 
     def predictions(self, parts: Iterable[tuple[Sequence[dict], Windows, list]]) -> Iterator[list[dict]]:
-        """The KEPT best of the candidates of all languages for each question; candidates have no answers."""
+        """The DEPTH best of the candidates of all languages for each question; candidates have no answers."""
         parts = [(rows, torch.stack(outputs)) for rows, _, outputs in parts]
         pool = [row for rows, _ in parts for row in rows if "candidate" in row]
         vectors = torch.cat([found[[n for n, row in enumerate(rows) if "candidate" in row]] for rows, found in parts])
-        holders: dict[str, list[str]] = {}
-        for row in pool:
-            for key in row["keys"]:
-                holders.setdefault(key, []).append(row["id"])
+        relevant = relevant_candidates([row for rows, _ in parts for row in rows])
         for rows, found in parts:
             asked = [n for n, row in enumerate(rows) if "query" in row]
             ranked = best_candidates(found[asked], vectors)
@@ -84,7 +81,7 @@ class DualEncoder(Task):
                 {
                     "id": rows[n]["id"],
                     "prediction": [pool[place]["id"] for place in places],
-                    "gold": holders.get(rows[n]["key"], []),
+                    "gold": relevant[rows[n]["key"]],
                 }
                 for n, places in zip(asked, ranked, strict=True)
             ]
@@ -104,8 +101,8 @@ class DualHead(nn.Module):
 
 
 def best_candidates(questions: torch.Tensor, candidates: torch.Tensor) -> list[list[int]]:
-    """Places of the KEPT nearest candidates of each question, nearest first, of equals the earlier first."""
-    kept = min(KEPT, len(candidates))
+    """Places of the DEPTH nearest candidates of each question, nearest first, of equals the earlier first."""
+    kept = min(DEPTH, len(candidates))
     found = []
     for part in questions.split(ASKED_AT_ONCE):
         scores, places = (part @ candidates.T).topk(kept, dim=1)

@@ -46,8 +46,8 @@ DEFAULT_SPEC: Mapping[str, int] = {
     "pos_train": 600,
     "pos_validation": 100,
     "pos_test": 200,
-    "items_train": 600,
-    "items_test": 60,
+    "items_train": 300,
+    "items_test": 40,
 }
 
 
