@@ -7,6 +7,7 @@ span search, the files. A model of 4 layers and a width of 256 with random weigh
 """
 
 import argparse
+import shlex
 import statistics
 import sys
 import tempfile
@@ -64,7 +65,7 @@ def main() -> None:
     splits = rows_by_source(manifests)
     texts = ({"id": str(n), "text": text} for n, text in enumerate(read_contexts(splits)))
     write_jsonl(folder / "text.jsonl", texts)
-    train_tokenizer([folder / "text.jsonl"], 5000, folder)
+    train_tokenizer([folder / "text.jsonl"], 3000, folder)
     size = {key: value for key, value in SIZES["small"].items() if key != "vocabulary"}
     encoder = TextEncoder(folder)
     network = new_encoder({"seed": 1, "max_length": 512, "packing": True, "recipe": {}, **size}, encoder).eval()
@@ -94,7 +95,7 @@ def main() -> None:
     lines = [
         f"# Evaluating on {len(manifests)} languages of XQuAD, {args.rows} questions each; 4 x 256 model, loaded once",
         "",
-        f"{date.today()}, {processor()}; `python benchmarks/evaluation.py --out benchmarks/results/evaluation.md`.",
+        f"{date.today()}, {processor()}; `python benchmarks/evaluation.py {shlex.join(sys.argv[1:])}`.",
         "",
         "| variant | median s | ratio |",
         "|:--|--:|--:|",

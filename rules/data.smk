@@ -64,10 +64,36 @@ rule prepare:
         " --out {output.rows} 2> >(tee {log} >&2)"
 
 
+rule leakage:
+    """Look for texts of the evaluation sets in the training data; a leak that the study does not allow is a failure."""
+    input:
+        study.all_prepared(),
+    output:
+        found="results/{study}/leakage.json",
+        # What trainings wait for. A failing job's outputs are deleted, and a training whose input is gone is done
+        # again; an `update` that was there before is put back.
+        passed=update("results/{study}/unleaked"),
+    log:
+        "results/{study}/logs/leakage.log",
+    priority: 100
+    conda:
+        "../envs/crosstune.yaml"
+    params:
+        spec=lambda w: canonical_json(study.leakage_spec()),
+        # What was put back must not pass for a success: another number does the job again.
+        refusals=study.refusals,
+    message:
+        "look for leakage in {wildcards.study}"
+    shell:
+        "if python scripts/leakage.py --spec {params.spec:q} --data {input} --out {output.found} 2> >(tee {log} >&2);"
+        " then touch {output.passed}; else printf x >> results/{wildcards.study}/logs/refused; exit 1; fi"
+
+
 rule check:
     """Prepare and check all data of the study, and stop there."""
     input:
         study.all_prepared(),
+        f"{study.results}/leakage.json",
 
 
 rule downloads:

@@ -21,7 +21,9 @@ rule fetch_model:
 rule pretrain:
     """Train a sentencepiece tokenizer and a small masked language model."""
     input:
-        lambda w: checkpoint_at(f"results/{w.study}/{w.model}/base").data,
+        data=lambda w: checkpoint_at(f"results/{w.study}/{w.model}/base").data,
+        # A study that is going to be stopped pretrains nothing either.
+        unleaked=ancient("results/{study}/unleaked"),
     output:
         manifest="results/{study}/{model}/base/stage.json",
         model=directory("results/{study}/{model}/base/model"),
@@ -43,5 +45,5 @@ rule pretrain:
     message:
         "pretrain {wildcards.model}"
     shell:
-        "python scripts/train.py --spec {params.spec:q} --data {input} --out {params.out} --log {log}"
+        "python scripts/train.py --spec {params.spec:q} --data {input.data} --out {params.out} --log {log}"
         " --cache data/encoded --ahead {resources.ahead:q}"

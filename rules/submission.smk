@@ -5,6 +5,7 @@ rule submission:
     """Write predictions and gold labels in XTREME-R's folders and files."""
     input:
         plan=f"{study.results}/plan.json",
+        leakage=f"{study.results}/leakage.json",
         predictions=study.submitted_predictions,
         data=study.submitted_data,
     output:

@@ -61,7 +61,7 @@ def write_report(study: Study, results: Path, out: Path) -> None:
 
 
 def render(study: Study, results: Path) -> str:
-    """The page as HTML. Reads stage.json and provenance.json under `results` where they exist."""
+    """The page as HTML. Reads stage.json, provenance.json and leakage.json under `results` where they exist."""
     environment = Environment(
         loader=PackageLoader("crosstune", "."),
         autoescape=True,
@@ -76,7 +76,9 @@ def render(study: Study, results: Path) -> str:
     environment.globals.update(computed=computed(study, results))
     environment.filters.update(decimal=decimal, signed=signed, pretty=pretty)
     provenance = read_object(results / "provenance.json")
-    return environment.get_template(TEMPLATE).render(study=study, plan=study.plan, provenance=provenance).lstrip()
+    leakage = read_object(results / "leakage.json")
+    values = {"study": study, "plan": study.plan, "provenance": provenance, "leakage": leakage}
+    return environment.get_template(TEMPLATE).render(values).lstrip()
 
 
 # --- the answer ------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from crosstune.download import FETCH_ALL, offline
 from crosstune.errors import UserError
 from crosstune.fetch import manifest_path, request_of
 from crosstune.files import read_json, sha256_json
+from crosstune.leakage import LEAKAGE_VERSION, covers
 from crosstune.metrics import XTREME_R, metric_named
 from crosstune.prepare import PREPARE_VERSION
 from crosstune.readers.pieces import UPOS
@@ -99,6 +100,7 @@ class Study:
         self._mark_carried()
         self._check_headline()
         self._check_layers()
+        self._check_allowed_leakage()
         self.averages = {name: self._average(name) for name in self.config["averages"]}
 
     # ---- what the rules ask for ----
@@ -218,6 +220,32 @@ class Study:
             if head_of(self.registry[source.rpartition(".")[0]]) == head_of(self.registry[dataset])
         }
         return [prepared_source(source) for source in sorted(sources)]
+
+    def leakage_spec(self) -> dict:
+        """What leakage.py compares: the sources of every track with what it evaluates, and unlabelled text with all.
+
+        Unlabelled text teaches no answers, so that its leaks are reported and stop nothing.
+        """
+        evaluated = {
+            track: sorted(f"{dataset}.{language}" for dataset, languages in found.items() for language in languages)
+            for track, found in self.evaluate.items()
+        }
+        groups = []
+        text = {source for node in self.checkpoints.values() for source in node.spec.get("sources", [])}
+        text = {source for source in text if self.registry[source.rpartition(".")[0]].task == "text"}
+        for track in evaluated:
+            trained = {source for run in self.runs if run.track == track for source in _sources(run.schedule)} - text
+            groups.append({"train": sorted(trained), "evaluate": evaluated[track], "stop": True})
+        if text:
+            everything = sorted({name for names in evaluated.values() for name in names})
+            groups.append({"train": sorted(text), "evaluate": everything, "stop": False})
+        return {"version": LEAKAGE_VERSION, "groups": groups, "allow": sorted(self.config["allow_leakage"])}
+
+    @property
+    def refusals(self) -> int:
+        """How often the guard against leakage has stopped this study."""
+        refused = Path(self.results, "logs", "refused")
+        return refused.stat().st_size if refused.exists() else 0
 
     def plan(self) -> dict:
         """What tables, figures and the report need to know of the study, as plain data."""
@@ -642,6 +670,16 @@ class Study:
                 example = ", ".join(f"{model}: 8" for model in self.config["models"])
                 message = f"expected a layer for each model of the study, found {', '.join(layer)}"
                 raise UserError(message, f"tracks.{name}.encoding.layer", f"layer: {{{example}}}")
+
+    def _check_allowed_leakage(self) -> None:
+        """UserError for an entry of allow_leakage that means no pair of a source and an evaluated set of one track."""
+        if not self.config["allow_leakage"]:
+            return
+        groups = [group for group in self.leakage_spec()["groups"] if group["stop"]]
+        for number, entry in enumerate(self.config["allow_leakage"]):
+            if not any(covers(entry, s, e) for group in groups for s in group["train"] for e in group["evaluate"]):
+                message = f"no track trains on the first and evaluates the second of {entry!r}"
+                raise UserError(message, f"allow_leakage[{number}]", "Correct the names, or leave the entry out.")
 
     def _check_headline(self) -> None:
         headline = self.config.get("headline")

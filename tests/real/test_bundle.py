@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from crosstune.files import write_jsonl
+from crosstune.leakage import leakage
 from crosstune.prepare import load, prepare
 from crosstune.registry import load_registry
 
@@ -146,6 +148,29 @@ def test_no_row_of_pretraining_text_holds_text_of_an_evaluation_set(registry):
                     if shared or (len(text) >= 12 and (side_lang, text) in whole):
                         held.append((name, lang, row["id"]))
     assert held == []
+
+
+def test_what_training_data_share_with_evaluation_sets(registry, tmp_path):
+    """SQuAD-es shares articles with XQuAD and no paragraph; TyDiQA's training questions ask what test questions ask."""
+    trained = ["squad.en", "squad_es.es", "piaf.fr", "tydiqa.sw", "ud.es", "ud.fr"]
+    evaluated = ["xquad.en", "xquad.es", "xquad.de", "mlqa.es", "tydiqa.sw", "ud.es", "ud.fr"]
+    splits = {}
+    for split, names in (("train", trained), ("test", evaluated)):
+        for name in names:
+            dataset, _, lang = name.rpartition(".")
+            splits[f"{split}/{name}"] = tmp_path / f"{split}.{name}.jsonl"
+            write_jsonl(splits[f"{split}/{name}"], load(registry[dataset], split, lang, {"bundle": BUNDLE}, ".")[0])
+    found = leakage(splits, [{"train": trained, "evaluate": evaluated, "stop": True}], [])
+    leaks = {
+        (pair["train"], pair["evaluate"]): (pair["exact"], pair["near"], pair["id"])
+        for pair in found["pairs"]
+        if pair["status"] == "leak"
+    }
+    assert leaks == {
+        ("tydiqa.sw", "tydiqa.sw"): (15, 1, 0),  # questions of eight words or more, of the 39 in the record's notes
+        ("ud.es", "ud.es"): (1, 0, 0),
+        ("ud.fr", "ud.fr"): (1, 0, 0),
+    }
 
 
 def letters(text: str) -> str:

@@ -49,6 +49,20 @@ def test_evidence():
     assert evidence(contrast(2)) == "2.0 points higher in the only seed, which cannot tell an effect from chance"
 
 
+def test_leaks_stand_on_the_page(tmp_path):
+    study = write_study(tmp_path)
+    assert "Nobody looked for them" in render(study, tmp_path)
+    pair = {"train": "squad.en", "evaluate": "xquad.en", "texts": 9, "exact": 2, "near": 1, "short": 3, "id": 0}
+    found = {"compared": 7, "pairs": [pair | {"status": "chance"}]}
+    write_json(tmp_path / "leakage.json", found)
+    page = render(study, tmp_path)
+    assert "7 pairs" in page and "No evaluation text stands" in page and "xquad.en" not in page
+    found["pairs"].append(pair | {"status": "allowed"})
+    write_json(tmp_path / "leakage.json", found)
+    numbers = "<td>9</td><td>5</td><td>1</td><td>0</td>"
+    assert f'squad.en</th><td class="text">xquad.en</td>{numbers}<td class="text">allowed' in render(study, tmp_path)
+
+
 def test_averages_stand_on_the_page(tmp_path):
     averaged = plan()
     assert "Averages over tasks" not in render(write_study(tmp_path, averaged), tmp_path)

@@ -104,7 +104,16 @@ def test_a_new_evaluation_language_trains_nothing(finished, snakemake, jobs):
     config = write_config(finished, tracks__qa__evaluate={"worldqa": ["qen", "qes", "qno", "qka", "qeu"]})
     found = jobs(snakemake(finished, "-n", "--configfile", config).stdout)
     assert found.pop("prepare") == 1
-    assert found == {"floor": 1, "predict": 5, "score": 5, "plan": 1, "tables": 1, "figures": 1, "report": 1}
+    assert found == {
+        "leakage": 1,
+        "floor": 1,
+        "predict": 5,
+        "score": 5,
+        "plan": 1,
+        "tables": 1,
+        "figures": 1,
+        "report": 1,
+    }
 
 
 def test_a_new_schedule_trains_only_what_is_new(finished, snakemake, jobs):
@@ -285,6 +294,39 @@ def test_a_submission_needs_the_final_predictions_and_no_tables(new_project, sna
     assert {"score", "tables", "report"}.isdisjoint(found)
     # untrained, english, joint, sequential: not what sequential predicts between its stages
     assert (found["predict"], found["train"], found["submission"]) == (4, 5, 1)
+
+
+def test_a_study_that_trains_on_its_test_set_stops_until_it_says_so(finished, new_project, snakemake, jobs):
+    """`mine` evaluates on the file that the study trains on. No training that was done is done again."""
+    folder = new_project("leaking")
+    for part in ("data", "results", ".snakemake"):
+        subprocess.run(["cp", "-a", finished / part, folder / part], check=True)
+    record = {
+        "task": "qa", "title": "Mine", "reader": "squad", "licence": "mine", "languages": ["qen"],
+        "source": {"world": "qa/{lang}.train.json"}, "splits": {"test": {}},
+    }  # fmt: skip
+    changes = {"datasets": {"mine": record}, "tracks__qa__evaluate": {"worldqa": ["qen"], "mine": "all"}}
+    changes["tracks__qa__schedules"] = {"english": ["qen"], "joint": ["qen + qes"], "new": ["qes"]}
+    changes["headline"] = {"track": "qa", "dataset": "worldqa", "metric": "f1", "single": "english", "joint": "joint"}
+    config = write_config(folder, **changes)
+    stage = f"{HOME}/worldqa.qes@12/stage.json"
+    done = snakemake(folder, stage, "--cores", "2", "--configfile", config, check=False)
+    assert done.returncode and "error: the study trains on texts of its evaluation sets" in done.stdout
+    assert "Traceback" not in done.stdout and "train results" not in done.stdout
+    line = "allow_leakage: [worldqa.qen > mine.qen]"
+    assert f"  {line}\n" in done.stdout and not (folder / stage).exists()
+    again = ("-n", "--configfile", config)
+    assert jobs(snakemake(folder, stage, *again).stdout)["leakage"] == 1, "it is stopped again"
+
+    config = write_config(folder, **changes, **yaml.safe_load(line))
+    snakemake(folder, "results/small/leakage.json", "--cores", "2", "--configfile", config)
+    (pair,) = [
+        pair for pair in json.loads((folder / "results/small/leakage.json").read_text())["pairs"]
+        if pair["status"] == "allowed"
+    ]  # fmt: skip
+    assert (pair["train"], pair["evaluate"], pair["near"]) == ("worldqa.qen", "mine.qen", 0)
+    assert jobs(snakemake(folder, stage, *again).stdout) == {"train": 1}
+    assert jobs(snakemake(folder, "results/small/tables", *again).stdout)["train"] == 1, "the others stay"
 
 
 def test_a_broken_data_file_is_told_before_anything_is_trained(new_project, snakemake):

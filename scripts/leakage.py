@@ -1,0 +1,32 @@
+"""Look for texts of the evaluation sets in the training data of a study; fail for finds that it does not allow.
+
+    python scripts/leakage.py --data data/squad/train.en.json data/xquad/test.en.json \\
+        --spec '{"groups": [{"train": ["squad.en"], "evaluate": ["xquad.en"], "stop": true}], "allow": []}' \\
+        --out results/mine/leakage.json
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from crosstune.errors import run_program
+from crosstune.files import write_json
+from crosstune.leakage import leakage, refuse, splits_of, summary
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spec", type=json.loads, required=True, help="what is compared and allowed, as JSON")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="manifests of the prepared splits")
+    parser.add_argument("--out", type=Path, required=True, help="findings to write (.json)")
+    args = parser.parse_args()
+
+    found = leakage(splits_of(args.data), args.spec["groups"], args.spec["allow"])
+    refuse(found, args.spec["allow"])
+    write_json(args.out, found)
+    print(summary(found), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_program(main)

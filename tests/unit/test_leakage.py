@@ -1,0 +1,136 @@
+"""Which finds are leaks, which stop a study, and what a study says to allow them."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crosstune.errors import UserError
+from crosstune.files import write_json, write_jsonl
+from crosstune.leakage import covers, leakage, refuse, splits_of, status, summary
+from crosstune.study import Study
+from crosstune.world import write_world
+
+ROOT = Path(__file__).parents[2]
+LONG = "The tower of the old church was built by nine masons in the year of the flood."
+SHORT = ["Thank you.", "Yes.", "I do not know."]
+
+
+def split(folder: Path, name: str, split: str, *texts: str) -> Path:
+    """Prepared rows of one split, and their manifest, which is returned."""
+    dataset, _, lang = name.rpartition(".")
+    path = folder / dataset / f"{split}.{lang}.json"
+    write_jsonl(path.with_suffix(".jsonl"), ({"id": f"{split}-{n}", "text": text} for n, text in enumerate(texts)))
+    write_json(path, {"dataset": dataset, "split": split, "lang": lang})
+    return path
+
+
+@pytest.fixture
+def splits(tmp_path) -> dict[str, Path]:
+    """A source that shares a text and short ones with a set, and short ones alone with two other sets."""
+    return splits_of(
+        [
+            split(tmp_path, "mine.en", "train", "Something else.", LONG, *SHORT),
+            split(tmp_path, "mine.en", "test", LONG.upper(), "Who?"),
+            split(tmp_path, "brief.en", "test", *SHORT, "Where?"),
+            split(tmp_path, "copied.en", "test", *SHORT),
+        ]
+    )
+
+
+def group(*evaluate: str, stop: bool = True) -> dict:
+    return {"train": ["mine.en"], "evaluate": list(evaluate), "stop": stop}
+
+
+def test_a_leak_stops_and_names_the_line_to_paste(splits):
+    found = leakage(splits, [group("mine.en", "brief.en", "copied.en")], [])
+    assert {pair["evaluate"]: pair["status"] for pair in found["pairs"]} == {
+        "mine.en": "leak",
+        "brief.en": "chance",  # 3 of 4 short texts
+        "copied.en": "leak",  # all of them
+    }
+    assert found["compared"] == 3
+    with pytest.raises(UserError) as refused:
+        refuse(found, ["old.en > mine.en"])
+    *told, _, line = refused.value.cure.split("\n")
+    assert told == [
+        'mine.en > copied.en: 3 exact, 0 near of 3 texts, 0 rows by id; row train-2 is test-0: "Thank you."',
+        f'mine.en > mine.en: 1 exact, 0 near of 2 texts, 0 rows by id; row train-1 is test-0: "{LONG.upper()}"',
+    ]
+    pasted = yaml.safe_load(line)["allow_leakage"]
+    assert pasted == ["mine.en > copied.en", "mine.en > mine.en", "old.en > mine.en"]
+    allowed = leakage(splits, [group("mine.en", "brief.en", "copied.en")], pasted)
+    assert sorted(pair["status"] for pair in allowed["pairs"]) == ["allowed", "allowed", "chance"]
+    refuse(allowed, pasted)
+    assert summary(allowed) == "leakage: 3 pairs compared, 2 with leaks (allowed), 1 with short repeats"
+    assert summary({"compared": 3, "pairs": []}) == "leakage: 3 pairs compared, nothing found"
+
+
+def test_text_is_reported_and_a_source_that_is_also_trained_on_stops(splits):
+    found = leakage(splits, [group("mine.en", stop=False)], [])
+    assert [pair["status"] for pair in found["pairs"]] == ["reported"]
+    refuse(found, [])
+    for groups in ([group("mine.en", stop=False), group("mine.en")], [group("mine.en"), group("mine.en", stop=False)]):
+        assert [pair["status"] for pair in leakage(splits, groups, [])["pairs"]] == ["leak"]
+
+
+def test_a_pair_of_different_tracks_is_not_compared(splits):
+    groups = [group("brief.en"), {"train": [], "evaluate": ["mine.en"], "stop": True}]
+    found = leakage(splits, groups, [])
+    assert [pair["evaluate"] for pair in found["pairs"]] == ["brief.en"]
+
+
+@pytest.mark.parametrize(
+    ("short", "status_"), [(8, "chance"), (9, "leak")], ids=["less than nine of ten", "nine of ten"]
+)
+def test_many_short_repeats_are_a_leak(short, status_):
+    assert status({"exact": 0, "near": 0, "id": 0, "short": short, "texts": 10}, True, []) == status_
+
+
+def test_an_entry_means_a_pair_or_all_languages():
+    assert covers("a.en > b.de", "a.en", "b.de")
+    assert covers("a > b.de", "a.en", "b.de") and covers("a > b", "a.en", "b.de")
+    assert not covers("a.es > b", "a.en", "b.de")
+    assert not covers("b > a", "a.en", "b.de")
+    assert covers("v1.0 > b", "v1.0.en", "b.de") and not covers("v1 > b", "v1.0.en", "b.de")
+
+
+def study(**changes) -> Study:
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    return Study({**config, **changes}, ROOT)
+
+
+def test_a_study_compares_its_tracks_and_its_pretraining_text():
+    labelled, text = study().leakage_spec()["groups"]
+    assert labelled["train"] == ["worldqa.qen", "worldqa.qes", "worldqa.qfr"]
+    assert labelled["stop"] and not text["stop"]
+    assert labelled["evaluate"] == text["evaluate"] and len(text["evaluate"]) == 10
+    assert {source.split(".")[0] for source in text["train"]} == {"worldtext", "worldpairs"}
+
+
+def test_an_entry_that_means_nothing_is_told():
+    with pytest.raises(UserError, match="no track trains on the first") as refused:
+        study(allow_leakage=["worldqa > worldqa", "worldqa.qka > worldqa"])
+    assert refused.value.place == "allow_leakage[1]"
+    with pytest.raises(UserError, match="allow_leakage"):
+        study(allow_leakage=["worldqa"])
+
+
+def test_the_constructed_world_leaks_nothing(tmp_path):
+    """Its questions of three words are repeated by chance; its texts are not."""
+    from crosstune.prepare import load
+    from crosstune.registry import load_registry
+
+    registry = load_registry(ROOT / "registry")
+    write_world(yaml.safe_load((ROOT / "tests/workflow/small.yaml").read_text())["world"], tmp_path / "world")
+    names = {"train": ["worldqa.qen", "worldpos.qen", "worldnli.qen", "worldtext.qen", "worldcopa.qen", "worldner.qen"]}
+    names["test"] = [f"{dataset}.{lang}" for dataset in ("worldqa", "worldpos", "worldnli", "worldlareqa", "worldcopa",
+                     "worldner", "worldtydiqa") for lang in ("qen", "qno")]  # fmt: skip
+    splits = {}
+    for part, sets in names.items():
+        for name in sets:
+            dataset, _, lang = name.rpartition(".")
+            splits[f"{part}/{name}"] = tmp_path / f"{part}.{name}.jsonl"
+            write_jsonl(splits[f"{part}/{name}"], load(registry[dataset], part, lang, {}, tmp_path)[0])
+    found = leakage(splits, [{"train": names["train"], "evaluate": names["test"], "stop": True}], [])
+    assert {pair["status"] for pair in found["pairs"]} == {"chance"}
