@@ -58,9 +58,9 @@ Hei\tO
 def test_a_study_brings_a_data_set_of_its_own(new_project, snakemake):
     """The example of the README: names in a new language, as a file of two columns."""
     folder = new_project("own-data")
-    for split in ("train", "test"):
-        (folder / f"names/nn.{split}.tsv").parent.mkdir(exist_ok=True)
-        (folder / f"names/nn.{split}.tsv").write_text(NAMES)
+    (folder / "names").mkdir()
+    (folder / "names/nn.train.tsv").write_text(NAMES)
+    (folder / "names/nn.test.tsv").write_text("Kari\tB-PER\nles\tO\n\nOslo\tB-LOC\nsov\tO\n")
     readme = (PROJECT / "README.md").read_text()
     (example,) = re.findall(r"```yaml\n( *folders: \{mine.*?)```", readme, re.DOTALL)
     config = yaml.safe_load(dedent(example)) | {
@@ -77,7 +77,7 @@ def test_a_study_brings_a_data_set_of_its_own(new_project, snakemake):
     (folder / "study.yaml").write_text(yaml.safe_dump(config))
     snakemake(folder, "check", "--cores", "1", "--configfile", "study.yaml")
     manifest = json.loads((folder / "data/names/test.nn.json").read_text())
-    assert manifest["rows"] == 2 and manifest["statistics"]["tags"] == {"B-PER": 1, "O": 5, "B-LOC": 1}
+    assert manifest["rows"] == 2 and manifest["statistics"]["tags"] == {"B-PER": 1, "O": 2, "B-LOC": 1}
     rows = [json.loads(line) for line in (folder / "data/names/train.nn.jsonl").read_text().splitlines()]
     assert rows[0]["tokens"] == ["Ane", "bor", "i", "Bergen", "."]
     plan = snakemake(folder, "-n", "--configfile", "study.yaml").stdout
