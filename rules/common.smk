@@ -12,15 +12,18 @@ from crosstune.files import canonical_json, sha256_json
 from crosstune.scoring import SCORE_VERSION
 from crosstune.study import Study
 
+PINNING = "pin" in sys.argv  # that rule is for a study that is not pinned yet
+
 try:
     study = Study(config, workflow.basedir)
-    if "pin" not in sys.argv:  # the rule that pins is for a study that is not pinned yet
-        study.check_pins()
-        study.check_files()
-        study.check_downloads(os.environ)
     study.check_states()
+    if not PINNING:
+        study.check_files()
 except UserError as error:
     raise WorkflowError(str(error))
+
+if workflow.is_main_process:
+    print("\n".join([*study.summary(), *study.to_come()]), file=sys.stderr)
 
 
 wildcard_constraints:
@@ -44,8 +47,14 @@ localrules:
     pin,
 
 
+# Not in a dry run, which needs no network.
 onstart:
-    print("\n".join(study.summary()), file=sys.stderr)
+    if not PINNING:
+        try:
+            study.check_pins()
+            study.check_downloads(os.environ)
+        except UserError as error:
+            raise WorkflowError(str(error))
 
 
 def final_targets():

@@ -43,7 +43,7 @@ def request_of(source: HubSource | UrlSource) -> dict:
 def manifest_path(request: Mapping) -> str:
     """Where a request's manifest lies in the folder of downloads."""
     if "hub" in request:
-        folder = f"hub/{Repository('datasets', request['hub']).folder(request['revision'])}"
+        folder = f"hub/{Repository('datasets', request['hub']).folder(request['revision'] or 'unpinned')}"
         label = request["files"][0][0].removesuffix(".parquet")
     else:
         first = urlsplit(request["url"][0])

@@ -17,9 +17,10 @@ from crosstune.parquet import read_parquet
 from crosstune.readers import read
 from crosstune.readers.hub import from_records
 from crosstune.readers.pieces import UPOS, Options
-from crosstune.registry import Dataset, HubSource, UrlSource, WorldSource
+from crosstune.registry import Dataset, HubSource, UrlSource, WorldSource, is_archive
 
-PREPARE_VERSION = 1
+PREPARE_VERSION = 2
+EVERY_MEMBER = ("**",)  # of an archive in a repository of the hub
 
 
 def prepare(
@@ -79,7 +80,11 @@ def _load_fetched(
     """The rows of files that were downloaded, or of members of downloaded archives, and where they came from."""
     entries = fetched(source, raw)
     if isinstance(source, HubSource):
-        files = [(str(entry["place"]), entry["place"].read_bytes()) for entry in entries]
+        files = [
+            file
+            for entry in entries
+            for file in _parts(entry["place"], EVERY_MEMBER if is_archive(entry["name"]) else ())
+        ]
         origins = [{"hub": source.id, "revision": source.revision, "file": entry["name"]} for entry in entries]
         prefix = source.id_prefix
     else:

@@ -43,21 +43,24 @@ HUB_FILES = {
 
 @dataclass(frozen=True)
 class HubSource:
-    """Files of a data set on the Hugging Face hub, at a commit.
+    """Files of a data set on the Hugging Face hub, at a commit (None where nobody has pinned it).
 
     Every entry of `files` is a choice of patterns, of which the first that any file fits counts: `*` and `?` stand for
     characters of one name, `**` for folders too. `id_prefix` keeps only rows whose id begins so.
     """
 
     id: str
-    revision: str
+    revision: str | None
     files: tuple[tuple[str, ...], ...]
     id_prefix: str = ""
 
 
 @dataclass(frozen=True)
 class UrlSource:
-    """Files at addresses, with the SHA-256 of each; `members` are patterns of files in archives, as in HubSource."""
+    """Files at addresses, with the SHA-256 of each (none where nobody has pinned them).
+
+    `members` are patterns of files in archives, as in HubSource.
+    """
 
     urls: tuple[str, ...]
     sha256: tuple[str, ...]
@@ -138,19 +141,25 @@ class Dataset:
         `folders` gives the paths of the folders that the record names in braces. Raises UserError for a language or
         split that the data set lacks, a folder that is not given, and a data set of the network that nobody pinned.
         """
-        source = self.require(lang, split).source
-        kind = kind_of(source)
-        if (kind in ("hub", "url")) and not self.pinned(lang, split):
-            what = "a revision" if kind == "hub" else "the hash of its file"
+        if not self.pinned(lang, split):
+            what = "a revision" if kind_of(self.splits[split].source) == "hub" else "the hash of its file"
             message = f"data set {self.name!r} ({split}, {lang}) is not pinned to {what}"
             raise UserError(message, self.place, f"With a network: python scripts/pin.py {self.name}")
+        return self.planned(lang, split, folders)
+
+    def planned(
+        self, lang: str, split: str, folders: Mapping[str, str | Path]
+    ) -> list[Path] | WorldSource | HubSource | UrlSource:
+        """As `location`, but pinned or not: enough to say what a study would read, not to read it."""
+        source = self.require(lang, split).source
+        kind = kind_of(source)
         if kind == "hub":
             prefix = self._fill(source.get("id_prefix", ""), lang, split)
-            return HubSource(source["hub"], source["revision"], self.hub_files(lang, split), prefix)
+            return HubSource(source["hub"], source.get("revision"), self.hub_files(lang, split), prefix)
         names = self.names(lang, split)
         if kind == "url":
             members = tuple(self._filled(source.get("member", []), lang, split))
-            return UrlSource(tuple(names), self.splits[split].sha256[lang], members)
+            return UrlSource(tuple(names), self.splits[split].sha256.get(lang, ()), members)
         if kind == "world":
             return WorldSource(tuple(map(PurePosixPath, names)))
         return [self._path(name, folders) for name in names]

@@ -41,6 +41,8 @@ PREDICT_VERSION = 2
 # Task types with classes, and those that need no head, so that every checkpoint can be evaluated.
 LABELLED = ("tagging", "classification")
 HEADLESS = ("bitext",)
+BYTES_A_PARAMETER = 4  # weights are stored in fp32
+PIN_ALL = "snakemake --cores 1 pin"
 RAW = "data/raw"
 WORLD_MANIFEST = f"{RAW}/world/world.json"
 
@@ -97,6 +99,7 @@ class Study:
             self._add_runs(model, track, seed)
         self._mark_carried()
         self._check_headline()
+        self._check_layers()
         self._check_allowed_leakage()
         self.averages = {name: self._average(name) for name in self.config["averages"]}
 
@@ -141,16 +144,22 @@ class Study:
 
     def predict_spec(self, path: str, dataset: str) -> dict:
         """What the predictions of a checkpoint on a data set depend on, beside the weights and the rows."""
-        track = self.config["tracks"][path.split("/")[4]]
+        _, _, model, _, track = path.split("/")[:5]
         return {
             "version": PREDICT_VERSION,
             "dataset": dataset,
             "head": head_of(self.registry[dataset])["name"],
-            "encoding": track["encoding"],
+            "encoding": self._encoding(track, model),
             "threads": self.config["threads"],
             "precision": self.config["predict_precision"],
             "packing": self.config["packing"],
         }
+
+    def _encoding(self, track: str, model: str) -> dict:
+        """The track's encoding, with the layer of this model where each model has its own."""
+        encoding = self.config["tracks"][track]["encoding"]
+        layer = encoding.get("layer")
+        return {**encoding, "layer": layer[model]} if isinstance(layer, Mapping) else encoding
 
     def ahead(self, path: str) -> dict:
         """What the process that makes a checkpoint makes at once, as train.py takes it: predictions, later stages."""
@@ -293,13 +302,39 @@ class Study:
                     lines.append(f"  {schedule.name} costs {schedule.total_updates} updates: the sum of its members")
         trained = sum(bool(node.data) for node in self.checkpoints.values())
         lines.append(f"{len(self.runs)} runs share {trained} trainings")
+        lines.append(self._amounts())
+        return lines
+
+    def _amounts(self) -> str:
+        """How many checkpoints and files of predictions, one a language, the study makes, and the disk they take."""
+        made = [node for node in self.checkpoints.values() if "hub" not in node.spec]
+        predictions = sum(len(languages) for node in made for languages in node.evaluate.values())
+        sizes = [self._checkpoint_bytes(node) for node in made]
+        unknown = sizes.count(None)
+        weights = f"about {sum(filter(None, sizes)) / 1e9:.1f} GB of weights"
+        if unknown:
+            weights += f" and {unknown} checkpoints of models that do not state their `parameters`"
+        return f"{len(made)} checkpoints ({weights}), {predictions} files of predictions"
+
+    def _checkpoint_bytes(self, node: Checkpoint) -> int | None:
+        """Bytes of a checkpoint's weights, without its small heads; with AdamW's two moments where they are kept."""
+        parameters = parameters_of(self.config["models"][node.path.split("/")[2]])
+        return parameters and parameters * BYTES_A_PARAMETER * (3 if node.keep_optimizer else 1)
+
+    def to_come(self) -> list[str]:
+        """Lines for a dry run: what would have to be pinned and downloaded first."""
+        lines = []
+        if names := self.unpinned():
+            lines.append(f"not pinned to a version yet: {', '.join(names)} ({PIN_ALL})")
+        if missing := self._missing_downloads():
+            lines.append(f"{len(missing)} downloads are still to be made ({FETCH_ALL})")
         return lines
 
     def prepare_spec(self, dataset: str, split: str, language: str) -> dict:
         """What the prepared rows of one language depend on, beside the content of their source."""
         record = self.registry[dataset]
         found = record.require(language, split)
-        location = record.location(language, split, self.config["folders"])
+        location = record.planned(language, split, self.config["folders"])
         return {
             "version": PREPARE_VERSION,
             "source": asdict(location)
@@ -315,7 +350,7 @@ class Study:
 
     def raw_inputs(self, dataset: str, split: str, language: str) -> list[str]:
         """Files that preparing waits for: the record's, or the manifest of a download or of the constructed world."""
-        location = self.registry[dataset].location(language, split, self.config["folders"])
+        location = self.registry[dataset].planned(language, split, self.config["folders"])
         if isinstance(location, WorldSource):
             return [WORLD_MANIFEST]
         if isinstance(location, HubSource | UrlSource):
@@ -342,7 +377,7 @@ class Study:
         requests = {}
         for dataset, split, language in self._needed():
             record = self.registry[dataset]
-            location = record.location(language, split, self.config["folders"])
+            location = record.planned(language, split, self.config["folders"])
             if isinstance(location, HubSource | UrlSource):
                 request = request_of(location)
                 manifest = f"{RAW}/{manifest_path(request)}"
@@ -363,12 +398,12 @@ class Study:
         """UserError where a data set is not pinned to a version."""
         if names := self.unpinned():
             message = f"not pinned to a version: {', '.join(names)}"
-            raise UserError(message, "registry", "With a network: snakemake --cores 1 pin")
+            raise UserError(message, "registry", f"With a network: {PIN_ALL}")
 
     def check_files(self) -> None:
         """UserError for the first data file on disk that the study needs and that is not there."""
         for dataset, split, language in sorted(self._needed()):
-            location = self.registry[dataset].location(language, split, self.config["folders"])
+            location = self.registry[dataset].planned(language, split, self.config["folders"])
             for path in location if isinstance(location, list) else ():
                 if not path.exists():
                     where = f"folders: {self.config['folders']}"
@@ -377,14 +412,16 @@ class Study:
 
     def check_downloads(self, environment: Mapping[str, str]) -> None:
         """UserError where something is still to be fetched and the user forbids the network."""
-        if not offline(environment):
-            return
+        if offline(environment) and (missing := self._missing_downloads()):
+            message = f"not downloaded yet, and HF_HUB_OFFLINE forbids the network ({len(missing)} downloads)"
+            raise UserError(message, missing[0], f"Where there is a network, with the same config:\n{FETCH_ALL}")
+
+    def _missing_downloads(self) -> list[str]:
+        """Manifests of what is still to be fetched; what is prepared needs no download any more."""
         prepared = {
             path for key in self._needed() if Path(self.prepared(*key)).exists() for path in self.raw_inputs(*key)
         }
-        if missing := [path for path in self.all_downloads() if path not in prepared and not Path(path).exists()]:
-            message = f"not downloaded yet, and HF_HUB_OFFLINE forbids the network ({len(missing)} downloads)"
-            raise UserError(message, missing[0], f"Where there is a network, with the same config:\n{FETCH_ALL}")
+        return [path for path in self.all_downloads() if path not in prepared and not Path(path).exists()]
 
     def check_states(self) -> None:
         """UserError for the first interrupted training whose saved state belongs to another spec."""
@@ -564,7 +601,8 @@ class Study:
             "heads": [heads[name] for name in sorted(heads)],
             "source_heads": {source: head_of(self.registry[source.rpartition(".")[0]])["name"] for source in sources},
             "recipe": {**config["recipe"], **dict(stage.recipe if stage else ())},
-            "encoding": config["encoding"],
+            # The layer says which states predictions compare; training has no use for it.
+            "encoding": {key: value for key, value in config["encoding"].items() if key != "layer"},
             "threads": self.config["threads"],
             "precision": self.config["precision"],
             "packing": self.config["packing"],
@@ -624,6 +662,15 @@ class Study:
             found.append({"task": task, "track": track, "dataset": dataset} | schedule)
         return found
 
+    def _check_layers(self) -> None:
+        """UserError where a track's layer by model lacks a model, or names one that the study has not."""
+        for name, track in self.config["tracks"].items():
+            layer = track["encoding"].get("layer")
+            if isinstance(layer, Mapping) and set(layer) != set(self.config["models"]):
+                example = ", ".join(f"{model}: 8" for model in self.config["models"])
+                message = f"expected a layer for each model of the study, found {', '.join(layer)}"
+                raise UserError(message, f"tracks.{name}.encoding.layer", f"layer: {{{example}}}")
+
     def _check_allowed_leakage(self) -> None:
         """UserError for an entry of allow_leakage that means no pair of a source and an evaluated set of one track."""
         if not self.config["allow_leakage"]:
@@ -657,6 +704,16 @@ def base_path(results: str, name: str, model: Mapping) -> str:
     if "hub" in model:
         return f"models/{model['hub'].replace('/', '--')}@{model['revision']}"
     return f"{results}/{name}/base"
+
+
+def parameters_of(model: Mapping) -> int | None:
+    """Parameters of an encoder: as stated for one of the hub (else None), counted for one that is pretrained here."""
+    if "hub" in model:
+        return model.get("parameters")
+    pretrain = model["pretrain"]
+    width, positions = pretrain["hidden"], pretrain["vocabulary"] + pretrain["max_length"]
+    # A layer: four square matrices of attention, two of the feed-forward part of four widths, biases, two norms.
+    return positions * width + pretrain["layers"] * (12 * width**2 + 13 * width)
 
 
 def head_of(dataset: Dataset) -> dict:

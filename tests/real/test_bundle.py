@@ -3,6 +3,8 @@
 The folder is $CROSSTUNE_BUNDLE, or ../shared/data beside the project; without it these tests are skipped.
 """
 
+import hashlib
+import lzma
 import os
 from pathlib import Path
 
@@ -47,6 +49,83 @@ def test_numbers_that_the_publishers_state(registry):
     assert registry["mlqa"].splits["test"].rows == MLQA_DEV
     assert registry["tydiqa"].splits["train"].rows["en"] == 3696
     assert registry["ud"].splits["test"].rows["ta"] == 120 + 500
+
+
+# Every task of XTREME-R but Mewsli-X: the data set, how many languages its test split has, and how many rows in all.
+TASKS = {
+    "xnli": ("xnli", 15, 15 * 501),
+    "xcopa": ("xcopa", 11, 11 * 500),
+    "udpos": ("udpos_xtreme", 32, None),
+    "panx": ("panx", 47, 41 * 500 + 6 * 100),
+    "xquad": ("xquad", 12, 12 * 1190),
+    "mlqa": ("mlqa", 7, sum(MLQA_DEV.values())),
+    "tydiqa": ("tydiqa", 2, 222 + 275),
+    "tatoeba": ("tatoeba_search", 41, 33 * 1000 + 205 + 746 + 575 + 687 + 390 + 307 + 234 + 548),
+    "lareqa": ("lareqa", 11, 13_090 + 13_014),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_test_split_of_a_task_has_its_languages_and_rows(registry, task):
+    name, languages, rows = TASKS[task]
+    assert registry[name].xtreme == task
+    split = registry[name].splits["test"]
+    assert len(split.languages) == len(split.rows) == len(split.sha256) == languages
+    assert rows is None or sum(split.rows.values()) == rows
+
+
+def row(registry, name, split, lang, number):
+    return load(registry[name], split, lang, {"bundle": BUNDLE}, ".")[0][number]
+
+
+def test_a_row_of_every_task(registry):
+    """What the files say at these places, read by eye."""
+    found = row(registry, "xnli", "test", "sw", 0)
+    assert (found["pair"], found["label"]) == ("Sijaongea na yeye tena.", "contradiction")
+    found = row(registry, "xcopa", "test", "et", 0)
+    assert (found["premise"], found["question"]) == ("Ese oli mullikilesse mässitud.", "What was the cause?")
+    assert (found["choices"], found["label"]) == (["See oli õrn.", "See oli väike."], 0)
+    found = row(registry, "copa", "validation", "en", 0)
+    assert found["choices"][found["label"]] == "Water flowed from the spout."
+    found = row(registry, "panx", "train", "en", 0)
+    assert list(zip(found["tokens"], found["tags"], strict=True))[3:6] == [
+        ("St.", "B-ORG"), ("Lawrence", "I-ORG"), ("River", "I-ORG")
+    ]  # fmt: skip
+    found = row(registry, "tatoeba_search", "test", "jv", 204)
+    assert found["pair"] == "She's hiding in the closet." and found["text"] == "Dhèwèké lagi ndhelik nang jero lemari."
+    found = row(registry, "lareqa", "test", "zh", 0)
+    assert (found["query"], found["id"]) == ("黑豹队的防守丢了多少分？", f"{found['key']}_zh")  # noqa: RUF001
+    assert row(registry, "xquad", "test", "zh", 0)["id"] == found["key"]
+    found = row(registry, "piaf_sentences", "train", "fr", 0)
+    assert found["candidate"].startswith("Le Ministère de la Jeunesse et des Sports estime à 100 000")
+    found = row(registry, "udpos_xtreme", "test", "yo", 0)
+    assert len(found["tokens"]) == len(found["tags"])
+    assert row(registry, "mlqa", "test", "vi", 0)["answers"]["text"]
+    assert row(registry, "tydiqa", "test", "sw", 0)["answers"]["text"]
+
+
+def test_every_question_of_lareqa_has_an_answer_in_every_language(registry):
+    rows = {lang: load(registry["lareqa"], "test", lang, {"bundle": BUNDLE}, ".")[0] for lang in ("en", "th")}
+    for of_language in rows.values():
+        answered = {key for found in of_language for key in found.get("keys", ())}
+        assert answered == {found["key"] for found in of_language if "query" in found} and len(answered) == 1190
+
+
+# Records whose addresses are those of files that the bundle has whole.
+WHOLE = {
+    "xquad_full": "xquad", "lareqa_full": "lareqa", "xcopa_full": "xcopa", "copa_full": "copa",
+    "tatoeba_full": "tatoeba_search",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_addresses_are_pinned_to_what_the_bundle_has(registry, name):
+    for split, entry in registry[name].splits.items():
+        assert entry.rows == registry[WHOLE[name]].splits[split].rows
+        for lang in entry.languages:
+            files = registry[WHOLE[name]].location(lang, split, {"bundle": BUNDLE})
+            found = tuple(hashlib.sha256(lzma.decompress(file.read_bytes())).hexdigest() for file in files)
+            assert found == entry.sha256[lang], lang
 
 
 def test_no_row_of_pretraining_text_holds_text_of_an_evaluation_set(registry):

@@ -27,6 +27,31 @@ def test_real_questions_and_treebanks_run_through(bundle, new_project, snakemake
     shutil.rmtree(folder)
 
 
+def test_nine_tasks_of_xtreme_r_run_through_on_real_files(bundle, new_project, snakemake):
+    folder = new_project("xtreme-r")
+    config = yaml.safe_load((ROOT / "studies/xtreme-r-real-smoke.yaml").read_text())
+    config["folders"]["bundle"] = str(bundle)
+    (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    snakemake(folder, "--cores", "2", "--configfile", "study.yaml")
+    results = folder / "results/xtreme-r-real-smoke"
+    for track in config["tracks"].values():
+        for dataset, languages in track["evaluate"].items():
+            found = [json.loads(path.read_text())["languages"] for path in results.rglob(f"scores/{dataset}.json")]
+            assert len(found) > 1, f"{dataset}: the untrained head's, and those of every stage"
+            wanted = {"ko", "sw"} if languages == "all" else set(languages)
+            assert all(set(scores) == wanted for scores in found), dataset
+    # Even this model tags better than chance.
+    tagged = json.loads((results / "small/seed1/pos/udpos_xtreme.en+es@60/scores/udpos_xtreme.json").read_text())
+    assert tagged["languages"]["en"]["accuracy"] > 25
+    page = (results / "tables/average.xtreme-r.md").read_text()
+    assert "over 9 tasks" in page and "it is without mewslix." in page
+    rows = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in page.splitlines() if line.startswith("| ")}
+    assert "n/a" not in "".join(rows["joint"]) and len(rows["joint"]) == 9 + 2, "a number for every task, and the means"
+    lacking = "; ".join(f"{task} (not evaluated)" for task in ("udpos", "panx", "lareqa"))
+    assert [cell.strip() for cell in rows[f"sequential [lacks {lacking}]"][-2:]] == ["n/a", "n/a"]
+    shutil.rmtree(folder)
+
+
 def test_the_plan_of_a_paper_shares_its_prefixes(bundle, new_project, snakemake, jobs):
     folder = new_project("plan")
     config = yaml.safe_load((ROOT / "studies/full-size.yaml").read_text())

@@ -128,6 +128,16 @@ def test_files_of_the_hub_in_other_formats(server, tmp_path):
     assert rows_of(dataset, "no", tmp_path)[0] == [{"id": "no:1", "text": "c", "pair": "z"}]
 
 
+def test_archives_of_the_hub_are_read_whole(server, tmp_path):
+    packed = tarred({"b.tsv": b"e\tv\n", "a.tsv": b"d\tw\n"}, "w:gz")
+    files = {"no.tsv": NO.encode(), "more.tar.gz": packed}
+    server.add(Repository("datasets", "some/packed", {COMMIT: files}))
+    source = {"hub": "some/packed", "revision": COMMIT, "files": ["{lang}.tsv", "more.tar.gz"]}
+    rows, manifest = rows_of(toy(tmp_path, source, languages=["no"]), "no", tmp_path)
+    assert [row["text"] for row in rows] == ["c", "d", "e"], "in the order of the record's files and their names"
+    assert [entry["file"] for entry in manifest["sources"]] == ["no.tsv", "more.tar.gz"]
+
+
 def test_what_one_job_fetched_another_does_not(server, tmp_path):
     first = toy(tmp_path, {"hub": "some/data", "revision": COMMIT, "files": ["raw/no.tsv"]}, languages=["no"])
     both = toy(tmp_path, {"hub": "some/data", "revision": COMMIT, "files": ["raw/*.tsv", "en/*.parquet"]})

@@ -14,7 +14,7 @@ import yaml
 from crosstune.errors import UserError
 from crosstune.files import read_json, read_jsonl
 from crosstune.pinning import find_numbers
-from crosstune.prepare import prepare, statistics
+from crosstune.prepare import PREPARE_VERSION, prepare, statistics
 from crosstune.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +69,7 @@ def test_rows_and_manifest(run, tmp_path):
             "text": {"number": 2, "characters": 4, "mean": 2.0, "max": 3},
             "pair": {"number": 2, "characters": 3, "mean": 1.5, "max": 2},
         },
-        "version": 1,
+        "version": PREPARE_VERSION,
     }
 
 

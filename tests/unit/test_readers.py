@@ -377,8 +377,8 @@ def test_lareqa_asks_for_the_sentences_that_hold_an_answer():
     rows = read_one("lareqa", json.dumps(LAREQA), lang="hi")
     context = LAREQA["data"][0]["paragraphs"][0]["context"]
     assert [row for row in rows if "query" in row] == [
-        {"id": "q1", "query": "Where is Ana?", "key": "q1"},
-        {"id": "q2", "query": "Who is not?", "key": "q2"},
+        {"id": "q1_hi", "query": "Where is Ana?", "key": "q1"},
+        {"id": "q2_hi", "query": "Who is not?", "key": "q2"},
     ]
     candidates = [row for row in rows if "candidate" in row]
     assert [(row["id"], row["candidate"], row["keys"]) for row in candidates] == [
@@ -426,6 +426,13 @@ def test_the_sentence_of_an_answer(context, answer, sentence):
     text = json.dumps({"data": [{"paragraphs": [paragraph]}]})
     (row,) = read_one("squad-sentences", text)
     assert row == {"id": "q", "query": "?", "key": "q", "candidate": sentence, "context": context, "keys": ["q"]}
+
+
+def test_a_pair_has_the_first_answer_that_the_translation_kept():
+    answers = [{"text": "", "answer_start": -1}, {"text": "Two", "answer_start": 10}]
+    paragraph = {"context": "One here. Two there!", "qas": [{"id": "q", "question": "?", "answers": answers}]}
+    (row,) = read_one("squad-sentences", json.dumps({"data": [{"paragraphs": [paragraph]}]}))
+    assert row["candidate"] == "Two there!"
 
 
 def test_classified_pairs_take_labels_from_the_third_column_or_a_second_file():
@@ -521,9 +528,25 @@ def test_hub_choices_as_siqa_has_them():
     assert from_columns("choice", columns | {"label": ["3"]}) == [expected]
 
 
+def test_hub_sentences_with_their_translation():
+    columns = {"sentence1": ["Hallo.", "Ja."], "sentence2": ["Hello.", "Yes."], "lang": ["deu-eng"] * 2}
+    expected = [{"id": "0", "text": "Hallo.", "pair": "Hello."}, {"id": "1", "text": "Ja.", "pair": "Yes."}]
+    assert from_columns("bitext", columns) == expected
+
+
+def test_hub_questions_as_pairs_with_the_sentence_of_their_first_answer():
+    context = "It is late. Ana sleeps. Bo reads."
+    answers = {"text": ["Ana", "Bo"], "answer_start": [12, 24]}
+    columns = {"id": ["q"], "context": [context], "question": ["Who?"], "answers": [answers]}
+    pair = {"candidate": "Ana sleeps.", "context": context, "keys": ["q"]}
+    assert from_columns("retrieval", columns) == [{"id": "q", "query": "Who?", "key": "q"} | pair]
+
+
 @pytest.mark.parametrize(
     ("task", "columns", "message"),
     [
+        ("bitext", {"sentence1": ["a"], "text": ["b"]}, "'sentence2' is missing"),
+        ("retrieval", {"query": ["a"]}, "'answers' is missing"),
         ("qa", {"text": ["a"]}, "'answers' is missing; there are 'text'"),
         ("tagging", {"tokens": [["a"]]}, "expected a column of tags"),
         ("tagging", {"tokens": [["a"]], "upos": [["NOUN", "X"]]}, "1 tokens with 2 tags"),

@@ -197,6 +197,12 @@ def test_the_network_needs_a_pinned_version(tmp_path):
             toy(tmp_path, source=source).location("en", "train", {})
 
 
+def test_what_is_not_pinned_can_be_planned(tmp_path):
+    assert toy(tmp_path, source={"hub": "a/b"}).planned("en", "train", {}).revision is None
+    found = toy(tmp_path, source={"url": "https://h.org/x"}).planned("en", "train", {})
+    assert found == UrlSource(("https://h.org/x",), ())
+
+
 def test_a_password_is_not_repeated(tmp_path):
     with pytest.raises(UserError) as caught:
         toy(tmp_path, source={"url": "https://me:secret@h.org/x"})
@@ -248,11 +254,11 @@ def test_every_shipped_file_has_rows_and_a_hash():
 
 
 def test_every_location_of_files_can_be_told():
-    folders = {"bundle": "b", "chaii": "c"}
+    folders = dict.fromkeys(("bundle", "chaii", "fquad", "panx", "mewslix"), "x")
     for dataset in load_registry(ROOT / "registry").values():
         for name, split in dataset.splits.items():
-            for lang in split.languages if "hub" not in split.source else ():
-                assert dataset.location(lang, name, folders)
+            for lang in split.languages:
+                assert dataset.planned(lang, name, folders)
 
 
 def test_chaii_has_1114_rows():

@@ -296,6 +296,45 @@ def test_every_data_set_that_is_not_pinned_is_named():
     on_the_network(one=HUB).check_pins()
 
 
+def test_a_plan_needs_no_pins_and_says_what_is_to_come(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = on_the_network(one=HUB, two=HUB | {"revision": None}, three={"url": "https://h.org/x.parquet"})
+    unpinned, downloads = found.to_come()
+    assert unpinned == "not pinned to a version yet: three, two (snakemake --cores 1 pin)"
+    assert downloads.startswith("3 downloads are still to be made")
+    assert found.prepare_spec("two", "test", "en")["source"]["revision"] is None
+    assert study().to_come() == []
+
+
+def test_a_layer_for_each_model():
+    models = {"a": {"hub": "h/a", "revision": "0" * 40}, "b": {"hub": "h/b", "revision": "0" * 40}}
+    found = study(models=models, tracks__qa__encoding={"layer": {"a": 8, "b": 14}})
+    layers = [found.predict_spec(f"results/test/{name}/seed1/qa/x", "worldqa")["encoding"]["layer"] for name in "ab"]
+    assert layers == [8, 14]
+    stages = [node.spec for node in found.checkpoints.values() if "encoding" in node.spec]
+    assert stages and not any("layer" in spec["encoding"] for spec in stages), "another layer trains nothing again"
+    with pytest.raises(UserError, match=r"(?s)encoding.layer: expected a layer for each model.*layer: \{a: 8, b: 8\}"):
+        study(models=models, tracks__qa__encoding={"layer": {"a": 8}})
+
+
+def test_a_plan_tells_the_disk_that_it_takes():
+    """Two seeds of untrained, english, joint and sequential's three stages, and the base model; ten languages each."""
+    stages = 2 * (1 + 1 + 1 + 3)
+    parameters = (500 + 128) * 32 + 1 * (12 * 32 * 32 + 13 * 32)  # embeddings, and one layer
+    assert study().summary()[-1] == (
+        f"{stages + 1} checkpoints (about {(stages + 1) * parameters * 4 / 1e9:.1f} GB of weights), "
+        f"{stages * 10} files of predictions"
+    )
+    hub = {"hub": "a/b", "revision": "0" * 40}
+    assert (
+        study(models={"big": hub | {"parameters": 250_000_000}})
+        .summary()[-1]
+        .startswith(f"{stages} checkpoints (about {stages}.0 GB of weights), ")
+    )
+    unknown = study(models={"big": hub | {"parameters": 250_000_000}, "other": hub}).summary()[-1]
+    assert f"about {stages}.0 GB of weights and {stages} checkpoints of models that do not state" in unknown
+
+
 def test_what_is_missing_without_a_network_is_told_before_any_job(tmp_path, monkeypatch):
     found = on_the_network(one=HUB, two=HUB | {"config": "{lang}"})
     monkeypatch.chdir(tmp_path)

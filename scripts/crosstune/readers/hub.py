@@ -7,6 +7,7 @@ from crosstune.errors import UserError
 from crosstune.readers.items import COPA_QUESTIONS
 from crosstune.readers.pieces import DEFAULTS, Options, check_ids, check_label, check_tag, identifier, member, text_of
 from crosstune.readers.qa import check_answers
+from crosstune.readers.retrieval import sentence_pair
 
 HUB_TAG_COLUMNS = ("upos", "pos_tags", "ner_tags", "tags")
 HUB_TEXT_COLUMNS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("text",))
@@ -24,6 +25,8 @@ def from_records(
     text            text
     classification  premise and hypothesis, sentence1 and sentence2, or text; and label
     choice          premise, choice1, choice2, question, label (COPA); context, question, answerA to C, label (SIQA)
+    bitext          sentence1 and sentence2, which is English
+    retrieval       as qa, to train on: each question with the sentence that holds its answer
 
     Only rows whose id begins with `id_prefix` are taken. Raises UserError where a record has not what its task needs.
     """
@@ -102,6 +105,15 @@ def _hub_choice(record: Mapping, where: str, number: int, options: Options) -> d
     }
 
 
+def _hub_pair(record: Mapping, where: str, number: int, options: Options) -> dict:
+    texts = {side: text_of(record, name, where) for side, name in (("text", "sentence1"), ("pair", "sentence2"))}
+    return {"id": _hub_id(record, number), **texts}
+
+
+def _hub_sentence_pair(record: Mapping, where: str, number: int, options: Options) -> dict:
+    return sentence_pair(_hub_question(record, where, number, options))
+
+
 def _label(value: Any, column: str, where: str) -> str:
     if isinstance(value, str) and value:
         return value
@@ -124,4 +136,6 @@ HUB_ROWS = {
     "text": _hub_text,
     "classification": _hub_classified,
     "choice": _hub_choice,
+    "bitext": _hub_pair,
+    "retrieval": _hub_sentence_pair,
 }

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from crosstune.errors import UserError
 from crosstune.readers.pieces import Options, identifier, member, numbered_lines, parse_json, text_of
-from crosstune.readers.qa import check_answers, paragraphs
+from crosstune.readers.qa import paragraphs, squad
 
 # The end of a sentence in the scripts of the training data, with closing quotes and brackets.
 SENTENCE_END = re.compile(r"""[.!?…]+["'”’»)\]]*(?=\s)|[。！？।۔؟]+["'”’»」』)\]]*""")  # noqa: RUF001
@@ -16,10 +16,10 @@ BRACED = re.compile(r"\{(.*?)\}")
 
 
 def lareqa(content: str, place: str, options: Options) -> Iterator[dict]:
-    """XQuAD-R: every sentence of every paragraph is a candidate, under the ids of LAReQA's own loader.
+    """XQuAD-R: every sentence of every paragraph is a candidate. Ids are those of LAReQA's own loader.
 
     A question's answers are the sentences in which its answer begins (equal sentences of a paragraph count alike); the
-    key is the question's id, which is the same in all languages.
+    key is the question's id in the file, which is the same in all languages.
     """
     for number, (paragraph, where) in enumerate(paragraphs(content, place), 1):
         context = text_of(paragraph, "context", where)
@@ -36,7 +36,7 @@ def lareqa(content: str, place: str, options: Options) -> Iterator[dict]:
             for index, (first, last) in enumerate(spans):
                 if context[first:last] == found:
                     keys[index].append(name)
-            yield {"id": name, "query": text_of(question, "question", spot), "key": name}
+            yield {"id": f"{name}_{options.lang}", "query": text_of(question, "question", spot), "key": name}
         for index, (first, last) in enumerate(spans):
             sentence = {"id": f"{options.lang}_{number}_{index}", "candidate": context[first:last]}
             yield {**sentence, "context": context, "keys": keys[index]}
@@ -44,17 +44,15 @@ def lareqa(content: str, place: str, options: Options) -> Iterator[dict]:
 
 def squad_sentences(content: str, place: str, options: Options) -> Iterator[dict]:
     """SQuAD as pairs to train on: a question with the sentence that holds its answer, and the paragraph."""
-    for paragraph, where in paragraphs(content, place):
-        context = text_of(paragraph, "context", where)
-        for question in member(paragraph, "qas", list, where):
-            name = identifier(question, where)
-            spot = f"{place}, question {name}"
-            answer = next(iter(member(question, "answers", list, spot)), None)
-            text, start = text_of(answer, "text", spot), member(answer, "answer_start", int, spot)
-            check_answers({"context": context, "answers": {"text": [text], "answer_start": [start]}}, spot)
-            first, last = sentence_around(context, start, start + len(text))
-            pair = {"candidate": context[first:last], "context": context, "keys": [name]}
-            yield {"id": name, "query": text_of(question, "question", spot), "key": name, **pair}
+    yield from map(sentence_pair, squad(content, place, options))
+
+
+def sentence_pair(row: Mapping) -> dict:
+    """A question with the sentence that holds its first answer, from a row of question answering."""
+    text, start = row["answers"]["text"][0], row["answers"]["answer_start"][0]
+    first, last = sentence_around(row["context"], start, start + len(text))
+    pair = {"candidate": row["context"][first:last], "context": row["context"], "keys": [row["id"]]}
+    return {"id": row["id"], "query": row["question"], "key": row["id"], **pair}
 
 
 def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:

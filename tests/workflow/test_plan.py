@@ -1,0 +1,88 @@
+"""Plans: dry runs of studies whose data are not at hand, and a data set that a study brings along."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from textwrap import dedent
+
+import yaml
+
+PROJECT = Path(__file__).parents[2]
+SECONDS, KILOBYTES = 60, 1_000_000
+
+
+def test_xtreme_r_is_planned_without_network_data_or_pins(new_project, jobs):
+    """In little time and memory; nothing is written, and the run itself is refused before any job."""
+    folder = new_project("xtreme-r-plan")
+    command = ["snakemake", "--nocolor", "--quiet", "rules", "--configfile", "studies/xtreme-r.yaml"]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "https_proxy": "http://127.0.0.1:9"}
+    with (folder / "plan.txt").open("w") as log:
+        process = subprocess.Popen([*command, "-n"], cwd=folder, env=environment, stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    plan = (folder / "plan.txt").read_text()
+    assert process.returncode == 0, plan[-3000:]
+    assert usage.ru_utime + usage.ru_stime < SECONDS and usage.ru_maxrss < KILOBYTES
+
+    # Six tracks have the untrained head and one, one and three stages; choice two and one, Mewsli-X one.
+    checkpoints = 3 * 5 * (6 * (1 + 1 + 1 + 3) + (1 + 2 + 1) + (1 + 1))
+    assert jobs(plan)["train"] == checkpoints and jobs(plan)["fetch_model"] == 3
+    # A checkpoint of each model in turn, 4 bytes a parameter.
+    weights = checkpoints // 3 * 4 * (177_853_440 + 278_043_648 + 559_890_432) / 1e9
+    assert f"{checkpoints} checkpoints (about {weights:.1f} GB of weights), " in plan
+    unpinned = re.search(r"not pinned to a version yet: (.*) \(snakemake --cores 1 pin\)", plan)[1].split(", ")
+    assert {"squad_full", "xnli_full", "wikiann_full"} <= set(unpinned)
+    assert not {"xquad_full", "lareqa_full", "xcopa_full", "tatoeba_full", "mewslix_full"} & set(unpinned)
+    assert "downloads are still to be made" in plan
+    assert not (folder / "data").exists() and not (folder / "results").exists()
+
+    done = subprocess.run([*command, "--cores", "1"], cwd=folder, env=environment, text=True, capture_output=True)
+    assert done.returncode and "not pinned to a version: " + ", ".join(unpinned) in done.stdout + done.stderr
+    assert not (folder / "data").exists()
+
+
+NAMES = """\
+Ane\tB-PER
+bor\tO
+i\tO
+Bergen\tB-LOC
+.\tO
+
+Hei\tO
+!\tO
+"""
+
+
+def test_a_study_brings_a_data_set_of_its_own(new_project, snakemake):
+    """The example of the README: names in a new language, as a file of two columns."""
+    folder = new_project("own-data")
+    (folder / "names").mkdir()
+    (folder / "names/nn.train.tsv").write_text(NAMES)
+    (folder / "names/nn.test.tsv").write_text("Kari\tB-PER\nles\tO\n\nOslo\tB-LOC\nsov\tO\n")
+    readme = (PROJECT / "README.md").read_text()
+    (example,) = re.findall(r"```yaml\n( *folders: \{mine.*?)```", readme, re.DOTALL)
+    config = yaml.safe_load(dedent(example)) | {
+        "study": "own",
+        "seeds": [1],
+        "models": {"tiny": {"pretrain": {
+            "corpus": {"worldtext": ["qen"]}, "vocabulary": 300, "hidden": 16, "layers": 1, "heads": 2,
+            "budget": {"updates": 2, "tokens": 256},
+        }}},
+    }  # fmt: skip
+    config["folders"]["mine"] = "names"
+    with (folder / "registry/languages.yaml").open("a") as table:
+        table.write("nn: {name: Norwegian Nynorsk, family: Indo-European, genus: Germanic, script: Latn}\n")
+    (folder / "study.yaml").write_text(yaml.safe_dump(config))
+    snakemake(folder, "check", "--cores", "1", "--configfile", "study.yaml")
+    manifest = json.loads((folder / "data/names/test.nn.json").read_text())
+    assert manifest["rows"] == 2 and manifest["statistics"]["tags"] == {"B-PER": 1, "O": 2, "B-LOC": 1}
+    rows = [json.loads(line) for line in (folder / "data/names/train.nn.jsonl").read_text().splitlines()]
+    assert rows[0]["tokens"] == ["Ane", "bor", "i", "Bergen", "."]
+    plan = snakemake(folder, "-n", "--configfile", "study.yaml").stdout
+    assert "names.nn@20" in plan and "error" not in plan.lower()
+
+    (folder / "names/nn.train.tsv").write_text(NAMES.replace("B-LOC", "B-PLACE"))
+    done = snakemake(folder, "check", "--cores", "1", "--configfile", "study.yaml", check=False)
+    assert done.returncode and "nn.train.tsv:4: the tag 'B-PLACE' is outside the set" in done.stdout
