@@ -22,6 +22,7 @@ from rivals import ROOT, processor
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from crosstune.metrics import metric_named
+from crosstune.needs import Needs
 from crosstune.scoring import read_predictions
 from crosstune.study import Study
 
@@ -36,7 +37,7 @@ def prepare_copy(folder: Path) -> tuple[Study, dict[str, str]]:
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     study = Study(config, folder)
     (base,) = [path for path in study.checkpoints if path.endswith("/base")]
-    targets = [f"{base}/stage.json", *study.all_prepared()]
+    targets = [f"{base}/stage.json", *Needs(study).prepared]
     subprocess.run(["snakemake", "--cores", "2", *targets], cwd=folder, check=True, capture_output=True)
     return study, {base: base}
 

@@ -9,21 +9,24 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from crosstune.errors import UserError
 from crosstune.files import canonical_json, sha256_json
+from crosstune.needs import Needs
 from crosstune.scoring import SCORE_VERSION
 from crosstune.study import Study
+from crosstune.summary import summary
 
 PINNING = "pin" in sys.argv  # that rule is for a study that is not pinned yet
 
 try:
     study = Study(config, workflow.basedir)
+    needs = Needs(study)
     study.check_states()
     if not PINNING:
-        study.check_files()
+        needs.check_files()
 except UserError as error:
     raise WorkflowError(str(error))
 
 if workflow.is_main_process:
-    print("\n".join([*study.summary(), *study.to_come()]), file=sys.stderr)
+    print("\n".join([*summary(study), *needs.to_come()]), file=sys.stderr)
 
 
 wildcard_constraints:
@@ -51,8 +54,8 @@ localrules:
 onstart:
     if not PINNING:
         try:
-            study.check_pins()
-            study.check_downloads(os.environ)
+            needs.check_pins()
+            needs.check_downloads(os.environ)
         except UserError as error:
             raise WorkflowError(str(error))
 
@@ -72,9 +75,9 @@ def checkpoint_at(path):
 
 def download_at(manifest):
     """What the study fetches for a manifest."""
-    if manifest not in study.downloads:
+    if manifest not in needs.downloads:
         raise WorkflowError(f"the study {study.name!r} needs no download {manifest}")
-    return study.downloads[manifest]
+    return needs.downloads[manifest]
 
 
 def parent_manifests(wildcards):

@@ -43,7 +43,7 @@ rule fetch:
 rule prepare:
     """Read, check and write the rows of one language of one split of a data set."""
     input:
-        lambda w: study.raw_inputs(w.dataset, w.split, w.lang),
+        lambda w: needs.raw_inputs(w.dataset, w.split, w.lang),
     output:
         rows="data/{dataset}/{split}.{lang}.jsonl",
         manifest="data/{dataset}/{split}.{lang}.json",
@@ -53,7 +53,7 @@ rule prepare:
     conda:
         "../envs/crosstune.yaml"
     params:
-        spec=lambda w: canonical_json(study.prepare_spec(w.dataset, w.split, w.lang)),
+        spec=lambda w: canonical_json(needs.prepare_spec(w.dataset, w.split, w.lang)),
         folders=lambda w: canonical_json(study.config["folders"]),
         extra=lambda w: canonical_json(study.config["datasets"]),
     message:
@@ -67,7 +67,7 @@ rule prepare:
 rule leakage:
     """Look for texts of the evaluation sets in the training data; a leak that the study does not allow is a failure."""
     input:
-        study.all_prepared(),
+        needs.prepared,
     output:
         found="results/{study}/leakage.json",
         # What trainings wait for. A failing job's outputs are deleted, and a training whose input is gone is done
@@ -92,14 +92,14 @@ rule leakage:
 rule check:
     """Prepare and check all data of the study, and stop there."""
     input:
-        study.all_prepared(),
+        needs.prepared,
         f"{study.results}/leakage.json",
 
 
 rule downloads:
     """Fetch everything of the study that lies in the network, models too; the rest can then run without."""
     input:
-        lambda w: study.all_downloads(),
+        lambda w: needs.all_downloads,
 
 
 rule pin:
@@ -109,7 +109,7 @@ rule pin:
     conda:
         "../envs/crosstune.yaml"
     params:
-        datasets=study.unpinned(),
+        datasets=needs.unpinned,
         extra=canonical_json(study.config["datasets"]),
     message:
         "pin {params.datasets}"

@@ -9,42 +9,32 @@ the config reruns nothing, and its hash stamps what an interrupted job leaves be
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from crosstune.config import validate
-from crosstune.download import FETCH_ALL, offline
 from crosstune.errors import UserError
-from crosstune.fetch import manifest_path, request_of
 from crosstune.files import read_json, sha256_json
 from crosstune.leakage import LEAKAGE_VERSION, covers
 from crosstune.metrics import XTREME_R, metric_named
-from crosstune.prepare import PREPARE_VERSION
 from crosstune.readers.pieces import UPOS
 from crosstune.registry import (
     Dataset,
-    HubSource,
     Language,
     Registry,
-    UrlSource,
-    WorldSource,
     load_languages,
     load_registry,
 )
 from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse_schedules
 
 # Raised by hand when a change of the code changes results: everything that stands on the old code is then made anew.
-PRETRAIN_VERSION = 3
+PRETRAIN_VERSION = 2
 TRAIN_VERSION = 3
 PREDICT_VERSION = 2
 # Task types with classes, and those that need no head, so that every checkpoint can be evaluated.
 LABELLED = ("tagging", "classification")
 HEADLESS = ("bitext",)
-BYTES_A_PARAMETER = 4  # weights are stored in fp32
-PIN_ALL = "snakemake --cores 1 pin"
-RAW = "data/raw"
-WORLD_MANIFEST = f"{RAW}/world/world.json"
 
 
 @dataclass(frozen=True)
@@ -58,14 +48,6 @@ class Checkpoint:
     evaluate: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     threads: int = 1
     keep_optimizer: bool = False
-
-
-@dataclass(frozen=True)
-class Download:
-    """What a job fetches for one or more data sets, and their licences."""
-
-    request: dict
-    licence: str
 
 
 @dataclass(frozen=True)
@@ -131,15 +113,16 @@ class Study:
     @property
     def submitted_data(self) -> list[str]:
         """Prepared rows of the same data sets."""
-        submitted = [(name, languages) for name, languages in self._all_evaluated() if self.registry[name].xtreme]
+        submitted = [(name, languages) for name, languages in self.all_evaluated() if self.registry[name].xtreme]
         return sorted({self.prepared(name, "test", lang) for name, languages in submitted for lang in languages})
 
-    def _all_evaluated(self) -> list[tuple[str, tuple[str, ...]]]:
+    def all_evaluated(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The evaluated data sets of all tracks, with their languages."""
         return [item for evaluate in self.evaluate.values() for item in evaluate.items()]
 
     def evaluated_languages(self, dataset: str) -> list[str]:
         """Languages of a data set that any track evaluates, in the registry's order."""
-        wanted = {language for name, languages in self._all_evaluated() if name == dataset for language in languages}
+        wanted = {language for name, languages in self.all_evaluated() if name == dataset for language in languages}
         return [language for language in self.registry[dataset].languages if language in wanted]
 
     def predict_spec(self, path: str, dataset: str) -> dict:
@@ -249,7 +232,7 @@ class Study:
 
     def plan(self) -> dict:
         """What tables, figures and the report need to know of the study, as plain data."""
-        evaluated = {language for _, languages in self._all_evaluated() for language in languages}
+        evaluated = {language for _, languages in self.all_evaluated() for language in languages}
         low = self.config.get("low_resource")
         track = next(iter(self.evaluate))
         dataset = next(iter(self.evaluate[track]))
@@ -287,141 +270,6 @@ class Study:
                 for run in self.runs
             ],
         }
-
-    def summary(self) -> list[str]:
-        """Lines for a person: what will be trained, and that the schedules of a track cost the same."""
-        lines = [f"study {self.name}: {len(self.config['models'])} models, {len(self.config['seeds'])} seeds"]
-        for name, track in self.config["tracks"].items():
-            budget = track["budget"]
-            names = [schedule.name for schedule in self.schedules[name]]
-            spent = f"{budget['updates']} updates" if "updates" in budget else f"{budget['epochs']:g} epochs a stage"
-            kind = "compute-matched" if budget["matched"] else "NOT compute-matched"
-            lines.append(f"track {name}: {', '.join(names)}; each {spent} x {budget['tokens']} tokens, {kind}")
-            for schedule in self.schedules[name]:
-                if "updates" in budget and schedule.total_updates not in (0, budget["updates"]):
-                    lines.append(f"  {schedule.name} costs {schedule.total_updates} updates: the sum of its members")
-        trained = sum(bool(node.data) for node in self.checkpoints.values())
-        lines.append(f"{len(self.runs)} runs share {trained} trainings")
-        lines.append(self._amounts())
-        return lines
-
-    def _amounts(self) -> str:
-        """How many checkpoints and files of predictions, one a language, the study makes, and the disk they take."""
-        made = [node for node in self.checkpoints.values() if "hub" not in node.spec]
-        predictions = sum(len(languages) for node in made for languages in node.evaluate.values())
-        sizes = [self._checkpoint_bytes(node) for node in made]
-        unknown = sizes.count(None)
-        weights = f"about {sum(filter(None, sizes)) / 1e9:.1f} GB of weights"
-        if unknown:
-            weights += f" and {unknown} checkpoints of models that do not state their `parameters`"
-        return f"{len(made)} checkpoints ({weights}), {predictions} files of predictions"
-
-    def _checkpoint_bytes(self, node: Checkpoint) -> int | None:
-        """Bytes of a checkpoint's weights, without its small heads; with AdamW's two moments where they are kept."""
-        parameters = parameters_of(self.config["models"][node.path.split("/")[2]])
-        return parameters and parameters * BYTES_A_PARAMETER * (3 if node.keep_optimizer else 1)
-
-    def to_come(self) -> list[str]:
-        """Lines for a dry run: what would have to be pinned and downloaded first."""
-        lines = []
-        if names := self.unpinned():
-            lines.append(f"not pinned to a version yet: {', '.join(names)} ({PIN_ALL})")
-        if missing := self._missing_downloads():
-            lines.append(f"{len(missing)} downloads are still to be made ({FETCH_ALL})")
-        return lines
-
-    def prepare_spec(self, dataset: str, split: str, language: str) -> dict:
-        """What the prepared rows of one language depend on, beside the content of their source."""
-        record = self.registry[dataset]
-        found = record.require(language, split)
-        location = record.planned(language, split, self.config["folders"])
-        return {
-            "version": PREPARE_VERSION,
-            "source": asdict(location)
-            if isinstance(location, HubSource | UrlSource)
-            else record.names(language, split),
-            "world": self.config["world"] if isinstance(location, WorldSource) else None,
-            "reader": record.reader,
-            "form": [record.codes.get(language), record.tags, record.labels, record.fields, record.token_prefix],
-            "rows": found.rows.get(language),
-            "sha256": found.sha256.get(language),
-            "exclude": found.exclude.get(language),
-        }
-
-    def raw_inputs(self, dataset: str, split: str, language: str) -> list[str]:
-        """Files that preparing waits for: the record's, or the manifest of a download or of the constructed world."""
-        location = self.registry[dataset].planned(language, split, self.config["folders"])
-        if isinstance(location, WorldSource):
-            return [WORLD_MANIFEST]
-        if isinstance(location, HubSource | UrlSource):
-            return [f"{RAW}/{manifest_path(request_of(location))}"]
-        return [str(path) for path in location]
-
-    def all_prepared(self) -> list[str]:
-        """Manifests of all prepared splits that the study uses."""
-        return sorted(self.prepared(*key) for key in self._needed())
-
-    def _needed(self) -> set[tuple[str, str, str]]:
-        """(data set, split, language) of everything that has to be prepared."""
-        keys = {(d, "test", lang) for d, languages in self._all_evaluated() for lang in languages}
-        for manifest in {path for node in self.checkpoints.values() for path in node.data}:
-            dataset, _, name = manifest.removeprefix("data/").removesuffix(".json").partition("/")
-            split, _, language = name.partition(".")
-            keys.add((dataset, split, language))
-        return keys
-
-    @cached_property
-    def downloads(self) -> dict[str, Download]:
-        """What has to be fetched for the study's data sets, by the manifest that then says so."""
-        licences: dict[str, set[str]] = {}
-        requests = {}
-        for dataset, split, language in self._needed():
-            record = self.registry[dataset]
-            location = record.planned(language, split, self.config["folders"])
-            if isinstance(location, HubSource | UrlSource):
-                request = request_of(location)
-                manifest = f"{RAW}/{manifest_path(request)}"
-                requests[manifest] = request
-                licences.setdefault(manifest, set()).add(record.licence)
-        return {path: Download(requests[path], "; ".join(sorted(licences[path]))) for path in sorted(requests)}
-
-    def all_downloads(self) -> list[str]:
-        """Manifests of everything that the study needs from the network: data sets and models of the hub."""
-        models = [f"{node.path}/stage.json" for node in self.checkpoints.values() if "hub" in node.spec]
-        return [*self.downloads, *models]
-
-    def unpinned(self) -> list[str]:
-        """Data sets that the study uses and whose record does not say which version in the network it means."""
-        return sorted({d for d, split, lang in self._needed() if not self.registry[d].pinned(lang, split)})
-
-    def check_pins(self) -> None:
-        """UserError where a data set is not pinned to a version."""
-        if names := self.unpinned():
-            message = f"not pinned to a version: {', '.join(names)}"
-            raise UserError(message, "registry", f"With a network: {PIN_ALL}")
-
-    def check_files(self) -> None:
-        """UserError for the first data file on disk that the study needs and that is not there."""
-        for dataset, split, language in sorted(self._needed()):
-            location = self.registry[dataset].planned(language, split, self.config["folders"])
-            for path in location if isinstance(location, list) else ():
-                if not path.exists():
-                    where = f"folders: {self.config['folders']}"
-                    notes = self.registry[dataset].notes
-                    raise UserError(f"no such data file (data set {dataset})", str(path), f"{where}\n{notes}".strip())
-
-    def check_downloads(self, environment: Mapping[str, str]) -> None:
-        """UserError where something is still to be fetched and the user forbids the network."""
-        if offline(environment) and (missing := self._missing_downloads()):
-            message = f"not downloaded yet, and HF_HUB_OFFLINE forbids the network ({len(missing)} downloads)"
-            raise UserError(message, missing[0], f"Where there is a network, with the same config:\n{FETCH_ALL}")
-
-    def _missing_downloads(self) -> list[str]:
-        """Manifests of what is still to be fetched; what is prepared needs no download any more."""
-        prepared = {
-            path for key in self._needed() if Path(self.prepared(*key)).exists() for path in self.raw_inputs(*key)
-        }
-        return [path for path in self.all_downloads() if path not in prepared and not Path(path).exists()]
 
     def check_states(self) -> None:
         """UserError for the first interrupted training whose saved state belongs to another spec."""
@@ -704,16 +552,6 @@ def base_path(results: str, name: str, model: Mapping) -> str:
     if "hub" in model:
         return f"models/{model['hub'].replace('/', '--')}@{model['revision']}"
     return f"{results}/{name}/base"
-
-
-def parameters_of(model: Mapping) -> int | None:
-    """Parameters of an encoder: as stated for one of the hub (else None), counted for one that is pretrained here."""
-    if "hub" in model:
-        return model.get("parameters")
-    pretrain = model["pretrain"]
-    width, positions = pretrain["hidden"], pretrain["vocabulary"] + pretrain["max_length"]
-    # A layer: four square matrices of attention, two of the feed-forward part of four widths, biases, two norms.
-    return positions * width + pretrain["layers"] * (12 * width**2 + 13 * width)
 
 
 def head_of(dataset: Dataset) -> dict:

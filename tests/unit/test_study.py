@@ -1,52 +1,16 @@
 """Studies: expansion, specs, and every mistake that can be known before a job starts."""
 
-import copy
 import json
 import re
-from pathlib import Path
 
 import pytest
 import yaml
+from planned_study import ROOT, STUDY, study
 
 from crosstune.errors import UserError
+from crosstune.needs import Needs
 from crosstune.study import Study
-
-ROOT = Path(__file__).parents[2]
-
-STUDY = yaml.safe_load("""
-study: test
-seeds: [1, 2]
-models:
-  tiny:
-    pretrain:
-      {corpus: {worldtext: all}, vocabulary: 500, hidden: 32, layers: 1, heads: 2, budget: {updates: 10, tokens: 512}}
-tracks:
-  qa:
-    sources: worldqa
-    budget: {updates: 60, tokens: 512}
-    recipe: {lr: 1e-3}
-    schedules:
-      english: [qen]
-      joint: [qen + qes + qfr]
-      sequential: [qen, qes, qfr]
-    evaluate: {worldqa: all}
-""")
-
-
-def study(**changes) -> Study:
-    """The test study with values put at dotted keys."""
-    config = copy.deepcopy(STUDY)
-    for path, value in changes.items():
-        *parents, last = path.split("__")
-        part = config
-        for key in parents:
-            part = part[key]
-        if value is None:
-            part.pop(last, None)
-        else:
-            part[last] = value
-    return Study(config, ROOT)
-
+from crosstune.summary import summary
 
 POS = {
     "sources": "worldpos", "budget": {"updates": 60, "tokens": 512}, "evaluate": {"worldpos": ["qen"]},
@@ -171,10 +135,10 @@ def test_a_carried_optimizer_is_kept_by_the_stage_before():
 
 
 def test_the_summary_says_what_is_matched():
-    text = "\n".join(study().summary())
+    text = "\n".join(summary(study()))
     assert "compute-matched" in text
     soup = study(tracks__qa__schedules={"a": ["qen"], "b": ["qes"], "soup": {"average": ["a", "b"]}})
-    assert "soup costs 120 updates" in "\n".join(soup.summary())
+    assert "soup costs 120 updates" in "\n".join(summary(soup))
 
 
 @pytest.mark.parametrize(
@@ -213,14 +177,14 @@ def test_the_summary_says_what_is_matched():
 )
 def test_a_mistake_gets_one_clear_message(changes, place, says):
     with pytest.raises(UserError) as caught:
-        study(**changes).check_files()
+        Needs(study(**changes)).check_files()
     assert caught.value.place.startswith(place), str(caught.value)
     assert re.search(says, str(caught.value)), str(caught.value)
 
 
 def test_a_missing_data_file_is_told_before_any_job(tmp_path):
     with pytest.raises(UserError, match="no such data file") as caught:
-        study(folders={"bundle": str(tmp_path)}, tracks__qa__evaluate={"xquad": ["hi"]}).check_files()
+        Needs(study(folders={"bundle": str(tmp_path)}, tracks__qa__evaluate={"xquad": ["hi"]})).check_files()
     assert "xquad.hi" in caught.value.place
 
 
@@ -262,50 +226,6 @@ def test_stages_of_a_large_model_have_processes_of_their_own():
     assert [found.ahead(path)["stages"] for path in stages] == [[]] * len(stages)
 
 
-# ----------------------------------------------------------------------------------------------------------- network
-
-
-def record(source, **changes):
-    common = {"task": "qa", "title": "Net", "languages": ["en", "es"], "licence": "CC0-1.0", "splits": {"test": {}}}
-    return common | {"source": source} | changes
-
-
-def on_the_network(**sources) -> Study:
-    """The test study, evaluated on data sets of the network in the place of the constructed world's."""
-    datasets = {name: source if "task" in source else record(source) for name, source in sources.items()}
-    return study(datasets=datasets, tracks__qa__evaluate=dict.fromkeys(datasets, "all"))
-
-
-HUB = {"hub": "a/b", "revision": "a" * 40, "config": "all", "id_prefix": "{lang}-"}
-
-
-def test_what_languages_and_data_sets_share_is_fetched_once():
-    found = on_the_network(one=HUB, two=record(HUB, licence="MIT"), three=HUB | {"config": "{lang}"})
-    assert len(found.downloads) == 1 + 2
-    (shared,) = {found.raw_inputs(name, "test", lang)[0] for name in ("one", "two") for lang in ("en", "es")}
-    assert found.downloads[shared].licence == "CC0-1.0; MIT"
-    assert shared in found.all_downloads()
-    assert found.prepare_spec("one", "test", "en") != found.prepare_spec("one", "test", "es")
-
-
-def test_every_data_set_that_is_not_pinned_is_named():
-    found = on_the_network(one=HUB, two=HUB | {"revision": None}, three={"url": "https://h.org/x.parquet"})
-    assert found.unpinned() == ["three", "two"]
-    with pytest.raises(UserError, match=r"(?s)not pinned to a version: three, two.*snakemake --cores 1 pin"):
-        found.check_pins()
-    on_the_network(one=HUB).check_pins()
-
-
-def test_a_plan_needs_no_pins_and_says_what_is_to_come(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    found = on_the_network(one=HUB, two=HUB | {"revision": None}, three={"url": "https://h.org/x.parquet"})
-    unpinned, downloads = found.to_come()
-    assert unpinned == "not pinned to a version yet: three, two (snakemake --cores 1 pin)"
-    assert downloads.startswith("3 downloads are still to be made")
-    assert found.prepare_spec("two", "test", "en")["source"]["revision"] is None
-    assert study().to_come() == []
-
-
 def test_a_layer_for_each_model():
     models = {"a": {"hub": "h/a", "revision": "0" * 40}, "b": {"hub": "h/b", "revision": "0" * 40}}
     found = study(models=models, tracks__qa__encoding={"layer": {"a": 8, "b": 14}})
@@ -321,35 +241,13 @@ def test_a_plan_tells_the_disk_that_it_takes():
     """Two seeds of untrained, english, joint and sequential's three stages, and the base model; ten languages each."""
     stages = 2 * (1 + 1 + 1 + 3)
     parameters = (500 + 128) * 32 + 1 * (12 * 32 * 32 + 13 * 32)  # embeddings, and one layer
-    assert study().summary()[-1] == (
+    assert summary(study())[-1] == (
         f"{stages + 1} checkpoints (about {(stages + 1) * parameters * 4 / 1e9:.1f} GB of weights), "
         f"{stages * 10} files of predictions"
     )
     hub = {"hub": "a/b", "revision": "0" * 40}
-    assert (
-        study(models={"big": hub | {"parameters": 250_000_000}})
-        .summary()[-1]
-        .startswith(f"{stages} checkpoints (about {stages}.0 GB of weights), ")
-    )
-    unknown = study(models={"big": hub | {"parameters": 250_000_000}, "other": hub}).summary()[-1]
+    big = hub | {"parameters": 250_000_000}
+    expected = f"{stages} checkpoints (about {stages}.0 GB of weights), "
+    assert summary(study(models={"big": big}))[-1].startswith(expected)
+    unknown = summary(study(models={"big": big, "other": hub}))[-1]
     assert f"about {stages}.0 GB of weights and {stages} checkpoints of models that do not state" in unknown
-
-
-def test_what_is_missing_without_a_network_is_told_before_any_job(tmp_path, monkeypatch):
-    found = on_the_network(one=HUB, two=HUB | {"config": "{lang}"})
-    monkeypatch.chdir(tmp_path)
-    found.check_downloads({})
-    with pytest.raises(UserError, match=r"(?s)HF_HUB_OFFLINE forbids the network \(3 downloads\).*cores 1 downloads"):
-        found.check_downloads({"HF_HUB_OFFLINE": "1"})
-    for path in (*found.downloads, "data/two/test.es.json"):
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).touch()
-    found.check_downloads({"HF_HUB_OFFLINE": "1"})
-    # What is prepared needs no download any more.
-    (tmp_path / found.raw_inputs("two", "test", "es")[0]).unlink()
-    found.check_downloads({"HF_HUB_OFFLINE": "1"})
-
-
-def test_a_model_is_a_download():
-    found = study(models={"mbert": {"hub": "a/b", "revision": "a" * 40}})
-    assert found.all_downloads() == [f"models/a--b@{'a' * 40}/stage.json"]

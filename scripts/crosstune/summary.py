@@ -1,0 +1,56 @@
+"""A study in a few lines for a person: what it trains, that its schedules cost the same, how much disk it takes.
+
+Owns: these lines. Must never know: jobs, data.
+"""
+
+from collections.abc import Mapping
+
+from crosstune.study import Checkpoint, Study
+
+BYTES_A_PARAMETER = 4  # weights are stored in fp32
+
+
+def summary(study: Study) -> list[str]:
+    """Lines for a person: what will be trained, and that the schedules of a track cost the same."""
+    lines = [f"study {study.name}: {len(study.config['models'])} models, {len(study.config['seeds'])} seeds"]
+    for name, track in study.config["tracks"].items():
+        budget = track["budget"]
+        names = [schedule.name for schedule in study.schedules[name]]
+        spent = f"{budget['updates']} updates" if "updates" in budget else f"{budget['epochs']:g} epochs a stage"
+        kind = "compute-matched" if budget["matched"] else "NOT compute-matched"
+        lines.append(f"track {name}: {', '.join(names)}; each {spent} x {budget['tokens']} tokens, {kind}")
+        for schedule in study.schedules[name]:
+            if "updates" in budget and schedule.total_updates not in (0, budget["updates"]):
+                lines.append(f"  {schedule.name} costs {schedule.total_updates} updates: the sum of its members")
+    trained = sum(bool(node.data) for node in study.checkpoints.values())
+    lines.append(f"{len(study.runs)} runs share {trained} trainings")
+    lines.append(_amounts(study))
+    return lines
+
+
+def _amounts(study: Study) -> str:
+    """How many checkpoints and files of predictions, one a language, the study makes, and the disk they take."""
+    made = [node for node in study.checkpoints.values() if "hub" not in node.spec]
+    predictions = sum(len(languages) for node in made for languages in node.evaluate.values())
+    sizes = [_checkpoint_bytes(study, node) for node in made]
+    unknown = sizes.count(None)
+    weights = f"about {sum(filter(None, sizes)) / 1e9:.1f} GB of weights"
+    if unknown:
+        weights += f" and {unknown} checkpoints of models that do not state their `parameters`"
+    return f"{len(made)} checkpoints ({weights}), {predictions} files of predictions"
+
+
+def _checkpoint_bytes(study: Study, node: Checkpoint) -> int | None:
+    """Bytes of a checkpoint's weights, without its small heads; with AdamW's two moments where they are kept."""
+    parameters = parameters_of(study.config["models"][node.path.split("/")[2]])
+    return parameters and parameters * BYTES_A_PARAMETER * (3 if node.keep_optimizer else 1)
+
+
+def parameters_of(model: Mapping) -> int | None:
+    """Parameters of an encoder: as stated for one of the hub (else None), counted for one that is pretrained here."""
+    if "hub" in model:
+        return model.get("parameters")
+    pretrain = model["pretrain"]
+    width, positions = pretrain["hidden"], pretrain["vocabulary"] + pretrain["max_length"]
+    # A layer: four square matrices of attention, two of the feed-forward part of four widths, biases, two norms.
+    return positions * width + pretrain["layers"] * (12 * width**2 + 13 * width)

@@ -1,0 +1,44 @@
+"""A study to plan: on the constructed world, with values that a test may change."""
+
+import copy
+from pathlib import Path
+
+import yaml
+
+from crosstune.study import Study
+
+ROOT = Path(__file__).parents[2]
+
+STUDY = yaml.safe_load("""
+study: test
+seeds: [1, 2]
+models:
+  tiny:
+    pretrain:
+      {corpus: {worldtext: all}, vocabulary: 500, hidden: 32, layers: 1, heads: 2, budget: {updates: 10, tokens: 512}}
+tracks:
+  qa:
+    sources: worldqa
+    budget: {updates: 60, tokens: 512}
+    recipe: {lr: 1e-3}
+    schedules:
+      english: [qen]
+      joint: [qen + qes + qfr]
+      sequential: [qen, qes, qfr]
+    evaluate: {worldqa: all}
+""")
+
+
+def study(**changes) -> Study:
+    """The test study with values put at dotted keys."""
+    config = copy.deepcopy(STUDY)
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        part = config
+        for key in parents:
+            part = part[key]
+        if value is None:
+            part.pop(last, None)
+        else:
+            part[last] = value
+    return Study(config, ROOT)

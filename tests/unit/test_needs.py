@@ -1,0 +1,68 @@
+"""What a study needs from disk and from the network is known, and told, before any job."""
+
+import pytest
+from planned_study import study
+
+from crosstune.errors import UserError
+from crosstune.needs import Needs
+
+
+def record(source, **changes):
+    common = {"task": "qa", "title": "Net", "languages": ["en", "es"], "licence": "CC0-1.0", "splits": {"test": {}}}
+    return common | {"source": source} | changes
+
+
+def on_the_network(**sources) -> Needs:
+    """The data of the test study, evaluated on data sets of the network in the place of the constructed world's."""
+    datasets = {name: source if "task" in source else record(source) for name, source in sources.items()}
+    return Needs(study(datasets=datasets, tracks__qa__evaluate=dict.fromkeys(datasets, "all")))
+
+
+HUB = {"hub": "a/b", "revision": "a" * 40, "config": "all", "id_prefix": "{lang}-"}
+
+
+def test_what_languages_and_data_sets_share_is_fetched_once():
+    found = on_the_network(one=HUB, two=record(HUB, licence="MIT"), three=HUB | {"config": "{lang}"})
+    assert len(found.downloads) == 1 + 2
+    (shared,) = {found.raw_inputs(name, "test", lang)[0] for name in ("one", "two") for lang in ("en", "es")}
+    assert found.downloads[shared].licence == "CC0-1.0; MIT"
+    assert shared in found.all_downloads
+    assert found.prepare_spec("one", "test", "en") != found.prepare_spec("one", "test", "es")
+
+
+def test_every_data_set_that_is_not_pinned_is_named():
+    found = on_the_network(one=HUB, two=HUB | {"revision": None}, three={"url": "https://h.org/x.parquet"})
+    assert found.unpinned == ["three", "two"]
+    with pytest.raises(UserError, match=r"(?s)not pinned to a version: three, two.*snakemake --cores 1 pin"):
+        found.check_pins()
+    on_the_network(one=HUB).check_pins()
+
+
+def test_a_plan_needs_no_pins_and_says_what_is_to_come(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = on_the_network(one=HUB, two=HUB | {"revision": None}, three={"url": "https://h.org/x.parquet"})
+    unpinned, downloads = found.to_come()
+    assert unpinned == "not pinned to a version yet: three, two (snakemake --cores 1 pin)"
+    assert downloads.startswith("3 downloads are still to be made")
+    assert found.prepare_spec("two", "test", "en")["source"]["revision"] is None
+    assert Needs(study()).to_come() == []
+
+
+def test_what_is_missing_without_a_network_is_told_before_any_job(tmp_path, monkeypatch):
+    found = on_the_network(one=HUB, two=HUB | {"config": "{lang}"})
+    monkeypatch.chdir(tmp_path)
+    found.check_downloads({})
+    with pytest.raises(UserError, match=r"(?s)HF_HUB_OFFLINE forbids the network \(3 downloads\).*cores 1 downloads"):
+        found.check_downloads({"HF_HUB_OFFLINE": "1"})
+    for path in (*found.downloads, "data/two/test.es.json"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    found.check_downloads({"HF_HUB_OFFLINE": "1"})
+    # What is prepared needs no download any more.
+    (tmp_path / found.raw_inputs("two", "test", "es")[0]).unlink()
+    found.check_downloads({"HF_HUB_OFFLINE": "1"})
+
+
+def test_a_model_is_a_download():
+    found = Needs(study(models={"mbert": {"hub": "a/b", "revision": "a" * 40}}))
+    assert found.all_downloads == [f"models/a--b@{'a' * 40}/stage.json"]
