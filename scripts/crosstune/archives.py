@@ -27,7 +27,7 @@ def read_members(path: Path, choose: Callable[[list[str]], list[str]]) -> list[t
     read = _read_zip if path.name.endswith(".zip") else _read_tar
     try:
         return read(path, choose)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, OSError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, RuntimeError, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise UserError("no such file", str(path)) from None
         raise UserError(f"the archive is damaged ({error})", str(path), "Download it again.") from None

@@ -38,6 +38,8 @@ ARCHITECTURES = {
     "tagging": "ForTokenClassification",
     "mlm": "ForMaskedLM",
 }
+# Where the published pooler is kept beside a head that has taken its name.
+KEPT_POOLER = "published_pooler"
 # The three parts of a masked-LM head, as published checkpoints of the two families name them.
 PUBLISHED_MLM = (
     {
@@ -65,6 +67,9 @@ class Network(nn.Module):
         self.packed = packing and try_packing(encoder)
         self._first_position = first_position(encoder)
         use_cheap_dropout(encoder)
+        # What the published model's pooler has learned: heads begin with it, also where another has taken its name.
+        pooler = getattr(getattr(encoder, "pooler", None), "dense", None)
+        self.published_pooler = {name: tensor.clone() for name, tensor in pooler.state_dict().items()} if pooler else {}
         self.heads = nn.ModuleDict()
         self.tasks: dict[str, Task] = {}
 
@@ -91,9 +96,8 @@ class Network(nn.Module):
 
     def _take_pooler(self, name: str, head: nn.Module) -> None:
         """A head whose dense layer is the published model's pooler begins with what that has learned."""
-        pooler = getattr(getattr(self.encoder, "pooler", None), "dense", None)
-        if pooler is not None and _published_parts(name, self.encoder).get("dense", "").endswith("pooler.dense"):
-            head.dense.load_state_dict(pooler.state_dict())
+        if self.published_pooler and _published_parts(name, self.encoder).get("dense", "").endswith("pooler.dense"):
+            head.dense.load_state_dict(self.published_pooler)
 
     def head(self, name: str) -> nn.Module:
         return self.heads[_key(name)]
@@ -167,9 +171,13 @@ def load_network(folder: Path | str, dropout: float | None = None, packing: bool
         # A pooler that the checkpoint does not have would be drawn at random and saved with the rest; one that a head
         # has made its own is no longer the encoder's.
         own = {name for head in getattr(config, "crosstune_heads", {}).values() for name in head["weights"].values()}
-        options["add_pooling_layer"] = any("pooler" in name for name in names - own)
+        options["add_pooling_layer"] = any(".pooler." in name for name in names - own)
     encoder = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **options)
     network = Network(encoder, packing)
+    if f"{KEPT_POOLER}.weight" in names:
+        with safe_open(folder / WEIGHTS, "pt") as file:
+            kept = {part: file.get_tensor(f"{KEPT_POOLER}.{part}") for part in ("weight", "bias")}
+        network.published_pooler = kept
     weights = None
     for name, head in getattr(config, "crosstune_heads", {}).items():
         weights = weights if weights is not None else load_file(folder / WEIGHTS)
@@ -193,6 +201,8 @@ def save_network(network: Network, folder: Path | str, tokenizer_folder: Path | 
         taken |= set(names.values())
         weights |= {names[p]: tensor for p, tensor in network.head(name).state_dict().items()}
         heads[name] = {"labels": network.tasks[name].labels, "weights": names}
+    if any("pooler" in name for name in taken):
+        weights |= {f"{KEPT_POOLER}.{part}": tensor for part, tensor in network.published_pooler.items()}
     values = config.to_dict()
     values["crosstune_heads"] = heads
     if main_head in network.tasks:

@@ -102,7 +102,8 @@ def train_stage(node: Node, parent: Path, knobs: Knobs, stop: engine.StopRequest
     # they are learned with: schedules, models and settings are compared on the same rows.
     key = (spec["seed"], spec["after"], spec["sources"])
     mixture = Mixture(tuple(spec["sources"]), tuple(spec["replayed"]), spec["recipe"]["alpha"], spec["replay"])
-    main_head = spec["source_heads"][spec["sources"][0]] if spec["sources"] else spec["heads"][0]["name"]
+    heads = [spec["source_heads"][source] for source in spec["sources"]] or [head["name"] for head in spec["heads"]]
+    main_head = heads[0] if heads else ""  # what needs no head is evaluated on the bare encoder
     manifest = read_json(parent / MANIFEST)
     moments = _carried_moments(node, parent, manifest)
     _run(node, network, mixture, key, manifest, parent / "model", knobs, stop, main_head, moments)
@@ -196,7 +197,6 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
             file.write(save({name: tensor.contiguous() for name, tensor in moments.items()}))
     exposure = count_exposure(plan, lengths)
     weights = sha256_file(out / "model" / WEIGHTS)
-    predict_ahead(node, network, encoded, weights)
     # What a stage has seen of each source since the base model; the base's own text does not count.
     lineage = add_exposure(parent["lineage"], exposure) if parent else {}
     cost = {"seconds": round(time.time() - begin, 1), "tokens": sum(seen["tokens"] for seen in exposure.values())}
@@ -205,6 +205,11 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
     manifest |= {"precision": precision, "packed": network.packed}
     _write_manifest(node, manifest, weights, [parent["weights"]] if parent else [])
     state.remove()
+    try:
+        predict_ahead(node, network, encoded, weights)
+    except Exception as error:
+        # The training is done; the job of the predictions will say what is wrong with them.
+        print(f"{node.out} was not predicted from at once ({type(error).__name__}: {error})", file=sys.stderr)
 
 
 def predict_ahead(node: Node, network: Network, encoded: EncodedData, weights: str) -> None:

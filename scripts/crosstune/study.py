@@ -362,6 +362,8 @@ class Study:
             self.registry[dataset].require(language, "train")
         except UserError as error:
             raise UserError(error.message, place, error.cure) from None
+        if self.registry[dataset].task in HEADLESS:
+            raise UserError(f"{dataset} is for evaluation: nothing can be trained on it", place)
         return f"{dataset}.{language}"
 
     def _rows(self, source: str) -> int | None:
@@ -459,8 +461,13 @@ class Study:
     def _heads(self, schedule: Schedule, track: str) -> dict[str, dict]:
         """Heads that the checkpoint has: of every source so far; of all evaluated data where nothing was trained."""
         sources = {source.rpartition(".")[0] for stage in schedule.stages for source in stage.sources}
-        heads = [head_of(self.registry[dataset]) for dataset in sources or self.evaluate[track]]
-        return {head["name"]: head for head in heads if head["name"] not in HEADLESS}
+        heads: dict[str, dict] = {}
+        for dataset in sorted(sources) or self.evaluate[track]:
+            head = head_of(self.registry[dataset])
+            if head["name"] not in HEADLESS and heads.setdefault(head["name"], head) != head:
+                message = f"two data sets share the head {head['name']!r} and differ in their labels"
+                raise UserError(message, f"{self.registry[dataset].place}: {dataset}", "Give one another `head`.")
+        return heads
 
     def _evaluated(self, schedule: Schedule, track: str) -> dict[str, tuple[str, ...]]:
         """Data sets for which the checkpoint has a head."""

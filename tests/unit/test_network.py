@@ -73,6 +73,12 @@ def test_a_classifier_begins_with_the_published_pooler_and_keeps_it(encoder, tok
     again = load_network(tmp_path / "one")
     assert torch.equal(again.head("classification.nli").dense.weight, pooler + 1)
     assert again.encoder.pooler is None, "it is the head's now, and would only be carried along"
+    again.add_head("choice", [], seed=3)
+    assert torch.equal(again.head("choice").dense.weight, pooler), "a later head begins as it would have alone"
+    save_network(again, tmp_path / "two", tokenizer_folder, "choice")
+    third = load_network(tmp_path / "two")
+    assert torch.equal(third.published_pooler["weight"], pooler)
+    assert torch.equal(third.head("classification.nli").dense.weight, pooler + 1)
 
 
 def test_two_heads_of_one_kind_come_back_as_they_were(encoder, tokenizer_folder, tmp_path):

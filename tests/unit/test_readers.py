@@ -393,7 +393,7 @@ def test_mewslix_marks_the_mention_in_its_sentence_and_shares_out_the_pool():
     text = "\n".join(map(json.dumps, MEWSLIX))
     options = Options(lang="hi", languages=("hi", "de"))
     assert read("mewslix", [("file", text)], options) == [
-        {"id": "m1", "query": "In (old) { Pune } it rained.", "key": "Q1"},
+        {"id": "m1", "query": "Pune: In (old) { Pune } it rained.", "key": "Q1"},
         {"id": "Q1", "candidate": "A city.", "context": "", "keys": ["Q1"]},
         {"id": "Q2", "candidate": "A city.", "context": "", "keys": ["Q2"]},
     ], "the first language has what is described in none of the record's languages"
@@ -404,7 +404,7 @@ def test_mewslix_marks_the_mention_in_its_sentence_and_shares_out_the_pool():
 def test_a_pair_of_mewslix_is_trained_on():
     pair = {"contextual_mention": {"context": ARTICLE, "mention": MENTION}, "entity": ENTITY}
     (row,) = read("mewslix", [("file", json.dumps(pair))], Options(lang="hi"))
-    assert (row["query"], row["candidate"], row["keys"]) == ("In (old) { Pune } it rained.", "A city.", ["Q1"])
+    assert (row["query"], row["candidate"], row["keys"]) == ("Pune: In (old) { Pune } it rained.", "A city.", ["Q1"])
     assert row["id"] == "m1"
 
 

@@ -251,3 +251,28 @@ def test_a_plan_tells_the_disk_that_it_takes():
     assert summary(study(models={"big": big}))[-1].startswith(expected)
     unknown = summary(study(models={"big": big, "other": hub}))[-1]
     assert f"about {stages}.0 GB of weights and {stages} checkpoints of models that do not state" in unknown
+
+
+def test_heads_that_data_sets_share_have_the_same_labels():
+    other = {
+        "task": "classification", "title": "Other", "licence": "CC0-1.0", "reader": "classified", "languages": ["qes"],
+        "labels": ["yes", "no"], "head": "nli", "source": {"world": "nli/{lang}.{split}.tsv"}, "splits": {"train": {}},
+    }  # fmt: skip
+    track = {
+        "budget": {"updates": 6, "tokens": 64}, "evaluate": {"worldnli": ["qen"]},
+        "schedules": {"both": ["worldnli.qen + other.qes"]},
+    }  # fmt: skip
+    with pytest.raises(UserError, match="two data sets share the head 'classification.nli' and differ"):
+        study(datasets={"other": other}, tracks__nli=track)
+    study(datasets={"other": other | {"head": "other"}}, tracks__nli=track)
+
+
+def test_nothing_is_trained_on_what_is_only_searched():
+    with pytest.raises(UserError, match="has no split 'train'"):
+        study(tracks__qa__schedules={"x": ["worldtatoeba.qes"]})
+    pairs = {
+        "task": "bitext", "title": "Pairs", "licence": "CC0-1.0", "reader": "pairs", "languages": ["qes"],
+        "source": {"world": "pairs/{lang}.tsv"}, "splits": {"train": {}},
+    }  # fmt: skip
+    with pytest.raises(UserError, match="pairs is for evaluation: nothing can be trained on it"):
+        study(datasets={"pairs": pairs}, tracks__qa__schedules={"x": ["pairs.qes"]})

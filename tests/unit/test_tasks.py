@@ -198,7 +198,57 @@ def test_pairs_are_each_others_negatives_unless_the_candidate_is_the_same(encode
 def test_negatives_are_counted_in_pairs_and_follow_the_order_of_the_update():
     task = load_task("retrieval")
     assert task.passes([30, 10, 20, 40, 50], 10, False, {"negatives": 2}) == [[0, 1], [2, 3], [4]]
-    assert task.passes([30] * 65, 10, True, {}) == [list(range(64)), [64]]
+    assert task.passes([30] * 65, 10, True, {}) == [list(range(33)), list(range(33, 65))]
+
+
+def test_a_pair_alone_counts_nothing_and_rows_of_another_form_are_refused(encoder, new_network):
+    network = new_network(dropout=0.0)
+    network.add_head("retrieval", [], seed=1)
+    task, head = network.tasks["retrieval"], network.bound_head("retrieval")
+    windows = task.encode(PAIRS, encoder, OPTIONS)
+    alone, both = collate([windows], [0]), collate([windows] * 2, [0, 1])
+    assert (task.units(alone), task.units(both)) == (0, 2)
+    assert network("retrieval", alone, RECIPE).item() == 0
+    with pytest.raises(UserError, match="evaluated on questions and candidates"):
+        task.outputs(head, network.hidden(both), both)
+    questions = task.encode([{"id": "1", "query": "who", "key": "1"}] * 2, encoder, OPTIONS)
+    with pytest.raises(UserError, match="trained on pairs of a question and a candidate"):
+        network("retrieval", collate([questions] * 2, [0, 1]), RECIPE)
+
+
+def test_candidates_are_the_same_or_not_whatever_source_they_come_from(encoder):
+    task = load_task("retrieval")
+    one, other = task.encode(PAIRS, encoder, OPTIONS), task.encode(PAIRS[1:], encoder, OPTIONS)
+    numbers = one.per_window["candidate"].tolist()
+    assert numbers[0] == numbers[2] != numbers[1]
+    assert other.per_window["candidate"].tolist() == numbers[1:]
+
+
+def test_near_candidates_are_told_apart_in_bf16(encoder, new_network):
+    """Logits start near 100, where bf16 knows steps of half a point."""
+    network = new_network(dropout=0.0)
+    network.add_head("retrieval", [], seed=1)
+    network.eval()
+    windows = network.tasks["retrieval"].encode(PAIRS, encoder, OPTIONS)
+    batch = collate([windows] * 2, [0, 1])
+    hidden = network.hidden(batch).detach()
+    hidden = hidden[:1] + 1e-3 * hidden
+    loss = network.tasks["retrieval"].loss
+    exact = loss(network.bound_head("retrieval"), hidden, batch, RECIPE)
+    vectors = network.head("retrieval")(pooled(hidden, batch)).detach()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = loss(Fixed(vectors, network.head("retrieval").scale), hidden, batch, RECIPE)
+    assert rounded.item() == pytest.approx(exact.item(), abs=1e-4)
+
+
+class Fixed:
+    """A head that gives the same vectors in any precision."""
+
+    def __init__(self, vectors, scale):
+        self.vectors, self.scale = vectors, scale
+
+    def __call__(self, states):
+        return self.vectors
 
 
 def test_questions_are_ranked_against_the_candidates_of_all_languages():

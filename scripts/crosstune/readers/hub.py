@@ -6,7 +6,7 @@ from typing import Any
 from crosstune.errors import UserError
 from crosstune.readers.items import COPA_QUESTIONS
 from crosstune.readers.pieces import DEFAULTS, Options, check_ids, check_label, check_tag, identifier, member, text_of
-from crosstune.readers.qa import check_answers
+from crosstune.readers.qa import LOST_ANSWER, check_answers
 from crosstune.readers.retrieval import sentence_pair
 
 HUB_TAG_COLUMNS = ("upos", "pos_tags", "ner_tags", "tags")
@@ -43,12 +43,16 @@ def from_records(
 
 
 def _hub_question(record: Mapping, where: str, number: int, options: Options) -> dict:
-    answers = member(record, "answers", dict, where)
+    found = member(record, "answers", dict, where)
+    sides = [member(found, key, list, where) for key in ("text", "answer_start")]
+    if len(sides[0]) != len(sides[1]):
+        raise UserError(f"{len(sides[0])} answers with {len(sides[1])} offsets", where)
+    kept = [answer for answer in zip(*sides, strict=True) if answer != LOST_ANSWER]
     row = {
         "id": identifier(record, where),
         "context": text_of(record, "context", where),
         "question": text_of(record, "question", where),
-        "answers": {key: list(member(answers, key, list, where)) for key in ("text", "answer_start")},
+        "answers": {"text": [text for text, _ in kept], "answer_start": [start for _, start in kept]},
     }
     check_answers(row, f"{where}, question {row['id']}")
     return row

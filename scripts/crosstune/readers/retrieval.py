@@ -92,21 +92,33 @@ def mewslix(content: str, place: str, options: Options) -> Iterator[dict]:
 
 
 def _mention(context: Mapping, mention: Mapping, where: str) -> dict:
-    """The sentence with its mention in braces, as XTREME-R marks it; other braces become brackets."""
+    """The mention, then its sentence with the mention in braces; other braces become brackets.
+
+    This is XTREME-R's query: the mention stands in front so that a long sentence does not lose it.
+    """
     text, span = text_of(context, "text", where), member(mention, "mention_span", dict, where)
     start, end = (member(span, key, int, where) for key in ("start", "end"))
     if text[start:end] != text_of(span, "text", where):
         raise UserError(f"the mention {span['text']!r} is not at its offset {start}", where)
     sentences = [_bounds(bounds, text, where) for bounds in member(context, "sentence_spans", list, where)]
     first, last = next(((a, b) for a, b in sentences if a <= start and end <= b), (0, len(text)))
-    before, inside, after = (BRACED.sub(r"(\1)", part) for part in (text[first:start], text[start:end], text[end:last]))
-    query = f"{before}{{ {inside} }}{after}"
+    left, right = (BRACED.sub(r"(\1)", part) for part in (text[first:start], text[end:last]))
+    name = text[start:end]
+    query = _one_line(f"{name}: {left} {{ {name} }} {right}")
     return {"id": text_of(mention, "example_id", where), "query": query, "key": text_of(mention, "entity_id", where)}
 
 
 def _entity(record: Mapping, where: str) -> dict:
-    name = text_of(record, "entity_id", where)
-    return {"id": name, "candidate": text_of(record, "description", where), "context": "", "keys": [name]}
+    """The sentences of the description, as XTREME-R joins them."""
+    name, text = text_of(record, "entity_id", where), text_of(record, "description", where)
+    spans = record.get("sentence_spans") or [[0, len(text)]]
+    bounds = (_bounds(span, text, where) for span in spans)
+    description = _one_line(" ".join(text[first:last] for first, last in bounds))
+    return {"id": name, "candidate": description, "context": "", "keys": [name]}
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines()).replace("  ", " ").strip()
 
 
 def _bounds(span: object, text: str, where: str) -> tuple[int, int]:

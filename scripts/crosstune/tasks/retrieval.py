@@ -8,6 +8,7 @@ Rows: {"id", "query", "key"} asks for the candidates that have the key; {"id", "
 (`context` may be empty); a pair to train on is both in one row.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -15,10 +16,12 @@ import torch
 from torch import nn
 
 from crosstune.encoding import TextEncoder
+from crosstune.errors import UserError
 from crosstune.metrics.retrieval import DEPTH, relevant_candidates
+from crosstune.randomness import derive
 from crosstune.tasks import Task
 from crosstune.tasks.pooling import marks, pooled
-from crosstune.windows import Windows, joined
+from crosstune.windows import Batch, Windows, joined
 
 NEGATIVES = 64
 SCALE = 100.0
@@ -29,12 +32,11 @@ class DualEncoder(Task):
     def encode(self, rows: Sequence[dict], encoder: TextEncoder, options: dict) -> Windows:
         """One window a row: the query, the candidate with its context, or both.
 
-        `candidate`: a number for each different candidate, -1 where there is none.
+        `candidate`: a number that a candidate has in every source, -1 where there is none.
         """
         queries = iter(encoder.texts([row["query"] for row in rows if "query" in row]))
         candidates = iter(encoder.texts([row["candidate"] for row in rows if "candidate" in row]))
         contexts = iter(encoder.texts([row["context"] for row in rows if row.get("context")]))
-        numbers: dict[tuple[str, str], int] = {}
         windows = []
         for owner, row in enumerate(rows):
             sequences, number = [], -1
@@ -43,7 +45,7 @@ class DualEncoder(Task):
             if "candidate" in row:
                 context = next(contexts).ids if row["context"] else None
                 sequences.append(encoder.cut_pair(next(candidates).ids, context, options["max_length"]))
-                number = numbers.setdefault((row["candidate"], row["context"]), len(numbers))
+                number = derive(row["candidate"], row["context"])
             pooling = np.concatenate([marks(len(ids), options.get("pooling", "first")) for ids, _ in sequences])
             windows.append({**joined(sequences), "row": owner, "candidate": number, "pooled": pooling})
         return Windows.join(windows, per_window=["candidate"], per_token=["pooled"])
@@ -53,19 +55,27 @@ class DualEncoder(Task):
 
     def loss(self, head, hidden, batch, recipe):
         """The other pairs of the forward pass are negatives, except those with the same candidate."""
+        _require(batch, 2, "trained on pairs of a question and a candidate")
         questions, candidates = head(pooled(hidden, batch)).view(len(batch.windows), 2, -1).unbind(1)
         number = batch.values["candidate"]
         same = (number[:, None] == number) & ~torch.eye(len(number), dtype=torch.bool, device=number.device)
-        logits = (head.scale * questions @ candidates.T).masked_fill(same, -torch.inf)
+        # In fp32: logits around 100 would be half a point apart in bf16.
+        with torch.autocast(hidden.device.type, enabled=False):
+            logits = (head.scale * questions @ candidates.T).masked_fill(same, -torch.inf)
         return nn.functional.cross_entropy(logits, torch.arange(len(number), device=number.device), reduction="sum")
 
+    def units(self, batch: Batch) -> int:
+        """A pair without any other teaches nothing."""
+        return len(batch.windows) if len(batch.windows) > 1 else 0
+
     def passes(self, lengths, tokens, padded, recipe):
-        """As many pairs as are each other's negatives, whatever their length, in the order of the update."""
-        count = recipe.get("negatives", NEGATIVES)
-        return [list(range(n, min(n + count, len(lengths)))) for n in range(0, len(lengths), count)]
+        """At most as many pairs as are each other's negatives, shared out evenly, in the order of the update."""
+        count = math.ceil(len(lengths) / recipe.get("negatives", NEGATIVES))
+        return [part.tolist() for part in np.array_split(np.arange(len(lengths)), count)]
 
     def outputs(self, head, hidden, batch):
         """Per window the unit vector (width,) of its one sequence."""
+        _require(batch, 1, "evaluated on questions and candidates, each in a row of its own")
         return list(head(pooled(hidden, batch)).cpu())
 
     def predictions(self, parts: Iterable[tuple[Sequence[dict], Windows, list]]) -> Iterator[list[dict]]:
@@ -85,6 +95,12 @@ class DualEncoder(Task):
                 }
                 for n, places in zip(asked, ranked, strict=True)
             ]
+
+
+def _require(batch: Batch, sequences: int, what: str) -> None:
+    """UserError where a window has another number of sequences."""
+    if set(batch.windows) != {sequences}:
+        raise UserError(f"retrieval is {what}", cure="docs/tasks.md says which readers give such rows.")
 
 
 class DualHead(nn.Module):
