@@ -262,7 +262,7 @@ def test_heads_that_data_sets_share_have_the_same_labels():
         "budget": {"updates": 6, "tokens": 64}, "evaluate": {"worldnli": ["qen"]},
         "schedules": {"both": ["worldnli.qen + other.qes"]},
     }  # fmt: skip
-    with pytest.raises(UserError, match="two data sets share the head 'classification.nli' and differ"):
+    with pytest.raises(UserError, match=r"two data sets share the head 'classification.nli' and differ"):
         study(datasets={"other": other}, tracks__nli=track)
     study(datasets={"other": other | {"head": "other"}}, tracks__nli=track)
 
