@@ -129,7 +129,8 @@ class Panel:
 
     @property
     def metric(self) -> str:
-        return self.measured.primary
+        wanted = self.study.plan["primary"]["metric"]
+        return wanted if self.primary and wanted in self.labels else self.measured.primary
 
     @property
     def schedules(self) -> list[str]:
@@ -280,7 +281,7 @@ class Average:
     def cell(self, model: str, schedule: str, task: str, primary: bool = False) -> Cell:
         """A task's number by seed; nothing is expected where the schedule has no run that could give it."""
         panel = self.panel(model, task)
-        keys = (panel.metric,) if primary else panel.measured.averaged
+        keys = (panel.measured.primary,) if primary else panel.measured.averaged
         cells = [panel.cell(self.tasks[task].get("schedule", schedule), panel.languages, key) for key in keys]
         return mean_of(cells, cells[0].expected)
 

@@ -12,6 +12,9 @@ from tokenizers import Tokenizer
 
 from crosstune.files import read_json, sha256_file
 
+# The tokenizer's own records are a hundred times as large as what is kept of them.
+ENCODED_AT_ONCE = 10_000
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -63,8 +66,12 @@ class TextEncoder:
 
     def texts(self, texts: Sequence[str]) -> list[Text]:
         """Tokenize without special tokens; a token's range begins at its first character that is not a space."""
-        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [_text(encoding, text) for encoding, text in zip(encodings, texts, strict=True)]
+        found = []
+        for begin in range(0, len(texts), ENCODED_AT_ONCE):
+            part = list(texts[begin : begin + ENCODED_AT_ONCE])
+            encodings = self._tokenizer.encode_batch(part, add_special_tokens=False)
+            found += [_text(encoding, text) for encoding, text in zip(encodings, part, strict=True)]
+        return found
 
     def words(self, sentences: Sequence[Sequence[str]]) -> list[Text]:
         """Tokenize sentences that are split into words already; `words` (n,) gives each token's word."""

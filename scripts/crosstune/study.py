@@ -414,6 +414,12 @@ class Study:
                 for prefix in member.prefixes:
                     self._add_checkpoint(prefix, home, base, track, seed)
             parents = tuple(f"{home}/{member.path}" for member in schedule.members)
+            heads = [self._weights_of(member, track) for member in schedule.members]
+            if any(found != heads[0] for found in heads):
+                message = f"the members of {schedule.name!r} end with different heads, so that they have no mean"
+                raise UserError(
+                    message, f"tracks.{track}.schedules", "Let them train the same tasks, the last the same."
+                )
             spec: dict = {"version": TRAIN_VERSION, "average": [self._stamp(parent) for parent in parents]}
         else:
             parents = (f"{home}/{schedule.prefixes[-2].path}" if len(schedule.stages) > 1 else base,)
@@ -468,6 +474,12 @@ class Study:
                 message = f"two data sets share the head {head['name']!r} and differ in their labels"
                 raise UserError(message, f"{self.registry[dataset].place}: {dataset}", "Give one another `head`.")
         return heads
+
+    def _weights_of(self, schedule: Schedule, track: str) -> tuple:
+        """What decides under which names the final weights are saved: the heads, and that of the last stage."""
+        last = schedule.stages[-1].sources[:1] if schedule.stages else ()
+        heads = [head_of(self.registry[source.rpartition(".")[0]])["name"] for source in last]
+        return sorted(self._heads(schedule, track)), heads
 
     def _evaluated(self, schedule: Schedule, track: str) -> dict[str, tuple[str, ...]]:
         """Data sets for which the checkpoint has a head."""
@@ -552,6 +564,10 @@ class Study:
                 )
         if headline["dataset"] not in self.config["tracks"][headline["track"]]["evaluate"]:
             raise UserError(f"{headline['dataset']!r} is not evaluated there", "headline.dataset")
+        labels = metric_named(self.registry[headline["dataset"]].metric).labels
+        if headline["metric"] not in labels:
+            message = f"{headline['dataset']} has no metric {headline['metric']!r}"
+            raise UserError(message, "headline.metric", f"It has: {', '.join(labels)}")
 
 
 def base_path(results: str, name: str, model: Mapping) -> str:

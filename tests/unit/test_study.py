@@ -276,3 +276,20 @@ def test_nothing_is_trained_on_what_is_only_searched():
     }  # fmt: skip
     with pytest.raises(UserError, match="pairs is for evaluation: nothing can be trained on it"):
         study(datasets={"pairs": pairs}, tracks__qa__schedules={"x": ["pairs.qes"]})
+
+
+def test_an_average_of_checkpoints_with_other_heads_is_refused_before_any_training():
+    schedules = {
+        "x": ["worldpos.qen", "worldqa.qen"],
+        "y": ["worldqa.qen", "worldpos.qen"],
+        "mean": {"average": ["x", "y"]},
+    }
+    with pytest.raises(UserError, match="the members of 'mean' end with different heads"):
+        study(tracks__qa__schedules=schedules)
+    study(tracks__qa__schedules={**schedules, "y": ["worldpos.qes", "worldqa.qes"]})
+
+
+def test_the_headline_has_a_metric_of_its_data_set():
+    headline = {"track": "qa", "dataset": "worldqa", "metric": "accuracy", "single": "english"}
+    with pytest.raises(UserError, match=r"headline.metric: worldqa has no metric 'accuracy'"):
+        study(headline=headline)

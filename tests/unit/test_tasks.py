@@ -10,6 +10,7 @@ from crosstune.tasks import IGNORED, load_task
 from crosstune.tasks.mlm import MaskedLanguageModelling
 from crosstune.tasks.pooling import pooled
 from crosstune.tasks.qa import QuestionAnswering
+from crosstune.tasks.retrieval import best_candidates
 from crosstune.tasks.tagging import Tagging
 
 RECIPE = {"label_smoothing": 0.0, "mask": 0.3}
@@ -249,6 +250,14 @@ class Fixed:
 
     def __call__(self, states):
         return self.vectors
+
+
+def test_the_best_candidates_do_not_depend_on_the_blocks():
+    generator = torch.Generator().manual_seed(1)
+    questions, candidates = (torch.nn.functional.normalize(torch.randn(n, 8, generator=generator)) for n in (5, 70))
+    whole = best_candidates(questions, [candidates])
+    assert whole == best_candidates(questions, [candidates[:3], candidates[3:50], candidates[50:50], candidates[50:]])
+    assert whole[0] == (questions @ candidates.T)[0].argsort(descending=True)[:20].tolist()
 
 
 def test_questions_are_ranked_against_the_candidates_of_all_languages():

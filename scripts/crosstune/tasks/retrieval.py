@@ -82,11 +82,11 @@ class DualEncoder(Task):
         """The DEPTH best of the candidates of all languages for each question; candidates have no answers."""
         parts = [(rows, torch.stack(outputs)) for rows, _, outputs in parts]
         pool = [row for rows, _ in parts for row in rows if "candidate" in row]
-        vectors = torch.cat([found[[n for n, row in enumerate(rows) if "candidate" in row]] for rows, found in parts])
+        blocks = [found[[n for n, row in enumerate(rows) if "candidate" in row]] for rows, found in parts]
         relevant = relevant_candidates([row for rows, _ in parts for row in rows])
         for rows, found in parts:
             asked = [n for n, row in enumerate(rows) if "query" in row]
-            ranked = best_candidates(found[asked], vectors)
+            ranked = best_candidates(found[asked], blocks)
             yield [
                 {
                     "id": rows[n]["id"],
@@ -116,12 +116,18 @@ class DualHead(nn.Module):
         return nn.functional.normalize(torch.tanh(self.dense(states)).float(), dim=-1)
 
 
-def best_candidates(questions: torch.Tensor, candidates: torch.Tensor) -> list[list[int]]:
-    """Places of the DEPTH nearest candidates of each question, nearest first, of equals the earlier first."""
-    kept = min(DEPTH, len(candidates))
+def best_candidates(questions: torch.Tensor, blocks: Sequence[torch.Tensor]) -> list[list[int]]:
+    """Places of the DEPTH nearest candidates of each question, nearest first, of equals the earlier first.
+
+    The candidates are given in blocks, whose places count on; no matrix of all of them is made.
+    """
+    offsets = np.cumsum([0, *(len(block) for block in blocks)]).tolist()
     found = []
     for part in questions.split(ASKED_AT_ONCE):
-        scores, places = (part @ candidates.T).topk(kept, dim=1)
+        best = [(part @ block.T).topk(min(DEPTH, len(block)), dim=1) for block in blocks]
+        scores = torch.cat([top.values for top in best], 1)
+        places = torch.cat([top.indices + offset for top, offset in zip(best, offsets[:-1], strict=True)], 1)
         for values, row in zip(scores.tolist(), places.tolist(), strict=True):
-            found.append([place for _, place in sorted(zip(values, row, strict=True), key=lambda v: (-v[0], v[1]))])
+            ranked = sorted(zip(values, row, strict=True), key=lambda value: (-value[0], value[1]))
+            found.append([place for _, place in ranked[:DEPTH]])
     return found
