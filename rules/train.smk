@@ -6,7 +6,6 @@ rule train:
     input:
         parent=parent_manifests,
         data=stage_data,
-        # Ancient: what is evaluated besides does not train again.
         unleaked=ancient(f"{study.results}/unleaked"),
     output:
         manifest="{stage}/stage.json",

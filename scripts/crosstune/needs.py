@@ -35,6 +35,11 @@ class Needs:
     def __init__(self, study: Study):
         self._study = study
 
+    @property
+    def has_passed(self) -> bool:
+        """Whether the guard against leakage has let the study through before."""
+        return Path(self._study.results, "unleaked").exists()
+
     def prepare_spec(self, dataset: str, split: str, language: str) -> dict:
         """What the prepared rows of one language depend on, beside the content of their source."""
         record = self._study.registry[dataset]

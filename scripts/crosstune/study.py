@@ -224,12 +224,6 @@ class Study:
             groups.append({"train": sorted(text), "evaluate": everything, "stop": False})
         return {"version": LEAKAGE_VERSION, "groups": groups, "allow": sorted(self.config["allow_leakage"])}
 
-    @property
-    def refusals(self) -> int:
-        """How often the guard against leakage has stopped this study."""
-        refused = Path(self.results, "logs", "refused")
-        return refused.stat().st_size if refused.exists() else 0
-
     def plan(self) -> dict:
         """What tables, figures and the report need to know of the study, as plain data."""
         evaluated = {language for _, languages in self.all_evaluated() for language in languages}

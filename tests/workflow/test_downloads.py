@@ -126,7 +126,7 @@ def project(new_project, server) -> Path:
     record = REGISTRY.replace("URL", server.url).replace("SHA256", sha256(archive))
     (folder / "registry/own.yaml").write_text(record)
     study = {
-        "study": "net", "seeds": [1],
+        "study": "net", "seeds": [1], "allow_leakage": ["questions > both", "questions > archive"],
         "models": {name: {"hub": f"some/{name}", "revision": MODEL} for name in ("bert", "old-bert")},
         "tracks": {"qa": {
             "sources": "questions", "budget": {"updates": 2, "tokens": 256}, "recipe": {"lr": 1e-3},

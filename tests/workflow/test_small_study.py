@@ -296,37 +296,56 @@ def test_a_submission_needs_the_final_predictions_and_no_tables(new_project, sna
     assert (found["predict"], found["train"], found["submission"]) == (4, 5, 1)
 
 
-def test_a_study_that_trains_on_its_test_set_stops_until_it_says_so(finished, new_project, snakemake, jobs):
-    """`mine` evaluates on the file that the study trains on. No training that was done is done again."""
-    folder = new_project("leaking")
-    for part in ("data", "results", ".snakemake"):
-        subprocess.run(["cp", "-a", finished / part, folder / part], check=True)
+def leaking_config(folder: Path, **changes) -> str:
+    """The small study with a new schedule, evaluated also on `mine`, which is the file that it trains on."""
     record = {
         "task": "qa", "title": "Mine", "reader": "squad", "licence": "mine", "languages": ["qen"],
         "source": {"world": "qa/{lang}.train.json"}, "splits": {"test": {}},
     }  # fmt: skip
-    changes = {"datasets": {"mine": record}, "tracks__qa__evaluate": {"worldqa": ["qen"], "mine": "all"}}
+    changes |= {"datasets": {"mine": record}, "tracks__qa__evaluate": {"worldqa": ["qen"], "mine": "all"}}
     changes["tracks__qa__schedules"] = {"english": ["qen"], "joint": ["qen + qes"], "new": ["qes"]}
     changes["headline"] = {"track": "qa", "dataset": "worldqa", "metric": "f1", "single": "english", "joint": "joint"}
-    config = write_config(folder, **changes)
+    return write_config(folder, **changes)
+
+
+LEAK = "error: the study trains on texts of its evaluation sets"
+ALLOWED = "allow_leakage: [worldqa.qen > mine.qen]"
+
+
+def test_a_study_that_trains_on_its_test_set_stops_until_it_says_so(finished, new_project, snakemake, jobs):
+    folder = new_project("leaking")
+    subprocess.run(["cp", "-a", finished / "data", folder / "data"], check=True)
+    config = leaking_config(folder)
     stage = f"{HOME}/worldqa.qes@12/stage.json"
     done = snakemake(folder, stage, "--cores", "2", "--configfile", config, check=False)
-    assert done.returncode and "error: the study trains on texts of its evaluation sets" in done.stdout
-    assert "Traceback" not in done.stdout and "train results" not in done.stdout
-    line = "allow_leakage: [worldqa.qen > mine.qen]"
-    assert f"  {line}\n" in done.stdout and not (folder / stage).exists()
+    assert done.returncode and LEAK in done.stdout
+    assert "Traceback" not in done.stdout and ": train results" not in done.stdout
+    assert f"  {ALLOWED}\n" in done.stdout and not list((folder / "results").rglob("stage.json"))
     again = ("-n", "--configfile", config)
     assert jobs(snakemake(folder, stage, *again).stdout)["leakage"] == 1, "it is stopped again"
 
-    config = write_config(folder, **changes, **yaml.safe_load(line))
+    leaking_config(folder, **yaml.safe_load(ALLOWED))
     snakemake(folder, "results/small/leakage.json", "--cores", "2", "--configfile", config)
     (pair,) = [
         pair for pair in json.loads((folder / "results/small/leakage.json").read_text())["pairs"]
         if pair["status"] == "allowed"
     ]  # fmt: skip
     assert (pair["train"], pair["evaluate"], pair["near"]) == ("worldqa.qen", "mine.qen", 0)
-    assert jobs(snakemake(folder, stage, *again).stdout) == {"train": 1}
-    assert jobs(snakemake(folder, "results/small/tables", *again).stdout)["train"] == 1, "the others stay"
+    assert jobs(snakemake(folder, stage, *again).stdout) == {"pretrain": 1, "train": 1}
+
+
+def test_a_study_that_leaks_later_is_stopped_and_what_was_trained_stays(finished, new_project, snakemake, jobs):
+    folder = new_project("leaking-later")
+    for part in ("data", "results", ".snakemake"):
+        subprocess.run(["cp", "-a", finished / part, folder / part], check=True)
+    config = leaking_config(folder)
+    target = ("results/small/tables", "--configfile", config)
+    done = snakemake(folder, *target, "--cores", "1", check=False)
+    assert done.returncode and LEAK in done.stdout
+    assert not (folder / HOME / "worldqa.qes@12").exists(), "the look comes first"
+    assert jobs(snakemake(folder, *target, "-n").stdout)["leakage"] == 1, "it is stopped again"
+    leaking_config(folder, **yaml.safe_load(ALLOWED))
+    assert jobs(snakemake(folder, *target, "-n").stdout)["train"] == 1, "the others stay"
 
 
 def test_a_broken_data_file_is_told_before_anything_is_trained(new_project, snakemake):
