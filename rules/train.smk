@@ -6,6 +6,7 @@ rule train:
     input:
         parent=parent_manifests,
         data=stage_data,
+        held_out=lambda w: checkpoint_at(w.stage).held_out,
         unleaked=ancient(f"{study.results}/unleaked"),
     output:
         manifest="{stage}/stage.json",
@@ -29,7 +30,7 @@ rule train:
         "train {wildcards.stage}"
     shell:
         "python scripts/train.py --spec {params.spec:q} --parents {params.parents} --data {input.data}"
-        " --out {wildcards.stage} --log {log} {params.keep} --cache data/encoded --ahead {resources.ahead:q}"
+        " --held-out {input.held_out} --out {wildcards.stage} --log {log} {params.keep} --cache data/encoded --ahead {resources.ahead:q}"
 
 
 rule average:

@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--spec", required=True, help="what is trained, as JSON or as a file of JSON")
     parser.add_argument("--parents", type=Path, nargs="*", default=[], help="checkpoint folders; none for a base model")
     parser.add_argument("--data", type=Path, nargs="*", default=[], help="manifests of the prepared sources")
+    parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="manifests to choose the checkpoint by")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new checkpoint")
     parser.add_argument("--log", type=Path, help="file for progress lines")
     parser.add_argument(
@@ -33,7 +34,8 @@ def main() -> None:
 
     spec = json.loads(args.spec) if args.spec.startswith("{") else read_json(args.spec)
     predictions = args.ahead.get("predictions", [])
-    node = Node(spec, args.out, tuple(args.parents), tuple(args.data), args.keep_optimizer, predictions, args.log)
+    inputs = (tuple(args.parents), tuple(args.data))
+    node = Node(spec, args.out, *inputs, args.keep_optimizer, predictions, args.log, tuple(args.held_out))
     if not node.is_made(node.parents):
         with quick_imports():
             use_threads(spec.get("threads", 1))

@@ -25,7 +25,8 @@ DRAFT_LOG = "train.log"
 class Node:
     """A checkpoint to make: what it is (`spec`), its folder, the folders of its parents, the manifests of its data.
 
-    `predictions`: what to predict with it at once, each a `spec` and the manifests of its `data`.
+    `held_out`: manifests of rows that it is scored on while it is trained. `predictions`: what to predict with it at
+    once, each a `spec` and the manifests of its `data`.
     """
 
     spec: dict
@@ -35,12 +36,14 @@ class Node:
     keep_optimizer: bool = False
     predictions: Sequence[dict] = ()
     log: Path | None = None
+    held_out: tuple[Path, ...] = ()
 
     @classmethod
     def from_json(cls, value: dict) -> "Node":
         """A node as the workflow writes it for a training that goes on with it."""
-        parents, data = (tuple(Path(path) for path in value[key]) for key in ("parents", "data"))
-        return cls(value["spec"], Path(value["out"]), parents, data, value["keep_optimizer"], value["predictions"])
+        parents, data, held_out = (tuple(map(Path, value[key])) for key in ("parents", "data", "held_out"))
+        plain = {key: value[key] for key in ("spec", "keep_optimizer", "predictions")}
+        return cls(out=Path(value["out"]), parents=parents, data=data, held_out=held_out, **plain)
 
     @property
     def draft(self) -> Path:
@@ -54,7 +57,7 @@ class Node:
 
     def missing(self, parents: Sequence[Path]) -> Path | None:
         """The first file that it needs and that is not there."""
-        needed = [*self.data, *(parent / MANIFEST for parent in parents)]
+        needed = [*self.data, *self.held_out, *(parent / MANIFEST for parent in parents)]
         return next((path for path in needed if not path.exists()), None)
 
     def is_made(self, parents: Sequence[Path]) -> bool:
@@ -64,8 +67,8 @@ class Node:
             return False
         manifest = read_json(self.draft / MANIFEST)
         weights = [read_json(parent / MANIFEST)["weights"] for parent in parents]
-        rows = {source: split.sha256 for source, split in rows_by_source(self.data).items()}
-        return (manifest["spec"], manifest["parents"], manifest["data"]) == (self.spec, weights, rows)
+        found = [manifest[key] for key in ("spec", "parents", "data")] + [manifest.get("held_out", {})]
+        return found == [self.spec, weights, hashes_of(self.data), hashes_of(self.held_out)]
 
     def settle(self) -> None:
         """Put the draft into place, with what it told of its progress, and remove it and the state of its training."""
@@ -79,6 +82,16 @@ class Node:
         take_over(self.draft, self.out)
         shutil.rmtree(self.out / "state", ignore_errors=True)
         remove_empty(self.draft.parent, self.out)
+
+
+def hashes_of(manifests: Sequence[Path]) -> dict[str, str]:
+    """The hashes of prepared rows, by source; those held out also say of which split."""
+    found = {}
+    for path in manifests:
+        manifest = read_json(path)
+        split = "" if manifest["split"] == "train" else f"{manifest['split']}/"
+        found[f"{split}{manifest['dataset']}.{manifest['lang']}"] = manifest["sha256"]
+    return found
 
 
 def predictions_ahead(checkpoint: Path, dataset: str) -> Path:

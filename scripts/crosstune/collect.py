@@ -6,7 +6,7 @@ Must never know: how numbers are printed.
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +21,19 @@ FINAL = -1
 """The stage that a schedule ends with."""
 
 
+Replicate = int | tuple[int, int]
+"""What tells the runs of one schedule apart: the seed, or where its data are split in several ways seed and fold."""
+
+
+def replicate(run: dict) -> Replicate:
+    return (run["seed"], run["fold"]) if "fold" in run else run["seed"]
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One number per seed. `expected` counts the runs that should have given one; 0 means that no run was needed."""
+    """One number per run. `expected` counts the runs that should have given one; 0 means that no run was needed."""
 
-    values: dict[int, float]
+    values: dict[Replicate, float]
     expected: int
 
     @cached_property
@@ -34,7 +42,7 @@ class Cell:
 
     @cached_property
     def sd(self) -> float | None:
-        """Sample standard deviation over seeds (n - 1), None below two seeds."""
+        """Sample standard deviation over runs (n - 1), None below two."""
         return statistics.stdev(self.values.values()) if len(self.values) > 1 else None
 
     @property
@@ -42,9 +50,16 @@ class Cell:
         return self.expected - len(self.values) if self.expected else 0
 
     def minus(self, other: "Cell") -> "Cell":
-        """The differences by seed, over the seeds that both have."""
-        seeds = [seed for seed in self.values if seed in other.values]
-        return Cell({seed: self.values[seed] - other.values[seed] for seed in seeds}, self.expected)
+        """The differences run by run, over the seeds (and folds) that both have."""
+        runs = [run for run in self.values if run in other.values]
+        return Cell({run: self.values[run] - other.values[run] for run in runs}, self.expected)
+
+    def by_seed(self) -> "Cell":
+        """The means over folds: one number per seed."""
+        found: dict[int, list[float]] = {}
+        for run, value in self.values.items():
+            found.setdefault(run[0] if isinstance(run, tuple) else run, []).append(value)
+        return Cell({seed: statistics.fmean(values) for seed, values in found.items()}, len(found))
 
 
 @dataclass(frozen=True)
@@ -144,7 +159,7 @@ class Panel:
     @property
     def baselines(self) -> list[str]:
         """The trivial answers that were scored on this data set."""
-        return list(self.study.floors.get(self.dataset, {}))
+        return list(self.study.floors.get(self.scored(self.folds[0]), {}))
 
     @cached_property
     def seen(self) -> list[str]:
@@ -183,6 +198,15 @@ class Panel:
         groups = {"all": self.languages, "seen": self.seen, "unseen": self.unseen, "low": self.low}
         return {name: languages for name, languages in groups.items() if languages}
 
+    @property
+    def folds(self) -> list[int]:
+        """The folds of the data set; [0] where it is not split in several ways."""
+        return self.content["folds"] if self.dataset in self.content.get("folded", []) else [0]
+
+    def scored(self, fold: int) -> str:
+        """The name under which the data set is scored in a fold."""
+        return f"{self.dataset}.fold{fold}" if fold else self.dataset
+
     def about(self, lang: str) -> dict:
         return self.study.plan["languages"].get(lang, {})
 
@@ -196,7 +220,7 @@ class Panel:
         return self.about(lang).get("family") or lang
 
     def runs(self, schedule: str) -> list[dict]:
-        """The planned runs of a schedule, one per seed."""
+        """The planned runs of a schedule, one per seed and fold."""
         return self.study.runs.get((self.model, self.track, schedule), [])
 
     def stages(self, schedule: str) -> list[Stage]:
@@ -212,27 +236,74 @@ class Panel:
         return " + ".join(source.split(".", 1)[1] if len(datasets) == 1 else source for source in sources)
 
     def cell(self, schedule: str, languages: Sequence[str], metric: str, stage: int = FINAL) -> Cell:
-        """The mean score over `languages` of every seed; a seed that lacks one of them is missing, not averaged.
+        """The mean score over `languages` of every run; a run that lacks one of them is missing, not averaged.
 
         A stage without a head for the data set is not expected to have any.
         """
+        return self._cell(schedule, languages, metric, stage, lambda scores: 1)
+
+    def pooled_cell(self, schedule: str, languages: Sequence[str], metric: str, stage: int = FINAL) -> Cell:
+        """The same over all examples of the languages, each of which counts alike."""
+        return self._cell(schedule, languages, metric, stage, lambda scores: scores["n"])
+
+    def _cell(
+        self, schedule: str, languages: Sequence[str], metric: str, stage: int, weight: Callable[[dict], float]
+    ) -> Cell:
         runs = [run for run in self.runs(schedule) if self.dataset in run["evaluated"][stage]]
-        found = {run["seed"]: self.study.scores.get((run["stages"][stage], self.dataset), {}) for run in runs}
+        found = {
+            replicate(run): self.study.scores.get((run["stages"][stage], self.scored(run.get("fold", 0))), {})
+            for run in runs
+        }
         return Cell(
             {
-                seed: statistics.fmean(scores[lang][metric] for lang in languages)
-                for seed, scores in found.items()
+                key: weighted_mean([scores[lang] for lang in languages], metric, weight)
+                for key, scores in found.items()
                 if all(lang in scores for lang in languages)
             },
             expected=len(runs),
         )
 
+    @cached_property
+    def examples(self) -> dict[str, int]:
+        """How many examples of each language are scored, in all folds together; those that nothing has scored lack."""
+        known = {
+            (self.scored(run.get("fold", 0)), lang): numbers["n"]
+            for schedule in self.schedules
+            for run in self.runs(schedule)
+            for lang, numbers in self.study.scores.get(
+                (run["stages"][FINAL], self.scored(run.get("fold", 0))), {}
+            ).items()
+        }
+        total: dict[str, int] = {}
+        for (_, lang), number in known.items():
+            total[lang] = total.get(lang, 0) + number
+        return total
+
+    @property
+    def can_pool(self) -> bool:
+        """Whether a mean over all examples says anything else than the mean over languages."""
+        return self.measured.pooled and len({self.examples.get(lang) for lang in self.languages}) > 1
+
     def floor_cell(self, baseline: str, languages: Sequence[str], metric: str) -> Cell:
         """The same for a trivial answer, which has no seed (it stands under seed 0)."""
-        scores = self.study.floors[self.dataset][baseline]
-        if any(lang not in scores for lang in languages):
-            return Cell({}, expected=0)
-        return Cell({0: statistics.fmean(scores[lang][metric] for lang in languages)}, expected=0)
+        return self._floor_cell(baseline, languages, metric, lambda scores: 1)
+
+    def pooled_floor_cell(self, baseline: str, languages: Sequence[str], metric: str) -> Cell:
+        """A trivial answer over all examples of the languages."""
+        return self._floor_cell(baseline, languages, metric, lambda scores: scores["n"])
+
+    def _floor_cell(
+        self, baseline: str, languages: Sequence[str], metric: str, weight: Callable[[dict], float]
+    ) -> Cell:
+        found = {fold: self.study.floors.get(self.scored(fold), {}).get(baseline, {}) for fold in self.folds}
+        return Cell(
+            {
+                (0, fold) if fold else 0: weighted_mean([scores[lang] for lang in languages], metric, weight)
+                for fold, scores in found.items()
+                if all(lang in scores for lang in languages)
+            },
+            expected=0,
+        )
 
     def best_floor(self, languages: Sequence[str], metric: str) -> float | None:
         """The mean over `languages` of the best that a trivial answer or the untrained model gets in each of them."""
@@ -283,7 +354,9 @@ class Average:
         panel = self.panel(model, task)
         keys = (panel.measured.primary,) if primary else panel.measured.averaged
         cells = [panel.cell(self.tasks[task].get("schedule", schedule), panel.languages, key) for key in keys]
-        return mean_of(cells, cells[0].expected)
+        # Tasks meet seed by seed; one whose data are split in several ways gives the mean over its folds.
+        found = mean_of(cells, cells[0].expected)
+        return found.by_seed() if panel.folds != [0] else found
 
     def mean(self, model: str, schedule: str, primary: bool = False) -> Cell:
         """The mean over the tasks by seed, of the seeds that have all of them; the seeds of the study are expected."""
@@ -300,10 +373,15 @@ class Average:
         ]
 
 
+def weighted_mean(scores: Sequence[dict], metric: str, weight: Callable[[dict], float]) -> float:
+    """The mean of a number over the scores of several languages."""
+    return statistics.fmean([entry[metric] for entry in scores], [weight(entry) for entry in scores])
+
+
 def mean_of(cells: Sequence[Cell], expected: int) -> Cell:
-    """The means by seed over several numbers, of the seeds that have all of them."""
-    seeds = [seed for seed in cells[0].values if all(seed in cell.values for cell in cells)]
-    return Cell({seed: statistics.fmean(cell.values[seed] for cell in cells) for seed in seeds}, expected)
+    """The means run by run over several numbers, of the runs that have all of them."""
+    runs = [run for run in cells[0].values if all(run in cell.values for cell in cells)]
+    return Cell({run: statistics.fmean(cell.values[run] for cell in cells) for run in runs}, expected)
 
 
 def read_study(plan_path: Path, results: Path) -> Study:
@@ -312,7 +390,18 @@ def read_study(plan_path: Path, results: Path) -> Study:
     if plan is None:
         raise UserError("no such plan", str(plan_path), "The study's plan is made by its first rule.")
     stages = sorted({(stage, run["track"]) for run in plan["runs"] for stage in run["stages"]})
-    datasets = {track: list(content["evaluate"]) for track, content in plan["tracks"].items()}
+    datasets = {
+        track: [
+            name
+            for dataset in content["evaluate"]
+            for name in (
+                [f"{dataset}.fold{fold}" for fold in content["folds"]]
+                if dataset in content.get("folded", [])
+                else [dataset]
+            )
+        ]
+        for track, content in plan["tracks"].items()
+    }
     scores = {
         (stage, dataset): read_object(results / stage / "scores" / f"{dataset}.json")
         for stage, track in stages

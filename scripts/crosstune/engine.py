@@ -29,6 +29,7 @@ from crosstune.network import Network
 from crosstune.profiling import Profiler
 from crosstune.progress import Progress
 from crosstune.randomness import derive, stream
+from crosstune.selection import Selection
 from crosstune.state import StateFolder
 from crosstune.windows import Batch, Windows
 
@@ -73,10 +74,12 @@ def train(
     progress: Callable[[int, int], Progress],
     moments: dict[str, torch.Tensor] | None = None,
     profiler: Profiler | None = None,
+    selection: Selection | None = None,
 ) -> tuple[list[dict], dict[str, torch.Tensor]]:
     """Train through the plan; the learning curve and the optimizer's final moments.
 
-    `moments` carries on an earlier stage's optimizer; `profiler` traces some updates. Raises Stopped where `stop` was
+    `moments` carries on an earlier stage's optimizer; `profiler` traces some updates; with `selection` the network ends
+    with the weights that it has kept. Raises Stopped where `stop` was
     asked for, after saving the state, and UserError where the loss is no longer a number.
     """
     # Not told the precision: its state is one for the process, in which several trainings may follow each other.
@@ -90,6 +93,8 @@ def train(
         curve = notes["curve"]
         network.load_state_dict({n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")})
         load_moments(network, optimizer, tensors)
+        if selection:
+            selection.load(tensors, notes["looks"])
     plain = network
     network, optimizer = accelerator.prepare(network, optimizer)
     network.train()
@@ -110,6 +115,10 @@ def train(
                 accelerator.clip_grad_norm_(network.parameters(), settings.recipe["clip"])
             optimizer.step()
             optimizer.zero_grad()
+            if selection and selection.wanted(number + 1, len(plan)):
+                network.eval()
+                selection.look(number + 1, plain)
+                network.train()
             tokens = sum(sum(part.batch.lengths) for part in parts)
             # Read once: a signal that comes later is seen after the next update. After the last there is none to stop.
             to_stop = stop.asked and number + 1 < len(plan)
@@ -127,13 +136,16 @@ def train(
                 begin_saving = time.monotonic()
                 state.save(
                     {f"weights.{name}": tensor for name, tensor in plain.state_dict().items()}
-                    | named_moments(plain, optimizer),
-                    {"updates": number + 1, "curve": curve},
+                    | named_moments(plain, optimizer)
+                    | (selection.tensors() if selection else {}),
+                    {"updates": number + 1, "curve": curve, "looks": selection.looks if selection else []},
                 )
                 saved_at, spent_saving = time.monotonic(), time.monotonic() - begin_saving
             if to_stop:
                 raise Stopped
     bar.close()
+    if selection and selection.best:
+        plain.load_state_dict(selection.best)
     return curve, named_moments(plain, optimizer)
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from crosstune.download import FETCH_ALL, offline
 from crosstune.errors import UserError
 from crosstune.fetch import manifest_path, request_of
-from crosstune.prepare import PREPARE_VERSION
-from crosstune.registry import HubSource, UrlSource, WorldSource
+from crosstune.prepare import PREPARE_VERSION, source_manifests
+from crosstune.registry import FoldSource, HubSource, Location, TranslatedSource, UrlSource, WorldSource
 from crosstune.study import Study
 
 PIN_ALL = "snakemake --cores 1 pin"
-RAW = "data/raw"
+PREPARED = "data"
+RAW = f"{PREPARED}/raw"
 WORLD_MANIFEST = f"{RAW}/world/world.json"
 
 
@@ -27,6 +28,18 @@ class Download:
 
     request: dict
     licence: str
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What one job translates: the rows of `origin` and `split` in the language `source`, for `dataset` in `target`."""
+
+    dataset: str
+    origin: str
+    split: str
+    source: str
+    target: str
+    translator: str
 
 
 class Needs:
@@ -44,12 +57,11 @@ class Needs:
         """What the prepared rows of one language depend on, beside the content of their source."""
         record = self._study.registry[dataset]
         found = record.require(language, split)
-        location = record.planned(language, split, self._study.config["folders"])
-        return {
+        location = self._location(dataset, split, language)
+        named = isinstance(location, list | WorldSource)
+        spec = {
             "version": PREPARE_VERSION,
-            "source": asdict(location)
-            if isinstance(location, HubSource | UrlSource)
-            else record.names(language, split),
+            "source": record.names(language, split) if named else asdict(location),
             "world": self._study.config["world"] if isinstance(location, WorldSource) else None,
             "reader": record.reader,
             "form": [record.codes.get(language), record.tags, record.labels, record.fields, record.token_prefix],
@@ -57,15 +69,35 @@ class Needs:
             "sha256": found.sha256.get(language),
             "exclude": found.exclude.get(language),
         }
+        return spec | ({"folds": asdict(record.folds)} if isinstance(location, FoldSource) else {})
 
     def raw_inputs(self, dataset: str, split: str, language: str) -> list[str]:
-        """Files that preparing waits for: the record's, or the manifest of a download or of the constructed world."""
-        location = self._study.registry[dataset].planned(language, split, self._study.config["folders"])
+        """Files that preparing waits for: the record's, or manifests of what its rows are made of."""
+        location = self._location(dataset, split, language)
         if isinstance(location, WorldSource):
             return [WORLD_MANIFEST]
         if isinstance(location, HubSource | UrlSource):
             return [f"{RAW}/{manifest_path(request_of(location))}"]
+        if isinstance(location, TranslatedSource | FoldSource):
+            return [f"{PREPARED}/{path}" for path in source_manifests(location, dataset, language)]
         return [str(path) for path in location]
+
+    def translation(self, dataset: str, split: str, pair: str) -> Translation:
+        """What one job translates for a data set. Raises UserError where the data set has no such pair."""
+        found = {f"{t.source}-{t.target}": t for t in self.translations if (t.dataset, t.split) == (dataset, split)}
+        if pair not in found:
+            raise UserError(f"{dataset} has no translation {pair!r}", cure=f"There are: {', '.join(found)}")
+        return found[pair]
+
+    @cached_property
+    def translations(self) -> list[Translation]:
+        """Everything that the study wants translated."""
+        return [
+            Translation(dataset, location.dataset, split, origin, language, location.translator)
+            for dataset, split, language in sorted(self.needed)
+            if isinstance(location := self._location(dataset, split, language), TranslatedSource)
+            for origin in location.origins
+        ]
 
     @property
     def prepared(self) -> list[str]:
@@ -76,11 +108,25 @@ class Needs:
     def needed(self) -> set[tuple[str, str, str]]:
         """(data set, split, language) of everything that has to be prepared."""
         keys = {(d, "test", lang) for d, languages in self._study.all_evaluated() for lang in languages}
-        for manifest in {path for node in self._study.checkpoints.values() for path in node.data}:
-            dataset, _, name = manifest.removeprefix("data/").removesuffix(".json").partition("/")
-            split, _, language = name.partition(".")
-            keys.add((dataset, split, language))
+        for node in self._study.checkpoints.values():
+            keys |= {_key(manifest) for manifest in (*node.data, *node.held_out)}
+        fresh = set(keys)
+        while fresh:  # what others are made of has to be prepared too
+            fresh = {parent for key in fresh for parent in self._parents(*key)} - keys
+            keys |= fresh
         return keys
+
+    def _parents(self, dataset: str, split: str, language: str) -> set[tuple[str, str, str]]:
+        """The prepared splits that a fold or a translation is made of."""
+        location = self._location(dataset, split, language)
+        if isinstance(location, TranslatedSource):
+            return {(location.dataset, location.split, origin) for origin in location.origins}
+        if isinstance(location, FoldSource):
+            return {_key(f"{PREPARED}/{path}") for path in source_manifests(location, dataset, language)}
+        return set()
+
+    def _location(self, dataset: str, split: str, language: str) -> Location:
+        return self._study.registry[dataset].planned(language, split, self._study.config["folders"])
 
     @cached_property
     def downloads(self) -> dict[str, Download]:
@@ -88,13 +134,12 @@ class Needs:
         licences: dict[str, set[str]] = {}
         requests = {}
         for dataset, split, language in self.needed:
-            record = self._study.registry[dataset]
-            location = record.planned(language, split, self._study.config["folders"])
+            location = self._location(dataset, split, language)
             if isinstance(location, HubSource | UrlSource):
                 request = request_of(location)
                 manifest = f"{RAW}/{manifest_path(request)}"
                 requests[manifest] = request
-                licences.setdefault(manifest, set()).add(record.licence)
+                licences.setdefault(manifest, set()).add(self._study.registry[dataset].licence)
         return {path: Download(requests[path], "; ".join(sorted(licences[path]))) for path in sorted(requests)}
 
     @property
@@ -117,7 +162,7 @@ class Needs:
     def check_files(self) -> None:
         """UserError for the first data file on disk that the study needs and that is not there."""
         for dataset, split, language in sorted(self.needed):
-            location = self._study.registry[dataset].planned(language, split, self._study.config["folders"])
+            location = self._location(dataset, split, language)
             for path in location if isinstance(location, list) else ():
                 if not path.exists():
                     where = f"folders: {self._study.config['folders']}"
@@ -146,3 +191,10 @@ class Needs:
         if missing := self.missing_downloads:
             lines.append(f"{len(missing)} downloads are still to be made ({FETCH_ALL})")
         return lines
+
+
+def _key(manifest: str) -> tuple[str, str, str]:
+    """(data set, split, language) of a prepared manifest."""
+    dataset, _, name = manifest.removeprefix(f"{PREPARED}/").removesuffix(".json").partition("/")
+    split, _, language = name.partition(".")
+    return dataset, split, language

@@ -3,7 +3,7 @@
 Owns: inference and the prediction files. Must never know: metrics, schedules.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from crosstune.compute import device, resolve_precision
 from crosstune.encoded import EncodedData
 from crosstune.files import read_jsonl, sha256_file, write_json, write_jsonl
 from crosstune.network import Network
-from crosstune.prepared import rows_by_source
+from crosstune.prepared import Split, rows_by_source
 from crosstune.progress import Progress
 from crosstune.tasks import Task
 from crosstune.windows import Windows
@@ -38,25 +38,42 @@ def predict_dataset(
     network.eval()
     network.to(device())
     precision = resolve_precision(spec["precision"])
-    task, head = network.task(spec["head"]), network.bound_head(spec["head"])
     splits = {source.rpartition(".")[2]: split for source, split in rows_by_source(data).items()}
     progress = Progress(f"predict {spec['dataset']}", len(data), log=log)
 
-    def parts() -> Iterator[tuple]:
-        for language, split in splits.items():
-            windows = encoded.windows(task, split, spec["encoding"])
-            outputs = compute_outputs(network, task, head, windows, precision, task.layer(spec["encoding"]))
-            progress.advance(len(windows.ids), language=language)
-            yield read_jsonl(split.rows), windows, outputs
+    def told(language: str, windows: Windows) -> None:
+        progress.advance(len(windows.ids), language=language)
 
     files = {}
-    for (language, split), answers in zip(splits.items(), task.predictions(parts()), strict=True):
+    for language, answers in predicted(network, encoded, splits, spec["head"], spec["encoding"], precision, told):
         write_jsonl(out / f"{language}.jsonl", answers)
         digest = sha256_file(out / f"{language}.jsonl")
-        files[language] = {"rows": len(answers), "sha256": digest, "data": split.sha256}
+        files[language] = {"rows": len(answers), "sha256": digest, "data": splits[language].sha256}
     progress.close()
     manifest = {"spec": spec, "weights": weights, "languages": files, "precision": precision, "packed": network.packed}
     write_json(out.with_suffix(".json"), manifest)
+
+
+def predicted(
+    network: Network,
+    encoded: EncodedData,
+    splits: Mapping[str, Split],
+    head: str,
+    options: dict,
+    precision: str,
+    told: Callable[[str, Windows], None] = lambda language, windows: None,
+) -> Iterator[tuple[str, list[dict]]]:
+    """(language, answers) of each prepared split, under a head of a network in eval mode."""
+    task, bound = network.task(head), network.bound_head(head)
+
+    def parts() -> Iterator[tuple]:
+        for language, split in splits.items():
+            windows = encoded.windows(task, split, options)
+            outputs = compute_outputs(network, task, bound, windows, precision, task.layer(options))
+            told(language, windows)
+            yield read_jsonl(split.rows), windows, outputs
+
+    yield from zip(splits, task.predictions(parts()), strict=True)
 
 
 @torch.inference_mode()

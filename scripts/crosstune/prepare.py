@@ -12,12 +12,12 @@ from pathlib import Path
 from crosstune.archives import read_members
 from crosstune.errors import UserError
 from crosstune.fetch import fetched, select
-from crosstune.files import decode_text, read_text, sha256_file, write_json, write_jsonl
+from crosstune.files import decode_text, read_json, read_jsonl, read_text, sha256_file, write_json, write_jsonl
 from crosstune.parquet import read_parquet
 from crosstune.readers import read
 from crosstune.readers.hub import from_records
 from crosstune.readers.pieces import UPOS, Options
-from crosstune.registry import Dataset, HubSource, UrlSource, WorldSource, is_archive
+from crosstune.registry import Dataset, FoldSource, HubSource, TranslatedSource, UrlSource, WorldSource, is_archive
 
 PREPARE_VERSION = 2
 EVERY_MEMBER = ("**",)  # of an archive in a repository of the hub
@@ -34,10 +34,13 @@ def prepare(
 ) -> dict:
     """Write the rows of one language as JSON lines, then their manifest, which is returned.
 
-    `folders` are those that records name, `raw` holds the constructed world and what was downloaded.
+    `folders` are those that records name, `raw` holds the constructed world and what was downloaded, and lies in the
+    folder of prepared data.
     Raises UserError where the source is at fault or differs from the record in its hash or number of rows.
     """
     rows, sources = load(dataset, split, lang, folders, raw)
+    if not rows:
+        raise UserError(f"no rows are left for {lang!r} in the {split} split", f"{dataset.place}: {dataset.name}")
     check_record(dataset, split, lang, len(rows), [source.get("sha256") for source in sources])
     write_jsonl(out_jsonl, rows)
     manifest = {
@@ -61,6 +64,8 @@ def load(
 ) -> tuple[list[dict], list[dict]]:
     """The rows of one language, less those that the record excludes, and where they came from, with hashes."""
     source = dataset.location(lang, split, folders)
+    if isinstance(source, TranslatedSource | FoldSource):
+        return _load_derived(dataset, source, split, lang, Path(raw).parent)
     prefix = dataset.token_prefix.replace("{lang}", lang)
     languages = dataset.splits[split].languages
     options = Options(lang, languages, dataset.tags or UPOS, dataset.labels, dataset.fields, prefix)
@@ -72,6 +77,39 @@ def load(
         names = dataset.names(lang, split)
         sources = [{"file": name, "sha256": sha256_file(path)} for name, path in zip(names, paths, strict=True)]
     return without(rows, dataset.splits[split].exclude.get(lang, ()), f"{dataset.place}: {dataset.name}"), sources
+
+
+def source_manifests(source: TranslatedSource | FoldSource, dataset: str, lang: str) -> list[str]:
+    """Manifests of what the rows of `dataset` in a language are made of, relative to the folder of prepared data."""
+    if isinstance(source, TranslatedSource):
+        return [f"translated/{dataset}/{source.split}.{origin}-{lang}.json" for origin in source.origins]
+    if source.origins:
+        origins = [f"{source.origins}/train.{origin}.json" for origin in source.languages]
+        return [f"{source.dataset}/train.{lang}.json", *origins]
+    return [f"{source.dataset}/train.{other}.json" for other in source.languages]
+
+
+def _load_derived(
+    dataset: Dataset, source: TranslatedSource | FoldSource, split: str, lang: str, prepared: Path
+) -> tuple[list[dict], list[dict]]:
+    """Translated rows from every language, or those of one fold; and the prepared rows that they were made of."""
+    manifests = [prepared / path for path in source_manifests(source, dataset.name, lang)]
+    parts = [read_jsonl(path.with_suffix(".jsonl")) for path in manifests]
+    origins = [
+        {"file": str(path.relative_to(prepared).with_suffix(".jsonl")), "sha256": read_json(path)["sha256"]}
+        for path in manifests
+    ]
+    if isinstance(source, TranslatedSource):
+        return [row for part in parts for row in part], origins
+    if source.origins:
+        kept = {row["origin"] for part in parts[1:] for row in part}
+        return [row for row in parts[0] if row["origin"] in kept], origins
+    from crosstune.folds import split_ids  # with numpy, which other jobs do without
+
+    rows = dict(zip(source.languages, parts, strict=True))
+    chosen = set(split_ids(rows, dataset.folds, source.fold)[split][lang])
+    name = f"{source.dataset}.{lang}"
+    return [row | {"origin": f"{name}/{row['id']}"} for row in rows[lang] if row["id"] in chosen], origins
 
 
 def _load_fetched(

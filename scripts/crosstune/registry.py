@@ -9,7 +9,7 @@ Every job parses the registry again, so that this module imports nothing heavier
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +21,9 @@ from crosstune.errors import UserError
 from crosstune.files import read_text
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "dataset.schema.yaml"
-SOURCE_KINDS = ("hub", "url", "world", "files")  # `files` beside `hub` are files of the hub's repository
+# `files` beside `hub` are files of the hub's repository.
+SOURCE_KINDS = ("hub", "url", "world", "translate", "files")
+FOLD = re.compile(r"(.+)\.fold([1-9][0-9]*)")
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
 # Where the hub's libraries put the Parquet files of a split, and where its converter does (refs/convert/parquet).
 HUB_FILES = {
@@ -75,6 +77,49 @@ class WorldSource:
 
 
 @dataclass(frozen=True)
+class TranslatedSource:
+    """Rows of another data set in other languages, by a translator of the study: `origins` are languages to translate.
+
+    Prepared rows of `dataset` and `split` in each of them are translated and follow each other.
+    """
+
+    dataset: str
+    split: str
+    origins: tuple[str, ...]
+    translator: str
+
+
+@dataclass(frozen=True)
+class FoldSource:
+    """One fold of another data set's prepared training rows, of which `languages` are all that are split together.
+
+    With `origins`, the rows are translations, and those of the fold of `origins` are kept.
+    """
+
+    dataset: str
+    languages: tuple[str, ...]
+    fold: int
+    origins: str = ""
+
+
+Location = list[Path] | WorldSource | HubSource | UrlSource | TranslatedSource | FoldSource
+
+
+@dataclass(frozen=True)
+class Folds:
+    """How a data set without test split is split: in how many ways, and by what.
+
+    `context`: cross-validation, in which a paragraph and all questions about it stay together. `draw`: independent
+    random draws of `test` and `validation` rows, in which they do not, and test sets overlap (MuCoT's).
+    """
+
+    number: int
+    by: str = "context"
+    test: int = 0
+    validation: int = 0
+
+
+@dataclass(frozen=True)
 class Split:
     """One split of a data set: its source, and what it must hold, per language."""
 
@@ -105,6 +150,10 @@ class Dataset:
     notes: str = ""
     variant: str = ""
     xtreme: str = ""
+    folds: Folds | None = None
+    # Of a fold: its number, from 1, and the data set that it is of.
+    fold: int = 0
+    whole: str = ""
 
     @property
     def metric(self) -> str:
@@ -131,11 +180,9 @@ class Dataset:
         """The files of a language as the record names them, with folders still in braces (none for the hub)."""
         source = self.require(lang, split).source
         kind = kind_of(source)
-        return [] if kind == "hub" else self._filled(source[kind], lang, split)
+        return [] if kind in ("hub", "translate") else self._filled(source[kind], lang, split)
 
-    def location(
-        self, lang: str, split: str, folders: Mapping[str, str | Path]
-    ) -> list[Path] | WorldSource | HubSource | UrlSource:
+    def location(self, lang: str, split: str, folders: Mapping[str, str | Path]) -> Location:
         """Where the rows of a language come from: files, files of the constructed world, the hub, or addresses.
 
         `folders` gives the paths of the folders that the record names in braces. Raises UserError for a language or
@@ -147,12 +194,14 @@ class Dataset:
             raise UserError(message, self.place, f"With a network: python scripts/pin.py {self.name}")
         return self.planned(lang, split, folders)
 
-    def planned(
-        self, lang: str, split: str, folders: Mapping[str, str | Path]
-    ) -> list[Path] | WorldSource | HubSource | UrlSource:
+    def planned(self, lang: str, split: str, folders: Mapping[str, str | Path]) -> Location:
         """As `location`, but pinned or not: enough to say what a study would read, not to read it."""
         source = self.require(lang, split).source
+        if "fold" in source:
+            return source["fold"]
         kind = kind_of(source)
+        if kind == "translate":
+            return TranslatedSource(source["translate"], split, tuple(source["from"]), source["by"])
         if kind == "hub":
             prefix = self._fill(source.get("id_prefix", ""), lang, split)
             return HubSource(source["hub"], source.get("revision"), self.hub_files(lang, split), prefix)
@@ -208,20 +257,61 @@ class Registry(Mapping[str, Dataset]):
         self._datasets = dict(datasets)
 
     def __getitem__(self, name: str) -> Dataset:
-        if name not in self._datasets:
-            near = difflib.get_close_matches(str(name), self._datasets, 1)
-            cure = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self._datasets)}."
-            raise UserError(f"unknown data set {name!r}", "registry", cure)
-        return self._datasets[name]
+        if name in self._datasets:
+            return self._datasets[name]
+        whole, fold = self._parts(name)
+        if fold:
+            return self._fold(whole, fold)
+        near = difflib.get_close_matches(str(name), self._datasets, 1)
+        cure = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self._datasets)}."
+        raise UserError(f"unknown data set {name!r}", "registry", cure)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._datasets
+        return name in self._datasets or self._parts(name)[1] > 0
+
+    def folds(self, name: str) -> Folds | None:
+        """How a data set is split in several ways: as its record says, or the record of what it is translated from."""
+        record = self[name]
+        origin = self.translated(name)
+        return self.folds(origin) if origin else record.folds
+
+    def translated(self, name: str) -> str:
+        """The data set whose training rows a data set translates; "" where it is no translation."""
+        train = self[name].splits.get("train")
+        return train.source.get("translate", "") if train else ""
+
+    def _parts(self, name: object) -> tuple[str, int]:
+        """Data set and number of a fold's name, `chaii.fold2`; 0 where it is the name of no fold."""
+        match = FOLD.fullmatch(str(name))
+        if not match or match[1] not in self._datasets:
+            return str(name), 0
+        folds = self.folds(match[1])
+        return match[1], int(match[2]) if folds and int(match[2]) <= folds.number else 0
+
+    def _fold(self, whole: str, fold: int) -> Dataset:
+        """The record of one fold: three splits of labelled rows, or the translations of its training rows."""
+        record, origin = self._datasets[whole], self.translated(whole)
+        languages = record.splits["train"].languages
+        if origin:
+            source = FoldSource(whole, self._datasets[origin].splits["train"].languages, fold, fold_name(origin, fold))
+        else:
+            source = FoldSource(whole, languages, fold)
+        split = Split({"fold": source}, languages, {}, {}, {})
+        splits = dict.fromkeys(("train",) if origin else ("train", "validation", "test"), split)
+        return replace(
+            record, name=fold_name(whole, fold), splits=splits, folds=self.folds(whole), fold=fold, whole=whole
+        )
 
     def __iter__(self):
         return iter(self._datasets)
 
     def __len__(self) -> int:
         return len(self._datasets)
+
+
+def fold_name(dataset: str, fold: int) -> str:
+    """The name under which a fold of a data set is a data set: `chaii.fold2`."""
+    return f"{dataset}.fold{fold}"
 
 
 @dataclass(frozen=True)
@@ -252,7 +342,10 @@ def load_registry(folder: Path | str, extra: Mapping[str, Any] | None = None) ->
         name = error.place.partition(".")[0]
         place = f"{places[name]}: {error.place}" if name in places else "registry"
         raise UserError(error.message, place, error.cure) from None
-    return Registry({name: _dataset(name, record, places[name]) for name, record in records.items()})
+    datasets = {name: _dataset(name, record, places[name]) for name, record in records.items()}
+    for dataset in datasets.values():
+        _check_translated(dataset, datasets)
+    return Registry(datasets)
 
 
 def load_languages(folder: Path | str) -> dict[str, Language]:
@@ -288,7 +381,7 @@ def read_yaml(path: Path | str) -> dict[Any, Any]:
 def _dataset(name: str, record: Mapping[str, Any], place: str) -> Dataset:
     where = f"{place}: {name}"
     splits = {split: _split(entry, record, f"{where}.splits.{split}") for split, entry in record["splits"].items()}
-    if "reader" not in record and not all(_only_parquet(split.source) for split in splits.values()):
+    if "reader" not in record and not all(_needs_no_reader(split.source) for split in splits.values()):
         raise UserError("missing key 'reader'", where, "Files need a reader, which says what format they are in.")
     if record.get("reader") == "fields" and "fields" not in record:
         raise UserError("missing key 'fields'", where, "The reader `fields` must know which columns or keys hold text.")
@@ -298,8 +391,45 @@ def _dataset(name: str, record: Mapping[str, Any], place: str) -> Dataset:
         if key in record
     }
     rest["variant"] = record.get("metric", "")
+    if "folds" in record:
+        rest["folds"] = _folds(record, where)
     lists = {key: tuple(record[key]) for key in ("tags", "labels", "fields") if key in record}
     return Dataset(name=name, place=place, splits=splits, **rest, **lists)
+
+
+def _folds(record: Mapping[str, Any], where: str) -> Folds:
+    """The record's `folds`, checked: only what has no test split is split by us, and not into more than it holds."""
+    folds = Folds(**record["folds"])
+    if set(record["splits"]) != {"train"}:
+        raise UserError("folds are of a data set whose one split is `train`", f"{where}.folds", "Remove `folds`.")
+    if folds.by == "draw" and not (folds.test and folds.validation):
+        cure = f"folds: {{number: {folds.number}, by: draw, test: 100, validation: 100}}"
+        raise UserError("a draw needs the numbers of its test and validation rows", f"{where}.folds", cure)
+    if folds.by == "context" and (folds.test or folds.validation):
+        raise UserError("cross-validation tests and validates on one part each", f"{where}.folds", "by: draw")
+    return folds
+
+
+def _check_translated(dataset: Dataset, datasets: Mapping[str, Dataset]) -> None:
+    """UserError where a record translates what there is not, or cannot be."""
+    for name, split in dataset.splits.items():
+        if "translate" not in split.source:
+            continue
+        where = f"{dataset.place}: {dataset.name}.splits.{name}.source"
+        of = split.source["translate"]
+        if of not in datasets:
+            near = difflib.get_close_matches(of, datasets, 1)
+            raise UserError(
+                f"unknown data set {of!r}", f"{where}.translate", f"Did you mean {near[0]!r}?" if near else ""
+            )
+        if any("translate" in other.source for other in datasets[of].splits.values()):
+            raise UserError(f"{of!r} is a translation itself", f"{where}.translate", "Translate what it is made of.")
+        if datasets[of].task != dataset.task:
+            raise UserError(f"{of!r} is of the task {datasets[of].task}, not {dataset.task}", f"{where}.translate")
+        for lang in split.source["from"]:
+            datasets[of].require(lang, name, f"{where}.from")
+        if own := set(split.languages) & set(split.source["from"]):
+            raise UserError(f"{sorted(own)[0]!r} would be translated into itself", f"{where}.from")
 
 
 def _split(entry: Mapping[str, Any], record: Mapping[str, Any], where: str) -> Split:
@@ -308,7 +438,7 @@ def _split(entry: Mapping[str, Any], record: Mapping[str, Any], where: str) -> S
     source = {**common, **own} if adds else dict(own)
     kinds = set(source) & set(SOURCE_KINDS)
     if len(kinds) != 1 and kinds != {"hub", "files"}:
-        raise UserError("a source has exactly one of files, world, hub and url", f"{where}.source")
+        raise UserError("a source has exactly one of files, world, hub, url and translate", f"{where}.source")
     languages = tuple(entry.get("languages", record.get("languages", ())))
     if not languages:
         raise UserError("missing key 'languages'", where, "Name the split's languages, here or in the record.")
@@ -321,7 +451,11 @@ def _split(entry: Mapping[str, Any], record: Mapping[str, Any], where: str) -> S
     for kind in ("files", "world", "url", "member"):
         if isinstance(source.get(kind), Mapping) and (absent := sorted(set(languages) - set(source[kind]))):
             raise UserError(f"no {kind} for the languages {', '.join(absent)}", f"{where}.source.{kind}")
-    if kinds != {"files"}:
+    if kinds == {"translate"}:
+        if missing := [key for key in ("from", "by") if key not in source]:
+            cure = "source: {translate: squad, from: [en], by: apertium}"
+            raise UserError(f"missing key {missing[0]!r}", f"{where}.source", cure)
+    elif kinds != {"files"}:
         _check_network(source, f"{where}.source")
     hashes = entry.get("sha256", {})
     hashes = hashes if isinstance(hashes, Mapping) else dict.fromkeys(languages, hashes)
@@ -362,8 +496,10 @@ def is_archive(name: str) -> bool:
     return urlsplit(name).path.endswith(ARCHIVES)
 
 
-def _only_parquet(source: Mapping[str, Any]) -> bool:
-    """Whether a source needs no reader: Parquet files name their columns and types."""
+def _needs_no_reader(source: Mapping[str, Any]) -> bool:
+    """Whether a source's rows are of their schema already: those of Parquet files, and translated ones."""
+    if "translate" in source:
+        return True
     if kind_of(source) == "hub" and "files" not in source:
         return True
     patterns = _flat(source.get("member") or source.get("files") or source[kind_of(source)])

@@ -160,8 +160,9 @@ def target_name(panel: Panel) -> str:
 
 
 def compare(panel: Panel, a: str, b: str, languages: Sequence[str]) -> Contrast:
-    cells = [panel.cell(schedule, languages, panel.metric) for schedule in (a, b)]
-    return Contrast(a, b, cells[0].minus(cells[1]))
+    """The difference by seed; where the data are split in several ways, of the means over the splits."""
+    difference = panel.cell(a, languages, panel.metric).minus(panel.cell(b, languages, panel.metric))
+    return Contrast(a, b, difference if panel.folds == [0] else difference.by_seed())
 
 
 def contrasts(panel: Panel) -> tuple[list[str], list[tuple[str, list[Contrast]]]]:

@@ -17,19 +17,21 @@ import torch
 from safetensors.torch import load_file, save
 
 from crosstune import engine
-from crosstune.ahead import MANIFEST, OPTIMIZER, Node, predictions_ahead
+from crosstune.ahead import MANIFEST, OPTIMIZER, Node, hashes_of, predictions_ahead
 from crosstune.batches import Mixture, compose
 from crosstune.compute import resolve_precision
 from crosstune.encoded import EncodedData
 from crosstune.encoding import TextEncoder
 from crosstune.errors import UserError
 from crosstune.files import atomic_open, read_json, sha256_file, sha256_json, write_json, write_jsonl
+from crosstune.metrics import metric_named
 from crosstune.network import WEIGHTS, Network, average_weights, load_network, save_network
-from crosstune.predict import predict_dataset
+from crosstune.predict import predict_dataset, predicted
 from crosstune.prepared import Split, rows_by_source
 from crosstune.profiling import Profiler
 from crosstune.progress import Progress
 from crosstune.provenance import environment
+from crosstune.selection import Scores, Selection
 from crosstune.state import StateFolder
 
 # Tokens of one forward pass in training. Another number rounds otherwise, so it is no knob.
@@ -178,9 +180,9 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
     plan = []
     if mixture.fresh:
         plan = compose(lengths, mixture, budget["tokens"], key, budget.get("updates"), budget.get("epochs"))
-    hashes = {source: split.sha256 for source, split in splits.items()}
+    hashes, held_out = hashes_of(node.data), hashes_of(node.held_out)
     precision = resolve_precision(spec["precision"])
-    stamp = sha256_json([spec, precision, hashes, parent.get("weights")])
+    stamp = sha256_json([spec, precision, {**hashes, **held_out}, parent.get("weights")])
     state = StateFolder(node.out / "state", stamp)
     write_json(node.out / "state" / "spec.json", spec)
     settings = engine.Settings(spec["recipe"], key, precision, PASS_TOKENS, knobs.save_seconds)
@@ -189,7 +191,10 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
         return Progress(node.out.name, total, done, node.progress_log)
 
     profiler = Profiler(knobs.profile) if knobs.profile else None
-    curve, moments = engine.train(network, encoder, corpus, plan, settings, state, stop, progress, moments, profiler)
+    selection = selection_of(spec["select"], options, network, encoded, node.held_out) if "select" in spec else None
+    curve, moments = engine.train(
+        network, encoder, corpus, plan, settings, state, stop, progress, moments, profiler, selection
+    )
     save_network(network, out / "model", tokenizer, main_head)
     write_jsonl(out / "train.jsonl", curve)
     if node.keep_optimizer:
@@ -203,6 +208,8 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
     write_json(out / "cost.json", {**cost, "environment": environment()})
     manifest = {"updates": len(plan), "exposure": exposure, "lineage": lineage, "data": hashes}
     manifest |= {"precision": precision, "packed": network.packed}
+    if selection:
+        manifest |= {"held_out": held_out, "selection": {"update": selection.update, "looks": selection.looks}}
     _write_manifest(node, manifest, weights, [parent["weights"]] if parent else [])
     state.remove()
     try:
@@ -210,6 +217,32 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
     except Exception as error:
         # The training is done; the job of the predictions will say what is wrong with them.
         print(f"{node.out} was not predicted from at once ({type(error).__name__}: {error})", file=sys.stderr)
+
+
+def selection_of(
+    select: dict, options: dict, network: Network, encoded: EncodedData, held_out: Sequence[Path]
+) -> Selection:
+    """Looks at prepared rows of the splits `held_out`, as a stage's spec wants them."""
+    metric = metric_named(select["metric"])
+    precision = resolve_precision(select["precision"])
+    manifests: dict[str, list[Path]] = {}
+    for path in held_out:
+        manifests.setdefault(read_json(path)["split"], []).append(path)
+    splits = {
+        name: {source.rpartition(".")[2]: split for source, split in rows_by_source(paths).items()}
+        for name, paths in manifests.items()
+    }
+
+    def scores() -> Scores:
+        return {
+            name: {
+                language: metric.summarise(metric.measure(answers, language))
+                for language, answers in predicted(network, encoded, mine, select["head"], options, precision)
+            }
+            for name, mine in splits.items()
+        }
+
+    return Selection(select["every"], metric.primary, scores)
 
 
 def predict_ahead(node: Node, network: Network, encoded: EncodedData, weights: str) -> None:

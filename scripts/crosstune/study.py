@@ -19,13 +19,7 @@ from crosstune.files import read_json, sha256_json
 from crosstune.leakage import LEAKAGE_VERSION, covers
 from crosstune.metrics import XTREME_R, metric_named
 from crosstune.readers.pieces import UPOS
-from crosstune.registry import (
-    Dataset,
-    Language,
-    Registry,
-    load_languages,
-    load_registry,
-)
+from crosstune.registry import Dataset, Language, Registry, fold_name, load_languages, load_registry
 from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse_schedules
 
 # Raised by hand when a change of the code changes results: everything that stands on the old code is then made anew.
@@ -48,17 +42,22 @@ class Checkpoint:
     evaluate: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     threads: int = 1
     keep_optimizer: bool = False
+    held_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Run:
-    """One schedule of one track, with one model and one seed; `stages` are checkpoint paths, the last is final."""
+    """One schedule of one track, with one model and one seed; `stages` are checkpoint paths, the last is final.
+
+    `fold`: of the track's data sets that are split in several ways, which it trains and is scored on; 0 without any.
+    """
 
     model: str
     seed: int
     track: str
     schedule: Schedule
     stages: tuple[str, ...]
+    fold: int = 0
 
 
 class Study:
@@ -77,9 +76,11 @@ class Study:
             self._add_base(model)
         self.evaluate = {track: self._evaluate(track) for track in self.config["tracks"]}
         self.schedules = {track: self._schedules(track) for track in self.config["tracks"]}
+        self.folds = {track: self._folds(track) for track in self.config["tracks"]}
         for model, track, seed in itertools.product(self.config["models"], self.config["tracks"], self.config["seeds"]):
             self._add_runs(model, track, seed)
         self._mark_carried()
+        self._check_select()
         self._check_headline()
         self._check_layers()
         self._check_allowed_leakage()
@@ -95,8 +96,7 @@ class Study:
     @property
     def floors(self) -> list[str]:
         """Scores that need no model, of every evaluated data set."""
-        datasets = {dataset for track in self.config["tracks"].values() for dataset in track["evaluate"]}
-        return [f"{self.results}/floor/{dataset}.json" for dataset in sorted(datasets)]
+        return [f"{self.results}/floor/{name}.json" for name in sorted({name for name, _ in self.all_evaluated()})]
 
     @property
     def submitted_predictions(self) -> list[str]:
@@ -117,8 +117,13 @@ class Study:
         return sorted({self.prepared(name, "test", lang) for name, languages in submitted for lang in languages})
 
     def all_evaluated(self) -> list[tuple[str, tuple[str, ...]]]:
-        """The evaluated data sets of all tracks, with their languages."""
-        return [item for evaluate in self.evaluate.values() for item in evaluate.items()]
+        """The evaluated data sets of all tracks, with their languages; of one in folds, each fold."""
+        return [
+            (self._in_fold(dataset, fold), languages)
+            for track, evaluate in self.evaluate.items()
+            for dataset, languages in evaluate.items()
+            for fold in (self.folds[track] if self.registry.folds(dataset) else (0,))
+        ]
 
     def evaluated_languages(self, dataset: str) -> list[str]:
         """Languages of a data set that any track evaluates, in the registry's order."""
@@ -164,6 +169,7 @@ class Study:
             "out": path,
             "parents": node.parents,
             "data": node.data,
+            "held_out": node.held_out,
             "keep_optimizer": node.keep_optimizer,
             "predictions": self._predictions(path),
         }
@@ -197,9 +203,8 @@ class Study:
         sources = {
             source
             for run in self.runs
-            if dataset in self.config["tracks"][run.track]["evaluate"]
-            for stage in run.schedule.stages
-            for source in stage.sources
+            if dataset in {self._in_fold(name, run.fold) for name in self.evaluate[run.track]}
+            for source in _sources(self._schedule_in_fold(run.schedule, run.fold))
             if head_of(self.registry[source.rpartition(".")[0]]) == head_of(self.registry[dataset])
         }
         return [prepared_source(source) for source in sorted(sources)]
@@ -210,15 +215,21 @@ class Study:
         Unlabelled text teaches no answers, so that its leaks are reported and stop nothing.
         """
         evaluated = {
-            track: sorted(f"{dataset}.{language}" for dataset, languages in found.items() for language in languages)
+            (track, fold): sorted(
+                f"{self._in_fold(dataset, fold)}.{language}"
+                for dataset, languages in found.items()
+                for language in languages
+            )
             for track, found in self.evaluate.items()
+            for fold in self.folds[track]
         }
         groups = []
         text = {source for node in self.checkpoints.values() for source in node.spec.get("sources", [])}
         text = {source for source in text if self.registry[source.rpartition(".")[0]].task == "text"}
-        for track in evaluated:
-            trained = {source for run in self.runs if run.track == track for source in _sources(run.schedule)} - text
-            groups.append({"train": sorted(trained), "evaluate": evaluated[track], "stop": True})
+        for track, fold in evaluated:
+            runs = [run for run in self.runs if (run.track, run.fold) == (track, fold)]
+            trained = {source for run in runs for source in _sources(self._schedule_in_fold(run.schedule, fold))} - text
+            groups.append({"train": sorted(trained), "evaluate": evaluated[track, fold], "stop": True})
         if text:
             everything = sorted({name for names in evaluated.values() for name in names})
             groups.append({"train": sorted(text), "evaluate": everything, "stop": False})
@@ -253,10 +264,18 @@ class Study:
                 {
                     "model": run.model,
                     "seed": run.seed,
+                    **({"fold": run.fold} if run.fold else {}),
                     "track": run.track,
                     "schedule": run.schedule.name,
                     "stages": [path.removeprefix(f"{self.results}/") for path in run.stages],
-                    "evaluated": [sorted(self.checkpoints[path].evaluate) for path in run.stages],
+                    "evaluated": [
+                        [
+                            name
+                            for name in sorted(self.evaluate[run.track])
+                            if self._in_fold(name, run.fold) in self.checkpoints[path].evaluate
+                        ]
+                        for path in run.stages
+                    ],
                     "mixtures": [list(stage.sources) for stage in run.schedule.stages],
                     "updates": [stage.updates for stage in run.schedule.stages],
                     "total_updates": run.schedule.total_updates,
@@ -379,9 +398,38 @@ class Study:
         found = {}
         for dataset, languages in self.config["tracks"][track]["evaluate"].items():
             place = f"tracks.{track}.evaluate.{dataset}"
-            found[dataset] = self._languages(dataset, languages, "test", place)
+            any_fold = self._in_fold(dataset, 1) if dataset in self.registry else dataset
+            found[dataset] = self._languages(any_fold, languages, "test", place)
             self._check_metric(self.registry[dataset], found[dataset], place)
         return found
+
+    # ---- data sets that are split in several ways ----
+
+    def _folds(self, track: str) -> tuple[int, ...]:
+        """The folds that the track's data sets are split into, from 1; (0,) where none is."""
+        sources = {s for schedule in self.schedules[track] for s in _sources(schedule)}
+        datasets = sorted({source.rpartition(".")[0] for source in sources} | set(self.evaluate[track]))
+        numbers = {name: folds.number for name in datasets if (folds := self.registry.folds(name))}
+        if len(set(numbers.values())) > 1:
+            listing = ", ".join(f"{name} {number}" for name, number in numbers.items())
+            message = f"its data sets are split in different numbers of ways: {listing}"
+            raise UserError(message, f"tracks.{track}", "Give them tracks of their own.")
+        return tuple(range(1, max(numbers.values()) + 1)) if numbers else (0,)
+
+    def _in_fold(self, dataset: str, fold: int) -> str:
+        """The name of a data set in a fold; its own where it is not split in several ways."""
+        return fold_name(dataset, fold) if fold and self.registry.folds(dataset) else dataset
+
+    def _schedule_in_fold(self, schedule: Schedule, fold: int) -> Schedule:
+        """The schedule with the sources of a fold."""
+
+        def source(name: str) -> str:
+            dataset, _, language = name.rpartition(".")
+            return f"{self._in_fold(dataset, fold)}.{language}"
+
+        stages = tuple(replace(stage, sources=tuple(map(source, stage.sources))) for stage in schedule.stages)
+        members = tuple(self._schedule_in_fold(member, fold) for member in schedule.members)
+        return replace(schedule, stages=stages, members=members)
 
     def _check_metric(self, record: Dataset, languages: Sequence[str], place: str) -> None:
         """UserError where the data set cannot be scored in a language, or not as the task of XTREME-R that it is."""
@@ -394,9 +442,10 @@ class Study:
     def _add_runs(self, model: str, track: str, seed: int) -> None:
         home = f"{self.results}/{model}/seed{seed}/{track}"
         base = base_path(self.results, model, self.config["models"][model])
-        for schedule in self.schedules[track]:
-            paths = [self._add_checkpoint(prefix, home, base, track, seed) for prefix in schedule.prefixes]
-            self.runs.append(Run(model, seed, track, schedule, tuple(paths)))
+        for schedule, fold in itertools.product(self.schedules[track], self.folds[track]):
+            prefixes = self._schedule_in_fold(schedule, fold).prefixes
+            paths = [self._add_checkpoint(prefix, home, base, track, seed) for prefix in prefixes]
+            self.runs.append(Run(model, seed, track, schedule, tuple(paths), fold))
 
     def _add_checkpoint(self, schedule: Schedule, home: str, base: str, track: str, seed: int) -> str:
         """Add the final checkpoint of a lineage, and of what it stands on, unless another schedule already has."""
@@ -420,8 +469,57 @@ class Study:
             spec = self._stage_spec(schedule, track, seed, parents[0])
         data = tuple(prepared_source(source) for source in spec.get("sources", []) + spec.get("replayed", []))
         evaluate = self._evaluated(schedule, track)
-        self.checkpoints[path] = Checkpoint(path, spec, parents, data, evaluate, self.config["threads"])
+        held_out = self._held_out(spec)
+        threads = self.config["threads"]
+        self.checkpoints[path] = Checkpoint(path, spec, parents, data, evaluate, threads, held_out=held_out)
         return path
+
+    def _select(self, track: str, sources: Sequence[str]) -> dict:
+        """How a stage's checkpoint is chosen: by the validation split of the data set that it trains on, if wanted."""
+        wanted = self.config["tracks"][track].get("select")
+        if not wanted:
+            return {}
+        trained = {source.rpartition(".")[0] for source in sources}
+        chosen = [name for name in trained if wanted["dataset"] in (name, self.registry[name].whole)]
+        if not chosen:
+            return {}
+        record = self.registry[chosen[0]]
+        return {
+            "select": {
+                "dataset": record.name,
+                "languages": list(record.splits["validation"].languages),
+                "metric": record.metric,
+                "head": head_of(record)["name"],
+                "precision": self.config["predict_precision"],
+                "every": wanted["every"],
+                "trace": wanted["trace"],
+            }
+        }
+
+    def _held_out(self, spec: Mapping) -> tuple[str, ...]:
+        """Prepared rows that a stage is scored on while it is trained; test rows only to be told beside."""
+        if not (select := spec.get("select")):
+            return ()
+        splits = ("validation", "test") if select["trace"] else ("validation",)
+        return tuple(self.prepared(select["dataset"], split, lang) for split in splits for lang in select["languages"])
+
+    def _check_select(self) -> None:
+        """UserError for a data set to select by that has no validation split, or that no schedule trains on."""
+        for track, config in self.config["tracks"].items():
+            if not (wanted := config.get("select")):
+                continue
+            place = f"tracks.{track}.select.dataset"
+            if wanted["dataset"] not in self.registry:
+                raise UserError(f"unknown data set {wanted['dataset']!r}", place)
+            record = self.registry[self._in_fold(wanted["dataset"], 1)]
+            for split in ("validation", "test") if wanted["trace"] else ("validation",):
+                if split not in record.splits:
+                    have = ", ".join(record.splits)
+                    raise UserError(f"data set {wanted['dataset']!r} has no {split} split", place, f"It has: {have}.")
+            trained = {s.rpartition(".")[0] for schedule in self.schedules[track] for s in _sources(schedule)}
+            if wanted["dataset"] not in trained:
+                known = ", ".join(sorted(trained))
+                raise UserError(f"no schedule trains on {wanted['dataset']!r}", place, f"They train on: {known}")
 
     def _mark_carried(self) -> None:
         """A stage keeps its optimizer's state where a stage after it goes on with it."""
@@ -456,6 +554,7 @@ class Study:
             "threads": self.config["threads"],
             "precision": self.config["precision"],
             "packing": self.config["packing"],
+            **self._select(track, stage.sources if stage else ()),
         }
 
     def _heads(self, schedule: Schedule, track: str) -> dict[str, dict]:
@@ -476,11 +575,14 @@ class Study:
         return sorted(self._heads(schedule, track)), heads
 
     def _evaluated(self, schedule: Schedule, track: str) -> dict[str, tuple[str, ...]]:
-        """Data sets for which the checkpoint has a head."""
+        """Data sets for which the checkpoint has a head, in the fold that it is trained in, or in all."""
         heads = set.intersection(*(set(self._heads(s, track)) for s in schedule.members or [schedule]))
+        # What was trained in no fold yet is the beginning of all.
+        own = {self.registry[source.rpartition(".")[0]].fold for source in _sources(schedule)} - {0}
         return {
-            dataset: languages
+            self._in_fold(dataset, fold): languages
             for dataset, languages in self.evaluate[track].items()
+            for fold in sorted(own) or self.folds[track]
             if head_of(self.registry[dataset])["name"] in {*heads, *HEADLESS}
         }
 
@@ -496,6 +598,8 @@ class Study:
             "xtreme": {dataset: self.registry[dataset].xtreme for dataset in evaluate if self.registry[dataset].xtreme},
             "trained": sorted({s.rpartition(".")[2] for run in runs for s in _sources(run.schedule)}),
             "evaluate": {dataset: list(languages) for dataset, languages in evaluate.items()},
+            "folded": [dataset for dataset in evaluate if self.registry.folds(dataset)],
+            "folds": [fold for fold in self.folds[name] if fold],
             "budget": {key: track["budget"][key] for key in ("updates", "epochs", "tokens") if key in track["budget"]},
             "matched": track["budget"]["matched"],
             "schedules": list(dict.fromkeys(run.schedule.name for run in runs)),
@@ -578,7 +682,7 @@ def head_of(dataset: Dataset) -> dict:
     """
     if dataset.task in LABELLED:
         labels = dataset.labels or dataset.tags or UPOS
-        name = dataset.head or ("upos" if set(labels) == set(UPOS) else dataset.name)
+        name = dataset.head or ("upos" if set(labels) == set(UPOS) else dataset.whole or dataset.name)
         return {"name": f"{dataset.task}.{name}", "labels": sorted(labels)}
     return {"name": {"text": "mlm"}.get(dataset.task, dataset.task), "labels": []}
 

@@ -3,8 +3,9 @@
 Owns: which rows and columns a table has, its caption, and writing it as CSV, Markdown and LaTeX. Must never know: where
 scores are stored, how the page looks.
 
-Every number is a mean over seeds with its sample standard deviation (n - 1). A row that lacks runs says so, and so does
-the caption. The bytes depend on the scores and the plan alone.
+Every number is a mean over runs (seeds, and folds where data are split in several ways) with its sample standard
+deviation (n - 1). A row that lacks runs says so, and so does the caption. The bytes depend on the scores and the plan
+alone.
 """
 
 import csv
@@ -120,19 +121,25 @@ def tables(study: Study) -> Iterator[Table]:
 def schedule_table(panel: Panel, metric: str) -> Table:
     """Schedules (floors first) x languages (seen, unseen) and macro-averages, after the last stage."""
     columns = column_languages(panel)
+    pooled = [Heading("pooled", "average", "average_pooled")] if panel.can_pool else []
     floors = [
-        (Heading(name, "floor", name), [panel.floor_cell(name, languages, metric) for languages in columns.values()])
+        (
+            Heading(name, "floor", name),
+            [panel.floor_cell(name, languages, metric) for languages in columns.values()]
+            + [panel.pooled_floor_cell(name, panel.languages, metric) for _ in pooled],
+        )
         for name in panel.baselines
     ]
     trained = [
         (
             Heading(schedule, "floor" if schedule == UNTRAINED else "schedule", schedule),
-            [panel.cell(schedule, languages, metric) for languages in columns.values()],
+            [panel.cell(schedule, languages, metric) for languages in columns.values()]
+            + [panel.pooled_cell(schedule, panel.languages, metric) for _ in pooled],
         )
         for schedule in floor_first(panel.schedules)
     ]
     caption = f"{panel.labels[metric]} after the last stage. {describe(panel)}"
-    return build(f"{panel.name}.{metric}", caption, "schedule", floors + trained, columns)
+    return build(f"{panel.name}.{metric}", caption, "schedule", floors + trained, [*columns, *pooled])
 
 
 def transfer_table(panel: Panel) -> Table:
@@ -211,13 +218,15 @@ def describe(panel: Panel) -> str:
     content, seeds = panel.content, panel.study.plan["seeds"]
     budget = content["budget"]
     missing, planned = panel.missing_runs()
+    folded = f" and {len(panel.folds)} splits of the data" if panel.folds != [0] else ""
     matched = "compute-matched: the same for every schedule" if content["matched"] else "NOT compute-matched"
     sentences = [
         f"Model {panel.model}, track {panel.track}, data set {panel.dataset}; 0 to 100, mean ± sample standard "
-        f"deviation over {count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}).",
+        f"deviation over {count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}){folded}.",
         f"Budget {budget['updates']} updates of {budget['tokens']} tokens ({matched}).",
         f"{SEEN_MARK} seen: some schedule of the track trains on it; unseen: none does.",
-        f"Averages are macro-averages over languages; low: low-resource languages ({', '.join(panel.low) or 'none'}).",
+        f"Averages are macro-averages over languages; low: low-resource languages ({', '.join(panel.low) or 'none'})"
+        + ("; pooled: over all examples." if panel.can_pool else "."),
         f"{missing} of {count(planned, 'run')} missing." if missing else f"All {count(planned, 'run')} present.",
     ]
     return " ".join(sentences)
@@ -232,9 +241,9 @@ def build(
 
 
 def lacking(cells: Sequence[Cell]) -> str:
-    """` [2/3 seeds]` for a row some of whose cells lack runs."""
+    """` [2/3 runs]` for a row some of whose cells lack runs."""
     worst = max(cells, key=lambda cell: cell.missing)
-    return f" [{len(worst.values)}/{worst.expected} seeds]" if worst.missing else ""
+    return f" [{len(worst.values)}/{worst.expected} runs]" if worst.missing else ""
 
 
 def count(number: int, noun: str) -> str:
@@ -262,23 +271,23 @@ def cell_text(cell: Cell, between: str = " ± ") -> str:
 def scores_csv(study: Study) -> str:
     """One line for every score that exists: the long, tidy form of everything."""
     panel_head, stage_head = ["model", "track", "dataset"], ["schedule", "stage", "sources", "updates"]
-    head = [*panel_head, *stage_head, "seed", "language", "metric", "value"]
+    head = [*panel_head, *stage_head, "seed", "fold", "language", "metric", "value"]
     lines = (
-        (*origin, seed, lang, metric, decimal(value, 4))
+        (*origin, *(run if isinstance(run, tuple) else (run, "")), lang, metric, decimal(value, 4))
         for panel in study.panels()
         for schedule in panel.schedules
         for stage in panel.stages(schedule)
         for origin in [(*panel_key(panel), schedule, stage.number, "+".join(stage.sources), stage.updates)]
         for lang in panel.languages
         for metric in panel.labels
-        for seed, value in panel.cell(schedule, [lang], metric, stage.number - 1).values.items()
+        for run, value in panel.cell(schedule, [lang], metric, stage.number - 1).values.items()
     )
     return csv_text([head, *lines])
 
 
 def summary_csv(study: Study) -> str:
-    """One line for every final number of the tables: mean, deviation, seeds found and missing."""
-    head = ["model", "track", "dataset", "metric", "schedule", "group", "language", "mean", "sd", "seeds", "missing"]
+    """One line for every final number of the tables: mean, deviation, runs found and missing."""
+    head = ["model", "track", "dataset", "metric", "schedule", "group", "language", "mean", "sd", "runs", "missing"]
     lines = (
         (*panel_key(panel), metric, row.key, column.group, column.key, *numbers(cell))
         for panel in study.panels()
@@ -291,9 +300,9 @@ def summary_csv(study: Study) -> str:
 
 
 def numbers(cell: Cell) -> tuple[str, str, int | str, int]:
-    """Mean, deviation, seeds found (nothing for a number that has no seeds) and runs missing."""
-    seeds = len(cell.values) if cell.expected else ""
-    return decimal(cell.mean, 4), decimal(cell.sd, 4), seeds, cell.missing
+    """Mean, deviation, runs found (nothing for a number that has none) and runs missing."""
+    runs = len(cell.values) if cell.expected else ""
+    return decimal(cell.mean, 4), decimal(cell.sd, 4), runs, cell.missing
 
 
 def wide_csv(table: Table) -> str:

@@ -14,7 +14,10 @@ PREDICTION = {"dataset": "worldqa", "head": "qa"}
 @pytest.fixture
 def data(tmp_path):
     write_jsonl(tmp_path / "data/worldqa/test.qen.jsonl", [])
-    write_json(tmp_path / "data/worldqa/test.qen.json", {"dataset": "worldqa", "lang": "qen", "sha256": "rows"})
+    write_json(
+        tmp_path / "data/worldqa/test.qen.json",
+        {"dataset": "worldqa", "split": "train", "lang": "qen", "sha256": "rows"},
+    )
     return (tmp_path / "data/worldqa/test.qen.json",)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstune.errors import UserError
-from crosstune.metrics import METRICS, metric_named, mlqa, qa, retrieval, tagging
+from crosstune.metrics import METRICS, chaii, metric_named, mlqa, qa, retrieval, tagging
 
 TAGS = st.sampled_from(["ADJ", "CCONJ", "INTJ", "NOUN", "SCONJ", "SYM", "X", "_"])
 
@@ -317,10 +317,55 @@ class TestTagging:
         assert tagging.problem({"prediction": ["X"], "gold": ["NOUN"]}) is None
 
 
+class TestChaii:
+    """Worked by hand, after the competition's formula and MuCoT's code."""
+
+    @pytest.mark.parametrize(
+        ("prediction", "gold", "score"),
+        [
+            ("a b", "b c", 1 / 3),  # {b} of {a, b, c}
+            ("A  b", "a B", 1.0),  # case and spaces mean nothing
+            ("a b b", "a b", 1.0),  # sets, not multisets
+            ("दिल्ली।", "दिल्ली", 0.0),  # nothing is stripped, not even the danda
+            ("", "a", 0.0),
+            ("", "", 1.0),  # the formula has 0 / 0 here
+            (" ", "", 1.0),
+        ],
+    )
+    def test_jaccard(self, prediction, gold, score):
+        assert chaii.jaccard(prediction, gold) == pytest.approx(score)
+
+    def test_the_best_of_several_answers_counts(self):
+        (record,) = chaii.measure([{"id": "1", "prediction": "a b", "gold": ["c", "a b c d"]}])
+        assert record == {"id": "1", "jaccard": 50.0, "f1": pytest.approx(200 / 3), "exact_match": 0.0}
+
+    def test_punctuation_of_any_script_is_dropped_and_no_article(self):
+        (record,) = chaii.measure([{"id": "1", "prediction": "“नई दिल्ली”।", "gold": ["नई दिल्ली"]}])
+        assert (record["f1"], record["exact_match"]) == (100.0, 100.0)
+        assert chaii.normalise("The end.") == "the end"
+
+    @pytest.mark.parametrize(
+        ("prediction", "gold", "score"),
+        [
+            ("x x y", "x y", 2 * (2 / 3) / (2 / 3 + 1)),  # two common words as sets, of a list of three and one of two
+            ("the x", "x", 1.0),  # English articles, in any language
+            ("दिल्ली।", "दिल्ली", 0.0),  # the danda stays
+            ("", "", 1.0),
+            ("the", "x", 0.0),  # nothing is left of the prediction
+        ],
+    )
+    def test_mucot_f1(self, prediction, gold, score):
+        assert chaii.mucot_f1(prediction, gold) == pytest.approx(score)
+        (record,) = chaii.measure_mucot([{"id": "1", "prediction": prediction, "gold": [gold]}])
+        assert record["f1"] == pytest.approx(100 * score)
+
+
 def test_the_primary_number_of_every_metric_is_one_it_measures():
     one = {
         "qa": {"prediction": "a", "gold": ["a"]},
         "mlqa": {"prediction": "a", "gold": ["a"]},
+        "chaii": {"prediction": "a", "gold": ["a"]},
+        "mucot": {"prediction": "a", "gold": ["a"]},
         "tagging": {"prediction": ["X"], "gold": ["X"]},
         "classification": {"prediction": "a", "gold": "a"},
         "choice": {"prediction": 1, "gold": 1},

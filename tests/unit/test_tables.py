@@ -100,7 +100,7 @@ def test_long_forms(tmp_path):
     assert (last["schedule"], last["stage"], last["sources"], last["seed"]) == ("sequential", "2", "worldqa.qes", "2")
     assert (last["language"], last["metric"], last["value"]) == ("qix", "exact_match", "3.5000")
     summary = rows_of(tmp_path / "tables/summary.csv")
-    assert {(row["seeds"], row["missing"]) for row in summary if row["schedule"] == "joint"} == {("2", "0")}
+    assert {(row["runs"], row["missing"]) for row in summary if row["schedule"] == "joint"} == {("2", "0")}
 
 
 def test_markdown(tmp_path):
@@ -129,7 +129,7 @@ def test_missing_runs_are_shown(tmp_path):
     (panel,) = read(tmp_path).panels()
     table = schedule_table(panel, "f1")
     assert "1 of 8 runs missing" in table.caption
-    assert "joint [1/2 seeds]" in [row.label for row in table.rows]
+    assert "joint [1/2 runs]" in [row.label for row in table.rows]
     write_tables(panel.study, tmp_path / "tables")
     rows = {row["row"]: row for row in rows_of(tmp_path / "tables/qa.worldqa.tiny.f1.csv")}
     assert (rows["joint"]["missing"], rows["joint"]["qen_mean"], rows["joint"]["qen_sd"]) == ("1", "45.0000", "")

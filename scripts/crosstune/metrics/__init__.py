@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from crosstune.errors import UserError
-from crosstune.metrics import accuracy, mlqa, qa, retrieval, tagging
+from crosstune.metrics import accuracy, chaii, mlqa, qa, retrieval, tagging
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Metric:
     a prediction row, or None. `measure` turns the rows of one language, in order, and the language's code into one
     record per example; `summarise` turns those records into the scores of the language. `averaged`: the numbers whose
     mean stands for a task in an average over tasks. `languages`: those the metric has rules for, None for any.
+    `pooled`: the numbers are means over examples, so that they can be pooled over languages.
     """
 
     labels: dict[str, str]
@@ -29,6 +30,7 @@ class Metric:
     summarise: Callable[[Sequence[dict]], dict]
     averaged: tuple[str, ...]
     languages: tuple[str, ...] | None = None
+    pooled: bool = False
 
     @property
     def primary(self) -> str:
@@ -44,25 +46,27 @@ class Metric:
 
 def of_labels(problem: Callable[[dict], str | None]) -> Metric:
     labels = {"accuracy": "accuracy"}
-    return Metric(labels, problem, accuracy.measure, accuracy.summarise, averaged=("accuracy",))
+    return Metric(labels, problem, accuracy.measure, accuracy.summarise, averaged=("accuracy",), pooled=True)
+
+
+def of_answers(
+    title: str,
+    measure: Callable[[Sequence[dict], str], list[dict]],
+    summarise: Callable[[Sequence[dict]], dict] = qa.summarise,
+    first: dict[str, str] | None = None,
+    languages: tuple[str, ...] | None = None,
+) -> Metric:
+    """A metric of answers with F1 and exact match, which stand after the number `first` where there is one."""
+    both = {"f1": f"{title} F1", "exact_match": f"{title} exact match"}
+    averaged = tuple(first or both)
+    return Metric({**(first or {}), **both}, qa.problem, measure, summarise, averaged, languages, pooled=True)
 
 
 METRICS = {
-    "qa": Metric(
-        {"f1": "SQuAD v1.1 F1", "exact_match": "SQuAD v1.1 exact match"},
-        qa.problem,
-        qa.measure,
-        qa.summarise,
-        averaged=("f1", "exact_match"),
-    ),
-    "mlqa": Metric(
-        {"f1": "MLQA F1", "exact_match": "MLQA exact match"},
-        qa.problem,
-        mlqa.measure,
-        qa.summarise,
-        averaged=("f1", "exact_match"),
-        languages=mlqa.LANGUAGES,
-    ),
+    "qa": of_answers("SQuAD v1.1", qa.measure),
+    "mlqa": of_answers("MLQA", mlqa.measure, languages=mlqa.LANGUAGES),
+    "chaii": of_answers("Unicode", chaii.measure, chaii.summarise, {"jaccard": "ChAII Jaccard"}),
+    "mucot": of_answers("MuCoT's", chaii.measure_mucot, chaii.summarise, {"jaccard": "ChAII Jaccard"}),
     "tagging": Metric(
         {"f1": "chunk F1 (seqeval 1.2.2)", "accuracy": "token accuracy"},
         tagging.problem,
