@@ -16,6 +16,7 @@ if "study" not in config:
 
 include: "rules/common.smk"
 include: "rules/data.smk"
+include: "rules/augment.smk"
 include: "rules/models.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"

@@ -22,6 +22,7 @@ try:
     study.check_states()
     if not PINNING:
         needs.check_files()
+    needs.check_translators()
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -35,6 +36,7 @@ wildcard_constraints:
     dataset=r"[^/]+",
     split=r"train|validation|test",
     lang=r"[^/.]+",
+    pair=r"[^/.]+",
     kind=r"hub|url",
     origin=r"[^/]+",
     request=r"[^/]+-[0-9a-f]{8}",

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from crosstune.collect import read_study
+from crosstune.companion import write_companions
 from crosstune.errors import run_program
 from crosstune.tables import write_tables
 
@@ -19,7 +20,9 @@ def main() -> None:
     parser.add_argument("--results", required=True, type=Path, help="the study's folder of results")
     parser.add_argument("--out", required=True, type=Path, help="folder to write the tables into")
     args = parser.parse_args()
-    write_tables(read_study(args.plan, args.results), args.out)
+    study = read_study(args.plan, args.results)
+    write_tables(study, args.out)
+    write_companions(study, args.out)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ Must never know: how numbers are printed.
 import json
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -73,11 +73,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Study:
-    """A plan and the scores that exist, by language: `scores[stage folder, dataset]`, `floors[dataset][baseline]`."""
+    """A plan and the scores that exist, by language: `scores[stage folder, dataset]`, `floors[dataset][baseline]`.
+
+    `looks[stage folder]`: scores along a training, where a published table is made of them.
+    """
 
     plan: dict
     scores: dict[tuple[str, str], dict[str, dict]]
     floors: dict[str, dict[str, dict[str, dict]]]
+    looks: dict[str, list[dict]] = field(default_factory=dict)
 
     @cached_property
     def runs(self) -> dict[tuple[str, str, str], list[dict]]:
@@ -411,10 +415,17 @@ def read_study(plan_path: Path, results: Path) -> Study:
         dataset: read_object(results / "floor" / f"{dataset}.json")
         for dataset in sorted({dataset for names in datasets.values() for dataset in names})
     }
+    traced = {entry["track"] for entry in plan.get("published", []) if entry["protocol"] == "mucot"}
+    manifests = {stage: read_object(results / stage / "stage.json") or {} for stage, track in stages if track in traced}
     return Study(
         plan,
         {key: content["languages"] for key, content in scores.items() if content},
         {dataset: content["baselines"] for dataset, content in floors.items() if content},
+        {
+            stage: content["selection"]["looks"]
+            for stage, content in manifests.items()
+            if "selection" in (content or {})
+        },
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from crosstune.errors import UserError
 from crosstune.files import read_json, read_jsonl
+from crosstune.registry import FOLD
 
 LEAKAGE_VERSION = 1
 # Repeats of short texts are a leak, and not chance, from this share of a set on.
@@ -54,11 +55,17 @@ def status(pair: Mapping, stops: bool, allowed: Sequence[str]) -> str:
 
 
 def covers(entry: str, source: str, evaluated: str) -> bool:
-    """Whether `DATASET.LANGUAGE > DATASET.LANGUAGE` means a pair; without a language a side means all of them."""
-    return all(
-        side in (name, name.rpartition(".")[0])
-        for side, name in zip(entry.split(" > "), (source, evaluated), strict=True)
-    )
+    """Whether `DATASET.LANGUAGE > DATASET.LANGUAGE` means a pair.
+
+    Without a language a side means all of them; a data set that is split in several ways means each of its folds.
+    """
+
+    def meant(name: str) -> set[str]:
+        dataset, _, language = name.rpartition(".")
+        whole = FOLD.sub(r"\1", dataset)
+        return {name, dataset, whole, f"{whole}.{language}"}
+
+    return all(side in meant(name) for side, name in zip(entry.split(" > "), (source, evaluated), strict=True))
 
 
 def refuse(found: Mapping, allowed: Sequence[str]) -> None:

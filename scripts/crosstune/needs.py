@@ -4,6 +4,7 @@ Owns: which data are needed and from where, what is missing, what of it a user m
 Must never know: how to download or read, what the rows are used for.
 """
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -89,6 +90,31 @@ class Needs:
             raise UserError(f"{dataset} has no translation {pair!r}", cure=f"There are: {', '.join(found)}")
         return found[pair]
 
+    def translate_spec(self, dataset: str, split: str, pair: str) -> dict:
+        """What a translation depends on, beside the rows."""
+        wanted = self.translation(dataset, split, pair)
+        translator = self._study.config["translators"][wanted.translator]
+        return {"version": TRANSLATE_VERSION, "translator": translator, "from": wanted.source, "to": wanted.target}
+
+    def translated_rows(self, dataset: str, split: str, pair: str) -> str:
+        """Manifest of the rows that a translation is made of."""
+        wanted = self.translation(dataset, split, pair)
+        return self._study.prepared(wanted.origin, wanted.split, wanted.source)
+
+    def translator_model(self, dataset: str, split: str, pair: str) -> list[str]:
+        """Manifest of the model that translates, where it is one of the hub."""
+        wanted = self.translation(dataset, split, pair)
+        return self._models.get(wanted.translator, [])
+
+    @cached_property
+    def _models(self) -> dict[str, list[str]]:
+        """Manifests of the translators' models, by the translators' names."""
+        return {
+            name: [f"models/{config['model'].replace('/', '--')}@{config['revision']}/translator.json"]
+            for name, config in self._study.config["translators"].items()
+            if "model" in config
+        }
+
     @cached_property
     def translations(self) -> list[Translation]:
         """Everything that the study wants translated."""
@@ -146,7 +172,8 @@ class Needs:
     def all_downloads(self) -> list[str]:
         """Manifests of everything that the study needs from the network: data sets and models of the hub."""
         models = [f"{node.path}/stage.json" for node in self._study.checkpoints.values() if "hub" in node.spec]
-        return [*self.downloads, *models]
+        translators = sorted({path for t in self.translations for path in self._models.get(t.translator, [])})
+        return [*self.downloads, *models, *translators]
 
     @property
     def unpinned(self) -> list[str]:
@@ -168,6 +195,20 @@ class Needs:
                     where = f"folders: {self._study.config['folders']}"
                     notes = self._study.registry[dataset].notes
                     raise UserError(f"no such data file (data set {dataset})", str(path), f"{where}\n{notes}".strip())
+
+    def check_translators(self) -> None:
+        """UserError for a translator that the study does not describe, and for a pair of languages that it lacks."""
+        known = self._study.config["translators"]
+        for wanted in self.translations:
+            if wanted.translator not in known:
+                where = f"{self._study.registry[wanted.dataset].place}: {wanted.dataset}.splits.{wanted.split}.source.by"
+                near = difflib.get_close_matches(wanted.translator, known, 1)
+                cure = f"Did you mean {near[0]!r}?" if near else "translators: {NAME: {command: ..., pairs: ...}}"
+                raise UserError(f"unknown translator {wanted.translator!r}", where, cure)
+            try:
+                check_pair(known[wanted.translator], wanted.source, wanted.target)
+            except UserError as error:
+                raise UserError(error.message, f"translators.{wanted.translator}", error.cure) from None
 
     def check_downloads(self, environment: Mapping[str, str]) -> None:
         """UserError where something is still to be fetched and the user forbids the network."""

@@ -18,6 +18,7 @@ from crosstune.errors import UserError
 from crosstune.files import read_json, sha256_json
 from crosstune.leakage import LEAKAGE_VERSION, covers
 from crosstune.metrics import XTREME_R, metric_named
+from crosstune.papers import load_published
 from crosstune.readers.pieces import UPOS
 from crosstune.registry import Dataset, Language, Registry, fold_name, load_languages, load_registry
 from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse_schedules
@@ -85,6 +86,7 @@ class Study:
         self._check_layers()
         self._check_allowed_leakage()
         self.averages = {name: self._average(name) for name in self.config["averages"]}
+        self.published = [self._published(name, root / "published") for name in self.config["published"]]
 
     # ---- what the rules ask for ----
 
@@ -260,6 +262,7 @@ class Study:
             "languages": languages,
             "tracks": {name: self._track_plan(name) for name in self.config["tracks"]},
             "averages": self.averages,
+            "published": self.published,
             "runs": [
                 {
                     "model": run.model,
@@ -613,12 +616,7 @@ class Study:
         for task in sorted(tasks, key=lambda task: (rank.get(task, len(rank)), task)):
             place = f"averages.{name}.{task}"
             entry = {"panel": tasks[task]} if isinstance(tasks[task], str) else tasks[task]
-            track, _, dataset = entry["panel"].partition("/")
-            if track not in self.config["tracks"]:
-                raise UserError(f"unknown track {track!r}", place, f"Tracks: {', '.join(self.config['tracks'])}")
-            if dataset not in self.evaluate[track]:
-                known = ", ".join(f"{track}/{evaluated}" for evaluated in self.evaluate[track])
-                raise UserError(f"the track {track!r} does not evaluate {dataset!r}", place, f"Panels: {known}")
+            track, dataset = self._panel(entry["panel"], place)
             names = [schedule.name for schedule in self.schedules[track]]
             if entry.get("schedule", names[0]) not in names:
                 message = f"the track {track!r} has no schedule {entry['schedule']!r}"
@@ -626,6 +624,55 @@ class Study:
             schedule = {"schedule": entry["schedule"]} if "schedule" in entry else {}
             found.append({"task": task, "track": track, "dataset": dataset} | schedule)
         return found
+
+    def _published(self, name: str, folder: Path) -> dict:
+        """A published table with the schedules and columns of ours that stand beside it."""
+        entry, place = self.config["published"][name], f"published.{name}"
+        table = load_published(folder, entry["numbers"], f"{place}.numbers")
+        track, dataset = self._panel(entry["panel"], f"{place}.panel")
+        languages = self.evaluate[track][dataset]
+        for column, ours in entry["columns"].items():
+            self._check_known(column, table["columns"], "published column", f"{place}.columns")
+            self._check_known(ours, ["pooled", "all", *languages], "column", f"{place}.columns.{column}")
+        names = [schedule.name for schedule in self.schedules[track]]
+        for row, schedule in entry["rows"].items():
+            self._check_known(row, table["rows"], "published row", f"{place}.rows")
+            self._check_known(schedule, names, "schedule", f"{place}.rows.{row}")
+        for number, pair in enumerate(entry["differences"]):
+            for schedule in pair:
+                self._check_known(schedule, names, "schedule", f"{place}.differences[{number}]")
+        if entry["protocol"] == "mucot" and not self.config["tracks"][track].get("select", {}).get("trace"):
+            cure = f"tracks:\n  {track}:\n    select: {{dataset: {dataset}, every: 100, trace: true}}"
+            raise UserError("MuCoT's protocol needs the test scores along a training", f"{place}.protocol", cure)
+        rows = [
+            {
+                "schedule": schedule,
+                "labels": [str(label) for label in table["rows"][row]["labels"]],
+                "published": {
+                    column: round(value * 100 / table["scale"], 6)
+                    for column, value in zip(table["columns"], table["rows"][row]["values"], strict=True)
+                },
+            }
+            for row, schedule in entry["rows"].items()
+        ]
+        shown = {key: table[key] for key in ("title", "what", "verified", "labels")}
+        own = {"name": name, "track": track, "dataset": dataset, "columns": entry["columns"], "rows": rows}
+        return shown | own | {"differences": entry["differences"], "protocol": entry["protocol"]}
+
+    @staticmethod
+    def _check_known(name: str, known: Sequence[str] | Mapping, what: str, place: str) -> None:
+        if name not in known:
+            raise UserError(f"unknown {what} {name!r}", place, f"There are: {', '.join(known)}")
+
+    def _panel(self, panel: str, place: str) -> tuple[str, str]:
+        """Track and data set of a panel `track/dataset`."""
+        track, _, dataset = panel.partition("/")
+        if track not in self.config["tracks"]:
+            raise UserError(f"unknown track {track!r}", place, f"Tracks: {', '.join(self.config['tracks'])}")
+        if dataset not in self.evaluate[track]:
+            known = ", ".join(f"{track}/{evaluated}" for evaluated in self.evaluate[track])
+            raise UserError(f"the track {track!r} does not evaluate {dataset!r}", place, f"Panels: {known}")
+        return track, dataset
 
     def _check_layers(self) -> None:
         """UserError where a track's layer by model lacks a model, or names one that the study has not."""

@@ -387,8 +387,8 @@ def latex_row(label: str, cells: Iterable[str]) -> str:
 
 
 def latex_heading(label: str) -> str:
-    """A column's name, broken where it is long: after every `+` and before the note on missing runs."""
-    lines = label.replace(" + ", " +\n").replace(" [", "\n[").split("\n")
+    """A column's name, broken where it is long: after every `+` and comma, and before the note on missing runs."""
+    lines = label.replace(" + ", " +\n").replace(", ", ",\n").replace(" [", "\n[").split("\n")
     text = r" \\{} ".join(map(escape, lines))
     return rf"\shortstack{{{text}}}" if len(lines) > 1 else text
 

@@ -1,0 +1,216 @@
+"""A published table beside ours: the paper's number, our mean with its interval, the difference, and of how many.
+
+Owns: which number of ours stands beside a published one, how such a table is written. Must never know: where scores are
+stored.
+"""
+
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+
+from crosstune.collect import FINAL, Cell, Panel, Study, replicate
+from crosstune.files import write_text
+from crosstune.intervals import CONFIDENCE, interval
+from crosstune.tables import count, csv_text, decimal, escape, latex_heading, latex_row
+
+
+@dataclass(frozen=True)
+class Companion:
+    """One published table with one model's numbers beside it."""
+
+    panel: Panel
+    entry: dict
+
+    @property
+    def name(self) -> str:
+        return f"{self.entry['name']}.{self.panel.model}"
+
+    def cell(self, schedule: str, column: str) -> Cell:
+        """Our numbers of a published column, by run."""
+        ours = self.entry["columns"][column]
+        if self.entry["protocol"] == "mucot":
+            return self._best_looks(schedule, ours)
+        languages = self.panel.languages if ours in ("all", "pooled") else [ours]
+        cell = self.panel.pooled_cell if ours == "pooled" else self.panel.cell
+        return cell(schedule, languages, self.panel.metric)
+
+    def _best_looks(self, schedule: str, ours: str) -> Cell:
+        """The test score at the look with the best validation score, the latest of equals: MuCoT's protocol."""
+        runs, metric = self.panel.runs(schedule), self.panel.metric
+        found = {}
+        for run in runs:
+            looks = self.panel.study.looks.get(run["stages"][FINAL], [])
+            if looks:
+                best = max(looks, key=lambda look: (over(look["scores"]["validation"], ours, metric), look["update"]))
+                found[replicate(run)] = over(best["scores"]["test"], ours, metric)
+        return Cell(found, len(runs))
+
+    def examples(self, column: str) -> int:
+        """How many examples our number of a column is of, in all splits of the data together."""
+        ours = self.entry["columns"][column]
+        languages = self.panel.languages if ours in ("all", "pooled") else [ours]
+        return sum(self.panel.examples.get(lang, 0) for lang in languages)
+
+    @property
+    def caption(self) -> str:
+        """What a reader must know: whose numbers, of what, over which runs, what the interval covers."""
+        entry, panel = self.entry, self.panel
+        runs = f"{count(len(panel.study.plan['seeds']), 'seed')}"
+        if panel.folds != [0]:
+            runs += f" x {len(panel.folds)} splits of the data"
+        beside = "; ".join(f"{column}: {meaning(ours)}" for column, ours in entry["columns"].items())
+        unverified = "" if entry["verified"] else " The published numbers are not verified."
+        protocol = (
+            " As in the original, every column is the test score at the look that is best on its own validation rows:"
+            " different checkpoints in one row, which no single model has."
+            if entry["protocol"] == "mucot"
+            else ""
+        )
+        return (
+            f"{entry['title']} ({entry['what']}) beside model {panel.model} on {panel.dataset}: published, ours with "
+            f"the {CONFIDENCE:.0%} interval of the mean over {runs}, difference, examples. Beside {beside}."
+            f"{unverified}{protocol}"
+        )
+
+
+def over(scores: Mapping[str, dict], ours: str, metric: str) -> float:
+    """One number of a look: of a language, the mean over languages (`all`), or over all examples (`pooled`)."""
+    if ours not in ("all", "pooled"):
+        return scores[ours][metric]
+    weights = [entry["n"] if ours == "pooled" else 1 for entry in scores.values()]
+    return statistics.fmean([entry[metric] for entry in scores.values()], weights)
+
+
+def meaning(ours: str) -> str:
+    return {"pooled": "the mean over all examples", "all": "the mean over languages"}.get(ours, ours)
+
+
+def companions(study: Study) -> Iterator[Companion]:
+    """Every published table of a study with every model."""
+    for entry in study.plan.get("published", []):
+        for model in study.plan["models"]:
+            yield Companion(Panel(study, model, entry["track"], entry["dataset"]), entry)
+
+
+def write_companions(study: Study, out: Path) -> None:
+    """Write every table into the folder `out`, as CSV (one line per number), Markdown and LaTeX."""
+    for companion in companions(study):
+        write_text(out / f"{companion.name}.csv", companion_csv(companion))
+        write_text(out / f"{companion.name}.md", companion_markdown(companion))
+        write_text(out / f"{companion.name}.tex", companion_latex(companion))
+
+
+def companion_csv(companion: Companion) -> str:
+    """Long form: rows of the published table, then differences between ours (`a - b`, nothing published)."""
+    head = ["schedule", *companion.entry["labels"], "column", "published", "ours", "sd", "low", "high", "difference"]
+    lines = [[*head, "runs", "missing", "examples"]]
+    for row in companion.entry["rows"]:
+        for column in companion.entry["columns"]:
+            cell, published = companion.cell(row["schedule"], column), row["published"][column]
+            difference = None if cell.mean is None else cell.mean - published
+            own = [decimal(published, 4), *numbers(cell), decimal(difference, 4)]
+            lines.append([row["schedule"], *row["labels"], column, *own, *counts(companion, cell, column)])
+    blank = [""] * len(companion.entry["labels"])
+    for a, b in companion.entry["differences"]:
+        for column in companion.entry["columns"]:
+            cell = companion.cell(a, column).minus(companion.cell(b, column))
+            own = ["", *numbers(cell), ""]
+            lines.append([f"{a} - {b}", *blank, column, *own, *counts(companion, cell, column)])
+    return csv_text(lines)
+
+
+def numbers(cell: Cell) -> list[str]:
+    """Mean, deviation, and both ends of the interval."""
+    found = interval(cell.values)
+    ends = [found.low, found.high] if found else [None, None]
+    return [decimal(number, 4) for number in (cell.mean, cell.sd, *ends)]
+
+
+def counts(companion: Companion, cell: Cell, column: str) -> list[int]:
+    return [len(cell.values), cell.missing, companion.examples(column)]
+
+
+def companion_rows(companion: Companion) -> tuple[list[str], list[list[str]]]:
+    """Head and rows in the paper's shape: for every column published, ours with its interval, and their difference."""
+    head = [*companion.entry["labels"]]
+    for column in companion.entry["columns"]:
+        head += [f"{column}, published", f"{column}, ours", "difference"]
+    rows = []
+    for row in companion.entry["rows"]:
+        line = list(row["labels"])
+        for column in companion.entry["columns"]:
+            cell, published = companion.cell(row["schedule"], column), row["published"][column]
+            difference = "n/a" if cell.mean is None else f"{cell.mean - published:+.1f}"
+            line += [decimal(published, 1), with_interval(cell), difference]
+        rows.append(line)
+    return head, rows
+
+
+def difference_rows(companion: Companion) -> tuple[list[str], list[list[str]]]:
+    """Differences between schedules of ours, run by run, with the interval of their mean."""
+    columns = companion.entry["columns"]
+    rows = [
+        [a, b, *(with_interval(companion.cell(a, name).minus(companion.cell(b, name)), "+.1f") for name in columns)]
+        for a, b in companion.entry["differences"]
+    ]
+    return ["schedule", "less", *columns], rows
+
+
+def with_interval(cell: Cell, form: str = ".1f") -> str:
+    """`45.3 [44.1, 46.5]`; what runs it lacks stands behind it."""
+    if cell.mean is None:
+        return "n/a"
+    found = interval(cell.values)
+    lacks = f" ({len(cell.values)}/{cell.expected} runs)" if cell.missing else ""
+    ends = f" [{found.low:{form}}, {found.high:{form}}]" if found else ""
+    return f"{cell.mean:{form}}{ends}{lacks}"
+
+
+def examples_line(companion: Companion) -> str:
+    told = (f"{column} {companion.examples(column)}" for column in companion.entry["columns"])
+    return f"Examples: {', '.join(told)}."
+
+
+def companion_markdown(companion: Companion) -> str:
+    head, rows = companion_rows(companion)
+    parts = [f"{companion.caption} {examples_line(companion)}", _pipe(head, rows, len(companion.entry["labels"]))]
+    if companion.entry["differences"]:
+        parts += ["Differences between schedules, run by run, with the interval of their mean:"]
+        parts += [_pipe(*difference_rows(companion), 2)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _pipe(head: list[str], rows: list[list[str]], labels: int) -> str:
+    align = ["left"] * labels + ["right"] * (len(head) - labels)
+    return tabulate(rows, head, tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def companion_latex(companion: Companion) -> str:
+    r"""One or two `table` floats for a document with \usepackage{booktabs}."""
+    floats = [_float(companion.name, f"{companion.caption} {examples_line(companion)}", *companion_rows(companion))]
+    if companion.entry["differences"]:
+        caption = f"Differences between schedules of {companion.name}, run by run, with the interval of their mean."
+        floats.append(_float(f"{companion.name}.differences", caption, *difference_rows(companion)))
+    return "\n".join(floats)
+
+
+def _float(name: str, caption: str, head: list[str], rows: list[list[str]]) -> str:
+    first, *others = map(latex_heading, head)
+    lines = [
+        r"\begin{table}",
+        r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{escape(caption)}}}",
+        rf"\label{{tab:{name}}}",
+        rf"\begin{{tabular}}{{{'l' * len(head)}}}",
+        r"\toprule",
+        latex_row(first, others),
+        r"\midrule",
+        *(latex_row(escape(label), map(escape, values)) for label, *values in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
