@@ -17,7 +17,9 @@ from crosstune.fetch import matching
 from crosstune.files import sha256_file, write_json
 from crosstune.hub import Hub, Repository
 
-SMALL_FILES = ("*.json", "*.txt", "*.model")
+SMALL_FILES = ("*.json", "*.txt", "*.model", "*.spm")
+# Copied as they are: what the network is, and how a translation model generates.
+CONFIGS = ("config.json", "generation_config.json")
 # As transformers publishes them: the first that is there is taken, and the first is what a stage's folder has.
 WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -62,7 +64,8 @@ def write_model(fetched: Path, names: Iterable[str], model: Path) -> str:
         cure = "Choose a model whose network and tokenizer are part of transformers."
         raise UserError(f"transformers cannot load this model: {reason}", str(fetched), cure) from None
     tokenizer.save_pretrained(model)
-    shutil.copyfile(fetched / "config.json", model / "config.json")
+    for name in set(CONFIGS) & set(names):
+        shutil.copyfile(fetched / name, model / name)
     if weights.endswith(".safetensors"):
         _link(fetched / weights, model / weights)
     else:
