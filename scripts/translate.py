@@ -40,10 +40,9 @@ def summary(manifest: dict) -> str:
     found = ", ".join(f"{how} {number}" for how, number in manifest["by"].items())
     dropped = ", ".join(f"{how} {number}" for how, number in manifest["dropped"].items()) or "nothing"
     cut = f"; the end of {manifest['truncated']} pieces of text is not translated" if manifest["truncated"] else ""
-    return (
-        f"{manifest['dataset']} {manifest['from']}-{manifest['to']}: kept {manifest['kept']} of {manifest['rows']} rows "
-        f"({found}), given up: {dropped}{cut}; {manifest['rows_per_second']:,.1f} rows/s"
-    )
+    what = f"{manifest['dataset']} {manifest['from']}-{manifest['to']}"
+    kept = f"kept {manifest['kept']} of {manifest['rows']} rows ({found})"
+    return f"{what}: {kept}, given up: {dropped}{cut}; {manifest['rows_per_second']:,.1f} rows/s"
 
 
 if __name__ == "__main__":

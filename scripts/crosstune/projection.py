@@ -3,10 +3,10 @@
 Owns: the marks around an answer, how it is found again in the translated context, why a row is given up.
 Must never know: translators, files, ids of rows.
 
-The answer is marked in the context, `... was built in [[ 1887 ]] by ...`, and what the translation has between the marks
-is the translated answer (as in Lewis et al. 2020 on MLQA, and others since). Where the marks got lost, the answer, which
-is also translated alone, is searched in the translated context. Brackets of the context's own that look like marks are
-made single before. Lines are what translators take, so that each line break in a text becomes a space.
+The answer is marked in the context, `... was built in [[ 1887 ]] by ...`, and what the translation has between the
+marks is the translated answer. Where the marks got lost, the answer, which is also translated alone, is searched in the
+translated context. Brackets of the context's own that look like marks are made single before. Lines are what
+translators take, so that each line break in a text becomes a space.
 
     found by  markers          exactly one of each, in order, around something
               search           the answer translated alone stands in the context; of several the nearest to its place
@@ -143,7 +143,7 @@ def nearest(needle: str, text: str, place: float) -> tuple[int, int] | None:
 
 
 def _answer_span(row: dict, inside_words: bool) -> tuple[int, int] | None:
-    """The half-open span of the first answer, without spaces at its ends; grown to whole words unless `inside_words`."""
+    """The half-open span of the first answer without spaces at its ends, of whole words unless `inside_words`."""
     if not row["answers"]["text"] or not row["answers"]["text"][0].strip():
         return None
     context, text = row["context"], row["answers"]["text"][0]
@@ -196,7 +196,7 @@ def _alone(translated: str, answer: str, marks: Marks) -> str:
 
 
 def _unchanging(answer: str) -> str:
-    """The answer itself where it has a capital letter or a digit: only names and numbers stay the same not by chance."""
+    """The answer where it has a capital letter or a digit: names and numbers stay the same, other words by chance."""
     return answer if any(char.isupper() or char.isdigit() for char in answer) else ""
 
 

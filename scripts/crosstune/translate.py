@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from crosstune.errors import UserError
-from crosstune.files import canonical_json, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from crosstune.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from crosstune.progress import Progress
 from crosstune.projection import Lines, lines_of, project
 from crosstune.translators import Translator
@@ -38,25 +38,24 @@ def translate_rows(spec: Mapping, rows: Path, out: Path, translator: Translator,
     _check(spec, source, rows)
     translator.check(spec["from"], spec["to"])
     data = read_jsonl(rows.with_suffix(".jsonl"))
-    done = Unfinished(out.with_name(f"{out.name}.part"), sha256_json([dict(spec), source["sha256"]]))
-    rest = list(chunks(data, translator.inside_words))
-    total = len(rest)
-    rest = rest[len(done.chunks) :]
-    progress = Progress(f"translate {spec['from']}-{spec['to']}", total, total - len(rest), log, unit="rows")
-    begin, new = time.monotonic(), sum(map(len, rest))
-    for chunk in rest:
-        try:
-            done.append(_translate_chunk(chunk, spec, translator))
-        except UserError as error:
-            kept = sum(len(finished["outcomes"]) for finished in done.chunks)
-            cure = f"{error.cure}\n{kept} of {len(data)} rows are translated and kept: the same command again goes on."
-            raise UserError(error.message, error.place, cure.strip()) from None
-        progress.advance(len(chunk))
-    progress.close()
-    seconds = time.monotonic() - begin
-    manifest = _write(done.chunks, data, source, spec, out)
-    done.remove()
-    return manifest | {"rows_per_second": new / seconds if new else 0.0}
+    with Unfinished(out.with_name(f"{out.name}.part"), sha256_json([dict(spec), source["sha256"]])) as done:
+        parts = list(chunks(data, translator.inside_words))
+        rest = parts[len(done.chunks) :]
+        progress = Progress(f"translate {spec['from']}-{spec['to']}", len(parts), len(done.chunks), log, unit="rows")
+        begin = time.monotonic()
+        for chunk in rest:
+            try:
+                done.append(_translate_chunk(chunk, spec, translator))
+            except UserError as error:
+                kept = sum(len(finished["outcomes"]) for finished in done.chunks)
+                cure = f"{kept} of {len(data)} rows are translated and kept: the same command again goes on."
+                raise UserError(error.message, error.place, f"{error.cure}\n{cure}".strip()) from None
+            progress.advance(len(chunk))
+        progress.close()
+        rate = sum(map(len, rest)) / (time.monotonic() - begin)
+        manifest = _write(done.chunks, data, source, spec, out)
+        done.remove()
+    return manifest | {"rows_per_second": rate}
 
 
 def chunks(rows: Sequence[dict], inside_words: bool) -> Iterator[list[dict]]:
@@ -89,7 +88,7 @@ class Unfinished:
         whole = content[: content.rfind(b"\n") + 1]
         self._file.truncate(len(whole))
         try:
-            head, *self.chunks = map(json.loads, whole.splitlines() or [canonical_json({"stamp": stamp})])
+            head, *self.chunks = map(json.loads, whole.splitlines() or [json.dumps({"stamp": stamp})])
         except ValueError:
             raise UserError("what was translated so far cannot be read", str(path), f"rm {path}") from None
         if head.get("stamp") != stamp:
@@ -104,10 +103,15 @@ class Unfinished:
 
     def remove(self) -> None:
         self._path.unlink()
+
+    def __enter__(self) -> "Unfinished":
+        return self
+
+    def __exit__(self, *_) -> None:
         self._file.close()
 
     def _write(self, value: dict) -> None:
-        self._file.write((canonical_json(value) + "\n").encode())
+        self._file.write((json.dumps(value, ensure_ascii=False) + "\n").encode())
         self._file.flush()
         os.fsync(self._file.fileno())
 

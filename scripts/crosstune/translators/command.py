@@ -19,7 +19,7 @@ PAIR = "{pair}"
 
 
 class CommandTranslator(Translator):
-    """`command`, in which {pair} stands for the command's name of a pair; `pairs` has those names by `source-target`."""
+    """`command`, in which {pair} stands for the command's name of a pair; `pairs` has those by `source-target`."""
 
     def __init__(self, command: str, pairs: Mapping[str, str]):
         try:

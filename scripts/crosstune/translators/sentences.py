@@ -5,19 +5,19 @@ Owns: where a sentence ends. Must never know: models, languages.
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
-from crosstune.letters import unspaced
+from crosstune.letters import SENTENCE_END, unspaced
 
-# The end of a sentence: a mark that ends one, quotes or brackets that close, and a space, which Chinese and Japanese
-# do without. Abbreviations are taken for ends, too: a sentence in two pieces does less harm than two in one.
-END = re.compile(r"(?<=[.!?।॥؟۔…])[\"'”’»)\]]*(?: ?\])*\s+|(?<=[。！？])[”’」』）]*\s*")
+# A mark that closes what ends with the sentence.
+CLOSING = re.compile(r"(?: ?\])*")
 LONGEST = 500  # characters; more are cut at a space
 
 
 def sentences(line: str) -> list[str]:
     """The sentences of a line, without the spaces between them; none of more than LONGEST characters with a space."""
-    cuts = [0, *(match.end() for match in END.finditer(line)), len(line)]
-    pieces = (line[begin:end].strip() for begin, end in zip(cuts, cuts[1:], strict=False))
+    ends = (CLOSING.match(line, match.end()).end() for match in SENTENCE_END.finditer(line))
+    pieces = (line[begin:end].strip() for begin, end in pairwise([0, *ends, len(line)]))
     return [part for piece in pieces if piece for part in _cut(piece)]
 
 

@@ -22,7 +22,8 @@ from crosstune.errors import UserError
 from crosstune.translators import Translator
 
 # Places of the chart on which all blocks agree: signs, vowels and consonants, their signs, digits.
-CHART = (*range(0x01, 0x04), *range(0x05, 0x3A), *range(0x3C, 0x45), *range(0x46, 0x4E), *range(0x60, 0x64), *range(0x66, 0x70))  # fmt: skip
+CHART = [place for first, last in ((0x01, 0x03), (0x05, 0x39), (0x3C, 0x44), (0x46, 0x4D), (0x60, 0x63), (0x66, 0x6F))
+         for place in range(first, last + 1)]  # fmt: skip
 DEVANAGARI = 0x900
 JOINERS = "\u200c\u200d"
 
@@ -53,7 +54,7 @@ def _each(source: str, target: str) -> Rules:
     return tuple((re.escape(old), "" if new == "-" else new) for old, new in pairs)
 
 
-LATIN_DIGITS = _each("० १ २ ३ ४ ५ ६ ७ ८ ९", "0 1 2 3 4 5 6 7 8 9")
+LATIN_DIGITS = _each("० १ २ ३ ४ ५ ६ ७ ८ ९", "0 1 2 3 4 5 6 7 8 9")  # noqa: RUF001
 # Letters for the vowels of English loans, and short e and o, which only the Dravidian scripts have.
 LOAN_VOWELS = _each("ऍ ॅ ऑ ॉ", "ए े आ ा")
 LONG_E_O = _each("ऎ ॆ ऒ ॊ", "ए े ओ ो")
@@ -125,7 +126,7 @@ SCRIPTS = {
             *DOTLESS,
             ("ँ", "ं"),
             ("ऩ", "न"),
-            ("म्(?![क-ह])", "ം"),
+            ("म्(?![क-ह])", "ം"),  # noqa: RUF001
             *((f"{old}्(?![क-ह])", new) for old, new in zip("णनरलळ", "ൺൻർൽൾ", strict=True)),
             ("र्(?![यर])", "ർ"),
             *LOAN_VOWELS,
