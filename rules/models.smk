@@ -2,7 +2,7 @@
 
 
 rule fetch_model:
-    """Fetch a model from the hub. The rules with network are this one, fetch_translator, fetch and pin."""
+    """Fetch a model from the hub. The rules with network are this one, fetch and pin."""
     output:
         manifest="models/{name}@{revision}/stage.json",
         model=directory("models/{name}@{revision}/model"),

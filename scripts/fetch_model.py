@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from crosstune.errors import run_program
-from crosstune.published import fetch_model, fetch_translator
+from crosstune.published import fetch_model
 
 
 def main() -> None:
@@ -16,11 +16,9 @@ def main() -> None:
     parser.add_argument("--revision", required=True, help="commit, 40 hexadecimal digits")
     parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="folder of downloads (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--translator", action="store_true", help="a model that translates, not an encoder to train")
     args = parser.parse_args()
 
-    fetch = fetch_translator if args.translator else fetch_model
-    fetch(args.id, args.revision, args.raw, args.out)
+    fetch_model(args.id, args.revision, args.raw, args.out)
 
 
 if __name__ == "__main__":

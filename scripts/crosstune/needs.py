@@ -16,6 +16,8 @@ from crosstune.fetch import manifest_path, request_of
 from crosstune.prepare import PREPARE_VERSION, source_manifests
 from crosstune.registry import FoldSource, HubSource, Location, TranslatedSource, UrlSource, WorldSource
 from crosstune.study import Study
+from crosstune.translate import TRANSLATE_VERSION
+from crosstune.translators import load_translator
 
 PIN_ALL = "snakemake --cores 1 pin"
 PREPARED = "data"
@@ -110,7 +112,7 @@ class Needs:
     def _models(self) -> dict[str, list[str]]:
         """Manifests of the translators' models, by the translators' names."""
         return {
-            name: [f"models/{config['model'].replace('/', '--')}@{config['revision']}/translator.json"]
+            name: [f"models/{config['model'].replace('/', '--')}@{config['revision']}/stage.json"]
             for name, config in self._study.config["translators"].items()
             if "model" in config
         }
@@ -201,14 +203,17 @@ class Needs:
         known = self._study.config["translators"]
         for wanted in self.translations:
             if wanted.translator not in known:
-                where = f"{self._study.registry[wanted.dataset].place}: {wanted.dataset}.splits.{wanted.split}.source.by"
+                place = self._study.registry[wanted.dataset].place
+                where = f"{place}: {wanted.dataset}.splits.{wanted.split}.source.by"
                 near = difflib.get_close_matches(wanted.translator, known, 1)
                 cure = f"Did you mean {near[0]!r}?" if near else "translators: {NAME: {command: ..., pairs: ...}}"
                 raise UserError(f"unknown translator {wanted.translator!r}", where, cure)
-            try:
-                check_pair(known[wanted.translator], wanted.source, wanted.target)
-            except UserError as error:
-                raise UserError(error.message, f"translators.{wanted.translator}", error.cure) from None
+            # A model is asked by the job that has it.
+            if "model" not in known[wanted.translator]:
+                try:
+                    load_translator(known[wanted.translator]).check(wanted.source, wanted.target)
+                except UserError as error:
+                    raise UserError(error.message, f"translators.{wanted.translator}", error.cure) from None
 
     def check_downloads(self, environment: Mapping[str, str]) -> None:
         """UserError where something is still to be fetched and the user forbids the network."""

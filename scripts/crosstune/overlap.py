@@ -25,6 +25,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from crosstune.letters import UNSPACED_SCRIPTS
+
 WORDS, CHARACTERS = 8, 16
 LEAST, NEAR = 4, 0.5
 SOME, SHOWN = 3, 80  # examples of a kind, and characters of an example
@@ -34,9 +36,6 @@ CHARACTERS_AT_ONCE, PAIRS_AT_ONCE = 2_000_000, 4_000_000
 BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2^64
 INVERSE = np.uint64(pow(int(BASE), -1, 2**64))
 IDENTIFIER = re.compile(r"(?<![0-9a-z])[0-9a-f]{16,}$")
-# First and last code points of scripts written without spaces: Thai and Lao; Myanmar; Khmer; kana; Han.
-UNSPACED_SCRIPTS = ((0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF),
-                    (0x20000, 0x3FFFF))  # fmt: skip
 DROPPED, LETTER, SINGLE = range(3)
 
 

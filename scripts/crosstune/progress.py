@@ -14,10 +14,18 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
-    """`total` steps of `name`; `advance` after each with the latest figures."""
+    """`total` steps of `name`; `advance` after each with the latest figures. `unit` is what a step works on."""
 
-    def __init__(self, name: str, total: int, done: int = 0, log: Path | None = None, terminal: TextIO = sys.stderr):
-        self._name, self._total, self._done = name, total, done
+    def __init__(
+        self,
+        name: str,
+        total: int,
+        done: int = 0,
+        log: Path | None = None,
+        terminal: TextIO = sys.stderr,
+        unit: str = "tok",
+    ):
+        self._name, self._total, self._done, self._unit = name, total, done, f"{unit}/s"
         self._first, self._units, self._begin = done, 0, time.monotonic()
         if log:
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -29,17 +37,18 @@ class Progress:
         self._next_line = self._begin + SECONDS_BETWEEN_LINES
 
     def advance(self, units: int, **figures: str) -> None:
-        """One step that worked on `units` tokens or rows."""
+        """One step that worked on so many units."""
         self._done += 1
         self._units += units
         now = time.monotonic()
-        self._bar.set_postfix({**figures, "tok/s": f"{self._rate(now):,.0f}"}, refresh=False)
+        self._bar.set_postfix({**figures, self._unit: f"{self._rate(now):,.0f}"}, refresh=False)
         self._bar.update()
         if self._lines and (now >= self._next_line or self._done == self._total):
             self._next_line = now + SECONDS_BETWEEN_LINES
             left = (now - self._begin) / (self._done - self._first) * (self._total - self._done)
             parts = [f"{self._name} {self._done}/{self._total}", *(f"{k} {v}" for k, v in figures.items())]
-            self._lines.write(", ".join([*parts, f"{self._rate(now):,.0f} tok/s", f"{left:.0f} s left"]) + "\n")
+            parts += [f"{self._rate(now):,.0f} {self._unit}", f"{left:.0f} s left"]
+            self._lines.write(", ".join(parts) + "\n")
             self._lines.flush()
 
     def close(self) -> None:

@@ -18,6 +18,8 @@ from crosstune.files import sha256_file, write_json
 from crosstune.hub import Hub, Repository
 
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.spm")
+# Copied as they are: what the network is, and how a translation model generates.
+CONFIGS = ("config.json", "generation_config.json")
 # As transformers publishes them: the first that is there is taken, and the first is what a stage's folder has.
 WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -27,37 +29,14 @@ def fetch_model(name: str, revision: str, downloads: Path, out: Path) -> None:
 
     Raises UserError where they cannot be fetched or hold what will not be read.
     """
-    fetched, names = bring(name, revision, downloads)
-    weights = write_model(fetched, names, out / "model")
-    manifest = {"spec": {"hub": name, "revision": revision}, "weights": weights}
-    write_json(out / "stage.json", {**manifest, "parents": [], "updates": 0, "exposure": {}, "lineage": {}})
-
-
-def fetch_translator(name: str, revision: str, downloads: Path, out: Path) -> None:
-    """Fetch a sequence-to-sequence model with its tokenizer into `out`/translator; `out`/translator.json comes last.
-
-    Raises UserError where they cannot be fetched or hold what will not be read.
-    """
-    fetched, names = bring(name, revision, downloads)
-    model = out / "translator"
-    for file in names:
-        (model / file).parent.mkdir(parents=True, exist_ok=True)
-        if file == WEIGHTS_FILES[1]:
-            convert(fetched / file, model / WEIGHTS_FILES[0])
-        else:
-            _link(fetched / file, model / file)
-    weights = sha256_file(model / WEIGHTS_FILES[0])
-    write_json(out / "translator.json", {"hub": name, "revision": revision, "weights": weights})
-
-
-def bring(name: str, revision: str, downloads: Path) -> tuple[Path, list[str]]:
-    """The folder of a model's fetched files, and their names."""
     hub, repository = Hub.from_environment(), Repository("models", name)
     folder = downloads / "hub" / repository.folder(revision)
     listing = hub.listing(repository, revision, folder)
     names = wanted(listing.files, f"{name} at {revision}")
     hub.bring(repository, revision, names, folder)
-    return folder / "files", names
+    weights = write_model(folder / "files", names, out / "model")
+    manifest = {"spec": {"hub": name, "revision": revision}, "weights": weights}
+    write_json(out / "stage.json", {**manifest, "parents": [], "updates": 0, "exposure": {}, "lineage": {}})
 
 
 def wanted(names: Iterable[str], place: str) -> list[str]:
@@ -85,7 +64,8 @@ def write_model(fetched: Path, names: Iterable[str], model: Path) -> str:
         cure = "Choose a model whose network and tokenizer are part of transformers."
         raise UserError(f"transformers cannot load this model: {reason}", str(fetched), cure) from None
     tokenizer.save_pretrained(model)
-    shutil.copyfile(fetched / "config.json", model / "config.json")
+    for name in set(CONFIGS) & set(names):
+        shutil.copyfile(fetched / name, model / name)
     if weights.endswith(".safetensors"):
         _link(fetched / weights, model / weights)
     else:

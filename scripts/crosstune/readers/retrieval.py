@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from crosstune.errors import UserError
+from crosstune.letters import SENTENCE_END
 from crosstune.readers.pieces import Options, identifier, member, numbered_lines, parse_json, text_of
 from crosstune.readers.qa import paragraphs, squad
 
-# The end of a sentence in the scripts of the training data, with closing quotes and brackets.
-SENTENCE_END = re.compile(r"""[.!?…]+["'”’»)\]]*(?=\s)|[。！？।۔؟]+["'”’»」』)\]]*""")  # noqa: RUF001
 BRACED = re.compile(r"\{(.*?)\}")
 
 

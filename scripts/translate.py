@@ -1,0 +1,49 @@
+"""Translate the rows of one prepared split: contexts, questions and answers.
+
+    python scripts/translate.py --rows data/squad/train.en.json --out data/translated/squad_mt/train.en-es.jsonl \\
+        --spec '{"version": 1, "from": "en", "to": "es",
+                 "translator": {"command": "apertium -u -f txt {pair}", "pairs": {"en-es": "eng-spa"}}}'
+
+A translation that was broken off goes on where it was when the same command is given again.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from crosstune.errors import UserError, run_program
+from crosstune.translate import TRANSLATE_VERSION, translate_rows
+from crosstune.translators import load_translator
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spec", type=json.loads, required=True, help="version, translator, from and to, as JSON")
+    parser.add_argument("--rows", type=Path, required=True, help="manifest of the prepared split; its rows are beside")
+    parser.add_argument("--out", type=Path, required=True, help="rows to write (.jsonl); the manifest is its .json")
+    parser.add_argument("--model", type=Path, help="folder of the fetched model, for a translator with `model`")
+    parser.add_argument("--world", type=json.loads, help="spec of the constructed world, for one with `lexicon`")
+    parser.add_argument("--log", type=Path, help="file for progress lines")
+    args = parser.parse_args()
+
+    if args.spec.get("version") != TRANSLATE_VERSION:
+        message = f"expected version {TRANSLATE_VERSION}, found {args.spec.get('version')!r}"
+        raise UserError(message, "--spec", f'Say: "version": {TRANSLATE_VERSION}')
+    translator = load_translator(args.spec["translator"], args.model, args.world)
+    manifest = translate_rows(args.spec, args.rows, args.out, translator, args.log)
+    print(summary(manifest), file=sys.stderr)
+
+
+def summary(manifest: dict) -> str:
+    """One line: what was kept, how it was found, what was given up and why, what was cut, how fast it went."""
+    found = ", ".join(f"{how} {number}" for how, number in manifest["by"].items())
+    dropped = ", ".join(f"{how} {number}" for how, number in manifest["dropped"].items()) or "nothing"
+    cut = f"; the end of {manifest['truncated']} pieces of text is not translated" if manifest["truncated"] else ""
+    what = f"{manifest['dataset']} {manifest['from']}-{manifest['to']}"
+    kept = f"kept {manifest['kept']} of {manifest['rows']} rows ({found})"
+    return f"{what}: {kept}, given up: {dropped}{cut}; {manifest['rows_per_second']:,.1f} rows/s"
+
+
+if __name__ == "__main__":
+    run_program(main)

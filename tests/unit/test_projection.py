@@ -1,0 +1,201 @@
+"""Answers carried through translation: by marks, by search, or not at all."""
+
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from crosstune.projection import REASONS, WAYS, Lines, lines_of, nearest, project
+
+
+def row_of(context: str, answer: str, start: int | None = None, question: str = "Where?") -> dict:
+    start = context.index(answer) if start is None else start
+    assert context[start : start + len(answer)] == answer
+    return {"id": "1", "context": context, "question": question, "answers": {"text": [answer], "answer_start": [start]}}
+
+
+def answer_of(row: dict) -> str:
+    """The answer, as a slice of its context."""
+    start, text = row["answers"]["answer_start"][0], row["answers"]["text"][0]
+    assert row["context"][start : start + len(text)] == text
+    return text
+
+
+HOUSE = row_of("The house was built in 1887 by Ada Lovelace, in Rome.", "in 1887")
+
+
+def test_the_lines_of_a_row():
+    assert lines_of(HOUSE) == Lines(
+        "The house was built [[ in 1887 ]] by Ada Lovelace, in Rome.", "Where?", "in 1887"
+    )  # fmt: skip
+    # Punctuation is held off by a space of its own, and ends of the text are not.
+    assert lines_of(row_of("(Rome)", "Rome")).context == "( [[ Rome ]] )"
+    assert lines_of(row_of("Rome", "Rome")).context == "[[ Rome ]]"
+
+
+def test_each_line_break_becomes_a_space_and_offsets_stay():
+    lines = lines_of(row_of("One\r\ntwo\u2028three\nfour", "three", question="a\nb"))
+    assert lines == Lines("One  two [[ three ]] four", "a b", "three")
+
+
+def test_brackets_of_the_context_that_look_like_marks_are_made_single():
+    assert lines_of(row_of("A [[b]] c [[[d]]]", "c")).context == "A [b] [[ c ]] [d]"
+
+
+def test_a_word_is_marked_whole_unless_marks_may_stand_in_words():
+    row = row_of("சென்னையில் மழை", "சென்னை")
+    assert lines_of(row).context == "[[ சென்னையில் ]] மழை"
+    assert lines_of(row, inside_words=True).context == "[[ சென்னை ]] யில் மழை"
+    chinese = row_of("我住在北京市。", "北京")
+    assert lines_of(chinese).context == "我住在 [[ 北京 ]] 市。", "there is no telling where a word ends"
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        ("La casa fue construida [[ en 1887 ]] por Ada.", "La casa fue construida en 1887 por Ada."),
+        ("La casa fue construida [[en 1887]] por Ada.", "La casa fue construida en 1887 por Ada."),
+        ("La casa fue construida[[en 1887]]por Ada.", "La casa fue construida en 1887 por Ada."),
+        ("La casa fue construida [ en 1887 ] por Ada.", "La casa fue construida en 1887 por Ada."),
+        ("La casa fue construida [ [ en 1887 ] ] por Ada.", "La casa fue construida en 1887 por Ada."),
+        ("[[ en 1887 ]] fue construida, la casa", "en 1887 fue construida, la casa"),
+        ("La casa fue construida por Ada [[ en 1887 ]]", "La casa fue construida por Ada en 1887"),
+        ("La casa fue construida por Ada [[ en 1887 ]].", "La casa fue construida por Ada en 1887."),
+        ("我家 [[ en 1887 ]] 建成。", "我家en 1887建成。"),
+    ],
+)
+def test_what_stands_between_the_marks_is_the_answer(context, expected):
+    row, how = project(HOUSE, Lines(context, "¿Dónde?", "en 1887"))
+    assert (how, row["context"], row["question"], answer_of(row)) == ("markers", expected, "¿Dónde?", "en 1887")
+
+
+@pytest.mark.parametrize(
+    ("source", "answer", "translated", "expected"),
+    [
+        ("Built (Rome), it", "Rome", "Costruita ( [[ Roma ]] ), essa", "Costruita (Roma), essa"),
+        ("It was “Rome”.", "Rome", "Era “ [[ Roma ]] ”.", "Era “Roma”."),
+        # A full stop followed the answer, now a word does: the space stays.
+        ("It was in Rome.", "Rome", "In [[ Roma ]] era.", "In Roma era."),
+        ("A [note] of [Rome] here", "Rome", "Una [nota] di [ [[ Roma ]] ] qui", "Una [nota] di [Roma] qui"),
+        ("A [note] of [Rome] here", "[Rome]", "Una [nota] di [[[Roma]]] qui", "Una [nota] di [Roma] qui"),
+        ("A [note] of [Rome] here", "[Rome]", "Una [nota] di [[ [Roma] ]] qui", "Una [nota] di [Roma] qui"),
+        ("It cost $ or so", "$", "Costava [[ $ ]] circa", "Costava $ circa"),
+    ],
+)
+def test_the_spaces_that_marks_brought_go(source, answer, translated, expected):
+    row, how = project(row_of(source, answer), Lines(translated, "Dove?", "-"))
+    assert (how, row["context"]) == ("markers", expected)
+    answer_of(row)
+
+
+def test_marks_inside_words_leave_the_word_whole():
+    row = row_of("சென்னையில் மழை", "சென்னை")
+    found, how = project(row, Lines("[[ ചെന്നൈ ]] യില് മഴൈ", "എവിടെ?", "-"), inside_words=True)
+    assert (how, found["context"], answer_of(found)) == ("markers", "ചെന്നൈയില് മഴൈ", "ചെന്നൈ")
+
+
+@pytest.mark.parametrize(
+    ("context", "answer", "start", "found"),
+    [
+        # Without marks the place is 20/53 of the text: of the two, at 0 and at 26, the second is nearer to 0.38 * 49.
+        ("En 1887 no, la casa fue en 1887 construida en Roma.", "en 1887", 24, "en 1887"),
+        ("La casa fue construida EN  1887 por Ada.", "en 1887", 23, "EN  1887"),
+        ("La casa fue construida en 1887 por Ada.", "[[ en 1887. ]]", 23, "en 1887"),
+        ("La casa fue construida [[ ]] en 1887 por Ada.", "en 1887", 23, "en 1887"),
+        # One mark that is left says where: at the beginning of the text, not at its middle.
+        ("[[ En 1887 no, la casa fue en 1887 construida.", "en 1887", 0, "En 1887"),
+        ("Straße ẞ İ: la casa en 1887 por Ada.", "en 1887", 20, "en 1887"),
+    ],
+)
+def test_the_answer_is_searched_where_marks_are_lost(context, answer, start, found):
+    row, how = project(HOUSE, Lines(context, "¿Dónde?", answer))
+    assert (how, row["answers"]["answer_start"], answer_of(row)) == ("search", [start], found)
+
+
+def test_a_name_that_is_not_translated_is_found_by_itself():
+    source = row_of("The house of Ada Lovelace, in Rome.", "Ada Lovelace")
+    row, how = project(source, Lines("La casa de Ada Lovelace, en Roma.", "¿Quién?", "Ada Encaje"))
+    assert (how, answer_of(row)) == ("copy", "Ada Lovelace")
+    small = row_of("There is no house in Rome.", "no")
+    assert project(small, Lines("No es una casa, no en Roma.", "¿Qué?", "ninguna")) == (None, "not found")
+
+
+def test_a_search_finds_whole_words_before_beginnings_and_no_middles():
+    assert nearest("roma", "Aroma, romano, Roma", 0) == (15, 19)
+    assert nearest("roma", "Aroma, romano", 0) == (7, 11)
+    assert nearest("rom", "Aroma, romano", 0) is None, "too short for a beginning"
+    assert nearest("oma", "Aroma", 0) is None
+    assert nearest("北京", "我住在北京市", 0) == (3, 5)
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (("", "¿Dónde?", "en 1887"), "empty"),
+        (("[[ ]]", "¿Dónde?", "en 1887"), "empty"),
+        (("La casa [[ en 1887 ]].", " ?", "en 1887"), "empty"),
+        (("The house was built  [[ in 1887 ]] by Ada Lovelace, in Rome.", "¿Dónde?", "en 1887"), "unchanged"),
+        (("The house was built in 1887 by Ada Lovelace, in Rome.", "¿Dónde?", "en 1887"), "unchanged"),
+        (("La casa [[ [[ en 1887 ]] ]].", "¿Dónde?", "en 1887"), "markers"),  # one run of brackets, where none were
+        (("La casa [[ en [[ 1887 ]] ]].", "¿Dónde?", "en 1887"), "broken markers"),
+        (("La casa [[ en ]] [[ 1887 ]].", "¿Dónde?", "en 1887"), "broken markers"),
+        (("La casa ]] en 1887 [[.", "¿Dónde?", "en 1887"), "broken markers"),
+        (("La casa [[ . ]] de Roma.", "¿Dónde?", "[[ ]]"), "not found"),
+        (("La casa de Roma.", "¿Dónde?", ""), "not found"),
+    ],
+)
+def test_what_cannot_be_used_is_given_up_with_a_reason(lines, reason):
+    assert project(HOUSE, Lines(*lines)).how == reason
+
+
+def test_a_row_without_an_answer_is_given_up():
+    for answers in ({"text": [], "answer_start": []}, {"text": [" "], "answer_start": [0]}):
+        row = HOUSE | {"answers": answers}
+        assert lines_of(row) is None
+        assert project(row, Lines("a", "b", "c")) == (None, "no answer")
+
+
+PIECES = st.sampled_from(
+    ["[[", "]]", "[[ ", " ]]", "[", "]", " ", "\n", "Ada", "rome", "1887", ".", "ß", "İ", "க்", "北京"]
+)
+TEXTS = st.one_of(st.text(max_size=40), st.lists(PIECES, max_size=14).map("".join))
+
+
+@st.composite
+def rows(draw):
+    context = draw(TEXTS.filter(bool))
+    start = draw(st.integers(0, len(context) - 1))
+    end = draw(st.integers(start + 1, len(context)))
+    return row_of(context, context[start:end], start, draw(TEXTS))
+
+
+@given(rows(), TEXTS, TEXTS, TEXTS, st.booleans())
+@example(HOUSE, "La casa [[ en İ1887 ]] [", "¿?a", "İ", False)
+def test_no_output_of_a_translator_breaks_it(row, context, question, answer, inside_words):
+    lines = lines_of(row, inside_words)
+    assert (lines is None) == (not row["answers"]["text"][0].strip())
+    found, how = project(row, Lines(context, question, answer), inside_words)
+    assert how in (REASONS if found is None else WAYS)
+    if found:
+        text = answer_of(found)
+        assert text and text == text.strip()
+        assert "\n" not in found["context"] + found["question"]
+
+
+WORDS = st.lists(st.sampled_from(["the", "[big]", "house,", "(built)", "1887", "of", "Ada's", "“Rome”."]), min_size=1)
+
+
+@given(WORDS, st.data())
+def test_a_translation_word_by_word_keeps_text_and_answer(words, data):
+    """Whatever is marked, the context comes back as if no mark had been there, in capitals."""
+    context = " ".join(words)
+    inside = [match.span() for match in re.finditer(r"\w+", context)]
+    first, last = sorted((data.draw(st.sampled_from(inside)), data.draw(st.sampled_from(inside))))
+    row = row_of(context, context[first[0] : last[1]], first[0])
+    lines = Lines(*(line.upper() for line in lines_of(row, inside_words=True)))
+    found, how = project(row, lines, inside_words=True)
+    if how != "unchanged":
+        assert how == "markers"
+        assert found["context"] == context.upper()
+        assert found["answers"] == {"text": [row["answers"]["text"][0].upper()], "answer_start": [first[0]]}
