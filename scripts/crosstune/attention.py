@@ -9,6 +9,8 @@ model that does otherwise is found out by a trial and is given padded rows inste
 """
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -101,6 +103,17 @@ def _variable_length(query, key, value, rows: Rows, scaling, window) -> torch.Te
     return varlen_attn(
         query, key, value, rows.bounds, rows.bounds, longest, longest, scale=scaling, window_size=sides
     )[None]  # fmt: skip
+
+
+@contextmanager
+def attention_of(encoder: nn.Module, implementation: str) -> Iterator[None]:
+    """Let the encoder attend by another implementation for a while."""
+    before = encoder.config._attn_implementation
+    encoder.set_attn_implementation(implementation)
+    try:
+        yield
+    finally:
+        encoder.set_attn_implementation(before)
 
 
 def first_position(encoder: nn.Module) -> int:

@@ -5,6 +5,7 @@ Owns: the order of the data, mixtures, budgets, the cut into forward passes. Mus
 The order is a pure function of (seed, stage, lengths), made before the first update: resuming is an index into it.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -108,6 +109,12 @@ def packs(lengths: Sequence[int], tokens: int, padded: bool = False) -> list[lis
     return found
 
 
+def even_parts(count: int, most: int) -> list[list[int]]:
+    """0 to `count` - 1 in order, in parts of at most `most` whose sizes differ by at most one."""
+    parts = np.array_split(np.arange(count), max(1, math.ceil(count / most)))
+    return [part.tolist() for part in parts if len(part)]
+
+
 def collate(windows: Sequence[Windows], indices: Sequence[int]) -> Batch:
     """Windows laid end to end: window `indices[n]` of `windows[n]` for every n. All are of one task."""
     spans = [slice(*source.offsets[i : i + 2].tolist()) for source, i in zip(windows, indices, strict=True)]
@@ -133,9 +140,15 @@ def collate(windows: Sequence[Windows], indices: Sequence[int]) -> Batch:
     )
 
 
-def real_places(lengths: Sequence[int], device: torch.device) -> torch.Tensor:
-    """Which places of windows padded to the longest hold a token: (windows, longest)."""
-    return torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]
+def beside(first: Batch, second: Batch) -> Batch:
+    """The windows of two batches end to end, without the values that tasks want."""
+    tensors = (torch.cat([getattr(part, name) for part in (first, second)]) for name in ("ids", "types", "positions"))
+    return Batch(*tensors, first.lengths + second.lengths, first.windows + second.windows, {})
+
+
+def real_places(lengths: Sequence[int], device: torch.device, length: int | None = None) -> torch.Tensor:
+    """Which places of windows padded to `length`, or to the longest, hold a token: (windows, length)."""
+    return torch.arange(length or max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]
 
 
 def as_rows(flat: torch.Tensor, real: torch.Tensor, filling: float) -> torch.Tensor:

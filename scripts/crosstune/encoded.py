@@ -24,16 +24,16 @@ class EncodedData:
     """Windows by task, rows and options, kept in `folder`; no folder: encoded each time."""
 
     def __init__(self, folder: Path | str | None, encoder: TextEncoder):
-        self._folder, self._encoder = Path(folder) if folder else None, encoder
+        self._folder, self.encoder = Path(folder) if folder else None, encoder
 
     def windows(self, task: Task, split: Split, options: dict) -> Windows:
         """The windows of a prepared split under a task."""
         if self._folder is None:
-            return task.encode(read_jsonl(split.rows), self._encoder, options)
-        identity = [ENCODE_VERSION, type(task).__name__, task.labels, options, split.sha256, self._encoder.sha256]
+            return task.encode(read_jsonl(split.rows), self.encoder, options)
+        identity = [ENCODE_VERSION, type(task).__name__, task.labels, options, split.sha256, self.encoder.sha256]
         place = self._folder / sha256_json(identity)[:32]
         if not place.exists():
-            windows = task.encode(read_jsonl(split.rows), self._encoder, options)
+            windows = task.encode(read_jsonl(split.rows), self.encoder, options)
             save_windows(windows, place, {"rows": str(split.rows), "options": options})
         return load_windows(place)
 

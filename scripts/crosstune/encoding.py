@@ -27,7 +27,11 @@ class Layout:
 
     @property
     def specials(self) -> int:
-        return len(self.before) + len(self.between) + len(self.after)
+        return len(self.ids)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        return self.before + self.between + self.after
 
     def pair(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Token ids and token types of `before first between second after`."""
@@ -63,6 +67,7 @@ class TextEncoder:
         self.vocabulary = self._tokenizer.get_vocab_size()
         self.pair_layout = self._pair_layout()
         self.single_layout = self._single_layout()
+        self.special_ids = frozenset(id for layout in (self.pair_layout, self.single_layout) for id in layout.ids)
 
     def texts(self, texts: Sequence[str]) -> list[Text]:
         """Tokenize without special tokens; a token's range begins at its first character that is not a space."""

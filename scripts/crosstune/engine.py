@@ -21,8 +21,9 @@ from accelerate import Accelerator
 from torch.optim import AdamW
 from torch.profiler import record_function
 
-from crosstune.batches import collate
+from crosstune.batches import collate, even_parts
 from crosstune.compute import device
+from crosstune.contrast import Pairing, Pairs, temperature_options
 from crosstune.encoding import TextEncoder
 from crosstune.errors import UserError
 from crosstune.network import Network
@@ -46,10 +47,19 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Encoded sources by name, and the head each is trained with."""
+    """Encoded sources by name, the head each is trained with, and the pairs among them where they are contrasted."""
 
     windows: dict[str, Windows]
     heads: dict[str, str]
+    pairing: Pairing | None = None
+
+    def length(self, source: str, window: int) -> int:
+        """Tokens of a window."""
+        return int(self.windows[source].offsets[window + 1] - self.windows[source].offsets[window])
+
+    def batch(self, windows: Sequence[tuple[str, int]]) -> Batch:
+        """(source, window) pairs of one head, laid end to end."""
+        return collate([self.windows[source] for source, _ in windows], [window for _, window in windows])
 
 
 @dataclass(frozen=True)
@@ -108,9 +118,9 @@ def train(
         for number, parts in prefetched(make, range(done, len(plan))):
             rate = learning_rate(settings.recipe, number, len(plan))
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = learning_rate({**settings.recipe, "lr": group["peak"]}, number, len(plan))
             torch.manual_seed(derive(*settings.key, "dropout", number))
-            loss = gradients(accelerator, network, parts, settings)
+            loss, contrast = gradients(accelerator, network, parts, settings)
             if settings.recipe["clip"]:
                 accelerator.clip_grad_norm_(network.parameters(), settings.recipe["clip"])
             optimizer.step()
@@ -128,7 +138,8 @@ def train(
                 value = _finite(loss.item(), number)
                 figures = {"loss": f"{value:.3f}"}
             if on_curve:
-                curve.append({"update": number + 1, "loss": round(value, 6), "lr": rate, "tokens": tokens})
+                line = {"update": number + 1, "loss": round(value, 6), "lr": rate, "tokens": tokens}
+                curve.append(line | ({"contrast": round(contrast.item(), 6)} if contrast is not None else {}))
             bar.advance(tokens, **figures)
             if profiler:
                 profiler.step()
@@ -157,30 +168,42 @@ def _finite(loss: float, number: int) -> float:
 
 @dataclass(frozen=True)
 class Part:
-    """A forward pass of an update: the head it is of, and what its summed loss counts."""
+    """A forward pass of an update: the head it is of, what its summed loss counts, partners to contrast it with."""
 
     head: str
     batch: Batch
     weight: float
+    pairs: Pairs | None = None
 
 
 def parts_of(
     number: int, plan: Plan, network: Network, encoder: TextEncoder, corpus: Corpus, settings: Settings
 ) -> list[Part]:
-    """The forward passes of update `number`: each head's mean loss counts by its share of the windows."""
-    update = plan[number]
+    """The forward passes of update `number`: each head's mean loss counts by its share of the windows.
+
+    Windows that have a partner are in passes of their own, as many as are each other's negatives whatever their length:
+    the loss must not depend on how rows are laid out. It counts by its mean over all pairs of the update.
+    """
+    update, pairing = plan[number], corpus.pairing
     masks = stream(*settings.key, "masks", number)
+    partners = pairing.drawn(update, number, len(plan), settings.key) if pairing else {}
     parts = []
     for head in sorted({corpus.heads[source] for source, _ in update}):
         task = network.tasks[head]
-        mine = [(corpus.windows[source], window) for source, window in update if corpus.heads[source] == head]
-        lengths = [int(windows.offsets[i + 1] - windows.offsets[i]) for windows, i in mine]
-        batches = [
-            task.perturb(collate(*zip(*(mine[i] for i in pack), strict=True)), encoder, masks, settings.recipe)
-            for pack in task.passes(lengths, settings.pass_tokens, not network.packed, settings.recipe)
-        ]
+        mine = [place for place, (source, _) in enumerate(update) if corpus.heads[source] == head]
+        single, paired = ([place for place in mine if (place in partners) == wanted] for wanted in (False, True))
+        lengths = [corpus.length(*update[place]) for place in single]
+        cut = task.passes(lengths, settings.pass_tokens, not network.packed, settings.recipe)
+        passes = [[update[single[i]] for i in part] for part in cut]
+        batches = [task.perturb(corpus.batch(windows), encoder, masks, settings.recipe) for windows in passes]
+        pairs: list[Pairs | None] = [None] * len(batches)
+        for part in even_parts(len(paired), pairing.contrast.negatives) if paired else []:
+            windows, others = zip(*((update[paired[i]], partners[paired[i]]) for i in part), strict=True)
+            batches.append(task.perturb(corpus.batch(windows), encoder, masks, settings.recipe))
+            pairs.append(pairing.pairs(windows, others, pairing.contrast.weight / len(partners)))
         units = max(1, sum(task.units(batch) for batch in batches))
-        parts += [Part(head, batch, len(mine) / len(update) / units) for batch in batches]
+        weight = len(mine) / len(update) / units
+        parts += [Part(head, batch, weight, found) for batch, found in zip(batches, pairs, strict=True)]
     return parts
 
 
@@ -196,16 +219,26 @@ def prefetched(make: Callable[[int], list[Part]], numbers: Iterable[int]) -> Ite
             yield number, parts
 
 
-def gradients(accelerator: Accelerator, network: Network, parts: Sequence[Part], settings: Settings) -> torch.Tensor:
-    """Gradients of one update; its loss, still on the device, so that nothing waits for it."""
-    total = torch.zeros((), device=accelerator.device)
+def gradients(
+    accelerator: Accelerator, network: Network, parts: Sequence[Part], settings: Settings
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Gradients of one update; its loss, and what contrast has in it, still on the device, so that nothing waits."""
+    total, contrast = torch.zeros((), device=accelerator.device), None
     cast = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.precision == "bf16")
     for part in parts:
+        batch = part.batch.to(accelerator.device)
         with cast:
-            loss = network(part.head, part.batch.to(accelerator.device), settings.recipe) * part.weight
+            if part.pairs is None:
+                loss = network(part.head, batch, settings.recipe) * part.weight
+            else:
+                pairs = part.pairs.to(accelerator.device)
+                loss, contrasted = network.contrasted(part.head, batch, pairs, settings.recipe)
+                contrasted = contrasted * pairs.weight
+                loss = loss * part.weight + contrasted
+                contrast = contrasted.detach() + (0 if contrast is None else contrast)
         accelerator.backward(loss)
         total += loss.detach()
-    return total
+    return total, contrast
 
 
 def learning_rate(recipe: dict, number: int, updates: int) -> float:
@@ -219,11 +252,19 @@ def learning_rate(recipe: dict, number: int, updates: int) -> float:
 
 
 def build_optimizer(network: Network, recipe: dict) -> AdamW:
-    """AdamW (beta 0.9, 0.999, eps 1e-8, as in XTREME's scripts); biases and norms do not decay."""
-    decayed = [p for p in network.parameters() if p.dim() > 1]
-    free = [p for p in network.parameters() if p.dim() <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe["weight_decay"]}, {"params": free, "weight_decay": 0.0}]
-    return AdamW(groups, lr=recipe["lr"], eps=1e-8, fused=True)
+    """AdamW (beta 0.9, 0.999, eps 1e-8, as in XTREME's scripts); biases and norms do not decay.
+
+    Each group has the `peak` of its learning rate: a learned temperature has its own.
+    """
+    learned = [p for p in [network.log_scale] if p is not None and "contrast_temperature_lr" in recipe]
+    rest = [p for p in network.parameters() if not any(p is own for own in learned)]
+    decayed, free = ([p for p in rest if (p.dim() > 1) == wanted] for wanted in (True, False))
+    groups = [
+        {"params": decayed, "peak": recipe["lr"], "weight_decay": recipe["weight_decay"]},
+        {"params": free, "peak": recipe["lr"], "weight_decay": 0.0},
+        {"params": learned, **temperature_options(recipe)},
+    ]
+    return AdamW([group for group in groups if group["params"]], lr=recipe["lr"], eps=1e-8, fused=True)
 
 
 def named_moments(network: Network, optimizer: AdamW) -> dict[str, torch.Tensor]:

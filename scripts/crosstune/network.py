@@ -10,7 +10,7 @@ labels.
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,13 +21,15 @@ from torch import nn
 from transformers import AutoConfig, AutoModel
 from transformers.utils import logging as transformers_logging
 
-from crosstune.attention import Rows, first_position, try_packing
-from crosstune.batches import as_rows, real_places
+from crosstune.attention import Rows, attention_of, first_position, try_packing
+from crosstune.batches import as_rows, beside, real_places
+from crosstune.contrast import Pairs, Temperature, contrastive_loss
 from crosstune.dropout import use_cheap_dropout
 from crosstune.errors import UserError
 from crosstune.files import atomic_open, write_text
 from crosstune.randomness import derive
 from crosstune.tasks import Task, load_task
+from crosstune.tasks.pooling import means
 from crosstune.windows import Batch
 
 WEIGHTS = "model.safetensors"
@@ -40,6 +42,9 @@ ARCHITECTURES = {
 }
 # Where the published pooler is kept beside a head that has taken its name.
 KEPT_POOLER = "published_pooler"
+# The module among the heads that holds a learned temperature, and where it is saved.
+CONTRAST = "contrast"
+SAVED_SCALE = f"heads.{CONTRAST}.log_scale"
 # The three parts of a masked-LM head, as published checkpoints of the two families name them.
 PUBLISHED_MLM = (
     {
@@ -64,6 +69,7 @@ class Network(nn.Module):
     def __init__(self, encoder: nn.Module, packing: bool = True):
         super().__init__()
         self.encoder = encoder
+        self._own_attention = encoder.config._attn_implementation
         self.packed = packing and try_packing(encoder)
         self._first_position = first_position(encoder)
         use_cheap_dropout(encoder)
@@ -106,19 +112,62 @@ class Network(nn.Module):
         """The task of a head; one that needs no weights is there without having been added."""
         return self.tasks[name] if name in self.tasks else load_task(name)
 
+    def learn_temperature(self, scale: float) -> None:
+        """Let the contrastive loss learn what it multiplies cosines by, from `scale` or what was learned before."""
+        if CONTRAST not in self.heads:
+            self.heads[CONTRAST] = Temperature(scale)
+
+    @property
+    def log_scale(self) -> nn.Parameter | None:
+        """The logarithm of the contrastive loss's learned scale; None where none was ever learned."""
+        return self.heads[CONTRAST].log_scale if CONTRAST in self.heads else None
+
     def hidden(self, batch: Batch, layer: int | None = None) -> torch.Tensor:
         """Hidden states (tokens, width) of windows that lie end to end: the last, or those of a layer (0: embeddings).
 
         Raises UserError for a layer that the encoder lacks.
         """
-        inputs, places = self._packed(batch) if self.packed else self._padded(batch)
+        inputs, places = self._inputs(batch)
         if layer is None:
             return self.encoder(**inputs).last_hidden_state[places]
-        states = self.encoder(**inputs, output_hidden_states=True).hidden_states
-        if layer >= len(states):
-            message = f"the encoder has {len(states) - 1} layers, and layer {layer} is wanted"
-            raise UserError(message, "encoding.layer", "Name one that it has; 0 is the embeddings.")
-        return states[layer][places]
+        return self._layers(inputs, [layer], "encoding.layer")[1][0][places]
+
+    def contrasted(self, name: str, batch: Batch, pairs: Pairs, recipe: dict) -> tuple[torch.Tensor, torch.Tensor]:
+        """Summed loss of a batch under a head, and the summed contrastive loss of its windows and their partners.
+
+        Raises UserError for a layer that the encoder lacks.
+        """
+        both = beside(batch, pairs.partners)
+        states = self._states_and_positions if pairs.contrast.mucot else self._states_and_tokens
+        hidden, vectors = states(both, pairs)
+        scale = self.log_scale.exp() if pairs.contrast.learned else pairs.contrast.scale
+        loss = self.tasks[name].loss(self.bound_head(name), hidden[: len(batch.ids)], batch, recipe)
+        return loss, contrastive_loss(vectors, scale, pairs.groups)
+
+    def _states_and_tokens(self, batch: Batch, pairs: Pairs) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The last hidden states (tokens, width), and of each layer the mean over a window's compared tokens."""
+        inputs, places = self._inputs(batch)
+        last, layers = self._layers(inputs, pairs.contrast.layers, "recipe: contrast_layers")
+        return last[places], [means(layer[places], pairs.compared, batch.window_lengths) for layer in layers]
+
+    def _states_and_positions(self, batch: Batch, pairs: Pairs) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Likewise with the mean over all positions of windows padded to one length, the padding's states included."""
+        inputs, places = self._padded(batch, pairs.contrast.length)
+        with attention_of(self.encoder, self._own_attention):
+            last, layers = self._layers(inputs, pairs.contrast.layers, "recipe: contrast_layers")
+        return last[places], [layer.float().mean(1) for layer in layers]
+
+    def _layers(self, inputs: dict, wanted: Sequence[int], key: str) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The last hidden states, and those of the wanted layers; of none the last. `key` is where they are named."""
+        found = self.encoder(**inputs, output_hidden_states=True)
+        count = len(found.hidden_states) - 1
+        if wanted and max(wanted) > count:
+            message = f"the encoder has {count} layers, and layer {max(wanted)} is wanted"
+            raise UserError(message, key, "Name one that it has; 0 is the embeddings.")
+        return found.last_hidden_state, [found.hidden_states[layer] for layer in wanted] or [found.last_hidden_state]
+
+    def _inputs(self, batch: Batch) -> tuple[dict, int | torch.Tensor]:
+        return self._packed(batch) if self.packed else self._padded(batch)
 
     def _packed(self, batch: Batch) -> tuple[dict, int]:
         """Inputs of the encoder, and where in its hidden states the tokens are."""
@@ -127,8 +176,8 @@ class Network(nn.Module):
             inputs["token_type_ids"] = batch.types[None]
         return {**inputs, "rows": Rows.of(batch.lengths, batch.ids.device)}, 0
 
-    def _padded(self, batch: Batch) -> tuple[dict, torch.Tensor]:
-        real = real_places(batch.lengths, batch.ids.device)
+    def _padded(self, batch: Batch, length: int | None = None) -> tuple[dict, torch.Tensor]:
+        real = real_places(batch.lengths, batch.ids.device, length)
         pad = getattr(self.config, "pad_token_id", None) or 0
         inputs = {"input_ids": as_rows(batch.ids, real, pad), "attention_mask": real.long()}
         if self._typed:
@@ -183,6 +232,10 @@ def load_network(folder: Path | str, dropout: float | None = None, packing: bool
         weights = weights if weights is not None else load_file(folder / WEIGHTS)
         network.add_head(name, head["labels"])
         network.head(name).load_state_dict({p: weights[full] for p, full in head["weights"].items()})
+    if SAVED_SCALE in names:
+        network.learn_temperature(1.0)
+        with safe_open(folder / WEIGHTS, "pt") as file:
+            network.heads[CONTRAST].load_state_dict({"log_scale": file.get_tensor(SAVED_SCALE)})
     if "mlm" not in network.tasks:
         _load_published_mlm(network, folder, names)
     return network
@@ -203,6 +256,8 @@ def save_network(network: Network, folder: Path | str, tokenizer_folder: Path | 
         heads[name] = {"labels": network.tasks[name].labels, "weights": names}
     if any("pooler" in name for name in taken):
         weights |= {f"{KEPT_POOLER}.{part}": tensor for part, tensor in network.published_pooler.items()}
+    if network.log_scale is not None:
+        weights[SAVED_SCALE] = network.log_scale
     values = config.to_dict()
     values["crosstune_heads"] = heads
     if main_head in network.tasks:

@@ -3,7 +3,7 @@
 Owns: finding rows by their manifests. Must never know: models, tasks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,14 @@ class Split:
 
     rows: Path
     sha256: str
+
+
+def origin_of(source: str, row: Mapping) -> str:
+    """The name that an original and its translations share: `<dataset>.<language>/<id>` of the original.
+
+    `source` is the row's own. Translations say what they are of in `origin`; a row without it is an original.
+    """
+    return row.get("origin", f"{source}/{row['id']}")
 
 
 def rows_by_source(manifests: Sequence[Path]) -> dict[str, Split]:

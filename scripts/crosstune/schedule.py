@@ -42,6 +42,11 @@ class Stage:
     recipe: tuple[tuple[str, object], ...] = ()
 
     @property
+    def changes(self) -> dict[str, object]:
+        """What the stage's recipe says otherwise than the track's, as the config has it."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in self.recipe}
+
+    @property
     def folder(self) -> str:
         """The stage's folder name: mixture, budget, and whatever sets it apart, as in `qa.en+es@300,lr=0.0001`."""
         mixture = "+".join(f"{name}.{'+'.join(langs)}" for name, langs in by_dataset(self.sources))
@@ -51,7 +56,7 @@ class Stage:
             mixture = f"{datasets[:LONGEST_FOLDER]}.{len(self.sources)}-sources-{digest}"
         budget = f"{self.updates}" if self.updates is not None else f"{self.epochs:g}ep"
         replay = {"replay": self.replay} if self.replay else {}
-        marks = "".join(f",{key}={_mark(value)}" for key, value in sorted({**replay, **dict(self.recipe)}.items()))
+        marks = "".join(f",{key}={_mark(value)}" for key, value in sorted({**replay, **self.changes}.items()))
         return f"{mixture}@{budget}{marks}"
 
 
@@ -165,7 +170,10 @@ def _stages(items: list, resolve: Callable, budget: Budget, place: str) -> tuple
             raise UserError(f"the mixture {config['train']!r} names a source twice", here)
         if config.get("replay") and number == 0:
             raise UserError("the first stage has nothing to replay", here, "Remove replay from it.")
-        recipe = tuple(sorted((key, value) for key, value in config.items() if key not in STAGE_KEYS))
+        # A stage is hashed, so that its lists become tuples.
+        recipe = tuple(
+            sorted((k, tuple(v) if isinstance(v, list) else v) for k, v in config.items() if k not in STAGE_KEYS)
+        )
         replayed = float(config.get("replay", 0))
         stages.append(Stage(tuple(sorted(sources)), config.get("updates"), config.get("epochs"), replayed, recipe))
     return _divide(stages, budget, place)
@@ -257,4 +265,6 @@ def _rows_seen(schedule: Schedule, rows: Callable[[str], int | None], place: str
 
 
 def _mark(value: object) -> str:
+    if isinstance(value, list):
+        return "+".join(map(_mark, value))
     return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

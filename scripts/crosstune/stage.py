@@ -20,14 +20,15 @@ from crosstune import engine
 from crosstune.ahead import MANIFEST, OPTIMIZER, Node, hashes_of, predictions_ahead
 from crosstune.batches import Mixture, compose
 from crosstune.compute import resolve_precision
+from crosstune.contrast import Contrast, Pairing
 from crosstune.encoded import EncodedData
 from crosstune.encoding import TextEncoder
 from crosstune.errors import UserError
-from crosstune.files import atomic_open, read_json, sha256_file, sha256_json, write_json, write_jsonl
+from crosstune.files import atomic_open, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from crosstune.metrics import metric_named
 from crosstune.network import WEIGHTS, Network, average_weights, load_network, save_network
 from crosstune.predict import predict_dataset, predicted
-from crosstune.prepared import Split, rows_by_source
+from crosstune.prepared import Split, origin_of, rows_by_source
 from crosstune.profiling import Profiler
 from crosstune.progress import Progress
 from crosstune.provenance import environment
@@ -174,7 +175,10 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
     encoded = EncodedData(knobs.cache, encoder)
     splits = rows_by_source(node.data)
     options = spec.get("encoding") or {"max_length": spec["max_length"]}
-    corpus = encode_sources(network, encoded, splits, spec.get("source_heads", {}), options)
+    contrast = Contrast.of(spec["recipe"], options["max_length"])
+    corpus = encode_sources(network, encoded, splits, spec.get("source_heads", {}), options, contrast)
+    if corpus.pairing and contrast.learned:
+        network.learn_temperature(contrast.scale)
     lengths = {source: windows.lengths for source, windows in corpus.windows.items()}
     budget = spec.get("budget", spec)
     plan = []
@@ -210,6 +214,10 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
     manifest |= {"precision": precision, "packed": network.packed}
     if selection:
         manifest |= {"held_out": held_out, "selection": {"update": selection.update, "looks": selection.looks}}
+    if corpus.pairing:
+        # Beside the budget: windows that were computed as partners alone.
+        partners = [corpus.pairing.drawn(update, n, len(plan), key).values() for n, update in enumerate(plan)]
+        manifest["partners"] = count_exposure(partners, lengths)
     _write_manifest(node, manifest, weights, [parent["weights"]] if parent else [])
     state.remove()
     try:
@@ -255,15 +263,30 @@ def predict_ahead(node: Node, network: Network, encoded: EncodedData, weights: s
 
 
 def encode_sources(
-    network: Network, encoded: EncodedData, splits: dict[str, Split], heads: dict[str, str], options: dict
+    network: Network,
+    encoded: EncodedData,
+    splits: dict[str, Split],
+    heads: dict[str, str],
+    options: dict,
+    contrast: Contrast | None = None,
 ) -> engine.Corpus:
-    """Windows of every source's prepared rows. Raises UserError for a source that gives none."""
+    """Windows of every source's prepared rows, and the pairs among them where there is a `contrast`.
+
+    Raises UserError for a source that gives no window, and where there are no pairs.
+    """
     windows = {}
     for source, split in splits.items():
         windows[source] = encoded.windows(network.tasks[heads.get(source, "mlm")], split, options)
         if not len(windows[source]):
             raise UserError("there is nothing to train on", str(split.rows))
-    return engine.Corpus(windows, {source: heads.get(source, "mlm") for source in windows})
+    heads = {source: heads.get(source, "mlm") for source in windows}
+    pairing = None
+    if contrast and windows:
+        origins = {
+            source: [origin_of(source, row) for row in read_jsonl(split.rows)] for source, split in splits.items()
+        }
+        pairing = Pairing(contrast, windows, heads, origins, encoded.encoder.special_ids)
+    return engine.Corpus(windows, heads, pairing)
 
 
 def count_exposure(plan: list, lengths: dict[str, np.ndarray]) -> dict[str, dict[str, int]]:

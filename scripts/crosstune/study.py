@@ -20,6 +20,7 @@ from crosstune.leakage import LEAKAGE_VERSION, covers
 from crosstune.metrics import XTREME_R, metric_named
 from crosstune.papers import load_published
 from crosstune.readers.pieces import UPOS
+from crosstune.recipe import check_contrast, contrast_keys, learns_temperature
 from crosstune.registry import Dataset, Language, Registry, fold_name, load_languages, load_registry
 from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse_schedules
 
@@ -84,6 +85,7 @@ class Study:
         self._check_select()
         self._check_headline()
         self._check_layers()
+        self._check_contrast()
         self._check_allowed_leakage()
         self.averages = {name: self._average(name) for name in self.config["averages"]}
         self.published = [self._published(name, root / "published") for name in self.config["published"]]
@@ -551,7 +553,7 @@ class Study:
             "tokens": config["budget"]["tokens"],
             "heads": [heads[name] for name in sorted(heads)],
             "source_heads": {source: head_of(self.registry[source.rpartition(".")[0]])["name"] for source in sources},
-            "recipe": {**config["recipe"], **dict(stage.recipe if stage else ())},
+            "recipe": {**config["recipe"], **(stage.changes if stage else {})},
             # The layer says which states predictions compare; training has no use for it.
             "encoding": {key: value for key, value in config["encoding"].items() if key != "layer"},
             "threads": self.config["threads"],
@@ -572,10 +574,12 @@ class Study:
         return heads
 
     def _weights_of(self, schedule: Schedule, track: str) -> tuple:
-        """What decides under which names the final weights are saved: the heads, and that of the last stage."""
+        """What decides which final weights are saved, and under which names: heads, the last stage's, a temperature."""
         last = schedule.stages[-1].sources[:1] if schedule.stages else ()
         heads = [head_of(self.registry[source.rpartition(".")[0]])["name"] for source in last]
-        return sorted(self._heads(schedule, track)), heads
+        shared = self.config["tracks"][track]["recipe"]
+        learned = any(learns_temperature({**shared, **stage.changes}) for stage in schedule.stages)
+        return sorted(self._heads(schedule, track)), heads, learned
 
     def _evaluated(self, schedule: Schedule, track: str) -> dict[str, tuple[str, ...]]:
         """Data sets for which the checkpoint has a head, in the fold that it is trained in, or in all."""
@@ -682,6 +686,19 @@ class Study:
                 example = ", ".join(f"{model}: 8" for model in self.config["models"])
                 message = f"expected a layer for each model of the study, found {', '.join(layer)}"
                 raise UserError(message, f"tracks.{name}.encoding.layer", f"layer: {{{example}}}")
+
+    def _check_contrast(self) -> None:
+        """UserError where a recipe's keys of contrast contradict each other, or do nothing."""
+        for name, track in self.config["tracks"].items():
+            shared = contrast_keys(track["recipe"])
+            nodes = [node for node in self.checkpoints.values() if node.path.split("/")[4:5] == [name]]
+            trained = [node for node in nodes if node.spec.get("sources")]
+            for node in trained:
+                tasks = {head.partition(".")[0] for head in node.spec["source_heads"].values()}
+                place = f"tracks.{name}.schedules, {node.path.rpartition('/')[2]}"
+                check_contrast(node.spec["recipe"], shared, tasks, place)
+            if shared and not any("contrast" in node.spec["recipe"] for node in trained):
+                raise UserError(f"{shared[0]} does nothing without contrast", f"tracks.{name}.recipe", "contrast: 1.0")
 
     def _check_allowed_leakage(self) -> None:
         """UserError for an entry of allow_leakage that means no pair of a source and an evaluated set of one track."""

@@ -5,6 +5,7 @@ Owns: how windows, their sequences and their tokens lie in flat arrays. Must nev
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,6 +88,12 @@ class Batch:
     lengths: tuple[int, ...]
     windows: tuple[int, ...]
     values: dict[str, "torch.Tensor"]
+
+    @property
+    def window_lengths(self) -> list[int]:
+        """How many tokens each window has."""
+        lengths = iter(self.lengths)
+        return [sum(islice(lengths, sequences)) for sequences in self.windows]
 
     def to(self, device: object) -> "Batch":
         moved = {name: tensor.to(device, non_blocking=True) for name, tensor in self.values.items()}

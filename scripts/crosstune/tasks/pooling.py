@@ -3,6 +3,8 @@
 Owns: pooling over marked tokens, the dense layer and its output. Must never know: what is classified or compared.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import nn
@@ -17,11 +19,15 @@ def marks(length: int, pooling: str) -> np.ndarray:
 
 def pooled(hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
     """The mean of each sequence's marked tokens, in fp32: (sequences, width). `pooled` (tokens,) marks them."""
-    chosen = batch.values["pooled"].bool()
-    owner = torch.repeat_interleave(torch.tensor(batch.lengths, device=hidden.device))[chosen]
-    total = hidden.new_zeros(len(batch.lengths), hidden.shape[1], dtype=torch.float32)
+    return means(hidden, batch.values["pooled"].bool(), batch.lengths)
+
+
+def means(hidden: torch.Tensor, chosen: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+    """The mean of the `chosen` (tokens,) of each part, in fp32: (parts, width). Parts of `lengths` lie end to end."""
+    owner = torch.repeat_interleave(torch.tensor(lengths, device=hidden.device))[chosen]
+    total = hidden.new_zeros(len(lengths), hidden.shape[1], dtype=torch.float32)
     total = total.index_add(0, owner, hidden[chosen].float())
-    return total / owner.bincount(minlength=len(batch.lengths))[:, None]
+    return total / owner.bincount(minlength=len(lengths))[:, None]
 
 
 def first_tokens(hidden: torch.Tensor, batch: Batch) -> torch.Tensor:

@@ -8,13 +8,13 @@ Rows: {"id", "query", "key"} asks for the candidates that have the key; {"id", "
 (`context` may be empty); a pair to train on is both in one row.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
+from crosstune.batches import even_parts
 from crosstune.encoding import TextEncoder
 from crosstune.errors import UserError
 from crosstune.metrics.retrieval import DEPTH, relevant_candidates
@@ -70,8 +70,7 @@ class DualEncoder(Task):
 
     def passes(self, lengths, tokens, padded, recipe):
         """At most as many pairs as are each other's negatives, shared out evenly, in the order of the update."""
-        count = math.ceil(len(lengths) / recipe.get("negatives", NEGATIVES))
-        return [part.tolist() for part in np.array_split(np.arange(len(lengths)), count)]
+        return even_parts(len(lengths), recipe.get("negatives", NEGATIVES))
 
     def outputs(self, head, hidden, batch):
         """Per window the unit vector (width,) of its one sequence."""
