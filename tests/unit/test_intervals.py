@@ -1,0 +1,45 @@
+"""Intervals of means over runs, against hand-worked numbers and Student's table."""
+
+import math
+
+import pytest
+
+from crosstune.intervals import interval, student_cdf, student_quantile
+
+
+@pytest.mark.parametrize(
+    # 0.975 quantiles as printed in every table of Student's distribution.
+    ("freedom", "t"),
+    [(1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (5, 2.5706), (9, 2.2622), (30, 2.0423), (100, 1.9840)],
+)
+def test_quantiles(freedom, t):
+    assert student_quantile(0.975, freedom) == pytest.approx(t, abs=5e-5)
+    assert student_cdf(t, freedom) == pytest.approx(0.975, abs=1e-5)
+
+
+def test_over_seeds():
+    found = interval({1: 1.0, 2: 2.0, 3: 6.0})  # mean 3, s^2 = (4 + 1 + 9) / 2 = 7, standard error sqrt(7 / 3)
+    half = 4.302653 * math.sqrt(7 / 3)
+    assert (found.low, found.high) == (pytest.approx(3 - half, abs=1e-5), pytest.approx(3 + half, abs=1e-5))
+
+
+def test_over_seeds_and_splits():
+    values = {(1, 1): 1.0, (1, 2): 4.0, (2, 1): 2.0, (2, 2): 9.0}
+    # Means by seed 2.5 and 5.5: s^2 = 4.5, by two 2.25. By split 1.5 and 6.5: 12.5, by two 6.25. Runs: mean 4,
+    # s^2 = (9 + 0 + 4 + 25) / 3, by four 19/6. One degree of freedom.
+    variance = 2.25 + 6.25 - 19 / 6
+    half = 12.706205 * math.sqrt(max(variance, 6.25))
+    found = interval(values)
+    assert (found.low, found.high) == (pytest.approx(4 - half, abs=1e-4), pytest.approx(4 + half, abs=1e-4))
+
+
+def test_runs_that_share_a_seed_are_not_counted_as_independent():
+    """Ten splits that all give the seed's number tell no more than the two seeds."""
+    alone = interval({1: 1.0, 2: 2.0})
+    many = interval({(seed, split): float(seed) for seed in (1, 2) for split in range(10)})
+    assert many.high - many.low >= alone.high - alone.low
+
+
+@pytest.mark.parametrize("values", [{}, {1: 2.0}, {(1, 1): 2.0}, {(1, 1): 2.0, (1, 2): 3.0}])
+def test_nothing_is_known_of_one_seed(values):
+    assert interval(values) is None
