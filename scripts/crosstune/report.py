@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from crosstune.collect import UNTRAINED, Cell, Panel, Study, read_object
+from crosstune.companion import companion_rows, companions, difference_rows, examples_line
 from crosstune.figures import drawn_schedules, figure, figure_svg
 from crosstune.files import write_text
 from crosstune.tables import MOST_COLUMNS, average_table, count, decimal, schedule_table, transfer_table
@@ -70,7 +71,7 @@ def render(study: Study, results: Path) -> str:
         lstrip_blocks=True,
     )
     functions = [answer, cautions, contrasts, drawing, drawn_schedules, first_panels, floor_rows, relation_rows]
-    functions += [average_table, schedule_table, transfer_table]
+    functions += [average_table, schedule_table, transfer_table, companions, companion_rows, difference_rows, examples_line]
     environment.globals.update({function.__name__: function for function in functions})
     environment.globals.update(exposure=lambda panel: exposure(panel, results), most_columns=MOST_COLUMNS)
     environment.globals.update(computed=computed(study, results))

@@ -79,10 +79,10 @@ class Study:
         self.evaluate = {track: self._evaluate(track) for track in self.config["tracks"]}
         self.schedules = {track: self._schedules(track) for track in self.config["tracks"]}
         self.folds = {track: self._folds(track) for track in self.config["tracks"]}
+        self._check_select()
         for model, track, seed in itertools.product(self.config["models"], self.config["tracks"], self.config["seeds"]):
             self._add_runs(model, track, seed)
         self._mark_carried()
-        self._check_select()
         self._check_headline()
         self._check_layers()
         self._check_contrast()
