@@ -63,7 +63,7 @@ def load(
     source = dataset.location(lang, split, folders)
     prefix = dataset.token_prefix.replace("{lang}", lang)
     languages = dataset.splits[split].languages
-    options = Options(lang, languages, dataset.tags or UPOS, dataset.labels, dataset.fields, prefix)
+    options = Options(lang, languages, dataset.tags or UPOS, dataset.labels, dataset.fields, prefix, dataset.codes)
     if isinstance(source, HubSource | UrlSource):
         rows, sources = _load_fetched(dataset, source, options, Path(raw))
     else:
