@@ -68,7 +68,7 @@ def load(
         return _load_derived(dataset, source, split, lang, Path(raw).parent)
     prefix = dataset.token_prefix.replace("{lang}", lang)
     languages = dataset.splits[split].languages
-    options = Options(lang, languages, dataset.tags or UPOS, dataset.labels, dataset.fields, prefix)
+    options = Options(lang, languages, dataset.tags or UPOS, dataset.labels, dataset.fields, prefix, dataset.codes)
     if isinstance(source, HubSource | UrlSource):
         rows, sources = _load_fetched(dataset, source, options, Path(raw))
     else:

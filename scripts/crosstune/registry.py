@@ -385,6 +385,11 @@ def _dataset(name: str, record: Mapping[str, Any], place: str) -> Dataset:
         raise UserError("missing key 'reader'", where, "Files need a reader, which says what format they are in.")
     if record.get("reader") == "fields" and "fields" not in record:
         raise UserError("missing key 'fields'", where, "The reader `fields` must know which columns or keys hold text.")
+    unnamed = [lang for split in splits.values() for lang in split.languages if lang not in record.get("codes", {})]
+    if record.get("reader") == "chaii" and unnamed:
+        message = f"no code for {unnamed[0]!r}, and the reader `chaii` finds the rows of a language by its code"
+        cure = f"Say what the file's column `language` calls it:\ncodes: {{{unnamed[0]}: ...}}"
+        raise UserError(message, f"{where}.codes", cure)
     rest = {
         key: record[key]
         for key in ("task", "title", "licence", "reader", "head", "codes", "token_prefix", "notes", "xtreme")

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstune.errors import UserError
+from crosstune.files import decode_text
 from crosstune.readers import READERS, read
 from crosstune.readers.hub import from_records
 from crosstune.readers.pieces import UPOS, Options
@@ -17,6 +18,7 @@ from crosstune.readers.qa import check_answers
 
 CONTEXT = "Ada lives in Paris. Émile lives in Łódź."
 PANX_TAGS = ("O", "B-PER", "I-PER")
+CHAII_CODES = {"hi": "hindi", "ta": "tamil"}
 
 
 def question(name="q1", text="Paris", start=13, **changes):
@@ -38,7 +40,7 @@ def conllu_file(*lines):
 
 
 def read_one(reader, text, **options):
-    return read(reader, [("folder/file.ext", text)], Options(**options))
+    return read(reader, [("folder/file.ext", text)], Options(codes=CHAII_CODES, **options))
 
 
 # ---------------------------------------------------------------------------------------------------- what is read
@@ -136,6 +138,27 @@ def test_chaii_takes_the_rows_of_its_language():
     assert [(row["id"], row["answers"]) for row in rows] == [("a", {"text": ["y"], "answer_start": [2]})]
 
 
+def test_chaii_goes_by_the_codes_of_the_record():
+    text = chaii_file(["a", "x", "?", "x", 0, "this"], ["b", "x", "?", "x", 0, "that"])
+    options = Options(lang="qaa", codes={"qaa": "that", "qab": "this"})
+    assert [row["id"] for row in read("chaii", [("f", text)], options)] == ["b"]
+
+
+def test_chaii_with_mixed_line_endings_keeps_those_of_its_texts():
+    header = "id,context,question,answer_text,answer_start,language"
+    text = f'{header}\r\na,"one\ntwo\r\nthree",?,three,9,hindi\nb,"x\n\ny",?,y,3,hindi\r\n\n\r\nc,z,?,z,0,hindi'
+    rows = read_one("chaii", text, lang="hi")
+    assert [row["context"] for row in rows] == ["one\ntwo\r\nthree", "x\n\ny", "z"]
+    with pytest.raises(UserError, match="'z' is not at its offset 1") as caught:
+        read_one("chaii", text.replace("z,0", "z,1"), lang="hi")
+    assert caught.value.place == "folder/file.ext:10, question c", "lines 2-4, 5-7, two empty ones, then the last"
+
+
+def test_chaii_after_a_byte_order_mark():
+    text = decode_text(b"\xef\xbb\xbf" + chaii_file(["a", "x", "?", "x", 0, "hindi"]).encode("utf-8"), "train.csv")
+    assert [row["id"] for row in read_one("chaii", text, lang="hi")] == ["a"]
+
+
 def test_rows_of_several_files_follow_each_other():
     rows = read("lines", [("b.txt.xz", "1\n2\n"), ("a.txt", "3\n")])
     assert [(row["id"], row["text"]) for row in rows] == [("b:1", "1"), ("b:2", "2"), ("a:1", "3")]
@@ -144,6 +167,7 @@ def test_rows_of_several_files_follow_each_other():
 # ---------------------------------------------------------------------------------------------------------- faults
 
 GOOD_WORD = conllu_word(1, "a", "NOUN")
+CHAII_ROW = ["a", "x", "?", "x", 0, "hindi"]
 FAULTS = {
     "empty": ("squad", "", "is empty", "file.ext"),
     "only blank lines": ("conllu", "\n\n", "is empty", "file.ext"),
@@ -160,8 +184,37 @@ FAULTS = {
     "negative offset": ("squad", squad_file(question(text="Łódź", start=-5)), "not at its offset -5", "q1"),
     "surrogate": ("squad", squad_file(question(), context="\ud800 " + CONTEXT), "surrogate", "paragraphs[0]"),
     "id twice": ("squad", squad_file(question(), question()), "'q1' occurs twice", "file.ext"),
-    "csv header": ("chaii", "id,text\n1,2\n", "expected a CSV file with the columns", "file.ext"),
-    "csv row": ("chaii", chaii_file(["a", "b"]), "found more or fewer", "file.ext:2"),
+    "csv header": ("chaii", "id,text\n1,2\n", "with the columns id, context, .*, found 'id, text'", "file.ext:1"),
+    "csv row": ("chaii", chaii_file(["a", "b"]), "expected 6 columns, found 2", "file.ext:2"),
+    "csv comma": (
+        "chaii",
+        chaii_file(["a", "x", "?", "x", 0, "hindi", ""]),
+        "expected 6 columns, found 7",
+        "file.ext:2",
+    ),
+    "csv quote": ("chaii", chaii_file(CHAII_ROW) + '"b', "not valid CSV .unexpected end of data", "file.ext:3"),
+    "csv answer": (
+        "chaii",
+        chaii_file(["a", "x\ny", "?", "x", 0, "hindi"], ["b", "x y", "?", "y", 1, "hindi"]),
+        "the answer 'y' is not at its offset 1, where the context has ' '",
+        "file.ext:4, question b",
+    ),
+    "csv without an answer": ("chaii", chaii_file(["a", "x", "?", "", 0, "hindi"]), "'' is not at", "file.ext:2"),
+    "csv empty context": ("chaii", chaii_file(["a", " ", "?", "x", 0, "hindi"]), "'context' is empty", "file.ext:2"),
+    "csv empty question": ("chaii", chaii_file(["a", "x", "", "x", 0, "hindi"]), "'question' is empty", "file.ext:2"),
+    "csv id twice": ("chaii", chaii_file(CHAII_ROW, CHAII_ROW), "the id 'a' occurs twice", "file.ext"),
+    "csv language": (
+        "chaii",
+        chaii_file(CHAII_ROW, ["b", "x", "?", "x", 0, "Hindi"]),
+        "the language 'Hindi' is outside the set hindi tamil\n.*Did you mean 'hindi'",
+        "file.ext:3",
+    ),
+    "csv other language": (
+        "chaii",
+        chaii_file(["b", "x", "?", "x", 0, "urdu"]),
+        "'urdu' is outside the set hindi tamil\n.*The record's key `codes` lists",
+        "file.ext:2",
+    ),
     "csv offset": ("chaii", chaii_file(["a", "x", "?", "x", "one", "hindi"]), "expected an offset", "file.ext:2"),
     "json for conllu": ("conllu", squad_file(question()), "expected the 10 columns of CoNLL-U, found 1", "file.ext:1"),
     "number": ("conllu", conllu_file(GOOD_WORD, GOOD_WORD), "number 2, found '1'", "file.ext:2"),
@@ -366,7 +419,8 @@ def test_a_damaged_file_gives_rows_or_a_user_error_and_nothing_else(reader, data
         text = text[:start] + piece + text[end:]
     files = [("file", text), *((name, SECOND_FILES[name]) for name in SECOND_FILES if name == reader)]
     try:
-        rows = read(reader, files, Options(lang="hi", languages=("hi",), labels=("yes", "no"), fields=("a",)))
+        options = Options("hi", languages=("hi",), labels=("yes", "no"), fields=("a",), codes=CHAII_CODES)
+        rows = read(reader, files, options)
     except UserError:
         return
     assert rows and len({row["id"] for row in rows}) == len(rows)

@@ -130,6 +130,7 @@ MISTAKES = {
         {"source": {"url": ["https://h.org/1", "https://h.org/2"]}, "splits": {"train": {"sha256": "a" * 64}}},
         "expected one hash for each address of 'en'",
     ),
+    "missing codes": ({"reader": "chaii", "codes": {"no": "norsk"}}, "toy.codes: no code for 'en'.*codes: {en: ...}"),
     "missing fields": ({"task": "text", "reader": "fields"}, "missing key 'fields'"),
     "missing languages": ({"languages": None, "splits": {"train": {}}}, "missing key 'languages'"),
     "unknown reader": ({"reader": "json"}, "'json' is not one of"),
@@ -264,6 +265,7 @@ def test_every_location_of_files_can_be_told():
 def test_chaii_has_1114_rows():
     rows = load_registry(ROOT / "registry")["chaii"].splits["train"].rows
     assert rows == {"hi": 746, "ta": 368} and sum(rows.values()) == 1114
+    assert load_registry(ROOT / "registry")["chaii"].codes == {"hi": "hindi", "ta": "tamil"}
 
 
 def test_schema_and_metrics_name_the_same_tasks_of_xtreme():

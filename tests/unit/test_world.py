@@ -1,10 +1,13 @@
 """The constructed world: regular sound changes, exact answers, disjoint splits, reproducible files."""
 
+import hashlib
 import itertools
 import json
 import random
+import re
 import subprocess
 import sys
+import unicodedata
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +20,17 @@ from hypothesis import strategies as st
 from crosstune import readers
 from crosstune.errors import UserError
 from crosstune.readers.pieces import DEFAULTS, Options
-from crosstune.world import LANGUAGES, generate, relatedness, write_world
+from crosstune.registry import load_registry
+from crosstune.world import CHAII_LANGUAGES, LANGUAGES, TASK_LANGUAGES, generate, relatedness, write_world
 from crosstune.world.facts import RELATIONS, SHARES, Fact, World
-from crosstune.world.languages import UPOS, evolve, make_lexicon, similarity, write
+from crosstune.world.languages import SCRIPTS, UPOS, evolve, make_lexicon, similarity, write
 from crosstune.world.texts import Question, Speaker, answer_of, sentences_of, statement, text_of
 
 REGISTRY = Path(__file__).parents[2] / "registry"
 TINY = {
     "text_high": 12, "text_low": 6, "pairs_high": 8, "pairs_low": 4, "qa_train": 10, "qa_validation": 4, "qa_test": 5,
-    "pos_train": 12, "pos_validation": 6, "pos_test": 30, "items_train": 9, "items_test": 8,
+    "pos_train": 12, "pos_validation": 6, "pos_test": 30, "items_train": 9, "items_test": 8, "chaii_qhi": 12,
+    "chaii_qta": 7,
 }  # fmt: skip
 LOVE, WORK = (next(r for r in RELATIONS if r.name == name) for name in ("love", "work"))
 seeds = st.integers(0, 10_000)
@@ -61,6 +66,10 @@ def test_sound_changes_are_a_function(proto, code):
 def test_sound_changes_give_known_words():
     assert [evolve("padir", LANGUAGES[code]) for code in ("qen", "qno", "qis")] == ["fadir", "padir", "patir"]
     assert [evolve("fadiro", LANGUAGES[code]) for code in ("qes", "qit", "qfr")] == ["haziro", "haziru", "fadiré"]
+    assert [evolve("paseht", LANGUAGES[code]) for code in ("qhi", "qmr", "qbn")] == ["vaxehr", "vaxewt", "poceht"]
+    assert [evolve("kiwopctu", LANGUAGES[code]) for code in ("qta", "qml", "qte")] == [
+        "civopctu", "civopcdu", "kiwopsti",
+    ]  # fmt: skip
 
 
 @settings(max_examples=20, deadline=None)
@@ -101,11 +110,28 @@ def test_similarity():
     assert similarity("ab", "xyz") == 0
 
 
-def test_script_is_a_bijection():
-    letters = "abgdevzijklmnoprstufqxhcw"
-    written = write(letters, LANGUAGES["qka"])
+@pytest.mark.parametrize(("code", "block"), [
+    ("qka", ("\u10d0", "\u10ff")),
+    ("qbn", ("\u0561", "\u0586")),
+    ("qhi", ("\u0430", "\u044f")),
+    ("qta", ("\u03b1", "\u03f3")),
+])  # fmt: skip
+def test_script_is_a_bijection_that_normal_forms_and_lower_case_keep(code, block):
+    letters = "abgdevzijklmnoprstufqxhcw" + ("" if code == "qka" else "y")
+    written = write(letters, LANGUAGES[code])
     assert len(set(written)) == len(letters)
-    assert all("\u10d0" <= letter <= "\u10ff" for letter in written)
+    assert all(block[0] <= letter <= block[1] and letter.isalpha() for letter in written)
+    assert all(unicodedata.normalize(form, written) == written for form in ("NFC", "NFD", "NFKC", "NFKD"))
+    assert written.lower() == written.casefold() == written
+
+
+@settings(max_examples=10, deadline=None)
+@given(seeds)
+def test_every_word_can_be_written_in_its_script(seed):
+    for code, words in make_lexicon(seed).words.items():
+        if LANGUAGES[code].script in SCRIPTS:
+            letters = {chr(letter) for letter in SCRIPTS[LANGUAGES[code].script]}
+            assert set("".join(words.values())) <= letters, code
 
 
 def test_the_registry_table_agrees():
@@ -150,6 +176,8 @@ def test_a_question_has_one_answer(seed):
     ("qro", "PROPN PROPN VERB PUNCT"),
     ("qge", "VERB PROPN PROPN PUNCT"),
     ("qeu", "PROPN VERB PROPN PUNCT"),
+    ("qhi", "PROPN PROPN VERB PUNCT"),
+    ("qml", "PROPN PROPN VERB PUNCT"),
 ])  # fmt: skip
 def test_word_orders(code, tags):
     fact = Fact("Bana", LOVE, "Miki")
@@ -158,6 +186,17 @@ def test_word_orders(code, tags):
     said = text_of(tokens)
     if LANGUAGES[code].script == "Latn":
         assert (said.index("Bana") < said.index("Miki")) == (code != "qeu")
+
+
+def test_an_adposition_may_follow_its_noun():
+    told = statement(Fact("Bana", LOVE, "Miki"), Fact("Bana", WORK, "baker", "old"))
+    tags = " ".join(token.words[0].upos for token in Speaker("qmr", make_lexicon(0)).say(told))
+    assert tags == "PROPN VERB PROPN CCONJ VERB ADJ NOUN ADP PUNCT"
+
+
+def test_objects_may_come_first():
+    said = Speaker("qml", make_lexicon(0)).say(statement(Fact("Bana", LOVE, "Miki")))
+    assert [token.words[0].lemma for token in said][:2] == [write(name, LANGUAGES["qml"]) for name in ("Miki", "Bana")]
 
 
 def test_adposition_and_article_contract():
@@ -197,9 +236,10 @@ def test_every_split_has_a_share_of_every_relation(seed):
 # ---------------------------------------------------------------------------------------------------------- files
 
 
+CHAII_CODES = {"qhi": "hiravi", "qta": "tamuli"}
 ITEM_OPTIONS = Options(
     lang="qen",
-    languages=tuple(LANGUAGES),
+    languages=tuple(TASK_LANGUAGES),
     tags=("O", "B-PER", "B-LOC"),
     labels=("entailment", "contradiction", "neutral"),
 )
@@ -226,7 +266,11 @@ def test_every_file_is_read_by_the_reader_of_its_format(seed):
             options = replace(ITEM_OPTIONS, lang=lang if lang != "test" else "qen")
             assert rows(files, reader, path, options=options if reader != "conllu" else DEFAULTS), path
             read.add(path)
-    for lang in LANGUAGES:
+    for lang, code in CHAII_CODES.items():
+        options = Options(lang=lang, codes=CHAII_CODES)
+        assert len(rows(files, "chaii", "chaii/train.csv", options=options)) == TINY[f"chaii_{lang}"], code
+        read.add("chaii/train.csv")
+    for lang in TASK_LANGUAGES:
         if lang != "qen":
             paths = [f"tatoeba/{lang}-qen.{side}" for side in (lang, "qen")]
             assert len(rows(files, "aligned", *paths)) == TINY["items_test"]
@@ -268,7 +312,7 @@ def test_people_are_described_once_and_mentioned_by_name():
     files = generate({**TINY, "items_train": 20, "items_test": 40})
     found = [
         row
-        for lang in LANGUAGES
+        for lang in TASK_LANGUAGES
         for row in rows(files, "mewslix", "mewslix/test.jsonl", options=replace(ITEM_OPTIONS, lang=lang))
     ]
     people = [row["id"] for row in found if "candidate" in row]
@@ -277,6 +321,37 @@ def test_people_are_described_once_and_mentioned_by_name():
     assert len(mentions) == 10 * 10
     assert {row["key"] for row in mentions} <= set(people)
     assert all("{ " in row["query"] and " }" in row["query"] for row in mentions)
+
+
+# Of everything below but world.json, which describes all languages.
+GOLDEN = "8a34911a9bc2291110e4690be9eb96aac8cb1e08cd85b8bbdde994a0329c3388"
+
+
+def test_the_languages_of_the_tasks_stay_as_they_are():
+    """Results depend on every byte. A digest of all files as they were when the world had these ten languages only."""
+    files = generate(TINY)
+    theirs = [
+        path
+        for path in sorted(files)
+        if path not in ("world.json", "chaii/train.csv") and path.split("/")[1].split(".")[0] not in CHAII_LANGUAGES
+    ]
+    assert len(theirs) == 149
+    assert hashlib.sha256("".join(f"{path}\n{files[path]}" for path in theirs).encode()).hexdigest() == GOLDEN
+
+
+def test_no_record_mixes_the_languages_of_the_tasks_with_the_others():
+    records = yaml.safe_load((REGISTRY / "world.yaml").read_text(encoding="utf-8"))
+    registry = load_registry(REGISTRY)
+    for name in records:
+        languages = set(registry[name].languages)
+        others = name == "worldchaii" or name.endswith("_mucot")
+        assert languages <= set(CHAII_LANGUAGES if others else TASK_LANGUAGES), name
+    for name in ("worldqa", "worldpos", "worldtext"):
+        assert records[name]["languages"] == list(TASK_LANGUAGES)
+    assert records["worldpairs"]["languages"] == list(TASK_LANGUAGES)[1:]
+    assert all(records[f"world{kind}_mucot"]["languages"] == list(CHAII_LANGUAGES) for kind in ("qa", "text", "pairs"))
+    assert records["worldchaii"]["codes"] == CHAII_CODES
+    assert list(CHAII_CODES.values()) == [LANGUAGES[code].name.lower() for code in CHAII_CODES]
 
 
 def test_sizes_are_those_of_the_spec():
@@ -329,6 +404,67 @@ def test_no_test_paragraph_is_in_training_or_text():
         assert not any(json.dumps(context, ensure_ascii=False)[1:-1] in seen for context in held_out)
 
 
+@pytest.fixture(scope="module")
+def chaii() -> dict[str, list[dict]]:
+    files = generate({**TINY, "chaii_qhi": 746, "chaii_qta": 368})
+    return {
+        lang: rows(files, "chaii", "chaii/train.csv", options=Options(lang=lang, codes=CHAII_CODES))
+        for lang in CHAII_CODES
+    }
+
+
+def test_a_context_of_chaii_is_long_and_shared_by_questions(chaii):
+    assert {lang: len(found) for lang, found in chaii.items()} == {"qhi": 746, "qta": 368}
+    for found in chaii.values():
+        shared = Counter(row["context"] for row in found)
+        assert set(shared.values()) == {1, 2, 3} and len(shared) < 0.6 * len(found)
+        assert {context.count("\n") for context in shared} == {1, 2}
+        assert min(map(len, shared)) > 150
+        assert len({(row["context"], row["question"]) for row in found}) == len(found)
+    ids = [row["id"] for found in chaii.values() for row in found]
+    assert all(re.fullmatch("[0-9a-f]{9}", name) for name in ids) and len(set(ids)) == len(ids)
+
+
+def test_the_paragraphs_of_a_document_have_nobody_and_no_value_in_common():
+    world, rng = world_of(0)
+    for size in (2, 3):
+        for _ in range(50):
+            document = world.document("train", rng, size)
+            mentioned = [{x for fact in told.facts for x in (fact.person, fact.value)} for told in document]
+            assert len(document) == size
+            assert sum(map(len, mentioned)) == len(set().union(*mentioned))
+
+
+def test_chaii_tells_the_facts_of_the_training_split_only(chaii):
+    """In qta every fact is a name and its object before a verb, whatever the sentence says further."""
+    world, lexicon = World(make_lexicon(0), 0), make_lexicon(0)
+    speaker = Speaker("qta", lexicon)
+    told = {
+        speaker.text(statement(Fact(person, LOVE, value))): split
+        for person in world.people
+        for split, values in world.shares[person, "love"].items()
+        for value in values
+    }
+    lines = {line for row in chaii["qta"] for line in row["context"].split("\n")}
+    verb = write(lexicon.words["qta"]["love"], LANGUAGES["qta"])
+    found = []
+    for line in lines:
+        for sentence in line.split(". "):
+            subject, *_ = sentence.split()
+            found += [f"{subject} {loved} {verb}." for loved in re.findall(rf"(\w+) {verb}\b", sentence)]
+    assert len(found) > 50 and {told[clause] for clause in found} == {"train"}
+
+
+def test_more_questions_in_one_language_leave_the_other_as_it_is():
+    few, more = (generate({**TINY, "chaii_qhi": count})["chaii/train.csv"] for count in (12, 20))
+    texts = [
+        sorted(row["context"] + row["question"] for row in
+               rows({"f": text}, "chaii", "f", options=Options(lang="qta", codes=CHAII_CODES)))
+        for text in (few, more)
+    ]  # fmt: skip
+    assert texts[0] == texts[1]
+
+
 def test_one_language_has_multiword_tokens():
     files = generate(TINY)
     assert any(line.split("\t")[0].count("-") for line in files["pos/qfr.test.conllu"].splitlines() if "-" in line[:4])
@@ -342,6 +478,7 @@ def test_one_language_has_multiword_tokens():
     ({"seed": "1"}, "whole number"),
     ({"qa_test": -1}, "whole number"),
     ({"qa_test": True}, "whole number"),
+    ({"chaii_qta": "368"}, "whole number"),
     ({"qa_questions": 5}, "4 facts"),
     ({"qa_questions": 0}, "4 facts"),
 ])  # fmt: skip

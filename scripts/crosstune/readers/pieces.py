@@ -7,7 +7,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
@@ -34,6 +34,7 @@ class Options:
     labels: tuple[str, ...] = ()
     fields: tuple[str | int, ...] = ()
     token_prefix: str = ""
+    codes: Mapping[str, str] = field(default_factory=dict)
 
 
 DEFAULTS = Options()
@@ -50,18 +51,23 @@ def check_ids(rows: Sequence[Mapping], place: str) -> None:
 
 def check_tag(tag: str, allowed: Sequence[str], place: str) -> None:
     """The tag is one of those that the record's key `tags` allows."""
-    _check_member(tag, allowed, place, "tag")
+    _check_member(tag, allowed, place, "tag", "tags")
 
 
 def check_label(label: str, allowed: Sequence[str], place: str) -> None:
     """The label is one of those that the record's key `labels` allows."""
-    _check_member(label, allowed, place, "label")
+    _check_member(label, allowed, place, "label", "labels")
 
 
-def _check_member(value: str, allowed: Sequence[str], place: str, what: str) -> None:
+def check_code(code: str, codes: Mapping[str, str], place: str) -> None:
+    """What a file calls a language is one of the values of the record's key `codes`."""
+    _check_member(code, list(codes.values()), place, "language", "codes")
+
+
+def _check_member(value: str, allowed: Sequence[str], place: str, what: str, key: str) -> None:
     if value not in allowed:
         near = difflib.get_close_matches(value, allowed, 1)
-        cure = f"Did you mean {near[0]!r}?" if near else f"The record's key `{what}s` lists what may occur."
+        cure = f"Did you mean {near[0]!r}?" if near else f"The record's key `{key}` lists what may occur."
         raise UserError(f"the {what} {value!r} is outside the set {' '.join(allowed)}", place, cure)
 
 

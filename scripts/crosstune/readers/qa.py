@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crosstune.errors import UserError
-from crosstune.readers.pieces import Options, identifier, member, parse_json, stem, text_of
+from crosstune.readers.pieces import Options, check_code, identifier, member, parse_json, stem, text_of
 
 LOST_ANSWER = ("", -1)
-CHAII_LANGUAGES = {"hi": "hindi", "ta": "tamil"}
+CHAII_COLUMNS = ("id", "context", "question", "answer_text", "answer_start", "language")
 
 
 def squad(text: str, place: str, options: Options) -> Iterator[dict]:
@@ -42,31 +42,42 @@ def squad_text(text: str, place: str, options: Options) -> Iterator[dict]:
 
 
 def chaii(text: str, place: str, options: Options) -> Iterator[dict]:
-    """The rows of one language of ChAII's train.csv: its column `language` says hindi or tamil."""
-    columns = ["id", "context", "question", "answer_text", "answer_start", "language"]
-    table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    """The rows of one language of a file like ChAII's train.csv.
+
+    Its column `language` says one of the options' codes: a name that is none of them is a fault, not a row to skip.
+    Lines may end in LF, CR LF or both; inside of quotes they belong to the text.
+    """
+    for record, where in _records(text, place):
+        check_code(record["language"], options.codes, where)
+        if record["language"] != options.codes[options.lang]:
+            continue
+        if not re.fullmatch("[0-9]{1,9}", record["answer_start"]):
+            raise UserError(f"expected an offset in answer_start, found {record['answer_start']!r}", where)
+        row = {key: text_of(record, key, where) for key in ("id", "context", "question")}
+        row["answers"] = {"text": [record["answer_text"]], "answer_start": [int(record["answer_start"])]}
+        check_answers(row, f"{where}, question {row['id']}")
+        yield row
+
+
+def _records(text: str, place: str) -> Iterator[tuple[dict[str, str], str]]:
+    """The records of a CSV file with ChAII's columns, each with the file and line where it starts."""
+    table = csv.reader(io.StringIO(text, newline=""), strict=True)
+    where = f"{place}:1"
     try:
-        if set(columns) - set(table.fieldnames or []):
-            found = ", ".join(table.fieldnames or [])[:200]
-            raise UserError(f"expected a CSV file with the columns {', '.join(columns)}, found {found!r}", place)
-        for record in table:
-            where = f"{place}:{table.line_num}"
-            if None in record or None in record.values():
-                raise UserError(f"expected {len(table.fieldnames)} columns, found more or fewer", where)
-            if record["language"] != CHAII_LANGUAGES.get(options.lang):
-                continue
-            if not re.fullmatch("[0-9]{1,9}", record["answer_start"]):
-                raise UserError(f"expected an offset in answer_start, found {record['answer_start']!r}", where)
-            row = {
-                "id": record["id"],
-                "context": record["context"],
-                "question": record["question"],
-                "answers": {"text": [record["answer_text"]], "answer_start": [int(record["answer_start"])]},
-            }
-            check_answers(row, f"{where}, question {row['id']}")
-            yield row
+        columns = next(table, [])
+        if set(CHAII_COLUMNS) - set(columns):
+            found = ", ".join(columns)[:200]
+            message = f"expected a CSV file with the columns {', '.join(CHAII_COLUMNS)}, found {found!r}"
+            raise UserError(message, where)
+        where = f"{place}:{table.line_num + 1}"
+        for fields in table:
+            if fields and len(fields) != len(columns):
+                raise UserError(f"expected {len(columns)} columns, found {len(fields)}", where)
+            if fields:
+                yield dict(zip(columns, fields, strict=True)), where
+            where = f"{place}:{table.line_num + 1}"
     except csv.Error as error:
-        raise UserError(f"not valid CSV ({error})", f"{place}:{table.line_num}") from None
+        raise UserError(f"not valid CSV ({error}), in the record that starts here", where) from None
 
 
 def check_answers(row: Mapping, place: str) -> None:

@@ -1,9 +1,18 @@
-"""A small world told in ten constructed languages: a true cross-lingual experiment without network or GPU."""
+"""A small world told in sixteen constructed languages: a true cross-lingual experiment without network or GPU."""
 
-from crosstune.world.languages import LANGUAGES, make_lexicon
+from crosstune.world.languages import CHAII_LANGUAGES, LANGUAGES, TASK_LANGUAGES, make_lexicon
 from crosstune.world.write import DEFAULT_SPEC, complete_spec, generate, write_world
 
-__all__ = ["DEFAULT_SPEC", "LANGUAGES", "complete_spec", "generate", "relatedness", "write_world"]
+__all__ = [
+    "CHAII_LANGUAGES",
+    "DEFAULT_SPEC",
+    "LANGUAGES",
+    "TASK_LANGUAGES",
+    "complete_spec",
+    "generate",
+    "relatedness",
+    "write_world",
+]
 
 
 def relatedness(a: str, b: str, seed: int = 0) -> float:

@@ -104,6 +104,18 @@ class World:
                 facts[start : start + 2] = reversed(facts[start : start + 2])
         return Paragraph(tuple(facts))
 
+    def document(self, split: str, rng: random.Random, size: int) -> tuple[Paragraph, ...]:
+        """Paragraphs that have nobody and no value in common, so that a question to one of them has one answer."""
+        told: list[Paragraph] = []
+        used: set[str] = set()
+        while len(told) < size:
+            paragraph = self.paragraph(split, rng)
+            mentioned = {name for fact in paragraph.facts for name in (fact.person, fact.value)}
+            if not mentioned & used:
+                told.append(paragraph)
+                used |= mentioned
+        return tuple(told)
+
     def _four_facts(self, split: str, rng: random.Random) -> list[Fact]:
         """Two facts of two people, or none where the split leaves a person no value that is still free."""
         first, second = rng.sample(self.people, 2)

@@ -51,7 +51,13 @@ SHORT_WORDS = frozenset(concept for kind in SHORT_KINDS for concept in CONCEPTS[
 GENUS_COINS, LANGUAGE_COINS = 0.12, 0.06
 ARTICLES_OF_SQUAD = frozenset({"a", "an", "the"})  # the SQuAD metric drops these words, so no language may own them
 
-GEORGIAN = str.maketrans("abgdevzijklmnoprstufqxhcw", "აბგდევზიჯკლმნოპრსტუფქხჰცშ")
+# Lower case, one letter for each, and all of them kept by Unicode's normal forms.
+SCRIPTS: Mapping[str, Mapping[int, int]] = {
+    "Geor": str.maketrans("abgdevzijklmnoprstufqxhcw", "აბგდევზიჯკლმნოპრსტუფქხჰცშ"),
+    "Armn": str.maketrans("abgdezijlxkhmynoprstvfqucw", "աբգդեզիժլխկհմյնոպրստվֆքըցշ"),
+    "Cyrl": str.maketrans("abvgdejziklmnoprstufxchqwy", "абвгдежзиклмнопрстуфхцчщшы"),
+    "Grek": str.maketrans("abgdezhqiklmnxoprstufcywvj", "αβγδεζηθικλμνξοπρστυφχψωϝϳ"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,10 @@ class Phonology:
 
 @dataclass(frozen=True)
 class Language:
-    """One language. `marking` says how a role is marked: "-x" a suffix, "x-" a prefix, "in" or "as" an adposition."""
+    """One language. `marking` says how a role is marked: "-x" a suffix, "x-" a prefix, "in" or "as" an adposition.
+
+    `adposition`, `adjective` and `article` say on which side of the noun these words stand, "before" or "after".
+    """
 
     code: str
     name: str
@@ -80,6 +89,7 @@ class Language:
     plural: str
     verb_plural: str = ""
     script: str = "Latn"
+    adposition: str = "before"
     adjective: str = "before"
     adjective_agrees: bool = False
     article: str = ""
@@ -92,12 +102,17 @@ PHONOLOGIES: Mapping[str, Phonology] = {
     "Sorvic": Phonology("ptkbdgmnlrsfv", "aeiou", "", ("CVCVCV", "CVCCV", "VCVCV"), ("CV", "VCV")),
     "Kashic": Phonology("ptkbdgmnlrsxqzc", "aeiu", "xnrsz", ("CCVCV", "CVCVF", "CVCCV"), ("CV", "CVF")),
     "Ozka": Phonology("tkbgnlrszx", "aeiou", "kzn", ("VCVCVF", "VCCVCV", "VCVCV"), ("VF", "VC")),
+    "Aravic": Phonology("kgcjtdpbmnrlsh", "aiueo", "klmnrst", ("CVCVF", "CVCCVF", "VCCVF"), ("CVF", "VF")),
+    "Talmic": Phonology("ptkcmnlrzvw", "aiuo", "", ("CVCVCCV", "VCVCCV", "CVCCVCV"), ("VCV", "VCCV")),
 }
 
 WEST_SORVIC = (("f(?=[aeiou])", "h"), ("d(?=[ei])", "z"))
 EAST_SORVIC = (("k(?=[ei])", "c"), ("u(?=[lr])", "o"))
+INNER_ARAVIC = (("p(?=[aou])", "v"), ("s(?=[ei])", "x"))
+SOUTH_TALMIC = (("k(?=[iu])", "c"), ("w", "v"))
 
-LANGUAGES: Mapping[str, Language] = {
+# The languages of the tasks of XTREME-R.
+TASK_LANGUAGES: Mapping[str, Language] = {
     language.code: language
     for language in (
         Language(
@@ -148,6 +163,41 @@ LANGUAGES: Mapping[str, Language] = {
     )
 }  # fmt: skip
 
+# Two low-resource languages with four relatives, as Hindi and Tamil have them in experiments with ChAII.
+CHAII_LANGUAGES: Mapping[str, Language] = {
+    language.code: language
+    for language in (
+        Language(
+            "qhi", "Hiravi", "Aravic", "Inner Aravic", "low", "SOV", (*INNER_ARAVIC, ("t$", "r")),
+            {"object": "", "place": "in", "role": "as"}, "-on", "-in", script="Cyrl", adposition="after",
+            adjective_agrees=True, fronts_questions=False,
+        ),
+        Language(
+            "qmr", "Maravi", "Aravic", "Inner Aravic", "low", "SVO", (*INNER_ARAVIC, ("h", "w")),
+            {"object": "-lac", "place": "in", "role": "as"}, "-ec", "-at", script="Cyrl", adposition="after",
+            adjective_agrees=True, fronts_questions=False,
+        ),
+        Language(
+            "qbn", "Bonari", "Aravic", "Outer Aravic", "low", "SOV", (("a(?=.*[aeiou])", "o"), ("s", "c")),
+            {"object": "-kec", "place": "-tej", "role": "as"}, "-guj", script="Armn", adposition="after",
+            fronts_questions=False,
+        ),
+        Language(
+            "qta", "Tamuli", "Talmic", "South Talmic", "low", "SOV", (*SOUTH_TALMIC, ("p(?=[iou])", "b")),
+            {"object": "-nai", "place": "-vil", "role": "-hak"}, "-gal", "-nar", script="Grek", fronts_questions=False,
+        ),
+        Language(
+            "qml", "Mayuli", "Talmic", "South Talmic", "low", "OSV", (*SOUTH_TALMIC, ("t(?=[iu])", "d")),
+            {"object": "-nej", "place": "-lil", "role": "-gay"}, "-mar", script="Grek", fronts_questions=False,
+        ),
+        Language(
+            "qte", "Teluri", "Talmic", "North Talmic", "low", "SOV", (("c", "s"), ("u$", "i")),
+            {"object": "-nun", "place": "-dob", "role": "-gas"}, "-luj", "-red", script="Armn", adjective="after",
+        ),
+    )
+}  # fmt: skip
+LANGUAGES: Mapping[str, Language] = {**TASK_LANGUAGES, **CHAII_LANGUAGES}
+
 
 def evolve(proto: str, language: Language) -> str:
     """The word that the sound changes of `language`, in order, make of a proto-word."""
@@ -158,7 +208,7 @@ def evolve(proto: str, language: Language) -> str:
 
 def write(word: str, language: Language) -> str:
     """The word in the letters of the language; a script without capitals drops them."""
-    return word.lower().translate(GEORGIAN) if language.script == "Geor" else word
+    return word.lower().translate(SCRIPTS[language.script]) if language.script in SCRIPTS else word
 
 
 def attach(stem: str, affix: str) -> str:

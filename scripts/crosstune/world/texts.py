@@ -31,13 +31,21 @@ class Token:
 
 @dataclass(frozen=True)
 class Phrase:
-    """A noun phrase: a noun or question word with its dependents, or a proper name, which is no concept."""
+    """A noun phrase: a noun or question word with its dependents, or a proper name, which is no concept.
+
+    A numeral makes it plural, `plural` does so without one.
+    """
 
     concept: str
     quality: str = ""
     numeral: str = ""
     article: str = ""
     answer: bool = False
+    plural: bool = False
+
+    @property
+    def several(self) -> bool:
+        return self.plural or bool(self.numeral)
 
 
 @dataclass(frozen=True)
@@ -114,24 +122,28 @@ def answer_of(tokens: Sequence[Token]) -> tuple[str, int]:
 
 
 class Speaker:
-    """Says sentences in one language."""
+    """Says sentences in one language, and their pieces.
+
+    `phrase(phrase, role)`, `verb(concept, adverb, plural)` and `function_word(concept)` give the tokens of a piece (one
+    token for a function word); a role is "subject" or a key of Language.marking.
+    """
 
     def __init__(self, code: str, lexicon: Lexicon):
         self.language = LANGUAGES[code]
         self._words = lexicon.words[code]
         # The same few hundred pieces make up all the text.
         self._clause = cache(self._build_clause)
-        self._phrase = cache(self._build_phrase)
-        self._verb = cache(self._build_verb)
-        self._function_word = cache(self._build_function_word)
+        self.phrase = cache(self._build_phrase)
+        self.verb = cache(self._build_verb)
+        self.function_word = cache(self._build_function_word)
 
     def say(self, sentence: Sentence) -> list[Token]:
         """The tokens of a sentence, in the order and with the endings of the language."""
         first, *more = sentence.predicates
-        plural = bool(sentence.subject.numeral)
+        plural = sentence.subject.several
         tokens = [*self._clause(sentence.subject, first, plural, sentence.asks)]
         for predicate in more:
-            tokens += [self._function_word("and"), *self._clause(None, predicate, plural, False)]
+            tokens += [self.function_word("and"), *self._clause(None, predicate, plural, False)]
         mark = "?" if sentence.asks else "."
         return [*tokens, Token(mark, (Word(mark, mark, "PUNCT"),))]
 
@@ -143,9 +155,9 @@ class Speaker:
 
     def _build_clause(self, subject: Phrase | None, what: Predicate, plural: bool, asks: bool) -> tuple[Token, ...]:
         parts = {
-            "S": self._phrase(subject, "subject") if subject else (),
-            "V": self._verb(what.verb, what.adverb, plural),
-            "O": self._phrase(what.object, what.role),
+            "S": self.phrase(subject, "subject") if subject else (),
+            "V": self.verb(what.verb, what.adverb, plural),
+            "O": self.phrase(what.object, what.role),
         }
         order = self.language.order
         if asks and self.language.fronts_questions:
@@ -157,7 +169,7 @@ class Speaker:
         stem = self._words[concept]
         form = attach(stem, self.language.verb_plural) if plural else stem
         verb = self._token(form, stem, "VERB")
-        return (verb, self._function_word(adverb)) if adverb else (verb,)
+        return (verb, self.function_word(adverb)) if adverb else (verb,)
 
     def _build_function_word(self, concept: str) -> Token:
         return self._token(self._words[concept], self._words[concept], UPOS[concept])
@@ -174,25 +186,25 @@ class Speaker:
         if phrase.quality:
             tokens = _beside(tokens, self._adjective(phrase), language.adjective)
         if phrase.numeral:
-            tokens = [self._function_word(phrase.numeral), *tokens]
+            tokens = [self.function_word(phrase.numeral), *tokens]
         if phrase.article and language.article:
-            tokens = _beside(tokens, self._function_word(phrase.article), language.article)
+            tokens = _beside(tokens, self.function_word(phrase.article), language.article)
         if marking and "-" not in marking:
-            adposition = self._function_word(marking)
+            adposition = self.function_word(marking)
             if language.contracts and tokens[0].words[0].upos == "DET":
                 tokens[0] = _fuse(adposition, tokens[0])
             else:
-                tokens = [adposition, *tokens]
+                tokens = _beside(tokens, adposition, language.adposition)
         return tuple(tokens)
 
     def _noun(self, phrase: Phrase, case: str) -> Token:
         stem = self._words.get(phrase.concept, phrase.concept)
-        form = attach(stem, self.language.plural) if phrase.numeral else stem
+        form = attach(stem, self.language.plural) if phrase.several else stem
         return self._token(attach(form, case), stem, UPOS.get(phrase.concept, "PROPN"), phrase.answer)
 
     def _adjective(self, phrase: Phrase) -> Token:
         stem = self._words[phrase.quality]
-        agrees = phrase.numeral and self.language.adjective_agrees
+        agrees = phrase.several and self.language.adjective_agrees
         return self._token(attach(stem, self.language.plural) if agrees else stem, stem, "ADJ", phrase.answer)
 
 

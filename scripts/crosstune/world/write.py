@@ -6,10 +6,14 @@ Owns: the spec, its defaults, the sizes and the file formats. Must never know: g
     text/{lang}.txt             one paragraph a line
     pairs/{lang}.tsv            a line in the language, a tab, the same in qen
     pos/{lang}.{split}.conllu   CoNLL-U
+    chaii/train.csv             ChAII's CSV: questions in two languages about longer contexts, each in its own facts
     nli, copa, siqa, ner, tatoeba, lareqa, mewslix, mlqa, tydiqa: see crosstune.world.items
     world.json                  the spec, the languages and their relatedness
 """
 
+import csv
+import io
+import itertools
 import json
 import random
 from collections.abc import Iterator, Mapping
@@ -19,7 +23,7 @@ from crosstune.errors import UserError
 from crosstune.files import write_text
 from crosstune.world import items
 from crosstune.world.facts import Fact, Paragraph, World
-from crosstune.world.languages import LANGUAGES, Lexicon, make_lexicon
+from crosstune.world.languages import LANGUAGES, TASK_LANGUAGES, Lexicon, make_lexicon
 from crosstune.world.texts import (
     Question,
     Sentence,
@@ -48,7 +52,11 @@ DEFAULT_SPEC: Mapping[str, int] = {
     "pos_test": 200,
     "items_train": 300,
     "items_test": 40,
+    "chaii_qhi": 746,
+    "chaii_qta": 368,
 }
+CHAII_COLUMNS = ("id", "context", "question", "answer_text", "answer_start", "language")
+CHAII_ASKED = ("qhi", "qta")
 
 
 def complete_spec(spec: Mapping[str, int]) -> dict[str, int]:
@@ -70,8 +78,9 @@ def generate(spec: Mapping[str, int]) -> dict[str, str]:
 
     Keys of the spec: `seed`; for each high- and low-resource language, lines of unlabelled text (`text_high`,
     `text_low`) and of parallel text with qen (`pairs_*`); paragraphs (`qa_train`, `qa_validation`, `qa_test`) and
-    `qa_questions` for each of them; sentences (`pos_*`); items of every other task (`items_*`). Low-resource languages
-    have test sets only.
+    `qa_questions` for each of them; sentences (`pos_*`); items of every other task (`items_*`); questions of ChAII's
+    file (`chaii_*`). Low-resource languages have no other training sets; those of the experiment with ChAII have
+    unlabelled and parallel text, a test set of questions, and nothing else.
     Raises UserError (see complete_spec).
     """
     return dict(sorted(_files(complete_spec(spec))))
@@ -103,10 +112,12 @@ def _files(spec: dict[str, int]) -> Iterator[tuple[str, str]]:
             rng = random.Random(f"{seed}/qa/{stream}")
             paragraphs = [world.paragraph(split, rng) for _ in range(spec[f"qa_{split}"])]
             yield f"qa/{code}.{split}.json", _squad(stream, paragraphs, spec["qa_questions"], speaker, rng)
-            rng = random.Random(f"{seed}/pos/{stream}")
-            sentences = _tagged_sentences(world, split, rng, spec[f"pos_{split}"])
-            yield f"pos/{code}.{split}.conllu", _conllu(stream, sentences, speaker)
-    yield from _item_files(spec, world, speakers)
+            if code in TASK_LANGUAGES:
+                rng = random.Random(f"{seed}/pos/{stream}")
+                sentences = _tagged_sentences(world, split, rng, spec[f"pos_{split}"])
+                yield f"pos/{code}.{split}.conllu", _conllu(stream, sentences, speaker)
+    yield from _item_files(spec, world, {code: speakers[code] for code in TASK_LANGUAGES})
+    yield "chaii/train.csv", _chaii(spec, world, {code: speakers[code] for code in CHAII_ASKED})
 
 
 def _item_files(spec: dict[str, int], world: World, speakers: Mapping[str, Speaker]) -> Iterator[tuple[str, str]]:
@@ -179,6 +190,39 @@ def _squad(stream: str, paragraphs: list[Paragraph], questions: int, speaker: Sp
             qas.append({"id": identifier, "question": speaker.text(question.sentence), "answers": answers})
         rows.append({"context": speaker.text(*sentences_of(paragraph)), "qas": qas})
     return _as_json({"version": "1.1", "data": [{"title": speaker.language.name, "paragraphs": rows}]})
+
+
+def _chaii(spec: dict[str, int], world: World, speakers: Mapping[str, Speaker]) -> str:
+    """ChAII's train.csv: the questions of all languages in random order, named as ChAII names its rows."""
+    rows = []
+    for code, speaker in speakers.items():
+        asked = _long_contexts(world, speaker, random.Random(f"{spec['seed']}/chaii/{code}"))
+        rows += [(*row, speaker.language.name.lower()) for row in itertools.islice(asked, spec[f"chaii_{code}"])]
+    rng = random.Random(f"{spec['seed']}/chaii")
+    rng.shuffle(rows)
+    names = [f"{name:09x}" for name in rng.sample(range(16**9), len(rows))]
+    file = io.StringIO(newline="")
+    table = csv.writer(file, lineterminator="\n")
+    table.writerow(CHAII_COLUMNS)
+    table.writerows((name, *row) for name, row in zip(names, rows, strict=True))
+    return file.getvalue()
+
+
+def _long_contexts(world: World, speaker: Speaker, rng: random.Random) -> Iterator[tuple[str, str, str, int]]:
+    """Without end: context, question, answer and its offset, for one to three questions about each context.
+
+    A context is two or three lines: a paragraph of facts and a scene each.
+    """
+    while True:
+        document = world.document("train", rng, rng.choice((2, 3)))
+        scenes = [speaker.text(depiction(world.scene("train", rng))) for _ in document]
+        lines = [f"{speaker.text(*sentences_of(told))} {scene}" for told, scene in zip(document, scenes, strict=True)]
+        facts = [(number, fact) for number, told in enumerate(document) for fact in told.facts]
+        for number, fact in rng.sample(facts, rng.randint(1, 3)):
+            question = _question(fact, rng)
+            answer, start = answer_of(speaker.tokens(*sentences_of(document[number], question)))
+            before = sum(len(line) + 1 for line in lines[:number])
+            yield "\n".join(lines), speaker.text(question.sentence), answer, before + start
 
 
 def _tagged_sentences(world: World, split: str, rng: random.Random, count: int) -> Iterator[Sentence]:
