@@ -63,8 +63,7 @@ def test_nearly_all_answers_come_through(squad, tmp_path):
     answers = [(lines_of(sources[row["id"].removeprefix("en-es:")]).answer, row["answers"]["text"][0]) for row in rows]
     numbers = [(before, after) for before, after in answers if before.isdigit()]
     assert len(numbers) >= 10 and all(before == after for before, after in numbers)
-    spanish = sum(" la " in row["context"] and " de " in row["context"] for row in rows)
-    assert spanish > 0.9 * len(rows)
+    assert sum(" de " in row["context"] for row in rows) > 0.9 * len(rows), "this is Spanish"
 
 
 def test_lines_do_not_run_into_each_other():
