@@ -77,7 +77,10 @@ def test_no_shell_reads_the_command(tmp_path):
         ("print(*lines[:-2], sep='\\n')", "was given 4 lines, every other one empty, and wrote 2,"),
         ("print(*lines, 'more', sep='\\n')", "was given 4 lines, every other one empty, and wrote 5,"),
         ("print('a', 'b', 'c', 'd', sep='\\n')", "or text where an empty line belongs: no message"),
-        ("print('first\\n\\nlast words\\n', file=sys.stderr); sys.exit(3)", "eng-spa ended with 3: last words"),
+        (
+            "print('first\\n\\nlast words\\n', file=sys.stderr); sys.exit(3)",
+            "eng-spa ended with 3: first ... last words",
+        ),
         ("sys.stdout.buffer.write(b'\\xff\\n\\n\\n\\n')", "wrote no UTF-8"),
     ],
 )

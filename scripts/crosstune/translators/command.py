@@ -51,7 +51,7 @@ class CommandTranslator(Translator):
         environment = os.environ | {"LC_ALL": "C.UTF-8"}
         done = subprocess.run(words, input=text.encode(), capture_output=True, env=environment)
         if done.returncode:
-            message = f"{shlex.join(words)} ended with {done.returncode}: {_last_line(done.stderr)}"
+            message = f"{shlex.join(words)} ended with {done.returncode}: {_said(done.stderr)}"
             raise UserError(message, "translator.command", self._install(pair))
         try:
             found = done.stdout.decode().removesuffix("\n").split("\n")
@@ -62,7 +62,7 @@ class CommandTranslator(Translator):
         if len(translated) != len(lines) or any(line.strip() for line in between):
             message = (
                 f"{shlex.join(words)} was given {2 * len(lines)} lines, every other one empty, and wrote "
-                f"{len(found)}, or text where an empty line belongs: {_last_line(done.stderr)}"
+                f"{len(found)}, or text where an empty line belongs: {_said(done.stderr)}"
             )
             raise UserError(message, "translator.command", "It has to write one line for each that it reads.")
         return [line.strip() for line in translated]
@@ -80,6 +80,7 @@ class CommandTranslator(Translator):
 UNSENDABLE = dict.fromkeys(map(ord, "\0\n\r"), " ")
 
 
-def _last_line(stderr: bytes) -> str:
-    lines = stderr.decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
+def _said(stderr: bytes) -> str:
+    """The first and the last line of what a program complained of."""
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    return " ... ".join(dict.fromkeys([lines[0], lines[-1]])) if lines else "no message"
