@@ -284,15 +284,14 @@ def test_without_layers_the_last_is_compared(one_pass, monkeypatch):
 
 
 def test_near_vectors_are_told_apart_in_bf16(one_pass):
-    network, batch, pairs, _ = one_pass({**RECIPE, "contrast_temperature": 0.01})
+    network, batch, pairs, _ = one_pass()
+    near = 1 + 1e-3 * torch.randn(6, 8, generator=torch.Generator().manual_seed(1))
+    exact = contrastive_loss([near], 1e4, torch.arange(3))
     with torch.autocast("cpu", torch.bfloat16):
-        hidden = contrastive_loss([1 + 1e-3 * torch.randn(6, 8, generator=torch.Generator().manual_seed(1))], 1e4,
-                                  torch.arange(3))  # fmt: skip
+        rounded = contrastive_loss([near], 1e4, torch.arange(3))
         _, loss = network.contrasted("qa", batch, pairs, RECIPE)
-    assert hidden.dtype == loss.dtype == torch.float32
-    exact = contrastive_loss([1 + 1e-3 * torch.randn(6, 8, generator=torch.Generator().manual_seed(1))], 1e4,
-                             torch.arange(3))  # fmt: skip
-    assert hidden.item() == pytest.approx(exact.item(), rel=1e-6)
+    assert rounded.item() == pytest.approx(exact.item(), rel=1e-6)
+    assert loss.dtype == torch.float32
 
 
 # ---- training ----
