@@ -244,8 +244,12 @@ def one_pass(encoder, new_network):
         corpus = engine.Corpus(windows, dict.fromkeys(windows, "qa"), pairing)
         # The last windows of three rows, which are shorter than the others.
         last = {source: np.searchsorted(found.rows, range(1, 4)) - 1 for source, found in windows.items()}
-        chosen = [("chaii.hi", int(last["chaii.hi"][0])), ("mt.ta", int(last["mt.ta"][1])), ("chaii.hi", 0)]
-        assert len({corpus.length(*window) for window in chosen}) == 3
+        chosen = [
+            ("chaii.hi", int(last["chaii.hi"][0])),
+            ("mt.ta", int(last["mt.ta"][1])),
+            ("chaii.hi", int(last["chaii.hi"][2])),
+        ]
+        assert len({corpus.length(*window) for window in chosen}) > 1
         partners = [pairing.partners(*window)[0] for window in chosen]
         return network, corpus.batch(chosen), pairing.pairs(chosen, partners, 1.0), corpus.batch(partners)
 
@@ -280,15 +284,14 @@ def test_without_layers_the_last_is_compared(one_pass, monkeypatch):
 
 
 def test_near_vectors_are_told_apart_in_bf16(one_pass):
-    network, batch, pairs, _ = one_pass({**RECIPE, "contrast_temperature": 0.01})
+    network, batch, pairs, _ = one_pass()
+    near = 1 + 1e-3 * torch.randn(6, 8, generator=torch.Generator().manual_seed(1))
+    exact = contrastive_loss([near], 1e4, torch.arange(3))
     with torch.autocast("cpu", torch.bfloat16):
-        hidden = contrastive_loss([1 + 1e-3 * torch.randn(6, 8, generator=torch.Generator().manual_seed(1))], 1e4,
-                                  torch.arange(3))  # fmt: skip
+        rounded = contrastive_loss([near], 1e4, torch.arange(3))
         _, loss = network.contrasted("qa", batch, pairs, RECIPE)
-    assert hidden.dtype == loss.dtype == torch.float32
-    exact = contrastive_loss([1 + 1e-3 * torch.randn(6, 8, generator=torch.Generator().manual_seed(1))], 1e4,
-                             torch.arange(3))  # fmt: skip
-    assert hidden.item() == pytest.approx(exact.item(), rel=1e-6)
+    assert rounded.item() == pytest.approx(exact.item(), rel=1e-6)
+    assert loss.dtype == torch.float32
 
 
 # ---- training ----
@@ -398,8 +401,11 @@ def test_the_loss_is_on_in_its_share_of_the_updates_and_costs_nothing_after(run,
 
 
 def test_a_learned_temperature_moves_at_its_own_rate_and_does_not_decay(run):
-    network, _, _ = run(recipe={**RECIPE, "contrast_temperature_lr": 0.05, "contrast_temperature": 0.2})
-    assert abs(network.log_scale.item() - math.log(1 / 0.2)) > 0.1
+    # The model stands still, and a temperature of 0.01 is too small for it. 12 updates of Adam that agree in their
+    # direction go about as far as the sum of the rates: 0.05 in the first, then 0.05 * (11 + 10 + ... + 1) / 11 = 0.3.
+    recipe = {**RECIPE, "lr": 1e-9, "contrast_temperature_lr": 0.05, "contrast_temperature": 0.01}
+    network, _, _ = run(recipe=recipe, dropout=0.0)
+    assert 0.2 < math.log(1 / 0.01) - network.log_scale.item() < 0.36
     still, _, _ = run("still", recipe={**RECIPE, "contrast_temperature_lr": 1e-9, "weight_decay": 0.9, "lr": 0.5})
     assert still.log_scale.item() == pytest.approx(math.log(1 / 0.07), abs=1e-6), "neither the model's rate nor decay"
 
@@ -460,11 +466,11 @@ def test_mucot_draws_from_the_windows_of_one_number_itself_included(encoder):
 
 
 def test_mucot_takes_windows_of_one_origin_for_negatives(encoder):
-    chosen = [("chaii.hi", 0), ("mt.ta", 0), ("chaii.hi", 2)]
     groups = {}
     for name, recipe in {"ours": RECIPE, "mucot": MUCOT}.items():
         windows, pairing = pairing_of(encoder, recipe)
-        assert windows["chaii.hi"].rows[2] != windows["chaii.hi"].rows[0] == windows["mt.ta"].rows[0]
+        second_row = int(np.searchsorted(windows["chaii.hi"].rows, 1))
+        chosen = [("chaii.hi", 0), ("mt.ta", 0), ("chaii.hi", second_row)]
         groups[name] = pairing.pairs(chosen, [pairing.partners(*w)[0] for w in chosen], 1.0).groups.tolist()
     ours = groups["ours"]
     assert ours[0] == ours[1] != ours[2]

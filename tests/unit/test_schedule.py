@@ -48,6 +48,14 @@ def test_what_sets_a_stage_apart_is_in_its_name():
     assert found["a"].path == "qa.en@600/qa.es@300,lr=1e-05,replay=0.1"
 
 
+def test_a_list_in_a_recipe_sets_a_stage_apart_and_comes_back_as_a_list():
+    found = parse({"a": [{"train": "en", "contrast": 0.5, "contrast_layers": [3, 6]}]})
+    (stage,) = found["a"].stages
+    assert found["a"].path == "qa.en@900,contrast=0.5,contrast_layers=3+6"
+    assert stage.changes == {"contrast": 0.5, "contrast_layers": [3, 6]}
+    assert len({stage, stage}) == 1
+
+
 def test_a_folder_name_stays_short_with_many_sources():
     found = parse({"joint": [" + ".join(f"l{n:03d}" for n in range(60))]})
     assert len(found["joint"].path) < 200

@@ -293,3 +293,67 @@ def test_the_headline_has_a_metric_of_its_data_set():
     headline = {"track": "qa", "dataset": "worldqa", "metric": "accuracy", "single": "english"}
     with pytest.raises(UserError, match=r"headline.metric: worldqa has no metric 'accuracy'"):
         study(headline=headline)
+
+
+def contrasted(**recipe) -> dict:
+    return {"joint": [{"train": "qen + qes", **recipe}]}
+
+
+def test_contrast_is_in_the_specs_of_its_stages_alone():
+    found = study(tracks__qa__schedules={"plain": ["qen"], **contrasted(contrast=1.0, contrast_layers=[1])})
+    recipes = {path: node.spec["recipe"] for path, node in found.checkpoints.items() if node.spec.get("updates")}
+    one, two = (next(recipe for path, recipe in recipes.items() if part in path) for part in ("qen@", "qen+qes@"))
+    assert not {key for key in one if key.startswith("contrast") or key == "compat"}
+    assert (two["contrast"], two["contrast_layers"]) == (1.0, [1])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message", "cure"),
+    [
+        ({"contrast_share": 0.2}, "contrast_share does nothing without contrast", "contrast: 1.0"),
+        ({"compat": "mucot"}, "compat does nothing without contrast", "contrast: 1.0"),
+        ({"contrast": 1.0, "compat": "mucot", "contrast_parts": "context"}, "averages over all positions", "Leave"),
+        ({"contrast": 1.0, "compat": "mucot", "contrast_self": True}, "every row be its own partner", "Leave"),
+        (
+            {"contrast": 1.0, "compat": "mucot", "contrast_temperature_lr": 0.1},
+            "at the learning rate of the model", "contrast_temperature_lr: 0.001",
+        ),
+        (
+            {"contrast": 1.0, "compat": "mucot", "contrast_temperature_lr": 1e-3, "contrast_temperature": 0.1},
+            "from 0.07 on", "Leave contrast_temperature out",
+        ),
+    ],
+)  # fmt: skip
+def test_mistakes_in_contrast(recipe, message, cure):
+    with pytest.raises(UserError, match=message) as caught:
+        study(tracks__qa__schedules=contrasted(**recipe))
+    assert caught.value.place.startswith("tracks.qa.schedules, worldqa.qen+qes@60")
+    assert caught.value.cure.startswith(cure)
+
+
+def test_keys_of_contrast_may_be_the_track_s_for_some_of_its_stages():
+    recipe = {"lr": 1e-3, "contrast_layers": [1]}
+    study(tracks__qa__recipe=recipe, tracks__qa__schedules={"plain": ["qen"], **contrasted(contrast=1.0)})
+    with pytest.raises(UserError, match="contrast_layers does nothing") as caught:
+        study(tracks__qa__recipe=recipe)
+    assert caught.value.place == "tracks.qa.recipe"
+
+
+def test_contrast_is_for_tasks_that_it_fits():
+    track = {
+        "budget": {"updates": 4, "tokens": 256}, "evaluate": {"worldpos": ["qen"]}, "sources": "worldpos",
+        "schedules": {"joint": [{"train": "qen + qes", "contrast": 1.0, "contrast_parts": "question"}]},
+    }  # fmt: skip
+    with pytest.raises(UserError, match="rows of tagging have no question"):
+        study(tracks__pos=track)
+    with pytest.raises(UserError, match="not for retrieval"):
+        study(tracks__pos={**track, "sources": "worldqa_sentences", "evaluate": {"worldlareqa": ["qen"]}})
+    track["schedules"]["joint"][0] |= {"contrast_parts": "both", "compat": "mucot"}
+    with pytest.raises(UserError, match="for question answering, not for tagging"):
+        study(tracks__pos=track)
+
+
+def test_an_average_of_one_with_a_learned_temperature_and_one_without_is_refused():
+    learned = {"train": "qen", "contrast": 1.0, "contrast_temperature_lr": 0.01}
+    with pytest.raises(UserError, match="no mean"):
+        study(tracks__qa__schedules={"mean": {"average": [[learned], ["qes"]]}})
