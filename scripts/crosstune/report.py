@@ -71,7 +71,15 @@ def render(study: Study, results: Path) -> str:
         lstrip_blocks=True,
     )
     functions = [answer, cautions, contrasts, drawing, drawn_schedules, first_panels, floor_rows, relation_rows]
-    functions += [average_table, schedule_table, transfer_table, companions, companion_rows, difference_rows, examples_line]
+    functions += [
+        average_table,
+        schedule_table,
+        transfer_table,
+        companions,
+        companion_rows,
+        difference_rows,
+        examples_line,
+    ]
     environment.globals.update({function.__name__: function for function in functions})
     environment.globals.update(exposure=lambda panel: exposure(panel, results), most_columns=MOST_COLUMNS)
     environment.globals.update(computed=computed(study, results))

@@ -27,6 +27,7 @@ from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 
 from crosstune.errors import UserError
+from crosstune.translators import Translator
 from crosstune.world.facts import RELATIONS
 from crosstune.world.languages import CONCEPTS, LANGUAGES, SCRIPTS, UPOS, Language, Lexicon, make_lexicon, write
 from crosstune.world.texts import Phrase, Speaker, Token
@@ -144,7 +145,7 @@ class Grammar:
         return phrase.concept("HEAD") == "where" or phrase.marking == self.language.marking[role]
 
 
-class LexiconTranslator:
+class LexiconTranslator(Translator):
     """Translates text of the constructed world of one seed."""
 
     def __init__(self, seed: int):
