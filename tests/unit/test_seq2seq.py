@@ -8,7 +8,6 @@ import pytest
 from crosstune.errors import UserError
 from crosstune.translators import load_translator
 
-LINES = ["The cat sat. Who saw the red house?", "", "The cat sat. A dog!", "the mat " * 9]
 CODES = {"en": "eng_Latn", "es": "spa_Latn"}
 SIZE = {
     "d_model": 16,
@@ -69,8 +68,8 @@ def marian(tmp_path_factory):
     return folder
 
 
-def alone(folder, sentence, beams, **options) -> str:
-    """The translation of one sentence by the plain calls, without batches."""
+def alone(folder, sentence, beams, longest="", **options) -> str:
+    """The translation of one sentence by the plain calls, as long as beside the sentence `longest`."""
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -78,23 +77,29 @@ def alone(folder, sentence, beams, **options) -> str:
     if "forced" in options:
         tokenizer.src_lang = "eng_Latn"
         options["forced_bos_token_id"] = tokenizer.convert_tokens_to_ids(options.pop("forced"))
+    room = min(63, 2 * len(tokenizer(longest or sentence)["input_ids"]) + 16)
     inputs = tokenizer(sentence, return_tensors="pt")
-    found = model.generate(
-        **inputs, num_beams=beams, max_new_tokens=min(63, 2 * inputs["input_ids"].shape[1] + 16), **options
-    )
+    found = model.generate(**inputs, num_beams=beams, max_new_tokens=room, **options)
     return tokenizer.batch_decode(found, skip_special_tokens=True)[0].strip()
 
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_a_model_with_language_tokens(nllb, beams):
     translator = load_translator({"model": "x/nllb", "codes": CODES, "beams": beams}, nllb)
-    # Of one length, so that what is made in a batch is as long as what is made alone.
-    lines = ["The cat sat. The dog saw.", "", "The cat sat."]
-    cat, dog = (alone(nllb, sentence, beams, forced="spa_Latn") for sentence in ("The cat sat.", "The dog saw."))
+    # The two are translated in one batch, the first of them padded.
+    dog_line = "The dog saw it."
+    cat = alone(nllb, "The cat sat.", beams, longest=dog_line, forced="spa_Latn")
+    dog = alone(nllb, dog_line, beams, forced="spa_Latn")
     assert cat and dog and cat != dog
-    assert translator.translate(lines, "en", "es") == [f"{cat} {dog}", "", cat]
+    assert translator.translate([f"The cat sat. {dog_line}", "", "The cat sat."], "en", "es") == [
+        f"{cat} {dog}",
+        "",
+        cat,
+    ]
     assert translator.translate([], "en", "es") == []
-    assert cat != alone(nllb, "The cat sat.", beams, forced="fra_Latn"), "the language makes a difference"
+    assert cat != alone(nllb, "The cat sat.", beams, longest=dog_line, forced="fra_Latn"), (
+        "the language makes a difference"
+    )
 
 
 def test_what_is_too_long_is_cut_and_counted(nllb):

@@ -148,9 +148,11 @@ def test_half_a_line_of_a_killed_process_is_done_again(prepared, out, a_row_each
         translate_rows(SPEC, prepared(), out, Capitals(calls=2))
     part = out.with_name(out.name + ".part")
     part.write_bytes(part.read_bytes()[:-5])
-    again = Capitals()
-    assert translate_rows(SPEC, prepared(), out, again)["kept"] == 3
-    assert "WHAT IS B?" not in again.seen and "What is b?" in again.seen and "What is a?" not in again.seen
+    again = Capitals(calls=1)
+    with pytest.raises(UserError, match="2 of 4 rows"):
+        translate_rows(SPEC, prepared(), out, again)
+    assert "What is b?" in again.seen and "What is a?" not in again.seen
+    assert translate_rows(SPEC, prepared(), out, Capitals())["kept"] == 3
 
 
 def test_what_is_left_of_another_translation_is_not_mixed_in(prepared, out, a_row_each):
