@@ -1,9 +1,6 @@
 """A real translator, Apertium, on real questions of SQuAD. Where it is missing, Debian's packages are installed."""
 
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,23 +14,10 @@ from crosstune.translate import TRANSLATE_VERSION, translate_rows
 from crosstune.translators import load_translator
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ["apertium", "apertium-eng-spa"]
 CONFIG = {"command": "apertium -u -f txt {pair}", "pairs": {"en-es": "eng-spa", "en-xx": "eng-xxx"}}
 
 
-def _modes() -> str:
-    if shutil.which("apertium") is None:
-        return ""
-    return subprocess.run(["apertium", "-l"], capture_output=True, text=True).stdout
-
-
-@pytest.fixture(scope="module", autouse=True)
-def apertium():
-    if "eng-spa" not in _modes() and shutil.which("apt-get") and os.geteuid() == 0:
-        install = ["apt-get", "install", "-y", "--no-install-recommends", *PACKAGES]
-        subprocess.run(install, capture_output=True, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
-    if "eng-spa" not in _modes():
-        pytest.skip(f"no Apertium for English and Spanish: apt-get install {' '.join(PACKAGES)}")
+pytestmark = pytest.mark.usefixtures("apertium")
 
 
 @pytest.fixture(scope="module")
