@@ -18,9 +18,8 @@ rule translate:
     params:
         spec=lambda w: canonical_json(needs.translate_spec(w.dataset, w.split, w.pair)),
         model=lambda w, input: f"--model {Path(input.model[0]).parent / 'model'}" if input.model else "",
-        world=lambda w: canonical_json(study.config["world"]),
     message:
         "translate {wildcards.dataset} {wildcards.split} {wildcards.pair}"
     shell:
-        "python scripts/translate.py --spec {params.spec:q} --rows {input.rows} {params.model} --world {params.world:q}"
+        "python scripts/translate.py --spec {params.spec:q} --rows {input.rows} {params.model}"
         " --out {output.rows} 2> >(tee {log} >&2)"

@@ -19,18 +19,23 @@ from crosstune.translators import load_translator
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spec", type=json.loads, required=True, help="version, translator, from and to, as JSON")
+    parser.add_argument(
+        "--spec", type=json.loads, required=True, help="version, translator, from, to; for some threads or world"
+    )
     parser.add_argument("--rows", type=Path, required=True, help="manifest of the prepared split; its rows are beside")
     parser.add_argument("--out", type=Path, required=True, help="rows to write (.jsonl); the manifest is its .json")
     parser.add_argument("--model", type=Path, help="folder of the fetched model, for a translator with `model`")
-    parser.add_argument("--world", type=json.loads, help="spec of the constructed world, for one with `lexicon`")
     parser.add_argument("--log", type=Path, help="file for progress lines")
     args = parser.parse_args()
 
     if args.spec.get("version") != TRANSLATE_VERSION:
         message = f"expected version {TRANSLATE_VERSION}, found {args.spec.get('version')!r}"
         raise UserError(message, "--spec", f'Say: "version": {TRANSLATE_VERSION}')
-    translator = load_translator(args.spec["translator"], args.model, args.world)
+    if args.model:
+        from crosstune.compute import use_threads  # with torch, which other translators do without
+
+        use_threads(args.spec.get("threads", 1))
+    translator = load_translator(args.spec["translator"], args.model, args.spec.get("world"))
     manifest = translate_rows(args.spec, args.rows, args.out, translator, args.log)
     print(summary(manifest), file=sys.stderr)
 

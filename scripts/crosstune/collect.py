@@ -209,7 +209,7 @@ class Panel:
 
     def scored(self, fold: int) -> str:
         """The name under which the data set is scored in a fold."""
-        return f"{self.dataset}.fold{fold}" if fold else self.dataset
+        return f"{self.dataset}-fold{fold}" if fold else self.dataset
 
     def about(self, lang: str) -> dict:
         return self.study.plan["languages"].get(lang, {})
@@ -399,7 +399,7 @@ def read_study(plan_path: Path, results: Path) -> Study:
             name
             for dataset in content["evaluate"]
             for name in (
-                [f"{dataset}.fold{fold}" for fold in content["folds"]]
+                [f"{dataset}-fold{fold}" for fold in content["folds"]]
                 if dataset in content.get("folded", [])
                 else [dataset]
             )

@@ -96,7 +96,10 @@ class Needs:
         """What a translation depends on, beside the rows."""
         wanted = self.translation(dataset, split, pair)
         translator = self._study.config["translators"][wanted.translator]
-        return {"version": TRANSLATE_VERSION, "translator": translator, "from": wanted.source, "to": wanted.target}
+        spec = {"version": TRANSLATE_VERSION, "translator": translator, "from": wanted.source, "to": wanted.target}
+        if "lexicon" in translator:
+            return spec | {"world": self._study.config["world"]}
+        return spec | ({"threads": self._study.config["threads"]} if "model" in translator else {})
 
     def translated_rows(self, dataset: str, split: str, pair: str) -> str:
         """Manifest of the rows that a translation is made of."""

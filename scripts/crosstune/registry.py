@@ -23,7 +23,7 @@ from crosstune.files import read_text
 SCHEMA = Path(__file__).parents[2] / "schemas" / "dataset.schema.yaml"
 # `files` beside `hub` are files of the hub's repository.
 SOURCE_KINDS = ("hub", "url", "world", "translate", "files")
-FOLD = re.compile(r"(.+)\.fold([1-9][0-9]*)")
+FOLD = re.compile(r"(.+)-fold([1-9][0-9]*)")
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
 # Where the hub's libraries put the Parquet files of a split, and where its converter does (refs/convert/parquet).
 HUB_FILES = {
@@ -281,7 +281,7 @@ class Registry(Mapping[str, Dataset]):
         return train.source.get("translate", "") if train else ""
 
     def _parts(self, name: object) -> tuple[str, int]:
-        """Data set and number of a fold's name, `chaii.fold2`; 0 where it is the name of no fold."""
+        """Data set and number of a fold's name, `chaii-fold2`; 0 where it is the name of no fold."""
         match = FOLD.fullmatch(str(name))
         if not match or match[1] not in self._datasets:
             return str(name), 0
@@ -310,8 +310,8 @@ class Registry(Mapping[str, Dataset]):
 
 
 def fold_name(dataset: str, fold: int) -> str:
-    """The name under which a fold of a data set is a data set: `chaii.fold2`."""
-    return f"{dataset}.fold{fold}"
+    """The name under which a fold of a data set is a data set: `chaii-fold2`."""
+    return f"{dataset}-fold{fold}"
 
 
 @dataclass(frozen=True)
@@ -345,6 +345,8 @@ def load_registry(folder: Path | str, extra: Mapping[str, Any] | None = None) ->
     datasets = {name: _dataset(name, record, places[name]) for name, record in records.items()}
     for dataset in datasets.values():
         _check_translated(dataset, datasets)
+        if (match := FOLD.fullmatch(dataset.name)) and match[1] in datasets:
+            raise UserError(f"{dataset.name!r} is the name of a fold of {match[1]}", dataset.place, "Rename it.")
     return Registry(datasets)
 
 

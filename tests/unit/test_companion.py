@@ -50,7 +50,7 @@ def study(scores=SCORES, **changes):
             "fold": fold,
             "track": "qa",
             "schedule": schedule,
-            "stages": [f"tiny/seed{seed}/qa/{schedule}.fold{fold}"],
+            "stages": [f"tiny/seed{seed}/qa/{schedule}-fold{fold}"],
             "evaluated": [["chaii"]],
             "mixtures": [["chaii.hi", "chaii.ta"]],
             "updates": [10],
@@ -80,7 +80,7 @@ def study(scores=SCORES, **changes):
         "published": [{**ENTRY, **changes}],
     }
     found = {
-        (f"tiny/seed{seed}/qa/{schedule}.fold{fold}", f"chaii.fold{fold}"): {
+        (f"tiny/seed{seed}/qa/{schedule}-fold{fold}", f"chaii-fold{fold}"): {
             "hi": numbers(hi, 3),
             "ta": numbers(ta, 1),
         }

@@ -90,10 +90,10 @@ class TestPlan:
         runs = [(run.seed, run.fold) for run in found.runs if run.schedule.name == "more"]
         assert sorted(runs) == [(seed, fold) for seed in (1, 2) for fold in (1, 2, 3)]
         run = next(run for run in found.runs if (run.schedule.name, run.fold) == ("more", 2))
-        assert run.stages[-1].endswith("/worldqa.qen@20/toy.fold2.qno+qro+toy_mt.fold2.qis@20")
+        assert run.stages[-1].endswith("/worldqa.qen@20/toy-fold2.qno+qro+toy_mt-fold2.qis@20")
         node = found.checkpoints[run.stages[-1]]
         assert set(node.data) == {
-            "data/toy.fold2/train.qno.json", "data/toy.fold2/train.qro.json", "data/toy_mt.fold2/train.qis.json"
+            "data/toy-fold2/train.qno.json", "data/toy-fold2/train.qro.json", "data/toy_mt-fold2/train.qis.json"
         }  # fmt: skip
 
     def test_a_checkpoint_is_scored_on_the_fold_that_it_was_not_trained_on(self):
@@ -101,23 +101,23 @@ class TestPlan:
         for run in found.runs:
             last = found.checkpoints[run.stages[-1]]
             if run.schedule.name == "untrained":
-                assert set(last.evaluate) == {"toy.fold1", "toy.fold2", "toy.fold3"}
+                assert set(last.evaluate) == {"toy-fold1", "toy-fold2", "toy-fold3"}
             else:
-                assert set(last.evaluate) == {f"toy.fold{run.fold}"}
+                assert set(last.evaluate) == {f"toy-fold{run.fold}"}
         prefix = found.checkpoints["results/test/tiny/seed1/qa/worldqa.qen@20"]
-        assert set(prefix.evaluate) == {"toy.fold1", "toy.fold2", "toy.fold3"}
+        assert set(prefix.evaluate) == {"toy-fold1", "toy-fold2", "toy-fold3"}
 
     def test_folds_are_compared_with_themselves_for_leakage(self):
         groups = [group for group in folded().leakage_spec()["groups"] if group["stop"]]
         for number, group in enumerate(groups, start=1):
             names = [name for name in group["train"] + group["evaluate"] if name.startswith("toy")]
-            assert names and all(f".fold{number}." in name for name in names)
+            assert names and all(f"-fold{number}." in name for name in names)
 
     def test_what_has_to_be_prepared_reaches_down_to_the_source(self):
         needs = Needs(folded())
-        assert {("toy", "train", "qno"), ("toy.fold3", "test", "qro"), ("toy_mt", "train", "qis")} <= needs.needed
-        assert needs.raw_inputs("toy_mt.fold2", "train", "qis") == [
-            "data/toy_mt/train.qis.json", "data/toy.fold2/train.qno.json", "data/toy.fold2/train.qro.json"
+        assert {("toy", "train", "qno"), ("toy-fold3", "test", "qro"), ("toy_mt", "train", "qis")} <= needs.needed
+        assert needs.raw_inputs("toy_mt-fold2", "train", "qis") == [
+            "data/toy_mt/train.qis.json", "data/toy-fold2/train.qno.json", "data/toy-fold2/train.qro.json"
         ]  # fmt: skip
         assert needs.raw_inputs("toy_mt", "train", "qis") == [
             "data/translated/toy_mt/train.qno-qis.json", "data/translated/toy_mt/train.qro-qis.json"
@@ -134,7 +134,7 @@ class TestPlan:
         assert run["mixtures"][1] == ["toy.qno", "toy.qro", "toy_mt.qis"]
         assert plan["tracks"]["qa"]["folds"] == [1, 2, 3] and plan["tracks"]["qa"]["folded"] == ["toy"]
         (panel,) = Collected(plan, {}, {}).panels()
-        assert panel.scored(2) == "toy.fold2"
+        assert panel.scored(2) == "toy-fold2"
 
     def test_a_track_without_folds_is_planned_as_before(self):
         found = study()
@@ -148,9 +148,9 @@ class TestSelection:
         run = next(run for run in found.runs if (run.schedule.name, run.fold) == ("plain", 2))
         first, last = (found.checkpoints[path] for path in run.stages)
         assert "select" not in first.spec and not first.held_out
-        assert last.spec["select"]["dataset"] == "toy.fold2" and last.spec["select"]["metric"] == "chaii"
-        assert last.held_out == ("data/toy.fold2/validation.qno.json", "data/toy.fold2/validation.qro.json")
-        assert ("toy.fold2", "validation", "qno") in Needs(found).needed
+        assert last.spec["select"]["dataset"] == "toy-fold2" and last.spec["select"]["metric"] == "chaii"
+        assert last.held_out == ("data/toy-fold2/validation.qno.json", "data/toy-fold2/validation.qro.json")
+        assert ("toy-fold2", "validation", "qno") in Needs(found).needed
         node = Node.from_json(found._node(last.path))
         assert [str(path) for path in node.held_out] == list(last.held_out)
 
@@ -177,16 +177,16 @@ class TestSelection:
 class TestRecords:
     def test_folds_of_a_record(self, tmp_path):
         registry = load_registry(tmp_path, RECORDS)
-        assert set(registry["toy.fold3"].splits) == {"train", "validation", "test"}
-        assert set(registry["toy_mt.fold3"].splits) == {"train"}
-        assert "toy.fold4" not in registry and "toy.fold0" not in registry and "worldqa.fold1" not in registry
-        found = registry["toy_mt.fold1"].location("qis", "train", {})
-        assert found == FoldSource("toy_mt", ("qno", "qro"), 1, "toy.fold1")
+        assert set(registry["toy-fold3"].splits) == {"train", "validation", "test"}
+        assert set(registry["toy_mt-fold3"].splits) == {"train"}
+        assert "toy-fold4" not in registry and "toy-fold0" not in registry and "worldqa-fold1" not in registry
+        found = registry["toy_mt-fold1"].location("qis", "train", {})
+        assert found == FoldSource("toy_mt", ("qno", "qro"), 1, "toy-fold1")
         assert registry["toy_mt"].location("qis", "train", {}) == TranslatedSource(
             "toy", "train", ("qno", "qro"), "words"
         )
-        with pytest.raises(UserError, match=r"unknown data set 'toy.fold9'"):
-            registry["toy.fold9"]
+        with pytest.raises(UserError, match=r"unknown data set 'toy-fold9'"):
+            registry["toy-fold9"]
 
     @pytest.mark.parametrize(
         ("name", "changes", "message"),
@@ -237,17 +237,17 @@ class TestRows:
         assert len(make("toy_mt", "train", "qis")) == 16
         for fold in (1, 2, 3):
             parts = {
-                (split, lang): make(f"toy.fold{fold}", split, lang)
+                (split, lang): make(f"toy-fold{fold}", split, lang)
                 for split in ("train", "validation", "test")
                 for lang in ("qno", "qro")
             }
             assert [len(rows) for rows in parts.values()] == [4, 2, 4, 2, 4, 2]
             known = {row["origin"] for lang in ("qno", "qro") for row in parts["train", lang]}
-            translated = make(f"toy_mt.fold{fold}", "train", "qis")
+            translated = make(f"toy_mt-fold{fold}", "train", "qis")
             assert {row["origin"] for row in translated} == known - {"toy.qno/h11", "toy.qro/t5"}
         with pytest.raises(UserError, match="no rows are left"):
             write_jsonl(data / "toy_mt/train.qis.jsonl", [])
-            make("toy_mt.fold1", "train", "qis")
+            make("toy_mt-fold1", "train", "qis")
 
 
 class TestPublished:

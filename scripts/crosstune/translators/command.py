@@ -38,14 +38,15 @@ class CommandTranslator(Translator):
             raise UserError(
                 f"the command {self._words[0]} has no pair {pair} (known: {known})", "translator.pairs", cure
             )
-        if shutil.which(self._words[0]) is None:
-            raise UserError(f"the command {self._words[0]} is not installed", "translator.command", self._install(pair))
 
     def translate(self, lines: Sequence[str], source: str, target: str) -> list[str]:
         self.check(source, target)
         if not lines:
             return []
         pair = f"{source}-{target}"
+        # Not in check: a study can be planned where the command is not.
+        if shutil.which(self._words[0]) is None:
+            raise UserError(f"the command {self._words[0]} is not installed", "translator.command", self._install(pair))
         words = [word.replace(PAIR, self._pairs[pair]) for word in self._words]
         text = "".join(f"{line.translate(UNSENDABLE)}\n\n" for line in lines)
         environment = os.environ | {"LC_ALL": "C.UTF-8"}
