@@ -96,7 +96,8 @@ def test_what_a_program_lacks_is_told_before_any_work(program):
         program("").check("en", "ca")
     absent = CommandTranslator("no-such-program {pair}", PAIRS)
     with pytest.raises(UserError, match=r"no-such-program is not installed"):
-        absent.check("en", "es")
+        absent.translate(["a"], "en", "es")
+    absent.check("en", "es")  # a study can be planned where the program is not
     for command in ("", "a 'b"):
         with pytest.raises(UserError, match=r"translator\.command"):
             CommandTranslator(command, PAIRS)
@@ -105,7 +106,7 @@ def test_what_a_program_lacks_is_told_before_any_work(program):
 def test_the_package_of_apertium_is_named(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match=r"apertium is not installed\n  apt install apertium apertium-eng-spa"):
-        CommandTranslator("apertium -u -f txt {pair}", PAIRS).check("en", "es")
+        CommandTranslator("apertium -u -f txt {pair}", PAIRS).translate(["a"], "en", "es")
 
 
 # Transliteration. Names as they are written in both languages, or, where spelling differs, letter by letter by hand:
