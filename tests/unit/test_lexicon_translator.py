@@ -17,6 +17,7 @@ from crosstune.world.facts import World
 from crosstune.world.languages import UPOS, make_lexicon, write
 from crosstune.world.texts import (
     Phrase,
+    Predicate,
     Question,
     Sentence,
     Speaker,
@@ -47,9 +48,10 @@ def in_order_of(source: str, target: str) -> Speaker:
 
 
 def some_sentences(seed: int, count: int) -> list[Sentence]:
-    """Facts, scenes and questions of one world."""
+    """Facts, scenes and questions of one world, and several people who do two things."""
     world, rng = World(LEXICON, 0), random.Random(seed)
-    found: list[Sentence] = []
+    see, carry = (Predicate(verb, Phrase("dog", article="a"), "object") for verb in ("see", "carry"))
+    found = [Sentence(Phrase("baker", numeral="two", article="the"), (see, carry))]
     for _ in range(count):
         paragraph = world.paragraph("train", rng)
         found += [*sentences_of(paragraph), depiction(world.scene("train", rng))]

@@ -12,6 +12,7 @@ numeral, article, adposition and case), and says each with the words, endings an
 - A verb agrees with the number of its subject, whether or not the source marks it.
 - A source without articles does not say which the target needs: the subject of a verb gets "the", another noun "a", and
   none beside a numeral.
+- Of two readings of a form the plainer one is taken: under some seeds qka spells a noun as it does a name in a case.
 - Other words pass through in the letters of the target. What is no sentence is translated as far as it goes.
 
 Markers `[[ ` and ` ]]` around words are put around the words that translate these, and all between. An article or
@@ -141,7 +142,7 @@ class Grammar:
     def _admits(self, part: str, phrase: Chunk, role: str) -> bool:
         """Whether a phrase can be the subject of a clause ("S"), or an object in the role ("O")."""
         if part == "S":
-            return not phrase.marking and phrase.concept("HEAD") in self._agents
+            return phrase.concept("HEAD") in self._agents
         return phrase.concept("HEAD") == "where" or phrase.marking == self.language.marking[role]
 
 
