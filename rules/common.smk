@@ -13,6 +13,7 @@ from crosstune.needs import Needs
 from crosstune.scoring import SCORE_VERSION
 from crosstune.study import Study
 from crosstune.summary import summary
+from crosstune.world.write import WORLD_VERSION
 
 PINNING = "pin" in sys.argv  # that rule is for a study that is not pinned yet
 

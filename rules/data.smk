@@ -12,6 +12,7 @@ rule world:
     conda:
         "../envs/crosstune.yaml"
     params:
+        version=WORLD_VERSION,
         spec=canonical_json(study.config["world"]),
     message:
         "generate the constructed world"
