@@ -413,13 +413,12 @@ def chaii() -> dict[str, list[dict]]:
     }
 
 
-def test_a_context_of_chaii_is_long_and_shared_by_questions(chaii):
+def test_a_context_of_chaii_is_shared_by_questions(chaii):
     assert {lang: len(found) for lang, found in chaii.items()} == {"qhi": 746, "qta": 368}
     for found in chaii.values():
         shared = Counter(row["context"] for row in found)
         assert set(shared.values()) == {1, 2, 3} and len(shared) < 0.6 * len(found)
-        assert {context.count("\n") for context in shared} == {1, 2}
-        assert min(map(len, shared)) > 150
+        assert {context.count(".") for context in shared} == {2, 4}, "one or two paragraphs of two sentences"
         assert len({(row["context"], row["question"]) for row in found}) == len(found)
     ids = [row["id"] for found in chaii.values() for row in found]
     assert all(re.fullmatch("[0-9a-f]{9}", name) for name in ids) and len(set(ids)) == len(ids)

@@ -198,7 +198,7 @@ def _chaii(spec: dict[str, int], world: World, speakers: Mapping[str, Speaker]) 
     """ChAII's train.csv: the questions of all languages in random order, named as ChAII names its rows."""
     rows = []
     for code, speaker in speakers.items():
-        asked = _long_contexts(world, speaker, random.Random(f"{spec['seed']}/chaii/{code}"))
+        asked = _questions(world, speaker, random.Random(f"{spec['seed']}/chaii/{code}"))
         rows += [(*row, speaker.language.name.lower()) for row in itertools.islice(asked, spec[f"chaii_{code}"])]
     rng = random.Random(f"{spec['seed']}/chaii")
     rng.shuffle(rows)
@@ -210,21 +210,20 @@ def _chaii(spec: dict[str, int], world: World, speakers: Mapping[str, Speaker]) 
     return file.getvalue()
 
 
-def _long_contexts(world: World, speaker: Speaker, rng: random.Random) -> Iterator[tuple[str, str, str, int]]:
+def _questions(world: World, speaker: Speaker, rng: random.Random) -> Iterator[tuple[str, str, str, int]]:
     """Without end: context, question, answer and its offset, for one to three questions about each context.
 
-    A context is two or three lines: a paragraph of facts and a scene each.
+    A context is one or two paragraphs of facts, on one line.
     """
     while True:
-        document = world.document("train", rng, rng.choice((2, 3)))
-        scenes = [speaker.text(depiction(world.scene("train", rng))) for _ in document]
-        lines = [f"{speaker.text(*sentences_of(told))} {scene}" for told, scene in zip(document, scenes, strict=True)]
+        document = world.document("train", rng, rng.choice((1, 2)))
+        parts = [speaker.text(*sentences_of(told)) for told in document]
         facts = [(number, fact) for number, told in enumerate(document) for fact in told.facts]
         for number, fact in rng.sample(facts, rng.randint(1, 3)):
             question = _question(fact, rng)
             answer, start = answer_of(speaker.tokens(*sentences_of(document[number], question)))
-            before = sum(len(line) + 1 for line in lines[:number])
-            yield "\n".join(lines), speaker.text(question.sentence), answer, before + start
+            before = sum(len(part) + 1 for part in parts[:number])
+            yield " ".join(parts), speaker.text(question.sentence), answer, before + start
 
 
 def _tagged_sentences(world: World, split: str, rng: random.Random, count: int) -> Iterator[Sentence]:
