@@ -83,6 +83,7 @@ class Study:
         for model, track, seed in itertools.product(self.config["models"], self.config["tracks"], self.config["seeds"]):
             self._add_runs(model, track, seed)
         self._mark_carried()
+        self._mark_scored()
         self._check_headline()
         self._check_layers()
         self._check_contrast()
@@ -532,6 +533,14 @@ class Study:
             if node.spec.get("recipe", {}).get("optimizer") == "carry" and "/seed" in node.parents[0]:
                 parent = self.checkpoints[node.parents[0]]
                 self.checkpoints[parent.path] = replace(parent, keep_optimizer=True)
+
+    def _mark_scored(self) -> None:
+        """A track that scores what its schedules end with leaves the stages on the way unscored."""
+        final = {run.stages[-1] for run in self.runs}
+        for run in self.runs:
+            if self.config["tracks"][run.track]["score"] == "final":
+                for path in set(run.stages) - final:
+                    self.checkpoints[path] = replace(self.checkpoints[path], evaluate={})
 
     def _stage_spec(self, schedule: Schedule, track: str, seed: int, parent: str) -> dict:
         config = self.config["tracks"][track]

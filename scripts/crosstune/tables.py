@@ -152,6 +152,7 @@ def transfer_table(panel: Panel) -> Table:
         )
         for schedule in floor_first(panel.schedules)
         for stage in panel.stages(schedule)
+        if panel.is_scored(schedule, stage)
     ]
     caption = f"{panel.labels[panel.metric]} after every stage (transfer matrix). {describe(panel)}"
     return build(f"{panel.name}.{panel.metric}.transfer", caption, "after stage", rows, columns)

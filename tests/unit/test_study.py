@@ -357,3 +357,12 @@ def test_an_average_of_one_with_a_learned_temperature_and_one_without_is_refused
     learned = {"train": "qen", "contrast": 1.0, "contrast_temperature_lr": 0.01}
     with pytest.raises(UserError, match="no mean"):
         study(tracks__qa__schedules={"mean": {"average": [[learned], ["qes"]]}})
+
+
+def test_a_track_can_score_what_its_schedules_end_with_alone():
+    every, final = study(), study(tracks__qa__score="final")
+    runs = [run for run in final.runs if run.schedule.name == "sequential"]
+    assert all([bool(final.checkpoints[path].evaluate) for path in run.stages] == [False, False, True] for run in runs)
+    assert len(every.scores) - len(final.scores) == 2 * 2, "two stages on the way, two seeds"
+    planned = next(run for run in final.plan()["runs"] if run["schedule"] == "sequential")
+    assert planned["evaluated"] == [[], [], ["worldqa"]]
