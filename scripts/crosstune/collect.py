@@ -233,7 +233,7 @@ class Panel:
         return [Stage(number, tuple(sources), updates) for number, (sources, updates) in enumerate(described, start=1)]
 
     def is_scored(self, schedule: str, stage: Stage) -> bool:
-        """Whether the study scores a stage on the data set: not without a head for it, or where only ends are scored."""
+        """Whether a stage is scored on the data set: not without a head for it, or where only ends are scored."""
         return any(self.dataset in run["evaluated"][stage.number - 1] for run in self.runs(schedule))
 
     def short(self, sources: Sequence[str]) -> str:
