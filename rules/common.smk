@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from crosstune.errors import UserError
 from crosstune.files import canonical_json, sha256_json
 from crosstune.needs import Needs
+from crosstune.plan import plan_of
 from crosstune.scoring import SCORE_VERSION
 from crosstune.study import Study
 from crosstune.summary import summary

@@ -14,7 +14,7 @@ rule plan:
     params:
         # Functions, because Snakemake would take {lang} in a pattern of files for a wildcard of its own.
         config=lambda w: canonical_json(study.config),
-        digest=sha256_json(study.plan()),
+        digest=sha256_json(plan_of(study)),
     message:
         "write the plan of {wildcards.study}"
     shell:

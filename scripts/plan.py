@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crosstune.errors import run_program
 from crosstune.files import sha256_json, write_json
+from crosstune.plan import plan_of
 from crosstune.provenance import commit, environment
 from crosstune.study import Study
 
@@ -22,7 +23,7 @@ def main() -> None:
     args = parser.parse_args()
 
     study = Study(args.config)
-    write_json(args.out, study.plan())
+    write_json(args.out, plan_of(study))
     config = {"config": study.config, "config_sha256": sha256_json(study.config)}
     write_json(args.provenance, {**config, "code": commit(), "environment": environment()})
 

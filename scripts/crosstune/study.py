@@ -13,15 +13,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from crosstune.comparisons import average_of, check_headline, published_of
 from crosstune.config import validate
 from crosstune.errors import UserError
 from crosstune.files import read_json, sha256_json
 from crosstune.leakage import LEAKAGE_VERSION, covers
 from crosstune.metrics import XTREME_R, metric_named
-from crosstune.papers import load_published
 from crosstune.readers.pieces import UPOS
 from crosstune.recipe import check_contrast, contrast_keys, learns_temperature
-from crosstune.registry import Dataset, Language, Registry, fold_name, load_languages, load_registry
+from crosstune.registry import Dataset, Registry, fold_name, load_languages, load_registry
 from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse_schedules
 
 # Raised by hand when a change of the code changes results: everything that stands on the old code is then made anew.
@@ -84,12 +84,12 @@ class Study:
             self._add_runs(model, track, seed)
         self._mark_carried()
         self._mark_scored()
-        self._check_headline()
+        check_headline(self)
         self._check_layers()
         self._check_contrast()
         self._check_allowed_leakage()
-        self.averages = {name: self._average(name) for name in self.config["averages"]}
-        self.published = [self._published(name, root / "published") for name in self.config["published"]]
+        self.averages = {name: average_of(self, name) for name in self.config["averages"]}
+        self.published = [published_of(self, name, root / "published") for name in self.config["published"]]
 
     # ---- what the rules ask for ----
 
@@ -124,7 +124,7 @@ class Study:
     def all_evaluated(self) -> list[tuple[str, tuple[str, ...]]]:
         """The evaluated data sets of all tracks, with their languages; of one in folds, each fold."""
         return [
-            (self._in_fold(dataset, fold), languages)
+            (self.in_fold(dataset, fold), languages)
             for track, evaluate in self.evaluate.items()
             for dataset, languages in evaluate.items()
             for fold in (self.folds[track] if self.registry.folds(dataset) else (0,))
@@ -208,8 +208,8 @@ class Study:
         sources = {
             source
             for run in self.runs
-            if dataset in {self._in_fold(name, run.fold) for name in self.evaluate[run.track]}
-            for source in _sources(self._schedule_in_fold(run.schedule, run.fold))
+            if dataset in {self.in_fold(name, run.fold) for name in self.evaluate[run.track]}
+            for source in sources_of(self._schedule_in_fold(run.schedule, run.fold))
             if head_of(self.registry[source.rpartition(".")[0]]) == head_of(self.registry[dataset])
         }
         return [prepared_source(source) for source in sorted(sources)]
@@ -221,7 +221,7 @@ class Study:
         """
         evaluated = {
             (track, fold): sorted(
-                f"{self._in_fold(dataset, fold)}.{language}"
+                f"{self.in_fold(dataset, fold)}.{language}"
                 for dataset, languages in found.items()
                 for language in languages
             )
@@ -233,62 +233,14 @@ class Study:
         text = {source for source in text if self.registry[source.rpartition(".")[0]].task == "text"}
         for track, fold in evaluated:
             runs = [run for run in self.runs if (run.track, run.fold) == (track, fold)]
-            trained = {source for run in runs for source in _sources(self._schedule_in_fold(run.schedule, fold))} - text
+            trained = {
+                source for run in runs for source in sources_of(self._schedule_in_fold(run.schedule, fold))
+            } - text
             groups.append({"train": sorted(trained), "evaluate": evaluated[track, fold], "stop": True})
         if text:
             everything = sorted({name for names in evaluated.values() for name in names})
             groups.append({"train": sorted(text), "evaluate": everything, "stop": False})
         return {"version": LEAKAGE_VERSION, "groups": groups, "allow": sorted(self.config["allow_leakage"])}
-
-    def plan(self) -> dict:
-        """What tables, figures and the report need to know of the study, as plain data."""
-        evaluated = {language for _, languages in self.all_evaluated() for language in languages}
-        low = self.config.get("low_resource")
-        track = next(iter(self.evaluate))
-        dataset = next(iter(self.evaluate[track]))
-        headline = self.config.get("headline") or {
-            "track": track, "dataset": dataset, "metric": metric_named(self.registry[dataset].metric).primary
-        }  # fmt: skip
-        languages = {}
-        for code in sorted(evaluated | {s.rpartition(".")[2] for run in self.runs for s in _sources(run.schedule)}):
-            known = self._language(code)
-            resource = known.resource if low is None else ("low" if code in low else "high")
-            languages[code] = {
-                "name": known.name, "family": known.family, "script": known.script, "resource": resource
-            }  # fmt: skip
-        return {
-            "study": self.name,
-            "headline": headline,
-            "primary": {key: headline[key] for key in ("track", "dataset", "metric")},
-            "seeds": self.config["seeds"],
-            "models": list(self.config["models"]),
-            "languages": languages,
-            "tracks": {name: self._track_plan(name) for name in self.config["tracks"]},
-            "averages": self.averages,
-            "published": self.published,
-            "runs": [
-                {
-                    "model": run.model,
-                    "seed": run.seed,
-                    **({"fold": run.fold} if run.fold else {}),
-                    "track": run.track,
-                    "schedule": run.schedule.name,
-                    "stages": [path.removeprefix(f"{self.results}/") for path in run.stages],
-                    "evaluated": [
-                        [
-                            name
-                            for name in sorted(self.evaluate[run.track])
-                            if self._in_fold(name, run.fold) in self.checkpoints[path].evaluate
-                        ]
-                        for path in run.stages
-                    ],
-                    "mixtures": [list(stage.sources) for stage in run.schedule.stages],
-                    "updates": [stage.updates for stage in run.schedule.stages],
-                    "total_updates": run.schedule.total_updates,
-                }
-                for run in self.runs
-            ],
-        }
 
     def check_states(self) -> None:
         """UserError for the first interrupted training whose saved state belongs to another spec."""
@@ -297,12 +249,6 @@ class Study:
             if spec.exists() and read_json(spec) != node.spec:
                 cure = f"Go back to the config it was started with, or give it up: rm -r {spec.parent}"
                 raise UserError("an interrupted training of another spec left its state here", str(spec.parent), cure)
-
-    def _language(self, code: str) -> Language:
-        if code not in self.languages:
-            line = f"{code}: {{name: ..., family: ..., genus: ..., script: Latn, resource: low}}"
-            raise UserError(f"the language {code!r} is not in the language table", "registry/languages.yaml", line)
-        return self.languages[code]
 
     def prepared(self, dataset: str, split: str, language: str) -> str:
         """Path of a prepared split's manifest; its rows lie beside it as .jsonl."""
@@ -404,7 +350,7 @@ class Study:
         found = {}
         for dataset, languages in self.config["tracks"][track]["evaluate"].items():
             place = f"tracks.{track}.evaluate.{dataset}"
-            any_fold = self._in_fold(dataset, 1) if dataset in self.registry else dataset
+            any_fold = self.in_fold(dataset, 1) if dataset in self.registry else dataset
             found[dataset] = self._languages(any_fold, languages, "test", place)
             self._check_metric(self.registry[dataset], found[dataset], place)
         return found
@@ -413,7 +359,7 @@ class Study:
 
     def _folds(self, track: str) -> tuple[int, ...]:
         """The folds that the track's data sets are split into, from 1; (0,) where none is."""
-        sources = {s for schedule in self.schedules[track] for s in _sources(schedule)}
+        sources = {s for schedule in self.schedules[track] for s in sources_of(schedule)}
         datasets = sorted({source.rpartition(".")[0] for source in sources} | set(self.evaluate[track]))
         numbers = {name: folds.number for name in datasets if (folds := self.registry.folds(name))}
         if len(set(numbers.values())) > 1:
@@ -422,7 +368,7 @@ class Study:
             raise UserError(message, f"tracks.{track}", "Give them tracks of their own.")
         return tuple(range(1, max(numbers.values()) + 1)) if numbers else (0,)
 
-    def _in_fold(self, dataset: str, fold: int) -> str:
+    def in_fold(self, dataset: str, fold: int) -> str:
         """The name of a data set in a fold; its own where it is not split in several ways."""
         return fold_name(dataset, fold) if fold and self.registry.folds(dataset) else dataset
 
@@ -431,7 +377,7 @@ class Study:
 
         def source(name: str) -> str:
             dataset, _, language = name.rpartition(".")
-            return f"{self._in_fold(dataset, fold)}.{language}"
+            return f"{self.in_fold(dataset, fold)}.{language}"
 
         stages = tuple(replace(stage, sources=tuple(map(source, stage.sources))) for stage in schedule.stages)
         members = tuple(self._schedule_in_fold(member, fold) for member in schedule.members)
@@ -517,12 +463,12 @@ class Study:
             place = f"tracks.{track}.select.dataset"
             if wanted["dataset"] not in self.registry:
                 raise UserError(f"unknown data set {wanted['dataset']!r}", place)
-            record = self.registry[self._in_fold(wanted["dataset"], 1)]
+            record = self.registry[self.in_fold(wanted["dataset"], 1)]
             for split in ("validation", "test") if wanted["trace"] else ("validation",):
                 if split not in record.splits:
                     have = ", ".join(record.splits)
                     raise UserError(f"data set {wanted['dataset']!r} has no {split} split", place, f"It has: {have}.")
-            trained = {s.rpartition(".")[0] for schedule in self.schedules[track] for s in _sources(schedule)}
+            trained = {s.rpartition(".")[0] for schedule in self.schedules[track] for s in sources_of(schedule)}
             if wanted["dataset"] not in trained:
                 known = ", ".join(sorted(trained))
                 raise UserError(f"no schedule trains on {wanted['dataset']!r}", place, f"They train on: {known}")
@@ -594,9 +540,9 @@ class Study:
         """Data sets for which the checkpoint has a head, in the fold that it is trained in, or in all."""
         heads = set.intersection(*(set(self._heads(s, track)) for s in schedule.members or [schedule]))
         # What was trained in no fold yet is the beginning of all.
-        own = {self.registry[source.rpartition(".")[0]].fold for source in _sources(schedule)} - {0}
+        own = {self.registry[source.rpartition(".")[0]].fold for source in sources_of(schedule)} - {0}
         return {
-            self._in_fold(dataset, fold): languages
+            self.in_fold(dataset, fold): languages
             for dataset, languages in self.evaluate[track].items()
             for fold in sorted(own) or self.folds[track]
             if head_of(self.registry[dataset])["name"] in {*heads, *HEADLESS}
@@ -604,88 +550,6 @@ class Study:
 
     def _stamp(self, path: str) -> str:
         return sha256_json(self.checkpoints[path].spec)
-
-    def _track_plan(self, name: str) -> dict:
-        track = self.config["tracks"][name]
-        runs = [run for run in self.runs if run.track == name]
-        evaluate = self.evaluate[name]
-        return {
-            "metrics": {dataset: self.registry[dataset].metric for dataset in evaluate},
-            "xtreme": {dataset: self.registry[dataset].xtreme for dataset in evaluate if self.registry[dataset].xtreme},
-            "trained": sorted({s.rpartition(".")[2] for run in runs for s in _sources(run.schedule)}),
-            "evaluate": {dataset: list(languages) for dataset, languages in evaluate.items()},
-            "folded": [dataset for dataset in evaluate if self.registry.folds(dataset)],
-            "folds": [fold for fold in self.folds[name] if fold],
-            "budget": {key: track["budget"][key] for key in ("updates", "epochs", "tokens") if key in track["budget"]},
-            "matched": track["budget"]["matched"],
-            "schedules": list(dict.fromkeys(run.schedule.name for run in runs)),
-        }
-
-    def _average(self, name: str) -> list[dict[str, str]]:
-        """Task, track, data set and perhaps schedule of every column: XTREME-R's tasks in its order, then others."""
-        rank = {task: number for number, task in enumerate(XTREME_R)}
-        tasks = self.config["averages"][name]
-        found = []
-        for task in sorted(tasks, key=lambda task: (rank.get(task, len(rank)), task)):
-            place = f"averages.{name}.{task}"
-            entry = {"panel": tasks[task]} if isinstance(tasks[task], str) else tasks[task]
-            track, dataset = self._panel(entry["panel"], place)
-            names = [schedule.name for schedule in self.schedules[track]]
-            if entry.get("schedule", names[0]) not in names:
-                message = f"the track {track!r} has no schedule {entry['schedule']!r}"
-                raise UserError(message, f"{place}.schedule", f"Schedules: {', '.join(names)}")
-            schedule = {"schedule": entry["schedule"]} if "schedule" in entry else {}
-            found.append({"task": task, "track": track, "dataset": dataset} | schedule)
-        return found
-
-    def _published(self, name: str, folder: Path) -> dict:
-        """A published table with the schedules and columns of ours that stand beside it."""
-        entry, place = self.config["published"][name], f"published.{name}"
-        table = load_published(folder, entry["numbers"], f"{place}.numbers")
-        track, dataset = self._panel(entry["panel"], f"{place}.panel")
-        languages = self.evaluate[track][dataset]
-        for column, ours in entry["columns"].items():
-            self._check_known(column, table["columns"], "published column", f"{place}.columns")
-            self._check_known(ours, ["pooled", "all", *languages], "column", f"{place}.columns.{column}")
-        names = [schedule.name for schedule in self.schedules[track]]
-        for row, schedule in entry["rows"].items():
-            self._check_known(row, table["rows"], "published row", f"{place}.rows")
-            self._check_known(schedule, names, "schedule", f"{place}.rows.{row}")
-        for number, pair in enumerate(entry["differences"]):
-            for schedule in pair:
-                self._check_known(schedule, names, "schedule", f"{place}.differences[{number}]")
-        if entry["protocol"] == "mucot" and not self.config["tracks"][track].get("select", {}).get("trace"):
-            cure = f"tracks:\n  {track}:\n    select: {{dataset: {dataset}, every: 100, trace: true}}"
-            raise UserError("MuCoT's protocol needs the test scores along a training", f"{place}.protocol", cure)
-        rows = [
-            {
-                "schedule": schedule,
-                "labels": [str(label) for label in table["rows"][row]["labels"]],
-                "published": {
-                    column: round(value * 100 / table["scale"], 6)
-                    for column, value in zip(table["columns"], table["rows"][row]["values"], strict=True)
-                },
-            }
-            for row, schedule in entry["rows"].items()
-        ]
-        shown = {key: table[key] for key in ("title", "what", "verified", "labels")}
-        own = {"name": name, "track": track, "dataset": dataset, "columns": entry["columns"], "rows": rows}
-        return shown | own | {"differences": entry["differences"], "protocol": entry["protocol"]}
-
-    @staticmethod
-    def _check_known(name: str, known: Sequence[str] | Mapping, what: str, place: str) -> None:
-        if name not in known:
-            raise UserError(f"unknown {what} {name!r}", place, f"There are: {', '.join(known)}")
-
-    def _panel(self, panel: str, place: str) -> tuple[str, str]:
-        """Track and data set of a panel `track/dataset`."""
-        track, _, dataset = panel.partition("/")
-        if track not in self.config["tracks"]:
-            raise UserError(f"unknown track {track!r}", place, f"Tracks: {', '.join(self.config['tracks'])}")
-        if dataset not in self.evaluate[track]:
-            known = ", ".join(f"{track}/{evaluated}" for evaluated in self.evaluate[track])
-            raise UserError(f"the track {track!r} does not evaluate {dataset!r}", place, f"Panels: {known}")
-        return track, dataset
 
     def _check_layers(self) -> None:
         """UserError where a track's layer by model lacks a model, or names one that the study has not."""
@@ -719,27 +583,6 @@ class Study:
                 message = f"no track trains on the first and evaluates the second of {entry!r}"
                 raise UserError(message, f"allow_leakage[{number}]", "Correct the names, or leave the entry out.")
 
-    def _check_headline(self) -> None:
-        headline = self.config.get("headline")
-        if not headline:
-            return
-        if headline["track"] not in self.config["tracks"]:
-            raise UserError(
-                f"unknown track {headline['track']!r}", "headline.track", f"Tracks: {', '.join(self.config['tracks'])}"
-            )
-        names = [schedule.name for schedule in self.schedules[headline["track"]]]
-        for role in ("single", "joint", "sequential"):
-            if headline.get(role, names[0]) not in names:
-                raise UserError(
-                    f"unknown schedule {headline[role]!r}", f"headline.{role}", f"Schedules: {', '.join(names)}"
-                )
-        if headline["dataset"] not in self.config["tracks"][headline["track"]]["evaluate"]:
-            raise UserError(f"{headline['dataset']!r} is not evaluated there", "headline.dataset")
-        labels = metric_named(self.registry[headline["dataset"]].metric).labels
-        if headline["metric"] not in labels:
-            message = f"{headline['dataset']} has no metric {headline['metric']!r}"
-            raise UserError(message, "headline.metric", f"It has: {', '.join(labels)}")
-
 
 def base_path(results: str, name: str, model: Mapping) -> str:
     """Folder of a base model. The hub's are shared by all studies, a pretrained one belongs to its study."""
@@ -766,7 +609,8 @@ def prepared_source(source: str) -> str:
     return f"data/{dataset}/train.{language}.json"
 
 
-def _sources(schedule: Schedule) -> Iterator[str]:
+def sources_of(schedule: Schedule) -> Iterator[str]:
+    """All sources of a schedule's stages, or of its members', as often as they occur."""
     for part in schedule.members or [schedule]:
         for stage in part.stages:
             yield from stage.sources

@@ -11,6 +11,7 @@ from crosstune.collect import Study as Collected
 from crosstune.errors import UserError
 from crosstune.files import write_json, write_jsonl
 from crosstune.needs import Needs
+from crosstune.plan import plan_of
 from crosstune.prepare import prepare
 from crosstune.registry import FoldSource, TranslatedSource, load_registry
 
@@ -128,7 +129,7 @@ class TestPlan:
         json.dumps([needs.prepare_spec(*key) for key in sorted(needs.needed)])
 
     def test_the_plan_names_data_sets_and_not_folds(self):
-        plan = folded().plan()
+        plan = plan_of(folded())
         run = next(run for run in plan["runs"] if run["schedule"] == "more" and run["fold"] == 3)
         assert run["evaluated"] == [["toy"], ["toy"]]
         assert run["mixtures"][1] == ["toy.qno", "toy.qro", "toy_mt.qis"]
@@ -139,7 +140,7 @@ class TestPlan:
     def test_a_track_without_folds_is_planned_as_before(self):
         found = study()
         assert {run.fold for run in found.runs} == {0}
-        assert "fold" not in found.plan()["runs"][0]
+        assert "fold" not in plan_of(found)["runs"][0]
 
 
 class TestSelection:
@@ -252,7 +253,7 @@ class TestRows:
 
 class TestPublished:
     def test_it_is_in_the_plan(self):
-        (entry,) = folded(published={"table2": PAPER}).plan()["published"]
+        (entry,) = plan_of(folded(published={"table2": PAPER}))["published"]
         row = entry["rows"][1]
         assert (row["schedule"], row["labels"]) == ("more", ["yes", "all four", "no"])
         assert row["published"] == {"overall": 49.0, "hi": 54.0, "ta": 39.0}

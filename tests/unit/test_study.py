@@ -9,6 +9,7 @@ from planned_study import ROOT, STUDY, study
 
 from crosstune.errors import UserError
 from crosstune.needs import Needs
+from crosstune.plan import plan_of
 from crosstune.study import Study
 from crosstune.summary import summary
 
@@ -21,14 +22,14 @@ POS = {
 def test_an_average_names_the_panels_of_its_tasks():
     tasks = {"other": "pos/worldpos", "xquad": "qa/worldqa", "udpos": {"panel": "pos/worldpos", "schedule": "raw"}}
     found = study(tracks__pos=POS, averages={"xtreme-r": tasks})
-    assert found.plan()["averages"] == {
+    assert plan_of(found)["averages"] == {
         "xtreme-r": [
             {"task": "udpos", "track": "pos", "dataset": "worldpos", "schedule": "raw"},
             {"task": "xquad", "track": "qa", "dataset": "worldqa"},
             {"task": "other", "track": "pos", "dataset": "worldpos"},
         ]
     }
-    assert study().plan()["averages"] == {}
+    assert plan_of(study())["averages"] == {}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_mistakes_in_an_average(entry, place, message):
 
 def test_the_metric_belongs_to_the_data_set():
     found = study(folders={"bundle": "."}, tracks__qa__evaluate={"worldqa": ["qen"], "mlqa": ["hi"], "xquad": ["hi"]})
-    track = found.plan()["tracks"]["qa"]
+    track = plan_of(found)["tracks"]["qa"]
     assert track["metrics"] == {"worldqa": "qa", "mlqa": "mlqa", "xquad": "qa"}
     assert track["xtreme"] == {"mlqa": "mlqa", "xquad": "xquad"}
 
@@ -75,7 +76,7 @@ def test_a_data_set_that_cannot_be_scored_is_told_before_any_job(keys, message):
 
 
 def test_without_a_headline_the_first_data_set_is_reported_by_its_own_metric():
-    assert study().plan()["primary"] == {"track": "qa", "dataset": "worldqa", "metric": "f1"}
+    assert plan_of(study())["primary"] == {"track": "qa", "dataset": "worldqa", "metric": "f1"}
 
 
 def test_checkpoints_form_a_tree():
@@ -364,5 +365,5 @@ def test_a_track_can_score_what_its_schedules_end_with_alone():
     runs = [run for run in final.runs if run.schedule.name == "sequential"]
     assert all([bool(final.checkpoints[path].evaluate) for path in run.stages] == [False, False, True] for run in runs)
     assert len(every.scores) - len(final.scores) == 2 * 2, "two stages on the way, two seeds"
-    planned = next(run for run in final.plan()["runs"] if run["schedule"] == "sequential")
+    planned = next(run for run in plan_of(final)["runs"] if run["schedule"] == "sequential")
     assert planned["evaluated"] == [[], [], ["worldqa"]]

@@ -1,0 +1,107 @@
+"""What a study's numbers are set against: its headline, averages over tasks, published tables. Checked before any job.
+
+Owns: the meaning of the keys `headline`, `averages` and `published`. Must never know: scores, how a study is expanded.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crosstune.errors import UserError
+from crosstune.metrics import XTREME_R, metric_named
+from crosstune.papers import load_published
+
+if TYPE_CHECKING:
+    from crosstune.study import Study
+
+
+def check_headline(study: "Study") -> None:
+    """UserError where the study's key `headline` names what there is not."""
+    headline = study.config.get("headline")
+    if not headline:
+        return
+    if headline["track"] not in study.config["tracks"]:
+        raise UserError(
+            f"unknown track {headline['track']!r}", "headline.track", f"Tracks: {', '.join(study.config['tracks'])}"
+        )
+    names = [schedule.name for schedule in study.schedules[headline["track"]]]
+    for role in ("single", "joint", "sequential"):
+        if headline.get(role, names[0]) not in names:
+            raise UserError(
+                f"unknown schedule {headline[role]!r}", f"headline.{role}", f"Schedules: {', '.join(names)}"
+            )
+    if headline["dataset"] not in study.config["tracks"][headline["track"]]["evaluate"]:
+        raise UserError(f"{headline['dataset']!r} is not evaluated there", "headline.dataset")
+    labels = metric_named(study.registry[headline["dataset"]].metric).labels
+    if headline["metric"] not in labels:
+        message = f"{headline['dataset']} has no metric {headline['metric']!r}"
+        raise UserError(message, "headline.metric", f"It has: {', '.join(labels)}")
+
+
+def average_of(study: "Study", name: str) -> list[dict[str, str]]:
+    """Task, track, data set and perhaps schedule of every column: XTREME-R's tasks in its order, then others."""
+    rank = {task: number for number, task in enumerate(XTREME_R)}
+    tasks = study.config["averages"][name]
+    found = []
+    for task in sorted(tasks, key=lambda task: (rank.get(task, len(rank)), task)):
+        place = f"averages.{name}.{task}"
+        entry = {"panel": tasks[task]} if isinstance(tasks[task], str) else tasks[task]
+        track, dataset = panel_of(study, entry["panel"], place)
+        names = [schedule.name for schedule in study.schedules[track]]
+        if entry.get("schedule", names[0]) not in names:
+            message = f"the track {track!r} has no schedule {entry['schedule']!r}"
+            raise UserError(message, f"{place}.schedule", f"Schedules: {', '.join(names)}")
+        schedule = {"schedule": entry["schedule"]} if "schedule" in entry else {}
+        found.append({"task": task, "track": track, "dataset": dataset} | schedule)
+    return found
+
+
+def published_of(study: "Study", name: str, folder: Path) -> dict:
+    """A published table with the schedules and columns of ours that stand beside it."""
+    entry, place = study.config["published"][name], f"published.{name}"
+    table = load_published(folder, entry["numbers"], f"{place}.numbers")
+    track, dataset = panel_of(study, entry["panel"], f"{place}.panel")
+    languages = study.evaluate[track][dataset]
+    for column, ours in entry["columns"].items():
+        check_known(column, table["columns"], "published column", f"{place}.columns")
+        check_known(ours, ["pooled", "all", *languages], "column", f"{place}.columns.{column}")
+    names = [schedule.name for schedule in study.schedules[track]]
+    for row, schedule in entry["rows"].items():
+        check_known(row, table["rows"], "published row", f"{place}.rows")
+        check_known(schedule, names, "schedule", f"{place}.rows.{row}")
+    for number, pair in enumerate(entry["differences"]):
+        for schedule in pair:
+            check_known(schedule, names, "schedule", f"{place}.differences[{number}]")
+    if entry["protocol"] == "mucot" and not study.config["tracks"][track].get("select", {}).get("trace"):
+        cure = f"tracks:\n  {track}:\n    select: {{dataset: {dataset}, every: 100, trace: true}}"
+        raise UserError("MuCoT's protocol needs the test scores along a training", f"{place}.protocol", cure)
+    rows = [
+        {
+            "schedule": schedule,
+            "labels": [str(label) for label in table["rows"][row]["labels"]],
+            "published": {
+                column: round(value * 100 / table["scale"], 6)
+                for column, value in zip(table["columns"], table["rows"][row]["values"], strict=True)
+            },
+        }
+        for row, schedule in entry["rows"].items()
+    ]
+    shown = {key: table[key] for key in ("title", "what", "verified", "labels")}
+    own = {"name": name, "track": track, "dataset": dataset, "columns": entry["columns"], "rows": rows}
+    return shown | own | {"differences": entry["differences"], "protocol": entry["protocol"]}
+
+
+def panel_of(study: "Study", panel: str, place: str) -> tuple[str, str]:
+    """Track and data set of a panel `track/dataset`."""
+    track, _, dataset = panel.partition("/")
+    if track not in study.config["tracks"]:
+        raise UserError(f"unknown track {track!r}", place, f"Tracks: {', '.join(study.config['tracks'])}")
+    if dataset not in study.evaluate[track]:
+        known = ", ".join(f"{track}/{evaluated}" for evaluated in study.evaluate[track])
+        raise UserError(f"the track {track!r} does not evaluate {dataset!r}", place, f"Panels: {known}")
+    return track, dataset
+
+
+def check_known(name: str, known: Sequence[str] | Mapping, what: str, place: str) -> None:
+    if name not in known:
+        raise UserError(f"unknown {what} {name!r}", place, f"There are: {', '.join(known)}")
