@@ -169,6 +169,25 @@ def with_interval(cell: Cell, form: str = ".1f") -> str:
     return f"{cell.mean:{form}}{ends}{lacks}"
 
 
+def told(companion: Companion) -> str:
+    """The differences between schedules in words, by the first column; a direction only where the interval has one."""
+    column = next(iter(companion.entry["columns"]))
+    parts = []
+    for a, b in companion.entry["differences"]:
+        cell = companion.cell(a, column).minus(companion.cell(b, column))
+        found = interval(cell.values)
+        if cell.mean is None:
+            parts.append(f"{a} against {b} is missing")
+        elif found and not found.low <= 0 <= found.high:
+            direction = "better" if cell.mean > 0 else "worse"
+            parts.append(f"{a} is {direction} than {b} ({with_interval(cell, '+.1f')})")
+        else:
+            parts.append(f"{a} and {b} cannot be told apart ({with_interval(cell, '+.1f')})")
+    text = "; ".join(parts)
+    meant = meaning(companion.entry["columns"][column])
+    return f"{text[:1].upper()}{text[1:]}: points of {meant}, with the {CONFIDENCE:.0%} interval."
+
+
 def examples_line(companion: Companion) -> str:
     told = (f"{column} {companion.examples(column)}" for column in companion.entry["columns"])
     return f"Examples: {', '.join(told)}."

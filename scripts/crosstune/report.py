@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from crosstune.collect import UNTRAINED, Cell, Panel, Study, read_object
-from crosstune.companion import companion_rows, companions, difference_rows, examples_line
+from crosstune.companion import companion_rows, companions, difference_rows, examples_line, told
 from crosstune.figures import drawn_schedules, figure, figure_svg
 from crosstune.files import write_text
 from crosstune.tables import MOST_COLUMNS, average_table, count, decimal, schedule_table, transfer_table
@@ -94,7 +94,13 @@ def render(study: Study, results: Path) -> str:
 
 
 def answer(panel: Panel) -> str:
-    """The question answered in one sentence, with its numbers, for one model."""
+    """The question answered in one sentence, with its numbers, for one model.
+
+    A study that regenerates a published table, and names no schedules for the question, asks for its differences.
+    """
+    asked = [companion for companion in companions(panel.study) if companion.panel == panel]
+    if not headline(panel) and asked and asked[0].entry["differences"]:
+        return told(asked[0])
     return f"{sources_clause(panel)}; {order_clause(panel)}."
 
 

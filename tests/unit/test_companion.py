@@ -9,9 +9,10 @@ import pytest
 import yaml
 
 from crosstune.collect import Study
-from crosstune.companion import companion_csv, companion_latex, companion_markdown, companions
+from crosstune.companion import companion_csv, companion_latex, companion_markdown, companions, told
 from crosstune.errors import UserError
 from crosstune.papers import load_published
+from crosstune.report import answer
 from crosstune.tables import scores_csv
 
 DOCUMENT = r"\documentclass{article}\usepackage{booktabs}\begin{document}%s\end{document}"
@@ -134,6 +135,18 @@ def test_the_page_says_whose_numbers_and_over_what():
     assert cells[1:6] == ["none", "no", "50.0", "40.0 [-4.5, 84.5]", "-10.0"]
     (other,) = companions(study(verified=False))
     assert "not verified" in companion_markdown(other)
+
+
+def test_differences_in_words():
+    scores = {"plain": SCORES["plain"], "more": {run: (hi + 10, ta + 10) for run, (hi, ta) in SCORES["plain"].items()}}
+    (companion,) = companions(study(scores))
+    assert told(companion).startswith("More is better than plain (+10.0 [+10.0, +10.0]): points of the mean over all")
+    (companion,) = companions(study())
+    assert told(companion).startswith("More and plain cannot be told apart (+4.5 [")
+    (companion,) = companions(study({**SCORES, "more": {}}))
+    assert told(companion).startswith("More against plain is missing")
+    page = answer(companion.panel)
+    assert page == told(companion), "the first sentence of the report, where no schedules are named for the question"
 
 
 def test_mucots_protocol_takes_another_checkpoint_for_every_column():
