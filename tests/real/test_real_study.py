@@ -4,17 +4,28 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_real_questions_and_treebanks_run_through(bundle, new_project, snakemake):
-    folder = new_project("real")
-    config = yaml.safe_load((ROOT / "studies/real-smoke.yaml").read_text())
-    config["folders"]["bundle"] = str(bundle)
-    (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    snakemake(folder, "--cores", "2", "--configfile", "study.yaml")
+@pytest.fixture
+def run(bundle, new_project, snakemake):
+    """Run snakemake on a study of studies/ with the real data; its config, the project's folder and what was printed."""
+
+    def run(name: str, *options: str) -> tuple[dict, Path, str]:
+        folder = new_project(name)
+        config = yaml.safe_load((ROOT / f"studies/{name}.yaml").read_text())
+        config["folders"]["bundle"] = str(bundle)
+        (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        return config, folder, snakemake(folder, *options, "--configfile", "study.yaml").stdout
+
+    return run
+
+
+def test_real_questions_and_treebanks_run_through(run):
+    _, folder, _ = run("real-smoke", "--cores", "2")
     results = folder / "results/real-smoke"
     stage = results / "small/seed1/pos/ud.en+es+fr@200"
     scores = json.loads((stage / "scores/ud.json").read_text())["languages"]
@@ -27,12 +38,8 @@ def test_real_questions_and_treebanks_run_through(bundle, new_project, snakemake
     shutil.rmtree(folder)
 
 
-def test_nine_tasks_of_xtreme_r_run_through_on_real_files(bundle, new_project, snakemake):
-    folder = new_project("xtreme-r")
-    config = yaml.safe_load((ROOT / "studies/xtreme-r-real-smoke.yaml").read_text())
-    config["folders"]["bundle"] = str(bundle)
-    (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    snakemake(folder, "--cores", "2", "--configfile", "study.yaml")
+def test_nine_tasks_of_xtreme_r_run_through_on_real_files(run):
+    config, folder, _ = run("xtreme-r-real-smoke", "--cores", "2")
     results = folder / "results/xtreme-r-real-smoke"
     for track in config["tracks"].values():
         for dataset, languages in track["evaluate"].items():
@@ -52,12 +59,8 @@ def test_nine_tasks_of_xtreme_r_run_through_on_real_files(bundle, new_project, s
     shutil.rmtree(folder)
 
 
-def test_the_plan_of_a_paper_shares_its_prefixes(bundle, new_project, snakemake, jobs):
-    folder = new_project("plan")
-    config = yaml.safe_load((ROOT / "studies/full-size.yaml").read_text())
-    config["folders"]["bundle"] = str(bundle)
-    (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    found = jobs(snakemake(folder, "-n", "--configfile", "study.yaml").stdout)
+def test_the_plan_of_a_paper_shares_its_prefixes(run, jobs):
+    found = jobs(run("full-size", "-n")[2])
     runs = 3 * 5 * 2  # models x seeds x tracks
     # Five schedules of one stage; sequential and reversed of three; replayed adds two to sequential's first, between
     # two; of merged's three parts only Spanish is new. And the untrained head.
