@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def run(bundle, new_project, snakemake):
-    """Run snakemake on a study of studies/ with the real data; its config, the project's folder and what was printed."""
+    """Run snakemake on a study of studies/ with the real data; its config, its folder and what was printed."""
 
     def run(name: str, *options: str) -> tuple[dict, Path, str]:
         folder = new_project(name)

@@ -306,16 +306,19 @@ def test_what_is_written_is_read_again(tmp_path_factory, task, data):
         assert list(predictions) == list(gold) == list(values)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.text(max_size=60))
-def test_any_text_is_a_file_or_one_message(tmp_path_factory, text):
-    path = write(tmp_path_factory.getbasetemp() / "any", text)
+def every_format_reads_it_or_says_why(path):
     for form in FORMATS.values():
         for parse in (form.predictions, lambda path, form=form: form.gold(path, "en")):
             try:
                 parse(path)
             except UserError as error:
                 assert error.place.startswith(str(path))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(max_size=60))
+def test_any_text_is_a_file_or_one_message(tmp_path_factory, text):
+    every_format_reads_it_or_says_why(write(tmp_path_factory.getbasetemp() / "any", text))
 
 
 KEYS = st.sampled_from(["data", "paragraphs", "qas", "id", "answers", "text", "mentions", "label"])
@@ -329,13 +332,7 @@ JSON = st.recursive(
 @settings(max_examples=40, deadline=None)
 @given(JSON)
 def test_any_json_is_a_file_or_one_message(tmp_path_factory, content):
-    path = write(tmp_path_factory.getbasetemp() / "any", json.dumps(content))
-    for form in FORMATS.values():
-        for parse in (form.predictions, lambda path, form=form: form.gold(path, "en")):
-            try:
-                parse(path)
-            except UserError as error:
-                assert error.place.startswith(str(path))
+    every_format_reads_it_or_says_why(write(tmp_path_factory.getbasetemp() / "any", json.dumps(content)))
 
 
 def test_submission_files_are_those_of_xtreme():
