@@ -56,7 +56,7 @@ rule prepare:
     params:
         spec=lambda w: canonical_json(needs.prepare_spec(w.dataset, w.split, w.lang)),
         folders=lambda w: canonical_json(study.config["folders"]),
-        extra=lambda w: canonical_json(study.config["datasets"]),
+        extra=lambda w: canonical_json(needs.records(w.dataset)),
     message:
         "prepare {wildcards.dataset} {wildcards.split} {wildcards.lang}"
     shell:

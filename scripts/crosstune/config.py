@@ -7,6 +7,7 @@ Must never know: what a study does with the values.
 import difflib
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,19 @@ def validate(config: Any, schema_path: Path | str) -> dict:
 
     Raises UserError for the first violation of the schema: the key, what was expected, a line to paste.
     """
-    # Every job parses the schema again; the C loader takes a tenth of the time where PyYAML has it.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    schema = yaml.load(Path(schema_path).read_text(encoding="utf-8"), loader)
+    schema = read_schema(Path(schema_path))
     config = mend_yaml(config)
     validator = jsonschema.Draft202012Validator(schema)
     for error in validator.iter_errors(config):
         raise _user_error(error, schema)
     return fill_defaults(config, schema, schema)
+
+
+@cache
+def read_schema(path: Path) -> dict:
+    """The schema in a file; it is changed by nobody."""
+    # Every job parses it again; the C loader takes a tenth of the time where PyYAML has it.
+    return yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def mend_yaml(value: Any, place: str = "") -> Any:

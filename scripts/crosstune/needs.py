@@ -74,6 +74,13 @@ class Needs:
         }
         return spec | ({"folds": asdict(record.folds)} if isinstance(location, FoldSource) else {})
 
+    def records(self, dataset: str) -> dict:
+        """What a job that prepares a data set must know of the study's own records."""
+        registry = self._study.registry
+        whole = registry[dataset].whole or dataset
+        wanted = {whole, registry.translated(whole)}
+        return {name: record for name, record in self._study.config["datasets"].items() if name in wanted}
+
     def raw_inputs(self, dataset: str, split: str, language: str) -> list[str]:
         """Files that preparing waits for: the record's, or manifests of what its rows are made of."""
         location = self._location(dataset, split, language)

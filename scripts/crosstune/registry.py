@@ -251,23 +251,41 @@ class Dataset:
 
 
 class Registry(Mapping[str, Dataset]):
-    """Data sets by name; an unknown name is a UserError that says what was perhaps meant."""
+    """Data sets by name; an unknown name is a UserError that says what was perhaps meant.
 
-    def __init__(self, datasets: Mapping[str, Dataset]):
-        self._datasets = dict(datasets)
+    A record is checked when it is first asked for: every job reads the registry and needs one of some hundred.
+    """
+
+    def __init__(self, records: Mapping[str, Any], places: Mapping[str, str]):
+        self._records, self._places = dict(records), places
+        self._datasets: dict[str, Dataset] = {}
 
     def __getitem__(self, name: str) -> Dataset:
-        if name in self._datasets:
-            return self._datasets[name]
+        if name in self._records:
+            return self._dataset(name)
         whole, fold = self._parts(name)
         if fold:
             return self._fold(whole, fold)
-        near = difflib.get_close_matches(str(name), self._datasets, 1)
-        cure = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self._datasets)}."
+        near = difflib.get_close_matches(str(name), self._records, 1)
+        cure = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self._records)}."
         raise UserError(f"unknown data set {name!r}", "registry", cure)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._datasets or self._parts(name)[1] > 0
+        return name in self._records or self._parts(name)[1] > 0
+
+    def _dataset(self, name: str) -> Dataset:
+        if name not in self._datasets:
+            place = self._places[name]
+            try:
+                record = validate({name: self._records[name]}, SCHEMA)[name]
+            except UserError as error:
+                where = f"{place}: {error.place}" if error.place.partition(".")[0] == name else place
+                raise UserError(error.message, where, error.cure) from None
+            dataset = _dataset(name, record, place)
+            # Known before it is checked: what it translates could be a translation of it.
+            self._datasets[name] = dataset
+            _check_translated(dataset, self)
+        return self._datasets[name]
 
     def folds(self, name: str) -> Folds | None:
         """How a data set is split in several ways: as its record says, or the record of what it is translated from."""
@@ -283,17 +301,17 @@ class Registry(Mapping[str, Dataset]):
     def _parts(self, name: object) -> tuple[str, int]:
         """Data set and number of a fold's name, `chaii-fold2`; 0 where it is the name of no fold."""
         match = FOLD.fullmatch(str(name))
-        if not match or match[1] not in self._datasets:
+        if not match or match[1] not in self._records:
             return str(name), 0
         folds = self.folds(match[1])
         return match[1], int(match[2]) if folds and int(match[2]) <= folds.number else 0
 
     def _fold(self, whole: str, fold: int) -> Dataset:
         """The record of one fold: three splits of labelled rows, or the translations of its training rows."""
-        record, origin = self._datasets[whole], self.translated(whole)
+        record, origin = self[whole], self.translated(whole)
         languages = record.splits["train"].languages
         if origin:
-            source = FoldSource(whole, self._datasets[origin].splits["train"].languages, fold, fold_name(origin, fold))
+            source = FoldSource(whole, self[origin].splits["train"].languages, fold, fold_name(origin, fold))
         else:
             source = FoldSource(whole, languages, fold)
         split = Split({"fold": source}, languages, {}, {}, {})
@@ -303,10 +321,10 @@ class Registry(Mapping[str, Dataset]):
         )
 
     def __iter__(self):
-        return iter(self._datasets)
+        return iter(self._records)
 
     def __len__(self) -> int:
-        return len(self._datasets)
+        return len(self._records)
 
 
 def fold_name(dataset: str, fold: int) -> str:
@@ -328,26 +346,25 @@ class Language:
 
 
 def load_registry(folder: Path | str, extra: Mapping[str, Any] | None = None) -> Registry:
-    """All records of `folder`/*.yaml (language tables aside), and those of a study's key `datasets`."""
+    """All records of `folder`/*.yaml (language tables aside), and those of a study's key `datasets`.
+
+    Of the latter every one is checked, whether the study uses it or not.
+    """
     files = [path for path in sorted(Path(folder).glob("*.yaml")) if not path.name.startswith("languages")]
     records, places = {}, {}
     for place, found in [(str(path), read_yaml(path)) for path in files] + [("datasets", extra or {})]:
         if twice := sorted(set(found) & set(records), key=str):
             raise UserError(f"{twice[0]!r} is already a data set of {places[twice[0]]}", place, "Rename one of them.")
+        mend_yaml(dict.fromkeys(found), place)
         records.update(found)
         places.update(dict.fromkeys(found, place))
-    try:
-        records = validate(records, SCHEMA)
-    except UserError as error:
-        name = error.place.partition(".")[0]
-        place = f"{places[name]}: {error.place}" if name in places else "registry"
-        raise UserError(error.message, place, error.cure) from None
-    datasets = {name: _dataset(name, record, places[name]) for name, record in records.items()}
-    for dataset in datasets.values():
-        _check_translated(dataset, datasets)
-        if (match := FOLD.fullmatch(dataset.name)) and match[1] in datasets:
-            raise UserError(f"{dataset.name!r} is the name of a fold of {match[1]}", dataset.place, "Rename it.")
-    return Registry(datasets)
+    for name in records:
+        if (match := FOLD.fullmatch(str(name))) and match[1] in records:
+            raise UserError(f"{name!r} is the name of a fold of {match[1]}", places[name], "Rename it.")
+    registry = Registry(records, places)
+    for name in extra or {}:
+        registry[name]
+    return registry
 
 
 def load_languages(folder: Path | str) -> dict[str, Language]:
@@ -417,7 +434,7 @@ def _folds(record: Mapping[str, Any], where: str) -> Folds:
     return folds
 
 
-def _check_translated(dataset: Dataset, datasets: Mapping[str, Dataset]) -> None:
+def _check_translated(dataset: Dataset, datasets: Registry) -> None:
     """UserError where a record translates what there is not, or cannot be."""
     for name, split in dataset.splits.items():
         if "translate" not in split.source:

@@ -128,6 +128,11 @@ class TestPlan:
         assert (spec["from"], spec["to"], spec["translator"]["command"]) == ("qro", "qis", "tr a b")
         json.dumps([needs.prepare_spec(*key) for key in sorted(needs.needed)])
 
+    def test_a_job_knows_no_more_of_the_study_than_the_records_it_reads(self):
+        needs = Needs(folded())
+        assert set(needs.records("toy_mt-fold2")) == {"toy", "toy_mt"} and set(needs.records("toy-fold1")) == {"toy"}
+        assert needs.records("worldqa") == {}
+
     def test_the_plan_names_data_sets_and_not_folds(self):
         plan = plan_of(folded())
         run = next(run for run in plan["runs"] if run["schedule"] == "more" and run["fold"] == 3)

@@ -313,3 +313,15 @@ def test_parsing_the_registry_imports_nothing_heavy():
         env={"PYTHONPATH": str(ROOT / "scripts")},
     )
     assert result.stdout.strip() == "set()"
+
+
+def test_a_record_is_checked_when_it_is_asked_for(tmp_path):
+    """So that a job that needs one does not pay for all; a study's own are checked whether it uses them or not."""
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"good": RECORD, "bad": {**RECORD, "task": "chess"}}))
+    registry = load_registry(tmp_path)
+    assert registry["good"].task == RECORD["task"] and set(registry) == {"good", "bad"}
+    with pytest.raises(UserError, match="chess") as caught:
+        registry["bad"]
+    assert caught.value.place == f"{tmp_path / 'mine.yaml'}: bad.task"
+    with pytest.raises(UserError, match="chess"):
+        load_registry(tmp_path, {"other": {**RECORD, "task": "chess"}})
