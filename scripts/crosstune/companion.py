@@ -28,9 +28,14 @@ class Companion:
     def name(self) -> str:
         return f"{self.entry['name']}.{self.panel.model}"
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """What of ours stands beside each published column: a language, `all` or `pooled`."""
+        return dict(self.entry["columns"])
+
     def cell(self, schedule: str, column: str) -> Cell:
         """Our numbers of a published column, by run."""
-        ours = self.entry["columns"][column]
+        ours = self.columns[column]
         if self.entry["protocol"] == "mucot":
             return self._best_looks(schedule, ours)
         languages = self.panel.languages if ours in ("all", "pooled") else [ours]
@@ -50,7 +55,7 @@ class Companion:
 
     def examples(self, column: str) -> int:
         """How many examples our number of a column is of, in all splits of the data together."""
-        ours = self.entry["columns"][column]
+        ours = self.columns[column]
         languages = self.panel.languages if ours in ("all", "pooled") else [ours]
         return sum(self.panel.examples.get(lang, 0) for lang in languages)
 
@@ -61,7 +66,7 @@ class Companion:
         runs = f"{count(len(panel.study.plan['seeds']), 'seed')}"
         if panel.folds != [0]:
             runs += f" x {len(panel.folds)} splits of the data"
-        beside = "; ".join(f"{column}: {meaning(ours)}" for column, ours in entry["columns"].items())
+        beside = "; ".join(f"{column}: {meaning(ours)}" for column, ours in self.columns.items())
         unverified = "" if entry["verified"] else " The published numbers are not verified."
         protocol = (
             " As in the original, every column is the test score at the look that is best on its own validation rows:"
@@ -108,14 +113,14 @@ def companion_csv(companion: Companion) -> str:
     head = ["schedule", *companion.entry["labels"], "column", "published", "ours", "sd", "low", "high", "difference"]
     lines = [[*head, "runs", "missing", "examples"]]
     for row in companion.entry["rows"]:
-        for column in companion.entry["columns"]:
+        for column in companion.columns:
             cell, published = companion.cell(row["schedule"], column), row["published"][column]
             difference = None if cell.mean is None else cell.mean - published
             own = [decimal(published, 4), *numbers(cell), decimal(difference, 4)]
             lines.append([row["schedule"], *row["labels"], column, *own, *counts(companion, cell, column)])
     blank = [""] * len(companion.entry["labels"])
     for a, b in companion.entry["differences"]:
-        for column in companion.entry["columns"]:
+        for column in companion.columns:
             cell = companion.cell(a, column).minus(companion.cell(b, column))
             own = ["", *numbers(cell), ""]
             lines.append([f"{a} - {b}", *blank, column, *own, *counts(companion, cell, column)])
@@ -135,13 +140,13 @@ def counts(companion: Companion, cell: Cell, column: str) -> list[int]:
 
 def companion_rows(companion: Companion) -> tuple[list[str], list[list[str]]]:
     """Head and rows in the paper's shape: for every column published, ours with its interval, and their difference."""
-    head = [*companion.entry["labels"]]
-    for column in companion.entry["columns"]:
+    head = ["schedule", *companion.entry["labels"]]
+    for column in companion.columns:
         head += [f"{column}, published", f"{column}, ours", "difference"]
     rows = []
     for row in companion.entry["rows"]:
-        line = list(row["labels"])
-        for column in companion.entry["columns"]:
+        line = [row["schedule"], *row["labels"]]
+        for column in companion.columns:
             cell, published = companion.cell(row["schedule"], column), row["published"][column]
             difference = "n/a" if cell.mean is None else f"{cell.mean - published:+.1f}"
             line += [decimal(published, 1), with_interval(cell), difference]
@@ -151,7 +156,7 @@ def companion_rows(companion: Companion) -> tuple[list[str], list[list[str]]]:
 
 def difference_rows(companion: Companion) -> tuple[list[str], list[list[str]]]:
     """Differences between schedules of ours, run by run, with the interval of their mean."""
-    columns = companion.entry["columns"]
+    columns = companion.columns
     rows = [
         [a, b, *(with_interval(companion.cell(a, name).minus(companion.cell(b, name)), "+.1f") for name in columns)]
         for a, b in companion.entry["differences"]
@@ -171,7 +176,7 @@ def with_interval(cell: Cell, form: str = ".1f") -> str:
 
 def told(companion: Companion) -> str:
     """The differences between schedules in words, by the first column; a direction only where the interval has one."""
-    column = next(iter(companion.entry["columns"]))
+    column = next(iter(companion.columns))
     parts = []
     for a, b in companion.entry["differences"]:
         cell = companion.cell(a, column).minus(companion.cell(b, column))
@@ -184,18 +189,18 @@ def told(companion: Companion) -> str:
         else:
             parts.append(f"{a} and {b} cannot be told apart ({with_interval(cell, '+.1f')})")
     text = "; ".join(parts)
-    meant = meaning(companion.entry["columns"][column])
+    meant = meaning(companion.columns[column])
     return f"{text[:1].upper()}{text[1:]}: points of {meant}, with the {CONFIDENCE:.0%} interval."
 
 
 def examples_line(companion: Companion) -> str:
-    told = (f"{column} {companion.examples(column)}" for column in companion.entry["columns"])
+    told = (f"{column} {companion.examples(column)}" for column in companion.columns)
     return f"Examples: {', '.join(told)}."
 
 
 def companion_markdown(companion: Companion) -> str:
     head, rows = companion_rows(companion)
-    parts = [f"{companion.caption} {examples_line(companion)}", _pipe(head, rows, len(companion.entry["labels"]))]
+    parts = [f"{companion.caption} {examples_line(companion)}", _pipe(head, rows, 1 + len(companion.entry["labels"]))]
     if companion.entry["differences"]:
         parts += ["Differences between schedules, run by run, with the interval of their mean:"]
         parts += [_pipe(*difference_rows(companion), 2)]

@@ -75,19 +75,22 @@ def published_of(study: "Study", name: str, folder: Path) -> dict:
     if entry["protocol"] == "mucot" and not study.config["tracks"][track].get("select", {}).get("trace"):
         cure = f"tracks:\n  {track}:\n    select: {{dataset: {dataset}, every: 100, trace: true}}"
         raise UserError("MuCoT's protocol needs the test scores along a training", f"{place}.protocol", cure)
+    # In the paper's order: a config that has become JSON has lost its own.
+    columns = [[column, entry["columns"][column]] for column in table["columns"] if column in entry["columns"]]
     rows = [
         {
-            "schedule": schedule,
-            "labels": [str(label) for label in table["rows"][row]["labels"]],
+            "schedule": entry["rows"][row],
+            "labels": [str(label) for label in content["labels"]],
             "published": {
                 column: round(value * 100 / table["scale"], 6)
-                for column, value in zip(table["columns"], table["rows"][row]["values"], strict=True)
+                for column, value in zip(table["columns"], content["values"], strict=True)
             },
         }
-        for row, schedule in entry["rows"].items()
+        for row, content in table["rows"].items()
+        if row in entry["rows"]
     ]
     shown = {key: table[key] for key in ("title", "what", "verified", "labels")}
-    own = {"name": name, "track": track, "dataset": dataset, "columns": entry["columns"], "rows": rows}
+    own = {"name": name, "track": track, "dataset": dataset, "columns": columns, "rows": rows}
     return shown | own | {"differences": entry["differences"], "protocol": entry["protocol"]}
 
 

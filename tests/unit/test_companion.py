@@ -24,7 +24,7 @@ ENTRY = {
     "labels": ["translations", "contrastive"],
     "track": "qa",
     "dataset": "chaii",
-    "columns": {"overall": "pooled", "macro": "all", "hi": "hi"},
+    "columns": [["overall", "pooled"], ["macro", "all"], ["hi", "hi"]],
     "rows": [
         {"schedule": "plain", "labels": ["none", "no"], "published": {"overall": 50.0, "macro": 48.0, "hi": 57.0}},
         {"schedule": "more", "labels": ["all_four", "yes"], "published": {"overall": 52.0, "macro": 49.0, "hi": 57.0}},
@@ -131,8 +131,10 @@ def test_the_page_says_whose_numbers_and_over_what():
     assert "A paper, Table 2 (Jaccard) beside model tiny on chaii" in page and "2 seeds x 2 splits of the data" in page
     assert "Examples: overall 8, macro 8, hi 6." in page and "not verified" not in page
     # Seeds 36.5 and 43.5 give V = 12.25, the larger part: 40 ± 12.7062 x 3.5.
-    cells = [cell.strip() for cell in next(line for line in page.splitlines() if line.startswith("| none")).split("|")]
-    assert cells[1:6] == ["none", "no", "50.0", "40.0 [-4.5, 84.5]", "-10.0"]
+    cells = [
+        cell.strip() for cell in next(line for line in page.splitlines() if line.startswith("| plain  ")).split("|")
+    ]
+    assert cells[1:7] == ["plain", "none", "no", "50.0", "40.0 [-4.5, 84.5]", "-10.0"]
     (other,) = companions(study(verified=False))
     assert "not verified" in companion_markdown(other)
 

@@ -257,6 +257,12 @@ class TestRows:
 
 
 class TestPublished:
+    def test_it_is_in_the_order_of_the_paper(self):
+        turned = {key: dict(reversed(PAPER[key].items())) for key in ("rows", "columns")}
+        (entry,) = plan_of(folded(published={"table2": {**PAPER, **turned}}))["published"]
+        assert [row["schedule"] for row in entry["rows"]] == ["plain", "more"]
+        assert entry["columns"] == [["overall", "pooled"], ["hi", "qno"]]
+
     def test_it_is_in_the_plan(self):
         (entry,) = plan_of(folded(published={"table2": PAPER}))["published"]
         row = entry["rows"][1]
