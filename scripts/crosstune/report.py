@@ -70,7 +70,8 @@ def render(study: Study, results: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    functions = [answer, cautions, contrasts, drawing, drawn_schedules, first_panels, floor_rows, relation_rows]
+    functions = [answer, cautions, contrasts, drawing, drawn_schedules, first_panels, floor_rows, headline]
+    functions += [relation_rows]
     functions += [
         average_table,
         schedule_table,
