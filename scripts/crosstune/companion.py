@@ -170,8 +170,10 @@ def with_interval(cell: Cell, form: str = ".1f") -> str:
         return "n/a"
     found = interval(cell.values)
     lacks = f" ({len(cell.values)}/{cell.expected} runs)" if cell.missing else ""
-    ends = f" [{found.low:{form}}, {found.high:{form}}]" if found else ""
-    return f"{cell.mean:{form}}{ends}{lacks}"
+    # Added to 0.0, a rounded -0.04 does not read -0.0.
+    mean, *ends = (round(number, 1) + 0.0 for number in (cell.mean, *((found.low, found.high) if found else ())))
+    between = ", ".join(f"{end:{form}}" for end in ends)
+    return f"{mean:{form}}" + (f" [{between}]" if ends else "") + lacks
 
 
 def told(companion: Companion) -> str:
@@ -213,26 +215,50 @@ def _pipe(head: list[str], rows: list[list[str]], labels: int) -> str:
 
 
 def companion_latex(companion: Companion) -> str:
-    r"""One or two `table` floats for a document with \usepackage{booktabs}."""
-    floats = [_float(companion.name, f"{companion.caption} {examples_line(companion)}", *companion_rows(companion))]
+    r"""One or two `table` floats for a document with \usepackage{booktabs}.
+
+    To fit a page, the difference stands below the published number, and the interval below ours.
+    """
+    head = ["schedule", *companion.entry["labels"]]
+    for column in companion.columns:
+        head += [f"{column}, published", f"{column}, ours"]
+    labels = 1 + len(companion.entry["labels"])
+    body = []
+    for row in companion_rows(companion)[1]:
+        numbers = row[labels:]
+        line = [escape(label) for label in row[:labels]]
+        for published, ours, difference in zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True):
+            mean, _, ends = ours.partition(" ")
+            line += [stacked(published, f"({difference})"), stacked(mean, ends)]
+        body.append(line)
+    caption = f"{companion.caption} {examples_line(companion)}"
+    floats = [_float(companion.name, caption, head, body)]
     if companion.entry["differences"]:
         caption = f"Differences between schedules of {companion.name}, run by run, with the interval of their mean."
-        floats.append(_float(f"{companion.name}.differences", caption, *difference_rows(companion)))
+        head, rows = difference_rows(companion)
+        body = [[escape(value) for value in row] for row in rows]
+        floats.append(_float(f"{companion.name}.differences", caption, head, body))
     return "\n".join(floats)
 
 
+def stacked(above: str, below: str) -> str:
+    """A cell of two lines, the second small."""
+    return rf"\shortstack{{{escape(above)} \\{{}} \tiny {escape(below)}}}"
+
+
 def _float(name: str, caption: str, head: list[str], rows: list[list[str]]) -> str:
+    """One float; the cells of `rows` are LaTeX already."""
     first, *others = map(latex_heading, head)
     lines = [
         r"\begin{table}",
-        r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
+        r"\centering\scriptsize\setlength{\tabcolsep}{2pt}\renewcommand{\arraystretch}{1.2}",
         rf"\caption{{{escape(caption)}}}",
         rf"\label{{tab:{name}}}",
         rf"\begin{{tabular}}{{{'l' * len(head)}}}",
         r"\toprule",
         latex_row(first, others),
         r"\midrule",
-        *(latex_row(escape(label), map(escape, values)) for label, *values in rows),
+        *(latex_row(label, values) for label, *values in rows),
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",

@@ -8,8 +8,8 @@ import subprocess
 import pytest
 import yaml
 
-from crosstune.collect import Study
-from crosstune.companion import companion_csv, companion_latex, companion_markdown, companions, told
+from crosstune.collect import Cell, Study
+from crosstune.companion import companion_csv, companion_latex, companion_markdown, companions, told, with_interval
 from crosstune.errors import UserError
 from crosstune.papers import load_published
 from crosstune.report import answer
@@ -139,6 +139,10 @@ def test_the_page_says_whose_numbers_and_over_what():
     assert "not verified" in companion_markdown(other)
 
 
+def test_a_rounded_zero_has_no_minus():
+    assert with_interval(Cell({1: -0.04, 2: -0.01}, 2), "+.1f") == "+0.0 [-0.2, +0.2]"
+
+
 def test_differences_in_words():
     scores = {"plain": SCORES["plain"], "more": {run: (hi + 10, ta + 10) for run, (hi, ta) in SCORES["plain"].items()}}
     (companion,) = companions(study(scores))
@@ -182,6 +186,7 @@ def test_latex_escapes_and_says_all():
     text = companion_latex(companion)
     assert r"all\_four" in text and text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
     assert r"\label{tab:table2.tiny.differences}" in text
+    assert r"\shortstack{50.0 \\{} \tiny (-10.0)} & \shortstack{40.0 \\{} \tiny [-4.5, 84.5]}" in text
 
 
 def test_folds_have_a_column_in_the_long_form():
