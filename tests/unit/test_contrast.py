@@ -525,7 +525,8 @@ def stage(new_network, tokenizer_folder, tmp_path):
             dataset, lang = source.split(".")
             path = tmp_path / f"data/{name}/{dataset}/train.{lang}.jsonl"
             write_jsonl(path, found)
-            write_json(path.with_suffix(".json"), {"dataset": dataset, "lang": lang, "sha256": sha256_file(path)})
+            manifest = {"dataset": dataset, "split": "train", "lang": lang, "sha256": sha256_file(path)}
+            write_json(path.with_suffix(".json"), manifest)
             manifests.append(path.with_suffix(".json"))
         spec = {
             "seed": 1, "after": [], "sources": sorted(rows), "replayed": [], "replay": 0.0, "updates": 8,

@@ -225,7 +225,7 @@ def test_a_process_killed_in_the_second_stage_does_not_lose_the_first(finished):
     spec = json.loads((finished / HOME / "worldqa.qen@6/worldqa.qes@6/stage.json").read_text())["spec"]
     long = {
         "spec": {**spec, "updates": 100_000}, "out": "lineage/second", "parents": ["lineage"],
-        "data": ["data/worldqa/train.qes.json"], "keep_optimizer": False, "predictions": [],
+        "data": ["data/worldqa/train.qes.json"], "held_out": [], "keep_optimizer": False, "predictions": [],
     }  # fmt: skip
     ahead = ("--ahead", json.dumps({"predictions": [], "stages": [long]}))
     command = stage_program(finished, "worldqa.qen@6", "lineage", *ahead)
@@ -248,7 +248,7 @@ def test_a_later_stage_that_fails_does_not_fail_the_first(finished):
     spec = json.loads((finished / HOME / "worldqa.qen@6/worldqa.qes@6/stage.json").read_text())["spec"]
     diverging = {
         "spec": {**spec, "recipe": {**spec["recipe"], "lr": 1e30, "clip": 0.0}}, "out": "failing/second",
-        "parents": ["failing"], "data": ["data/worldqa/train.qes.json"], "keep_optimizer": False, "predictions": [],
+        "parents": ["failing"], "data": ["data/worldqa/train.qes.json"], "held_out": [], "keep_optimizer": False, "predictions": [],
     }  # fmt: skip
     ahead = ("--ahead", json.dumps({"predictions": [], "stages": [diverging]}))
     found = subprocess.run(
