@@ -248,7 +248,8 @@ def test_a_later_stage_that_fails_does_not_fail_the_first(finished):
     spec = json.loads((finished / HOME / "worldqa.qen@6/worldqa.qes@6/stage.json").read_text())["spec"]
     diverging = {
         "spec": {**spec, "recipe": {**spec["recipe"], "lr": 1e30, "clip": 0.0}}, "out": "failing/second",
-        "parents": ["failing"], "data": ["data/worldqa/train.qes.json"], "held_out": [], "keep_optimizer": False, "predictions": [],
+        "parents": ["failing"], "data": ["data/worldqa/train.qes.json"], "held_out": [], "keep_optimizer": False,
+        "predictions": [],
     }  # fmt: skip
     ahead = ("--ahead", json.dumps({"predictions": [], "stages": [diverging]}))
     found = subprocess.run(
