@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.errors import UserError
+from crosstune.fold_names import fold_name
 from crosstune.metrics import Metric, metric_named
 
 UNTRAINED = "untrained"
@@ -205,11 +206,15 @@ class Panel:
     @property
     def folds(self) -> list[int]:
         """The folds of the data set; [0] where it is not split in several ways."""
-        return self.content["folds"] if self.dataset in self.content.get("folded", []) else [0]
+        return folds_of(self.content, self.dataset)
 
     def scored(self, fold: int) -> str:
         """The name under which the data set is scored in a fold."""
-        return f"{self.dataset}-fold{fold}" if fold else self.dataset
+        return scored_name(self.dataset, fold)
+
+    def scores_of(self, run: dict, stage: int) -> dict[str, dict]:
+        """The scores of a stage of a run, by language."""
+        return self.study.scores.get((run["stages"][stage], self.scored(run.get("fold", 0))), {})
 
     def about(self, lang: str) -> dict:
         return self.study.plan["languages"].get(lang, {})
@@ -258,10 +263,7 @@ class Panel:
         self, schedule: str, languages: Sequence[str], metric: str, stage: int, weight: Callable[[dict], float]
     ) -> Cell:
         runs = [run for run in self.runs(schedule) if self.dataset in run["evaluated"][stage]]
-        found = {
-            replicate(run): self.study.scores.get((run["stages"][stage], self.scored(run.get("fold", 0))), {})
-            for run in runs
-        }
+        found = {replicate(run): self.scores_of(run, stage) for run in runs}
         return Cell(
             {
                 key: weighted_mean([scores[lang] for lang in languages], metric, weight)
@@ -278,9 +280,7 @@ class Panel:
             (self.scored(run.get("fold", 0)), lang): numbers["n"]
             for schedule in self.schedules
             for run in self.runs(schedule)
-            for lang, numbers in self.study.scores.get(
-                (run["stages"][FINAL], self.scored(run.get("fold", 0))), {}
-            ).items()
+            for lang, numbers in self.scores_of(run, FINAL).items()
         }
         total: dict[str, int] = {}
         for (_, lang), number in known.items():
@@ -381,6 +381,15 @@ class Average:
         ]
 
 
+def folds_of(track: dict, dataset: str) -> list[int]:
+    """The folds of a data set of a planned track; [0] where it is not split in several ways."""
+    return track["folds"] if dataset in track.get("folded", []) else [0]
+
+
+def scored_name(dataset: str, fold: int) -> str:
+    return fold_name(dataset, fold) if fold else dataset
+
+
 def weighted_mean(scores: Sequence[dict], metric: str, weight: Callable[[dict], float]) -> float:
     """The mean of a number over the scores of several languages."""
     return statistics.fmean([entry[metric] for entry in scores], [weight(entry) for entry in scores])
@@ -402,11 +411,7 @@ def read_study(plan_path: Path, results: Path) -> Study:
         track: [
             name
             for dataset in content["evaluate"]
-            for name in (
-                [f"{dataset}-fold{fold}" for fold in content["folds"]]
-                if dataset in content.get("folded", [])
-                else [dataset]
-            )
+            for name in [scored_name(dataset, fold) for fold in folds_of(content, dataset)]
         ]
         for track, content in plan["tracks"].items()
     }
@@ -425,11 +430,7 @@ def read_study(plan_path: Path, results: Path) -> Study:
         plan,
         {key: content["languages"] for key, content in scores.items() if content},
         {dataset: content["baselines"] for dataset, content in floors.items() if content},
-        {
-            stage: content["selection"]["looks"]
-            for stage, content in manifests.items()
-            if "selection" in (content or {})
-        },
+        {stage: content["selection"]["looks"] for stage, content in manifests.items() if "selection" in content},
     )
 
 

@@ -38,9 +38,16 @@ class Companion:
         ours = self.columns[column]
         if self.entry["protocol"] == "mucot":
             return self._best_looks(schedule, ours)
-        languages = self.panel.languages if ours in ("all", "pooled") else [ours]
         cell = self.panel.pooled_cell if ours == "pooled" else self.panel.cell
-        return cell(schedule, languages, self.panel.metric)
+        return cell(schedule, self._languages(column), self.panel.metric)
+
+    def difference(self, a: str, b: str, column: str) -> Cell:
+        """Schedule `a` less schedule `b` in a column, run by run."""
+        return self.cell(a, column).minus(self.cell(b, column))
+
+    def _languages(self, column: str) -> list[str]:
+        ours = self.columns[column]
+        return self.panel.languages if ours in ("all", "pooled") else [ours]
 
     def _best_looks(self, schedule: str, ours: str) -> Cell:
         """The test score at the look with the best validation score, the latest of equals: MuCoT's protocol."""
@@ -55,9 +62,7 @@ class Companion:
 
     def examples(self, column: str) -> int:
         """How many examples our number of a column is of, in all splits of the data together."""
-        ours = self.columns[column]
-        languages = self.panel.languages if ours in ("all", "pooled") else [ours]
-        return sum(self.panel.examples.get(lang, 0) for lang in languages)
+        return sum(self.panel.examples.get(lang, 0) for lang in self._languages(column))
 
     @property
     def caption(self) -> str:
@@ -121,7 +126,7 @@ def companion_csv(companion: Companion) -> str:
     blank = [""] * len(companion.entry["labels"])
     for a, b in companion.entry["differences"]:
         for column in companion.columns:
-            cell = companion.cell(a, column).minus(companion.cell(b, column))
+            cell = companion.difference(a, b, column)
             own = ["", *numbers(cell), ""]
             lines.append([f"{a} - {b}", *blank, column, *own, *counts(companion, cell, column)])
     return csv_text(lines)
@@ -158,7 +163,7 @@ def difference_rows(companion: Companion) -> tuple[list[str], list[list[str]]]:
     """Differences between schedules of ours, run by run, with the interval of their mean."""
     columns = companion.columns
     rows = [
-        [a, b, *(with_interval(companion.cell(a, name).minus(companion.cell(b, name)), "+.1f") for name in columns)]
+        [a, b, *(with_interval(companion.difference(a, b, name), "+.1f") for name in columns)]
         for a, b in companion.entry["differences"]
     ]
     return ["schedule", "less", *columns], rows
@@ -181,7 +186,7 @@ def told(companion: Companion) -> str:
     column = next(iter(companion.columns))
     parts = []
     for a, b in companion.entry["differences"]:
-        cell = companion.cell(a, column).minus(companion.cell(b, column))
+        cell = companion.difference(a, b, column)
         found = interval(cell.values)
         if cell.mean is None:
             parts.append(f"{a} against {b} is missing")

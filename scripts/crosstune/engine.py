@@ -89,8 +89,8 @@ def train(
     """Train through the plan; the learning curve and the optimizer's final moments.
 
     `moments` carries on an earlier stage's optimizer; `profiler` traces some updates; with `selection` the network ends
-    with the weights that it has kept. Raises Stopped where `stop` was
-    asked for, after saving the state, and UserError where the loss is no longer a number.
+    with the weights that it has kept. Raises Stopped where `stop` was asked for, after saving the state, and UserError
+    where the loss is no longer a number.
     """
     # Not told the precision: its state is one for the process, in which several trainings may follow each other.
     accelerator = Accelerator(mixed_precision="no", cpu=device() == "cpu")

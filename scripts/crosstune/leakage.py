@@ -11,7 +11,7 @@ from pathlib import Path
 
 from crosstune.errors import UserError
 from crosstune.files import read_json, read_jsonl
-from crosstune.registry import FOLD
+from crosstune.fold_names import FOLD
 
 LEAKAGE_VERSION = 1
 # Repeats of short texts are a leak, and not chance, from this share of a set on.

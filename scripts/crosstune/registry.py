@@ -19,11 +19,11 @@ import yaml
 from crosstune.config import mend_yaml, validate
 from crosstune.errors import UserError
 from crosstune.files import read_text
+from crosstune.fold_names import FOLD, fold_name
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "dataset.schema.yaml"
 # `files` beside `hub` are files of the hub's repository.
 SOURCE_KINDS = ("hub", "url", "world", "translate", "files")
-FOLD = re.compile(r"(.+)-fold([1-9][0-9]*)")
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
 # Where the hub's libraries put the Parquet files of a split, and where its converter does (refs/convert/parquet).
 HUB_FILES = {
@@ -265,7 +265,10 @@ class Registry(Mapping[str, Dataset]):
             return self._dataset(name)
         whole, fold = self._parts(name)
         if fold:
-            return self._fold(whole, fold)
+            # Asked for once a checkpoint, so that it is made once.
+            if name not in self._datasets:
+                self._datasets[name] = self._fold(whole, fold)
+            return self._datasets[name]
         near = difflib.get_close_matches(str(name), self._records, 1)
         cure = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self._records)}."
         raise UserError(f"unknown data set {name!r}", "registry", cure)
@@ -325,11 +328,6 @@ class Registry(Mapping[str, Dataset]):
 
     def __len__(self) -> int:
         return len(self._records)
-
-
-def fold_name(dataset: str, fold: int) -> str:
-    """The name under which a fold of a data set is a data set: `chaii-fold2`."""
-    return f"{dataset}-fold{fold}"
 
 
 @dataclass(frozen=True)

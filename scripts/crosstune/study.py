@@ -17,11 +17,12 @@ from crosstune.comparisons import average_of, check_headline, published_of
 from crosstune.config import validate
 from crosstune.errors import UserError
 from crosstune.files import read_json, sha256_json
+from crosstune.fold_names import fold_name
 from crosstune.leakage import LEAKAGE_VERSION, covers
 from crosstune.metrics import XTREME_R, metric_named
 from crosstune.readers.pieces import UPOS
 from crosstune.recipe import check_contrast, contrast_keys, learns_temperature
-from crosstune.registry import Dataset, Registry, fold_name, load_languages, load_registry
+from crosstune.registry import Dataset, Registry, load_languages, load_registry
 from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse_schedules
 
 # Raised by hand when a change of the code changes results: everything that stands on the old code is then made anew.
