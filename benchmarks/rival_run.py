@@ -7,9 +7,14 @@ python benchmarks/rival_run.py --model NEW --predict FILE --out NEW
 import argparse
 import json
 import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import psutil
 import rival_qa
 import torch
 from datasets import Dataset
@@ -26,29 +31,47 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--times", type=Path, help="file to which a line with the seconds of every part is appended")
     args = parser.parse_args()
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = AutoModelForQuestionAnswering.from_pretrained(args.model)
+    seconds = Counter({"start-up": time.time() - psutil.Process().create_time()})
     pad = not args.best_flags
     if args.train:
-        rows = [row for file in args.train for row in read_rows(file)]
-        chosen = np.random.default_rng(args.seed).permutation(len(rows))[: args.examples]
-        data = rival_qa.features([rows[i] for i in chosen], tokenizer, pad)
-        job = rival_qa.trainer(model, tokenizer, data, 8, args.best_flags, args.best_flags, bf16=False)
-        job.train()
-        job.save_model(str(args.out))
-        tokenizer.save_pretrained(args.out)
+        with timed(seconds, "encoding"):
+            rows = [row for file in args.train for row in read_rows(file)]
+            chosen = np.random.default_rng(args.seed).permutation(len(rows))[: args.examples]
+            data = rival_qa.features([rows[i] for i in chosen], tokenizer, pad)
+        with timed(seconds, "training"):
+            job = rival_qa.trainer(model, tokenizer, data, 8, args.best_flags, args.best_flags, bf16=False)
+            job.train()
+            job.save_model(str(args.out))
+            tokenizer.save_pretrained(args.out)
     for file in args.predict or []:
-        rows = read_rows(file)
-        data = rival_qa.features(rows, tokenizer, pad)
-        job = rival_qa.trainer(model, tokenizer, data, 8, args.best_flags, args.best_flags, bf16=False)
-        starts, ends = job.predict(rival_qa.Rows(data)).predictions
-        answers = rival_qa.best_answers(rows, Dataset.from_list(data), starts, ends)
-        found = dict(zip((row["id"] for row in rows), answers, strict=True))
-        (args.out / f"predictions.{file.stem}.json").write_text(json.dumps(found, ensure_ascii=False))
+        with timed(seconds, "encoding"):
+            rows = read_rows(file)
+            data = rival_qa.features(rows, tokenizer, pad)
+        with timed(seconds, "forward passes"):
+            job = rival_qa.trainer(model, tokenizer, data, 8, args.best_flags, args.best_flags, bf16=False)
+            starts, ends = job.predict(rival_qa.Rows(data)).predictions
+        with timed(seconds, "answers"):
+            answers = rival_qa.best_answers(rows, Dataset.from_list(data), starts, ends)
+            found = dict(zip((row["id"] for row in rows), answers, strict=True))
+            (args.out / f"predictions.{file.stem}.json").write_text(json.dumps(found, ensure_ascii=False))
+    if args.times:
+        with args.times.open("a") as file:
+            file.write(json.dumps(seconds) + "\n")
+
+
+@contextmanager
+def timed(seconds: Counter, part: str) -> Iterator[None]:
+    """Add the wall time of the block to `seconds[part]`."""
+    begin = time.perf_counter()
+    yield
+    seconds[part] += time.perf_counter() - begin
 
 
 def read_rows(file: Path) -> list[dict]:

@@ -9,6 +9,7 @@ for all test files. Both start from one model, pretrained for a moment, and trai
 """
 
 import argparse
+import csv
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from datetime import date
 from pathlib import Path
 
@@ -31,6 +33,8 @@ TARGETS = ["ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh
 SEEDS = [1, 2]
 # A schedule sees this many rows; a stage of a sequence its share.
 EXAMPLES = 288
+CORES = 2
+PARTS = ("start-up", "encoding", "training", "forward passes", "answers", "the rest")
 
 
 def write_data(bundle: Path, folder: Path, tested: int) -> None:
@@ -98,7 +102,7 @@ def run_ours(folder: Path, config: dict) -> tuple[float, Path]:
     ignored = shutil.ignore_patterns(".git", ".venv", "results", "data", ".snakemake", "logs", "benchmarks")
     shutil.copytree(ROOT, folder, ignore=ignored)
     (folder / "bench.yaml").write_text(yaml.safe_dump(config))
-    options = ["--cores", "2", "--configfile", "bench.yaml"]
+    options = ["--cores", str(CORES), "--configfile", "bench.yaml"]
     base = "results/bench/model/base/stage.json"
     subprocess.run(["snakemake", base, *options], cwd=folder, check=True, capture_output=True)
     begin = time.perf_counter()
@@ -106,13 +110,41 @@ def run_ours(folder: Path, config: dict) -> tuple[float, Path]:
     return time.perf_counter() - begin, folder / "results/bench/model/base/model"
 
 
-def run_loop(folder: Path, data: Path, model: Path, best_flags: bool) -> float:
-    """Seconds of the shell loop: for every seed and schedule its trainings, then its predictions."""
+def our_parts(folder: Path, wall: float) -> tuple[int, Counter]:
+    """Processes that computed, and the core-seconds of each part, where a process has one core to itself.
+
+    Imports are timed here; a training's time is its own record's; what else such a process did is encoding the test
+    rows, their forward passes and answers. The rest is Snakemake, the light jobs, and idle cores.
+    """
+    jobs = [
+        float(next(csv.DictReader(path.open(), delimiter="\t"))["s"])
+        for path in (folder / "results/bench/model").glob("seed*/qa/**/benchmarks/*.tsv")
+    ]
+    imports = "from crosstune import engine, stage; from transformers import BertModel"
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", imports], cwd=folder / "scripts", check=True)
+    start = time.perf_counter() - begin
+    heavy = [seconds for seconds in jobs if seconds > start]
+    trained = (folder / "results/bench/model").glob("seed*/qa/**/cost.json")
+    parts = Counter({"start-up": start * len(heavy)})
+    parts["training"] = sum(json.loads(path.read_text())["seconds"] for path in trained)
+    parts["forward passes"] = sum(heavy) - parts.total()
+    parts["the rest"] = CORES * wall - parts.total()
+    return len(heavy), parts
+
+
+def run_loop(folder: Path, data: Path, model: Path, best_flags: bool) -> tuple[float, int, Counter]:
+    """Seconds of the shell loop: for every seed and schedule its trainings, then its predictions.
+
+    With them the number of processes and the core-seconds of each part; a process has both cores to itself.
+    """
+    folder.mkdir()
+    times = folder / "times.jsonl"
     begin = time.perf_counter()
 
     def call(*arguments: object) -> None:
         flags = ["--best-flags"] if best_flags else []
-        command = [sys.executable, ROOT / "benchmarks/rival_run.py", *arguments, *flags]
+        command = [sys.executable, ROOT / "benchmarks/rival_run.py", *arguments, "--times", times, *flags]
         subprocess.run([str(part) for part in command], check=True, capture_output=True)
 
     trains = {language: data / f"train.{language}.json" for language in SOURCES}
@@ -129,7 +161,11 @@ def run_loop(folder: Path, data: Path, model: Path, best_flags: bool) -> float:
         for final in (joint, before):
             for files in [tests] if best_flags else [[test] for test in tests]:
                 call("--model", final, "--predict", *files, "--out", final)
-    return time.perf_counter() - begin
+    wall = time.perf_counter() - begin
+    found = [json.loads(line) for line in times.read_text().splitlines()]
+    parts = Counter({part: CORES * sum(one.get(part, 0) for one in found) for part in PARTS})
+    parts["the rest"] = CORES * wall - parts.total()
+    return wall, len(found), parts
 
 
 def main() -> None:
@@ -146,11 +182,12 @@ def main() -> None:
     write_data(args.bundle, data, args.tested)
     config = our_config(data, args.hidden, args.layers)
     ours, model = run_ours(folder / "ours", config)
+    processes, parts = our_parts(folder / "ours", ours)
     scored = sorted((folder / "ours/results/bench").glob("model/seed*/qa/**/scores/part.json"))
     seen = [json.loads((path.parents[1] / "stage.json").read_text())["lineage"] for path in scored]
     rows = sorted({sum(part["examples"] for part in lineage.values()) for lineage in seen})
-    shipped = run_loop(folder / "shipped", data, model, best_flags=False)
-    best = run_loop(folder / "best", data, model, best_flags=True)
+    shipped, shipped_processes, shipped_parts = run_loop(folder / "shipped", data, model, best_flags=False)
+    best, best_processes, best_parts = run_loop(folder / "best", data, model, best_flags=True)
     lines = [
         "# A whole small experiment against the shell loop",
         "",
@@ -166,6 +203,17 @@ def main() -> None:
         f"| run_qa as shipped, in a shell loop | {shipped:.0f} | {shipped / ours:.1f} |",
         f"| run_qa with dynamic padding and group_by_length, one prediction process | {best:.0f} | {best / ours:.1f} |",
         f"| crosstune | {ours:.0f} | 1.0 |",
+        "",
+        "## Where the time goes, in core-seconds",
+        "",
+        "| | as shipped | best flags | crosstune |",
+        "|:--|--:|--:|--:|",
+        f"| processes that compute | {shipped_processes} | {best_processes} | {processes} |",
+        *(f"| {part} | {shipped_parts[part]:.0f} | {best_parts[part]:.0f} | {parts[part]:.0f} |" for part in PARTS),
+        "",
+        "A process of the loop has two cores, one of ours has one, and two run beside each other. Ours counts the"
+        " encoding of training rows as training, that of test rows and the answers as forward passes; the rest is"
+        " Snakemake, the light jobs (preparing, scoring, tables, report) and idle cores.",
     ]
     print("\n".join(lines))
     if args.out:
