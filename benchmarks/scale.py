@@ -1,14 +1,16 @@
 """Time and memory of planning studies of growing size, and of scoring and tabulating many predictions.
 
-    python benchmarks/scale.py --jobs 1000 10000 --predictions 1000000
+    python benchmarks/scale.py --jobs 1000 10000 50000 --score 1000000 --tables 10000000
 
-Planning is `snakemake -n` on a study with as many jobs; scoring is scripts/score.py on one data set of that many
-predictions, and the tables are made of the scores of as many checkpoints.
+Planning is `snakemake -n` on a study with as many jobs. Scoring is scripts/score.py on one file of that many
+predictions. Tables and the report are made of the scores of as many checkpoints as have that many predictions, 1,000 a
+language.
 """
 
 import argparse
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -18,12 +20,20 @@ from pathlib import Path
 import yaml
 from rivals import ROOT, processor
 
+sys.path.insert(0, str(ROOT / "scripts"))
 
-def study_of(jobs: int) -> dict:
-    """A study of about `jobs` jobs: every seed adds 9 stages, each trained, predicted from and scored."""
+from crosstune.files import write_json
+from crosstune.plan import plan_of
+from crosstune.study import Study
+
+STAGES = 9  # of a seed of the default study, each trained, predicted from and scored
+EXAMPLES = 1000  # of a language
+
+
+def study_of(checkpoints: int) -> dict:
+    """The default study with so many seeds that it makes about `checkpoints` checkpoints."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    seeds = max(1, round((jobs - 50) / (3 * 9)))
-    return {**config, "study": "scale", "seeds": list(range(1, seeds + 1))}
+    return {**config, "study": "scale", "seeds": list(range(1, max(1, round(checkpoints / STAGES)) + 1))}
 
 
 def measured(command: list[str], folder: Path) -> tuple[float, float, str]:
@@ -40,12 +50,12 @@ def measured(command: list[str], folder: Path) -> tuple[float, float, str]:
 
 def plan(jobs: int) -> str:
     with tempfile.NamedTemporaryFile("w", suffix=".yaml", delete=False) as file:
-        yaml.safe_dump(study_of(jobs), file)
+        yaml.safe_dump(study_of((jobs - 50) // 3), file)
     command = ["snakemake", "-n", "--quiet", "rules", "--configfile", file.name, "--nolock"]
     seconds, memory, output = measured(command, ROOT)
     total = next(line.split()[-1] for line in reversed(output.splitlines()) if line.startswith("total"))
     Path(file.name).unlink()
-    return f"| snakemake -n, {int(total):,} jobs | {seconds:.0f} | {memory:,.0f} |"
+    return f"| `snakemake -n`, {int(total):,} jobs | {seconds:.0f} | {memory:,.0f} |"
 
 
 def score(predictions: int) -> str:
@@ -63,22 +73,48 @@ def score(predictions: int) -> str:
         return f"| score {predictions:,} predictions | {seconds:.0f} | {memory:,.0f} |"
 
 
+def tabulate(predictions: int) -> list[str]:
+    """Tables and report of a study whose checkpoints were scored with made-up numbers."""
+    languages = 10
+    study = Study(study_of(predictions // (languages * EXAMPLES)), ROOT)
+    draw = random.Random(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_json(folder / "plan.json", plan_of(study))
+        write_json(folder / "leakage.json", {"overlaps": []})
+        write_json(folder / "provenance.json", {})
+        for path, node in study.checkpoints.items():
+            for dataset, evaluated in node.evaluate.items():
+                scores = {lang: {"f1": 100 * draw.random(), "exact": 0.0, "n": EXAMPLES} for lang in evaluated}
+                record = {"dataset": dataset, "task": "qa", "score_version": 1, "languages": scores}
+                write_json(folder / Path(path).relative_to(study.results) / "scores" / f"{dataset}.json", record)
+        rows = []
+        for what, out in (("tables", "tables"), ("report", "report.html")):
+            command = [sys.executable, str(ROOT / f"scripts/{what}.py"), "--plan", str(folder / "plan.json")]
+            command += ["--results", str(folder), "--out", str(folder / out)]
+            seconds, memory, _ = measured(command, ROOT)
+            rows.append(f"| {what} of {predictions:,} predictions | {seconds:.0f} | {memory:,.0f} |")
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, nargs="+", default=[1000, 10_000])
-    parser.add_argument("--predictions", type=int, nargs="+", default=[1_000_000])
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--jobs", type=int, nargs="*", default=[1000, 10_000, 50_000], help="sizes of plans")
+    parser.add_argument("--score", type=int, nargs="*", default=[1_000_000], help="predictions of one file")
+    parser.add_argument("--tables", type=int, nargs="*", default=[10_000_000], help="predictions of a whole study")
+    parser.add_argument("--out", type=Path, help="file for the table")
     args = parser.parse_args()
     lines = [
         "# Scale",
         "",
-        f"{date.today()}, {processor()}",
+        f"{date.today()}, {processor()}, `python benchmarks/scale.py {' '.join(sys.argv[1:])}`",
         "",
         "| | seconds of computing | peak MiB |",
         "|:--|--:|--:|",
     ]
     lines += [plan(jobs) for jobs in args.jobs]
-    lines += [score(predictions) for predictions in args.predictions]
+    lines += [score(predictions) for predictions in args.score]
+    lines += [row for predictions in args.tables for row in tabulate(predictions)]
     print("\n".join(lines))
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
