@@ -17,7 +17,7 @@ test: $(READY)
 	ruff check . && ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
-	python -m pytest
+	python -m pytest -n $(CORES) --dist loadfile
 
 # torch first: the other packages then find it there and do not choose a build of their own.
 $(READY): envs/requirements.lock
