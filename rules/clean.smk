@@ -1,4 +1,4 @@
-# Starting over. Results are dear: nothing else ever deletes them.
+# Starting over. Results are dear: nothing else ever deletes them, but for weights that the study says it does not keep.
 
 
 rule clean_results:

@@ -80,7 +80,7 @@ class Kept:
 
     @cached_property
     def _waiting(self) -> dict[str, list[str]]:
-        """For each checkpoint to make again, what is still to be made of its weights or of those made again from them."""
+        """For each checkpoint that is gone, what is still to be made of it, or of what is made again from it."""
         waiting: dict[str, dict[str, None]] = {}
         for path in self._nodes:
             if self.gone(path):

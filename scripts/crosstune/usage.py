@@ -42,7 +42,7 @@ def note_asked(asked: Sequence[str] | None) -> None:
 
 
 def used_by_jobs(results: Path) -> list[Used]:
-    """Every job under `results` with a benchmark (`<name>.tsv`) and what it asked for (`<name>.asked.json` beside it)."""
+    """Every job under `results` with a benchmark (`<name>.tsv`) and a note of what it asked (`<name>.asked.json`)."""
     found = []
     for path in sorted(results.rglob("benchmarks/*.tsv")):
         note = path.with_suffix(".asked.json")

@@ -24,7 +24,7 @@ def remove_weights(checkpoint: Path | str) -> None:
 
 
 def tidy(checkpoints: Iterable[dict]) -> list[str]:
-    """Remove the weights of each checkpoint (`path`) whose files to wait for (`until`) are there; return their paths."""
+    """Remove the weights of each checkpoint (`path`) for which no file (`until`) is waited any more; their paths."""
     done = [entry["path"] for entry in checkpoints if _all_exist(entry["until"])]
     for path in done:
         remove_weights(path)
