@@ -55,7 +55,8 @@ def make_again(args: argparse.Namespace) -> None:
         from crosstune.stage import Knobs
 
     try:
-        restore(list(map(Node.from_json, args.again)), Knobs(cache=args.cache), args.log, args.spec["threads"])
+        again = list(map(Node.from_json, args.again))
+        restore([args.stage], again, Knobs(cache=args.cache), args.log, args.spec["threads"])
     except Stopped:
         sys.exit(STOPPED)
 

@@ -51,7 +51,7 @@ def main() -> None:
         again, later = (list(map(Node.from_json, nodes)) for nodes in (args.again, args.ahead.get("stages", [])))
         knobs = Knobs(args.save_seconds, args.cache, args.profile)
         try:
-            restore(again, replace(knobs, profile=None), args.log, spec.get("threads", 1))
+            restore(args.parents, again, replace(knobs, profile=None), args.log, spec.get("threads", 1))
             make_checkpoints(node, later, knobs)
         except Stopped:
             sys.exit(STOPPED)

@@ -32,9 +32,13 @@ class Kept:
     @property
     def removable(self) -> list[str]:
         """Checkpoints whose weights the policy does not keep. Base models stay: everything stands on them."""
+        return list(self._removable)
+
+    @cached_property
+    def _removable(self) -> dict[str, None]:
         final = {run.stages[-1] for run in self._study.runs}
         spared = {"all": self._nodes, "final": final, "none": ()}[self._study.config["keep"]]
-        return [path for path, node in self._nodes.items() if node.parents and path not in spared]
+        return {path: None for path, node in self._nodes.items() if node.parents and path not in spared}
 
     def users(self, path: str) -> list[str]:
         """Files that are made of a checkpoint's weights: its predictions, and the manifests of what stands on it."""
@@ -42,13 +46,17 @@ class Kept:
         return predictions + [manifest_of(child) for child in self._children.get(path, [])]
 
     def tidied(self, path: str) -> list[dict]:
-        """What to remove once a checkpoint's users are made: its weights, and those made again on the way to them.
+        """What to remove once a checkpoint's users are made: its weights, and those it was made again from.
 
-        Weights that others are made again from are waited with, until these have been used: the last one removes them.
+        `until`: the files that must be there, users of a checkpoint's weights or of what is made again from them. The
+        last of several that were made again from the same weights removes these. A user that is made anew is not there
+        while its job runs, because Snakemake deletes it before.
         """
-        removable = set(self.removable)
-        lineage = dict.fromkeys([*self.again([path]), path])
-        return [{"path": step, "until": self._waiting.get(step, [])} for step in lineage if step in removable]
+        return [
+            {"path": step, "until": list(dict.fromkeys([*self.users(step), *self._later_users.get(step, [])]))}
+            for step in [*self._above(path), path]
+            if step in self._removable
+        ]
 
     # ---- what is gone, and made again ----
 
@@ -71,7 +79,7 @@ class Kept:
     @property
     def wanted_again(self) -> list[str]:
         """Checkpoints whose weights are gone and that something that is not made yet needs."""
-        return [path for path in self._waiting if self._waiting[path]]
+        return [path for path, files in self._later_users.items() if not all(Path(file).exists() for file in files)]
 
     @cached_property
     def _gone(self) -> frozenset[str]:
@@ -79,15 +87,21 @@ class Kept:
         return frozenset(path for path in made if Path(manifest_of(path)).exists() and not has_weights(path))
 
     @cached_property
-    def _waiting(self) -> dict[str, list[str]]:
-        """For each checkpoint that is gone, what is still to be made of it, or of what is made again from it."""
-        waiting: dict[str, dict[str, None]] = {}
+    def _later_users(self) -> dict[str, list[str]]:
+        """For each checkpoint that is gone its users, and those of all that is made again from it."""
+        found: dict[str, dict[str, None]] = {}
         for path in self._nodes:
             if self.gone(path):
-                missing = dict.fromkeys(file for file in self.users(path) if not Path(file).exists())
                 for step in self.again([path]):
-                    waiting.setdefault(step, {}).update(missing)
-        return {path: list(files) for path, files in waiting.items()}
+                    found.setdefault(step, {}).update(dict.fromkeys(self.users(path)))
+        return {path: list(files) for path, files in found.items()}
+
+    def _above(self, path: str) -> list[str]:
+        """All that a checkpoint stands on, parents first."""
+        found: dict[str, None] = {}
+        for parent in self._nodes[path].parents:
+            found.update(dict.fromkeys([*self._above(parent), parent]))
+        return list(found)
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:
@@ -112,7 +126,7 @@ class Kept:
         """The most bytes of weights at once, if one job runs at a time; `size` is that of a checkpoint."""
         parents = {path: node.parents for path, node in self._nodes.items()}
         processes = [[path, *self._study.later(path)] for path in self._order]
-        return peak(self._order, parents, size, set(self.removable), processes)
+        return peak(self._order, parents, size, self._removable, processes)
 
 
 def manifest_of(path: str) -> str:

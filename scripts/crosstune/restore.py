@@ -21,18 +21,29 @@ from crosstune.stage import Knobs, make_checkpoint
 from crosstune.weights import MODEL, has_weights, remove_weights
 
 
-def restore(nodes: Sequence[Node], knobs: Knobs, log: Path | None, threads: int) -> None:
-    """Make the weights of `nodes`, parents first, where they are not there; then compute with `threads` threads again.
+def restore(wanted: Sequence[Path], nodes: Sequence[Node], knobs: Knobs, log: Path | None, threads: int) -> None:
+    """Make the weights of the folders `wanted` where they are not there, then compute with `threads` threads again.
 
-    Raises UserError where other weights come out than the manifest names, and engine.Stopped.
+    `nodes` describes them and what they are made from, parents first. Raises UserError where other weights come out
+    than a manifest names, and engine.Stopped.
     """
     with StopRequest() as stop:
-        for node in nodes:
+        for node in needed(wanted, nodes):
             with alone(node.out):
                 if not has_weights(node.out):
                     use_threads(node.spec.get("threads", 1))
                     _restore(replace(node, log=log), knobs, stop)
     use_threads(threads)
+
+
+def needed(wanted: Sequence[Path], nodes: Sequence[Node]) -> list[Node]:
+    """Those of `nodes` without which the wanted weights cannot be had, parents first."""
+    paths, found = set(wanted), []
+    for node in reversed(nodes):
+        if node.out in paths and not has_weights(node.out):
+            paths.update(node.parents)
+            found.append(node)
+    return found[::-1]
 
 
 @contextmanager
