@@ -59,19 +59,19 @@ SMALL = 50_000_000
 
 # Operations a token and parameter, forward and with backward (Kaplan et al. 2020, arXiv:2001.08361).
 PREDICTED, LEARNED = 2, 6
-# Operations per second that come out of a core and of a GPU. benchmarks/results/base.md has 7e10 a core on a machine
-# without bf16; a GPU of 2017 (V100) has 1.5e13 in fp32 at its best.
-CORE_FLOPS, GPU_FLOPS = 4e10, 5e12
+# Operations per second that come out of a core and of a GPU. benchmarks/results/base.md has 1.2e11 a core on a machine
+# without bf16; a GPU of 2017 (V100) has 1.5e13 in fp32 at its best, later ones ten times as many in bf16.
+CORE_FLOPS, GPU_FLOPS = 4e10, 1e13
 # Of an update, whatever its size: about a hundred kernels a layer, the data. And AdamW for each parameter on one core.
 UPDATE_SECONDS, ADAMW_SECONDS = 0.05, 1e-9
-# Encoding, decoding and writing a row: 2,500 rows per second are usual, long documents are far slower.
-ROW_SECONDS = 0.01
+# Encoding, decoding and writing a row: questions with their contexts are encoded at 2,500 a second.
+ROW_SECONDS = 0.002
 # Imports and the model from a disk in the network; and a checkpoint written and hashed there, a byte.
 START_SECONDS, DISK_SECONDS = 180, 2e-8
 # What everything else is multiplied by: another machine, busy neighbours, texts longer than thought.
 MARGIN = 3
 # Rows of a split of which nobody has said how many it has, and which is not prepared yet.
-UNKNOWN_TEST_ROWS, UNKNOWN_TRAINING_ROWS = 5_000, 50_000
+UNKNOWN_TEST_ROWS, UNKNOWN_TRAINING_ROWS = 5_000, 20_000
 # Windows that a row is cut into.
 WINDOWS = 3
 # A row, of up to so many tokens, through a sequence-to-sequence model on a GPU; through a program, which has so much

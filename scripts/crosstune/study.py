@@ -188,9 +188,8 @@ class Study:
         that train nothing; the others are made side by side. None of their jobs starts before this one's ends, so that
         no two processes make the same.
         """
-        name = path.split("/")[2]
         children = self._children.get(path, [])
-        if "pretrain" not in self.config["models"][name]:
+        if "hub" in self.checkpoints[path].spec or "hub" in self.config["models"][name := path.split("/")[2]]:
             return []
         if path == base_path(self.results, name, self.config["models"][name]):
             return [child for child in children if not self.checkpoints[child].data]
