@@ -15,6 +15,8 @@ rule translate:
     conda:
         "../envs/crosstune.yaml"
     threads: study.config["threads"]
+    resources:
+        **asked(lambda w: translation_asked(w.dataset, w.split, w.pair)),
     params:
         spec=lambda w: canonical_json(needs.translate_spec(w.dataset, w.split, w.pair)),
         model=lambda w, input: f"--model {Path(input.model[0]).parent / 'model'}" if input.model else "",

@@ -1,4 +1,4 @@
-# Starting over. Results are dear: nothing else ever deletes them.
+# Starting over. Results are dear: nothing else ever deletes them, but for weights that the study says it does not keep.
 
 
 rule clean_results:
@@ -7,6 +7,8 @@ rule clean_results:
         "logs/clean_results.log",
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["clean"]),
     shell:
         f"rm -rf {study.results} 2> {{log}}"
 
@@ -17,6 +19,8 @@ rule clean_reports:
         "logs/clean_reports.log",
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["clean"]),
     shell:
         f"rm -rf {study.results}/tables {study.results}/figures {study.results}/submission {study.results}/report.html {study.results}/plan.json 2> {{log}}"
 
@@ -27,6 +31,8 @@ rule clean_data:
         "logs/clean_data.log",
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["clean"]),
     shell:
         "(mkdir -p data; find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {{}} +; rm -rf data/raw/world) 2> {log}"
 
@@ -37,5 +43,7 @@ rule clean_downloads:
         "logs/clean_downloads.log",
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["clean"]),
     shell:
         "rm -rf data/raw/hub data/raw/url 2> {log}"

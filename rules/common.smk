@@ -9,8 +9,10 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from crosstune.errors import UserError
 from crosstune.files import canonical_json, sha256_json
+from crosstune.kept import Kept
 from crosstune.needs import Needs
 from crosstune.plan import plan_of
+from crosstune.resources import LIGHT, Jobs
 from crosstune.scoring import SCORE_VERSION
 from crosstune.study import Study
 from crosstune.summary import summary
@@ -21,6 +23,8 @@ PINNING = "pin" in sys.argv  # that rule is for a study that is not pinned yet
 try:
     study = Study(config, workflow.basedir)
     needs = Needs(study)
+    kept = Kept(study)
+    jobs = Jobs(study, kept)
     study.check_states()
     if not PINNING:
         needs.check_files()
@@ -29,7 +33,7 @@ except UserError as error:
     raise WorkflowError(str(error))
 
 if workflow.is_main_process:
-    print("\n".join([*summary(study), *needs.to_come()]), file=sys.stderr)
+    print("\n".join([*summary(study, kept), *needs.to_come()]), file=sys.stderr)
 
 
 wildcard_constraints:
@@ -52,6 +56,7 @@ localrules:
     all,
     plan,
     pin,
+    tidy,
 
 
 # Not in a dry run, which needs no network.
@@ -65,8 +70,29 @@ onstart:
 
 
 def final_targets():
-    """What a study is for: its tables, its figure, its page."""
-    return [f"{study.results}/{name}" for name in ("tables", "figures", "report.html")]
+    """What a study is for: its tables, its figure, its page; and no more weights than it wants to keep."""
+    read = [f"{study.results}/{name}" for name in ("tables", "figures", "report.html")]
+    return read + [f"{path}/tidied" for path in kept.removable]
+
+
+def asked(amount):
+    """Memory, time and GPUs, of an amount or of a function of wildcards; Snakemake leaves out what is None.
+
+    Resources, because what a job asks for must not make it run again.
+    """
+    find = amount if callable(amount) else lambda w: amount
+    names = ("mem_mb", "runtime", "gpu", "tasks")
+    return {name: lambda w, attempt, name=name: find(w).asked(attempt).get(name) for name in names}
+
+
+def translation_asked(*pair):
+    """What the job of a data set's split and pair of languages asks for."""
+    return jobs.translate(needs.translated_rows(*pair), bool(needs.translator_model(*pair)))
+
+
+def again(*paths):
+    """Checkpoints to train again in a job that needs the weights of `paths`: those that have none any more."""
+    return canonical_json(kept.nodes_again(paths))
 
 
 def checkpoint_at(path):

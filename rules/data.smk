@@ -11,6 +11,8 @@ rule world:
     priority: 100
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["world"]),
     params:
         version=WORLD_VERSION,
         spec=canonical_json(study.config["world"]),
@@ -30,6 +32,7 @@ rule fetch:
     conda:
         "../envs/crosstune.yaml"
     resources:
+        **asked(LIGHT["fetch"]),
         # Told before a large download. A resource, because another wording must not fetch again.
         licence=lambda w: download_at(f"data/raw/{w.kind}/{w.origin}/{w.request}.json").licence,
     params:
@@ -53,6 +56,8 @@ rule prepare:
     priority: 100
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["prepare"]),
     params:
         spec=lambda w: canonical_json(needs.prepare_spec(w.dataset, w.split, w.lang)),
         folders=lambda w: canonical_json(study.config["folders"]),
@@ -80,6 +85,8 @@ rule leakage:
     priority: 200
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["leakage"]),
     params:
         spec=lambda w: canonical_json(study.leakage_spec()),
     message:
@@ -108,6 +115,8 @@ rule pin:
         "logs/pin.log",
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["pin"]),
     params:
         datasets=needs.unpinned,
         extra=canonical_json(study.config["datasets"]),

@@ -17,13 +17,18 @@ rule predict:
     conda:
         "../envs/crosstune.yaml"
     threads: study.config["threads"]
+    resources:
+        **asked(lambda w: jobs.predict(w.checkpoint, w.dataset)),
+        again=lambda w: again(w.checkpoint),
     params:
         spec=lambda w: canonical_json(study.predict_spec(w.checkpoint, w.dataset)),
     message:
         "predict {wildcards.dataset} with {wildcards.checkpoint}"
     shell:
         "python scripts/predict.py --spec {params.spec:q} --stage {wildcards.checkpoint} --data {input.data}"
-        " --out {output.files} --log {log} --cache data/encoded"
+        " --out {output.files} --log {log} --cache data/encoded --again {resources.again:q}"
+        " --asked {wildcards.checkpoint}/benchmarks/predict.{wildcards.dataset}.asked.json"
+        " {resources.mem_mb} {resources.runtime}"
 
 
 rule score:
@@ -38,6 +43,8 @@ rule score:
     priority: 10
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["score"]),
     params:
         version=SCORE_VERSION,
         task=lambda w: study.registry[w.dataset].task,
@@ -62,6 +69,8 @@ rule floor:
         "results/{study}/logs/floor.{dataset}.log",
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["floor"]),
     params:
         version=SCORE_VERSION,
         task=lambda w: study.registry[w.dataset].task,

@@ -10,6 +10,8 @@ rule fetch_model:
         "logs/fetch/{name}@{revision}.log",
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["fetch_model"]),
     message:
         "fetch {wildcards.name} at {wildcards.revision}"
     shell:
@@ -37,6 +39,7 @@ rule pretrain:
         "../envs/crosstune.yaml"
     threads: lambda w: checkpoint_at(f"results/{w.study}/{w.model}/base").threads
     resources:
+        **asked(lambda w: jobs.train(f"results/{w.study}/{w.model}/base")),
         # What to make while the network is loaded. A resource, because a change of it must not train again.
         ahead=lambda w: canonical_json(study.ahead(f"results/{w.study}/{w.model}/base")),
     params:
@@ -47,3 +50,4 @@ rule pretrain:
     shell:
         "python scripts/train.py --spec {params.spec:q} --data {input.data} --out {params.out} --log {log}"
         " --cache data/encoded --ahead {resources.ahead:q}"
+        " --asked {params.out}/benchmarks/pretrain.asked.json {resources.mem_mb} {resources.runtime}"

@@ -11,9 +11,11 @@ rule plan:
         "results/{study}/logs/plan.log",
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["plan"]),
     params:
         # Functions, because Snakemake would take {lang} in a pattern of files for a wildcard of its own.
-        config=lambda w: canonical_json(study.config),
+        config=lambda w: canonical_json(study.told),
         digest=sha256_json(plan_of(study)),
     message:
         "write the plan of {wildcards.study}"
@@ -35,6 +37,8 @@ rule tables:
         "results/{study}/logs/tables.log",
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["tables"]),
     message:
         "write the tables of {wildcards.study}"
     shell:
@@ -55,6 +59,8 @@ rule figures:
         "results/{study}/logs/figures.log",
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["figures"]),
     message:
         "draw the figures of {wildcards.study}"
     shell:
@@ -76,6 +82,8 @@ rule report:
         "results/{study}/logs/report.log",
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["report"]),
     message:
         "write the report of {wildcards.study}"
     shell:

@@ -14,6 +14,8 @@ rule submission:
         f"{study.results}/logs/submission.log",
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["submission"]),
     params:
         results=lambda w, input: Path(input.plan).parent,
     message:

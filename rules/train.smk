@@ -16,12 +16,16 @@ rule train:
         "{stage}/logs/train.log",
     benchmark:
         "{stage}/benchmarks/train.tsv"
+    # A lineage is finished before another is begun, so that few weights are needed at once.
+    priority: lambda w: 9 * kept.rank[w.stage]
     conda:
         "../envs/crosstune.yaml"
     threads: lambda w: checkpoint_at(w.stage).threads
     resources:
+        **asked(lambda w: jobs.train(w.stage)),
         # What to make while the network is loaded. A resource, because a change of it must not train again.
         ahead=lambda w: canonical_json(study.ahead(w.stage)),
+        again=lambda w: again(*checkpoint_at(w.stage).parents),
     params:
         spec=stage_spec,
         parents=lambda w, input: as_folders(input.parent),
@@ -30,7 +34,9 @@ rule train:
         "train {wildcards.stage}"
     shell:
         "python scripts/train.py --spec {params.spec:q} --parents {params.parents} --data {input.data}"
-        " --held-out {input.held_out} --out {wildcards.stage} --log {log} {params.keep} --cache data/encoded --ahead {resources.ahead:q}"
+        " --held-out {input.held_out} --out {wildcards.stage} --log {log} {params.keep} --cache data/encoded"
+        " --ahead {resources.ahead:q} --again {resources.again:q}"
+        " --asked {wildcards.stage}/benchmarks/train.asked.json {resources.mem_mb} {resources.runtime}"
 
 
 rule average:
@@ -43,8 +49,14 @@ rule average:
         curve="{average}/train.jsonl",
     log:
         "{average}/logs/average.log",
+    benchmark:
+        "{average}/benchmarks/average.tsv"
+    priority: lambda w: 9 * kept.rank[w.average]
     conda:
         "../envs/crosstune.yaml"
+    resources:
+        **asked(lambda w: jobs.average(w.average)),
+        again=lambda w: again(*checkpoint_at(w.average).parents),
     params:
         spec=stage_spec,
         parents=lambda w, input: as_folders(input),
@@ -52,4 +64,27 @@ rule average:
         "average {wildcards.average}"
     shell:
         "python scripts/train.py --spec {params.spec:q} --parents {params.parents} --out {wildcards.average}"
+        " --cache data/encoded --again {resources.again:q}"
+        " --asked {wildcards.average}/benchmarks/average.asked.json {resources.mem_mb} {resources.runtime}"
         " 2> >(tee {log} >&2)"
+
+
+rule tidy:
+    """Remove weights that the study does not keep, when everything is made of them."""
+    input:
+        manifest="{checkpoint}/stage.json",
+        users=lambda w: kept.users(w.checkpoint),
+    output:
+        "{checkpoint}/tidied",
+    log:
+        "{checkpoint}/logs/tidy.log",
+    priority: 300
+    conda:
+        "../envs/crosstune.yaml"
+    resources:
+        **asked(LIGHT["tidy"]),
+        tidied=lambda w: canonical_json(kept.tidied(w.checkpoint)),
+    message:
+        "remove the weights of {wildcards.checkpoint}"
+    shell:
+        "python scripts/tidy.py --checkpoints {resources.tidied:q} --out {output} 2> >(tee {log} >&2)"

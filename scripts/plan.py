@@ -24,7 +24,7 @@ def main() -> None:
 
     study = Study(args.config)
     write_json(args.out, plan_of(study))
-    config = {"config": study.config, "config_sha256": sha256_json(study.config)}
+    config = {"config": study.told, "config_sha256": sha256_json(study.told)}
     write_json(args.provenance, {**config, "code": commit(), "environment": environment()})
 
 

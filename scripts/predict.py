@@ -6,12 +6,14 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
-from crosstune.ahead import adopt_predictions
+from crosstune.ahead import Node, adopt_predictions
 from crosstune.compute import quick_imports, use_threads
 from crosstune.errors import run_program
 from crosstune.files import read_json
+from crosstune.usage import note_asked
 
 
 def main() -> None:
@@ -22,7 +24,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the predictions; its manifest is OUT.json")
     parser.add_argument("--cache", type=Path, help="folder of encoded rows, shared by all checkpoints")
     parser.add_argument("--log", type=Path, help="file for progress lines")
+    parser.add_argument("--again", type=json.loads, default=[], help="checkpoints whose weights are gone, as JSON")
+    parser.add_argument("--asked", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job asked for")
     args = parser.parse_args()
+    note_asked(args.asked)
 
     weights = read_json(args.stage / "stage.json")["weights"]
     if adopt_predictions(args.stage, args.spec, weights, args.data, args.out):
@@ -34,10 +39,26 @@ def main() -> None:
         from crosstune.network import load_network
         from crosstune.predict import predict_dataset
 
+    if args.again:
+        make_again(args)
     model = args.stage / "model"
     network = load_network(model, packing=args.spec["packing"])
     encoded = EncodedData(args.cache, TextEncoder(model))
     predict_dataset(args.spec, network, encoded, weights, args.data, args.out, args.log)
+
+
+def make_again(args: argparse.Namespace) -> None:
+    """Train what is needed to have the weights of the checkpoint again."""
+    with quick_imports():
+        from crosstune.engine import STOPPED, Stopped
+        from crosstune.restore import restore
+        from crosstune.stage import Knobs
+
+    try:
+        again = list(map(Node.from_json, args.again))
+        restore([args.stage], again, Knobs(cache=args.cache), args.log, args.spec["threads"])
+    except Stopped:
+        sys.exit(STOPPED)
 
 
 if __name__ == "__main__":

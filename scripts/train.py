@@ -7,12 +7,14 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from crosstune.ahead import Node
 from crosstune.compute import quick_imports, use_threads
 from crosstune.errors import run_program
 from crosstune.files import read_json
+from crosstune.usage import note_asked
 
 
 def main() -> None:
@@ -30,7 +32,10 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder of encoded rows, shared by all trainings")
     parser.add_argument("--profile", type=Path, help="folder for a trace of some updates and its summary")
     parser.add_argument("--ahead", type=json.loads, default={}, help="predictions and stages to make at once, as JSON")
+    parser.add_argument("--again", type=json.loads, default=[], help="checkpoints whose weights are gone, as JSON")
+    parser.add_argument("--asked", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job asked for")
     args = parser.parse_args()
+    note_asked(args.asked)
 
     spec = json.loads(args.spec) if args.spec.startswith("{") else read_json(args.spec)
     predictions = args.ahead.get("predictions", [])
@@ -39,14 +44,17 @@ def main() -> None:
     if not node.is_made(node.parents):
         with quick_imports():
             use_threads(spec.get("threads", 1))
-            from crosstune.engine import Stopped
+            from crosstune.engine import STOPPED, Stopped
+            from crosstune.restore import restore
             from crosstune.stage import Knobs, make_checkpoints
 
-        later = [Node.from_json(value) for value in args.ahead.get("stages", [])]
+        again, later = (list(map(Node.from_json, nodes)) for nodes in (args.again, args.ahead.get("stages", [])))
+        knobs = Knobs(args.save_seconds, args.cache, args.profile)
         try:
-            make_checkpoints(node, later, Knobs(args.save_seconds, args.cache, args.profile))
+            restore(args.parents, again, replace(knobs, profile=None), args.log, spec.get("threads", 1))
+            make_checkpoints(node, later, knobs)
         except Stopped:
-            sys.exit("stopped on request; the state is saved, run the same command again to go on")
+            sys.exit(STOPPED)
     node.settle()
 
 

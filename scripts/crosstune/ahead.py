@@ -65,7 +65,14 @@ class Node:
         parts = [*PARTS, *([OPTIMIZER] if self.keep_optimizer else [])]
         if self.missing(parents) or not all((self.draft / part).exists() for part in parts):
             return False
-        manifest = read_json(self.draft / MANIFEST)
+        return self._is_of(self.draft, parents)
+
+    def is_finished(self, parents: Sequence[Path]) -> bool:
+        """Whether it is in place already, of this spec, these parents' weights and these rows; with weights or not."""
+        return (self.out / MANIFEST).exists() and not self.missing(parents) and self._is_of(self.out, parents)
+
+    def _is_of(self, folder: Path, parents: Sequence[Path]) -> bool:
+        manifest = read_json(folder / MANIFEST)
         weights = [read_json(parent / MANIFEST)["weights"] for parent in parents]
         found = [manifest[key] for key in ("spec", "parents", "data")] + [manifest.get("held_out", {})]
         return found == [self.spec, weights, hashes_of(self.data), hashes_of(self.held_out)]

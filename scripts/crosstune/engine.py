@@ -39,6 +39,8 @@ Plan = Sequence[Sequence[tuple[str, int]]]
 LINES_OF_A_CURVE = 50
 # A state of a large model takes seconds to save: training takes at least so many times as long.
 SAVING = 30
+# What a program says that ends so.
+STOPPED = "stopped on request; the state is saved, run the same command again to go on"
 
 
 class Stopped(Exception):

@@ -21,6 +21,7 @@ from crosstune.companion import companion_rows, companions, difference_rows, exa
 from crosstune.figures import drawn_schedules, figure, figure_svg
 from crosstune.files import write_text
 from crosstune.tables import MOST_COLUMNS, average_table, count, decimal, schedule_table, transfer_table
+from crosstune.usage import usage_table, used_by_jobs
 
 ROLES = ("single", "joint", "sequential")
 TEMPLATE = "report.html.j2"
@@ -71,7 +72,7 @@ def render(study: Study, results: Path) -> str:
         lstrip_blocks=True,
     )
     functions = [answer, cautions, contrasts, drawing, drawn_schedules, first_panels, floor_rows, headline]
-    functions += [relation_rows]
+    functions += [relation_rows, usage_table]
     functions += [
         average_table,
         schedule_table,
@@ -83,7 +84,7 @@ def render(study: Study, results: Path) -> str:
     ]
     environment.globals.update({function.__name__: function for function in functions})
     environment.globals.update(exposure=lambda panel: exposure(panel, results), most_columns=MOST_COLUMNS)
-    environment.globals.update(computed=computed(study, results))
+    environment.globals.update(computed=computed(study, results), used=used_by_jobs(results))
     environment.filters.update(decimal=decimal, signed=signed, pretty=pretty)
     provenance = read_object(results / "provenance.json")
     leakage = read_object(results / "leakage.json")

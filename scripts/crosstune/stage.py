@@ -34,6 +34,7 @@ from crosstune.progress import Progress
 from crosstune.provenance import environment
 from crosstune.selection import Scores, Selection
 from crosstune.state import StateFolder
+from crosstune.weights import has_weights
 
 # Tokens of one forward pass in training. Another number rounds otherwise, so it is no knob.
 PASS_TOKENS = 4096
@@ -65,8 +66,10 @@ def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
         try:
             for follower in later:
                 parents = [made.get(parent, parent) for parent in follower.parents]
-                if stop.asked or follower.missing(parents):
+                if stop.asked or follower.missing(parents) or not all(map(has_weights, parents)):
                     return
+                if follower.is_finished(parents):
+                    continue
                 if not follower.is_made(parents):
                     _make_draft(follower, parents, knobs, stop)
                 made[follower.out] = follower.draft

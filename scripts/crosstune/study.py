@@ -157,7 +157,7 @@ class Study:
 
     def ahead(self, path: str) -> dict:
         """What the process that makes a checkpoint makes at once, as train.py takes it: predictions, later stages."""
-        return {"predictions": self._predictions(path), "stages": [self._node(later) for later in self._later(path)]}
+        return {"predictions": self._predictions(path), "stages": [self.node(later) for later in self.later(path)]}
 
     def _predictions(self, path: str) -> list[dict]:
         return [
@@ -168,7 +168,8 @@ class Study:
             for dataset, languages in self.checkpoints[path].evaluate.items()
         ]
 
-    def _node(self, path: str) -> dict:
+    def node(self, path: str, predicted: bool = True) -> dict:
+        """A checkpoint as train.py takes one that it makes besides its own, to be predicted from at once or not."""
         node = self.checkpoints[path]
         return {
             "spec": node.spec,
@@ -177,23 +178,22 @@ class Study:
             "data": node.data,
             "held_out": node.held_out,
             "keep_optimizer": node.keep_optimizer,
-            "predictions": self._predictions(path),
+            "predictions": self._predictions(path) if predicted else [],
         }
 
-    def _later(self, path: str) -> list[str]:
+    def later(self, path: str) -> list[str]:
         """Stages to make in the process that makes this one: of a small model, whose stages are soon made.
 
         After a stage the first that stands on it, the first that stands on that, and so on. After the base model those
         that train nothing; the others are made side by side. None of their jobs starts before this one's ends, so that
         no two processes make the same.
         """
-        name = path.split("/")[2]
         children = self._children.get(path, [])
-        if "pretrain" not in self.config["models"][name]:
+        if "hub" in self.checkpoints[path].spec or "hub" in self.config["models"][name := path.split("/")[2]]:
             return []
         if path == base_path(self.results, name, self.config["models"][name]):
             return [child for child in children if not self.checkpoints[child].data]
-        return [later for child in children[:1] for later in (child, *self._later(child))]
+        return [later for child in children[:1] for later in (child, *self.later(child))]
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:
@@ -203,6 +203,13 @@ class Study:
             if len(node.parents) == 1:
                 found.setdefault(node.parents[0], []).append(node.path)
         return found
+
+    @property
+    def told(self) -> dict:
+        """The config without what changes no result: how long weights are kept, how many GPUs a model has."""
+        models = self.config["models"].items()
+        models = {name: {key: value for key, value in model.items() if key != "gpus"} for name, model in models}
+        return {key: value for key, value in self.config.items() if key != "keep"} | {"models": models}
 
     def majority_sources(self, dataset: str) -> list[str]:
         """Prepared training data of the same labels, from which a data set's floor takes what is most frequent."""

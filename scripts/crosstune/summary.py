@@ -5,12 +5,17 @@ Owns: these lines. Must never know: jobs, data.
 
 from collections.abc import Mapping
 
+from crosstune.kept import Kept
 from crosstune.study import Checkpoint, Study
 
 BYTES_A_PARAMETER = 4  # weights are stored in fp32
 
 
-def summary(study: Study) -> list[str]:
+# Checkpoints that are named; of others there is the number.
+NAMED = 5
+
+
+def summary(study: Study, kept: Kept) -> list[str]:
     """Lines for a person: what will be trained, and that the schedules of a track cost the same."""
     lines = [f"study {study.name}: {len(study.config['models'])} models, {len(study.config['seeds'])} seeds"]
     for name, track in study.config["tracks"].items():
@@ -24,17 +29,26 @@ def summary(study: Study) -> list[str]:
                 lines.append(f"  {schedule.name} costs {schedule.total_updates} updates: the sum of its members")
     trained = sum(bool(node.data) for node in study.checkpoints.values())
     lines.append(f"{len(study.runs)} runs share {trained} trainings")
-    lines.append(_amounts(study))
+    lines.append(_amounts(study, kept))
+    if again := kept.wanted_again:
+        names = ", ".join(path.removeprefix(f"{study.results}/") for path in again[:NAMED])
+        more = f" and {len(again) - NAMED} more" if len(again) > NAMED else ""
+        what = "1 checkpoint is" if len(again) == 1 else f"{len(again)} checkpoints are"
+        lines.append(f"{what} trained again, because the weights are gone and something new needs them: {names}{more}")
     return lines
 
 
-def _amounts(study: Study) -> str:
+def _amounts(study: Study, kept: Kept) -> str:
     """How many checkpoints and files of predictions, one a language, the study makes, and the disk they take."""
     made = [node for node in study.checkpoints.values() if "hub" not in node.spec]
     predictions = sum(len(languages) for node in made for languages in node.evaluate.values())
     sizes = [_checkpoint_bytes(study, node) for node in made]
     unknown = sizes.count(None)
     weights = f"about {sum(filter(None, sizes)) / 1e9:.1f} GB of weights"
+    if (policy := study.config["keep"]) != "all":
+        size = {node.path: size or 0 for node, size in zip(made, sizes, strict=True)}
+        most = kept.peak(lambda path: size.get(path, 0))
+        weights += f", {most / 1e9:.1f} GB at most at once with keep: {policy}"
     if unknown:
         weights += f" and {unknown} checkpoints of models that do not state their `parameters`"
     return f"{len(made)} checkpoints ({weights}), {predictions} files of predictions"

@@ -52,6 +52,17 @@ def test_a_draft_is_moved_into_place(node):
     assert {path.name for path in node.out.iterdir()} == {"stage.json", "train.jsonl", "model"}
 
 
+def test_what_is_in_place_is_not_made_ahead_once_more(node):
+    assert not node.is_finished(node.parents)
+    make_draft(node)
+    node.settle()
+    delete(node.out / "model")  # its weights are not kept
+    assert node.is_finished(node.parents)
+    assert not replace(node, spec={"seed": 2}).is_finished(node.parents)
+    write_json(node.parents[0] / "stage.json", {"weights": "newer"})
+    assert not node.is_finished(node.parents)
+
+
 def test_its_progress_is_added_to_the_log_of_the_job(node, tmp_path):
     make_draft(node)
     node.progress_log.write_text("70/70 updates\n")

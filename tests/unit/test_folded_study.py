@@ -157,7 +157,7 @@ class TestSelection:
         assert last.spec["select"]["dataset"] == "toy-fold2" and last.spec["select"]["metric"] == "chaii"
         assert last.held_out == ("data/toy-fold2/validation.qno.json", "data/toy-fold2/validation.qro.json")
         assert ("toy-fold2", "validation", "qno") in Needs(found).needed
-        node = Node.from_json(found._node(last.path))
+        node = Node.from_json(found.node(last.path))
         assert [str(path) for path in node.held_out] == list(last.held_out)
 
     def test_the_test_rows_are_told_where_that_is_wanted(self):

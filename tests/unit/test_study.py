@@ -8,10 +8,17 @@ import yaml
 from planned_study import ROOT, STUDY, study
 
 from crosstune.errors import UserError
+from crosstune.kept import Kept
 from crosstune.needs import Needs
 from crosstune.plan import plan_of
 from crosstune.study import Study
 from crosstune.summary import summary
+
+
+def told(found: Study) -> list[str]:
+    """What is told of a study before it runs."""
+    return summary(found, Kept(found))
+
 
 POS = {
     "sources": "worldpos", "budget": {"updates": 60, "tokens": 512}, "evaluate": {"worldpos": ["qen"]},
@@ -136,10 +143,10 @@ def test_a_carried_optimizer_is_kept_by_the_stage_before():
 
 
 def test_the_summary_says_what_is_matched():
-    text = "\n".join(summary(study()))
+    text = "\n".join(told(study()))
     assert "compute-matched" in text
     soup = study(tracks__qa__schedules={"a": ["qen"], "b": ["qes"], "soup": {"average": ["a", "b"]}})
-    assert "soup costs 120 updates" in "\n".join(summary(soup))
+    assert "soup costs 120 updates" in "\n".join(told(soup))
 
 
 @pytest.mark.parametrize(
@@ -238,19 +245,29 @@ def test_a_layer_for_each_model():
         study(models=models, tracks__qa__encoding={"layer": {"a": 8}})
 
 
+def test_what_changes_no_result_is_in_no_spec_and_not_in_the_plan():
+    model = study().config["models"]["tiny"]
+    other = study(keep="none", models={"tiny": {**model, "gpus": 2}})
+    assert {path: node.spec for path, node in other.checkpoints.items()} == {
+        path: node.spec for path, node in study().checkpoints.items()
+    }
+    assert plan_of(other) == plan_of(study()) and other.told == study().told
+    assert other.told["models"]["tiny"]["pretrain"] == model["pretrain"]
+
+
 def test_a_plan_tells_the_disk_that_it_takes():
     """Two seeds of untrained, english, joint and sequential's three stages, and the base model; ten languages each."""
     stages = 2 * (1 + 1 + 1 + 3)
     parameters = (500 + 128) * 32 + 1 * (12 * 32 * 32 + 13 * 32)  # embeddings, and one layer
-    assert summary(study())[-1] == (
+    assert told(study())[-1] == (
         f"{stages + 1} checkpoints (about {(stages + 1) * parameters * 4 / 1e9:.1f} GB of weights), "
         f"{stages * 10} files of predictions"
     )
     hub = {"hub": "a/b", "revision": "0" * 40}
     big = hub | {"parameters": 250_000_000}
     expected = f"{stages} checkpoints (about {stages}.0 GB of weights), "
-    assert summary(study(models={"big": big}))[-1].startswith(expected)
-    unknown = summary(study(models={"big": big, "other": hub}))[-1]
+    assert told(study(models={"big": big}))[-1].startswith(expected)
+    unknown = told(study(models={"big": big, "other": hub}))[-1]
     assert f"about {stages}.0 GB of weights and {stages} checkpoints of models that do not state" in unknown
 
 

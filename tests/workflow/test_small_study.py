@@ -5,14 +5,18 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
+
+from crosstune.usage import used_by_jobs
 
 SMALL = Path(__file__).with_name("small.yaml")
 HOME = "results/small/tiny/seed1/qa"
@@ -124,27 +128,100 @@ def test_a_new_schedule_trains_only_what_is_new(finished, snakemake, jobs):
     assert found["train"] == 1
 
 
-def test_every_kind_of_schedule_runs(finished, new_project, snakemake):
+def test_no_job_used_more_than_it_asked_for(finished):
+    jobs = used_by_jobs(finished / "results/small")
+    assert {job.rule for job in jobs} == {"pretrain", "train", "predict"} and len(jobs) == 11
+    assert [job for job in jobs if job.memory > 1 or job.time > 1] == []
+    assert any(job.memory > 0.1 for job in jobs), "somebody measured it"
+    assert "What the jobs used" in (finished / "results/small/report.html").read_text()
+
+
+def test_what_a_job_asks_for_and_which_weights_stay_run_nothing_again(finished, snakemake, jobs):
+    pretrain = yaml.safe_load(SMALL.read_text())["models"]["tiny"]["pretrain"]
+    gpus = write_config(finished, models={"tiny": {"pretrain": pretrain, "gpus": 2}})
+    assert jobs(snakemake(finished, "-n", "--configfile", gpus).stdout) == {}
+    assert jobs(snakemake(finished, "-n", "--configfile", write_config(finished, keep="final")).stdout) == {"tidy": 1}
+
+
+KINDS = {
+    "english": ["qen"],
+    "replayed": ["qen", {"train": "qes", "replay": 0.3}],
+    "carried": ["qen", {"train": "qes", "optimizer": "carry"}],
+    "soup": {"average": [["qen"], ["qes"]]},
+    "tagged-first": ["worldpos.qen", "qen + qes"],
+}
+
+
+def kinds_config(folder: Path, languages: Sequence[str] = ("qen", "qno"), **schedules) -> str:
+    """Every kind of schedule, and no weights that stay."""
+    headline = {"track": "qa", "dataset": "worldqa", "metric": "f1", "single": "english"}
+    evaluate = {"worldqa": list(languages), "worldpos": ["qen", "qno"]}
+    changes = {"tracks__qa__schedules": KINDS | schedules, "tracks__qa__evaluate": evaluate, "headline": headline}
+    return write_config(folder, keep="none", **changes)
+
+
+@pytest.fixture(scope="module")
+def kinds(finished, new_project, snakemake) -> Path:
     folder = new_project("kinds")
     for part in ("data", "results", ".snakemake"):
         subprocess.run(["cp", "-a", finished / part, folder / part], check=True)
-    schedules = {
-        "english": ["qen"],
-        "replayed": ["qen", {"train": "qes", "replay": 0.3}],
-        "carried": ["qen", {"train": "qes", "optimizer": "carry"}],
-        "soup": {"average": [["qen"], ["qes"]]},
-        "tagged-first": ["worldpos.qen", "qen + qes"],
-    }
-    evaluate = {"worldqa": ["qen", "qno"], "worldpos": ["qen", "qno"]}
-    headline = {"track": "qa", "dataset": "worldqa", "metric": "f1", "single": "english"}
-    changes = {"tracks__qa__schedules": schedules, "tracks__qa__evaluate": evaluate, "headline": headline}
-    snakemake(folder, "--cores", "2", "--configfile", write_config(folder, **changes))
+    shutil.rmtree(folder / HOME / "worldqa.qen@6/worldqa.qes@6")  # of a schedule that this study has not
+    snakemake(folder, "--cores", "2", "--configfile", kinds_config(folder))
+    return folder
+
+
+def test_every_kind_of_schedule_runs(kinds):
+    folder = kinds
     stage = json.loads((folder / HOME / "worldqa.qen@6/worldqa.qes@6,replay=0.3/stage.json").read_text())
     assert stage["exposure"]["worldqa.qen"]["examples"] > 0
     assert (folder / HOME / "average.qen+qes/scores/worldqa.json").exists()
     both = folder / HOME / "worldpos.qen@6/worldqa.qen+qes@6/scores"
     assert sorted(path.name for path in both.glob("*.json")) == ["worldpos.json", "worldqa.json"]
     assert "tagged-first" in (folder / "results/small/tables/qa.worldpos.tiny.f1.md").read_text()
+
+
+def weights(folder: Path) -> list[str]:
+    """Files of weights and of optimizers' states."""
+    return sorted(str(path.relative_to(folder / HOME)) for path in (folder / HOME).rglob("*.safetensors"))
+
+
+def test_weights_that_are_not_kept_are_gone_and_nothing_is_left_to_do(kinds, snakemake, jobs):
+    assert weights(kinds) == ["worldqa.qen+qes@12/model/model.safetensors"], "that of no schedule any more"
+    assert (kinds / "results/small/tiny/base/model/model.safetensors").exists()
+    assert jobs(snakemake(kinds, "-n", "--configfile", kinds_config(kinds)).stdout) == {}
+
+
+def test_a_schedule_that_goes_on_from_removed_weights_trains_them_again_and_nothing_else(kinds, snakemake, jobs):
+    """Two go on from one stage, which is trained again once, with its optimizer's state."""
+    before = {path: path.stat().st_mtime_ns for path in (kinds / HOME).rglob("*.json") if "asked" not in path.name}
+    carried, other = {"train": "qfr", "optimizer": "carry"}, {"train": "qfr", "lr": 1e-4}
+    config = kinds_config(kinds, **{"carried-on": ["qen", carried], "other": ["qen", other]})
+    plan = snakemake(kinds, "-n", "--configfile", config).stdout
+    found = jobs(plan)
+    # The new stages are removed in their turn, and so is what they were trained from.
+    assert (found["train"], found["predict"], found["score"], found["tidy"]) == (2, 2, 2, 3)
+    assert "1 checkpoint is trained again, because the weights are gone" in plan
+    assert "something new needs them: tiny/seed1/qa/worldqa.qen@6\n" in plan
+    snakemake(kinds, "--cores", "2", "--configfile", config)
+    again = [path for path in (kinds / HOME).rglob("train.log") if "worldqa.qen@6 " in path.read_text()]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert (kinds / HOME / "worldqa.qen@6/worldqa.qfr@6,optimizer=carry/scores/worldqa.json").exists()
+    assert len([path for path in again if "qfr@6" in str(path)]) == 1, "the other waited, and found them"
+    assert weights(kinds) == ["worldqa.qen+qes@12/model/model.safetensors"]
+    assert jobs(snakemake(kinds, "-n", "--configfile", config).stdout) == {}
+
+
+def test_a_new_language_is_predicted_from_weights_made_again(kinds, snakemake):
+    """Those of an average, whose members are gone too."""
+    config = kinds_config(kinds, ("qen", "qno", "qka"))
+    soup = f"{HOME}/average.qen+qes"
+    known = json.loads((kinds / soup / "stage.json").read_text())["weights"]
+    target = f"{soup}/predictions/worldqa.json"
+    snakemake(kinds, target, "--cores", "1", "--configfile", config)
+    predicted = json.loads((kinds / target).read_text())
+    assert predicted["weights"] == known and set(predicted["languages"]) == {"qen", "qno", "qka"}
+    found = hashlib.sha256((kinds / soup / "model/model.safetensors").read_bytes()).hexdigest()
+    assert found == known
 
 
 def test_one_core_gives_the_same_bytes(finished, new_project, snakemake):
@@ -155,7 +232,7 @@ def test_one_core_gives_the_same_bytes(finished, new_project, snakemake):
 
 def test_killed_at_random_and_resumed_gives_the_same_bytes(finished, new_project, snakemake):
     folder = new_project("killed")
-    config = write_config(folder)
+    config = write_config(folder, keep="final")
     luck = random.Random(4)
     command = ["snakemake", "--cores", "2", "--configfile", config]
     for _ in range(3):
@@ -167,7 +244,9 @@ def test_killed_at_random_and_resumed_gives_the_same_bytes(finished, new_project
         process.wait()
         snakemake(folder, "--unlock", "--configfile", config)
     snakemake(folder, "--cores", "2", "--configfile", config)
-    assert results(folder) == results(finished)
+    everything = results(finished)
+    del everything[f"{HOME}/worldqa.qen@6/model/model.safetensors"]  # which no schedule ends with
+    assert results(folder) == everything
 
 
 def train_program(folder: Path, spec: dict, out: str, *options: str) -> list[str]:

@@ -1,0 +1,68 @@
+"""What jobs used of what they asked for, from planted benchmark files."""
+
+import pytest
+from small_study import write_study
+
+from crosstune.files import read_json
+from crosstune.report import render
+from crosstune.usage import note_asked, usage_table, used_by_jobs
+
+HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+
+
+@pytest.fixture
+def plant(tmp_path):
+    """A job's benchmark and its note."""
+
+    def make(name: str, seconds: float, rss: object, mib: int = 1000, minutes: int = 10) -> None:
+        path = tmp_path / "tiny/seed1/qa" / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{HEADER}{seconds}\t0:00:01\t{rss}\t0\t0\t0\t0\t0\t0\t0\n")
+        note_asked([str(path.with_suffix(".asked.json")), str(mib), str(minutes)])
+
+    return make
+
+
+def test_a_rule_is_told_by_the_jobs_that_came_nearest(plant, tmp_path):
+    plant("a@1/benchmarks/train", 60, 400.4)
+    plant("b@1/benchmarks/train", 300, 300)
+    # More memory than the first, and less of what it had asked for.
+    plant("c@1/benchmarks/train", 30, 900, mib=9000)
+    plant("a@1/benchmarks/predict.worldqa", 720, 1200)
+    plant("b@1/benchmarks/predict.worldqa.fold2", 0.1, "NA")
+    columns, rows = usage_table(used_by_jobs(tmp_path))
+    assert [dict(zip(columns[:1] + columns[-1:], (row[0], row[-1]), strict=True)) for row in rows] == [
+        {"rule": "predict", "jobs over": 1},
+        {"rule": "train", "jobs over": 0},
+    ]
+    assert rows == [
+        ("predict", 2, "1,200", "1,000", "12.0", "10", 1),
+        ("train", 3, "400", "1,000", "5.0", "10", 0),
+    ]
+
+
+@pytest.mark.parametrize("rss", ["NA", "-"])
+def test_memory_that_nobody_measured_is_not_told(plant, tmp_path, rss):
+    plant("a@1/benchmarks/train", 60, rss)
+    (row,) = usage_table(used_by_jobs(tmp_path))[1]
+    assert row == ("train", 1, "n/a", "1,000", "1.0", "10", 0)
+
+
+def test_a_benchmark_without_a_note_is_left_out(plant, tmp_path):
+    plant("a@1/benchmarks/train", 60, 400)
+    next(tmp_path.rglob("*.asked.json")).unlink()
+    assert used_by_jobs(tmp_path) == []
+
+
+def test_it_stands_on_the_page(plant, tmp_path):
+    study = write_study(tmp_path)
+    assert "What the jobs used" not in render(study, tmp_path)
+    plant("a@1/benchmarks/train", 60, 1234)
+    page = render(study, tmp_path)
+    assert "What the jobs used" in page and "1,234" in page
+
+
+def test_nothing_is_noted_where_nothing_is_said(tmp_path):
+    note_asked(None)
+    note_asked([str(tmp_path / "benchmarks/train.asked.json"), "5", "6"])
+    assert read_json(tmp_path / "benchmarks/train.asked.json") == {"mem_mb": 5, "runtime": 6}
