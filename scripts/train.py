@@ -6,11 +6,12 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
 from crosstune.ahead import Node
-from crosstune.compute import quick_imports, use_threads
+from crosstune.compute import quick_imports, refuse_duplicates, use_threads
 from crosstune.errors import run_program
 from crosstune.files import read_json
 
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--profile", type=Path, help="folder for a trace of some updates and its summary")
     parser.add_argument("--ahead", type=json.loads, default={}, help="predictions and stages to make at once, as JSON")
     args = parser.parse_args()
+    refuse_duplicates(os.environ)
 
     spec = json.loads(args.spec) if args.spec.startswith("{") else read_json(args.spec)
     predictions = args.ahead.get("predictions", [])
