@@ -13,6 +13,7 @@ from crosstune.ahead import adopt_predictions
 from crosstune.compute import quick_imports, refuse_duplicates, use_threads
 from crosstune.errors import run_program
 from crosstune.files import read_json
+from crosstune.lease import take_gpus
 
 
 def main() -> None:
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="manifests of the prepared languages")
     parser.add_argument("--out", type=Path, required=True, help="folder of the predictions; its manifest is OUT.json")
     parser.add_argument("--cache", type=Path, help="folder of encoded rows, shared by all checkpoints")
+    parser.add_argument("--gpus", type=int, default=1, help="0 for the CPU; of more GPUs one is used")
     parser.add_argument("--log", type=Path, help="file for progress lines")
     args = parser.parse_args()
     refuse_duplicates(os.environ)
@@ -29,6 +31,7 @@ def main() -> None:
     weights = read_json(args.stage / "stage.json")["weights"]
     if adopt_predictions(args.stage, args.spec, weights, args.data, args.out):
         return
+    take_gpus(min(args.gpus, 1), args.log)
     with quick_imports():
         use_threads(args.spec["threads"])
         from crosstune.encoded import EncodedData

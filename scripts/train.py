@@ -2,18 +2,21 @@
 
     python scripts/train.py --spec '{"updates": 100, ...}' --parents results/default/tiny/base \\
         --data data/worldqa/train.qen.json --out results/default/tiny/seed1/qa/worldqa.qen@100
+
+With --gpus 2 and more it starts itself again as so many processes, as torchrun would.
 """
 
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 
 from crosstune.ahead import Node
 from crosstune.compute import quick_imports, refuse_duplicates, use_threads
-from crosstune.errors import run_program
+from crosstune.errors import end, run_program
 from crosstune.files import read_json
+from crosstune.lease import take_gpus
+from crosstune.ranks import Ranks, end_with_launcher, is_one_of_several, launch
 
 
 def main() -> None:
@@ -30,6 +33,7 @@ def main() -> None:
     parser.add_argument("--keep-optimizer", action="store_true", help="keep the moments for a stage that carries on")
     parser.add_argument("--cache", type=Path, help="folder of encoded rows, shared by all trainings")
     parser.add_argument("--profile", type=Path, help="folder for a trace of some updates and its summary")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs that share the training, where there are any")
     parser.add_argument("--ahead", type=json.loads, default={}, help="predictions and stages to make at once, as JSON")
     args = parser.parse_args()
     refuse_duplicates(os.environ)
@@ -38,18 +42,27 @@ def main() -> None:
     predictions = args.ahead.get("predictions", [])
     inputs = (tuple(args.parents), tuple(args.data))
     node = Node(spec, args.out, *inputs, args.keep_optimizer, predictions, args.log, tuple(args.held_out))
-    if not node.is_made(node.parents):
-        with quick_imports():
-            use_threads(spec.get("threads", 1))
-            from crosstune.engine import Stopped
-            from crosstune.stage import Knobs, make_checkpoints
+    if is_one_of_several(os.environ):
+        end_with_launcher()
+    elif node.is_made(node.parents):
+        node.settle()
+        return
+    elif (processes := take_gpus(args.gpus, args.log)) > 1:
+        launch(processes)
+        return
+    with quick_imports():
+        use_threads(spec.get("threads", 1))
+        from crosstune.engine import Stopped
+        from crosstune.stage import Knobs, make_checkpoints
 
-        later = [Node.from_json(value) for value in args.ahead.get("stages", [])]
-        try:
-            make_checkpoints(node, later, Knobs(args.save_seconds, args.cache, args.profile))
-        except Stopped:
-            sys.exit("stopped on request; the state is saved, run the same command again to go on")
-    node.settle()
+    ranks = Ranks.of_process()
+    later = [Node.from_json(value) for value in args.ahead.get("stages", [])]
+    try:
+        make_checkpoints(node, later, Knobs(args.save_seconds, args.cache, args.profile, ranks))
+    except Stopped:
+        end("stopped on request; the state is saved, run the same command again to go on")
+    if ranks.main:
+        node.settle()
 
 
 if __name__ == "__main__":
