@@ -32,7 +32,7 @@ from crosstune.network import Network
 from crosstune.profiling import Profiler
 from crosstune.progress import Progress
 from crosstune.randomness import derive, stream
-from crosstune.ranks import Ranks, summed_gradients
+from crosstune.ranks import Ranks
 from crosstune.selection import Selection
 from crosstune.shares import share
 from crosstune.state import StateFolder
@@ -117,7 +117,7 @@ def train(
     plain = network
     network, optimizer = accelerator.prepare(network, optimizer)
     if isinstance(network, DistributedDataParallel):
-        network.register_comm_hook(None, summed_gradients)
+        network.register_comm_hook(None, sum_gradients)
     network.train()
     done = saved[1]["updates"] if saved else 0
     every = max(1, len(plan) // LINES_OF_A_CURVE)
@@ -277,6 +277,11 @@ def gradients(
             accelerator.backward(loss)
         total += loss.detach()
     return total, contrast
+
+
+def sum_gradients(_: None, bucket: torch.distributed.GradBucket) -> torch.futures.Future[torch.Tensor]:
+    """A communication hook for DDP: it would average gradients, and losses are divided by the whole update already."""
+    return torch.distributed.all_reduce(bucket.buffer(), async_op=True).get_future().then(lambda done: done.value()[0])
 
 
 def learning_rate(recipe: dict, number: int, updates: int) -> float:

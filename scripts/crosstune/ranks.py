@@ -154,14 +154,3 @@ class Ranks:
             import torch.distributed
 
             torch.distributed.destroy_process_group()
-
-
-def summed_gradients(_: None, bucket: "torch.distributed.GradBucket") -> "torch.futures.Future[torch.Tensor]":
-    """A communication hook for DDP: gradients are summed, not averaged.
-
-    Every process has divided its losses by what the whole update holds.
-    """
-    import torch.distributed
-
-    work = torch.distributed.all_reduce(bucket.buffer(), async_op=True)
-    return work.get_future().then(lambda done: done.value()[0])
