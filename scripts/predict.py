@@ -6,13 +6,14 @@
 
 import argparse
 import json
-import sys
+import os
 from pathlib import Path
 
 from crosstune.ahead import Node, adopt_predictions
-from crosstune.compute import quick_imports, use_threads
-from crosstune.errors import run_program
+from crosstune.compute import quick_imports, refuse_duplicates, use_threads
+from crosstune.errors import end, run_program
 from crosstune.files import read_json
+from crosstune.lease import take_gpus
 from crosstune.usage import note_asked
 
 
@@ -23,15 +24,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="manifests of the prepared languages")
     parser.add_argument("--out", type=Path, required=True, help="folder of the predictions; its manifest is OUT.json")
     parser.add_argument("--cache", type=Path, help="folder of encoded rows, shared by all checkpoints")
+    parser.add_argument("--gpus", type=int, default=1, help="0 for the CPU; of more GPUs one is used")
     parser.add_argument("--log", type=Path, help="file for progress lines")
     parser.add_argument("--again", type=json.loads, default=[], help="checkpoints whose weights are gone, as JSON")
     parser.add_argument("--asked", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job asked for")
     args = parser.parse_args()
     note_asked(args.asked)
+    refuse_duplicates(os.environ)
 
     weights = read_json(args.stage / "stage.json")["weights"]
     if adopt_predictions(args.stage, args.spec, weights, args.data, args.out):
         return
+    take_gpus(min(args.gpus, 1), args.log)
     with quick_imports():
         use_threads(args.spec["threads"])
         from crosstune.encoded import EncodedData
@@ -58,7 +62,7 @@ def make_again(args: argparse.Namespace) -> None:
         again = list(map(Node.from_json, args.again))
         restore([args.stage], again, Knobs(cache=args.cache), args.log, args.spec["threads"])
     except Stopped:
-        sys.exit(STOPPED)
+        end(STOPPED)
 
 
 if __name__ == "__main__":

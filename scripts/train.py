@@ -2,18 +2,22 @@
 
     python scripts/train.py --spec '{"updates": 100, ...}' --parents results/default/tiny/base \\
         --data data/worldqa/train.qen.json --out results/default/tiny/seed1/qa/worldqa.qen@100
+
+With --gpus 2 and more it starts itself again as so many processes, as torchrun would.
 """
 
 import argparse
 import json
-import sys
+import os
 from dataclasses import replace
 from pathlib import Path
 
 from crosstune.ahead import Node
-from crosstune.compute import quick_imports, use_threads
-from crosstune.errors import run_program
+from crosstune.compute import quick_imports, refuse_duplicates, use_threads
+from crosstune.errors import end, run_program
 from crosstune.files import read_json
+from crosstune.lease import take_gpus
+from crosstune.ranks import Ranks, end_with_launcher, is_one_of_several, launch
 from crosstune.usage import note_asked
 
 
@@ -31,31 +35,47 @@ def main() -> None:
     parser.add_argument("--keep-optimizer", action="store_true", help="keep the moments for a stage that carries on")
     parser.add_argument("--cache", type=Path, help="folder of encoded rows, shared by all trainings")
     parser.add_argument("--profile", type=Path, help="folder for a trace of some updates and its summary")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs that share the training, where there are any")
     parser.add_argument("--ahead", type=json.loads, default={}, help="predictions and stages to make at once, as JSON")
     parser.add_argument("--again", type=json.loads, default=[], help="checkpoints whose weights are gone, as JSON")
     parser.add_argument("--asked", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job asked for")
     args = parser.parse_args()
     note_asked(args.asked)
+    refuse_duplicates(os.environ)
 
     spec = json.loads(args.spec) if args.spec.startswith("{") else read_json(args.spec)
     predictions = args.ahead.get("predictions", [])
     inputs = (tuple(args.parents), tuple(args.data))
     node = Node(spec, args.out, *inputs, args.keep_optimizer, predictions, args.log, tuple(args.held_out))
+    if is_one_of_several(os.environ):
+        end_with_launcher()
+        make(node, args)
+        return
     if not node.is_made(node.parents):
-        with quick_imports():
-            use_threads(spec.get("threads", 1))
-            from crosstune.engine import STOPPED, Stopped
-            from crosstune.restore import restore
-            from crosstune.stage import Knobs, make_checkpoints
-
-        again, later = (list(map(Node.from_json, nodes)) for nodes in (args.again, args.ahead.get("stages", [])))
-        knobs = Knobs(args.save_seconds, args.cache, args.profile)
-        try:
-            restore(args.parents, again, replace(knobs, profile=None), args.log, spec.get("threads", 1))
-            make_checkpoints(node, later, knobs)
-        except Stopped:
-            sys.exit(STOPPED)
+        processes = take_gpus(args.gpus, args.log)
+        if processes > 1 and not args.again:
+            launch(processes)
+        else:  # one process makes weights again, and then goes on alone
+            make(node, args)
     node.settle()
+
+
+def make(node: Node, args: argparse.Namespace) -> None:
+    """Make the node's draft, after the weights that it stands on where they are gone, and what is wanted ahead."""
+    threads = node.spec.get("threads", 1)
+    with quick_imports():
+        use_threads(threads)
+        from crosstune.engine import STOPPED, Stopped
+        from crosstune.restore import restore
+        from crosstune.stage import Knobs, make_checkpoints
+
+    again, later = (list(map(Node.from_json, nodes)) for nodes in (args.again, args.ahead.get("stages", [])))
+    knobs = Knobs(args.save_seconds, args.cache, args.profile, Ranks.of_process())
+    try:
+        restore(node.parents, again, replace(knobs, profile=None), args.log, threads)
+        make_checkpoints(node, later, knobs)
+    except Stopped:
+        end(STOPPED)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from crosstune.errors import UserError, run_program
+from crosstune.lease import take_gpus
 from crosstune.translate import TRANSLATE_VERSION, translate_rows
 from crosstune.translators import load_translator
 
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, required=True, help="manifest of the prepared split; its rows are beside")
     parser.add_argument("--out", type=Path, required=True, help="rows to write (.jsonl); the manifest is its .json")
     parser.add_argument("--model", type=Path, help="folder of the fetched model, for a translator with `model`")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs that share the work, where there are any")
     parser.add_argument("--log", type=Path, help="file for progress lines")
     args = parser.parse_args()
 
@@ -32,6 +34,7 @@ def main() -> None:
         message = f"expected version {TRANSLATE_VERSION}, found {args.spec.get('version')!r}"
         raise UserError(message, "--spec", f'Say: "version": {TRANSLATE_VERSION}')
     if args.model:
+        take_gpus(args.gpus, args.log)
         from crosstune.compute import use_threads  # with torch, which other translators do without
 
         use_threads(args.spec.get("threads", 1))

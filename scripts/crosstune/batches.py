@@ -7,7 +7,8 @@ The order is a pure function of (seed, stage, lengths), made before the first up
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ import torch
 from crosstune.randomness import stream
 from crosstune.windows import Batch, Windows
 
+# What a batch has of every token, beside the values that its task wants.
+TOKENS = ("ids", "types", "positions")
 # On two cores a third of a padded batch of mixed lengths is padding otherwise.
 PADDED = 1.6
 
@@ -140,10 +143,36 @@ def collate(windows: Sequence[Windows], indices: Sequence[int]) -> Batch:
     )
 
 
+def apart(batch: Batch) -> list[Batch]:
+    """The windows of a batch, each as a batch of its own; `together` undoes it."""
+    sizes = batch.window_lengths
+
+    def cut(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
+        """(tokens,) or (windows,) by window. Where there are as many windows as tokens, both are the same."""
+        return tensor.split(sizes if len(tensor) == len(batch.ids) else 1)
+
+    lengths = iter(batch.lengths)
+    own = [tuple(islice(lengths, sequences)) for sequences in batch.windows]
+    tokens = zip(*(cut(getattr(batch, name)) for name in TOKENS), strict=True)
+    values = {name: cut(tensor) for name, tensor in batch.values.items()}
+    return [
+        Batch(*found, own[n], (batch.windows[n],), {name: parts[n] for name, parts in values.items()})
+        for n, found in enumerate(tokens)
+    ]
+
+
+def together(batches: Sequence[Batch]) -> Batch:
+    """Batches of one task, their windows laid end to end."""
+    tokens = (torch.cat([getattr(batch, name) for batch in batches]) for name in TOKENS)
+    lengths = tuple(chain.from_iterable(batch.lengths for batch in batches))
+    windows = tuple(chain.from_iterable(batch.windows for batch in batches))
+    values = {name: torch.cat([batch.values[name] for batch in batches]) for name in batches[0].values}
+    return Batch(*tokens, lengths, windows, values)
+
+
 def beside(first: Batch, second: Batch) -> Batch:
     """The windows of two batches end to end, without the values that tasks want."""
-    tensors = (torch.cat([getattr(part, name) for part in (first, second)]) for name in ("ids", "types", "positions"))
-    return Batch(*tensors, first.lengths + second.lengths, first.windows + second.windows, {})
+    return together([replace(batch, values={}) for batch in (first, second)])
 
 
 def real_places(lengths: Sequence[int], device: torch.device, length: int | None = None) -> torch.Tensor:

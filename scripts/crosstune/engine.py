@@ -3,8 +3,8 @@
 Owns: optimisation, precision, dropout streams, learning curves. Must never know: paths of results, what a task is.
 
 Losses are summed over the windows of an update and divided once, so that the cut into forward passes changes nothing
-beyond rounding. Everything random in update n is derived from (seed, stage, n): the same spec gives the same bytes on
-the CPU, whether or not the job was killed on the way.
+beyond rounding, nor does the number of processes that share an update. Everything random in update n is derived from
+(seed, stage, n): the same spec gives the same bytes on the CPU, whether or not the job was killed on the way.
 """
 
 import itertools
@@ -18,6 +18,8 @@ from functools import partial
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW
 from torch.profiler import record_function
 
@@ -30,7 +32,9 @@ from crosstune.network import Network
 from crosstune.profiling import Profiler
 from crosstune.progress import Progress
 from crosstune.randomness import derive, stream
+from crosstune.ranks import Ranks
 from crosstune.selection import Selection
+from crosstune.shares import share
 from crosstune.state import StateFolder
 from crosstune.windows import Batch, Windows
 
@@ -87,15 +91,20 @@ def train(
     moments: dict[str, torch.Tensor] | None = None,
     profiler: Profiler | None = None,
     selection: Selection | None = None,
+    ranks: Ranks | None = None,
 ) -> tuple[list[dict], dict[str, torch.Tensor]]:
     """Train through the plan; the learning curve and the optimizer's final moments.
 
     `moments` carries on an earlier stage's optimizer; `profiler` traces some updates; with `selection` the network ends
-    with the weights that it has kept. Raises Stopped where `stop` was asked for, after saving the state, and UserError
-    where the loss is no longer a number.
+    with the weights that it has kept. `ranks` share every update; the main one looks, saves and has what is kept.
+    Raises Stopped where `stop` was asked for in any of them, after saving the state, and UserError where the loss is no
+    longer a number.
     """
+    ranks = ranks or Ranks()
     # Not told the precision: its state is one for the process, in which several trainings may follow each other.
-    accelerator = Accelerator(mixed_precision="no", cpu=device() == "cpu")
+    # Heads that an update does not train have no gradient, in any process.
+    options = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
+    accelerator = Accelerator(mixed_precision="no", cpu=device() == "cpu", kwargs_handlers=[options])
     optimizer = build_optimizer(network, settings.recipe)
     load_moments(network, optimizer, moments or {})
     curve: list[dict] = []
@@ -109,6 +118,8 @@ def train(
             selection.load(tensors, notes["looks"])
     plain = network
     network, optimizer = accelerator.prepare(network, optimizer)
+    if isinstance(network, DistributedDataParallel):
+        network.register_comm_hook(None, sum_gradients)
     network.train()
     done = saved[1]["updates"] if saved else 0
     every = max(1, len(plan) // LINES_OF_A_CURVE)
@@ -116,12 +127,14 @@ def train(
     saved_at, spent_saving = time.monotonic(), 0.0
     figures: dict[str, str] = {}
     with profiler or nullcontext():
-        make = partial(parts_of, plan=plan, network=plain, encoder=encoder, corpus=corpus, settings=settings)
+        make = partial(
+            share_of, ranks=ranks, plan=plan, network=plain, encoder=encoder, corpus=corpus, settings=settings
+        )
         for number, parts in prefetched(make, range(done, len(plan))):
             rate = learning_rate(settings.recipe, number, len(plan))
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate({**settings.recipe, "lr": group["peak"]}, number, len(plan))
-            torch.manual_seed(derive(*settings.key, "dropout", number))
+            torch.manual_seed(derive(*settings.key, "dropout", number, *([ranks.rank] if ranks.rank else [])))
             loss, contrast = gradients(accelerator, network, parts, settings)
             if settings.recipe["clip"]:
                 accelerator.clip_grad_norm_(network.parameters(), settings.recipe["clip"])
@@ -129,30 +142,28 @@ def train(
             optimizer.zero_grad()
             if selection and selection.wanted(number + 1, len(plan)):
                 network.eval()
-                selection.look(number + 1, plain)
+                ranks.told(partial(selection.look, number + 1, plain))
                 network.train()
-            tokens = sum(sum(part.batch.lengths) for part in parts)
+            tokens = sum(corpus.length(*window) for window in plan[number])
             # Read once: a signal that comes later is seen after the next update. After the last there is none to stop.
-            to_stop = stop.asked and number + 1 < len(plan)
-            to_save = to_stop or time.monotonic() - saved_at > max(settings.save_seconds, SAVING * spent_saving)
+            due = time.monotonic() - saved_at > max(settings.save_seconds, SAVING * spent_saving)
+            asked, due = ranks.agreed(stop.asked, due)
+            to_stop = asked and number + 1 < len(plan)
+            to_save = to_stop or due
             on_curve = (number + 1) % every == 0 or number + 1 == len(plan)
             if on_curve or to_save:
-                value = _finite(loss.item(), number)
+                total, contrasted = ranks.summed(loss, contrast)
+                value = _finite(total, number)
                 figures = {"loss": f"{value:.3f}"}
             if on_curve:
                 line = {"update": number + 1, "loss": round(value, 6), "lr": rate, "tokens": tokens}
-                curve.append(line | ({"contrast": round(contrast.item(), 6)} if contrast is not None else {}))
+                curve.append(line | ({"contrast": round(contrasted, 6)} if contrasted is not None else {}))
             bar.advance(tokens, **figures)
             if profiler:
                 profiler.step()
             if to_save:
                 begin_saving = time.monotonic()
-                state.save(
-                    {f"weights.{name}": tensor for name, tensor in plain.state_dict().items()}
-                    | named_moments(plain, optimizer)
-                    | (selection.tensors() if selection else {}),
-                    {"updates": number + 1, "curve": curve, "looks": selection.looks if selection else []},
-                )
+                ranks.told(partial(save_state, state, number + 1, curve, plain, optimizer, selection))
                 saved_at, spent_saving = time.monotonic(), time.monotonic() - begin_saving
             if to_stop:
                 raise Stopped
@@ -160,6 +171,23 @@ def train(
     if selection and selection.best:
         plain.load_state_dict(selection.best)
     return curve, named_moments(plain, optimizer)
+
+
+def save_state(
+    state: StateFolder,
+    updates: int,
+    curve: list[dict],
+    network: Network,
+    optimizer: AdamW,
+    selection: Selection | None,
+) -> None:
+    """Save what a training needs to go on after `updates` updates."""
+    state.save(
+        {f"weights.{name}": tensor for name, tensor in network.state_dict().items()}
+        | named_moments(network, optimizer)
+        | (selection.tensors() if selection else {}),
+        {"updates": updates, "curve": curve, "looks": selection.looks if selection else []},
+    )
 
 
 def _finite(loss: float, number: int) -> float:
@@ -209,6 +237,12 @@ def parts_of(
     return parts
 
 
+def share_of(number: int, ranks: Ranks, network: Network, settings: Settings, **options: object) -> list[Part]:
+    """The forward passes of update `number` that this process computes; `options` are those of parts_of."""
+    parts = parts_of(number, network=network, settings=settings, **options)
+    return parts if ranks.size == 1 else share(parts, ranks.rank, ranks.size, network, settings)
+
+
 def prefetched(make: Callable[[int], list[Part]], numbers: Iterable[int]) -> Iterator[tuple[int, list[Part]]]:
     """`(number, make(number))` in order, made one ahead in a thread, so that a GPU does not wait for it."""
     with ThreadPoolExecutor(1) as pool:
@@ -224,23 +258,32 @@ def prefetched(make: Callable[[int], list[Part]], numbers: Iterable[int]) -> Ite
 def gradients(
     accelerator: Accelerator, network: Network, parts: Sequence[Part], settings: Settings
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Gradients of one update; its loss, and what contrast has in it, still on the device, so that nothing waits."""
+    """Gradients of one update; its loss, and what contrast has in it, still on the device, so that nothing waits.
+
+    Of several processes each returns its own loss; the gradients are those of all, summed during the last pass.
+    """
     total, contrast = torch.zeros((), device=accelerator.device), None
     cast = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.precision == "bf16")
     for part in parts:
         batch = part.batch.to(accelerator.device)
-        with cast:
-            if part.pairs is None:
-                loss = network(part.head, batch, settings.recipe) * part.weight
-            else:
-                pairs = part.pairs.to(accelerator.device)
-                loss, contrasted = network.contrasted(part.head, batch, pairs, settings.recipe)
-                contrasted = contrasted * pairs.weight
-                loss = loss * part.weight + contrasted
-                contrast = contrasted.detach() + (0 if contrast is None else contrast)
-        accelerator.backward(loss)
+        with nullcontext() if part is parts[-1] else accelerator.no_sync(network):
+            with cast:
+                if part.pairs is None:
+                    loss = network(part.head, batch, settings.recipe) * part.weight
+                else:
+                    pairs = part.pairs.to(accelerator.device)
+                    loss, contrasted = network(part.head, batch, settings.recipe, pairs)
+                    contrasted = contrasted * pairs.weight
+                    loss = loss * part.weight + contrasted
+                    contrast = contrasted.detach() + (0 if contrast is None else contrast)
+            accelerator.backward(loss)
         total += loss.detach()
     return total, contrast
+
+
+def sum_gradients(_: None, bucket: torch.distributed.GradBucket) -> torch.futures.Future[torch.Tensor]:
+    """A communication hook for DDP: it would average gradients, and losses are divided by the whole update already."""
+    return torch.distributed.all_reduce(bucket.buffer(), async_op=True).get_future().then(lambda done: done.value()[0])
 
 
 def learning_rate(recipe: dict, number: int, updates: int) -> float:

@@ -6,10 +6,14 @@ Owns: how a mistake is told. Must never know: what any mistake is about.
 import argparse
 import contextlib
 import errno
+import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import NoReturn
+
+SECONDS_TO_TELL = 1.0
 
 
 class UserError(Exception):
@@ -35,13 +39,13 @@ def run_program(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        _end(f"error: {error}")
+        end(f"error: {error}")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             _log(traceback.format_exc())
             raise
         where = f" while writing {error.filename}" if error.filename else ""
-        _end(
+        end(
             f"error: the disk is full{where}\n"
             "  What was finished stays. Free some space and run the same command again."
         )
@@ -50,7 +54,15 @@ def run_program(main: Callable[[], None]) -> None:
         raise
 
 
-def _end(message: str) -> NoReturn:
+def end(message: str) -> NoReturn:
+    """End the program with exit code 1 and a message, which stands in its log too.
+
+    Several processes that train together (torchrun) all have the same to tell, and the first one does. The others wait
+    for that, since the end of any of them ends all.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        time.sleep(SECONDS_TO_TELL)
+        sys.exit(1)
     _log(f"{message}\n")
     sys.exit(message)
 

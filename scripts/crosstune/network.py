@@ -195,8 +195,12 @@ class Network(nn.Module):
         head = self.head(name)
         return partial(head, self.encoder.get_input_embeddings().weight) if self.tasks[name].tied else head
 
-    def forward(self, name: str, batch: Batch, recipe: dict) -> torch.Tensor:
-        """Summed loss of one batch under one head."""
+    def forward(
+        self, name: str, batch: Batch, recipe: dict, pairs: Pairs | None = None
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """Summed loss of one batch under one head; with `pairs` what `contrasted` gives."""
+        if pairs is not None:
+            return self.contrasted(name, batch, pairs, recipe)
         return self.tasks[name].loss(self.bound_head(name), self.hidden(batch), batch, recipe)
 
 

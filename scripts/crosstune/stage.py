@@ -4,12 +4,14 @@ Owns: what such a folder holds and in which order it is written (the manifest la
 Must never know: configs, Snakemake.
 """
 
+import io
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,7 @@ from crosstune.prepared import Split, origin_of, rows_by_source
 from crosstune.profiling import Profiler
 from crosstune.progress import Progress
 from crosstune.provenance import environment
+from crosstune.ranks import Ranks
 from crosstune.selection import Scores, Selection
 from crosstune.state import StateFolder
 from crosstune.weights import has_weights
@@ -44,24 +47,31 @@ PASS_TOKENS = 4096
 class Knobs:
     """What changes how a job runs and never what comes out.
 
-    Seconds between saved states, the folder of encoded rows, the folder for a profile of the training.
+    Seconds between saved states, the folder of encoded rows, the folder for a profile of the training, the processes
+    that share it.
     """
 
     save_seconds: float = 20.0
     cache: Path | None = None
     profile: Path | None = None
+    ranks: Ranks = field(default_factory=Ranks)
 
 
 def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
     """Make the draft of `node` and then, as far as it goes, those of `later`, each of which stands on one before it.
 
     Raises what making `node` raises, and engine.Stopped. A later one that fails is left to its own job, which will say
-    why.
+    why. Several processes make the draft of `node` and no other: going on would save a job of several GPUs little, and
+    they would have to agree on what fails.
     """
     with engine.StopRequest() as stop:
+        if knobs.ranks.size > 1 and knobs.ranks.told(lambda: node.is_made(node.parents)):
+            return
         if absent := node.missing(node.parents):
             raise UserError("no such file, and the training needs it", str(absent))
         _make_draft(node, node.parents, knobs, stop)
+        if knobs.ranks.size > 1:
+            return
         made, knobs = {node.out: node.draft}, replace(knobs, profile=None)
         try:
             for follower in later:
@@ -80,7 +90,8 @@ def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
 
 
 def _make_draft(node: Node, parents: Sequence[Path], knobs: Knobs, stop: engine.StopRequest) -> None:
-    shutil.rmtree(node.draft, ignore_errors=True)
+    if knobs.ranks.main:
+        shutil.rmtree(node.draft, ignore_errors=True)
     make_checkpoint(node, parents, knobs, stop)
 
 
@@ -172,14 +183,15 @@ def new_encoder(spec: dict, encoder: TextEncoder) -> Network:
 
 def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head, moments) -> None:
     """Encode, plan, train, and write the folder with its manifest last."""
-    begin = time.time()
+    begin, ranks = time.time(), knobs.ranks
     spec, out = node.spec, node.draft
     encoder = TextEncoder(tokenizer)
     encoded = EncodedData(knobs.cache, encoder)
     splits = rows_by_source(node.data)
     options = spec.get("encoding") or {"max_length": spec["max_length"]}
     contrast = Contrast.of(spec["recipe"], options["max_length"])
-    corpus = encode_sources(network, encoded, splits, spec.get("source_heads", {}), options, contrast)
+    encode = partial(encode_sources, network, encoded, splits, spec.get("source_heads", {}), options, contrast)
+    corpus = ranks.main_first(encode)
     if corpus.pairing and contrast.learned:
         network.learn_temperature(contrast.scale)
     lengths = {source: windows.lengths for source, windows in corpus.windows.items()}
@@ -190,18 +202,23 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
     hashes, held_out = hashes_of(node.data), hashes_of(node.held_out)
     precision = resolve_precision(spec["precision"])
     stamp = sha256_json([spec, precision, {**hashes, **held_out}, parent.get("weights")])
-    state = StateFolder(node.out / "state", stamp)
-    write_json(node.out / "state" / "spec.json", spec)
+    state = ranks.main_first(lambda: StateFolder(node.out / "state", stamp, lock=ranks.main))
+    ranks.told(lambda: write_json(node.out / "state" / "spec.json", spec))
     settings = engine.Settings(spec["recipe"], key, precision, PASS_TOKENS, knobs.save_seconds)
 
     def progress(total: int, done: int) -> Progress:
+        if not ranks.main:
+            return Progress(node.out.name, total, done, terminal=io.StringIO())
         return Progress(node.out.name, total, done, node.progress_log)
 
-    profiler = Profiler(knobs.profile) if knobs.profile else None
+    profiler = Profiler(knobs.profile) if knobs.profile and ranks.main else None
     selection = selection_of(spec["select"], options, network, encoded, node.held_out) if "select" in spec else None
     curve, moments = engine.train(
-        network, encoder, corpus, plan, settings, state, stop, progress, moments, profiler, selection
+        network, encoder, corpus, plan, settings, state, stop, progress, moments, profiler, selection, ranks
     )
+    ranks.part()
+    if not ranks.main:
+        return
     save_network(network, out / "model", tokenizer, main_head)
     write_jsonl(out / "train.jsonl", curve)
     if node.keep_optimizer:
@@ -212,7 +229,7 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
     # What a stage has seen of each source since the base model; the base's own text does not count.
     lineage = add_exposure(parent["lineage"], exposure) if parent else {}
     cost = {"seconds": round(time.time() - begin, 1), "tokens": sum(seen["tokens"] for seen in exposure.values())}
-    write_json(out / "cost.json", {**cost, "environment": environment()})
+    write_json(out / "cost.json", {**cost, "processes": ranks.size, "environment": environment()})
     manifest = {"updates": len(plan), "exposure": exposure, "lineage": lineage, "data": hashes}
     manifest |= {"precision": precision, "packed": network.packed}
     if selection:

@@ -23,10 +23,15 @@ STATE = "state.safetensors"
 
 
 class StateFolder:
-    """`<stage>/state`, stamped with what identifies the training (the hash of its spec, data and parent)."""
+    """`<stage>/state`, stamped with what identifies the training (the hash of its spec, data and parent).
 
-    def __init__(self, folder: Path | str, stamp: str):
+    Of several processes that train together one has the `lock` and saves; the others only load.
+    """
+
+    def __init__(self, folder: Path | str, stamp: str, lock: bool = True):
         self._folder, self._stamp = Path(folder), stamp
+        if not lock:
+            return
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock = open(self._folder / "lock", "w")  # noqa: SIM115 (held until removed)
         try:

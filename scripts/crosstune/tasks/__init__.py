@@ -35,10 +35,11 @@ IGNORED = -100
 class Task(ABC):
     """One task type; `labels` are the classes of a classification head, empty where there are none.
 
-    `tied`: the head is called with the encoder's embedding matrix before the hidden states.
+    `tied`: the head is called with the encoder's embedding matrix before the hidden states. `mutual`: the windows of a
+    forward pass need each other, so that its loss is no sum over windows that could be computed apart.
     """
 
-    tied = False
+    tied = mutual = False
 
     def __init__(self, labels: Sequence[str] = ()):
         self.labels = list(labels)

@@ -29,6 +29,8 @@ ASKED_AT_ONCE = 256
 
 
 class DualEncoder(Task):
+    mutual = True
+
     def encode(self, rows: Sequence[dict], encoder: TextEncoder, options: dict) -> Windows:
         """One window a row: the query, the candidate with its context, or both.
 
