@@ -45,5 +45,5 @@ rule pretrain:
     message:
         "pretrain {wildcards.model}"
     shell:
-        "python scripts/train.py --spec {params.spec:q} --data {input.data} --out {params.out} --log {log}"
+        "exec python scripts/train.py --spec {params.spec:q} --data {input.data} --out {params.out} --log {log}"
         " --cache data/encoded --ahead {resources.ahead:q}"

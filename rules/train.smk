@@ -29,7 +29,8 @@ rule train:
     message:
         "train {wildcards.stage}"
     shell:
-        "python scripts/train.py --spec {params.spec:q} --parents {params.parents} --data {input.data}"
+        # exec: the signal that ends a job reaches the training, and no shell between dies of it.
+        "exec python scripts/train.py --spec {params.spec:q} --parents {params.parents} --data {input.data}"
         " --held-out {input.held_out} --out {wildcards.stage} --log {log} {params.keep} --cache data/encoded --ahead {resources.ahead:q}"
 
 

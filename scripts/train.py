@@ -6,12 +6,13 @@
 
 import argparse
 import json
-import sys
+import os
 from pathlib import Path
 
 from crosstune.ahead import Node
+from crosstune.cluster import check_tasks, in_a_job
 from crosstune.compute import quick_imports, use_threads
-from crosstune.errors import run_program
+from crosstune.errors import end, run_program
 from crosstune.files import read_json
 
 
@@ -36,18 +37,22 @@ def main() -> None:
     predictions = args.ahead.get("predictions", [])
     inputs = (tuple(args.parents), tuple(args.data))
     node = Node(spec, args.out, *inputs, args.keep_optimizer, predictions, args.log, tuple(args.held_out))
-    if not node.is_made(node.parents):
-        with quick_imports():
-            use_threads(spec.get("threads", 1))
-            from crosstune.engine import Stopped
-            from crosstune.stage import Knobs, make_checkpoints
+    check_tasks(os.environ)
+    # A cluster may start a job a second time while the first still runs, or when it has just ended.
+    again = in_a_job(os.environ)
+    with node.alone(wait=again):
+        if not node.is_made(node.parents):
+            with quick_imports():
+                use_threads(spec.get("threads", 1))
+                from crosstune.engine import Stopped
+                from crosstune.stage import Knobs, make_checkpoints
 
-        later = [Node.from_json(value) for value in args.ahead.get("stages", [])]
-        try:
-            make_checkpoints(node, later, Knobs(args.save_seconds, args.cache, args.profile))
-        except Stopped:
-            sys.exit("stopped on request; the state is saved, run the same command again to go on")
-    node.settle()
+            later = [Node.from_json(value) for value in args.ahead.get("stages", [])]
+            try:
+                make_checkpoints(node, later, Knobs(args.save_seconds, args.cache, args.profile))
+            except Stopped:
+                end("stopped on request; the state is saved, run the same command again to go on")
+        node.settle(keep=again)
 
 
 if __name__ == "__main__":

@@ -35,13 +35,13 @@ def run_program(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        _end(f"error: {error}")
+        end(f"error: {error}")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             _log(traceback.format_exc())
             raise
         where = f" while writing {error.filename}" if error.filename else ""
-        _end(
+        end(
             f"error: the disk is full{where}\n"
             "  What was finished stays. Free some space and run the same command again."
         )
@@ -50,7 +50,8 @@ def run_program(main: Callable[[], None]) -> None:
         raise
 
 
-def _end(message: str) -> NoReturn:
+def end(message: str) -> NoReturn:
+    """End the program with a message, on stderr and in its log, and exit code 1."""
     _log(f"{message}\n")
     sys.exit(message)
 

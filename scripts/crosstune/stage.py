@@ -67,8 +67,9 @@ def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
                 parents = [made.get(parent, parent) for parent in follower.parents]
                 if stop.asked or follower.missing(parents):
                     return
-                if not follower.is_made(parents):
-                    _make_draft(follower, parents, knobs, stop)
+                with follower.alone():
+                    if not follower.is_made(parents):
+                        _make_draft(follower, parents, knobs, stop)
                 made[follower.out] = follower.draft
         except engine.Stopped:
             return

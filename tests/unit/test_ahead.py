@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from crosstune.ahead import Node, adopt_predictions, predictions_ahead, remove_empty, take_over
+from crosstune.ahead import Node, adopt_predictions, forget_draft, predictions_ahead, remove_empty, take_over
 from crosstune.files import read_json, write_json, write_jsonl
 
 SPEC = {"seed": 1}
@@ -50,6 +50,27 @@ def test_a_draft_is_moved_into_place(node):
     assert read_json(node.out / "stage.json")["weights"] == "new"
     assert {path.name for path in (node.out / "model").iterdir()} == {"config.json", "model.safetensors"}
     assert {path.name for path in node.out.iterdir()} == {"stage.json", "train.jsonl", "model"}
+
+
+def test_a_draft_that_is_kept_serves_a_job_that_is_begun_again(node):
+    """As on a cluster: a second job for the same training deletes the outputs of the first, which has just ended."""
+    make_draft(node)
+    with node.alone():
+        node.settle(keep=True)
+    (node.out / "stage.json").unlink()
+    (node.out / "model/model.safetensors").unlink()
+    with node.alone():
+        assert node.is_made(node.parents)
+        node.settle(keep=True)
+    assert (node.out / "model/model.safetensors").read_bytes() == b"weights"
+    forget_draft(node.out)
+    assert {path.name for path in node.out.iterdir()} == {"stage.json", "train.jsonl", "model"}
+
+
+def test_a_draft_that_is_not_in_place_is_not_forgotten(node):
+    make_draft(node)
+    forget_draft(node.out)
+    assert node.is_made(node.parents)
 
 
 def test_its_progress_is_added_to_the_log_of_the_job(node, tmp_path):

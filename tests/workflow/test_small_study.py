@@ -139,7 +139,7 @@ def test_every_kind_of_schedule_runs(finished, new_project, snakemake):
     headline = {"track": "qa", "dataset": "worldqa", "metric": "f1", "single": "english"}
     changes = {"tracks__qa__schedules": schedules, "tracks__qa__evaluate": evaluate, "headline": headline}
     snakemake(folder, "--cores", "2", "--configfile", write_config(folder, **changes))
-    stage = json.loads((folder / HOME / "worldqa.qen@6/worldqa.qes@6,replay=0.3/stage.json").read_text())
+    stage = json.loads((folder / HOME / "worldqa.qen@6/worldqa.qes@6~replay=0.3/stage.json").read_text())
     assert stage["exposure"]["worldqa.qen"]["examples"] > 0
     assert (folder / HOME / "average.qen+qes/scores/worldqa.json").exists()
     both = folder / HOME / "worldpos.qen@6/worldqa.qen+qes@6/scores"
