@@ -37,7 +37,7 @@ def check_tasks(environ: Mapping[str, str]) -> None:
 def check_names(names: Iterable[str]) -> None:
     """UserError for the first job whose wildcards make too long a name for the folder of its SLURM logs.
 
-    The executor makes one name of them, slashes replaced, and waits for ever where the file system refuses it.
+    The executor makes one name of them, slashes replaced; where the file system refuses it, the job fails.
     """
     for name in names:
         if (size := len(name.replace("/", "_").encode())) > LONGEST_NAME:

@@ -59,7 +59,10 @@ def test_the_study_is_the_same_as_without_a_cluster(late, slurm, finished, new_p
 
 @pytest.fixture(scope="session")
 def bad_day(slurm, begun):
-    """Three trainings: one is cancelled, one has too little memory, all are preempted, the controller is restarted."""
+    """Three trainings: one is cancelled, one preempted, one first has too little memory and is then told to end.
+
+    On top of it the controller is restarted.
+    """
     folder = begun("bad-day")
     memory = 'train:mem_mb=100 if attempt == 1 and "worldqa.qes@" in wildcards.stage else 2000'
     run = slurm.start(
@@ -76,6 +79,8 @@ def bad_day(slurm, begun):
     slurm.tell("scancel", cancelled)
     (preempted,) = slurm.jobs(LONG["qen+qes"])
     slurm.tell("sbatch", "--partition=main", "--exclusive", "--nodes=2", "--output=/dev/null", "--wrap=sleep 1")
+    wait_until(lambda: under_way(folder, LONG["qes"]))
+    slurm.tell("scancel", "--signal=USR1", slurm.jobs(LONG["qes"])[-1])
     finish(run, folder)
     return SimpleNamespace(folder=folder, cancelled=cancelled, preempted=preempted)
 
@@ -110,6 +115,14 @@ def test_a_training_that_runs_out_of_memory_gets_more(bad_day, slurm):
     assert slurm.record(first, "State").splitlines()[0] in ("FAILED", "OUT_OF_MEMORY", "CANCELLED by 0")
     assert "mem=100M" in slurm.record(first, "ReqTRES")
     assert "mem=2000M" in slurm.record(second, "ReqTRES")
+
+
+def test_a_training_that_is_warned_saves_its_state_and_is_tried_again(bad_day, slurm):
+    *_, warned, last = slurm.jobs(LONG["qes"])
+    assert slurm.record(warned, "State").splitlines()[-1] == "FAILED"
+    assert slurm.record(last, "State").splitlines()[-1] == "COMPLETED"
+    assert "stopped on request; the state is saved" in (bad_day.folder / LONG["qes"] / "logs/train.log").read_text()
+    assert resumed_at(bad_day.folder, "qes")
 
 
 def test_a_training_gets_one_gpu(bad_day, slurm):
