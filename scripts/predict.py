@@ -6,10 +6,11 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 from crosstune.ahead import adopt_predictions
-from crosstune.compute import quick_imports, use_threads
+from crosstune.compute import quick_imports, refuse_duplicates, use_threads
 from crosstune.errors import run_program
 from crosstune.files import read_json
 
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder of encoded rows, shared by all checkpoints")
     parser.add_argument("--log", type=Path, help="file for progress lines")
     args = parser.parse_args()
+    refuse_duplicates(os.environ)
 
     weights = read_json(args.stage / "stage.json")["weights"]
     if adopt_predictions(args.stage, args.spec, weights, args.data, args.out):

@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 
 from crosstune.ahead import Node
-from crosstune.cluster import check_tasks, in_a_job
-from crosstune.compute import quick_imports, use_threads
+from crosstune.cluster import in_a_job
+from crosstune.compute import quick_imports, refuse_duplicates, use_threads
 from crosstune.errors import end, run_program
 from crosstune.files import read_json
 
@@ -32,12 +32,12 @@ def main() -> None:
     parser.add_argument("--profile", type=Path, help="folder for a trace of some updates and its summary")
     parser.add_argument("--ahead", type=json.loads, default={}, help="predictions and stages to make at once, as JSON")
     args = parser.parse_args()
+    refuse_duplicates(os.environ)
 
     spec = json.loads(args.spec) if args.spec.startswith("{") else read_json(args.spec)
     predictions = args.ahead.get("predictions", [])
     inputs = (tuple(args.parents), tuple(args.data))
     node = Node(spec, args.out, *inputs, args.keep_optimizer, predictions, args.log, tuple(args.held_out))
-    check_tasks(os.environ)
     # A cluster may start a job a second time while the first still runs, or when it has just ended.
     again = in_a_job(os.environ)
     with node.alone(wait=again):

@@ -17,23 +17,6 @@ def in_a_job(environ: Mapping[str, str]) -> bool:
     return "SLURM_JOB_ID" in environ
 
 
-def check_tasks(environ: Mapping[str, str]) -> None:
-    """UserError where SLURM starts this program several times and nothing makes one training of them.
-
-    srun starts a program once for each task of its step. torchrun tells its processes their number in WORLD_SIZE.
-    """
-    # A step can have fewer tasks than its job.
-    tasks = environ.get("SLURM_STEP_NUM_TASKS") or environ.get("SLURM_NTASKS") or "1"
-    if tasks.isdecimal() and int(tasks) > 1 and "WORLD_SIZE" not in environ:
-        cure = (
-            "One task must do it, however many cores or GPUs it has. In a profile of the slurm executor:\n"
-            "  default-resources: {tasks: 0}\n"
-            "In a job of your own: sbatch --ntasks=1 --cpus-per-task=8 ..."
-        )
-        message = f"SLURM gives the job {tasks} tasks, each of which would train the same"
-        raise UserError(message, f"SLURM_NTASKS={tasks}", cure)
-
-
 def check_names(names: Iterable[str]) -> None:
     """UserError for the first job whose wildcards make too long a name for the folder of its SLURM logs.
 

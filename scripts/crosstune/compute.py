@@ -1,13 +1,30 @@
 """The hardware that a process computes with.
 
-Owns: how many threads compute and how they wait, how it starts, the device, the precision.
+Owns: how many threads compute and how they wait, how it starts and ends, the device, the precision.
 Must never know: what is computed. Imports torch late, on purpose.
 """
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+from crosstune.errors import UserError
+
+
+def refuse_duplicates(environ: Mapping[str, str]) -> None:
+    """UserError where SLURM has started this program several times at once, and not to train together (torchrun).
+
+    Each of them would do the whole job, into the same folder. srun says how many tasks the step has. What a batch
+    script starts by itself is one process, however many tasks the script was given (SLURM_NTASKS): it has no step.
+    """
+    if "SLURM_STEP_ID" not in environ or "WORLD_SIZE" in environ:
+        return
+    tasks = int(environ.get("SLURM_STEP_NUM_TASKS") or environ.get("SLURM_NTASKS") or 1)
+    if tasks > 1:
+        message = f"SLURM has started {tasks} copies of this program, and each would do the whole job"
+        cure = "Ask for one task; in a Snakemake profile for SLURM: set-resources: {train: {tasks: 0}}"
+        raise UserError(message, "SLURM_STEP_NUM_TASKS", cure)
 
 
 @contextmanager

@@ -172,7 +172,7 @@ def test_a_training_that_slurm_starts_twice_refuses(slurm, tmp_path):
     command = ["srun", "--partition=main", "--ntasks=2", "--mem=500", *program]
     done = subprocess.run(command, env=slurm.environ, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode != 0
-    assert "SLURM gives the job 2 tasks, each of which would train the same" in done.stderr
+    assert "SLURM has started 2 copies of this program" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "x").exists()
 

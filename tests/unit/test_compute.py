@@ -1,0 +1,44 @@
+"""How a process starts: not as one of several copies."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crosstune.compute import refuse_duplicates
+from crosstune.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+STEP = {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"SLURM_NTASKS": "8", "SLURM_PROCID": "0"},  # a batch script with eight tasks, from which one was started
+        {**STEP, "SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1"},
+        {**STEP, "WORLD_SIZE": "2"},
+    ],
+)
+def test_one_process_is_as_it_should_be(environ):
+    refuse_duplicates(environ)
+
+
+@pytest.mark.parametrize("environ", [STEP, {"SLURM_STEP_ID": "3", "SLURM_NTASKS": "2"}])
+def test_copies_are_refused(environ):
+    with pytest.raises(UserError, match="2 copies of this program") as caught:
+        refuse_duplicates(environ)
+    assert "tasks: 0" in caught.value.cure
+
+
+@pytest.mark.parametrize("script", ["train", "predict"])
+def test_programs_refuse_before_they_begin(script, tmp_path):
+    options = {"train": [], "predict": ["--stage", str(tmp_path), "--data", str(tmp_path / "none.json")]}[script]
+    command = [sys.executable, str(ROOT / f"scripts/{script}.py"), "--spec", "{}", "--out", str(tmp_path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **STEP})
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: SLURM_STEP_NUM_TASKS: SLURM has started 2 copies")
+    assert "Traceback" not in done.stderr
