@@ -70,9 +70,9 @@ def bad_day(slurm, begun):
         "--set-resources", "train:slurm_partition=spot", "train:gpu=1", memory,
     )  # fmt: skip
     wait_until(lambda: under_way(folder, LONG["qen"]) and under_way(folder, LONG["qen+qes"]))
-    controller = Path(slurm.environ["SLURM_CONF"]).parent / "run/slurmctld.pid"
-    os.kill(int(controller.read_text()), signal.SIGTERM)
-    wait_until(lambda: not controller.exists() or not Path("/proc", controller.read_text().strip()).exists())
+    controller = int((Path(slurm.environ["SLURM_CONF"]).parent / "run/slurmctld.pid").read_text())
+    os.kill(controller, signal.SIGTERM)
+    wait_until(lambda: not Path(f"/proc/{controller}").exists())
     subprocess.run([HERE / "slurm_up.sh"], check=True, stdout=subprocess.DEVNULL)
 
     (cancelled,) = slurm.jobs(LONG["qen"])
