@@ -17,6 +17,7 @@ rule translate:
     threads: study.config["threads"]
     resources:
         **asked(lambda w: translation_asked(w.dataset, w.split, w.pair)),
+        devices=lambda w: translation_asked(w.dataset, w.split, w.pair).gpus,
     params:
         spec=lambda w: canonical_json(needs.translate_spec(w.dataset, w.split, w.pair)),
         model=lambda w, input: f"--model {Path(input.model[0]).parent / 'model'}" if input.model else "",
@@ -24,4 +25,4 @@ rule translate:
         "translate {wildcards.dataset} {wildcards.split} {wildcards.pair}"
     shell:
         "python scripts/translate.py --spec {params.spec:q} --rows {input.rows} {params.model}"
-        " --out {output.rows} 2> >(tee {log} >&2)"
+        " --gpus {resources.devices} --out {output.rows} 2> >(tee {log} >&2)"

@@ -1,5 +1,6 @@
 # The study, and what rules ask of it. Everything that thinks is in scripts/crosstune, where it is tested.
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from crosstune.ahead import forget_draft
+from crosstune.cluster import check_names
 from crosstune.errors import UserError
 from crosstune.files import canonical_json, sha256_json
 from crosstune.kept import Kept
@@ -19,6 +22,10 @@ from crosstune.summary import summary
 from crosstune.world.write import WORLD_VERSION
 
 PINNING = "pin" in sys.argv  # that rule is for a study that is not pinned yet
+
+# By SIGUSR1 a cluster tells that a job's time is nearly over. It is for the training, which saves its state and ends;
+# Snakemake would die of it at once, and the training with it.
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 try:
     study = Study(config, workflow.basedir)
@@ -52,21 +59,48 @@ wildcard_constraints:
     checkpoint=r"results/[^/]+/[^/]+/seed\d+/[^/]+/.+",
 
 
+# On a cluster these run where Snakemake runs: what takes less than a job costs, and what needs the network, which
+# nodes often lack. Jobs are made of what computes: translate, leakage, pretrain, train, average, predict.
 localrules:
     all,
-    plan,
+    check,
+    downloads,
+    clean_results,
+    clean_reports,
+    clean_data,
+    clean_downloads,
     pin,
     tidy,
+    fetch,
+    fetch_model,
+    world,
+    prepare,
+    score,
+    floor,
+    plan,
+    tables,
+    figures,
+    report,
+    submission,
 
 
 # Not in a dry run, which needs no network.
 onstart:
-    if not PINNING:
-        try:
+    try:
+        if not PINNING:
             needs.check_pins()
             needs.check_downloads(os.environ)
-        except UserError as error:
-            raise WorkflowError(str(error))
+        if workflow.executor_plugin.name == "slurm":
+            check_names(
+                f"{path}_{name}" for path, node in study.checkpoints.items() for name in ["", *node.evaluate]
+            )
+    except UserError as error:
+        raise WorkflowError(str(error))
+
+
+onsuccess:
+    for path in study.checkpoints:
+        forget_draft(Path(path))
 
 
 def final_targets():

@@ -19,6 +19,7 @@ rule predict:
     threads: study.config["threads"]
     resources:
         **asked(lambda w: jobs.predict(w.checkpoint, w.dataset)),
+        devices=lambda w: jobs.predict(w.checkpoint, w.dataset).gpus,
         again=lambda w: again(w.checkpoint),
     params:
         spec=lambda w: canonical_json(study.predict_spec(w.checkpoint, w.dataset)),
@@ -26,7 +27,7 @@ rule predict:
         "predict {wildcards.dataset} with {wildcards.checkpoint}"
     shell:
         "python scripts/predict.py --spec {params.spec:q} --stage {wildcards.checkpoint} --data {input.data}"
-        " --out {output.files} --log {log} --cache data/encoded --again {resources.again:q}"
+        " --out {output.files} --log {log} --cache data/encoded --gpus {resources.devices} --again {resources.again:q}"
         " --asked {wildcards.checkpoint}/benchmarks/predict.{wildcards.dataset}.asked.json"
         " {resources.mem_mb} {resources.runtime}"
 

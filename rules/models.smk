@@ -40,6 +40,7 @@ rule pretrain:
     threads: lambda w: checkpoint_at(f"results/{w.study}/{w.model}/base").threads
     resources:
         **asked(lambda w: jobs.train(f"results/{w.study}/{w.model}/base")),
+        devices=lambda w: jobs.train(f"results/{w.study}/{w.model}/base").gpus,
         # What to make while the network is loaded. A resource, because a change of it must not train again.
         ahead=lambda w: canonical_json(study.ahead(f"results/{w.study}/{w.model}/base")),
     params:
@@ -48,6 +49,6 @@ rule pretrain:
     message:
         "pretrain {wildcards.model}"
     shell:
-        "python scripts/train.py --spec {params.spec:q} --data {input.data} --out {params.out} --log {log}"
-        " --cache data/encoded --ahead {resources.ahead:q}"
+        "exec python scripts/train.py --spec {params.spec:q} --data {input.data} --out {params.out} --log {log}"
+        " --gpus {resources.devices} --cache data/encoded --ahead {resources.ahead:q}"
         " --asked {params.out}/benchmarks/pretrain.asked.json {resources.mem_mb} {resources.runtime}"

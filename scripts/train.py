@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from crosstune.ahead import Node
+from crosstune.cluster import in_a_job
 from crosstune.compute import quick_imports, refuse_duplicates, use_threads
 from crosstune.errors import end, run_program
 from crosstune.files import read_json
@@ -51,13 +52,16 @@ def main() -> None:
         end_with_launcher()
         make(node, args)
         return
-    if not node.is_made(node.parents):
-        processes = take_gpus(args.gpus, args.log)
-        if processes > 1 and not args.again:
-            launch(processes)
-        else:  # one process makes weights again, and then goes on alone
-            make(node, args)
-    node.settle()
+    # A cluster may start a job a second time while the first still runs, or when it has just ended.
+    twice = in_a_job(os.environ)
+    with node.alone(wait=twice):
+        if not node.is_made(node.parents):
+            processes = take_gpus(args.gpus, args.log)
+            if processes > 1 and not args.again:
+                launch(processes)
+            else:  # one process makes weights again, and then goes on alone
+                make(node, args)
+        node.settle(keep=twice)
 
 
 def make(node: Node, args: argparse.Namespace) -> None:

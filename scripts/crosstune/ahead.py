@@ -9,10 +9,12 @@ declared outputs; the job that it is for finds it, and needs no heavy import.
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from crosstune import locks
 from crosstune.files import read_json
 from crosstune.prepared import rows_by_source
 
@@ -55,6 +57,13 @@ class Node:
         """The job's log; for a stage that has no job yet a file of the draft, since a job begins with an empty log."""
         return self.log or self.draft / DRAFT_LOG
 
+    @contextmanager
+    def alone(self, wait: bool = False) -> Iterator[None]:
+        """The block is of the only process that makes the checkpoint. Where another does, it is waited for, or told."""
+        with locks.alone(self.out / "ahead" / "lock", wait):
+            yield
+        remove_empty(self.draft.parent, self.out)
+
     def missing(self, parents: Sequence[Path]) -> Path | None:
         """The first file that it needs and that is not there."""
         needed = [*self.data, *self.held_out, *(parent / MANIFEST for parent in parents)]
@@ -77,8 +86,11 @@ class Node:
         found = [manifest[key] for key in ("spec", "parents", "data")] + [manifest.get("held_out", {})]
         return found == [self.spec, weights, hashes_of(self.data), hashes_of(self.held_out)]
 
-    def settle(self) -> None:
-        """Put the draft into place, with what it told of its progress, and remove it and the state of its training."""
+    def settle(self, keep: bool = False) -> None:
+        """Put the draft into place, with what it told of its progress, and remove it and the state of its training.
+
+        `keep`: the draft stays until forget_draft, for a job that is begun a second time and whose outputs are deleted.
+        """
         noted = self.draft / DRAFT_LOG
         if self.log and noted.exists():
             self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -86,9 +98,18 @@ class Node:
                 log.write(noted.read_text(encoding="utf-8"))
             noted.unlink()
         shutil.rmtree(self.out / "model", ignore_errors=True)
-        take_over(self.draft, self.out)
+        link_files(self.draft, self.out)
+        if not keep:
+            shutil.rmtree(self.draft)
         shutil.rmtree(self.out / "state", ignore_errors=True)
         remove_empty(self.draft.parent, self.out)
+
+
+def forget_draft(checkpoint: Path) -> None:
+    """Remove what `settle` has kept."""
+    if (checkpoint / MANIFEST).exists():
+        shutil.rmtree(checkpoint / "ahead" / "stage", ignore_errors=True)
+        remove_empty(checkpoint / "ahead", checkpoint)
 
 
 def hashes_of(manifests: Sequence[Path]) -> dict[str, str]:
@@ -130,9 +151,14 @@ def take_over(folder: Path, target: Path) -> None:
 
     Not moved: a job that is killed on the way loses its outputs, and must find the folder whole when it begins again.
     """
+    link_files(folder, target)
+    shutil.rmtree(folder)
+
+
+def link_files(folder: Path, target: Path) -> None:
+    """Let `target` have the files of `folder`."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         put(path, target / path.relative_to(folder))
-    shutil.rmtree(folder)
 
 
 def put(path: Path, target: Path) -> None:

@@ -35,6 +35,9 @@ class Progress:
         shown = terminal.isatty()
         self._bar = tqdm(total=total, initial=done, desc=name, file=terminal, disable=not shown, leave=False)
         self._next_line = self._begin + SECONDS_BETWEEN_LINES
+        if done and self._lines:
+            self._lines.write(f"{name} goes on at {done}/{total}\n")
+            self._lines.flush()
 
     def advance(self, units: int, **figures: str) -> None:
         """One step that worked on so many units."""

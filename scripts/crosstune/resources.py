@@ -9,7 +9,7 @@ what its jobs took of what they asked for. A job that is tried again asks for mo
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -180,7 +180,8 @@ def training(
 
 
 def prediction(size: Size, rows: float, length: int, threads: int) -> Amount:
-    """Predictions of so many rows whose windows have up to `length` tokens."""
+    """Predictions of so many rows whose windows have up to `length` tokens; of several GPUs they use one."""
+    size = replace(size, gpus=min(size.gpus, 1))
     memory = size.parameters * LOADED + size.activations(PREDICTION_PASS, LIVE_LAYERS) + rows * ROW
     work = size.seconds(PREDICTED, rows * WINDOWS * length, threads) + rows * ROW_SECONDS
     return Amount(process_mib(size) + memory / MIB, MARGIN * work, size.gpus)

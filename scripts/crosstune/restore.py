@@ -4,11 +4,9 @@ Owns: making them once, whoever asks, and refusing what comes out otherwise than
 Must never know: why they are gone, what they are needed for.
 """
 
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +27,7 @@ def restore(wanted: Sequence[Path], nodes: Sequence[Node], knobs: Knobs, log: Pa
     """
     with StopRequest() as stop:
         for node in needed(wanted, nodes):
-            with alone(node.out):
+            with node.alone(wait=True):
                 if not has_weights(node.out):
                     use_threads(node.spec.get("threads", 1))
                     _restore(replace(node, log=log), knobs, stop)
@@ -44,15 +42,6 @@ def needed(wanted: Sequence[Path], nodes: Sequence[Node]) -> list[Node]:
             paths.update(node.parents)
             found.append(node)
     return found[::-1]
-
-
-@contextmanager
-def alone(checkpoint: Path) -> Iterator[None]:
-    """Wait until no other process makes a checkpoint's weights again."""
-    # For writing, as file systems in the network want it; nothing is written.
-    with open(checkpoint / MANIFEST, "r+b") as manifest:
-        fcntl.flock(manifest, fcntl.LOCK_EX)
-        yield
 
 
 def _restore(node: Node, knobs: Knobs, stop: StopRequest) -> None:

@@ -48,7 +48,7 @@ class Stage:
 
     @property
     def folder(self) -> str:
-        """The stage's folder name: mixture, budget, and whatever sets it apart, as in `qa.en+es@300,lr=0.0001`."""
+        """The stage's folder name: mixture, budget, and whatever sets it apart, as in `qa.en+es@300~lr=0.0001`."""
         mixture = "+".join(f"{name}.{'+'.join(langs)}" for name, langs in by_dataset(self.sources))
         if len(mixture) > LONGEST_FOLDER:
             digest = hashlib.sha256(mixture.encode()).hexdigest()[:8]
@@ -56,7 +56,8 @@ class Stage:
             mixture = f"{datasets[:LONGEST_FOLDER]}.{len(self.sources)}-sources-{digest}"
         budget = f"{self.updates}" if self.updates is not None else f"{self.epochs:g}ep"
         replay = {"replay": self.replay} if self.replay else {}
-        marks = "".join(f",{key}={_mark(value)}" for key, value in sorted({**replay, **self.changes}.items()))
+        # No comma: Snakemake takes a path in the name of a cluster's job apart there.
+        marks = "".join(f"~{key}={_mark(value)}" for key, value in sorted({**replay, **self.changes}.items()))
         return f"{mixture}@{budget}{marks}"
 
 

@@ -80,8 +80,9 @@ def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
                     return
                 if follower.is_finished(parents):
                     continue
-                if not follower.is_made(parents):
-                    _make_draft(follower, parents, knobs, stop)
+                with follower.alone():
+                    if not follower.is_made(parents):
+                        _make_draft(follower, parents, knobs, stop)
                 made[follower.out] = follower.draft
         except engine.Stopped:
             return
@@ -202,7 +203,7 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
     hashes, held_out = hashes_of(node.data), hashes_of(node.held_out)
     precision = resolve_precision(spec["precision"])
     stamp = sha256_json([spec, precision, {**hashes, **held_out}, parent.get("weights")])
-    state = ranks.main_first(lambda: StateFolder(node.out / "state", stamp, lock=ranks.main))
+    state = StateFolder(node.out / "state", stamp)
     ranks.told(lambda: write_json(node.out / "state" / "spec.json", spec))
     settings = engine.Settings(spec["recipe"], key, precision, PASS_TOKENS, knobs.save_seconds)
 

@@ -1,12 +1,11 @@
 """The state of an unfinished training, in a folder that the workflow does not declare.
 
-Owns: saving, loading and refusing state; the lock of the folder. Must never know: what is trained.
+Owns: saving, loading and refusing state. Must never know: what is trained.
 
 Snakemake deletes the declared outputs of a failed or killed job, so the state lies beside them. One file holds all of
 it and appears atomically: whenever a job is killed, the folder holds a whole state or none.
 """
 
-import fcntl
 import json
 import shutil
 from collections.abc import Mapping
@@ -23,21 +22,11 @@ STATE = "state.safetensors"
 
 
 class StateFolder:
-    """`<stage>/state`, stamped with what identifies the training (the hash of its spec, data and parent).
+    """`<stage>/state`, stamped with what identifies the training (the hash of its spec, data and parent)."""
 
-    Of several processes that train together one has the `lock` and saves; the others only load.
-    """
-
-    def __init__(self, folder: Path | str, stamp: str, lock: bool = True):
+    def __init__(self, folder: Path | str, stamp: str):
         self._folder, self._stamp = Path(folder), stamp
-        if not lock:
-            return
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self._folder / "lock", "w")  # noqa: SIM115 (held until removed)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError("another process is training here", str(folder), "Wait for it, or stop it.") from None
 
     def load(self) -> tuple[dict[str, torch.Tensor], dict] | None:
         """The tensors and the notes that were saved last; None where nothing was.
@@ -66,4 +55,3 @@ class StateFolder:
 
     def remove(self) -> None:
         shutil.rmtree(self._folder)
-        self._lock.close()

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from crosstune.ahead import OPTIMIZER
+from crosstune.ahead import OPTIMIZER, forget_draft
 
 MODEL, WEIGHTS = "model", "model/model.safetensors"
 
@@ -27,6 +27,7 @@ def tidy(checkpoints: Iterable[dict]) -> list[str]:
     """Remove the weights of each checkpoint (`path`) for which no file (`until`) is waited any more; their paths."""
     done = [entry["path"] for entry in checkpoints if _all_exist(entry["until"])]
     for path in done:
+        forget_draft(Path(path))
         remove_weights(path)
     return done
 

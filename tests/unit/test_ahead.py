@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from crosstune.ahead import Node, adopt_predictions, predictions_ahead, remove_empty, take_over
+from crosstune.ahead import Node, adopt_predictions, forget_draft, predictions_ahead, remove_empty, take_over
 from crosstune.files import read_json, write_json, write_jsonl
 
 SPEC = {"seed": 1}
@@ -61,6 +61,27 @@ def test_what_is_in_place_is_not_made_ahead_once_more(node):
     assert not replace(node, spec={"seed": 2}).is_finished(node.parents)
     write_json(node.parents[0] / "stage.json", {"weights": "newer"})
     assert not node.is_finished(node.parents)
+
+
+def test_a_draft_that_is_kept_serves_a_job_that_is_begun_again(node):
+    """As on a cluster: a second job for the same training deletes the outputs of the first, which has just ended."""
+    make_draft(node)
+    with node.alone():
+        node.settle(keep=True)
+    (node.out / "stage.json").unlink()
+    (node.out / "model/model.safetensors").unlink()
+    with node.alone():
+        assert node.is_made(node.parents)
+        node.settle(keep=True)
+    assert (node.out / "model/model.safetensors").read_bytes() == b"weights"
+    forget_draft(node.out)
+    assert {path.name for path in node.out.iterdir()} == {"stage.json", "train.jsonl", "model"}
+
+
+def test_a_draft_that_is_not_in_place_is_not_forgotten(node):
+    make_draft(node)
+    forget_draft(node.out)
+    assert node.is_made(node.parents)
 
 
 def test_its_progress_is_added_to_the_log_of_the_job(node, tmp_path):

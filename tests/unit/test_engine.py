@@ -197,13 +197,6 @@ def test_a_truncated_state_is_told(run, tmp_path):
         run()
 
 
-def test_two_trainings_in_one_folder_are_refused(tmp_path):
-    first = StateFolder(tmp_path / "state", "x")
-    with pytest.raises(UserError, match="another process is training here"):
-        StateFolder(tmp_path / "state", "x")
-    first.remove()
-
-
 def test_a_diverged_training_is_told(run):
     with pytest.raises(UserError, match="the loss is"):
         run(recipe={**RECIPE, "lr": 1e30, "clip": 0.0})

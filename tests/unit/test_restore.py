@@ -11,7 +11,7 @@ from test_stage import node  # noqa: F401 (a stage that trains nothing)
 
 from crosstune.errors import UserError
 from crosstune.files import read_json, sha256_file, write_json
-from crosstune.restore import alone, needed, restore
+from crosstune.restore import needed, restore
 from crosstune.stage import Knobs, make_checkpoints
 from crosstune.weights import WEIGHTS, has_weights, remove_weights
 
@@ -72,10 +72,10 @@ def test_a_second_process_waits_for_the_first(made, monkeypatch):
     remove_weights(made.out)
     # Signals are for the main thread.
     monkeypatch.setattr("crosstune.restore.StopRequest", lambda: nullcontext(SimpleNamespace(asked=False)))
-    with alone(made.out):
+    with made.alone():
         second = threading.Thread(target=restore, args=[[made.out], [made], Knobs(), None, 1])
         second.start()
         time.sleep(0.3)
-        assert second.is_alive() and not (made.out / "ahead").exists()
+        assert second.is_alive() and not made.draft.exists()
     second.join()
     assert has_weights(made.out)

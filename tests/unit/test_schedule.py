@@ -45,7 +45,7 @@ def test_every_schedule_spends_the_budget(stages, share):
 
 def test_what_sets_a_stage_apart_is_in_its_name():
     found = parse({"a": ["en", {"train": "es", "replay": 0.1, "lr": 1e-5, "updates": 300}]})
-    assert found["a"].path == "qa.en@600/qa.es@300,lr=1e-05,replay=0.1"
+    assert found["a"].path == "qa.en@600/qa.es@300~lr=1e-05~replay=0.1"
 
 
 def test_a_list_in_a_recipe_sets_a_stage_apart_and_comes_back_as_a_list():

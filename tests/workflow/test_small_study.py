@@ -172,7 +172,7 @@ def kinds(finished, new_project, snakemake) -> Path:
 
 def test_every_kind_of_schedule_runs(kinds):
     folder = kinds
-    stage = json.loads((folder / HOME / "worldqa.qen@6/worldqa.qes@6,replay=0.3/stage.json").read_text())
+    stage = json.loads((folder / HOME / "worldqa.qen@6/worldqa.qes@6~replay=0.3/stage.json").read_text())
     assert stage["exposure"]["worldqa.qen"]["examples"] > 0
     assert (folder / HOME / "average.qen+qes/scores/worldqa.json").exists()
     both = folder / HOME / "worldpos.qen@6/worldqa.qen+qes@6/scores"

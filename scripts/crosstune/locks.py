@@ -1,0 +1,87 @@
+"""A lock file: one process at a time, on all machines that share the file system.
+
+Owns: taking a lock, waiting for it, giving it back. Must never know: what it guards.
+"""
+
+import errno
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from crosstune.errors import UserError
+
+SECONDS_BETWEEN_TRIES = 2.0
+# What flock says on a file system that has no locks.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+@contextmanager
+def alone(path: Path, wait: bool) -> Iterator[None]:
+    """Hold the lock `path` inside the block. Held by another process, it is waited for, or (no `wait`) a UserError.
+
+    The kernel takes a lock back from a process that dies, so that one that was killed holds up nobody.
+    """
+    file = _take(path, wait)
+    try:
+        yield
+    finally:
+        # Removed before it is given back: who has waited for it sees that and makes a new one.
+        path.unlink(missing_ok=True)
+        file.close()
+
+
+def _take(path: Path, wait: bool) -> TextIO:
+    told = False
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = path.open("a+", encoding="utf-8")
+        except FileNotFoundError:  # the folder was empty, and another process has removed it
+            continue
+        if _locked(file):
+            if not _is_at(file, path):
+                file.close()
+                continue
+            file.truncate(0)
+            file.write(_this_process())
+            file.flush()
+            return file
+        file.seek(0)
+        holder = file.read() or "a process"
+        file.close()
+        if not wait:
+            raise UserError("another process is training here", str(path.parent), f"Wait for {holder}, or stop it.")
+        if not told:
+            print(f"{holder} is training in {path.parent}; waiting until it has ended", file=sys.stderr, flush=True)
+            told = True
+        time.sleep(SECONDS_BETWEEN_TRIES)
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        print(f"{file.name}: this file system has no locks; do not start the same job twice", file=sys.stderr)
+    return True
+
+
+def _is_at(file: TextIO, path: Path) -> bool:
+    """Whether the open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _this_process() -> str:
+    job = os.environ.get("SLURM_JOB_ID")
+    return f"{f'SLURM job {job}, ' if job else ''}process {os.getpid()} on {os.uname().nodename}"

@@ -1,0 +1,83 @@
+"""What the cluster's tests share: commands of SLURM, Snakemake with the shipped profile, trainings of some seconds."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+HERE = Path(__file__).parent
+SMALL = HERE.parent / "workflow/small.yaml"
+HOME = "results/small/tiny/seed1/qa"
+UPDATES = 1200
+# A training of some seconds each, so that something can happen to it on the way.
+LONG = {name: f"{HOME}/worldqa.{name}@{UPDATES}" for name in ("qen", "qes", "qen+qes")}
+# Of the profile's settings the tests change how long is waited, and nothing else.
+IMPATIENT = ("--slurm-init-seconds-before-status-checks", "2")
+
+
+class Slurm:
+    """The SLURM of the configuration file `conf`."""
+
+    def __init__(self, conf: str):
+        self.environ = {**os.environ, "SLURM_CONF": conf}
+
+    def tell(self, *command: str) -> str:
+        """What a command of SLURM's prints."""
+        return subprocess.run(command, env=self.environ, check=True, capture_output=True, text=True).stdout.strip()
+
+    def jobs(self, stage: str, states: str = "all") -> list[str]:
+        """Numbers of the jobs that the executor has made of a stage's training, the first first."""
+        listing = self.tell("squeue", "--noheader", f"--states={states}", "--format=%i %k")
+        name = f"rule_train_wildcards_{stage.replace('/', '_')}"
+        return sorted((line.split()[0] for line in listing.splitlines() if line.split()[1:] == [name]), key=int)
+
+    def record(self, job: str, field: str) -> str:
+        """A field of a job in the accounts, of every time that it ran."""
+        return self.tell("sacct", "--jobs", job, "--duplicates", "--allocations", "--noheader", "-P", "-o", field)
+
+    def start(self, folder: Path, *arguments: str, profile: str = "profiles/slurm") -> subprocess.Popen:
+        """Snakemake with the shipped profile; what it says is in snakemake.log of the folder."""
+        command = ["snakemake", "--nocolor", "--profile", profile, *IMPATIENT, *arguments]
+        with (folder / "snakemake.log").open("a") as log:
+            return subprocess.Popen(command, cwd=folder, env=self.environ, stdout=log, stderr=log)
+
+    def run(self, folder: Path, *arguments: str) -> str:
+        """The same until its end, which must be good; what it said."""
+        finish(self.start(folder, *arguments), folder)
+        return (folder / "snakemake.log").read_text()
+
+
+def finish(process: subprocess.Popen, folder: Path) -> None:
+    """Wait for the good end of what Slurm.start has started."""
+    code = process.wait(timeout=400)
+    assert code == 0, (folder / "snakemake.log").read_text()[-8000:]
+
+
+def wait_until(true: Callable[[], object], seconds: float = 120) -> None:
+    """Look until something is so, and fail after so many seconds."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.1)
+
+
+def under_way(folder: Path, stage: str) -> bool:
+    """Whether updates of a training are being computed."""
+    return (folder / stage / "state/spec.json").exists()
+
+
+def write_long(folder: Path) -> None:
+    """The small study, its trainings longer, as long.yaml."""
+    config = yaml.safe_load(SMALL.read_text())
+    config["tracks"]["qa"]["budget"]["updates"] = UPDATES
+    config["tracks"]["qa"]["schedules"] = {"english": ["qen"], "spanish": ["qes"], "joint": ["qen + qes"]}
+    del config["headline"]
+    (folder / "long.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def stages(*names: str) -> list[str]:
+    """What to ask Snakemake for, to have some of the long trainings."""
+    return [f"{LONG[name]}/stage.json" for name in names]

@@ -1,0 +1,199 @@
+"""The workflow on a real SLURM, with the profile that is shipped: what comes out, and what befalls jobs on the way."""
+
+import filecmp
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from slurm_runs import HERE, HOME, LONG, SMALL, UPDATES, finish, stages, under_way, wait_until
+
+pytestmark = pytest.mark.cluster
+ROOT = Path(__file__).parents[2]
+
+
+def same(one: Path, other: Path, *paths: str) -> None:
+    """Check that files of two folders have the same bytes."""
+    for path in paths:
+        assert filecmp.cmp(one / path, other / path, shallow=False), path
+
+
+def trained(stage: str) -> list[str]:
+    return [f"{stage}/{name}" for name in ("stage.json", "train.jsonl", "model/model.safetensors")]
+
+
+@pytest.fixture(scope="session")
+def late(slurm, tmp_path_factory):
+    """A run of jobs that end too late, begun before all else: it only waits."""
+    folder = tmp_path_factory.mktemp("late")
+    run = slurm.start(folder, "--snakefile", str(HERE / "late.smk"), profile=str(ROOT / "profiles/slurm"))
+    yield folder, run
+    run.terminate()
+
+
+def test_the_study_is_the_same_as_without_a_cluster(late, slurm, finished, new_project):
+    folder = new_project("slurm")
+    shutil.copy(SMALL, folder)
+    said = slurm.run(folder, "--configfile", "small.yaml")
+    tables = [str(path.relative_to(finished)) for path in (finished / "results/small/tables").iterdir()]
+    assert len(tables) > 3
+    same(
+        finished, folder, *tables, *trained(f"{HOME}/worldqa.qen@6/worldqa.qes@6"), *trained("results/small/tiny/base")
+    )
+    assert not list((folder / "results").rglob("ahead")), "what jobs keep is removed at the end"
+    submitted = re.findall(r"has been submitted with SLURM jobid \d+ \(log: \S*/rule_(\w+)/", said)
+    assert {rule: submitted.count(rule) for rule in submitted} == {
+        "leakage": 1,
+        "pretrain": 1,
+        "train": 5,
+        "predict": 5,
+    }
+    assert len(list((folder / "logs/slurm").rglob("*.log"))) == len(submitted), "logs of good jobs are kept"
+
+
+@pytest.fixture(scope="session")
+def bad_day(slurm, begun):
+    """Three trainings: one is cancelled, one preempted, one first has too little memory and is then told to end.
+
+    On top of it the controller is restarted.
+    """
+    folder = begun("bad-day")
+    memory = 'train:mem_mb=100 if attempt == 1 and "worldqa.qes@" in wildcards.stage else 2000'
+    run = slurm.start(
+        folder, *stages(*LONG), "--configfile", "long.yaml",
+        "--set-resources", "train:slurm_partition=spot", "train:gpu=1", memory,
+    )  # fmt: skip
+    wait_until(lambda: under_way(folder, LONG["qen"]) and under_way(folder, LONG["qen+qes"]))
+    controller = int((Path(slurm.environ["SLURM_CONF"]).parent / "run/slurmctld.pid").read_text())
+    os.kill(controller, signal.SIGTERM)
+    wait_until(lambda: not Path(f"/proc/{controller}").exists())
+    subprocess.run([HERE / "slurm_up.sh"], check=True, stdout=subprocess.DEVNULL)
+
+    (cancelled,) = slurm.jobs(LONG["qen"])
+    slurm.tell("scancel", cancelled)
+    (preempted,) = slurm.jobs(LONG["qen+qes"])
+    slurm.tell("sbatch", "--partition=main", "--exclusive", "--nodes=2", "--output=/dev/null", "--wrap=sleep 1")
+    wait_until(lambda: under_way(folder, LONG["qes"]))
+    slurm.tell("scancel", "--signal=USR1", slurm.jobs(LONG["qes"])[-1])
+    finish(run, folder)
+    return SimpleNamespace(folder=folder, cancelled=cancelled, preempted=preempted)
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_disturbed_training_ends_in_the_same_bytes(bad_day, finished, name):
+    same(finished, bad_day.folder, *trained(LONG[name]))
+
+
+def resumed_at(folder: Path, name: str) -> list[int]:
+    """The updates at which a training went on, from its log."""
+    log = (folder / LONG[name] / "logs/train.log").read_text()
+    return [int(update) for update in re.findall(rf"goes on at (\d+)/{UPDATES}\n", log)]
+
+
+def test_a_cancelled_training_saves_its_state_and_is_tried_again(bad_day, slurm):
+    assert slurm.record(bad_day.cancelled, "State").startswith("CANCELLED")
+    assert len(slurm.jobs(LONG["qen"])) == 2
+    assert "stopped on request; the state is saved" in (bad_day.folder / LONG["qen"] / "logs/train.log").read_text()
+    assert resumed_at(bad_day.folder, "qen")
+
+
+def test_a_preempted_training_is_put_back_into_the_queue_and_goes_on(bad_day, slurm):
+    assert slurm.jobs(LONG["qen+qes"]) == [bad_day.preempted], "the same job"
+    assert slurm.record(bad_day.preempted, "State").splitlines()[0] == "PREEMPTED"
+    assert slurm.record(bad_day.preempted, "State").splitlines()[-1] == "COMPLETED"
+    assert resumed_at(bad_day.folder, "qen+qes")
+
+
+def test_a_training_that_runs_out_of_memory_gets_more(bad_day, slurm):
+    first, second = slurm.jobs(LONG["qes"])[:2]
+    assert slurm.record(first, "State").splitlines()[0] in ("FAILED", "OUT_OF_MEMORY", "CANCELLED by 0")
+    assert "mem=100M" in slurm.record(first, "ReqTRES")
+    assert "mem=2000M" in slurm.record(second, "ReqTRES")
+
+
+def test_a_training_that_is_warned_saves_its_state_and_is_tried_again(bad_day, slurm):
+    *_, warned, last = slurm.jobs(LONG["qes"])
+    assert slurm.record(warned, "State").splitlines()[-1] == "FAILED"
+    assert slurm.record(last, "State").splitlines()[-1] == "COMPLETED"
+    assert "stopped on request; the state is saved" in (bad_day.folder / LONG["qes"] / "logs/train.log").read_text()
+    assert resumed_at(bad_day.folder, "qes")
+
+
+def test_a_training_gets_one_gpu(bad_day, slurm):
+    assert {"gres/gpu=1"} == {
+        part for part in slurm.record(bad_day.preempted, "AllocTRES").replace("\n", ",").split(",") if "gpu=" in part
+    }
+
+
+def test_trainings_that_outlive_a_killed_snakemake_are_not_made_twice(slurm, begun, finished, snakemake):
+    folder = begun("killed")
+    wanted = (*stages("qen"), "--configfile", "long.yaml")
+    first = slurm.start(folder, *wanted)
+    wait_until(lambda: under_way(folder, LONG["qen"]))
+    first.kill()
+    first.wait()
+    snakemake(folder, "--unlock", "--configfile", "long.yaml")
+    slurm.run(folder, *wanted)
+    same(finished, folder, *trained(LONG["qen"]))
+    orphan, second = slurm.jobs(LONG["qen"])
+    assert slurm.record(orphan, "State") == slurm.record(second, "State") == "COMPLETED"
+    log = (folder / LONG["qen"] / "logs/train.log").read_text()
+    assert log.count(f" {UPDATES}/{UPDATES}, loss") == 1 and "goes on" not in log
+    ended = datetime.fromisoformat(slurm.record(orphan, "End")).timestamp()
+    assert (folder / LONG["qen"] / "model/model.safetensors").stat().st_mtime <= ended + 1
+    waited = next((folder / "logs/slurm").rglob(f"{second}.log")).read_text()
+    assert f"SLURM job {orphan}, process " in waited and "waiting until it has ended" in waited
+
+
+@pytest.mark.parametrize("flavour", ["gpu", "gres"])
+def test_a_gpu_job_has_one_gpu_and_another_waits_for_it(slurm, tmp_path, flavour):
+    options = {"gpu": (), "gres": ("--set-resources", "compute:gpu=0", "compute:gres=gpu:1")}[flavour]
+    run = slurm.start(
+        tmp_path, "--snakefile", str(HERE / "gpus.smk"), *options, profile=str(ROOT / "profiles/slurm")
+    )  # fmt: skip
+    finish(run, tmp_path)
+    spans = []
+    for path in (tmp_path / "one.txt", tmp_path / "two.txt"):
+        begin, devices, processes, end = path.read_text().split()
+        assert (devices, processes) == ("0", "1")
+        spans.append((float(begin), float(end)))
+    (_, first_end), (second_begin, _) = sorted(spans)
+    assert first_end <= second_begin
+
+
+def test_a_training_that_slurm_starts_twice_refuses(slurm, tmp_path):
+    program = [sys.executable, str(ROOT / "scripts/train.py"), "--spec", '{"threads": 1}', "--out", str(tmp_path / "x")]
+    command = ["srun", "--partition=main", "--ntasks=2", "--mem=500", *program]
+    done = subprocess.run(command, env=slurm.environ, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "SLURM has started 2 copies of this program" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_whole_workflow_runs_in_one_job(slurm, begun):
+    """As docs/cluster.md has it for sites where Snakemake may not submit."""
+    folder = begun("one-job")
+    shutil.copy(SMALL, folder)
+    shutil.rmtree(folder / "results/small/tables")
+    inside = "snakemake --cores 2 --configfile small.yaml results/small/tables"
+    slurm.tell(
+        "sbatch", "--wait", "--partition=main", "--ntasks=1", "--cpus-per-task=2", "--mem=2000", "--time=10",
+        f"--chdir={folder}", f"--output={folder}/job.log", f"--wrap={inside}",
+    )  # fmt: skip
+    assert (folder / "results/small/tables").is_dir(), (folder / "job.log").read_text()
+
+
+@pytest.mark.parametrize(("job", "told"), [("obedient", "TERM"), ("deaf", "nothing")])
+def test_a_job_that_runs_out_of_time_gets_more(late, slurm, job, told):
+    folder, run = late
+    finish(run, folder)
+    first, second = (folder / f"{job}.txt").read_text().splitlines()
+    assert first == f"1 {told}"
+    assert second == "2 4 minutes"

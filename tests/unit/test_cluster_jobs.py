@@ -1,0 +1,17 @@
+"""What SLURM tells a job, and what its plugin makes of a job's name."""
+
+import pytest
+
+from crosstune.cluster import check_names, in_a_job
+from crosstune.errors import UserError
+
+
+def test_a_job_is_known_by_its_number():
+    assert in_a_job({"SLURM_JOB_ID": "3"})
+    assert not in_a_job({"SLURM_CONF": "/etc/slurm/slurm.conf"})
+
+
+def test_a_path_too_long_for_the_folder_of_its_logs_is_told():
+    check_names(["a/" * 127 + "b"])
+    with pytest.raises(UserError, match="257 bytes are too long"):
+        check_names(["short", "a/" * 128 + "b"])
