@@ -205,7 +205,7 @@ def test_a_schedule_that_goes_on_from_removed_weights_trains_them_again_and_noth
     snakemake(kinds, "--cores", "2", "--configfile", config)
     again = [path for path in (kinds / HOME).rglob("train.log") if "worldqa.qen@6 " in path.read_text()]
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert (kinds / HOME / "worldqa.qen@6/worldqa.qfr@6,optimizer=carry/scores/worldqa.json").exists()
+    assert (kinds / HOME / "worldqa.qen@6/worldqa.qfr@6~optimizer=carry/scores/worldqa.json").exists()
     assert len([path for path in again if "qfr@6" in str(path)]) == 1, "the other waited, and found them"
     assert weights(kinds) == ["worldqa.qen+qes@12/model/model.safetensors"]
     assert jobs(snakemake(kinds, "-n", "--configfile", config).stdout) == {}
