@@ -6,7 +6,7 @@ rule clean_results:
     log:
         "logs/clean_results.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     shell:
         f"rm -rf {study.results} 2> {{log}}"
 
@@ -16,7 +16,7 @@ rule clean_reports:
     log:
         "logs/clean_reports.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     shell:
         f"rm -rf {study.results}/tables {study.results}/figures {study.results}/submission {study.results}/report.html {study.results}/plan.json 2> {{log}}"
 
@@ -26,7 +26,7 @@ rule clean_data:
     log:
         "logs/clean_data.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     shell:
         "(mkdir -p data; find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {{}} +; rm -rf data/raw/world) 2> {log}"
 
@@ -36,6 +36,6 @@ rule clean_downloads:
     log:
         "logs/clean_downloads.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     shell:
         "rm -rf data/raw/hub data/raw/url 2> {log}"

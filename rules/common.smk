@@ -4,11 +4,13 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from crosstune.errors import UserError
 from crosstune.files import canonical_json, sha256_json
+from crosstune.image import check_image
 from crosstune.needs import Needs
 from crosstune.plan import plan_of
 from crosstune.scoring import SCORE_VERSION
@@ -30,6 +32,12 @@ except UserError as error:
 
 if workflow.is_main_process:
     print("\n".join([*summary(study), *needs.to_come()]), file=sys.stderr)
+
+# What jobs run in with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer can pull from.
+IMAGE = "containers/crosstune.sif"
+
+
+container: IMAGE
 
 
 wildcard_constraints:
@@ -54,14 +62,16 @@ localrules:
     pin,
 
 
-# Not in a dry run, which needs no network.
+# Not in a dry run, which needs neither network nor image.
 onstart:
-    if not PINNING:
-        try:
+    try:
+        if not PINNING:
             needs.check_pins()
             needs.check_downloads(os.environ)
-        except UserError as error:
-            raise WorkflowError(str(error))
+        if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+            check_image(IMAGE)
+    except UserError as error:
+        raise WorkflowError(str(error))
 
 
 def final_targets():

@@ -10,7 +10,7 @@ rule world:
         "logs/world.log",
     priority: 100
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     params:
         version=WORLD_VERSION,
         spec=canonical_json(study.config["world"]),
@@ -28,7 +28,7 @@ rule fetch:
         "logs/fetch/{kind}/{origin}/{request}.log",
     priority: 100
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         # Told before a large download. A resource, because another wording must not fetch again.
         licence=lambda w: download_at(f"data/raw/{w.kind}/{w.origin}/{w.request}.json").licence,
@@ -52,7 +52,7 @@ rule prepare:
         "logs/prepare/{dataset}.{split}.{lang}.log",
     priority: 100
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     params:
         spec=lambda w: canonical_json(needs.prepare_spec(w.dataset, w.split, w.lang)),
         folders=lambda w: canonical_json(study.config["folders"]),
@@ -79,7 +79,7 @@ rule leakage:
         "results/{study}/logs/leakage.log",
     priority: 200
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     params:
         spec=lambda w: canonical_json(study.leakage_spec()),
     message:
@@ -107,7 +107,7 @@ rule pin:
     log:
         "logs/pin.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     params:
         datasets=needs.unpinned,
         extra=canonical_json(study.config["datasets"]),

@@ -15,7 +15,7 @@ rule predict:
         "{checkpoint}/benchmarks/predict.{dataset}.tsv"
     priority: 10
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/gpu.yaml"
     threads: study.config["threads"]
     params:
         spec=lambda w: canonical_json(study.predict_spec(w.checkpoint, w.dataset)),
@@ -37,7 +37,7 @@ rule score:
         "{checkpoint}/logs/score.{dataset}.log",
     priority: 10
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     params:
         version=SCORE_VERSION,
         task=lambda w: study.registry[w.dataset].task,
@@ -61,7 +61,7 @@ rule floor:
     log:
         "results/{study}/logs/floor.{dataset}.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     params:
         version=SCORE_VERSION,
         task=lambda w: study.registry[w.dataset].task,

@@ -9,7 +9,7 @@ rule fetch_model:
     log:
         "logs/fetch/{name}@{revision}.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/gpu.yaml"
     message:
         "fetch {wildcards.name} at {wildcards.revision}"
     shell:
@@ -34,7 +34,7 @@ rule pretrain:
         "results/{study}/{model}/base/benchmarks/pretrain.tsv"
     priority: 50
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/gpu.yaml"
     threads: lambda w: checkpoint_at(f"results/{w.study}/{w.model}/base").threads
     resources:
         # What to make while the network is loaded. A resource, because a change of it must not train again.

@@ -10,7 +10,7 @@ rule plan:
     log:
         "results/{study}/logs/plan.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     params:
         # Functions, because Snakemake would take {lang} in a pattern of files for a wildcard of its own.
         config=lambda w: canonical_json(study.config),
@@ -34,7 +34,7 @@ rule tables:
     log:
         "results/{study}/logs/tables.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     message:
         "write the tables of {wildcards.study}"
     shell:
@@ -54,7 +54,7 @@ rule figures:
     log:
         "results/{study}/logs/figures.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     message:
         "draw the figures of {wildcards.study}"
     shell:
@@ -75,7 +75,7 @@ rule report:
     log:
         "results/{study}/logs/report.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     message:
         "write the report of {wildcards.study}"
     shell:

@@ -13,7 +13,7 @@ rule submission:
     log:
         f"{study.results}/logs/submission.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     params:
         results=lambda w, input: Path(input.plan).parent,
     message:

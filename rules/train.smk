@@ -17,7 +17,7 @@ rule train:
     benchmark:
         "{stage}/benchmarks/train.tsv"
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/gpu.yaml"
     threads: lambda w: checkpoint_at(w.stage).threads
     resources:
         # What to make while the network is loaded. A resource, because a change of it must not train again.
@@ -44,7 +44,7 @@ rule average:
     log:
         "{average}/logs/average.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/gpu.yaml"
     params:
         spec=stage_spec,
         parents=lambda w, input: as_folders(input),
