@@ -90,9 +90,13 @@ def pip_mounts(folder: Path) -> list[tuple[Path, Path, str]]:
     """(here, there, mode) of what pip in a build needs to install as it does here: its configuration, and the
     certificates, folders and cache that lie on this machine."""
     options = pip_options()
+    mounts = [(folder / "pip.conf", Path("/etc/pip.conf"), "ro")]
+    if "cert" in options:
+        # Not where it lies here: Debian's package of certificates writes its own file, perhaps of that name.
+        mounts.append((Path(options["cert"]), Path("/etc/pip.crt"), "ro"))
+        options["cert"] = "/etc/pip.crt"
     folder.mkdir(exist_ok=True)
     (folder / "pip.conf").write_text("[global]\n" + "".join(f"{key} = {value}\n" for key, value in options.items()))
-    mounts = [(folder / "pip.conf", Path("/etc/pip.conf"), "ro")]
     for key, value in options.items():
         for word in value.split():
             path = Path(urlsplit(word).path if word.startswith("file://") else word)

@@ -14,7 +14,7 @@ need_debian() { # WHAT IS TO BE INSTALLED
 
 mirror() {
   local found
-  found=$(grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d | head -1 || true)
+  found=$(grep -rhoE 'https?://[^ ]+/debian/?( |$)' /etc/apt/sources.list /etc/apt/sources.list.d 2>/dev/null | head -1 || true)
   echo "${found:-http://deb.debian.org/debian}"
 }
 
