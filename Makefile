@@ -6,7 +6,7 @@ CORES ?= $(shell nproc)
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: study test lint docs clean
+.PHONY: study test lint docs envs image clean
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 study: $(READY)
@@ -31,6 +31,14 @@ lint: $(READY)
 
 docs: $(READY)
 	python scripts/document_config.py --out docs/config.md
+
+envs: $(READY)
+	python scripts/pin_envs.py
+
+# make image TORCH=cu130 BUILD_OPTIONS="..."; docs/containers.md
+export TORCH IMAGE SIF BUILD_OPTIONS SIF_OPTIONS
+image:
+	containers/build.sh
 
 clean:
 	rm -rf $(VENV) results data .snakemake logs

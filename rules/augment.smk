@@ -13,7 +13,7 @@ rule translate:
         "logs/translate/{dataset}.{split}.{pair}.log",
     priority: 100
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/gpu.yaml"
     threads: study.config["threads"]
     resources:
         **asked(lambda w: translation_asked(w.dataset, w.split, w.pair)),

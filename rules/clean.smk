@@ -6,7 +6,7 @@ rule clean_results:
     log:
         "logs/clean_results.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["clean"]),
     shell:
@@ -18,7 +18,7 @@ rule clean_reports:
     log:
         "logs/clean_reports.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["clean"]),
     shell:
@@ -30,7 +30,7 @@ rule clean_data:
     log:
         "logs/clean_data.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["clean"]),
     shell:
@@ -42,7 +42,7 @@ rule clean_downloads:
     log:
         "logs/clean_downloads.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["clean"]),
     shell:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
@@ -13,6 +14,7 @@ from crosstune.cluster import check_names
 from crosstune.errors import UserError
 from crosstune.files import canonical_json, sha256_json
 from crosstune.kept import Kept
+from crosstune.image import check_image
 from crosstune.needs import Needs
 from crosstune.plan import plan_of
 from crosstune.resources import LIGHT, Jobs
@@ -41,6 +43,12 @@ except UserError as error:
 
 if workflow.is_main_process:
     print("\n".join([*summary(study, kept), *needs.to_come()]), file=sys.stderr)
+
+# What jobs run in with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer can pull from.
+IMAGE = "containers/crosstune.sif"
+
+
+container: IMAGE
 
 
 wildcard_constraints:
@@ -84,7 +92,7 @@ localrules:
     submission,
 
 
-# Not in a dry run, which needs no network.
+# Not in a dry run, which needs neither network nor image.
 onstart:
     try:
         if not PINNING:
@@ -94,6 +102,8 @@ onstart:
             check_names(
                 f"{path}_{name}" for path, node in study.checkpoints.items() for name in ["", *node.evaluate]
             )
+        if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+            check_image(IMAGE)
     except UserError as error:
         raise WorkflowError(str(error))
 

@@ -10,7 +10,7 @@ rule world:
         "logs/world.log",
     priority: 100
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["world"]),
     params:
@@ -30,7 +30,7 @@ rule fetch:
         "logs/fetch/{kind}/{origin}/{request}.log",
     priority: 100
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["fetch"]),
         # Told before a large download. A resource, because another wording must not fetch again.
@@ -55,7 +55,7 @@ rule prepare:
         "logs/prepare/{dataset}.{split}.{lang}.log",
     priority: 100
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["prepare"]),
     params:
@@ -84,7 +84,7 @@ rule leakage:
         "results/{study}/logs/leakage.log",
     priority: 200
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["leakage"]),
     params:
@@ -114,7 +114,7 @@ rule pin:
     log:
         "logs/pin.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["pin"]),
     params:

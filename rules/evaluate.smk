@@ -15,7 +15,7 @@ rule predict:
         "{checkpoint}/benchmarks/predict.{dataset}.tsv"
     priority: 10
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/gpu.yaml"
     threads: study.config["threads"]
     resources:
         **asked(lambda w: jobs.predict(w.checkpoint, w.dataset)),
@@ -43,7 +43,7 @@ rule score:
         "{checkpoint}/logs/score.{dataset}.log",
     priority: 10
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["score"]),
     params:
@@ -69,7 +69,7 @@ rule floor:
     log:
         "results/{study}/logs/floor.{dataset}.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["floor"]),
     params:

@@ -9,7 +9,7 @@ rule fetch_model:
     log:
         "logs/fetch/{name}@{revision}.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/gpu.yaml"
     resources:
         **asked(LIGHT["fetch_model"]),
     message:
@@ -36,7 +36,7 @@ rule pretrain:
         "results/{study}/{model}/base/benchmarks/pretrain.tsv"
     priority: 50
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/gpu.yaml"
     threads: lambda w: checkpoint_at(f"results/{w.study}/{w.model}/base").threads
     resources:
         **asked(lambda w: jobs.train(f"results/{w.study}/{w.model}/base")),

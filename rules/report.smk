@@ -10,7 +10,7 @@ rule plan:
     log:
         "results/{study}/logs/plan.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["plan"]),
     params:
@@ -36,7 +36,7 @@ rule tables:
     log:
         "results/{study}/logs/tables.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["tables"]),
     message:
@@ -58,7 +58,7 @@ rule figures:
     log:
         "results/{study}/logs/figures.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["figures"]),
     message:
@@ -81,7 +81,7 @@ rule report:
     log:
         "results/{study}/logs/report.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["report"]),
     message:

@@ -13,7 +13,7 @@ rule submission:
     log:
         f"{study.results}/logs/submission.log",
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["submission"]),
     params:

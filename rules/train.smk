@@ -19,7 +19,7 @@ rule train:
     # A lineage is finished before another is begun, so that few weights are needed at once.
     priority: lambda w: 9 * kept.rank[w.stage]
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/gpu.yaml"
     threads: lambda w: checkpoint_at(w.stage).threads
     resources:
         **asked(lambda w: jobs.train(w.stage)),
@@ -55,7 +55,7 @@ rule average:
         "{average}/benchmarks/average.tsv"
     priority: lambda w: 9 * kept.rank[w.average]
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/gpu.yaml"
     resources:
         **asked(lambda w: jobs.average(w.average)),
         again=lambda w: again(*checkpoint_at(w.average).parents),
@@ -82,7 +82,7 @@ rule tidy:
         "{checkpoint}/logs/tidy.log",
     priority: 300
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
     resources:
         **asked(LIGHT["tidy"]),
         tidied=lambda w: canonical_json(kept.tidied(w.checkpoint)),

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Build the image with podman or docker, whichever runs here, and Apptainer's file of it where Apptainer is. `make image`
+# calls it. Variables: TORCH (cpu, cu130, own: see install.sh), IMAGE (tag), SIF (file), BUILD_OPTIONS and SIF_OPTIONS
+# (handed to `podman build` and `apptainer build`).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+commit=$(git describe --always --abbrev=40 --dirty 2>/dev/null || echo unknown)
+TORCH=${TORCH:-cpu}
+IMAGE=${IMAGE:-crosstune:$version}
+# The one place that names the file is the rules', which run in it.
+SIF=${SIF:-$(sed -n 's/^IMAGE = "\(.*\)"/\1/p' rules/common.smk)}
+arguments=(--build-arg "TORCH=$TORCH" --build-arg "VERSION=$version" --build-arg "COMMIT=$commit")
+
+engine=
+for name in podman docker; do
+  if [ -z "$engine" ] && $name info >/dev/null 2>&1; then engine=$name; fi
+done
+apptainer=$(command -v apptainer || command -v singularity || true)
+if [ -z "$engine$apptainer" ]; then
+  echo "error: neither podman, docker nor apptainer runs here; one of them is needed to build an image" >&2
+  exit 1
+fi
+
+if [ -n "$engine" ]; then
+  # shellcheck disable=SC2086
+  $engine build --file containers/Dockerfile --tag "$IMAGE" "${arguments[@]}" ${BUILD_OPTIONS:-} .
+  echo "built $IMAGE with $engine"
+fi
+
+if [ -n "$apptainer" ]; then
+  if [ -n "$engine" ]; then
+    saved=$(mktemp -d)
+    trap 'rm -rf "$saved"' EXIT
+    $engine save --output "$saved/image.tar" "$IMAGE"
+    arguments+=(--build-arg BOOTSTRAP=docker-archive --build-arg "BASE=$saved/image.tar")
+  fi
+  # shellcheck disable=SC2086
+  $apptainer build --fakeroot --force "${arguments[@]}" ${SIF_OPTIONS:-} "$SIF" containers/crosstune.def
+  echo "built $SIF with $apptainer"
+fi

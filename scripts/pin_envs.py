@@ -1,0 +1,100 @@
+"""Write the conda environments of the rules, envs/light.yaml and envs/gpu.yaml, with the versions of the lock.
+
+    python scripts/pin_envs.py
+
+Snakemake copies the file of an environment to where it makes it, so that a file cannot refer to the lock beside it:
+every pin is written out. What a package needs is looked up among the installed packages.
+"""
+
+import argparse
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from crosstune.errors import UserError, run_program
+from crosstune.files import write_text
+
+LOCK = "requirements.lock"
+ENVIRONMENTS = ("light", "gpu")
+# Libraries of a CUDA build of torch. Its metadata says their versions, and the lock serves builds for every device.
+OF_TORCH = ("cuda-", "nvidia-", "triton")
+
+TEMPLATE = """\
+# Written by `make envs` from envs/{name}.in and envs/requirements.lock.
+name: crosstune-{name}
+channels:
+  - conda-forge
+  - nodefaults
+dependencies:
+  - python=3.11
+  - pip
+  - pip:
+{pins}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--envs", type=Path, default=Path("envs"), help="folder of the lock (default: %(default)s)")
+    args = parser.parse_args()
+
+    for name in ENVIRONMENTS:
+        write_text(args.envs / f"{name}.yaml", environment(args.envs, name))
+
+
+def environment(envs: Path, name: str) -> str:
+    """The file of a conda environment: what `{name}.in` asks for and all that it needs. Raises UserError."""
+    pins = pinned(needed(read_names(envs / f"{name}.in")), read_lock(envs / LOCK))
+    return TEMPLATE.format(name=name, pins="\n".join(f"      - {pin}" for pin in pins))
+
+
+def read_lock(path: Path) -> dict[str, str]:
+    """The lock's lines, as `torch==2.13.0`, by canonical name."""
+    lines = path.read_text(encoding="utf-8").split()
+    return {canonicalize_name(line.partition("==")[0]): line for line in lines}
+
+
+def read_names(path: Path) -> list[str]:
+    """The names in a file of requirements and in those that it includes."""
+    names = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("-r "):
+            names += read_names(path.parent / line.removeprefix("-r ").strip())
+        elif line and not line.startswith("#"):
+            names.append(Requirement(line).name)
+    return names
+
+
+def needed(names: Iterable[str]) -> set[str]:
+    """Canonical names of these packages and of all that they need here. UserError where one is not installed."""
+    todo = [Requirement(name) for name in names]
+    seen = set()
+    while todo:
+        wanted = todo.pop()
+        name = canonicalize_name(wanted.name)
+        if (name, *wanted.extras) in seen or name.startswith(OF_TORCH):
+            continue
+        seen.add((name, *wanted.extras))
+        try:
+            parts = map(Requirement, distribution(name).requires or ())
+        except PackageNotFoundError:
+            raise UserError(f"{name} is not installed", "this environment", "make test") from None
+        extras = [{"extra": extra} for extra in ("", *wanted.extras)]
+        todo += [part for part in parts if part.marker is None or any(map(part.marker.evaluate, extras))]
+    return {name for name, *_ in seen}
+
+
+def pinned(names: Iterable[str], lock: Mapping[str, str]) -> list[str]:
+    """The lock's lines of these packages. UserError where it has none."""
+    missing = sorted(set(names) - lock.keys())
+    if missing:
+        cure = "\n".join(f"{name}=={distribution(name).version}" for name in missing)
+        raise UserError(f"no version of {', '.join(missing)}", f"envs/{LOCK}", cure)
+    return [lock[name] for name in sorted(names)]
+
+
+if __name__ == "__main__":
+    run_program(main)
