@@ -69,6 +69,11 @@ def final_targets():
     return [f"{study.results}/{name}" for name in ("tables", "figures", "report.html")]
 
 
+def worked_contrasts():
+    """The results of the study's contrasts, where it declares any."""
+    return [f"{study.results}/contrasts.json"] if study.contrasts else []
+
+
 def checkpoint_at(path):
     """The node of the schedule tree at a path; a path of no schedule is a mistake in the target's name."""
     if path not in study.checkpoints:
