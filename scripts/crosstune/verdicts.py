@@ -107,8 +107,7 @@ class Verdict:
             "equivalent": f"{self.a} and {self.b} are equivalent: they differ by less than {self.smallest} points",
             "undecided": f"Whether {self.a} or {self.b} is better is undecided",
         }
-        text = f"{wording[self.verdict('seeds')]} in {self.languages}: {self.evidence_of(self.a)}."
-        return text[:1].upper() + text[1:]
+        return f"{wording[self.verdict('seeds')]} in {self.languages}: {self.evidence_of(self.a)}."
 
     @property
     def languages(self) -> str:
@@ -196,8 +195,8 @@ class Verdict:
         languages = sum(len(panel["languages"]) for panel in self.contrast["panels"])
         sentences = [
             f"{self.title}: {self.a} less {self.b} in points of {self.measures}; S = {self.seeds} of {len(planned)} "
-            f"seeds ({seeds}); {count(languages, 'language')}{families}; intervals of {self.confidence}; smallest effect "
-            f"of interest {self.smallest}.",
+            f"seeds ({seeds}); {count(languages, 'language')}{families}; intervals of {self.confidence}; smallest "
+            f"effect of interest {self.smallest}.",
             self.missing,
         ]
         return " ".join(filter(None, sentences))
