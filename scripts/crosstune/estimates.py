@@ -203,12 +203,12 @@ def example_variances(influences: np.ndarray) -> tuple[Term, Term]:
 
 
 def crossed(rows: Term, columns: Term, both: Term, more: Sequence[Term] = ()) -> Term:
-    """V(rows) + V(columns) - V(both) + more, at least the larger of the first two; Satterthwaite's degrees of freedom.
+    """V(rows) + V(columns) - V(both), at least the larger of the first two, + more; Satterthwaite's degrees of freedom.
 
     They are at least the smaller of the rows' and the columns'.
     """
-    total = rows[0] + columns[0] - both[0] + sum(term[0] for term in more)
-    total = np.maximum(total, np.maximum(rows[0], columns[0]))
+    least = np.maximum(rows[0], columns[0])
+    total = np.maximum(rows[0] + columns[0] - both[0], least) + sum(term[0] for term in more)
     return total, np.maximum(_freedom(total, [rows, columns, both, *more]), np.minimum(rows[1], columns[1]))
 
 

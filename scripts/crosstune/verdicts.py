@@ -234,8 +234,9 @@ class Verdict:
         parts = self.result.get("components", {})
         total = sum(parts.values())
         rows = [
-            [PARTS[name], decimal(variance**0.5, 2), f"{100 * variance / total:.0f}%" if total else ""]
-            for name, variance in parts.items()
+            [meaning, decimal(parts[name] ** 0.5, 2), f"{100 * parts[name] / total:.0f}%" if total else ""]
+            for name, meaning in PARTS.items()
+            if name in parts
         ]
         return ["what differs", "standard deviation", "of the variance"], rows
 
