@@ -65,7 +65,9 @@ def main() -> None:
         done = subprocess.run(command, env=one_core, check=True, capture_output=True, text=True)
         seconds, megabytes = map(float, done.stdout.split())
         rows.append([variant, f"{seconds:.1f}", f"{megabytes:,.0f}"])
-    table = tabulate(rows, ["scores", "s", "peak MB"], "pipe", disable_numparse=True, colalign=["left", "right", "right"])
+    table = tabulate(
+        rows, ["scores", "s", "peak MB"], "pipe", disable_numparse=True, colalign=["left", "right", "right"]
+    )
     text = (
         f"# One contrast: {args.seeds} seeds x {args.languages} languages x {args.examples:,} examples\n\n"
         f"{date.today()}, {processor()}, one core; `{shlex.join(['python', *sys.argv])}`; load at the end "

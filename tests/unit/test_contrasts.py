@@ -253,7 +253,9 @@ class TestExamples:
 
         def unit(name: str, ids: str, sign: int) -> Unit:
             moved = np.tile(sign * np.array(SHAPE), (2, 1))
-            return Unit(name, name, name, 0.5, tuple(ids), np.stack([50 + moved, np.full((2, 4), 50.0)]), np.ones((2, 2, 4)))
+            return Unit(
+                name, name, name, 0.5, tuple(ids), np.stack([50 + moved, np.full((2, 4), 50.0)]), np.ones((2, 2, 4))
+            )
 
         same = Pairing([1, 2], [1, 2], [unit("x", "1234", 1), unit("y", "1234", -1)])
         other = Pairing([1, 2], [1, 2], [unit("x", "1234", 1), unit("y", "5678", -1)])
