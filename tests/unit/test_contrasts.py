@@ -307,8 +307,8 @@ class TestTold:
              "3.1 points higher on average (95% interval 2.8 to 3.3, S = 6 seeds)."),
             ([-d for d in STEADY], "worse", "one language after the other (sequential) is worse for them than all at "
              "once (joint): 3.1 points lower on average (95% interval -3.3 to -2.8, S = 6 seeds)."),
-            (CLOSE, "equivalent", "one language after the other (sequential) and all at once (joint) are equivalent for "
-             "them, within 0.5 points: 0.0 points higher on average (95% interval -0.1 to 0.1, S = 6 seeds)."),
+            (CLOSE, "equivalent", "one language after the other (sequential) and all at once (joint) are equivalent "
+             "for them, within 0.5 points: 0.0 points higher on average (95% interval -0.1 to 0.1, S = 6 seeds)."),
             (NOISY, "undecided", "whether one language after the other (sequential) or all at once (joint) is better "
              "for them is undecided: 0.0 points higher on average (95% interval -2.5 to 2.5, S = 6 seeds)."),
         ],
