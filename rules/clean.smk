@@ -22,7 +22,7 @@ rule clean_reports:
     resources:
         **asked(LIGHT["clean"]),
     shell:
-        f"rm -rf {study.results}/tables {study.results}/figures {study.results}/submission {study.results}/report.html {study.results}/plan.json 2> {{log}}"
+        f"rm -rf {study.results}/tables {study.results}/figures {study.results}/submission {study.results}/report.html {study.results}/contrasts.json {study.results}/plan.json 2> {{log}}"
 
 
 rule clean_data:

@@ -139,6 +139,11 @@ def again(*paths):
     return canonical_json(kept.nodes_again(paths))
 
 
+def worked_contrasts():
+    """The results of the study's contrasts, where it declares any."""
+    return [f"{study.results}/contrasts.json"] if study.contrasts else []
+
+
 def checkpoint_at(path):
     """The node of the schedule tree at a path; a path of no schedule is a mistake in the target's name."""
     if path not in study.checkpoints:

@@ -24,6 +24,27 @@ rule plan:
         " 2> >(tee {log} >&2)"
 
 
+rule contrasts:
+    """Work out the declared contrasts from the scores of examples: intervals, tests, verdicts."""
+    input:
+        plan="results/{study}/plan.json",
+        leakage="results/{study}/leakage.json",
+        examples=study.contrasted,
+    output:
+        "results/{study}/contrasts.json",
+    log:
+        "results/{study}/logs/contrasts.log",
+    benchmark:
+        "results/{study}/benchmarks/contrasts.tsv"
+    conda:
+        "../envs/crosstune.yaml"
+    message:
+        "work out the contrasts of {wildcards.study}"
+    shell:
+        "python scripts/contrasts.py --plan {input.plan} --results results/{wildcards.study} --out {output}"
+        " 2> >(tee {log} >&2)"
+
+
 rule tables:
     """Tables of schedule x language, and the transfer matrix after every stage, as CSV, Markdown and LaTeX."""
     input:
@@ -31,6 +52,7 @@ rule tables:
         leakage="results/{study}/leakage.json",
         scores=study.scores,
         floors=study.floors,
+        contrasts=worked_contrasts(),
     output:
         directory("results/{study}/tables"),
     log:
@@ -76,6 +98,7 @@ rule report:
         leakage="results/{study}/leakage.json",
         scores=study.scores,
         floors=study.floors,
+        contrasts=worked_contrasts(),
     output:
         "results/{study}/report.html",
     log:

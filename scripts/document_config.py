@@ -37,6 +37,7 @@ def _rows(part: dict, root: dict, prefix: str) -> list[str]:
         rows.append(f"| `{path}` | {_type(value, root)} | {default} | {value.get('description', '')} |\n")
         rows += _rows(value, root, f"{path}.")
         rows += _named(value, root, path)
+        rows += _rows(resolve_reference(value.get("items", {}), root), root, f"{path}[].")
     return rows
 
 

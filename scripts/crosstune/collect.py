@@ -76,13 +76,15 @@ class Stage:
 class Study:
     """A plan and the scores that exist, by language: `scores[stage folder, dataset]`, `floors[dataset][baseline]`.
 
-    `looks[stage folder]`: scores along a training, where a published table is made of them.
+    `looks[stage folder]`: scores along a training, where a published table is made of them. `contrasts`: the results of
+    the plan's contrasts, as contrasts.py wrote them, as far as they are there.
     """
 
     plan: dict
     scores: dict[tuple[str, str], dict[str, dict]]
     floors: dict[str, dict[str, dict[str, dict]]]
     looks: dict[str, list[dict]] = field(default_factory=dict)
+    contrasts: list[dict] = field(default_factory=list)
 
     @cached_property
     def runs(self) -> dict[tuple[str, str, str], list[dict]]:
@@ -402,7 +404,10 @@ def mean_of(cells: Sequence[Cell], expected: int) -> Cell:
 
 
 def read_study(plan_path: Path, results: Path) -> Study:
-    """Read plan.json and every scores file it leads to under `results`; those that do not exist are missing runs."""
+    """Read plan.json, every scores file it leads to under `results`, and contrasts.json.
+
+    Scores that do not exist are missing runs.
+    """
     plan = read_object(plan_path)
     if plan is None:
         raise UserError("no such plan", str(plan_path), "The study's plan is made by its first rule.")
@@ -426,11 +431,14 @@ def read_study(plan_path: Path, results: Path) -> Study:
     }
     traced = {entry["track"] for entry in plan.get("published", []) if entry["protocol"] == "mucot"}
     manifests = {stage: read_object(results / stage / "stage.json") or {} for stage, track in stages if track in traced}
+    worked = read_object(results / "contrasts.json") or {"contrasts": []}
     return Study(
         plan,
         {key: content["languages"] for key, content in scores.items() if content},
         {dataset: content["baselines"] for dataset, content in floors.items() if content},
         {stage: content["selection"]["looks"] for stage, content in manifests.items() if "selection" in content},
+        # What was computed of another plan is left alone.
+        [result for result in worked["contrasts"] if result["contrast"] in plan.get("contrasts", [])],
     )
 
 

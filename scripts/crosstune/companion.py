@@ -9,12 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tabulate import tabulate
-
 from crosstune.collect import FINAL, Cell, Panel, Study, replicate
 from crosstune.files import write_text
 from crosstune.intervals import CONFIDENCE, interval
-from crosstune.tables import count, csv_text, decimal, escape, latex_heading, latex_row
+from crosstune.tables import count, csv_text, decimal, escape, latex_table, pipe_table
 
 
 @dataclass(frozen=True)
@@ -207,16 +205,14 @@ def examples_line(companion: Companion) -> str:
 
 def companion_markdown(companion: Companion) -> str:
     head, rows = companion_rows(companion)
-    parts = [f"{companion.caption} {examples_line(companion)}", _pipe(head, rows, 1 + len(companion.entry["labels"]))]
+    parts = [
+        f"{companion.caption} {examples_line(companion)}",
+        pipe_table(head, rows, 1 + len(companion.entry["labels"])),
+    ]
     if companion.entry["differences"]:
         parts += ["Differences between schedules, run by run, with the interval of their mean:"]
-        parts += [_pipe(*difference_rows(companion), 2)]
+        parts += [pipe_table(*difference_rows(companion), 2)]
     return "\n\n".join(parts) + "\n"
-
-
-def _pipe(head: list[str], rows: list[list[str]], labels: int) -> str:
-    align = ["left"] * labels + ["right"] * (len(head) - labels)
-    return tabulate(rows, head, tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
 def companion_latex(companion: Companion) -> str:
@@ -237,35 +233,15 @@ def companion_latex(companion: Companion) -> str:
             line += [stacked(published, f"({difference})"), stacked(mean, ends)]
         body.append(line)
     caption = f"{companion.caption} {examples_line(companion)}"
-    floats = [_float(companion.name, caption, head, body)]
+    floats = [latex_table(companion.name, caption, head, body)]
     if companion.entry["differences"]:
         caption = f"Differences between schedules of {companion.name}, run by run, with the interval of their mean."
         head, rows = difference_rows(companion)
         body = [[escape(value) for value in row] for row in rows]
-        floats.append(_float(f"{companion.name}.differences", caption, head, body))
+        floats.append(latex_table(f"{companion.name}.differences", caption, head, body))
     return "\n".join(floats)
 
 
 def stacked(above: str, below: str) -> str:
     """A cell of two lines, the second small."""
     return rf"\shortstack{{{escape(above)} \\{{}} \tiny {escape(below)}}}"
-
-
-def _float(name: str, caption: str, head: list[str], rows: list[list[str]]) -> str:
-    """One float; the cells of `rows` are LaTeX already."""
-    first, *others = map(latex_heading, head)
-    lines = [
-        r"\begin{table}",
-        r"\centering\scriptsize\setlength{\tabcolsep}{2pt}\renewcommand{\arraystretch}{1.2}",
-        rf"\caption{{{escape(caption)}}}",
-        rf"\label{{tab:{name}}}",
-        rf"\begin{{tabular}}{{{'l' * len(head)}}}",
-        r"\toprule",
-        latex_row(first, others),
-        r"\midrule",
-        *(latex_row(label, values) for label, *values in rows),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"

@@ -1,6 +1,7 @@
-"""What a study's numbers are set against: its headline, averages over tasks, published tables. Checked before any job.
+"""What a study's numbers are set against: headline, contrasts, averages over tasks, published tables; checked at once.
 
-Owns: the meaning of the keys `headline`, `averages` and `published`. Must never know: scores, how a study is expanded.
+Owns: the meaning of the keys `headline`, `contrasts`, `averages` and `published`. Must never know: scores, how a study
+is expanded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,89 @@ def check_headline(study: "Study") -> None:
     if headline["metric"] not in labels:
         message = f"{headline['dataset']} has no metric {headline['metric']!r}"
         raise UserError(message, "headline.metric", f"It has: {', '.join(labels)}")
+
+
+def contrasts_of(study: "Study") -> list[dict]:
+    """The declared contrasts, each with its panels and, for each of them, metric and languages."""
+    found = [_contrast_of(study, entry, number) for number, entry in enumerate(study.config["contrasts"])]
+    names = [contrast["name"] for contrast in found]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            cure = f"name: {name}-{number + 1}"
+            raise UserError(f"two contrasts are named {name!r}", f"contrasts[{number}].name", cure)
+    return found
+
+
+def _contrast_of(study: "Study", entry: Mapping, number: int) -> dict:
+    place = f"contrasts[{number}]"
+    if entry["a"] == entry["b"]:
+        raise UserError("a schedule is compared with itself", f"{place}.b", "Name two schedules.")
+    panels = []
+    for position, over in enumerate(entry["over"]):
+        for track, dataset in _panels_over(study, over, f"{place}.over[{position}]"):
+            panels.append(_contrasted_panel(study, entry, track, dataset, place))
+    keys = [(panel["track"], panel["dataset"]) for panel in panels]
+    if twice := next((key for position, key in enumerate(keys) if key in keys[:position]), None):
+        raise UserError(f"{'/'.join(twice)} is given twice", f"{place}.over", "Give each track or panel once.")
+    if not any(panel["languages"] for panel in panels):
+        raise UserError("none of the evaluated languages is marked as low-resource", f"{place}.languages", "all")
+    return {
+        "name": entry.get("name", f"{entry['a']}-vs-{entry['b']}"),
+        **{key: entry[key] for key in ("a", "b", "smallest_effect", "confidence")},
+        "panels": [panel for panel in panels if panel["languages"]],
+    }
+
+
+def _panels_over(study: "Study", over: str, place: str) -> list[tuple[str, str]]:
+    """The panels that an entry of `over` means: one, or all of a track."""
+    if "/" in over:
+        return [panel_of(study, over, place)]
+    check_known(over, study.config["tracks"], "track", place)
+    return [(over, dataset) for dataset in study.evaluate[over]]
+
+
+def _contrasted_panel(study: "Study", entry: Mapping, track: str, dataset: str, place: str) -> dict:
+    """A panel of a contrast with its metric and languages; UserError where the contrast cannot be asked of it."""
+    compared = _schedules_with_head(study, track, dataset)
+    for role in ("a", "b"):
+        check_known(entry[role], compared, f"schedule of {track}/{dataset}", f"{place}.{role}")
+    if study.registry.folds(dataset):
+        message = f"{dataset} is split in several ways, and contrasts are of one test set"
+        raise UserError(message, f"{place}.over", "Leave it out; differences of a published table are over splits too.")
+    metric = metric_named(study.registry[dataset].metric)
+    headline = study.config.get("headline") or {}
+    shown = headline["metric"] if (track, dataset) == (headline.get("track"), headline.get("dataset")) else None
+    wanted = entry.get("metric", shown or metric.primary)
+    check_known(wanted, metric.labels, f"metric of {dataset}", f"{place}.metric")
+    evaluated = study.evaluate[track][dataset]
+    languages = entry["languages"]
+    if languages == "low":
+        chosen = [code for code in evaluated if is_low(study, code)]
+    elif languages == "all":
+        chosen = list(evaluated)
+    else:
+        for code in languages:
+            check_known(code, evaluated, f"language of {track}/{dataset}", f"{place}.languages")
+        chosen = list(languages)
+    return {"track": track, "dataset": dataset, "metric": wanted, "languages": chosen}
+
+
+def _schedules_with_head(study: "Study", track: str, dataset: str) -> list[str]:
+    """The schedules of a track that end with a head for a data set, and so have scores of it."""
+    names = {
+        run.schedule.name: None
+        for run in study.runs
+        if run.track == track and study.in_fold(dataset, run.fold) in study.checkpoints[run.stages[-1]].evaluate
+    }
+    return list(names)
+
+
+def is_low(study: "Study", code: str) -> bool:
+    """Whether a language is low-resource: the study says which are, or else the language table."""
+    listed = study.config.get("low_resource")
+    if listed is not None:
+        return code in listed
+    return code in study.languages and study.languages[code].resource == "low"
 
 
 def average_of(study: "Study", name: str) -> list[dict[str, str]]:

@@ -1,14 +1,18 @@
 """Intervals of a mean over runs that differ in seed, and perhaps in the split of the data.
 
-Owns: the variance of such a mean, and the quantiles of Student's t. Must never know: what a number measures.
+Owns: the variance of such a mean, the distribution of Student's t, the power of its test. Must never know: what a
+number measures.
 """
 
 import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 CONFIDENCE = 0.95
+GRID = 1000
+"""Steps of the numerical integral behind a test's power."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ def _means(values: Mapping[tuple[int, int], float], place: int) -> list[float]:
     return [statistics.fmean(group) for group in groups.values()]
 
 
-def student_quantile(probability: float, freedom: int) -> float:
+@cache
+def student_quantile(probability: float, freedom: float) -> float:
     """The t below which Student's distribution with `freedom` degrees has this probability, in [0.5, 1)."""
     low, high = 0.0, 1.0
     while student_cdf(high, freedom) < probability:
@@ -62,15 +67,71 @@ def student_quantile(probability: float, freedom: int) -> float:
     return (low + high) / 2
 
 
-def student_cdf(t: float, freedom: int) -> float:
-    """P(T <= t) for t >= 0 and a whole number of degrees of freedom (Abramowitz & Stegun 26.7.3 and 26.7.4)."""
-    angle = math.atan(t / math.sqrt(freedom))
-    sine, cosine = math.sin(angle), math.cos(angle)
-    odd = freedom % 2
-    # cos^k with the factors 2/3, 4/5 ... (odd) or 1/2, 3/4 ... (even); one degree has no term, only the angle.
-    term, total = (cosine, 0.0) if odd else (1.0, 0.0)
-    for k in range(1 if odd else 0, freedom - 1, 2):
-        total += term
-        term *= cosine**2 * (k + 1) / (k + 2)
-    inside = 2 / math.pi * (angle + sine * total) if odd else sine * total
-    return (1 + inside) / 2
+def student_cdf(t: float, freedom: float) -> float:
+    """P(T <= t) for any number of degrees of freedom above 0."""
+    return student_tail(-t, freedom)
+
+
+def student_tail(t: float, freedom: float) -> float:
+    """P(T > t), exact where it is small too: half of I_x(freedom / 2, 1 / 2) at x = freedom / (freedom + t^2), t >= 0.
+
+    Abramowitz & Stegun 26.5.27 and 26.7.1.
+    """
+    if math.isinf(t):
+        return float(t < 0)
+    half = incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t), t * t / (freedom + t * t)) / 2
+    return half if t >= 0 else 1 - half
+
+
+def incomplete_beta(a: float, b: float, x: float, y: float) -> float:
+    """The regularised incomplete beta function I_x(a, b); y is 1 - x, given apart so that nothing cancels.
+
+    By its continued fraction (DLMF 8.17.22), which converges fast for x below (a + 1) / (a + b + 2).
+    """
+    if x <= 0 or y <= 0:
+        return float(y <= 0)
+    if x > (a + 1) / (a + b + 2):
+        return 1 - incomplete_beta(b, a, y, x)
+    scale = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(y))
+    # Evaluated from its end: 1 / (1 + d_1 / (1 + d_2 / (1 + ...))).
+    tail = 1.0
+    for m in range(30 + int(3 * math.sqrt(max(a, b))), 0, -1):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        tail = 1 + even / (1 + odd / tail)
+    first = -(a + b) * x / (a + 1)
+    return scale / a / (1 + first / tail)
+
+
+@cache
+def detectable(freedom: float, confidence: float = CONFIDENCE, power: float = 0.8) -> float:
+    """The true difference, in standard errors, that a two-sided t test finds with probability `power`."""
+    low, high = 0.0, 1.0
+    while _power(high, freedom, confidence) < power:
+        high *= 2
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _power(middle, freedom, confidence) < power else (low, middle)
+    return (low + high) / 2
+
+
+def _power(difference: float, freedom: float, confidence: float) -> float:
+    """P(|T| > t) where T has the noncentrality `difference`: the mean over u = sqrt(chi^2 / freedom) of a normal's
+    tails.
+
+    The density of log u is proportional to u^freedom exp(-freedom u^2 / 2); it is summed on an even grid.
+    """
+    bound = student_quantile((1 + confidence) / 2, freedom)
+    first, last = -40 / freedom - 9 / math.sqrt(freedom), math.log1p(80 / freedom) / 2
+    total = found = 0.0
+    for number in range(GRID + 1):
+        x = first + (last - first) * number / GRID
+        u = math.exp(x)
+        weight = math.exp(freedom * (x - u * u / 2 + 0.5))
+        total += weight
+        found += weight * (normal_cdf(difference - bound * u) + normal_cdf(-difference - bound * u))
+    return found / total
+
+
+def normal_cdf(z: float) -> float:
+    return math.erfc(-z / math.sqrt(2)) / 2

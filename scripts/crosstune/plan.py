@@ -38,6 +38,7 @@ def plan_of(study: "Study") -> dict:
         "models": list(study.config["models"]),
         "languages": languages,
         "tracks": {name: track_plan(study, name) for name in study.config["tracks"]},
+        "contrasts": study.contrasts,
         "averages": study.averages,
         "published": study.published,
         "runs": [

@@ -3,13 +3,14 @@
 Owns: the comparisons that answer the question, how they are worded, and the page. Must never know: how scores are made.
 
 The question: does fine-tuning on several source languages help low-resource languages against one source, and is one
-language after the other better than all at once? Schedules are compared seed by seed. A direction is claimed only where
-all of two or more seeds agree in it; everything else is called no clear difference.
+language after the other better than all at once? Where the study declares a contrast between the two schedules, its
+verdict is the answer. Elsewhere schedules are compared seed by seed, and a direction is claimed only where all of two
+or more seeds agree in it; everything else is called no clear difference.
 """
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from crosstune.figures import drawn_schedules, figure, figure_svg
 from crosstune.files import write_text
 from crosstune.tables import MOST_COLUMNS, average_table, count, decimal, schedule_table, transfer_table
 from crosstune.usage import usage_table, used_by_jobs
+from crosstune.verdicts import declared, verdicts
 
 ROLES = ("single", "joint", "sequential")
 TEMPLATE = "report.html.j2"
@@ -72,7 +74,7 @@ def render(study: Study, results: Path) -> str:
         lstrip_blocks=True,
     )
     functions = [answer, cautions, contrasts, drawing, drawn_schedules, first_panels, floor_rows, headline]
-    functions += [relation_rows, usage_table]
+    functions += [relation_rows, usage_table, verdicts, declares]
     functions += [
         average_table,
         schedule_table,
@@ -112,13 +114,17 @@ def sources_clause(panel: Panel) -> str:
     if problem := unanswerable(panel, "joint", "single"):
         return f"Whether several source languages help {target_name(panel)} cannot be answered ({problem})"
     contrast = compare(panel, schedules["joint"], schedules["single"], targets(panel))
-    several = f"Fine-tuning on several source languages at once ({contrast.a})"
+    several = f"fine-tuning on several source languages at once ({contrast.a})"
+    one, them = f"one source ({contrast.b})", target_name(panel)
     wording = {
-        "higher": f"{several} helps {target_name(panel)} compared with one source ({contrast.b})",
-        "lower": f"{several} hurts {target_name(panel)} compared with one source ({contrast.b})",
-        "unclear": f"{several} makes no clear difference to {target_name(panel)} against one source ({contrast.b})",
+        "higher": f"{several} helps {them} compared with {one}",
+        "lower": f"{several} hurts {them} compared with {one}",
+        "unclear": f"{several} makes no clear difference to {them} against {one}",
+        "equivalent": f"{several} and on {one} are equivalent for {them}",
+        "undecided": f"whether {several} helps {them} compared with {one} is undecided",
     }
-    return f"{wording[contrast.verdict]}: {evidence(contrast)}"
+    text = concluded(panel, contrast, wording)
+    return text[:1].upper() + text[1:]
 
 
 def order_clause(panel: Panel) -> str:
@@ -132,8 +138,31 @@ def order_clause(panel: Panel) -> str:
         "lower": f"one language after the other ({contrast.a}) is worse for them than all at once ({contrast.b})",
         "unclear": f"between one language after the other ({contrast.a}) and all at once ({contrast.b}) "
         "there is no clear difference for them",
+        "equivalent": f"one language after the other ({contrast.a}) and all at once ({contrast.b}) are equivalent for "
+        "them",
+        "undecided": f"whether one language after the other ({contrast.a}) or all at once ({contrast.b}) is better for "
+        "them is undecided",
     }
-    return f"{wording[contrast.verdict]}: {evidence(contrast)}"
+    return concluded(panel, contrast, wording)
+
+
+def concluded(panel: Panel, contrast: Contrast, wording: Mapping[str, str]) -> str:
+    """The words for the verdict of the declared contrast between two schedules; without one for that of the seeds."""
+    found = declared(panel, contrast.a, contrast.b, targets(panel))
+    if not found or not found[0].worked:
+        return f"{wording[contrast.verdict]}: {evidence(contrast)}"
+    verdict, turned = found
+    better, worse = ("lower", "higher") if turned else ("higher", "lower")
+    words = wording[{"better": better, "worse": worse}.get(verdict.verdict("seeds"), verdict.verdict("seeds"))]
+    within = f", within {verdict.smallest} points" if verdict.verdict("seeds") == "equivalent" else ""
+    return f"{words}{within}: {verdict.evidence_of(contrast.a)}"
+
+
+def declares(panel: Panel) -> bool:
+    """Whether a declared contrast answers any part of the question."""
+    schedules = headline(panel)
+    pairs = [(schedules.get("joint"), schedules.get(other)) for other in ("single", "sequential")]
+    return any(all(pair) and declared(panel, *pair, targets(panel)) for pair in pairs)
 
 
 def unanswerable(panel: Panel, *roles: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from crosstune.comparisons import average_of, check_headline, published_of
+from crosstune.comparisons import average_of, check_headline, contrasts_of, published_of
 from crosstune.config import validate
 from crosstune.errors import UserError
 from crosstune.files import read_json, sha256_json
@@ -89,6 +89,7 @@ class Study:
         self._check_layers()
         self._check_contrast()
         self._check_allowed_leakage()
+        self.contrasts = contrasts_of(self)
         self.averages = {name: average_of(self, name) for name in self.config["averages"]}
         self.published = [published_of(self, name, root / "published") for name in self.config["published"]]
 
@@ -98,6 +99,24 @@ class Study:
     def scores(self) -> list[str]:
         """Scores of every checkpoint on every data set that it has a head for."""
         return [f"{node.path}/scores/{name}.json" for node in self.checkpoints.values() for name in node.evaluate]
+
+    @property
+    def contrasted(self) -> list[str]:
+        """Scores of the examples that the study's contrasts compare."""
+        wanted = {
+            (panel["track"], panel["dataset"], schedule)
+            for contrast in self.contrasts
+            for panel in contrast["panels"]
+            for schedule in (contrast["a"], contrast["b"])
+        }
+        return sorted(
+            {
+                f"{run.stages[-1]}/scores/{dataset}.examples.jsonl"
+                for run in self.runs
+                for track, dataset, schedule in wanted
+                if (run.track, run.schedule.name) == (track, schedule)
+            }
+        )
 
     @property
     def floors(self) -> list[str]:

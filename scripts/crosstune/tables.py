@@ -340,6 +340,12 @@ def markdown(table: Table) -> str:
     return f"{table.caption}\n\n{tabulate(rows, head, tablefmt='pipe', disable_numparse=True, colalign=align)}\n"
 
 
+def pipe_table(head: list[str], rows: list[list[str]], labels: int) -> str:
+    """A Markdown table of texts, of which the first `labels` columns are set left."""
+    align = ["left"] * labels + ["right"] * (len(head) - labels)
+    return tabulate(rows, head, tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
 def grouped_labels(headings: Sequence[Heading]) -> list[str]:
     """`seen: qen`, `qes`, `unseen: qna`, ..."""
     groups = [None, *(heading.group for heading in headings)]
@@ -373,6 +379,26 @@ def latex_float(table: Table) -> str:
         lines += [r"\midrule", rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\emph{{{escape(group)}}}}} \\"]
         lines += [latex_row(escape(row.label), (latex_cell(cell) for cell in cells)) for row, cells in members]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+
+
+def latex_table(name: str, caption: str, head: list[str], rows: list[list[str]]) -> str:
+    r"""One `table` float of texts; the cells of `rows` are LaTeX already."""
+    first, *others = map(latex_heading, head)
+    lines = [
+        r"\begin{table}",
+        r"\centering\scriptsize\setlength{\tabcolsep}{2pt}\renewcommand{\arraystretch}{1.2}",
+        rf"\caption{{{escape(caption)}}}",
+        rf"\label{{tab:{name}}}",
+        rf"\begin{{tabular}}{{{'l' * len(head)}}}",
+        r"\toprule",
+        latex_row(first, others),
+        r"\midrule",
+        *(latex_row(label, values) for label, *values in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def spans(groups: Sequence[tuple[str, int]]) -> Iterator[tuple[int, int]]:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from crosstune.intervals import interval, student_cdf, student_quantile
+from crosstune.intervals import detectable, interval, student_cdf, student_quantile, student_tail
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,34 @@ from crosstune.intervals import interval, student_cdf, student_quantile
 def test_quantiles(freedom, t):
     assert student_quantile(0.975, freedom) == pytest.approx(t, abs=5e-5)
     assert student_cdf(t, freedom) == pytest.approx(0.975, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    # mpmath.betainc(v / 2, 1 / 2, 0, v / (v + t^2), regularized=True) / 2, and its root at 0.025.
+    ("freedom", "t", "beyond_nine"),
+    [
+        (0.7, 36.61141503158869, 0.06663888032183548),
+        (1.47, 6.191675593598055, 0.01457597497994650),
+        (2.5, 3.574654842003683, 0.002873953091804028),
+        (7.3, 2.345066736547704, 1.649681090789265e-5),
+        (41.9, 2.018224405439076, 1.207913271402421e-11),
+        (1999, 1.961151420170562, 2.559306917341205e-19),
+    ],
+)
+def test_any_number_of_degrees(freedom, t, beyond_nine):
+    assert student_quantile(0.975, freedom) == pytest.approx(t, rel=1e-9)
+    assert student_tail(9, freedom) == pytest.approx(beyond_nine, rel=1e-8)
+    assert student_tail(-9, freedom) == pytest.approx(1 - beyond_nine)
+    assert (student_tail(0, freedom), student_tail(math.inf, freedom)) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    # Where mpmath's integral of the normal tails over the chi density is 0.8.
+    ("freedom", "confidence", "errors"),
+    [(2, 0.95, 5.653489266), (4, 0.95, 3.761059554), (9, 0.95, 3.149632886), (5, 0.99, 5.166827551)],
+)
+def test_what_is_found_in_four_of_five_cases(freedom, confidence, errors):
+    assert detectable(freedom, confidence) == pytest.approx(errors, rel=1e-6)
 
 
 def test_over_seeds():

@@ -17,11 +17,13 @@ from crosstune.metrics import accuracy, chaii, mlqa, qa, retrieval, tagging
 class Metric:
     """How the predictions of a data set are scored.
 
-    `labels` maps each number's key to the words a table shows, the primary one first. `problem` says what is wrong with
-    a prediction row, or None. `measure` turns the rows of one language, in order, and the language's code into one
-    record per example; `summarise` turns those records into the scores of the language. `averaged`: the numbers whose
-    mean stands for a task in an average over tasks. `languages`: those the metric has rules for, None for any.
-    `pooled`: the numbers are means over examples, so that they can be pooled over languages.
+    `labels` maps each number's key to the words a table shows, the primary one first. `problem` says what is wrong
+    with a prediction row, or None. `measure` turns the rows of one language, in order, and the language's code into
+    one record per example; `summarise` turns those records into the scores of the language. `averaged`: the numbers
+    whose mean stands for a task in an average over tasks. `languages`: those the metric has rules for, None for any.
+    `pooled`: the numbers are means over examples, so that they can be pooled over languages. `parts`: what one
+    example's record adds to a number's numerator and to its denominator; the number of any examples is the ratio of
+    the sums.
     """
 
     labels: dict[str, str]
@@ -31,6 +33,7 @@ class Metric:
     averaged: tuple[str, ...]
     languages: tuple[str, ...] | None = None
     pooled: bool = False
+    parts: Callable[[dict, str], tuple[float, float]] = lambda example, key: (example[key], 1)
 
     @property
     def primary(self) -> str:
@@ -73,6 +76,7 @@ METRICS = {
         tagging.measure,
         tagging.summarise,
         averaged=("f1",),
+        parts=tagging.parts,
     ),
     "classification": of_labels(accuracy.label_problem),
     "choice": of_labels(accuracy.choice_problem),

@@ -59,6 +59,13 @@ def summarise(examples: Sequence[dict]) -> dict:
     }
 
 
+def parts(example: dict, key: str) -> tuple[float, float]:
+    """What a sentence adds to the numerator and the denominator of a number of `summarise`."""
+    if key == "accuracy":
+        return 100 * example["correct"], example["tokens"]
+    return 200 * example["chunks_correct"], example["chunks_predicted"] + example["chunks_gold"]
+
+
 def chunks_by_sentence(sentences: Sequence[Sequence[str]]) -> list[set[tuple[str, int, int]]]:
     """The chunks of a text, each in the set of the sentence it ends in.
 

@@ -1,0 +1,30 @@
+"""Work out the declared contrasts of a study: differences between two schedules, with intervals, tests and a verdict.
+
+    python scripts/contrasts.py --plan results/default/plan.json --results results/default \\
+        --out results/default/contrasts.json
+
+Reads the plan and the scores of examples. Runs without scores are counted, not hidden. docs/statistics.md says what
+every number answers.
+"""
+
+import argparse
+from pathlib import Path
+
+from crosstune.collect import read_study
+from crosstune.contrasts import work_contrasts
+from crosstune.errors import run_program
+from crosstune.files import write_json
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plan", required=True, type=Path, help="the study's plan.json")
+    parser.add_argument("--results", required=True, type=Path, help="the study's folder of results")
+    parser.add_argument("--out", required=True, type=Path, help="file to write (.json)")
+    args = parser.parse_args()
+    study = read_study(args.plan, args.results)
+    write_json(args.out, {"contrasts": work_contrasts(study, args.results)})
+
+
+if __name__ == "__main__":
+    run_program(main)

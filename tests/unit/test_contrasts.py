@@ -1,0 +1,426 @@
+"""Declared contrasts: what a study may declare, what is paired, and what tables and report say of it."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from planned_study import study
+from planted_study import CONTRAST, SHAPE, by_difference, planned, plant, worked, write_examples
+from small_study import read
+
+from crosstune.contrasts import Pairing, Reader, Unit, bootstrap, numbers, pair
+from crosstune.errors import UserError
+from crosstune.estimates import VERDICTS
+from crosstune.files import read_json, read_jsonl, write_json, write_jsonl
+from crosstune.metrics import METRICS
+from crosstune.plan import plan_of
+from crosstune.report import answer, render
+from crosstune.verdicts import verdicts, write_verdicts
+
+ROOT = Path(__file__).parents[2]
+PAIR = {"a": "sequential", "b": "joint", "over": ["qa"], "smallest_effect": 0.5}
+POS = {
+    "sources": "worldpos",
+    "budget": {"updates": 60, "tokens": 512},
+    "schedules": {"joint": ["qen + qes"], "sequential": ["qen", "qes"]},
+    "evaluate": {"worldpos": ["qen", "qno"]},
+}
+STEADY = [3.0, 3.4, 2.8, 3.2, 3.1, 2.9]
+NOISY = [3.0, -2.0, 1.0, -1.0, 2.0, -3.0]
+CLOSE = [0.1, -0.1, 0.05, -0.05, 0.0, 0.02]
+
+
+def planned_contrast(**keys) -> dict:
+    (found,) = plan_of(study(contrasts=[PAIR | keys]))["contrasts"]
+    return found
+
+
+class TestDeclared:
+    def test_defaults(self):
+        languages = ["qen", "qno", "qis", "qes", "qit", "qfr", "qro", "qka", "qge", "qeu"]
+        panel = {"track": "qa", "dataset": "worldqa", "metric": "f1", "languages": languages}
+        expected = {"name": "sequential-vs-joint", "a": "sequential", "b": "joint", "panels": [panel]}
+        assert planned_contrast() == expected | {"smallest_effect": 0.5, "confidence": 0.95}
+        assert plan_of(study())["contrasts"] == []
+
+    def test_languages(self):
+        low = planned_contrast(languages="low")["panels"][0]["languages"]
+        assert low == ["qno", "qis", "qit", "qro", "qka", "qge", "qeu"]
+        assert planned_contrast(languages=["qka"])["panels"][0]["languages"] == ["qka"]
+        found = plan_of(study(contrasts=[PAIR | {"languages": "low"}], low_resource=["qes"]))
+        assert found["contrasts"][0]["panels"][0]["languages"] == ["qes"]
+
+    def test_metric(self):
+        assert planned_contrast(metric="exact_match")["panels"][0]["metric"] == "exact_match"
+        headline = {"track": "qa", "dataset": "worldqa", "metric": "exact_match", "single": "english"}
+        found = plan_of(study(contrasts=[PAIR], headline=headline))
+        assert found["contrasts"][0]["panels"][0]["metric"] == "exact_match"
+
+    def test_a_track_is_all_that_it_evaluates(self):
+        found = study(contrasts=[PAIR | {"over": ["qa", "pos/worldpos"]}], tracks__pos=POS)
+        assert [panel["dataset"] for panel in found.contrasts[0]["panels"]] == ["worldqa", "worldpos"]
+
+    def test_what_is_compared_is_asked_of_the_workflow(self):
+        home = "results/test/tiny"
+        last = {"joint": "worldqa.qen+qes+qfr@60", "sequential": "worldqa.qen@20/worldqa.qes@20/worldqa.qfr@20"}
+        assert study(contrasts=[PAIR]).contrasted == sorted(
+            f"{home}/seed{seed}/qa/{stage}/scores/worldqa.examples.jsonl" for seed in (1, 2) for stage in last.values()
+        )
+        assert study().contrasted == []
+
+    @pytest.mark.parametrize(
+        ("keys", "place", "says"),
+        [
+            ({"a": "sequentail"}, "contrasts[0].a", "'sequentail'.*\n.*english, joint, sequential"),
+            ({"b": "joined"}, "contrasts[0].b", "'joined'.*\n.*joint"),
+            ({"b": "sequential"}, "contrasts[0].b", "compared with itself"),
+            ({"over": ["qb"]}, "contrasts[0].over[0]", "unknown track 'qb'\n.*qa"),
+            ({"over": ["qb/worldqa"]}, "contrasts[0].over[0]", "unknown track 'qb'"),
+            ({"over": ["qa/xquad"]}, "contrasts[0].over[0]", "does not evaluate 'xquad'\n.*qa/worldqa"),
+            ({"over": ["qa", "qa/worldqa"]}, "contrasts[0].over", "qa/worldqa is given twice"),
+            ({"languages": ["xx"]}, "contrasts[0].languages", "'xx'.*\n.*qen"),
+            ({"languages": "hgih"}, "contrasts[0].languages", "does not fit|not"),
+            ({"metric": "f2"}, "contrasts[0].metric", "'f2'.*\n.*f1, exact_match"),
+            ({"smallest_effect": 0}, "contrasts[0].smallest_effect", "does not fit"),
+            ({"confidence": 95}, "contrasts[0].confidence", "does not fit"),
+            ({"smalest_effect": 1}, "contrasts[0]", "unknown key"),
+        ],
+    )
+    def test_a_mistake_gets_one_clear_message(self, keys, place, says):
+        with pytest.raises(UserError) as caught:
+            study(contrasts=[PAIR | keys])
+        assert caught.value.place == place, str(caught.value)
+        assert re.search(says, str(caught.value)), str(caught.value)
+
+    def test_a_smallest_effect_must_be_declared(self):
+        with pytest.raises(UserError, match="the key 'smallest_effect' is missing"):
+            study(contrasts=[{key: PAIR[key] for key in ("a", "b", "over")}])
+
+    def test_names_are_unique(self):
+        with pytest.raises(UserError, match="two contrasts are named 'sequential-vs-joint'"):
+            study(contrasts=[PAIR, PAIR | {"languages": "low"}])
+        study(contrasts=[PAIR, PAIR | {"languages": "low", "name": "low"}])
+
+    def test_no_low_resource_language(self):
+        with pytest.raises(UserError, match="none of the evaluated languages"):
+            study(contrasts=[PAIR | {"languages": "low"}], low_resource=[])
+
+    def test_data_in_folds_are_refused(self):
+        toy = {
+            "task": "qa", "title": "toy", "licence": "mine", "reader": "squad", "languages": ["qen"],
+            "source": {"files": "{lang}.{split}.json"}, "folds": {"number": 3}, "splits": {"train": {}},
+        }  # fmt: skip
+        track = {
+            "sources": "toy", "budget": {"updates": 4, "tokens": 64}, "evaluate": {"toy": ["qen"]},
+            "schedules": {"joint": ["qen"], "sequential": ["qen", "qen"]},
+        }  # fmt: skip
+        with pytest.raises(UserError, match="toy is split in several ways") as caught:
+            study(datasets={"toy": toy}, tracks__toy=track, contrasts=[PAIR | {"over": ["toy"]}])
+        assert caught.value.place == "contrasts[0].over"
+
+
+class TestPairing:
+    def test_seeds_are_paired(self, tmp_path):
+        """Seeds lie 5 points apart; a seed set against another would give differences of 5 and more."""
+        (result,) = plant(tmp_path, by_difference(STEADY)).contrasts
+        assert result["by_seed"] == {str(seed): value for seed, value in enumerate(STEADY, start=1)}
+        assert result["seeds"] == result["planned"] == [1, 2, 3, 4, 5, 6]
+
+    def test_the_difference_is_that_of_the_tables(self, tmp_path):
+        scores = by_difference(NOISY, ["qen", "qna", "qix"])
+        scores["joint"][2]["qix"] += 7
+        found = plant(tmp_path, scores)
+        (panel,), (result,) = found.panels(), found.contrasts
+        cell = panel.cell("sequential", ["qna", "qix"], "f1").minus(panel.cell("joint", ["qna", "qix"], "f1"))
+        assert {int(seed): value for seed, value in result["by_seed"].items()} == pytest.approx(cell.values)
+        assert result["mean"] == pytest.approx(cell.mean)
+
+    def test_every_language_counts_alike(self, tmp_path):
+        scores = by_difference([2.0, 2.0, 2.0])
+        for found in scores["sequential"].values():
+            found["qix"] += 4
+        result = plant(tmp_path, scores).contrasts[0]
+        assert result["mean"] == 4
+        assert {entry["name"]: entry["difference"] for entry in result["languages"]} == {"qna": 2, "qix": 6}
+
+    def test_a_seed_without_a_language_is_missing(self, tmp_path):
+        scores = by_difference(STEADY)
+        del scores["joint"][2]["qix"]
+        found = plant(tmp_path, scores)
+        (told,) = verdicts(found)
+        assert told.result["seeds"] == [1, 3, 4, 5, 6]
+        assert told.missing == "1 of 6 seeds missing, for want of scores of joint, seed 2."
+        assert told.missing in told.caption and "S = 5 of 6 seeds (1, 3, 4, 5, 6)" in told.caption
+        assert told.missing in render(found, tmp_path)
+
+    def test_runs_that_failed_are_missing(self, tmp_path):
+        plant(tmp_path, by_difference(STEADY[:3]))
+        for seed in (1, 2, 3):
+            shutil.rmtree(tmp_path / f"tiny/seed{seed}/qa/worldqa.qen+worldqa.qes@200")
+        found = worked(tmp_path)
+        (told,) = verdicts(found)
+        assert (told.worked, told.verdict("seeds")) == (False, "undecided")
+        assert told.first == "Nothing can be said of sequential and joint: no seed has scores of both."
+        write_verdicts(found, tmp_path / "tables")
+        assert "3 of 3 seeds missing" in (tmp_path / "tables/contrasts.md").read_text()
+        assert "no seed has scores of both" in render(found, tmp_path)
+
+    def test_the_wrong_examples_are_caught(self, tmp_path):
+        plant(tmp_path, by_difference(STEADY))
+        path = tmp_path / "tiny/seed2/qa/worldqa.qen+worldqa.qes@200/scores/worldqa.examples.jsonl"
+        rows = read_jsonl(path)
+        write_jsonl(path, [row | {"id": row["id"] + "x"} for row in rows])
+        with pytest.raises(UserError, match=r"different examples of worldqa\.qna"):
+            worked(tmp_path)
+        # Another seed's file: its examples do not give this seed's score.
+        shutil.copy(tmp_path / "tiny/seed1/qa/worldqa.qen+worldqa.qes@200/scores/worldqa.examples.jsonl", path)
+        with pytest.raises(UserError, match=r"the examples give 35.0000, the score is 40.0000") as caught:
+            worked(tmp_path)
+        assert "seed2" in caught.value.place
+
+    def test_the_order_of_examples_does_not_matter(self, tmp_path):
+        before = plant(tmp_path, by_difference(NOISY)).contrasts
+        path = tmp_path / "tiny/seed2/qa/worldqa.qen+worldqa.qes@200/scores/worldqa.examples.jsonl"
+        write_jsonl(path, read_jsonl(path)[::-1])
+        assert worked(tmp_path).contrasts == before
+
+    def test_a_broken_line_is_told(self, tmp_path):
+        plant(tmp_path, by_difference(STEADY))
+        path = tmp_path / "tiny/seed2/qa/worldqa.qen+worldqa.qes@200/scores/worldqa.examples.jsonl"
+        path.write_text(path.read_text().replace('"f1"', '"g1"', 1))
+        with pytest.raises(UserError, match="an example without 'f1'") as caught:
+            worked(tmp_path)
+        assert caught.value.place == f"{path}:1"
+
+
+def result_of(folder: Path, **changes) -> dict:
+    """The numbers of the planted contrast with other keys, of few replicates."""
+    paired = pair(read(folder), CONTRAST | changes, "tiny", Reader(folder))
+    return numbers(paired, 0.5, 0.95, 200)
+
+
+class TestInvariance:
+    def test_swapped_schedules(self, tmp_path):
+        plant(tmp_path, by_difference(NOISY))
+        here, there = (result_of(tmp_path, a=a, b=b) for a, b in (("sequential", "joint"), ("joint", "sequential")))
+        assert there["mean"] == -here["mean"]
+        for question, found in here["questions"].items():
+            low, high = found["interval"]
+            assert there["questions"][question]["interval"] == pytest.approx([-high, -low])
+            assert there["questions"][question]["p"] == pytest.approx(found["p"])
+        for name, (low, high) in here["bootstrap"].items():
+            assert there["bootstrap"][name] == pytest.approx((-high, -low))
+        assert (there["better"], there["worse"]) == (here["worse"], here["better"])
+        assert there["sign_flip"] == here["sign_flip"]
+
+    def test_order_of_languages(self, tmp_path):
+        plant(tmp_path, by_difference(NOISY, ["qen", "qes", "qna", "qix"]))
+        panel = CONTRAST["panels"][0]
+        here, there = (
+            result_of(tmp_path, panels=[panel | {"languages": list(languages)}])
+            for languages in (("qen", "qes", "qna", "qix"), ("qix", "qna", "qes", "qen"))
+        )
+        assert here == there
+
+    def test_families_of_the_language_table_are_the_units(self, tmp_path):
+        plant(tmp_path, by_difference(NOISY, ["qen", "qes", "qna", "qix"]))
+        found = result_of(tmp_path, panels=[CONTRAST["panels"][0] | {"languages": ["qen", "qna", "qix"]}])
+        # qen and qna are of the family north.
+        assert found["families"] == 2
+        assert result_of(tmp_path, panels=[CONTRAST["panels"][0] | {"languages": ["qen", "qna"]}])["questions"][
+            "languages"
+        ] is None  # fmt: skip
+
+
+class TestExamples:
+    def test_both_schedules_meet_the_same_draw(self, tmp_path):
+        """All examples differ alike, so that only the seeds can make a replicate differ."""
+        plant(tmp_path, by_difference([2.0, 2.0, 2.0]))
+        found = result_of(tmp_path)
+        assert found["bootstrap"] == {"examples": (2.0, 2.0), "languages": (2.0, 2.0)}
+        assert found["languages"][0]["bootstrap"] == (2.0, 2.0)
+
+    def test_translated_examples_are_drawn_together(self):
+        """What an example adds in one language it takes in the other."""
+
+        def unit(name: str, ids: str, sign: int) -> Unit:
+            moved = np.tile(sign * np.array(SHAPE), (2, 1))
+            return Unit(
+                name, name, name, 0.5, tuple(ids), np.stack([50 + moved, np.full((2, 4), 50.0)]), np.ones((2, 2, 4))
+            )
+
+        same = Pairing([1, 2], [1, 2], [unit("x", "1234", 1), unit("y", "1234", -1)])
+        other = Pairing([1, 2], [1, 2], [unit("x", "1234", 1), unit("y", "5678", -1)])
+        assert (same.parts, other.parts) == ([[0, 1]], [[0], [1]])
+        assert bootstrap(same, 0.95, 300)["examples"] == pytest.approx((0, 0), abs=1e-9)
+        low, high = bootstrap(other, 0.95, 300)["examples"]
+        assert high - low > 3
+
+    @pytest.mark.parametrize("name", sorted(METRICS))
+    def test_parts_add_up_to_every_metrics_numbers(self, name):
+        metric = METRICS[name]
+        tags = [["B-PER", "I-PER", "O"], ["O", "B-LOC"], ["B-LOC", "O", "O"]]
+        rows = {
+            "tagging": [{"id": str(n), "prediction": tags[n][::-1], "gold": tags[n]} for n in range(3)],
+            "choice": [{"id": "1", "prediction": 0, "gold": 0}, {"id": "2", "prediction": 1, "gold": 0}],
+            "retrieval": [
+                {"id": "1", "prediction": ["x", "y"], "gold": ["y"]},
+                {"id": "2", "prediction": [], "gold": ["y"]},
+            ],
+        }
+        rows |= {key: [{"id": "1", "prediction": "x", "gold": "x"}] for key in ("classification", "bitext")}
+        answers = [("a b", ["b c"]), ("d", ["d"]), ("", ["e"])]
+        default = [{"id": str(n), "prediction": given, "gold": gold} for n, (given, gold) in enumerate(answers)]
+        examples = metric.measure(rows.get(name, default), "en")
+        numbers = metric.summarise(examples)
+        for key in metric.labels:
+            above, below = np.array([metric.parts(example, key) for example in examples]).sum(axis=0)
+            assert above / below == pytest.approx(numbers[key])
+
+    @given(st.integers(0, 4))
+    def test_influences_are_derivatives(self, place):
+        """A little more of an example moves a ratio by its influence."""
+        rng = np.random.default_rng(3)
+        above, below = rng.random((2, 1, 5)) * 10, rng.random((2, 1, 5)) + 0.5
+        unit = Unit("x", "x", "x", 1.0, tuple("abcde"), above, below)
+        weights = np.ones(5)
+        weights[place] += 1e-6
+        moved = (above @ weights / (below @ weights))[0] - (above @ weights / (below @ weights))[1]
+        assert (moved - unit.differences)[0] / 1e-6 == pytest.approx(unit.influences[0, place], rel=1e-4, abs=1e-6)
+        assert unit.influences.sum() == pytest.approx(0, abs=1e-12)
+
+
+class TestTold:
+    @pytest.mark.parametrize(
+        ("differences", "verdict", "words"),
+        [
+            # Mean 3.0667, s^2 = 0.0466667: standard error 0.08819, t = 2.5706.
+            (STEADY, "better", "one language after the other (sequential) is better for them than all at once (joint): "
+             "3.1 points higher on average (95% interval 2.8 to 3.3, S = 6 seeds)."),
+            ([-d for d in STEADY], "worse", "one language after the other (sequential) is worse for them than all at "
+             "once (joint): 3.1 points lower on average (95% interval -3.3 to -2.8, S = 6 seeds)."),
+            (CLOSE, "equivalent", "one language after the other (sequential) and all at once (joint) are equivalent "
+             "for them, within 0.5 points: 0.0 points higher on average (95% interval -0.1 to 0.1, S = 6 seeds)."),
+            (NOISY, "undecided", "whether one language after the other (sequential) or all at once (joint) is better "
+             "for them is undecided: 0.0 points higher on average (95% interval -2.5 to 2.5, S = 6 seeds)."),
+        ],
+    )  # fmt: skip
+    def test_the_first_sentence_follows_the_verdict(self, tmp_path, differences, verdict, words):
+        found = plant(tmp_path, by_difference(differences))
+        (told,), (panel,) = verdicts(found), found.panels()
+        assert told.verdict("seeds") == verdict and verdict in VERDICTS
+        assert answer(panel).endswith(f"; {words}")
+        page = render(found, tmp_path)
+        assert answer(panel) in page and "Where the study declares a contrast, its verdict" in page
+
+    def test_a_contrast_the_other_way_round(self, tmp_path):
+        found = plant(tmp_path, by_difference(STEADY), [CONTRAST | {"a": "joint", "b": "sequential"}])
+        assert verdicts(found)[0].verdict("seeds") == "worse"
+        assert answer(found.panels()[0]).endswith(
+            "one language after the other (sequential) is better for them than all at once (joint): "
+            "3.1 points higher on average (95% interval 2.8 to 3.3, S = 6 seeds)."
+        )
+
+    def test_several_sources_against_one(self, tmp_path):
+        scores = by_difference(NOISY)
+        scores["english"] = {
+            seed: {lang: score + 3 + seed / 9 for lang, score in scores["joint"][seed].items()} for seed in range(1, 7)
+        }
+        found = plant(tmp_path, scores, [CONTRAST | {"a": "joint", "b": "english"}])
+        assert answer(found.panels()[0]).startswith(
+            "Fine-tuning on several source languages at once (joint) hurts the 2 low-resource languages compared with "
+            "one source (english): 3.4 points lower on average (95% interval -3.6 to -3.2, S = 6 seeds); between one"
+        )
+
+    def test_a_contrast_over_other_languages_is_not_the_headlines(self, tmp_path):
+        panel = CONTRAST["panels"][0] | {"languages": ["qna"]}
+        found = plant(tmp_path, by_difference(STEADY), [CONTRAST | {"panels": [panel]}])
+        assert "S = " not in answer(found.panels()[0])
+
+    def test_words(self, tmp_path):
+        (told,) = verdicts(plant(tmp_path, by_difference(STEADY)))
+        assert told.first == (
+            "sequential is better than joint in 2 languages: 3.1 points higher on average (95% interval 2.8 to 3.3, "
+            "S = 6 seeds)."
+        )
+        examples, languages, counted, signs = told.further
+        assert examples.startswith("For other examples of these languages sequential is better (3.1, 95% interval")
+        assert languages.startswith("For languages in general sequential is better (3.1, 95% interval")
+        assert "2 families, which count alike" in languages
+        assert counted.startswith(
+            "Language by language, sequential is better in at least 2 and worse in at least 0 of 2"
+        )
+        assert signs == "The exact sign-flip test over 6 seeds gives p = 0.031."
+        # t(5) with 80% power: 3.4866 standard errors of 0.08819.
+        assert "finds a true difference of 0.3 points" in told.power
+
+    def test_few_seeds(self, tmp_path):
+        (told,) = verdicts(plant(tmp_path, by_difference(STEADY[:5])))
+        assert told.further[-1] == "A sign-flip test is not possible with 5 seeds: its smallest p is 0.062."
+        (told,) = verdicts(plant(tmp_path / "one", by_difference(STEADY[:1])))
+        assert told.first.endswith("3.0 points higher in the only seed, which cannot tell an effect from chance.")
+        assert told.verdict("seeds") == "undecided" and told.power == ""
+        assert "needs two seeds" in told.question_rows()[1][0][1]
+
+    def test_tables(self, tmp_path):
+        found = plant(tmp_path, by_difference(NOISY))
+        write_verdicts(found, tmp_path / "tables")
+        with open(tmp_path / "tables/contrasts.csv", encoding="utf-8", newline="") as file:
+            rows = {row["question"]: row for row in csv.DictReader(file)}
+        assert list(rows) == ["seeds", "examples", "languages"]
+        assert (rows["seeds"]["mean"], rows["seeds"]["verdict"], rows["seeds"]["seeds"]) == ("0.0000", "undecided", "6")
+        # s^2 = 28 / 5, standard error 0.96609, t(5) = 2.570582.
+        assert (rows["seeds"]["low"], rows["seeds"]["freedom"]) == ("-2.4834", "5.0000")
+        assert rows["seeds"]["sign_flip_p"] == "1.000000"
+        with open(tmp_path / "tables/contrasts.languages.csv", encoding="utf-8", newline="") as file:
+            assert [row["language"] for row in csv.DictReader(file)] == ["qix", "qna"]
+        page = (tmp_path / "tables/contrasts.md").read_text()
+        assert page.startswith("**order, tiny.** Whether sequential or joint is better is undecided")
+        assert "S = 6 of 6 seeds (1, 2, 3, 4, 5, 6)" in page and "| languages in general" in page
+        assert r"\begin{table}" in (tmp_path / "tables/contrasts.tex").read_text()
+
+    def test_what_was_worked_of_another_plan_is_left_alone(self, tmp_path):
+        plant(tmp_path, by_difference(STEADY))
+        plan = read_json(tmp_path / "plan.json")
+        plan["contrasts"][0]["smallest_effect"] = 1.0
+        write_json(tmp_path / "plan.json", plan)
+        found = read(tmp_path)
+        assert found.contrasts == []
+        assert "The declared contrasts have not been worked out." in render(found, tmp_path)
+        assert "S = " not in answer(found.panels()[0])
+
+    def test_several_panels_count_alike(self, tmp_path):
+        panel = CONTRAST["panels"][0]
+        contrast = CONTRAST | {"panels": [panel, panel | {"dataset": "other", "languages": ["qna"]}]}
+        plan = planned([1, 2], [contrast], ["qna", "qix"])
+        plan["tracks"]["qa"]["evaluate"]["other"] = ["qna"]
+        plan["tracks"]["qa"]["metrics"]["other"] = "qa"
+        for run in plan["runs"]:
+            run["evaluated"] = [["other", "worldqa"] for _ in run["evaluated"]]
+            add = {"joint": 0, "sequential": 1}.get(run["schedule"], 0)
+            for dataset, languages in (("worldqa", {"qna": 2, "qix": 4}), ("other", {"qna": 7})):
+                rows = {
+                    lang: [{"lang": lang, "id": str(n), "f1": 30 + add * move, "exact_match": 0} for n in range(3)]
+                    for lang, move in languages.items()
+                }
+                write_examples(tmp_path / run["stages"][-1], rows, dataset)
+        write_json(tmp_path / "plan.json", plan)
+        (result,) = worked(tmp_path).contrasts
+        assert result["mean"] == (3 + 7) / 2
+        assert [entry["name"] for entry in result["languages"]] == ["other.qna", "worldqa.qix", "worldqa.qna"]
+
+    def test_the_program(self, tmp_path):
+        plant(tmp_path, by_difference(STEADY))
+        before = read_json(tmp_path / "contrasts.json")
+        command = [sys.executable, "scripts/contrasts.py", "--plan", str(tmp_path / "plan.json")]
+        command += ["--results", str(tmp_path), "--out", str(tmp_path / "again.json")]
+        subprocess.run(command, cwd=ROOT, check=True)
+        assert json.loads((tmp_path / "again.json").read_text()) == before

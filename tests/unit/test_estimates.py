@@ -1,0 +1,228 @@
+"""Estimates, tests and the parts of the variance, against numbers worked by hand and other programs' results."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crosstune.estimates import (
+    Estimate,
+    Sample,
+    add,
+    components,
+    count_effects,
+    crossed,
+    example_variances,
+    family_variances,
+    holm,
+    over_examples,
+    over_families,
+    over_seeds,
+    two_way,
+    verdict,
+)
+
+# Differences of four seeds in three languages, drawn once and rounded.
+CELLS = np.array([[1.2, -0.4, 2.1], [0.3, 0.9, 1.4], [2.2, 0.1, 3.0], [-0.6, 0.5, 1.1]])
+
+
+def sample(cells, families=None, influences=None, parts=None) -> Sample:
+    seeds, units = np.shape(cells)
+    flat = [np.zeros((seeds, 2)) for _ in range(units)]
+    weights = np.full(units, 1 / units)
+    families = list(range(units)) if families is None else families
+    return Sample(np.array(cells, float), influences or flat, weights, families, parts or [[u] for u in range(units)])
+
+
+def cells(seeds: int, units: int):
+    value = st.floats(-20, 20, allow_nan=False).map(lambda number: round(number, 3))
+    return st.lists(st.lists(value, min_size=units, max_size=units), min_size=seeds, max_size=seeds).map(np.array)
+
+
+class TestVerdict:
+    @pytest.mark.parametrize(
+        ("mean", "p", "equivalence_p", "expected"),
+        [
+            (2.0, 0.01, 0.9, "better"),
+            (-2.0, 0.01, 0.9, "worse"),
+            (0.1, 0.8, 0.01, "equivalent"),
+            (0.1, 0.8, 0.2, "undecided"),
+            (9.0, 0.06, 0.9, "undecided"),
+            # Surely not 0, and surely too small to matter.
+            (0.2, 0.01, 0.01, "equivalent"),
+            (2.0, 0.05, 0.9, "better"),
+        ],
+    )
+    def test_words(self, mean, p, equivalence_p, expected):
+        assert verdict(mean, p, equivalence_p, 0.05) == expected
+
+    def test_agrees_with_the_intervals(self):
+        """Better where the 95% interval leaves out 0; equivalent where the 90% interval lies within the smallest."""
+        for mean in np.linspace(-1, 1, 41):
+            for error in (0.02, 0.1, 0.3):
+                found = Estimate(mean, error, 4)
+                inside = found.interval(0.9)
+                surely = found.interval(0.95)
+                if max(-inside.low, inside.high) < 0.5:
+                    expected = "equivalent"
+                else:
+                    expected = "better" if surely.low > 0 else "worse" if surely.high < 0 else "undecided"
+                assert found.verdict(0.5, 0.95) == expected, (mean, error)
+
+    def test_without_any_spread(self):
+        assert Estimate(0.0, 0.0, 2).verdict(0.5, 0.95) == "equivalent"
+        assert Estimate(6.0, 0.0, 2).verdict(0.5, 0.95) == "better"
+        assert (Estimate(6.0, 0.0, 2).p, Estimate(0.0, 0.0, 2).p) == (0.0, 1.0)
+
+
+class TestSeeds:
+    def test_by_hand(self):
+        # Means by seed 1 and 4: s^2 = 4.5, standard error 1.5, one degree of freedom: t = 12.7062.
+        found = over_seeds(sample([[1, 1], [3, 5]]))
+        assert (found.mean, found.error, found.freedom) == (2.5, pytest.approx(1.5), 1)
+        assert found.interval(0.95).high == pytest.approx(2.5 + 1.5 * 12.7062, abs=1e-3)
+
+    def test_one_seed_says_nothing(self):
+        alone = sample([[1.0, 2.0]])
+        assert (over_seeds(alone), over_examples(alone), over_families(alone)) == (None, None, None)
+        assert components(alone) == {}
+
+
+class TestLanguages:
+    def test_two_ways_by_hand(self):
+        # By row 1.5, 4.5; by column 2, 4; what is left is +-0.5 everywhere, a mean square of 1 with 1 degree.
+        rows, columns, both = two_way(np.array([[1.0, 2.0], [3.0, 6.0]]))
+        assert (rows, columns, both) == ((2.25, 1), (1.0, 1), (0.25, 1))
+        total, freedom = crossed(rows, columns, both)
+        assert total == 3.0
+        assert freedom == pytest.approx(9 / (2.25**2 + 1 + 0.0625))
+        # The variance is never below that of one way alone, the degrees never below the poorer way's.
+        assert crossed((1.0, 4), (0.1, 2), (0.5, 8))[0] == 1.0
+        assert crossed((1.0, 1), (1.0, 2), (1.0, 2))[1] == 1
+
+    def test_independent_variances_by_hand(self):
+        # Welch: (1 + 4)^2 / (1 / 2 + 16 / 8) = 10.
+        assert add([(1.0, 2), (4.0, 8)]) == (5.0, pytest.approx(10))
+
+    def test_a_family_counts_once(self):
+        # Languages 1 and 2 are one family of 2.0, 4.0 by seed, language 3 another of 8.0, 6.0.
+        found = over_families(sample([[1, 3, 8], [3, 5, 6]], families=[0, 0, 1]))
+        assert found.mean == 5.0
+        # By seed 5, 5; by family 3, 7: V = 8 / 2 = 4; what is left +-1: mean square 4, by 4 cells 1. 0 + 4 - 1 < 4.
+        assert (found.error, found.freedom) == (2.0, 1)
+
+    def test_one_family_says_nothing_of_others(self):
+        assert over_families(sample(CELLS, families=[0, 0, 0])) is None
+
+    def test_translated_examples_add_their_covariance(self):
+        """Two languages whose examples move together are less informed than two that do not."""
+        move = np.tile([0.5, -0.5, 0.25, -0.25], (4, 1))
+        cells = CELLS[:, :2]
+        apart = over_families(sample(cells, influences=[move, move]))
+        together = over_families(sample(cells, influences=[move, move], parts=[[0, 1]]))
+        # (0.5 + 0.5)^2 = 1 less 0.5^2 + 0.5^2, and so on, of halved influences; times 4 / 3.
+        covariance = 2 * (0.25**2 * 2 + 0.125**2 * 2) * 4 / 3
+        assert together.error**2 == pytest.approx(apart.error**2 + covariance)
+        opposed = over_families(sample(cells, influences=[move, -move], parts=[[0, 1]]))
+        assert opposed.error == apart.error
+
+    @given(cells(4, 3), st.permutations(range(3)))
+    @settings(deadline=None, max_examples=50)
+    def test_the_order_of_languages_does_not_matter(self, cells, order):
+        for question in (over_seeds, over_examples, over_families):
+            here, there = question(sample(cells)), question(sample(cells[:, order]))
+            assert there.mean == pytest.approx(here.mean, abs=1e-9)
+            assert there.error == pytest.approx(here.error, abs=1e-6)
+
+    @given(cells(3, 4))
+    @settings(deadline=None, max_examples=50)
+    def test_swapped_schedules_change_the_sign_alone(self, cells):
+        opposite = {"better": "worse", "worse": "better"}
+        for question in (over_seeds, over_families):
+            here, there = question(sample(cells)), question(sample(-cells))
+            assert (there.mean, there.error) == (pytest.approx(-here.mean), pytest.approx(here.error, abs=1e-9))
+            said = here.verdict(0.5, 0.95)
+            assert there.verdict(0.5, 0.95) == opposite.get(said, said)
+
+
+class TestExamples:
+    def test_by_hand(self):
+        # Two seeds, two examples: differences of 1, 3 and of 3, 9. Means 2, 6; by example 2, 6.
+        cells, influences = [[2.0], [6.0]], [np.array([[-0.5, 0.5], [-1.5, 1.5]])]
+        (examples, interaction) = example_variances(influences[0])
+        # s^2 of 2 and 6 is 8, by two 4. What is left is +-1: a mean square of 4 with 1 degree, by 4 cells 1.
+        assert (examples, interaction) == ((4.0, 1), (1.0, 1))
+        found = over_examples(sample(cells, influences=influences))
+        assert found.mean == 4.0
+        assert found.error**2 == pytest.approx(4 + 4 - 1)
+        assert found.freedom == pytest.approx(49 / (16 + 16 + 1))
+
+    def test_languages_with_examples_of_their_own_are_independent(self):
+        move = np.tile([0.5, -0.5, 0.25, -0.25], (4, 1))
+        cells = CELLS[:, :2]
+        apart = over_examples(sample(cells, influences=[move, move]))
+        together = over_examples(sample(cells, influences=[move, move], parts=[[0, 1]]))
+        seeds = over_seeds(sample(cells)).error ** 2
+        one = (0.5**2 * 2 + 0.25**2 * 2) * 4 / 3
+        assert apart.error**2 - seeds == pytest.approx(one / 2)
+        assert together.error**2 - seeds == pytest.approx(one)
+
+    def test_one_example_says_nothing(self):
+        assert over_examples(sample([[1.0], [2.0]], influences=[np.zeros((2, 1))])) is None
+
+
+class TestParts:
+    def test_by_hand(self):
+        # Mean squares of [[1, 2], [3, 6]]: seeds 9, languages 4, what is left 1.
+        found = components(sample([[1, 2], [3, 6]]))
+        assert found == {
+            "seed": pytest.approx(4), "language": pytest.approx(1.5), "seed x language": pytest.approx(1),
+            "example": 0, "seed x example": 0,
+        }  # fmt: skip
+
+    def test_families_by_hand(self):
+        # Families (1, 3) and (8): within 2 with 1 degree; between 2 * 4 + 16 = 24 with 1; 3 - 5 / 3 languages each.
+        assert family_variances(np.array([1.0, 3.0, 8.0]), [0, 0, 1]) == (pytest.approx(22 / (4 / 3)), 2.0)
+        assert family_variances(np.array([1.0, 3.0]), [0, 1]) == (None, 2.0)
+
+    def test_examples_are_told_from_seeds(self):
+        found = components(sample([[2.0], [6.0]], influences=[np.array([[-0.5, 0.5], [-1.5, 1.5]])]))
+        # One mean of two examples: V(seed x example) is 1 a cell of four, 2 a mean; V(example) 4 - 1; seeds 8 - 2.
+        assert found == {"seed": pytest.approx(6), "example": pytest.approx(3), "seed x example": pytest.approx(2)}
+
+
+class TestSeveralLanguages:
+    def test_holm_by_hand(self):
+        assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+        assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+    def test_counts_by_hand(self):
+        # Holm at 0.05: 0.001 * 4, 0.012 * 3 hold; 0.03 * 2 does not, nor what is after it.
+        assert count_effects([5, -5, 5, 5], [0.001, 0.012, 0.03, 0.04], 0.05) == (1, 1)
+
+    @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.integers(0, 7), st.floats(0, 1), st.floats(0.01, 0.2))
+    def test_smaller_p_never_counts_less(self, p, place, smaller, alpha):
+        lower = list(p)
+        lower[place % len(p)] = min(smaller, p[place % len(p)])
+        ones = [1] * len(p)
+        assert count_effects(ones, lower, alpha)[0] >= count_effects(ones, p, alpha)[0]
+        assert count_effects(ones, p, 0.5)[0] >= count_effects(ones, p, alpha)[0]
+
+    @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0.01, 0.2))
+    def test_the_count_is_that_of_partial_conjunctions(self, p, alpha):
+        """K-hat of Dror et al. (2017): the largest k for which (n - i + 1) p(i) is small for all i up to k."""
+        ordered = sorted(p)
+        k = 0
+        while k < len(p) and (len(p) - k) * ordered[k] <= alpha:
+            k += 1
+        assert count_effects([1] * len(p), p, alpha) == (k, 0)
+
+
+def test_an_estimate_against_another_program():
+    """With mpmath's incomplete beta function: tails of t(3) at mean / error, and at (1 +- mean) / error."""
+    found = over_seeds(sample(CELLS))
+    assert found.mean == pytest.approx(CELLS.mean())
+    assert found.p == pytest.approx(0.04491059120340212, rel=1e-9)
+    ends = found.interval(0.95)
+    assert (ends.low, ends.high) == (pytest.approx(0.0419530209588821), pytest.approx(1.9247136457077847))
+    assert found.equivalence_p(1.0) == pytest.approx(0.47930535305193655, rel=1e-9)
