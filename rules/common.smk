@@ -69,6 +69,11 @@ def final_targets():
     return [f"{study.results}/{name}" for name in ("tables", "figures", "report.html")]
 
 
+def distances_of_study(wildcards):
+    """Distances between the languages, where the study wants them."""
+    return [f"results/{wildcards.study}/distances.json"] if needs.distances_file else []
+
+
 def checkpoint_at(path):
     """The node of the schedule tree at a path; a path of no schedule is a mistake in the target's name."""
     if path not in study.checkpoints:

@@ -3,7 +3,7 @@
     python scripts/report.py --plan results/default/plan.json --results results/default \\
         --out results/default/report.html
 
-Reads the plan, the scores, and stage.json, provenance.json and leakage.json where they exist.
+Reads the plan, the scores, and stage.json, provenance.json, leakage.json and distances.json where they exist.
 """
 
 import argparse

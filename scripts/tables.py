@@ -2,7 +2,8 @@
 
     python scripts/tables.py --plan results/default/plan.json --results results/default --out results/default/tables
 
-Reads the plan and the scores only. Runs without scores are counted in the tables, not hidden.
+Reads the plan, the scores, and distances.json where the study has distances. Runs without scores are counted in the
+tables, not hidden.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from crosstune.collect import read_study
 from crosstune.companion import write_companions
 from crosstune.errors import run_program
 from crosstune.tables import write_tables
+from crosstune.transfer_tables import write_transfer
 
 
 def main() -> None:
@@ -23,6 +25,7 @@ def main() -> None:
     study = read_study(args.plan, args.results)
     write_tables(study, args.out)
     write_companions(study, args.out)
+    write_transfer(study, args.out)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from crosstune.companion import companion_rows, companions, difference_rows, exa
 from crosstune.figures import drawn_schedules, figure, figure_svg
 from crosstune.files import write_text
 from crosstune.tables import MOST_COLUMNS, average_table, count, decimal, schedule_table, transfer_table
+from crosstune.transfer_tables import distance_sheet, distance_told, gains_table, measures_sheet
 
 ROLES = ("single", "joint", "sequential")
 TEMPLATE = "report.html.j2"
@@ -72,6 +73,7 @@ def render(study: Study, results: Path) -> str:
     )
     functions = [answer, cautions, contrasts, drawing, drawn_schedules, first_panels, floor_rows, headline]
     functions += [relation_rows]
+    functions += [measures_sheet, gains_table, distance_sheet, distance_told]
     functions += [
         average_table,
         schedule_table,
