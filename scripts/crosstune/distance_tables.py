@@ -18,6 +18,8 @@ from crosstune.tables import count, csv_text, decimal
 
 STEP = 0.1
 """The distance that a slope is told for."""
+FEWEST = 3
+"""Languages of a line: through two of them goes one whatever they are."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def points(panel: Panel, schedule: str) -> list[Point]:
 
 
 def lines_by_distance(panel: Panel) -> dict[str, Line]:
-    """The line of transfer on distance of every schedule that has one; empty where the study has no distances."""
+    """The line of transfer on distance of every schedule with enough languages; empty without distances."""
     if panel.study.distances is None or UNTRAINED not in panel.schedules:
         return {}
     found = {}
@@ -62,7 +64,7 @@ def lines_by_distance(panel: Panel) -> dict[str, Line]:
         at = points(panel, schedule)
         families = [panel.family(point.language) for point in at]
         line = fit([point.distance for point in at], [point.transfer for point in at], families)
-        if line:
+        if line and line.points >= FEWEST:
             found[schedule] = line
     return found
 

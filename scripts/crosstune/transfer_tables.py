@@ -313,7 +313,7 @@ def describe_measures(panel: Panel, found: Sequence[Sequential]) -> str:
     reasons = {lacks(sequence, measure) for sequence in found for measure in MEASURES}
     meanings = {
         "not defined": "not every stage has one language of its own",
-        "not run": "the study has no schedule of one stage to compare with",
+        "not run": "the study does not have the schedule that it is set against",
         "not scored": "a stage has no scores here",
         "no language": "no evaluated language is of the kind",
     }
