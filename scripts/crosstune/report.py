@@ -18,10 +18,11 @@ from markupsafe import Markup
 
 from crosstune.collect import UNTRAINED, Cell, Panel, Study, read_object
 from crosstune.companion import companion_rows, companions, difference_rows, examples_line, told
+from crosstune.distance_tables import distance_sheet, distance_told
 from crosstune.figures import drawn_schedules, figure, figure_svg
 from crosstune.files import write_text
 from crosstune.tables import MOST_COLUMNS, average_table, count, decimal, schedule_table, transfer_table
-from crosstune.transfer_tables import distance_sheet, distance_told, gains_table, measures_sheet
+from crosstune.transfer_tables import gains_table, measures_sheet
 
 ROLES = ("single", "joint", "sequential")
 TEMPLATE = "report.html.j2"

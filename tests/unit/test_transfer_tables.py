@@ -110,7 +110,7 @@ def test_a_stage_of_several_languages_or_of_one_again(tmp_path, second):
     assert found["retention"] == {1: -10, 2: -10}
     if len(second) == 2:
         assert found["final_performance"] == {1: 35, 2: 35}
-        assert found["stream_average"] == {1: (80 + 105) / 6, 2: (80 + 105) / 6}
+        assert found["stream_average"] == pytest.approx({1: (80 + 105) / 6, 2: (80 + 105) / 6})
         assert found["transfer_gap"] == {1: 29, 2: 27}
         assert found["low_resource"] == {1: 6, 2: 8}  # qna is trained on
 
@@ -202,7 +202,6 @@ def test_a_study_without_sequences(tmp_path):
     (panel,) = write_study(tmp_path, changed).panels()
     assert measures_sheet(panel) is None and gains_table(panel) is None
     assert write_transfer(panel.study, tmp_path / "tables") == []
-    assert "Transfer and forgetting" not in render(panel.study, tmp_path)
 
 
 # ---------------------------------------------------------------------------------------- gains by kind of language
