@@ -86,6 +86,7 @@ localrules:
     score,
     floor,
     plan,
+    distances,
     tables,
     figures,
     report,
@@ -142,6 +143,11 @@ def again(*paths):
 def worked_contrasts():
     """The results of the study's contrasts, where it declares any."""
     return [f"{study.results}/contrasts.json"] if study.contrasts else []
+
+
+def distances_of_study(wildcards):
+    """Distances between the languages, where the study wants them."""
+    return [f"results/{wildcards.study}/distances.json"] if needs.distances_file else []
 
 
 def checkpoint_at(path):

@@ -37,7 +37,9 @@ rule contrasts:
     benchmark:
         "results/{study}/benchmarks/contrasts.tsv"
     conda:
-        "../envs/crosstune.yaml"
+        "../envs/light.yaml"
+    resources:
+        **asked(LIGHT["contrasts"]),
     message:
         "work out the contrasts of {wildcards.study}"
     shell:
@@ -45,11 +47,34 @@ rule contrasts:
         " 2> >(tee {log} >&2)"
 
 
+rule distances:
+    """Typological distances between the languages of the study, from a file of their features."""
+    input:
+        lambda w: needs.distances_file,
+    output:
+        "results/{study}/distances.json",
+    log:
+        "results/{study}/logs/distances.log",
+    # First of all: what is wrong with the file is told before anything is trained.
+    priority: 100
+    conda:
+        "../envs/light.yaml"
+    resources:
+        **asked(LIGHT["distances"]),
+    params:
+        spec=lambda w: canonical_json(needs.distances_spec),
+    message:
+        "measure the distances between the languages of {wildcards.study}"
+    shell:
+        "python scripts/distances.py --spec {params.spec:q} --file {input:q} --out {output} 2> >(tee {log} >&2)"
+
+
 rule tables:
     """Tables of schedule x language, and the transfer matrix after every stage, as CSV, Markdown and LaTeX."""
     input:
         plan="results/{study}/plan.json",
         leakage="results/{study}/leakage.json",
+        distances=distances_of_study,
         scores=study.scores,
         floors=study.floors,
         contrasts=worked_contrasts(),
@@ -96,6 +121,7 @@ rule report:
         plan="results/{study}/plan.json",
         provenance="results/{study}/provenance.json",
         leakage="results/{study}/leakage.json",
+        distances=distances_of_study,
         scores=study.scores,
         floors=study.floors,
         contrasts=worked_contrasts(),

@@ -2,8 +2,8 @@
 
     python scripts/tables.py --plan results/default/plan.json --results results/default --out results/default/tables
 
-Reads the plan, the scores, and contrasts.json where it exists. Runs without scores are counted in the tables, not
-hidden.
+Reads the plan, the scores, and contrasts.json and distances.json where they exist. Runs without scores are counted in
+the tables, not hidden.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from crosstune.collect import read_study
 from crosstune.companion import write_companions
 from crosstune.errors import run_program
 from crosstune.tables import write_tables
+from crosstune.transfer_tables import write_transfer
 from crosstune.verdicts import write_verdicts
 
 
@@ -25,6 +26,7 @@ def main() -> None:
     study = read_study(args.plan, args.results)
     write_tables(study, args.out)
     write_companions(study, args.out)
+    write_transfer(study, args.out)
     write_verdicts(study, args.out)
 
 

@@ -71,13 +71,19 @@ class Stage:
     sources: tuple[str, ...]
     updates: int
 
+    @property
+    def languages(self) -> list[str]:
+        """The languages of its sources, each once; what is replayed from earlier stages is no source of its own."""
+        return list(dict.fromkeys(source.split(".", 1)[1] for source in self.sources))
+
 
 @dataclass(frozen=True)
 class Study:
     """A plan and the scores that exist, by language: `scores[stage folder, dataset]`, `floors[dataset][baseline]`.
 
     `looks[stage folder]`: scores along a training, where a published table is made of them. `contrasts`: the results of
-    the plan's contrasts, as contrasts.py wrote them, as far as they are there.
+    the plan's contrasts, as contrasts.py wrote them, as far as they are there. `distances`: those between languages
+    (crosstune.distances), where the study has them and they exist.
     """
 
     plan: dict
@@ -85,6 +91,7 @@ class Study:
     floors: dict[str, dict[str, dict[str, dict]]]
     looks: dict[str, list[dict]] = field(default_factory=dict)
     contrasts: list[dict] = field(default_factory=list)
+    distances: dict | None = None
 
     @cached_property
     def runs(self) -> dict[tuple[str, str, str], list[dict]]:
@@ -238,6 +245,10 @@ class Panel:
         run = self.runs(schedule)[0]
         described = zip(run["mixtures"], run["updates"], strict=True)
         return [Stage(number, tuple(sources), updates) for number, (sources, updates) in enumerate(described, start=1)]
+
+    def trained(self, schedule: str) -> list[str]:
+        """The languages that a schedule trains on, in the order of its stages; none for an average of schedules."""
+        return list(dict.fromkeys(language for stage in self.stages(schedule) for language in stage.languages))
 
     def is_scored(self, schedule: str, stage: Stage) -> bool:
         """Whether a stage is scored on the data set: not without a head for it, or where only ends are scored."""
@@ -439,6 +450,7 @@ def read_study(plan_path: Path, results: Path) -> Study:
         {stage: content["selection"]["looks"] for stage, content in manifests.items() if "selection" in content},
         # What was computed of another plan is left alone.
         [result for result in worked["contrasts"] if result["contrast"] in plan.get("contrasts", [])],
+        read_object(results / "distances.json") if "distances" in plan else None,
     )
 
 

@@ -5,14 +5,17 @@ Must never know: how to download or read, what the rows are used for.
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
+from crosstune.distances import DISTANCES_VERSION
 from crosstune.download import FETCH_ALL, offline
 from crosstune.errors import UserError
 from crosstune.fetch import manifest_path, request_of
+from crosstune.plan import language_of, used_languages
 from crosstune.prepare import PREPARE_VERSION, source_manifests
 from crosstune.registry import FoldSource, HubSource, Location, TranslatedSource, UrlSource, WorldSource
 from crosstune.study import Study
@@ -22,6 +25,7 @@ from crosstune.translators import load_translator
 PIN_ALL = "snakemake --cores 1 pin"
 PREPARED = "data"
 RAW = f"{PREPARED}/raw"
+FOLDER = re.compile(r"\{(\w+)\}")
 WORLD_MANIFEST = f"{RAW}/world/world.json"
 
 
@@ -138,6 +142,28 @@ class Needs:
         ]
 
     @property
+    def distances_file(self) -> list[str]:
+        """The file of languages' features that the study names; none without typological distances."""
+        if "distances" not in self._study.config:
+            return []
+        folders, file = self._study.config["folders"], self._study.config["distances"]["file"]
+        for folder in FOLDER.findall(file):
+            if folder not in folders:
+                cure = f"Say where it is in the config:\nfolders:\n  {folder}: ../path/to/{folder}"
+                raise UserError(f"the features of languages need the folder {folder!r}", "folders", cure)
+        return [FOLDER.sub(lambda match: str(folders[match[1]]), file)]
+
+    @property
+    def distances_spec(self) -> dict:
+        """What the distances depend on, beside the file: the features, and the languages with their ISO 639-3 codes."""
+        languages = {code: language_of(self._study, code).iso or code for code in used_languages(self._study)}
+        return {
+            "version": DISTANCES_VERSION,
+            "features": self._study.config.get("distances", {}).get("features"),
+            "languages": languages,
+        }
+
+    @property
     def prepared(self) -> list[str]:
         """Manifests of all prepared splits that the study uses."""
         return sorted(self._study.prepared(*key) for key in self.needed)
@@ -200,6 +226,11 @@ class Needs:
 
     def check_files(self) -> None:
         """UserError for the first data file on disk that the study needs and that is not there."""
+        for file in self.distances_file:
+            if not Path(file).exists():
+                raise UserError(
+                    "no such file of languages' features", file, "Correct distances.file, or leave `distances` out."
+                )
         for dataset, split, language in sorted(self.needed):
             location = self._location(dataset, split, language)
             for path in location if isinstance(location, list) else ():

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 def plan_of(study: "Study") -> dict:
     """What tables, figures and the report need to know of the study, as plain data."""
-    evaluated = {language for _, languages in study.all_evaluated() for language in languages}
     low = study.config.get("low_resource")
     track = next(iter(study.evaluate))
     dataset = next(iter(study.evaluate[track]))
@@ -24,7 +23,7 @@ def plan_of(study: "Study") -> dict:
         "track": track, "dataset": dataset, "metric": metric_named(study.registry[dataset].metric).primary
     }  # fmt: skip
     languages = {}
-    for code in sorted(evaluated | {s.rpartition(".")[2] for run in study.runs for s in sources_of(run.schedule)}):
+    for code in used_languages(study):
         known = language_of(study, code)
         resource = known.resource if low is None else ("low" if code in low else "high")
         languages[code] = {
@@ -41,6 +40,7 @@ def plan_of(study: "Study") -> dict:
         "contrasts": study.contrasts,
         "averages": study.averages,
         "published": study.published,
+        **({"distances": study.config["distances"]} if "distances" in study.config else {}),
         "runs": [
             {
                 "model": run.model,
@@ -64,6 +64,12 @@ def plan_of(study: "Study") -> dict:
             for run in study.runs
         ],
     }
+
+
+def used_languages(study: "Study") -> list[str]:
+    """The codes of all languages that the study trains on or evaluates, sorted."""
+    evaluated = {language for _, languages in study.all_evaluated() for language in languages}
+    return sorted(evaluated | {s.rpartition(".")[2] for run in study.runs for s in sources_of(run.schedule)})
 
 
 def track_plan(study: "Study", name: str) -> dict:

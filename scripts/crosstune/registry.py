@@ -332,7 +332,10 @@ class Registry(Mapping[str, Dataset]):
 
 @dataclass(frozen=True)
 class Language:
-    """A language of the tables: `resource` is high, low or None (neither), `word_order` is of constructed ones."""
+    """A language of the tables: `resource` is high, low or None (neither), `word_order` is of constructed ones.
+
+    `iso`: its ISO 639-3 code, which is the code itself where that has three letters.
+    """
 
     code: str
     name: str
@@ -341,6 +344,7 @@ class Language:
     script: str
     resource: str | None = None
     word_order: str | None = None
+    iso: str | None = None
 
 
 def load_registry(folder: Path | str, extra: Mapping[str, Any] | None = None) -> Registry:
@@ -376,7 +380,7 @@ def load_languages(folder: Path | str) -> dict[str, Language]:
             try:
                 languages[code] = Language(code, **entry)
             except TypeError:
-                keys = "name, family, genus, script, and if known resource and word_order"
+                keys = "name, family, genus, script, and if known resource, word_order and iso"
                 raise UserError(f"language {code!r} needs the keys {keys}", str(path)) from None
     return languages
 

@@ -19,9 +19,11 @@ from markupsafe import Markup
 
 from crosstune.collect import UNTRAINED, Cell, Panel, Study, read_object
 from crosstune.companion import companion_rows, companions, difference_rows, examples_line, told
+from crosstune.distance_tables import distance_sheet, distance_told
 from crosstune.figures import drawn_schedules, figure, figure_svg
 from crosstune.files import write_text
 from crosstune.tables import MOST_COLUMNS, average_table, count, decimal, schedule_table, transfer_table
+from crosstune.transfer_tables import gains_table, measures_sheet
 from crosstune.usage import usage_table, used_by_jobs
 from crosstune.verdicts import declared, verdicts
 
@@ -75,6 +77,7 @@ def render(study: Study, results: Path) -> str:
     )
     functions = [answer, cautions, contrasts, drawing, drawn_schedules, first_panels, floor_rows, headline]
     functions += [relation_rows, usage_table, verdicts, declares]
+    functions += [measures_sheet, gains_table, distance_sheet, distance_told]
     functions += [
         average_table,
         schedule_table,

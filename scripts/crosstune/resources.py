@@ -116,6 +116,8 @@ LIGHT = {
         "plan": (2000, 20),
         "score": (2000, 60),
         "floor": (2000, 60),
+        "distances": (1000, 20),
+        "contrasts": (4000, 60),
         "tables": (4000, 60),
         "figures": (4000, 60),
         "report": (4000, 60),

@@ -5,6 +5,7 @@ from planned_study import study
 
 from crosstune.errors import UserError
 from crosstune.needs import Needs
+from crosstune.plan import plan_of
 
 
 def record(source, **changes):
@@ -66,3 +67,32 @@ def test_what_is_missing_without_a_network_is_told_before_any_job(tmp_path, monk
 def test_a_model_is_a_download():
     found = Needs(study(models={"mbert": {"hub": "a/b", "revision": "a" * 40}}))
     assert found.all_downloads == [f"models/a--b@{'a' * 40}/stage.json"]
+
+
+def test_the_file_of_languages_features(tmp_path):
+    """It lies in a folder of the config; languages go by their ISO 639-3 codes; without the key there is none."""
+    wanted = {"file": "{mine}/features.npz", "features": ["S_*"]}
+    found = Needs(study(distances=wanted, folders={"mine": str(tmp_path)}))
+    assert found.distances_file == [f"{tmp_path}/features.npz"]
+    with pytest.raises(
+        UserError, match=r"(?s)features.npz: no such file of languages' features.*Correct distances.file"
+    ):
+        found.check_files()
+    (tmp_path / "features.npz").touch()
+    found.check_files()
+    assert found.distances_spec["features"] == ["S_*"]
+    assert found.distances_spec["languages"]["qka"] == "qka"
+    assert Needs(study()).distances_file == []
+    with pytest.raises(UserError, match=r"(?s)need the folder 'mine'.*folders:\n *mine: "):
+        Needs(study(distances=wanted)).check_files()
+
+
+def test_languages_with_two_letters_go_by_their_iso_code():
+    assert on_the_network(one=HUB).distances_spec["languages"]["en"] == "eng"
+
+
+def test_distances_are_in_the_plan_of_a_study_that_wants_them():
+    assert "distances" not in plan_of(study())
+    assert plan_of(study(distances={"file": "x.csv"}))["distances"] == {
+        "file": "x.csv", "features": ["*"], "min_features": 20, "to": "nearest"
+    }  # fmt: skip

@@ -243,6 +243,7 @@ def test_every_shipped_record_is_valid_and_its_languages_are_described():
     registry, languages = load_registry(ROOT / "registry"), load_languages(ROOT / "registry")
     used = {lang for dataset in registry.values() for lang in dataset.languages}
     assert used <= set(languages)
+    assert [code for code in used if len(code) == 2 and len(languages[code].iso or "") != 3] == []
     assert {"squad", "squad_es", "piaf", "xquad", "mlqa", "tydiqa", "ud", "chaii"} <= set(registry)
 
 
