@@ -68,7 +68,7 @@ wildcard_constraints:
 
 
 # On a cluster these run where Snakemake runs: what takes less than a job costs, and what needs the network, which
-# nodes often lack. Jobs are made of what computes: translate, leakage, pretrain, train, average, predict.
+# nodes often lack. Jobs are made of what computes: translate, leakage, pretrain, train, average, predict, contrasts.
 localrules:
     all,
     check,
