@@ -12,13 +12,13 @@ rule clean_results:
 
 
 rule clean_reports:
-    """Delete tables, figure, page and submissions of this study; they are made again in seconds."""
+    """Delete tables, ledger, figure, page and submissions of this study; they are made again in seconds."""
     log:
         "logs/clean_reports.log",
     conda:
         "../envs/crosstune.yaml"
     shell:
-        f"rm -rf {study.results}/tables {study.results}/figures {study.results}/submission {study.results}/report.html {study.results}/plan.json 2> {{log}}"
+        f"rm -rf {study.results}/tables {study.results}/figures {study.results}/submission {study.results}/report.html {study.results}/claims.json {study.results}/plan.json 2> {{log}}"
 
 
 rule clean_data:

@@ -40,6 +40,7 @@ def plan_of(study: "Study") -> dict:
         "tracks": {name: track_plan(study, name) for name in study.config["tracks"]},
         "averages": study.averages,
         "published": study.published,
+        "claims": study.claims,
         "runs": [
             {
                 "model": run.model,

@@ -20,6 +20,7 @@ from crosstune.collect import UNTRAINED, Cell, Panel, Study, read_object
 from crosstune.companion import companion_rows, companions, difference_rows, examples_line, told
 from crosstune.figures import drawn_schedules, figure, figure_svg
 from crosstune.files import write_text
+from crosstune.ledger import ledger_section
 from crosstune.tables import MOST_COLUMNS, average_table, count, decimal, schedule_table, transfer_table
 
 ROLES = ("single", "joint", "sequential")
@@ -84,6 +85,7 @@ def render(study: Study, results: Path) -> str:
     environment.globals.update({function.__name__: function for function in functions})
     environment.globals.update(exposure=lambda panel: exposure(panel, results), most_columns=MOST_COLUMNS)
     environment.globals.update(computed=computed(study, results))
+    environment.globals.update(ledger=ledger_section(study, results))
     environment.filters.update(decimal=decimal, signed=signed, pretty=pretty)
     provenance = read_object(results / "provenance.json")
     leakage = read_object(results / "leakage.json")
