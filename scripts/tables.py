@@ -3,8 +3,8 @@
     python scripts/tables.py --plan results/default/plan.json --results results/default --out results/default/tables \\
         --claims results/default/claims.json
 
-Reads the plan, the scores and, for a claim about the rows of a data set, its prepared manifests. Runs without scores are
-counted in the tables, not hidden.
+Reads the plan, the scores and, for a claim about the rows of a data set, its prepared manifests. Runs without scores
+are counted in the tables, not hidden.
 """
 
 import argparse

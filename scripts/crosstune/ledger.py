@@ -26,11 +26,11 @@ REPRODUCED, CONTRADICTED, UNDECIDED = "reproduced", "contradicted", "undecided"
 UNVERIFIED, NOT_RUN = "unverified", "not run"
 VERDICTS = (REPRODUCED, CONTRADICTED, UNDECIDED, UNVERIFIED, NOT_RUN)
 RULES = (
-    f"A number is reproduced where the {CONFIDENCE:.0%} interval of ours lies within its tolerance, and contradicted where "
-    "it lies wholly outside; a direction, where the interval of the difference run by run is wholly above the smallest one "
-    "claimed, or wholly below it. Between the two they are undecided. What nobody has verified at its source decides "
-    "nothing. On other data or with another model than the paper's, a number is not decided, and a direction is decided on "
-    "another ground."
+    f"A number is reproduced where the {CONFIDENCE:.0%} interval of ours lies within its tolerance, and contradicted "
+    "where it lies wholly outside; a direction, where the interval of the difference run by run is wholly above the "
+    "smallest one claimed, or wholly below it. Between the two they are undecided. What nobody has verified at its "
+    "source decides nothing. On other data or with another model than the paper's, a number is not decided, and a "
+    "direction is decided on another ground."
 )
 LATEX_ROWS = 24
 NO_RUNS = Cell({}, 0)
@@ -282,7 +282,9 @@ def sources(ledger: list[Finding]) -> dict[str, str]:
 def ledger_section(study: Study, results: Path) -> dict | None:
     """What the report shows: the summary, head and rows of the table, and what is said; None without claims."""
     ledger = findings(study, results)
-    return {"told": told(ledger), "head": HEAD, "rows": ledger_rows(ledger), "says": sources(ledger)} if ledger else None
+    return (
+        {"told": told(ledger), "head": HEAD, "rows": ledger_rows(ledger), "says": sources(ledger)} if ledger else None
+    )
 
 
 def write_ledger(study: Study, results: Path, out: Path) -> None:
