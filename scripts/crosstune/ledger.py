@@ -33,6 +33,8 @@ RULES = (
     "direction is decided on another ground."
 )
 LATEX_ROWS = 24
+LATEX_WIDTHS = (0.19, 0.07, 0.19, 0.08, 0.12, 0.04, 0.1, 0.14)
+"""Of the columns of HEAD, as shares of a line."""
 NO_RUNS = Cell({}, 0)
 
 
@@ -358,19 +360,18 @@ def ledger_latex(ledger: list[Finding]) -> str:
 
 
 def _float(name: str, caption: str, rows: list[list[str]]) -> str:
-    """One float; text is broken into lines, and an id after its parts."""
-    wide = [3.2, 1.3, 3.6, 1.5, 2.2, 0.7, 1.7, 3.2]
-    columns = "".join(rf"p{{{width}cm}}" for width in wide)
+    """One float, as wide as a line; every cell is broken into lines."""
+    columns = "".join(rf"p{{{width}\linewidth}}" for width in LATEX_WIDTHS)
     lines = [
         r"\begin{table}",
-        r"\centering\tiny\setlength{\tabcolsep}{2pt}\renewcommand{\arraystretch}{1.2}\raggedright",
+        r"\centering\tiny\setlength{\tabcolsep}{1.5pt}\renewcommand{\arraystretch}{1.2}",
         rf"\caption{{{caption}}}",
         rf"\label{{tab:{name}}}",
-        rf"\begin{{tabular}}{{{columns}}}",
+        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
         r"\toprule",
         latex_row(HEAD[0], HEAD[1:]),
         r"\midrule",
-        *(latex_row(breakable(row[0]), map(breakable, row[1:])) for row in rows),
+        *map(ragged_row, rows),
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
@@ -378,8 +379,13 @@ def _float(name: str, caption: str, rows: list[list[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def ragged_row(cells: list[str]) -> str:
+    r"""A row of paragraphs that are not spaced out, which redefines `\\`."""
+    return " & ".join(rf"\raggedright {breakable(cell)}" for cell in cells) + r" \tabularnewline"
+
+
 def breakable(text: str) -> str:
-    """Text that LaTeX may break after every slash, dot, dash and underscore."""
+    """Text that LaTeX may break after every slash, dash and underscore."""
     escaped = escape(text)
     for mark in ("/", "-", r"\_"):
         escaped = escaped.replace(mark, mark + r"\allowbreak{}")
