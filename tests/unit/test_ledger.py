@@ -153,6 +153,7 @@ def test_missing_runs_are_told(tmp_path):
     ]
     (finding,) = findings(study_with(tmp_path, number(), plan=plan), tmp_path)
     assert (finding.runs, finding.missing, runs_text(finding)) == (2, 1, "2 of 3")
+    assert len(finding.files) == 2, "of the runs that gave the number alone"
 
 
 def test_the_files_behind_a_verdict_exist(tmp_path):
@@ -223,6 +224,7 @@ def test_rows_of_the_registry(tmp_path):
     assert (finding.verdict, finding.ours, finding.files) == ("reproduced", 2380, ("registry/bundle.yaml",))
     finding = verdict(tmp_path, rows({"hi": 1190, "ar": 1190}, {"hi": 1189, "ar": 1190}))
     assert (finding.verdict, finding.remark) == ("contradicted", "hi 1189, not 1190")
+    assert verdict(tmp_path, rows({"hi": 1190}, {"hi": 1191})).remark == "hi 1191, not 1190"
     finding = verdict(tmp_path, rows({"hi": 1190, "ar": 1190}, {"hi": 1190}))
     assert (finding.verdict, finding.remark) == ("undecided", "rows of ar are not known yet")
     assert verdict(tmp_path, rows({"hi": 1190}, {})).verdict == "not run"
