@@ -70,7 +70,7 @@ rule distances:
 
 
 rule tables:
-    """Tables of schedule x language, and the transfer matrix after every stage, as CSV, Markdown and LaTeX."""
+    """Tables of schedule x language, the transfer matrix after every stage, and the ledger of the study's claims."""
     input:
         plan="results/{study}/plan.json",
         leakage="results/{study}/leakage.json",
@@ -79,7 +79,8 @@ rule tables:
         floors=study.floors,
         contrasts=worked_contrasts(),
     output:
-        directory("results/{study}/tables"),
+        tables=directory("results/{study}/tables"),
+        claims="results/{study}/claims.json",
     log:
         "results/{study}/logs/tables.log",
     conda:
@@ -89,7 +90,8 @@ rule tables:
     message:
         "write the tables of {wildcards.study}"
     shell:
-        "python scripts/tables.py --plan {input.plan} --results results/{wildcards.study} --out {output}"
+        "python scripts/tables.py --plan {input.plan} --results results/{wildcards.study} --out {output.tables}"
+        " --claims {output.claims}"
         " 2> >(tee {log} >&2)"
 
 

@@ -1,9 +1,10 @@
-"""Write the tables of a study as CSV, Markdown and LaTeX.
+"""Write the tables of a study as CSV, Markdown and LaTeX, and the ledger of what others have said.
 
-    python scripts/tables.py --plan results/default/plan.json --results results/default --out results/default/tables
+    python scripts/tables.py --plan results/default/plan.json --results results/default --out results/default/tables \\
+        --claims results/default/claims.json
 
-Reads the plan, the scores, and contrasts.json and distances.json where they exist. Runs without scores are counted in
-the tables, not hidden.
+Reads the plan, the scores, contrasts.json and distances.json where they exist, and, for a claim about the rows of a
+data set, its prepared manifests. Runs without scores are counted in the tables, not hidden.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 from crosstune.collect import read_study
 from crosstune.companion import write_companions
 from crosstune.errors import run_program
+from crosstune.ledger import write_ledger, write_ledger_tables
 from crosstune.tables import write_tables
 from crosstune.transfer_tables import write_transfer
 from crosstune.verdicts import write_verdicts
@@ -22,12 +24,15 @@ def main() -> None:
     parser.add_argument("--plan", required=True, type=Path, help="the study's plan.json")
     parser.add_argument("--results", required=True, type=Path, help="the study's folder of results")
     parser.add_argument("--out", required=True, type=Path, help="folder to write the tables into")
+    parser.add_argument("--claims", required=True, type=Path, help="ledger of the study's claims to write (.json)")
     args = parser.parse_args()
     study = read_study(args.plan, args.results)
     write_tables(study, args.out)
     write_companions(study, args.out)
     write_transfer(study, args.out)
     write_verdicts(study, args.out)
+    write_ledger_tables(study, args.results, args.out)
+    write_ledger(study, args.results, args.claims)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def new_project(tmp_path_factory):
 
     def make(name: str) -> Path:
         folder = tmp_path_factory.mktemp(name)
-        parts = "Snakefile config.yaml envs rules scripts schemas registry published profiles studies"
+        parts = "Snakefile config.yaml envs rules scripts schemas registry published claims profiles studies"
         for part in parts.split():
             source = ROOT / part
             ignore = shutil.ignore_patterns("__pycache__")

@@ -41,6 +41,7 @@ def plan_of(study: "Study") -> dict:
         "averages": study.averages,
         "published": study.published,
         **({"distances": study.config["distances"]} if "distances" in study.config else {}),
+        "claims": study.claims,
         "runs": [
             {
                 "model": run.model,

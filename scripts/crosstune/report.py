@@ -22,6 +22,7 @@ from crosstune.companion import companion_rows, companions, difference_rows, exa
 from crosstune.distance_tables import distance_sheet, distance_told
 from crosstune.figures import drawn_schedules, figure, figure_svg
 from crosstune.files import write_text
+from crosstune.ledger import ledger_section
 from crosstune.tables import MOST_COLUMNS, average_table, count, decimal, schedule_table, transfer_table
 from crosstune.transfer_tables import gains_table, measures_sheet
 from crosstune.usage import usage_table, used_by_jobs
@@ -90,6 +91,7 @@ def render(study: Study, results: Path) -> str:
     environment.globals.update({function.__name__: function for function in functions})
     environment.globals.update(exposure=lambda panel: exposure(panel, results), most_columns=MOST_COLUMNS)
     environment.globals.update(computed=computed(study, results), used=used_by_jobs(results))
+    environment.globals.update(ledger=ledger_section(study, results))
     environment.filters.update(decimal=decimal, signed=signed, pretty=pretty)
     provenance = read_object(results / "provenance.json")
     leakage = read_object(results / "leakage.json")

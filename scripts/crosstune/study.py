@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from crosstune.claims import statements_of
 from crosstune.comparisons import average_of, check_headline, contrasts_of, published_of
 from crosstune.config import validate
 from crosstune.errors import UserError
@@ -92,6 +93,7 @@ class Study:
         self.contrasts = contrasts_of(self)
         self.averages = {name: average_of(self, name) for name in self.config["averages"]}
         self.published = [published_of(self, name, root / "published") for name in self.config["published"]]
+        self.claims = [entry for n in range(len(self.config["claims"])) for entry in statements_of(self, n, root)]
 
     # ---- what the rules ask for ----
 

@@ -100,5 +100,17 @@ def test_a_small_table_runs_through(new_project, snakemake):
     assert (overall["published"], overall["examples"]) == ("50.0000", "96")
     assert overall["low"] and float(overall["low"]) <= float(overall["ours"]) <= float(overall["high"])
     assert "which no single model has" in (results / "tables/original.tiny.md").read_text()
-    assert "Beside published numbers" in (results / "report.html").read_text()
+    page = (results / "report.html").read_text()
+    assert "Beside published numbers" in page and "What others have said" in page
+
+    # The constructed world answers directions alone, on its own ground: one pair of rows is here, in both tables.
+    ledger = {}
+    for line in json.loads((results / "claims.json").read_text())["claims"]:
+        ledger.setdefault(line["claim"], []).append(line)
+    assert len(ledger) == 10 and [line["verdict"] for line in ledger["mucot/table2"]] == ["not run"]
+    for line in ledger["mucot/contrast-gains.all"]:
+        assert line["verdict"] in ("reproduced", "contradicted", "undecided") and line["runs"] == 10
+        assert line["ground"] == ["data set worldchaii", "model tiny"] and len(line["files"]) == 20
+        assert all((folder / path).is_file() for path in line["files"])
+    assert "tables/claims.md" in {str(path.relative_to(results)) for path in results.glob("tables/*")}
     shutil.rmtree(folder)

@@ -1,0 +1,35 @@
+"""What publishers say of the rows of their data, held against the real files."""
+
+from pathlib import Path
+
+import pytest
+
+from crosstune.claims import load_claims
+from crosstune.collect import Study
+from crosstune.ledger import findings
+from crosstune.prepare import prepare
+from crosstune.registry import load_registry
+from crosstune.statement import COUNT
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("claim", "dataset"),
+    [("xcopa.test", "xcopa"), ("mlqa.validation-as-test", "mlqa"), ("tydiqa.train", "tydiqa"), ("xquad", "xquad")],
+)
+def test_the_rows_of_the_real_files_are_those_that_are_claimed(bundle, tmp_path, claim, dataset):
+    registry = load_registry(ROOT / "registry")
+    file = load_claims(ROOT, "datasets", "claims[0]", registry)
+    said = file.content["counts"][claim]
+    for lang in said["rows"]:
+        out = tmp_path / f"data/{dataset}/{said['split']}.{lang}"
+        files = out.with_name(f"{out.name}.jsonl"), out.with_name(f"{out.name}.json")
+        prepare(registry[dataset], said["split"], lang, {"bundle": bundle}, tmp_path, *files)
+    about = {"value": sum(said["rows"].values()), "rows": said["rows"], "split": said["split"], "dataset": dataset}
+    entry = file.statement(COUNT, claim, said).entry() | about
+    (finding,) = findings(Study({"claims": [entry]}, {}, {}), tmp_path / "results/small")
+    assert (finding.verdict, finding.remark, len(finding.files)) == ("reproduced", "", len(said["rows"]))
+    entry["rows"] = {**said["rows"], next(iter(said["rows"])): 1}
+    (finding,) = findings(Study({"claims": [entry]}, {}, {}), tmp_path / "results/small")
+    assert finding.verdict == "contradicted"
