@@ -50,7 +50,7 @@ def test_translated_rows_are_trained_on_and_contrasted(bundle, new_project, snak
     assert translated["kept"] >= 0.95 * translated["rows"] == 0.95 * 150
     rows = read_jsonl(folder / "data/part_mt/train.es.jsonl")
     assert all(row["origin"].startswith("part.en/") for row in rows)
-    stage = folder / "results/real-translate/small/seed1/qa/part.en+part_mt.es@6,contrast=0.1"
+    stage = folder / "results/real-translate/small/seed1/qa/part.en+part_mt.es@6~contrast=0.1"
     assert (
         sum(
             json.loads((stage / "stage.json").read_text())["partners"][name]["examples"]

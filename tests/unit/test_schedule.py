@@ -51,7 +51,7 @@ def test_what_sets_a_stage_apart_is_in_its_name():
 def test_a_list_in_a_recipe_sets_a_stage_apart_and_comes_back_as_a_list():
     found = parse({"a": [{"train": "en", "contrast": 0.5, "contrast_layers": [3, 6]}]})
     (stage,) = found["a"].stages
-    assert found["a"].path == "qa.en@900,contrast=0.5,contrast_layers=3+6"
+    assert found["a"].path == "qa.en@900~contrast=0.5~contrast_layers=3+6"
     assert stage.changes == {"contrast": 0.5, "contrast_layers": [3, 6]}
     assert len({stage, stage}) == 1
 

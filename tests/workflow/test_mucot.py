@@ -81,7 +81,7 @@ def test_a_small_table_runs_through(new_project, snakemake):
 
     stages = sorted(results.glob("tiny/seed*/qa/worldqa.qen@4"))
     assert len(stages) == 2, "one a seed, whatever the fold"
-    last = stages[0] / "worldchaii-fold2.qhi+qta+worldchaii_mt-fold2.qml+qmr@8,contrast=0.1"
+    last = stages[0] / "worldchaii-fold2.qhi+qta+worldchaii_mt-fold2.qml+qmr@8~contrast=0.1"
     manifest = json.loads((last / "stage.json").read_text())
     looks = manifest["selection"]["looks"]
     assert [look["update"] for look in looks] == [3, 6, 8] and set(looks[0]["scores"]) == {"validation", "test"}
