@@ -29,7 +29,7 @@ done
 if [ -n "$missing" ]; then
     command -v apt-get >/dev/null || cannot "SLURM is installed by Debian's apt-get, which is not here"
     export DEBIAN_FRONTEND=noninteractive
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends $missing; } >&2 ||
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 $missing; } >&2 ||
         cannot "apt-get could not install$missing"
 fi
 
@@ -88,6 +88,7 @@ MailProg=/bin/true
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort=27819
+AccountingStoragePass=$W/munge/socket
 AccountingStorageTRES=gres/gpu
 AccountingStoreFlags=job_comment
 NodeName=node1 NodeHostname=$host NodeAddr=127.0.0.1 Port=27821 CPUs=8 CoresPerSocket=8 RealMemory=16000 Gres=gpu:fake:1 State=UNKNOWN
