@@ -6,7 +6,7 @@ CORES ?= $(shell nproc)
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: study test lint docs envs image clean
+.PHONY: study test test-machines lint docs envs image clean
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 study: $(READY)
@@ -18,6 +18,10 @@ test: $(READY)
 	snakefmt --check Snakefile rules
 	snakemake --lint
 	python -m pytest -n $(CORES) --dist loadfile
+
+# On a real SLURM and in real images, which it sets up as root on Debian; elsewhere it skips and says why.
+test-machines: $(READY)
+	python -m pytest -m "cluster or container"
 
 # torch first: the other packages then find it there and do not choose a build of their own.
 $(READY): envs/requirements.lock
