@@ -8,6 +8,7 @@ contradicted where it is wholly below. Anything between is undecided, and so is 
 verified at its source is shown and never decided.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -32,8 +33,8 @@ RULES = (
     "source decides nothing. On other data or with another model than the paper's, a number is not decided, and a "
     "direction is decided on another ground."
 )
-LATEX_ROWS = 24
-LATEX_WIDTHS = (0.19, 0.07, 0.19, 0.08, 0.12, 0.04, 0.1, 0.14)
+LATEX_ROWS = 14
+LATEX_WIDTHS = (0.17, 0.06, 0.18, 0.09, 0.12, 0.04, 0.12, 0.15)
 """Of the columns of HEAD, as shares of a line."""
 NO_RUNS = Cell({}, 0)
 
@@ -169,7 +170,7 @@ def _scores(panel: Panel, schedule: str, results: Path, runs: Iterable) -> list[
 
 
 def another_ground(statement: Statement) -> str:
-    return f"another ground than the paper's: {', '.join(statement.ground)}" if statement.ground else ""
+    return f"another ground: {', '.join(statement.ground)}" if statement.ground else ""
 
 
 def unverified(statement: Statement) -> str:
@@ -385,8 +386,8 @@ def ragged_row(cells: list[str]) -> str:
 
 
 def breakable(text: str) -> str:
-    """Text that LaTeX may break after every slash, dash and underscore."""
-    escaped = escape(text)
-    for mark in ("/", "-", r"\_"):
+    """Text that LaTeX may break after every slash, underscore and dash, but not after the minus of a number."""
+    escaped = re.sub(r"(?<![\w])-(?=\d)", r"\\mbox{-}", escape(text))
+    for mark in ("/", r"\_"):
         escaped = escaped.replace(mark, mark + r"\allowbreak{}")
     return escaped

@@ -168,7 +168,7 @@ def test_the_files_behind_a_verdict_exist(tmp_path):
 def test_another_ground_is_told(tmp_path):
     finding = verdict(tmp_path, direction(["qes"], ground=["data set worldqa", "model tiny"]))
     assert finding.verdict == "reproduced"
-    assert finding.remark == "another ground than the paper's: data set worldqa, model tiny"
+    assert finding.remark == "another ground: data set worldqa, model tiny"
 
 
 def test_an_average_over_tasks(tmp_path):
@@ -282,11 +282,11 @@ def test_what_is_written_and_what_is_not(tmp_path):
 
 def test_the_page_has_a_section(tmp_path):
     page = render(ledger(tmp_path), tmp_path)
-    assert "What others have said" in page and "another ground than the paper" in page
+    assert "What others have said" in page and "another ground: data set worldqa" in page
     assert "What others have said" not in render(small_study.write_study(tmp_path / "b"), tmp_path / "b")
 
 
-def test_latex_has_a_float_for_every_two_dozen_and_escapes(tmp_path):
+def test_latex_has_a_float_for_every_fourteen_rows_and_escapes(tmp_path):
     text = ledger_latex(findings(ledger(tmp_path), tmp_path) * 5)
     assert text.count(r"\begin{table}") == 2 and r"\label{tab:claims.2}" in text
     assert r"english\_" in text and "±" not in text and "95%" not in text.replace(r"95\%", "")
