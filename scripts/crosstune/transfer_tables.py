@@ -245,7 +245,7 @@ MEASURES = (
 
 
 def measured(sequence: Sequential, measure: Measure) -> Cell:
-    """A measure by run; a run that lacks a score is missing."""
+    """A measure that is not lacking, by run; a run that lacks a score is missing."""
     found, runs = {}, list(sequence.runs())
     for run in runs:
         try:
@@ -288,8 +288,8 @@ def measures_sheet(panel: Panel) -> Sheet | None:
     rows = [[measure.label] for measure in MEASURES]
     for sequence in found:
         for measure, row in zip(MEASURES, rows, strict=True):
-            cell, lack = measured(sequence, measure), lacks(sequence, measure)
-            cell = Cell({}, 0) if lack else cell
+            lack = lacks(sequence, measure)
+            cell = Cell({}, 0) if lack else measured(sequence, measure)
             row.append(lack or with_interval(cell))
             counts = ["", ""] if lack else [len(cell.values), cell.missing]
             lines.append([sequence.schedule, measure.key, *numbers(cell), *counts, lack])

@@ -108,6 +108,9 @@ def test_a_stage_of_several_languages_or_of_one_again(tmp_path, second):
     assert len(streams) == 5
     assert {found[key] for key in streams} == {"not defined"}
     assert found["retention"] == {1: -10, 2: -10}
+    sheet = measures_sheet(panel)
+    assert {row[0]: row[sheet.head.index("between")] for row in sheet.rows}["forgetting"] == "not defined"
+    assert "Not defined: not every stage has one language of its own" in sheet.caption
     if len(second) == 2:
         assert found["final_performance"] == {1: 35, 2: 35}
         assert found["stream_average"] == pytest.approx({1: (80 + 105) / 6, 2: (80 + 105) / 6})
@@ -148,6 +151,7 @@ def test_a_stage_that_is_not_scored(tmp_path):
     found = values_of(panel)
     assert found["forgetting"] == found["retention"] == found["stream_average"] == "not scored"
     assert found["final_performance"] == {1: 41, 2: 42}
+    assert dict(measures_sheet(panel).rows)["forgetting"] == "not scored"
 
 
 def test_no_low_resource_language_and_no_other(tmp_path):
