@@ -22,4 +22,5 @@ stop slurmctld slurmctld
 stop slurmdbd slurmdbd
 stop mariadbd mariadbd
 stop munged munged
+[ "$(readlink /etc/slurm/slurm.conf)" != "$W/slurm.conf" ] || rm /etc/slurm/slurm.conf
 [ "${1:-}" != --purge ] || rm -rf "$W"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Bring up a SLURM on this machine alone, for the tests: munge, MariaDB, slurmdbd, slurmctld and two slurmd, each of
 # which claims 8 cores, 16 GB and null devices for GPUs. All of it lies in $CROSSTUNE_SLURM, with ports and sockets of
-# its own: another SLURM on the machine is neither used nor disturbed. What runs already is left running.
+# its own, but for the link /etc/slurm/slurm.conf: the executor takes SLURM_CONF away from what runs inside of jobs. A
+# machine that has a slurm.conf is left alone. What runs already is left running.
 #
 #   export SLURM_CONF=$(tests/cluster/slurm_up.sh)      then sbatch, squeue, snakemake ... speak to it
 #
@@ -22,6 +23,8 @@ waitfor() { # seconds command...
 nodes_up() { [ "$(sinfo --noheader --Node --partition=main --states=idle,mixed,allocated --format=%N | sort -u | wc -l)" = 2 ]; }
 
 [ "$(id -u)" = 0 ] || cannot "starting a SLURM needs root"
+CONF=/etc/slurm/slurm.conf
+[ ! -e $CONF ] || [ "$(readlink $CONF)" = "$W/slurm.conf" ] || cannot "this machine has a SLURM: $CONF"
 missing=""
 for package in $PACKAGES; do
     dpkg --status "$package" 2>/dev/null | grep -q '^Status: install ok installed' || missing="$missing $package"
@@ -97,6 +100,7 @@ PartitionName=main Nodes=node[1-2] Default=YES DefaultTime=10 PriorityTier=10 Pr
 PartitionName=spot Nodes=node[1-2] DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE
 PartitionName=onegpu Nodes=node1 DefaultTime=10 PriorityTier=10 PreemptMode=OFF
 CONF
+mkdir -p /etc/slurm; ln -sfn "$W/slurm.conf" $CONF
 cat > "$W/gres.conf" <<CONF
 NodeName=node1 Name=gpu Type=fake File=$W/dev/gpu0
 NodeName=node2 Name=gpu Type=fake File=$W/dev/gpu[0-1]
