@@ -20,6 +20,6 @@ options=(--quiet --disable-pip-version-check --root-user-action ignore)
 [ "$torch" = own ] || options+=(--extra-index-url "https://download.pytorch.org/whl/$torch")
 # A cache is used where the build has been handed one; the image keeps none.
 [ -d /root/.cache/pip ] || options+=(--no-cache-dir)
-# pip compiles one file after another; a process for each core is faster.
+# pip compiles one file after another; a process for each core is faster. Files for a newer Python stay as they are.
 $python -m pip install "${options[@]}" --no-compile --constraint "$here/requirements.lock" --requirement "$here/image.in"
-$python -m compileall -q -j 0 /opt/crosstune/lib
+$python -m compileall -qq -j 0 /opt/crosstune/lib || true

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -35,7 +34,7 @@ def bring_up(script: str) -> None:
 class Podman:
     """Podman with the images of the workshop."""
 
-    environment: Mapping[str, str]
+    environment: dict[str, str]
 
     def __call__(self, *arguments: str | Path, check: bool = True) -> str:
         done = subprocess.run(
@@ -79,8 +78,9 @@ def image(podman, apptainer) -> Image:
     binds = " ".join(f"--bind {source}:{target}:{mode}" for source, target, mode in mounts)
     command = ["make", "image", "TORCH=own", f"IMAGE={built.tag}", f"SIF={built.sif}"]
     command += [f"BUILD_OPTIONS=--network host {options}", f"SIF_OPTIONS={binds}"]
+    quick = {"APPTAINER_MKSQUASHFS_ARGS": "-comp zstd -Xcompression-level 1"}
     done = subprocess.run(
-        command, cwd=ROOT, env=podman.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command, cwd=ROOT, env=podman.environment | quick, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     assert done.returncode == 0, done.stdout[-6000:]
     return built
