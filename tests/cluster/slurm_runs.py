@@ -11,7 +11,7 @@ import yaml
 HERE = Path(__file__).parent
 SMALL = HERE.parent / "workflow/small.yaml"
 HOME = "results/small/tiny/seed1/qa"
-UPDATES = 1200
+UPDATES = 800
 # A training of some seconds each, so that something can happen to it on the way.
 LONG = {name: f"{HOME}/worldqa.{name}@{UPDATES}" for name in ("qen", "qes", "qen+qes")}
 # Of the profile's settings the tests change how long is waited, and nothing else.
@@ -65,8 +65,11 @@ def wait_until(true: Callable[[], object], seconds: float = 120) -> None:
 
 
 def under_way(folder: Path, stage: str) -> bool:
-    """Whether updates of a training are being computed."""
-    return (folder / stage / "state/spec.json").exists()
+    """Whether updates of a training are being computed: the process that has its lock has come that far."""
+    try:
+        return (folder / stage / "state/spec.json").stat().st_mtime > (folder / stage / "ahead/lock").stat().st_mtime
+    except FileNotFoundError:
+        return False
 
 
 def write_long(folder: Path) -> None:

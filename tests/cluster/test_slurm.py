@@ -16,6 +16,7 @@ from slurm_runs import HERE, HOME, LONG, SMALL, UPDATES, finish, stages, under_w
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
+SAVED = "stopped on request; the state is saved"
 
 
 def same(one: Path, other: Path, *paths: str) -> None:
@@ -90,6 +91,12 @@ def test_a_disturbed_training_ends_in_the_same_bytes(bad_day, finished, name):
     same(finished, bad_day.folder, *trained(LONG[name]))
 
 
+def printed(folder: Path, job: str) -> str:
+    """What a job has printed."""
+    (log,) = (folder / "logs/slurm").rglob(f"{job}.log")
+    return log.read_text()
+
+
 def resumed_at(folder: Path, name: str) -> list[int]:
     """The updates at which a training went on, from its log."""
     log = (folder / LONG[name] / "logs/train.log").read_text()
@@ -99,7 +106,7 @@ def resumed_at(folder: Path, name: str) -> list[int]:
 def test_a_cancelled_training_saves_its_state_and_is_tried_again(bad_day, slurm):
     assert slurm.record(bad_day.cancelled, "State").startswith("CANCELLED")
     assert len(slurm.jobs(LONG["qen"])) == 2
-    assert "stopped on request; the state is saved" in (bad_day.folder / LONG["qen"] / "logs/train.log").read_text()
+    assert SAVED in printed(bad_day.folder, bad_day.cancelled)
     assert resumed_at(bad_day.folder, "qen")
 
 
@@ -107,6 +114,7 @@ def test_a_preempted_training_is_put_back_into_the_queue_and_goes_on(bad_day, sl
     assert slurm.jobs(LONG["qen+qes"]) == [bad_day.preempted], "the same job"
     assert slurm.record(bad_day.preempted, "State").splitlines()[0] == "PREEMPTED"
     assert slurm.record(bad_day.preempted, "State").splitlines()[-1] == "COMPLETED"
+    assert SAVED in printed(bad_day.folder, bad_day.preempted), "and its log goes on too"
     assert resumed_at(bad_day.folder, "qen+qes")
 
 
@@ -121,7 +129,7 @@ def test_a_training_that_is_warned_saves_its_state_and_is_tried_again(bad_day, s
     *_, warned, last = slurm.jobs(LONG["qes"])
     assert slurm.record(warned, "State").splitlines()[-1] == "FAILED"
     assert slurm.record(last, "State").splitlines()[-1] == "COMPLETED"
-    assert "stopped on request; the state is saved" in (bad_day.folder / LONG["qes"] / "logs/train.log").read_text()
+    assert SAVED in printed(bad_day.folder, warned)
     assert resumed_at(bad_day.folder, "qes")
 
 
@@ -147,7 +155,7 @@ def test_trainings_that_outlive_a_killed_snakemake_are_not_made_twice(slurm, beg
     assert log.count(f" {UPDATES}/{UPDATES}, loss") == 1 and "goes on" not in log
     ended = datetime.fromisoformat(slurm.record(orphan, "End")).timestamp()
     assert (folder / LONG["qen"] / "model/model.safetensors").stat().st_mtime <= ended + 1
-    waited = next((folder / "logs/slurm").rglob(f"{second}.log")).read_text()
+    waited = printed(folder, second)
     assert f"SLURM job {orphan}, process " in waited and "waiting until it has ended" in waited
 
 
