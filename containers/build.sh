@@ -30,16 +30,10 @@ fi
 
 if [ -n "$apptainer" ]; then
   if [ -n "$engine" ]; then
-    if [ "$engine" = podman ] && [ "$(id -u)" = 0 ]; then
-      root=$(podman image mount "$IMAGE")
-      trap 'podman image unmount "$IMAGE" >/dev/null' EXIT
-      arguments+=(--build-arg BOOTSTRAP=localimage --build-arg "BASE=$root")
-    else
-      saved=$(mktemp -d)
-      trap 'rm -rf "$saved"' EXIT
-      $engine save --output "$saved/image.tar" "$IMAGE"
-      arguments+=(--build-arg BOOTSTRAP=docker-archive --build-arg "BASE=$saved/image.tar")
-    fi
+    saved=$(mktemp -d)
+    trap 'rm -rf "$saved"' EXIT
+    $engine save --output "$saved/image.tar" "$IMAGE"
+    arguments+=(--build-arg BOOTSTRAP=docker-archive --build-arg "BASE=$saved/image.tar")
   fi
   # shellcheck disable=SC2086
   $apptainer build --fakeroot --force "${arguments[@]}" ${SIF_OPTIONS:-} "$SIF" containers/crosstune.def

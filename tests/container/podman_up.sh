@@ -41,7 +41,8 @@ if ! podman image exists "$base"; then
   debootstrap --variant=minbase "${release%-slim}" "$folder/base" "$(mirror)" \
     >"$folder/debootstrap.log" || cannot "debootstrap cannot make a base image: $folder/debootstrap.log"
   rm -rf "$folder"/base/var/cache/apt/archives/*.deb "$folder"/base/var/lib/apt/lists/*
-  tar -C "$folder/base" -c . | podman import --quiet - "$base" >/dev/null
+  # As in published images: the devices are the container's.
+  tar -C "$folder/base" --exclude './dev/*' -c . | podman import --quiet - "$base" >/dev/null
   rm -rf "$folder/base"
 fi
 podman --version
