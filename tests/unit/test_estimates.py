@@ -15,6 +15,7 @@ from crosstune.estimates import (
     example_variances,
     family_variances,
     holm,
+    of_one_language,
     over_examples,
     over_families,
     over_seeds,
@@ -166,6 +167,12 @@ class TestExamples:
         one = (0.5**2 * 2 + 0.25**2 * 2) * 4 / 3
         assert apart.error**2 - seeds == pytest.approx(one / 2)
         assert together.error**2 - seeds == pytest.approx(one)
+
+    def test_a_language_among_many_has_the_degrees_of_its_seeds(self):
+        many = sample(CELLS, influences=[np.tile([0.5, -0.5, 0.25, -0.25], (4, 1)) for _ in range(3)])
+        alone, among = over_examples(many.unit(1)), of_one_language(many, 1)
+        assert (among.mean, among.error, among.freedom) == (alone.mean, alone.error, 3)
+        assert alone.freedom > 3
 
     def test_one_example_says_nothing(self):
         assert over_examples(sample([[1.0], [2.0]], influences=[np.zeros((2, 1))])) is None
