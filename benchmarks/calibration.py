@@ -23,7 +23,15 @@ from tabulate import tabulate
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from crosstune.estimates import Sample, components, count_effects, over_examples, over_families, over_seeds  # noqa: E402
+from crosstune.estimates import (  # noqa: E402
+    Sample,
+    components,
+    count_effects,
+    of_one_language,
+    over_examples,
+    over_families,
+    over_seeds,
+)
 from crosstune.intervals import detectable  # noqa: E402
 from crosstune.resampling import over_groups, percentiles, resampled_ratios, resampled_seeds, sign_flip  # noqa: E402
 
@@ -147,7 +155,7 @@ def errors(design: Design, deviations: dict[str, float], studies: int, rng: np.r
         found_effect.append(over_seeds(shifted(still, effect)).p <= 1 - CONFIDENCE)
         flipped.append(sign_flip(still.by_seed) <= 1 - CONFIDENCE)
     for truth in simulate(design, nowhere, studies // 2, rng):
-        units = [over_examples(truth.sample.unit(number)) for number in range(truth.sample.units)]
+        units = [of_one_language(truth.sample, number) for number in range(truth.sample.units)]
         family.append(any(count_effects([unit.mean for unit in units], [unit.p for unit in units], 1 - CONFIDENCE)))
     rates = [f"{100 * np.mean(values):.1f}" for values in (wrong, missed, flipped, family, found_effect)]
     return [design.name, *rates]

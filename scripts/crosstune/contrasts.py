@@ -22,6 +22,7 @@ from crosstune.estimates import (
     components,
     count_effects,
     holm,
+    of_one_language,
     over_examples,
     over_families,
     over_seeds,
@@ -268,7 +269,7 @@ def numbers(paired: Pairing, smallest: float, confidence: float, replicates: int
             "a": float(unit.scores[0].mean()),
             "b": float(unit.scores[1].mean()),
             "difference": float(unit.differences.mean()),
-            "estimate": told(over_examples(sample.unit(number)), smallest, confidence),
+            "estimate": told(of_one_language(sample, number), smallest, confidence),
             "bootstrap": drawn.get("units", {}).get(unit.name),
         }
         for number, unit in enumerate(paired.units)

@@ -15,6 +15,7 @@ from crosstune.estimates import (
     example_variances,
     family_variances,
     holm,
+    of_one_language,
     over_examples,
     over_families,
     over_seeds,
@@ -167,6 +168,12 @@ class TestExamples:
         assert apart.error**2 - seeds == pytest.approx(one / 2)
         assert together.error**2 - seeds == pytest.approx(one)
 
+    def test_a_language_among_many_has_the_degrees_of_its_seeds(self):
+        many = sample(CELLS, influences=[np.tile([0.5, -0.5, 0.25, -0.25], (4, 1)) for _ in range(3)])
+        alone, among = over_examples(many.unit(1)), of_one_language(many, 1)
+        assert (among.mean, among.error, among.freedom) == (alone.mean, alone.error, 3)
+        assert alone.freedom > 3
+
     def test_one_example_says_nothing(self):
         assert over_examples(sample([[1.0], [2.0]], influences=[np.zeros((2, 1))])) is None
 
@@ -193,6 +200,7 @@ class TestParts:
 
 class TestSeveralLanguages:
     def test_holm_by_hand(self):
+        # As statsmodels' multipletests([0.04, 0.01, 0.03], method="holm") says.
         assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
         assert holm([0.9, 0.8]) == [1.0, 1.0]
 
@@ -219,7 +227,8 @@ class TestSeveralLanguages:
 
 
 def test_an_estimate_against_another_program():
-    """With mpmath's incomplete beta function: tails of t(3) at mean / error, and at (1 +- mean) / error."""
+    """scipy 1.17.1: stats.ttest_1samp(CELLS.mean(axis=1), 0), its confidence_interval(0.95), and the larger p of
+    ttest_1samp(..., -1, alternative="greater") and ttest_1samp(..., 1, alternative="less")."""
     found = over_seeds(sample(CELLS))
     assert found.mean == pytest.approx(CELLS.mean())
     assert found.p == pytest.approx(0.04491059120340212, rel=1e-9)

@@ -18,7 +18,8 @@ def test_quantiles(freedom, t):
 
 
 @pytest.mark.parametrize(
-    # mpmath.betainc(v / 2, 1 / 2, 0, v / (v + t^2), regularized=True) / 2, and its root at 0.025.
+    # mpmath.betainc(v / 2, 1 / 2, 0, v / (v + t^2), regularized=True) / 2, and its root at 0.025; scipy 1.17.1's
+    # stats.t.ppf(0.975, v) agrees.
     ("freedom", "t", "beyond_nine"),
     [
         (0.7, 36.61141503158869, 0.06663888032183548),
@@ -37,7 +38,8 @@ def test_any_number_of_degrees(freedom, t, beyond_nine):
 
 
 @pytest.mark.parametrize(
-    # Where mpmath's integral of the normal tails over the chi density is 0.8.
+    # Where mpmath's integral of the normal tails over the chi density is 0.8. The second is sqrt(5) times what
+    # statsmodels' TTestPower().solve_power(nobs=5, alpha=0.05, power=0.8) says.
     ("freedom", "confidence", "errors"),
     [(2, 0.95, 5.653489266), (4, 0.95, 3.761059554), (9, 0.95, 3.149632886), (5, 0.99, 5.166827551)],
 )
