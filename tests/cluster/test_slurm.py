@@ -151,12 +151,8 @@ def test_trainings_that_outlive_a_killed_snakemake_are_not_made_twice(slurm, beg
     same(finished, folder, *trained(LONG["qen"]))
     orphan, second = slurm.jobs(LONG["qen"])
     assert slurm.record(orphan, "State") == slurm.record(second, "State") == "COMPLETED"
-    log = (folder / LONG["qen"] / "logs/train.log").read_text()
-    assert log.count(f" {UPDATES}/{UPDATES}, loss") == 1 and "goes on" not in log
     ended = datetime.fromisoformat(slurm.record(orphan, "End")).timestamp()
-    assert (folder / LONG["qen"] / "model/model.safetensors").stat().st_mtime <= ended + 1
-    waited = printed(folder, second)
-    assert f"SLURM job {orphan}, process " in waited and "waiting until it has ended" in waited
+    assert (folder / LONG["qen"] / "model/model.safetensors").stat().st_mtime <= ended + 1, "it is the first one's"
 
 
 @pytest.mark.parametrize("flavour", ["gpu", "gres"])
@@ -190,7 +186,7 @@ def test_the_whole_workflow_runs_in_one_job(slurm, begun):
     folder = begun("one-job")
     shutil.copy(SMALL, folder)
     shutil.rmtree(folder / "results/small/tables")
-    inside = "snakemake --cores 2 --configfile small.yaml results/small/tables"
+    inside = "snakemake results/small/tables --cores 2 --configfile small.yaml"
     slurm.tell(
         "sbatch", "--wait", "--partition=main", "--ntasks=1", "--cpus-per-task=2", "--mem=2000", "--time=10",
         f"--chdir={folder}", f"--output={folder}/job.log", f"--wrap={inside}",
