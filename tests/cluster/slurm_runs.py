@@ -28,11 +28,11 @@ class Slurm:
         """What a command of SLURM's prints."""
         return subprocess.run(command, env=self.environ, check=True, capture_output=True, text=True).stdout.strip()
 
-    def jobs(self, stage: str, states: str = "all") -> list[str]:
-        """Numbers of the jobs that the executor has made of a stage's training, the first first."""
-        listing = self.tell("squeue", "--noheader", f"--states={states}", "--format=%i %k")
-        name = f"rule_train_wildcards_{stage.replace('/', '_')}"
-        return sorted((line.split()[0] for line in listing.splitlines() if line.split()[1:] == [name]), key=int)
+    def jobs(self, folder: Path, stage: str) -> list[str]:
+        """Numbers of the jobs that the executor has made of a stage's training in a project, the first first."""
+        listing = self.tell("squeue", "--noheader", "--states=all", "--format=%i %Z %k")
+        wanted = [str(folder), f"rule_train_wildcards_{stage.replace('/', '_')}"]
+        return sorted((line.split()[0] for line in listing.splitlines() if line.split()[1:] == wanted), key=int)
 
     def record(self, job: str, field: str) -> str:
         """A field of a job in the accounts, of every time that it ran."""

@@ -76,12 +76,12 @@ def bad_day(slurm, begun):
     wait_until(lambda: not Path(f"/proc/{controller}").exists())
     subprocess.run([HERE / "slurm_up.sh"], check=True, stdout=subprocess.DEVNULL)
 
-    (cancelled,) = slurm.jobs(LONG["qen"])
+    (cancelled,) = slurm.jobs(folder, LONG["qen"])
     slurm.tell("scancel", cancelled)
-    (preempted,) = slurm.jobs(LONG["qen+qes"])
+    (preempted,) = slurm.jobs(folder, LONG["qen+qes"])
     slurm.tell("sbatch", "--partition=main", "--exclusive", "--nodes=2", "--output=/dev/null", "--wrap=sleep 1")
     wait_until(lambda: under_way(folder, LONG["qes"]))
-    slurm.tell("scancel", "--signal=USR1", slurm.jobs(LONG["qes"])[-1])
+    slurm.tell("scancel", "--signal=USR1", slurm.jobs(folder, LONG["qes"])[-1])
     finish(run, folder)
     return SimpleNamespace(folder=folder, cancelled=cancelled, preempted=preempted)
 
@@ -105,13 +105,13 @@ def resumed_at(folder: Path, name: str) -> list[int]:
 
 def test_a_cancelled_training_saves_its_state_and_is_tried_again(bad_day, slurm):
     assert slurm.record(bad_day.cancelled, "State").startswith("CANCELLED")
-    assert len(slurm.jobs(LONG["qen"])) == 2
+    assert len(slurm.jobs(bad_day.folder, LONG["qen"])) == 2
     assert SAVED in printed(bad_day.folder, bad_day.cancelled)
     assert resumed_at(bad_day.folder, "qen")
 
 
 def test_a_preempted_training_is_put_back_into_the_queue_and_goes_on(bad_day, slurm):
-    assert slurm.jobs(LONG["qen+qes"]) == [bad_day.preempted], "the same job"
+    assert slurm.jobs(bad_day.folder, LONG["qen+qes"]) == [bad_day.preempted], "the same job"
     assert slurm.record(bad_day.preempted, "State").splitlines()[0] == "PREEMPTED"
     assert slurm.record(bad_day.preempted, "State").splitlines()[-1] == "COMPLETED"
     assert SAVED in printed(bad_day.folder, bad_day.preempted), "and its log goes on too"
@@ -119,14 +119,14 @@ def test_a_preempted_training_is_put_back_into_the_queue_and_goes_on(bad_day, sl
 
 
 def test_a_training_that_runs_out_of_memory_gets_more(bad_day, slurm):
-    first, second = slurm.jobs(LONG["qes"])[:2]
+    first, second = slurm.jobs(bad_day.folder, LONG["qes"])[:2]
     assert slurm.record(first, "State").splitlines()[0] in ("FAILED", "OUT_OF_MEMORY", "CANCELLED by 0")
     assert "mem=100M" in slurm.record(first, "ReqTRES")
     assert "mem=2000M" in slurm.record(second, "ReqTRES")
 
 
 def test_a_training_that_is_warned_saves_its_state_and_is_tried_again(bad_day, slurm):
-    *_, warned, last = slurm.jobs(LONG["qes"])
+    *_, warned, last = slurm.jobs(bad_day.folder, LONG["qes"])
     assert slurm.record(warned, "State").splitlines()[-1] == "FAILED"
     assert slurm.record(last, "State").splitlines()[-1] == "COMPLETED"
     assert SAVED in printed(bad_day.folder, warned)
@@ -149,14 +149,10 @@ def test_trainings_that_outlive_a_killed_snakemake_are_not_made_twice(slurm, beg
     snakemake(folder, "--unlock", "--configfile", "long.yaml")
     slurm.run(folder, *wanted)
     same(finished, folder, *trained(LONG["qen"]))
-    orphan, second = slurm.jobs(LONG["qen"])
+    orphan, second = slurm.jobs(folder, LONG["qen"])
     assert slurm.record(orphan, "State") == slurm.record(second, "State") == "COMPLETED"
-    log = (folder / LONG["qen"] / "logs/train.log").read_text()
-    assert log.count(f" {UPDATES}/{UPDATES}, loss") == 1 and "goes on" not in log
     ended = datetime.fromisoformat(slurm.record(orphan, "End")).timestamp()
-    assert (folder / LONG["qen"] / "model/model.safetensors").stat().st_mtime <= ended + 1
-    waited = printed(folder, second)
-    assert f"SLURM job {orphan}, process " in waited and "waiting until it has ended" in waited
+    assert (folder / LONG["qen"] / "model/model.safetensors").stat().st_mtime <= ended + 1, "it is the first one's"
 
 
 @pytest.mark.parametrize("flavour", ["gpu", "gres"])
@@ -190,7 +186,7 @@ def test_the_whole_workflow_runs_in_one_job(slurm, begun):
     folder = begun("one-job")
     shutil.copy(SMALL, folder)
     shutil.rmtree(folder / "results/small/tables")
-    inside = "snakemake --cores 2 --configfile small.yaml results/small/tables"
+    inside = "snakemake results/small/tables --cores 2 --configfile small.yaml"
     slurm.tell(
         "sbatch", "--wait", "--partition=main", "--ntasks=1", "--cpus-per-task=2", "--mem=2000", "--time=10",
         f"--chdir={folder}", f"--output={folder}/job.log", f"--wrap={inside}",
