@@ -18,8 +18,6 @@ from functools import partial
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW
 from torch.profiler import record_function
 
@@ -102,9 +100,7 @@ def train(
     """
     ranks = ranks or Ranks()
     # Not told the precision: its state is one for the process, in which several trainings may follow each other.
-    # Heads that an update does not train have no gradient, in any process.
-    options = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
-    accelerator = Accelerator(mixed_precision="no", cpu=device() == "cpu", kwargs_handlers=[options])
+    accelerator = Accelerator(mixed_precision="no", cpu=device() == "cpu")
     optimizer = build_optimizer(network, settings.recipe)
     load_moments(network, optimizer, moments or {})
     curve: list[dict] = []
@@ -116,10 +112,10 @@ def train(
         load_moments(network, optimizer, tensors)
         if selection:
             selection.load(tensors, notes["looks"])
-    plain = network
-    network, optimizer = accelerator.prepare(network, optimizer)
-    if isinstance(network, DistributedDataParallel):
-        network.register_comm_hook(None, sum_gradients)
+    # The network stays as it is: torch's wrapper for several processes would take each pass for an update, and the mean
+    # of gradients for what is wanted.
+    network.to(accelerator.device)
+    optimizer = accelerator.prepare(optimizer)
     network.train()
     done = saved[1]["updates"] if saved else 0
     every = max(1, len(plan) // LINES_OF_A_CURVE)
@@ -128,7 +124,7 @@ def train(
     figures: dict[str, str] = {}
     with profiler or nullcontext():
         make = partial(
-            share_of, ranks=ranks, plan=plan, network=plain, encoder=encoder, corpus=corpus, settings=settings
+            share_of, ranks=ranks, plan=plan, network=network, encoder=encoder, corpus=corpus, settings=settings
         )
         for number, parts in prefetched(make, range(done, len(plan))):
             rate = learning_rate(settings.recipe, number, len(plan))
@@ -136,13 +132,14 @@ def train(
                 group["lr"] = learning_rate({**settings.recipe, "lr": group["peak"]}, number, len(plan))
             torch.manual_seed(derive(*settings.key, "dropout", number, *([ranks.rank] if ranks.rank else [])))
             loss, contrast = gradients(accelerator, network, parts, settings)
+            ranks.sum_gradients(network.parameters())
             if settings.recipe["clip"]:
                 accelerator.clip_grad_norm_(network.parameters(), settings.recipe["clip"])
             optimizer.step()
             optimizer.zero_grad()
             if selection and selection.wanted(number + 1, len(plan)):
                 network.eval()
-                ranks.told(partial(selection.look, number + 1, plain))
+                ranks.told(partial(selection.look, number + 1, network))
                 network.train()
             tokens = sum(corpus.length(*window) for window in plan[number])
             # Read once: a signal that comes later is seen after the next update. After the last there is none to stop.
@@ -163,14 +160,14 @@ def train(
                 profiler.step()
             if to_save:
                 begin_saving = time.monotonic()
-                ranks.told(partial(save_state, state, number + 1, curve, plain, optimizer, selection))
+                ranks.told(partial(save_state, state, number + 1, curve, network, optimizer, selection))
                 saved_at, spent_saving = time.monotonic(), time.monotonic() - begin_saving
             if to_stop:
                 raise Stopped
     bar.close()
     if selection and selection.best:
-        plain.load_state_dict(selection.best)
-    return curve, named_moments(plain, optimizer)
+        network.load_state_dict(selection.best)
+    return curve, named_moments(network, optimizer)
 
 
 def save_state(
@@ -260,30 +257,24 @@ def gradients(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Gradients of one update; its loss, and what contrast has in it, still on the device, so that nothing waits.
 
-    Of several processes each returns its own loss; the gradients are those of all, summed during the last pass.
+    Of several processes each has its own part of all three.
     """
     total, contrast = torch.zeros((), device=accelerator.device), None
     cast = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.precision == "bf16")
     for part in parts:
         batch = part.batch.to(accelerator.device)
-        with nullcontext() if part is parts[-1] else accelerator.no_sync(network):
-            with cast:
-                if part.pairs is None:
-                    loss = network(part.head, batch, settings.recipe) * part.weight
-                else:
-                    pairs = part.pairs.to(accelerator.device)
-                    loss, contrasted = network(part.head, batch, settings.recipe, pairs)
-                    contrasted = contrasted * pairs.weight
-                    loss = loss * part.weight + contrasted
-                    contrast = contrasted.detach() + (0 if contrast is None else contrast)
-            accelerator.backward(loss)
+        with cast:
+            if part.pairs is None:
+                loss = network(part.head, batch, settings.recipe) * part.weight
+            else:
+                pairs = part.pairs.to(accelerator.device)
+                loss, contrasted = network.contrasted(part.head, batch, pairs, settings.recipe)
+                contrasted = contrasted * pairs.weight
+                loss = loss * part.weight + contrasted
+                contrast = contrasted.detach() + (0 if contrast is None else contrast)
+        accelerator.backward(loss)
         total += loss.detach()
     return total, contrast
-
-
-def sum_gradients(_: None, bucket: torch.distributed.GradBucket) -> torch.futures.Future[torch.Tensor]:
-    """A communication hook for DDP: it would average gradients, and losses are divided by the whole update already."""
-    return torch.distributed.all_reduce(bucket.buffer(), async_op=True).get_future().then(lambda done: done.value()[0])
 
 
 def learning_rate(recipe: dict, number: int, updates: int) -> float:

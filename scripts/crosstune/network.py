@@ -92,10 +92,9 @@ class Network(nn.Module):
             for parameter in head.parameters():
                 if parameter.dim() > 1:
                     nn.init.normal_(parameter, std=getattr(self.config, "initializer_range", 0.02), generator=generator)
-                elif not isinstance(head, nn.Linear):
-                    continue
-                else:
-                    nn.init.zeros_(parameter)
+            for module in head.modules():
+                if isinstance(module, nn.Linear) and module.bias is not None:
+                    nn.init.zeros_(module.bias)
             self._take_pooler(name, head)
         self.heads[_key(name)] = head
         self.tasks[name] = task
@@ -195,12 +194,8 @@ class Network(nn.Module):
         head = self.head(name)
         return partial(head, self.encoder.get_input_embeddings().weight) if self.tasks[name].tied else head
 
-    def forward(
-        self, name: str, batch: Batch, recipe: dict, pairs: Pairs | None = None
-    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """Summed loss of one batch under one head; with `pairs` what `contrasted` gives."""
-        if pairs is not None:
-            return self.contrasted(name, batch, pairs, recipe)
+    def forward(self, name: str, batch: Batch, recipe: dict) -> torch.Tensor:
+        """Summed loss of one batch under one head."""
         return self.tasks[name].loss(self.bound_head(name), self.hidden(batch), batch, recipe)
 
 

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -147,6 +147,21 @@ class Ranks:
         found = torch.tensor(numbers, dtype=torch.float64)
         torch.distributed.all_reduce(found, group=self.group)
         return [total if present else None for total, present in found.tolist()]
+
+    def sum_gradients(self, parameters: Iterable["torch.nn.Parameter"]) -> None:
+        """Let every gradient be its sum over the processes; a parameter that none of them has one of keeps none."""
+        if self.size == 1:
+            return
+        import torch.distributed
+
+        parameters = list(parameters)
+        somewhere = self.agreed(*(parameter.grad is not None for parameter in parameters))
+        summed = [parameter for parameter, wanted in zip(parameters, somewhere, strict=True) if wanted]
+        for parameter in summed:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        for work in [torch.distributed.all_reduce(parameter.grad, async_op=True) for parameter in summed]:
+            work.wait()
 
     def part(self) -> None:
         """Let each go on alone: the training is done."""

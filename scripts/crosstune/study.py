@@ -27,8 +27,8 @@ from crosstune.registry import Dataset, Registry, load_languages, load_registry
 from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse_schedules
 
 # Raised by hand when a change of the code changes results: everything that stands on the old code is then made anew.
-PRETRAIN_VERSION = 2
-TRAIN_VERSION = 3
+PRETRAIN_VERSION = 3
+TRAIN_VERSION = 4
 PREDICT_VERSION = 2
 # Task types with classes, and those that need no head, so that every checkpoint can be evaluated.
 LABELLED = ("tagging", "classification")

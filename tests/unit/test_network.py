@@ -81,6 +81,17 @@ def test_a_classifier_begins_with_the_published_pooler_and_keeps_it(encoder, tok
     assert torch.equal(third.head("classification.nli").dense.weight, pooler + 1)
 
 
+@pytest.mark.parametrize("name", ["mlm", "qa", "tagging.x", "classification.nli", "choice", "retrieval"])
+def test_a_head_depends_on_its_seed_and_name_alone(encoder, name):
+    drawn = []
+    for state in (0, 1):
+        network = new_network("bert", encoder.vocabulary, add_pooling_layer=False)
+        torch.manual_seed(state)
+        network.add_head(name, ["no", "yes"] if "." in name else [], seed=3)
+        drawn.append(network.head(name).state_dict())
+    assert all(torch.equal(drawn[0][key], drawn[1][key]) for key in drawn[0])
+
+
 def test_two_heads_of_one_kind_come_back_as_they_were(encoder, tokenizer_folder, tmp_path):
     network = new_network("bert", encoder.vocabulary, add_pooling_layer=False)
     for seed, name in enumerate(["classification.nli", "choice", "tagging.x", "retrieval"]):

@@ -40,6 +40,7 @@ SOURCES = {
     "text.en": ("mlm", TEXT),
 }  # fmt: skip
 UPDATES = 60
+UNSEEN = ("qa_outputs.bias", "heads.qa.bias")
 
 
 # ---- shares ----
@@ -274,7 +275,8 @@ def assert_same(one: Path, two: Path) -> None:
     for name, within in (("model/model.safetensors", 5e-4), ("optimizer.safetensors", 5e-3)):
         first, second = load_file(one / name), load_file(two / name)
         assert set(first) == set(second)
-        for key, tensor in first.items():
+        # A softmax over positions does not see that bias: its gradient is rounding alone, of which Adam makes steps.
+        for key, tensor in ((key, tensor) for key, tensor in first.items() if not key.endswith(UNSEEN)):
             assert torch.allclose(tensor, second[key], atol=within, rtol=1e-2), f"{name}: {key}"
     curves = [read_jsonl(folder / "train.jsonl") for folder in (one, two)]
     for first, second in zip(*curves, strict=True):
