@@ -60,9 +60,11 @@ class Node:
     @contextmanager
     def alone(self, wait: bool = False) -> Iterator[None]:
         """The block is of the only process that makes the checkpoint. Where another does, it is waited for, or told."""
-        with locks.alone(self.out / "ahead" / "lock", wait):
-            yield
-        remove_empty(self.draft.parent, self.out)
+        try:
+            with locks.alone(self.out / "ahead" / "lock", wait):
+                yield
+        finally:
+            remove_empty(self.draft.parent, self.out)
 
     def missing(self, parents: Sequence[Path]) -> Path | None:
         """The first file that it needs and that is not there."""
