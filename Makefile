@@ -6,7 +6,7 @@ CORES ?= $(shell nproc)
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: study test test-machines lint docs envs image clean
+.PHONY: study test test-cluster test-containers lint docs envs image clean
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 study: $(READY)
@@ -19,9 +19,12 @@ test: $(READY)
 	snakemake --lint
 	python -m pytest -n $(CORES) --dist loadfile
 
-# On a real SLURM and in real images, which it sets up as root on Debian; elsewhere it skips and says why.
-test-machines: $(READY)
-	python -m pytest -m "cluster or container"
+# On a real SLURM, and in real images, which they set up as root on Debian; elsewhere they skip and say why.
+test-cluster: $(READY)
+	python -m pytest -m cluster
+
+test-containers: $(READY)
+	python -m pytest -m container
 
 # torch first: the other packages then find it there and do not choose a build of their own.
 $(READY): envs/requirements.lock
