@@ -108,7 +108,7 @@ def test_an_image_makes_nothing_again(finished, small_project_with_image, snakem
     default = snakemake(
         folder, "-n", "--sdm", "apptainer", "--configfile", "small.yaml", "--rerun-triggers", "software-env"
     )
-    assert jobs(default.stdout)["train"] == 4
+    assert jobs(default.stdout)["train"] == 5
 
 
 def test_an_image_that_is_not_there_is_told_before_any_job(small_project, apptainer, snakemake):
