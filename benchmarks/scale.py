@@ -92,6 +92,7 @@ def tabulate(predictions: int) -> list[str]:
         for what, out in (("tables", "tables"), ("report", "report.html")):
             command = [sys.executable, str(ROOT / f"scripts/{what}.py"), "--plan", str(folder / "plan.json")]
             command += ["--results", str(folder), "--out", str(folder / out)]
+            command += ["--claims", str(folder / "claims.json")] if what == "tables" else []
             seconds, memory, _ = measured(command, ROOT)
             rows.append(f"| {what} of {predictions:,} predictions | {seconds:.0f} | {memory:,.0f} |")
     return rows

@@ -23,8 +23,10 @@ if [ -z "$engine$apptainer" ]; then
 fi
 
 if [ -n "$engine" ]; then
+  # The labels once more: a step that is in podman's cache is not made again when only its argument is another.
+  labels=(--label "org.opencontainers.image.version=$version" --label "org.opencontainers.image.revision=$commit")
   # shellcheck disable=SC2086
-  $engine build --file containers/Dockerfile --tag "$IMAGE" "${arguments[@]}" ${BUILD_OPTIONS:-} .
+  $engine build --file containers/Dockerfile --tag "$IMAGE" "${arguments[@]}" "${labels[@]}" ${BUILD_OPTIONS:-} .
   echo "built $IMAGE with $engine"
 fi
 
