@@ -81,11 +81,9 @@ def tabulate(predictions: int) -> list[str]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_json(folder / "plan.json", plan_of(study))
-        write_json(folder / "leakage.json", {"overlaps": []})
-        write_json(folder / "provenance.json", {})
         for path, node in study.checkpoints.items():
             for dataset, evaluated in node.evaluate.items():
-                scores = {lang: {"f1": 100 * draw.random(), "exact": 0.0, "n": EXAMPLES} for lang in evaluated}
+                scores = {lang: {"f1": 100 * draw.random(), "exact_match": 0.0, "n": EXAMPLES} for lang in evaluated}
                 record = {"dataset": dataset, "task": "qa", "score_version": 1, "languages": scores}
                 write_json(folder / Path(path).relative_to(study.results) / "scores" / f"{dataset}.json", record)
         rows = []
