@@ -42,8 +42,8 @@ docs: $(READY)
 envs: $(READY)
 	python scripts/pin_envs.py
 
-# make image TORCH=cu130 BUILD_OPTIONS="..."; docs/containers.md
-export TORCH IMAGE SIF BUILD_OPTIONS SIF_OPTIONS
+# make image TORCH_INDEX=... BUILD_OPTIONS="..."; docs/containers.md
+export TORCH_INDEX IMAGE SIF BUILD_OPTIONS SIF_OPTIONS
 image:
 	containers/build.sh
 

@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
 # Build the image with podman or docker, whichever runs here, and Apptainer's file of it where Apptainer is. `make image`
-# calls it. Variables: TORCH (cpu, cu130, own: see install.sh), IMAGE (tag), SIF (file), BUILD_OPTIONS and SIF_OPTIONS
+# calls it. Variables: TORCH_INDEX (see install.sh), IMAGE (tag), SIF (file), BUILD_OPTIONS and SIF_OPTIONS
 # (handed to `podman build` and `apptainer build`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 commit=$(git describe --always --abbrev=40 --dirty 2>/dev/null || echo unknown)
-TORCH=${TORCH:-cpu}
 IMAGE=${IMAGE:-crosstune:$version}
 # The one place that names the file is the rules', which run in it.
 SIF=${SIF:-$(sed -n 's/^IMAGE = "\(.*\)"/\1/p' rules/common.smk)}
-arguments=(--build-arg "TORCH=$TORCH" --build-arg "VERSION=$version" --build-arg "COMMIT=$commit")
+arguments=(--build-arg "TORCH_INDEX=${TORCH_INDEX:-}" --build-arg "VERSION=$version" --build-arg "COMMIT=$commit")
 
 engine=
 for name in podman docker; do

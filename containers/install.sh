@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The environment of envs/image.in at the versions of the lock, in /opt/crosstune. Dockerfile and crosstune.def run it as
 # root on Debian, beside a copy of envs/. What is there already stays as it is.
-#   install.sh TORCH     cpu, cu126, cu130...: which build of torch to take from its publisher's index;
-#                        own: that of the index that pip is configured for
+#   install.sh TORCH_INDEX     address of an index with the build of torch to take (for CPUs, for a version of CUDA);
+#                              empty: the build that pip finds as it is configured
 set -euo pipefail
-torch=$1
+index=$1
 here=$(cd "$(dirname "$0")" && pwd)
 python=/opt/crosstune/bin/python
 
@@ -17,7 +17,7 @@ if [ ! -x $python ]; then
 fi
 
 options=(--quiet --disable-pip-version-check --root-user-action ignore)
-[ "$torch" = own ] || options+=(--extra-index-url "https://download.pytorch.org/whl/$torch")
+[ -z "$index" ] || export PIP_EXTRA_INDEX_URL=$index
 # A cache is used where the build has been handed one; the image keeps none.
 [ -d /root/.cache/pip ] || options+=(--no-cache-dir)
 # pip compiles one file after another; a process for each core is faster. Files for a newer Python stay as they are.

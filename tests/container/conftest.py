@@ -76,7 +76,7 @@ def image(podman, apptainer) -> Image:
     mounts = pip_mounts(WORKSHOP)
     options = " ".join(f"--volume {source}:{target}:{mode}" for source, target, mode in mounts)
     binds = " ".join(f"--bind {source}:{target}:{mode}" for source, target, mode in mounts)
-    command = ["make", "image", "TORCH=own", f"IMAGE={built.tag}", f"SIF={built.sif}"]
+    command = ["make", "image", f"IMAGE={built.tag}", f"SIF={built.sif}"]
     command += [f"BUILD_OPTIONS=--network host {options}", f"SIF_OPTIONS={binds}"]
     quick = {"APPTAINER_MKSQUASHFS_ARGS": "-comp zstd -Xcompression-level 1"}
     done = subprocess.run(
@@ -103,7 +103,7 @@ def pip_mounts(folder: Path) -> list[tuple[Path, Path, str]]:
             if not path.is_absolute() or not path.exists():
                 continue
             # The pages of an index refer to files beside the folder of pages.
-            path = path.parent if key.endswith("index-url") else path
+            path = path.parent if key.endswith("-url") else path
             mounts.append((path, path, "ro"))
     cache = subprocess.run([sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True)
     if cache.returncode == 0 and Path(cache.stdout.strip()).is_dir():
