@@ -21,7 +21,7 @@ from crosstune.companion import companions
 from crosstune.files import write_json, write_text
 from crosstune.intervals import CONFIDENCE, Interval, interval
 from crosstune.statement import COUNT, DIRECTION, NUMBER, Statement
-from crosstune.tables import count, csv_text, decimal, escape, latex_row
+from crosstune.tables import count, csv_text, decimal, escape, framed, latex_row
 
 REPRODUCED, CONTRADICTED, UNDECIDED = "reproduced", "contradicted", "undecided"
 UNVERIFIED, NOT_RUN = "unverified", "not run"
@@ -363,21 +363,9 @@ def ledger_latex(ledger: list[Finding]) -> str:
 def _float(name: str, caption: str, rows: list[list[str]]) -> str:
     """One float, as wide as a line; every cell is broken into lines."""
     columns = "".join(rf"p{{{width}\linewidth}}" for width in LATEX_WIDTHS)
-    lines = [
-        r"\begin{table}",
-        r"\centering\tiny\setlength{\tabcolsep}{1.5pt}\renewcommand{\arraystretch}{1.2}",
-        rf"\caption{{{caption}}}",
-        rf"\label{{tab:{name}}}",
-        rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
-        r"\toprule",
-        latex_row(HEAD[0], HEAD[1:]),
-        r"\midrule",
-        *map(ragged_row, rows),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
+    style = r"\tiny\setlength{\tabcolsep}{1.5pt}\renewcommand{\arraystretch}{1.2}"
+    lines = [latex_row(HEAD[0], HEAD[1:]), r"\midrule", *map(ragged_row, rows)]
+    return framed(name, caption, style, rf"@{{}}{columns}@{{}}", lines)
 
 
 def ragged_row(cells: list[str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from crosstune.tables import escape, latex_heading, latex_row
+from crosstune.tables import escape, framed, latex_heading, latex_row
 
 LATEX_COLUMNS = 4
 """Columns of numbers beside each other on a page."""
@@ -38,19 +38,8 @@ def sheet_latex(sheet: Sheet) -> str:
         part = slice(start, start + LATEX_COLUMNS) if len(starts) > 1 else slice(1, None)
         name = f"{sheet.name}.{number}" if len(starts) > 1 else sheet.name
         first, *others = map(latex_heading, [sheet.head[0], *sheet.head[part]])
-        lines = [
-            r"\begin{table}",
-            r"\centering\scriptsize\setlength{\tabcolsep}{4pt}",
-            rf"\caption{{{escape(sheet.caption)}}}",
-            rf"\label{{tab:{name}}}",
-            rf"\begin{{tabular}}{{l{'r' * len(others)}}}",
-            r"\toprule",
-            latex_row(first, others),
-            r"\midrule",
-            *(latex_row(escape(row[0]), map(escape, row[part])) for row in sheet.rows),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
-        floats.append("\n".join(lines) + "\n")
+        rows = (latex_row(escape(row[0]), map(escape, row[part])) for row in sheet.rows)
+        lines = [latex_row(first, others), r"\midrule", *rows]
+        style = r"\scriptsize\setlength{\tabcolsep}{4pt}"
+        floats.append(framed(name, escape(sheet.caption), style, "l" + "r" * len(others), lines))
     return "\n".join(floats)

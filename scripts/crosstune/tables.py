@@ -365,12 +365,6 @@ def latex_float(table: Table) -> str:
     size = "footnotesize" if len(table.columns) < LATEX_COLUMNS else "scriptsize"
     column_groups = table.column_groups()
     lines = [
-        r"\begin{table}",
-        rf"\centering\{size}\setlength{{\tabcolsep}}{{4pt}}",
-        rf"\caption{{{escape(table.caption)}}}",
-        rf"\label{{tab:{table.name}}}",
-        rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
-        r"\toprule",
         latex_row("", (rf"\multicolumn{{{span}}}{{c}}{{{escape(group)}}}" for group, span in column_groups)),
         " ".join(rf"\cmidrule(lr){{{first}-{last}}}" for first, last in spans(column_groups)),
         latex_row(escape(table.corner), (latex_heading(column.label) for column in table.columns)),
@@ -378,27 +372,23 @@ def latex_float(table: Table) -> str:
     for group, members in table.row_groups():
         lines += [r"\midrule", rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\emph{{{escape(group)}}}}} \\"]
         lines += [latex_row(escape(row.label), (latex_cell(cell) for cell in cells)) for row, cells in members]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+    style = rf"\{size}\setlength{{\tabcolsep}}{{4pt}}"
+    return framed(table.name, escape(table.caption), style, "l" + "r" * len(table.columns), lines)
+
+
+def framed(name: str, caption: str, style: str, columns: str, lines: Iterable[str]) -> str:
+    """A `table` float around the lines of a tabular; all is LaTeX. `style`: its size and spaces."""
+    head = [rf"\caption{{{caption}}}", rf"\label{{tab:{name}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+    tail = [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join([r"\begin{table}", rf"\centering{style}", *head, *lines, *tail]) + "\n"
 
 
 def latex_table(name: str, caption: str, head: list[str], rows: list[list[str]]) -> str:
     r"""One `table` float of texts; the cells of `rows` are LaTeX already."""
     first, *others = map(latex_heading, head)
-    lines = [
-        r"\begin{table}",
-        r"\centering\scriptsize\setlength{\tabcolsep}{2pt}\renewcommand{\arraystretch}{1.2}",
-        rf"\caption{{{escape(caption)}}}",
-        rf"\label{{tab:{name}}}",
-        rf"\begin{{tabular}}{{{'l' * len(head)}}}",
-        r"\toprule",
-        latex_row(first, others),
-        r"\midrule",
-        *(latex_row(label, values) for label, *values in rows),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
+    style = r"\scriptsize\setlength{\tabcolsep}{2pt}\renewcommand{\arraystretch}{1.2}"
+    lines = [latex_row(first, others), r"\midrule", *(latex_row(label, values) for label, *values in rows)]
+    return framed(name, escape(caption), style, "l" * len(head), lines)
 
 
 def spans(groups: Sequence[tuple[str, int]]) -> Iterator[tuple[int, int]]:
