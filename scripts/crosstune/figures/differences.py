@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import altair as alt
 
 from crosstune.collect import Panel
-from crosstune.figures.style import GREY, finished
+from crosstune.figures.style import BLUE, GREY, finished
 from crosstune.intervals import CONFIDENCE, interval
 
 WIDTH = 210
@@ -25,7 +25,8 @@ def pairs(panel: Panel) -> list[tuple[str, str]]:
     asked = [(roles.get(a), roles.get(b)) for a, b in (("joint", "single"), ("sequential", "joint"))]
     found: list[tuple[str, str]] = []
     for a, b in [*declared, *asked]:
-        if {a, b} <= set(panel.schedules) and (a, b) not in found and (b, a) not in found:
+        known = {a, b} <= set(panel.schedules) and (a, b) not in found and (b, a) not in found
+        if known and any(difference(panel, a, b, "", "", [language]) for language in panel.languages):
             found.append((a, b))
     return found
 
@@ -33,13 +34,17 @@ def pairs(panel: Panel) -> list[tuple[str, str]]:
 def differences_figure(panel: Panel) -> dict:
     """A chart for every pair of schedules; rows are families, by name, each over its languages."""
     rows = family_rows(panel)
-    charts, data = [], {}
-    for place, (a, b) in enumerate(pairs(panel)):
-        name = f"{a} - {b}"
-        data[name] = [
+    data = {
+        f"{a} - {b}": [
             record for label, kind, languages in rows if (record := difference(panel, a, b, label, kind, languages))
         ]
-        charts.append(difference_chart(name, [label for label, _, _ in rows], panel, labelled=place == 0))
+        for a, b in pairs(panel)
+    }
+    labels = [label for label, _, _ in rows]
+    charts = [
+        difference_chart(name, labels, panel, labelled=place == 0, ranged=any("low" in record for record in records))
+        for place, (name, records) in enumerate(data.items())
+    ]
     told = (
         f"Differences in {panel.labels[panel.metric]} by language and family, with {CONFIDENCE:.0%} intervals: "
         + ", ".join(data)
@@ -76,28 +81,30 @@ def difference(panel: Panel, a: str, b: str, label: str, kind: str, languages: I
     return record | ({"low": round(found.low, 4), "high": round(found.high, 4)} if found else {})
 
 
-def difference_chart(name: str, rows: list[str], panel: Panel, labelled: bool) -> alt.LayerChart:
-    """The rows of one pair; only the first has their names."""
+def difference_chart(name: str, rows: list[str], panel: Panel, labelled: bool, ranged: bool) -> alt.LayerChart:
+    """The rows of one pair, `labelled` with their names, `ranged` with their intervals."""
     base = alt.Chart(alt.NamedData(name)).encode(
         y=alt.Y(
-            "row:N", sort=rows, scale=alt.Scale(domain=rows), title=None, axis=alt.Axis(labels=labelled, labelLimit=200)
+            "row:N",
+            sort=rows,
+            scale=alt.Scale(domain=rows),
+            title=None,
+            axis=alt.Axis(labels=labelled, labelLimit=200),
         )
     )
-    kinds = alt.Scale(domain=[FAMILY, LANGUAGE], range=["diamond", "circle"])
-    tip = [
-        alt.Tooltip("row:N", title="language"),
-        *(alt.Tooltip(f"{field}:Q", format="+.1f") for field in ("difference", "low", "high")),
-    ]
+    x = alt.X("difference:Q", title=f"points of {panel.labels[panel.metric]}")
+    numbers = ("difference", "low", "high") if ranged else ("difference",)
     zero = alt.Chart(alt.NamedData(name)).mark_rule(color=GREY, strokeDash=[4, 3]).encode(x=alt.datum(0))
-    return alt.layer(
-        zero,
-        base.mark_rule(strokeWidth=1.5, color="#0072b2").encode(
-            x=alt.X("low:Q", title=f"points of {panel.labels[panel.metric]}"), x2="high:Q"
-        ),
-        base.mark_point(filled=True, opacity=1, color="#0072b2").encode(
-            x="difference:Q",
-            shape=alt.Shape("kind:N", scale=kinds, legend=None),
-            size=alt.Size("kind:N", scale=alt.Scale(domain=[FAMILY, LANGUAGE], range=[110, 45]), legend=None),
-            tooltip=tip,
-        ),
-    ).properties(width=WIDTH, height=STEP * len(rows), title=name)
+    mean = base.mark_point(filled=True, opacity=1, color=BLUE).encode(
+        x=x,
+        shape=alt.Shape("kind:N", scale=alt.Scale(domain=[FAMILY, LANGUAGE], range=["diamond", "circle"]), legend=None),
+        size=alt.condition(f"datum.kind === '{FAMILY}'", alt.value(110), alt.value(45)),
+        tooltip=[
+            alt.Tooltip("row:N", title="language"),
+            *(alt.Tooltip(f"{field}:Q", format="+.1f") for field in numbers),
+        ],
+    )
+    ends = alt.X("low:Q", title=f"points of {panel.labels[panel.metric]}")
+    lines = [base.mark_rule(strokeWidth=1.5, color=BLUE).encode(x=ends, x2="high:Q")] if ranged else []
+    title = alt.TitleParams(name, frame="group")
+    return alt.layer(zero, *lines, mean).properties(width=WIDTH, height=STEP * len(rows), title=title)

@@ -12,7 +12,7 @@ import altair as alt
 
 COLOURS = ("#e69f00", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
-GREY = "#777777"
+BLUE, GREY = "#0072b2", "#777777"
 FONT = "Helvetica, Arial, sans-serif"
 
 

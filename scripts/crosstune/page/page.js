@@ -68,7 +68,7 @@ function makeFilterable(table) {
 async function draw(figure) {
   const drawing = figure.querySelector(".drawing");
   const spec = JSON.parse(figure.querySelector("script").textContent);
-  delete spec.config.background;
+  spec.config.background = "transparent";
   const parts = document.createElement("div");
   await vegaEmbed(parts, spec, { renderer: "svg", ast: true, actions: false, tooltip: { theme: "custom" } });
   drawing.replaceChildren(...parts.childNodes);
