@@ -77,7 +77,8 @@ def wait_until(driver, script: str, *arguments) -> None:
 
 
 def picture(driver, path: Path) -> None:
-    """Write a screenshot of the whole page."""
+    """Write a screenshot of the whole page, also of what is far from the window."""
+    driver.execute_script("for (const f of document.querySelectorAll('figure')) f.style.contentVisibility = 'visible'")
     height = driver.execute_script("return document.documentElement.scrollHeight")
     width = driver.execute_script("return document.documentElement.clientWidth")
     clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}

@@ -86,7 +86,6 @@ def difference_chart(name: str, rows: list[str], panel: Panel, labelled: bool, r
     base = alt.Chart(alt.NamedData(name)).encode(
         y=alt.Y(
             "row:N",
-            sort=rows,
             scale=alt.Scale(domain=rows),
             title=None,
             axis=alt.Axis(labels=labelled, labelLimit=200),

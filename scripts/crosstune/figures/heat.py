@@ -44,8 +44,8 @@ def heat_block(title: str, rows: list[str], schedules: list[str], highest: float
     """One block of rows; the first has the names of the schedules above it."""
     names = alt.Axis(orient="top", labelAngle=-35, labels=first, title=None, labelLimit=160, domain=False)
     base = alt.Chart(alt.NamedData(title)).encode(
-        x=alt.X("schedule:N", sort=schedules, scale=alt.Scale(domain=schedules), axis=names),
-        y=alt.Y("row:N", sort=rows, title=None, axis=alt.Axis(minExtent=170, labelLimit=170)),
+        x=alt.X("schedule:N", scale=alt.Scale(domain=schedules), axis=names),
+        y=alt.Y("row:N", sort=None, title=None, axis=alt.Axis(minExtent=170, labelLimit=170)),
         tooltip=[
             alt.Tooltip("row:N", title="language"),
             alt.Tooltip("schedule:N"),

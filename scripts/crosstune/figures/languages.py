@@ -63,10 +63,10 @@ def score_axis(panel: Panel, scale: alt.Scale, labelled: bool) -> alt.X:
 
 def block(title: str, rows: list[str], schedules: list[str], x: alt.X) -> alt.LayerChart:
     """One block of rows: floor, range over seeds, seeds, means."""
-    row = alt.Y("row:N", sort=rows, title=None, axis=alt.Axis(minExtent=170, grid=False))
+    row = alt.Y("row:N", sort=None, title=None, axis=alt.Axis(minExtent=170, grid=False))
     scores = alt.Chart(alt.NamedData(f"scores {title}")).encode(
         y=row.scale(paddingInner=0.3),
-        yOffset=alt.YOffset("schedule:N", sort=schedules, scale=alt.Scale(domain=schedules)),
+        yOffset=alt.YOffset("schedule:N", scale=alt.Scale(domain=schedules)),
         color=coloured(schedules),
     )
     floor = alt.Chart(alt.NamedData(f"floors {title}")).mark_tick(color=GREY, thickness=3)
