@@ -42,6 +42,7 @@ def plan_of(study: "Study") -> dict:
         "published": study.published,
         **({"distances": study.config["distances"]} if "distances" in study.config else {}),
         "claims": study.claims,
+        "cited": cited(study),
         "runs": [
             {
                 "model": run.model,
@@ -71,6 +72,25 @@ def used_languages(study: "Study") -> list[str]:
     """The codes of all languages that the study trains on or evaluates, sorted."""
     evaluated = {language for _, languages in study.all_evaluated() for language in languages}
     return sorted(evaluated | {s.rpartition(".")[2] for run in study.runs for s in sources_of(run.schedule)})
+
+
+def cited(study: "Study") -> list[dict[str, str]]:
+    """What a publication must name: models, with what they are, and data sets, with their licences."""
+    models = [
+        {
+            "what": "model",
+            "name": name,
+            "title": "{hub} at {revision}".format(**model) if "hub" in model else "made here",
+        }
+        for name, model in study.config["models"].items()
+    ]
+    trained = {s.rpartition(".")[0] for run in study.runs for s in sources_of(run.schedule)}
+    names = trained | {dataset for datasets in study.evaluate.values() for dataset in datasets}
+    records = [study.registry[name] for name in sorted(names)]
+    return [{**model, "licence": ""} for model in models] + [
+        {"what": "data set", "name": record.name, "title": record.title, "licence": record.licence}
+        for record in records
+    ]
 
 
 def track_plan(study: "Study", name: str) -> dict:

@@ -58,7 +58,12 @@ def test_the_folder_tree_is_the_schedule_tree(finished):
         for name in ("stage.json", "model/model.safetensors", "predictions/worldqa/qka.jsonl", "scores/worldqa.json"):
             assert (finished / HOME / stage / name).exists(), f"{stage}/{name}"
         assert not (finished / HOME / stage / "state").exists()
-    for name in ("report.html", "tables/qa.worldqa.tiny.f1.md", "figures/qa.worldqa.tiny.svg", "provenance.json"):
+    for name in (
+        "report.html",
+        "tables/qa.worldqa.tiny.f1.md",
+        "figures/qa.worldqa.tiny.languages.svg",
+        "provenance.json",
+    ):
         assert (finished / "results/small" / name).exists(), name
 
 
