@@ -3,6 +3,7 @@
 Owns: this text. Must never know: how hours are worked out.
 """
 
+import math
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from crosstune.kept import Kept
 from crosstune.needs import Needs
 from crosstune.resources import UNKNOWN_TEST_ROWS, UPDATE_SECONDS, gpus_of
 from crosstune.summary import parameters_of, weights_of
+from crosstune.tables import count
 
 # Bytes of a predicted row, with its gold answers and its score.
 ROW_BYTES = 400
@@ -80,12 +82,13 @@ def _hours_of_schedules(expected: Expected, track: str) -> str:
     together = (_hours(expected, expected.stages(model, track), devices[model]) for model in models)
     rows.append(("all, shared stages once", "", "", *together))
     head = ("schedule", "updates", "M tokens", *(f"{model}, {_unit(devices[model])}" for model in models))
-    return f"Track {track}, {_seeds(expected)}\n" + _table(head, rows)
+    return f"Track {track}, {_replicates(expected, track)} together\n" + _table(head, rows)
 
 
-def _seeds(expected: Expected) -> str:
-    number = len(expected.study.config["seeds"])
-    return "one seed" if number == 1 else f"{number} seeds together"
+def _replicates(expected: Expected, track: str) -> str:
+    """`5 seeds`, `5 seeds x 10 splits of the data`."""
+    seeds, folds = expected.study.config["seeds"], expected.study.folds[track]
+    return count(len(seeds), "seed") + (f" x {len(folds)} splits of the data" if folds != (0,) else "")
 
 
 def _hours_by_device(expected: Expected) -> list[str]:
@@ -98,10 +101,8 @@ def _hours_by_device(expected: Expected) -> list[str]:
         if mine:
             rows = [_device_row(expected, mine, device) for device in candidates]
             head = ("device", "h on their own", "h shared", "h to do", "kWh", "speed")
-            title = (
-                f"In all: {', '.join(mine)}. Device hours of schedules on their own, with shared stages, still to do"
-            )
-            found.append(f"{title}\n" + _table(head, rows))
+            title = "Device hours: each schedule on its own, shared stages once, still to do"
+            found.append(f"In all: {', '.join(mine)}. {title}\n" + _table(head, rows))
             found.append("\n".join([*_pretraining(expected, mine), *_sharing(expected, mine)]))
     return found
 
@@ -139,7 +140,9 @@ def _sharing(expected: Expected, models: Sequence[str]) -> list[str]:
             sums[0] += alone
             sums[1] += shared
     return [
-        f"Schedules on their own would take {figure(alone)} {unit}; shared stages make it {figure(shared)} {unit}."
+        f"No two schedules share a stage: they take {figure(shared)} {unit}, together as on their own."
+        if math.isclose(alone, shared)
+        else f"Schedules on their own would take {figure(alone)} {unit}; shared stages make it {figure(shared)} {unit}."
         for unit, (alone, shared) in totals.items()
     ]
 

@@ -45,7 +45,7 @@ def test_xtreme_r_is_planned_without_network_data_or_pins(new_project, jobs):
     counted = {line.split()[0]: int(line.split()[-2]) for line in told.stdout.splitlines() if line.endswith("  0")}
     wanted = {rule: jobs(plan)[rule] for rule in ("prepare", "train", "predict", "score", "floor")}
     assert {rule: counted[rule] for rule in wanted} == wanted
-    assert "Schedules on their own would take" in told.stdout and "RTX 4090" in told.stdout
+    assert "No two schedules share a stage" in told.stdout and "RTX 4090" in told.stdout
     assert not (folder / "data").exists() and not (folder / "results").exists()
 
     done = subprocess.run([*command, "--cores", "1"], cwd=folder, env=environment, text=True, capture_output=True)
