@@ -3,10 +3,12 @@
 import csv
 
 import pytest
+from planned_study import study as planned_study
 from small_study import PLAN, plan, read, write_study
 
 from crosstune.cost import cost_sheet, spent_by_schedule, write_costs
 from crosstune.files import read_json, write_json
+from crosstune.plan import plan_of
 from crosstune.took import CORE, UNKNOWN, Took, predictions_took, training_took
 
 GPU = {"device": "NVIDIA H200", "devices": 2, "cores": 2}
@@ -91,6 +93,15 @@ def test_an_average_took_what_its_members_took(panel, tmp_path):
     (averaged,) = write_study(tmp_path, changed).panels()
     found = spent_by_schedule(averaged, tmp_path)["joint"]
     assert (found.hours, found.own_hours, found.updates) == (2 + 0.5, 1 + 0.25, 300)
+
+
+def test_the_plan_names_the_stages_that_an_average_is_made_of():
+    schedules = {"one": ["qen", "qes"], "other": ["qfr"], "soup": {"average": ["one", "other"]}}
+    runs = plan_of(planned_study(tracks__qa__schedules=schedules))["runs"]
+    (soup,) = [run for run in runs if (run["schedule"], run["seed"]) == ("soup", 1)]
+    first = "tiny/seed1/qa/worldqa.qen@30"
+    assert soup["members"] == [first, f"{first}/worldqa.qes@30", "tiny/seed1/qa/worldqa.qfr@60"]
+    assert not any("members" in run for run in runs if run["schedule"] != "soup")
 
 
 def test_what_is_not_written_down_is_missing_and_not_nothing(panel, tmp_path):
