@@ -82,7 +82,7 @@ def _hours_of_schedules(expected: Expected, track: str) -> str:
     together = (_hours(expected, expected.stages(model, track), devices[model]) for model in models)
     rows.append(("all, shared stages once", "", "", *together))
     head = ("schedule", "updates", "M tokens", *(f"{model}, {_unit(devices[model])}" for model in models))
-    return f"Track {track}, {_replicates(expected, track)} together\n" + _table(head, rows)
+    return f"Track {track}, hours of {_replicates(expected, track)}\n" + _table(head, rows)
 
 
 def _replicates(expected: Expected, track: str) -> str:

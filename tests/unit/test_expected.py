@@ -185,6 +185,7 @@ def test_the_plan_tells_jobs_hours_energy_and_what_sharing_saves():
     # Three quarters of an hour of a core with 5 W.
     kwh = seconds[1] / 3600 * 5 / 1000
     assert kwh < 0.01 and rows["cpu"] == ["cpu", alone, shared, shared, "<", "0.01", "assumed"]
+    assert "Track qa, hours of 2 seeds\n" in text
     assert rows["one"] == ["one", "80", "0.04", f"{2 * 2 * (STAGE + PREDICTED) / 3600:.2f}"]
     assert f"{2 * (PREDICTED + 3 * (STAGE + PREDICTED)) / 3600:.2f}" in text
     assert "Measured" not in text and "V100" not in text
