@@ -61,6 +61,9 @@ def predictions_took(checkpoint: Path) -> dict[str, Took | None]:
 def _took(cost: Mapping, threads: int) -> Took:
     """`threads`: compute threads, where the cost does not say how many cores it had."""
     wh = cost.get("energy_wh")
+    # What the processor took says little of work that GPUs have done.
+    if cost.get("devices") and "gpu" not in cost.get("energy_of", ["gpu"]):
+        wh = None
     return Took(cost["seconds"], *_devices(cost, threads), None if wh is None else wh / 1000)
 
 

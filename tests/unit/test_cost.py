@@ -84,6 +84,12 @@ def test_energy_is_told_where_all_of_it_was_read(panel, tmp_path):
     assert found["sequential"].kwh is None and found["joint"].kwh is None
 
 
+@pytest.mark.parametrize(("counted", "kwh"), [(["cpu"], None), (["gpu"], 0.1), (["cpu", "gpu"], 0.1)])
+def test_energy_of_the_processor_alone_is_not_that_of_a_gpus_work(tmp_path, counted, kwh):
+    plant(tmp_path, "stage", 36, energy_wh=100, energy_of=counted, **GPU)
+    assert training_took(tmp_path / "stage").took.kwh == kwh
+
+
 def test_an_average_took_what_its_members_took(panel, tmp_path):
     changed = plan()
     for run in changed["runs"]:
