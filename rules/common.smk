@@ -24,6 +24,7 @@ from crosstune.summary import summary
 from crosstune.world.write import WORLD_VERSION
 
 PINNING = "pin" in sys.argv  # that rule is for a study that is not pinned yet
+PLANNING = "plan" in sys.argv  # and that one for a study whose data are elsewhere or still to come
 
 # By SIGUSR1 a cluster tells that a job's time is nearly over. It is for the training, which saves its state and ends;
 # Snakemake would die of it at once, and the training with it.
@@ -35,13 +36,24 @@ try:
     kept = Kept(study)
     jobs = Jobs(study, kept)
     study.check_states()
-    if not PINNING:
+    if not (PINNING or PLANNING):
         needs.check_files()
     needs.check_translators()
 except UserError as error:
     raise WorkflowError(str(error))
 
-if workflow.is_main_process:
+if workflow.is_main_process and PLANNING:
+    # Here and not in a job: a dry run, which needs no cores and runs nothing, prints it too.
+    from crosstune.devices import load_devices
+    from crosstune.expected import Expected
+    from crosstune.plan_cost import plan_text
+
+    try:
+        expected = Expected(study, jobs, load_devices(Path(workflow.basedir, "registry")))
+        print(plan_text(expected, needs, kept), end="\n\n", flush=True)
+    except UserError as error:
+        raise WorkflowError(str(error))
+elif workflow.is_main_process:
     print("\n".join([*summary(study, kept), *needs.to_come()]), file=sys.stderr)
 
 # What jobs run in with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer can pull from.
@@ -85,6 +97,7 @@ localrules:
     prepare,
     score,
     floor,
+    expand,
     plan,
     distances,
     tables,
@@ -96,7 +109,7 @@ localrules:
 # Not in a dry run, which needs neither network nor image.
 onstart:
     try:
-        if not PINNING:
+        if not (PINNING or PLANNING):
             needs.check_pins()
             needs.check_downloads(os.environ)
         if workflow.executor_plugin.name == "slurm":

@@ -3,16 +3,22 @@
 
 
 rule plan:
+    """Print what the study is expected to cost: jobs, hours, energy, disk. It is printed where the study is read."""
+    message:
+        "what {study.name} is expected to cost is printed above; nothing else is run"
+
+
+rule expand:
     """Write the expanded study, from which tables, figures and the report are made."""
     output:
         plan="results/{study}/plan.json",
         provenance="results/{study}/provenance.json",
     log:
-        "results/{study}/logs/plan.log",
+        "results/{study}/logs/expand.log",
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["plan"]),
+        **asked(LIGHT["expand"]),
     params:
         # Functions, because Snakemake would take {lang} in a pattern of files for a wildcard of its own.
         config=lambda w: canonical_json(study.told),
@@ -20,7 +26,7 @@ rule plan:
     message:
         "write the plan of {wildcards.study}"
     shell:
-        "python scripts/plan.py --config {params.config:q} --out {output.plan} --provenance {output.provenance}"
+        "python scripts/expand.py --config {params.config:q} --out {output.plan} --provenance {output.provenance}"
         " 2> >(tee {log} >&2)"
 
 
@@ -70,7 +76,7 @@ rule distances:
 
 
 rule tables:
-    """Tables of schedule x language, the transfer matrix after every stage, and the ledger of the study's claims."""
+    """Tables of schedule x language, the transfer matrix after every stage, the ledger of claims, what it all took."""
     input:
         plan="results/{study}/plan.json",
         leakage="results/{study}/leakage.json",
@@ -81,6 +87,8 @@ rule tables:
     output:
         tables=directory("results/{study}/tables"),
         claims="results/{study}/claims.json",
+        # Apart from the tables: those of two equal runs are the same bytes, and times never are.
+        cost=directory("results/{study}/cost"),
     log:
         "results/{study}/logs/tables.log",
     conda:
@@ -91,7 +99,7 @@ rule tables:
         "write the tables of {wildcards.study}"
     shell:
         "python scripts/tables.py --plan {input.plan} --results results/{wildcards.study} --out {output.tables}"
-        " --claims {output.claims}"
+        " --claims {output.claims} --cost {output.cost}"
         " 2> >(tee {log} >&2)"
 
 

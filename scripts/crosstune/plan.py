@@ -11,7 +11,7 @@ from crosstune.registry import Language
 from crosstune.study import sources_of
 
 if TYPE_CHECKING:
-    from crosstune.study import Study
+    from crosstune.study import Run, Study
 
 
 def plan_of(study: "Study") -> dict:
@@ -59,6 +59,7 @@ def plan_of(study: "Study") -> dict:
                     ]
                     for path in run.stages
                 ],
+                **({"members": members_of(study, run)} if run.schedule.members else {}),
                 "mixtures": [list(stage.sources) for stage in run.schedule.stages],
                 "updates": [stage.updates for stage in run.schedule.stages],
                 "total_updates": run.schedule.total_updates,
@@ -66,6 +67,14 @@ def plan_of(study: "Study") -> dict:
             for run in study.runs
         ],
     }
+
+
+def members_of(study: "Study", run: "Run") -> list[str]:
+    """The stages of all that an average is made of, in order."""
+    found: dict[str, None] = {}
+    for member in study.checkpoints[run.stages[-1]].parents:
+        found.update(dict.fromkeys(study.lineage(member)))
+    return [path.removeprefix(f"{study.results}/") for path in found]
 
 
 def used_languages(study: "Study") -> list[str]:

@@ -202,6 +202,14 @@ class Study:
             "predictions": self._predictions(path) if predicted else [],
         }
 
+    def lineage(self, path: str) -> list[str]:
+        """A checkpoint after all that it stands on, without the base model; of an average its members with theirs."""
+        found: dict[str, None] = {}
+        for parent in self.checkpoints[path].parents:
+            if self.checkpoints[parent].parents:
+                found.update(dict.fromkeys(self.lineage(parent)))
+        return [*found, path]
+
     def later(self, path: str) -> list[str]:
         """Stages to make in the process that makes this one: of a small model, whose stages are soon made.
 

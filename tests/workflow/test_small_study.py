@@ -1,10 +1,12 @@
 """A small study through the real Snakemake: it runs, it repeats byte for byte, and it does no work twice."""
 
 import copy
+import csv
 import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -67,6 +69,15 @@ def test_the_folder_tree_is_the_schedule_tree(finished):
         assert (finished / "results/small" / name).exists(), name
 
 
+def test_what_the_schedules_took_is_told_and_goes_into_the_plan(finished, snakemake):
+    with (finished / "results/small/cost/cost.qa.worldqa.tiny.csv").open(encoding="utf-8") as file:
+        took = {row["schedule"]: row for row in csv.DictReader(file)}
+    assert float(took["sequential"]["hours"]) > 0 and took["sequential"]["updates"] == "12"
+    told = snakemake(finished, "-n", "plan", "--configfile", write_config(finished)).stdout
+    assert "Measured: tiny, qa, " in told and "measured: tiny" in told
+    assert re.search(r"^train +5 +5$", told, re.MULTILINE) and re.search(r"^cpu .* 0 +< 0.01 +", told, re.MULTILINE)
+
+
 def test_a_stage_loads_with_transformers(finished):
     from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
@@ -96,7 +107,7 @@ def test_reordered_keys_run_nothing(finished, snakemake, jobs):
 
 def test_a_new_seed_runs_that_seed_and_the_tables(finished, snakemake, jobs):
     found = jobs(snakemake(finished, "-n", "--configfile", write_config(finished, seeds=[1, 2])).stdout)
-    assert found == {"plan": 1, "train": 5, "predict": 5, "score": 5, "tables": 1, "figures": 1, "report": 1}
+    assert found == {"expand": 1, "train": 5, "predict": 5, "score": 5, "tables": 1, "figures": 1, "report": 1}
 
 
 def test_a_dropped_seed_rebuilds_only_the_tables(finished, snakemake, new_project, jobs):
@@ -106,7 +117,7 @@ def test_a_dropped_seed_rebuilds_only_the_tables(finished, snakemake, new_projec
     two = write_config(folder, seeds=[1, 2])
     snakemake(folder, "--touch", "--cores", "1", "--configfile", two, check=False)
     found = jobs(snakemake(folder, "-n", "--configfile", write_config(folder, seeds=[1])).stdout)
-    assert set(found) <= {"plan", "tables", "figures", "report"}
+    assert set(found) <= {"expand", "tables", "figures", "report"}
 
 
 def test_a_new_evaluation_language_trains_nothing(finished, snakemake, jobs):
@@ -118,7 +129,7 @@ def test_a_new_evaluation_language_trains_nothing(finished, snakemake, jobs):
         "floor": 1,
         "predict": 5,
         "score": 5,
-        "plan": 1,
+        "expand": 1,
         "tables": 1,
         "figures": 1,
         "report": 1,

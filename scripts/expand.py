@@ -1,6 +1,6 @@
 """Write a study's plan (its runs and where their results lie) and its provenance (config, versions, commit).
 
-    python scripts/plan.py --config "$(cat resolved.json)" --out results/default/plan.json \\
+    python scripts/expand.py --config "$(cat resolved.json)" --out results/default/plan.json \\
         --provenance results/default/provenance.json
 """
 
