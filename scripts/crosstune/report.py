@@ -19,6 +19,7 @@ from markupsafe import Markup
 from crosstune.answer import answer, cautions, contrasts, declares, floor_rows, headline, relation_rows
 from crosstune.collect import Panel, Study, read_object
 from crosstune.companion import companion_rows, companions, difference_rows, examples_line
+from crosstune.cost import cost_sheet
 from crosstune.distance_tables import distance_sheet, distance_told
 from crosstune.figures import drawing_program, figures_of
 from crosstune.files import write_text
@@ -45,7 +46,7 @@ def render(study: Study, results: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    functions = [answer, cautions, contrasts, declares, figures_of, first_panels, floor_rows, headline]
+    functions = [answer, cautions, contrasts, declares, first_panels, floor_rows, headline]
     functions += [relation_rows, usage_table, verdicts, bibtex, cited]
     functions += [measures_sheet, gains_table, distance_sheet, distance_told]
     functions += [
@@ -59,6 +60,8 @@ def render(study: Study, results: Path) -> str:
     ]
     environment.globals.update({function.__name__: function for function in functions})
     environment.globals.update(exposure=lambda panel: exposure(panel, results), most_columns=MOST_COLUMNS)
+    environment.globals.update(figures_of=lambda panel: figures_of(panel, results))
+    environment.globals.update(cost_sheet=lambda panel: cost_sheet(panel, results))
     environment.globals.update(computed=computed(study, results), used=used_by_jobs(results))
     environment.globals.update(ledger=ledger_section(study, results))
     environment.globals.update(vega=drawing_program())

@@ -1,5 +1,7 @@
 """The figures: which a panel has, what data they hold, that they can be drawn."""
 
+from pathlib import Path
+
 import pytest
 from small_study import plan, read, write_study
 
@@ -18,7 +20,7 @@ def panel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def figures(panel):
-    return {figure.kind: figure for figure in figures_of(panel)}
+    return {figure.kind: figure for figure in figures_of(panel, Path())}
 
 
 def test_every_seed_of_every_row_over_its_floor(figures):
@@ -70,7 +72,7 @@ def test_differences_by_language_and_family(panel, figures):
 
 
 def test_files(tmp_path, figures):
-    paths = write_figures(write_study(tmp_path), tmp_path / "figures")
+    paths = write_figures(write_study(tmp_path), tmp_path, tmp_path / "figures")
     assert [path.name for path in paths[:2]] == ["qa.worldqa.tiny.languages.svg", "qa.worldqa.tiny.languages.pdf"]
     assert len(paths) == 2 * len(figures)
     svg = paths[0].read_text(encoding="utf-8")
@@ -81,7 +83,9 @@ def test_files(tmp_path, figures):
 def test_same_scores_same_pictures(tmp_path, figures):
     write_study(tmp_path)
     (panel,) = read(tmp_path).panels()
-    assert {figure.kind: figure.svg for figure in figures_of(panel)} == {k: figure.svg for k, figure in figures.items()}
+    assert {figure.kind: figure.svg for figure in figures_of(panel, Path())} == {
+        k: figure.svg for k, figure in figures.items()
+    }
 
 
 def test_every_figure_tells_those_who_do_not_see_it(figures):

@@ -203,7 +203,7 @@ def test_page_holds_answer_tables_figure_and_provenance(tmp_path):
     write_json(tmp_path / "provenance.json", {"config": {"study": "small"}, "commit": "0123abc"})
     page = render(study, tmp_path)
     assert answer(study.panels()[0]) in page
-    figures = list(figures_of(study.panels()[0]))
+    figures = list(figures_of(study.panels()[0], tmp_path))
     assert [figure.kind for figure in figures] == ["languages", "heat", "differences", "curves"]
     assert all(f'aria-label="{figure.alt}"' in page and figure.svg in page for figure in figures)
     assert "→ qes" in page and "0123abc" in page and "&#34;study&#34;: &#34;small&#34;" in page

@@ -11,6 +11,7 @@ from pathlib import Path
 import vl_convert
 
 from crosstune.collect import Panel, Study
+from crosstune.figures.cost import cost_figure, cost_records
 from crosstune.figures.curves import MOST, curves_figure, staged
 from crosstune.figures.differences import differences_figure, pairs
 from crosstune.figures.distance import distance_figure, fitted
@@ -41,8 +42,8 @@ class Figure:
         return vl_convert.vegalite_to_svg(self.spec)
 
 
-def figures_of(panel: Panel) -> Iterator[Figure]:
-    """The figures that a panel has something for; none where no schedule trains."""
+def figures_of(panel: Panel, results: Path) -> Iterator[Figure]:
+    """The figures that a panel has something for; none where no schedule trains. Reads what stages took."""
     shown = drawn_schedules(panel)
     if not shown:
         return
@@ -80,6 +81,14 @@ def figures_of(panel: Panel) -> Iterator[Figure]:
             "A mark is a language that the schedule does not train on, a line that of least squares through them.",
             distance_figure(panel),
         )
+    if records := cost_records(panel, results):
+        yield Figure(
+            "cost",
+            "What a schedule costs, and what it scores",
+            "Hours of all stages of a schedule, as if it had been trained alone. Marks: means over seeds; lines: their "
+            "range.",
+            cost_figure(panel, records),
+        )
 
 
 @cache
@@ -88,11 +97,11 @@ def drawing_program() -> str:
     return vl_convert.javascript_bundle()
 
 
-def write_figures(study: Study, out: Path) -> list[Path]:
+def write_figures(study: Study, results: Path, out: Path) -> list[Path]:
     """Draw every figure into the folder `out` as <track>.<dataset>.<model>.<kind>.svg and .pdf; returns the paths."""
     paths = []
     for panel in study.panels():
-        for figure in figures_of(panel):
+        for figure in figures_of(panel, results):
             svg, pdf = (out / f"{panel.name}.{figure.kind}.{suffix}" for suffix in ("svg", "pdf"))
             write_text(svg, figure.svg)
             with atomic_open(pdf) as file:
