@@ -42,11 +42,12 @@ def cost_figure(panel: Panel, records: list[dict]) -> dict:
     name, _ = group_of(panel)
     devices = ", ".join(sorted({record["device"] for record in records}))
     x = alt.X("hours:Q", title=f"hours of training, {devices}", scale=alt.Scale(zero=True))
-    y = alt.Y("score:Q", title=f"{panel.labels[panel.metric]}, {name} languages", scale=alt.Scale(zero=False))
+    title = f"{panel.labels[panel.metric]}, {name} languages"
+    y = alt.Y("score:Q", title=title, scale=alt.Scale(zero=False))
     base = alt.Chart(alt.NamedData("schedules")).encode(x=x, color=coloured(schedules))
     tip = ["schedule:N", alt.Tooltip("hours:Q", format=".3~g"), alt.Tooltip("score:Q", title="mean", format=".1f")]
     chart = alt.layer(
-        base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(y=alt.Y("low:Q", title=y.title), y2="high:Q"),
+        base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
         base.mark_point(filled=True, size=80, opacity=1).encode(y=y, shape=shaped(schedules), tooltip=tip),
     ).properties(width=WIDTH, height=HEIGHT)
     told = f"{panel.labels[panel.metric]} in {name} languages against hours of training: {', '.join(schedules)}."
