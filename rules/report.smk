@@ -73,6 +73,7 @@ rule tables:
     """Tables of schedule x language, the transfer matrix after every stage, and the ledger of the study's claims."""
     input:
         plan="results/{study}/plan.json",
+        provenance="results/{study}/provenance.json",
         leakage="results/{study}/leakage.json",
         distances=distances_of_study,
         scores=study.scores,
