@@ -41,8 +41,9 @@ SHOWN = {
 MOST_LISTED = 12
 """Languages that a caption lists."""
 
-ROOMY_COLUMNS = 6
-"""From so many columns on a LaTeX table is set smaller: axes have longer headings than languages have."""
+LATEX_COLUMNS, ROOMY_COLUMNS = 7, 6
+"""The most columns of a LaTeX table, and from how many on it is set smaller: axes have longer headings than languages
+have."""
 
 OF_RUNS = frozenset({"schedule", "stage", "model"})
 """Axes whose headings have runs of their own, which may be missing."""
@@ -129,7 +130,7 @@ class Declared:
 
     @property
     def form(self) -> Form:
-        return Form(self.entry["show"], self.entry["digits"], "minus" in self.entry, ROOMY_COLUMNS)
+        return Form(self.entry["show"], self.entry["digits"], "minus" in self.entry, LATEX_COLUMNS, ROOMY_COLUMNS)
 
     def table(self) -> Table:
         """The table, whose rows, or whose columns where schedules are these, say which runs they lack."""
@@ -326,7 +327,7 @@ class Declared:
         shown = SHOWN[entry["show"]] + ("" if self._of_one_seed else over)
         sentences = [
             *([entry["caption"].rstrip(".") + "."] if "caption" in entry else []),
-            f"{self._measured()}, {', '.join(self.models)}; 0 to 100, {shown}.",
+            f"{self._measured()}; model {', '.join(self.models)}; 0 to 100, {shown}.",
             self._languages_told(),
         ]
         if "minus" in entry:

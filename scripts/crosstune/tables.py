@@ -57,19 +57,20 @@ class Heading:
 class Form:
     """What a cell shows of its runs, with how many digits, and whether a difference bears its sign.
 
-    `roomy`: a LaTeX table of fewer columns is set larger.
+    On a page of LaTeX there are `most` columns beside each other; a table of fewer than `roomy` is set larger.
     """
 
     show: str = "sd"
     digits: int = 1
     signed: bool = False
+    most: int = LATEX_COLUMNS
     roomy: int = LATEX_COLUMNS
 
     @property
     def latex_columns(self) -> int:
         """Columns of numbers beside each other on a page."""
         more = max(0, self.digits - 1)
-        return INTERVAL_COLUMNS - min(more, 1) if self.show == "interval" else LATEX_COLUMNS - 2 * more
+        return INTERVAL_COLUMNS - min(more, 1) if self.show == "interval" else max(2, self.most - 2 * more)
 
     def numbers(self, cell: Cell) -> dict[str, float | None]:
         """What is shown, by name, the number itself first; None for what the runs do not tell."""

@@ -265,7 +265,7 @@ def rows_of(path: Path) -> dict[str, dict]:
 def test_formats(tmp_path):
     table = declared(tmp_path, columns=["family", "group"], minus="english", caption="Gains in points")
     text = markdown(table)
-    assert text.startswith("Gains in points. SQuAD v1.1 F1 on qa/worldqa, tiny; 0 to 100, mean ± sample standard")
+    assert text.startswith("Gains in points. SQuAD v1.1 F1 on qa/worldqa; model tiny; 0 to 100, mean ± sample standard")
     assert "family: isolate (1)" in text and "group: all" in text and "+6.0 ± 0.0" in text
     assert r"joint & +1.0 {\tiny$\pm$1.4}" in latex(table)
 
