@@ -79,6 +79,7 @@ rule tables:
     """Tables of schedule x language, the transfer matrix after every stage, the ledger of claims, what it all took."""
     input:
         plan="results/{study}/plan.json",
+        provenance="results/{study}/provenance.json",
         leakage="results/{study}/leakage.json",
         distances=distances_of_study,
         scores=study.scores,

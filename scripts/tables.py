@@ -4,8 +4,8 @@
         --claims results/default/claims.json --cost results/default/cost
 
 Reads the plan, the scores, what trainings and predictions took, contrasts.json and distances.json where they exist,
-and, for a claim about the rows of a data set, its prepared manifests. Runs without scores are counted in the tables,
-not hidden.
+and, for a claim about the rows of a data set, its prepared manifests; for the sidecars of the tables provenance.json
+and the manifests of checkpoints and predictions. Runs without scores are counted in the tables, not hidden.
 """
 
 import argparse
@@ -14,8 +14,10 @@ from pathlib import Path
 from crosstune.collect import read_study
 from crosstune.companion import write_companions
 from crosstune.cost import write_costs
+from crosstune.declared import write_declared
 from crosstune.errors import run_program
 from crosstune.ledger import write_ledger, write_ledger_tables
+from crosstune.sidecars import write_sidecars
 from crosstune.tables import write_tables
 from crosstune.transfer_tables import write_transfer
 from crosstune.verdicts import write_verdicts
@@ -33,6 +35,8 @@ def main() -> None:
     write_tables(study, args.out)
     write_companions(study, args.out)
     write_transfer(study, args.out)
+    write_declared(study, args.out)
+    write_sidecars(study, args.results, args.out)
     write_verdicts(study, args.out)
     write_ledger_tables(study, args.results, args.out)
     write_ledger(study, args.results, args.claims)

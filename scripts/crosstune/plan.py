@@ -40,6 +40,7 @@ def plan_of(study: "Study") -> dict:
         "contrasts": study.contrasts,
         "averages": study.averages,
         "published": study.published,
+        "tables": study.tables,
         **({"distances": study.config["distances"]} if "distances" in study.config else {}),
         "claims": study.claims,
         "cited": cited(study),

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from crosstune.errors import UserError
-from crosstune.files import atomic_open
+from crosstune.files import atomic_open, write_json
 
 STATE = "state.safetensors"
 
@@ -52,6 +52,10 @@ class StateFolder:
         metadata = {"stamp": self._stamp, "notes": json.dumps(notes)}
         with atomic_open(self._folder / STATE) as file:
             file.write(save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
+
+    def note_divergence(self, updates: int, loss: float) -> None:
+        """Leave a note that the loss was no number any more after so many updates, for the tables to count."""
+        write_json(self._folder / "diverged.json", {"updates": updates, "loss": str(loss)})
 
     def remove(self) -> None:
         shutil.rmtree(self._folder)

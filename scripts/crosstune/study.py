@@ -16,6 +16,7 @@ from pathlib import Path
 from crosstune.claims import statements_of
 from crosstune.comparisons import average_of, check_headline, contrasts_of, published_of
 from crosstune.config import validate
+from crosstune.declarations import tables_of
 from crosstune.errors import UserError
 from crosstune.files import read_json, sha256_json
 from crosstune.fold_names import fold_name
@@ -93,6 +94,7 @@ class Study:
         self.contrasts = contrasts_of(self)
         self.averages = {name: average_of(self, name) for name in self.config["averages"]}
         self.published = [published_of(self, name, root / "published") for name in self.config["published"]]
+        self.tables = tables_of(self)
         self.claims = [entry for n in range(len(self.config["claims"])) for entry in statements_of(self, n, root)]
 
     # ---- what the rules ask for ----

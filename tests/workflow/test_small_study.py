@@ -21,6 +21,7 @@ import yaml
 from crosstune.usage import used_by_jobs
 
 SMALL = Path(__file__).with_name("small.yaml")
+ROOT = Path(__file__).parents[2]
 HOME = "results/small/tiny/seed1/qa"
 
 
@@ -76,6 +77,16 @@ def test_what_the_schedules_took_is_told_and_goes_into_the_plan(finished, snakem
     told = snakemake(finished, "-n", "plan", "--configfile", write_config(finished)).stdout
     assert "Measured: tiny, qa, " in told and "measured: tiny" in told
     assert re.search(r"^train +5 +5$", told, re.MULTILINE) and re.search(r"^cpu .* 0 +< 0.01 +", told, re.MULTILINE)
+
+
+def test_every_cell_of_every_table_is_what_the_scores_of_its_runs_give(finished):
+    """Worked out again from the scores, with all hashes, by the program that does not know how tables are made."""
+    tables = sorted((finished / "results/small/tables").glob("*.json"))
+    assert {"groups", "steps", "qa.worldqa.tiny.f1", "qa.worldqa.tiny.f1.transfer"} <= {path.stem for path in tables}
+    for path in tables:
+        command = [sys.executable, ROOT / "scripts/trace.py", path, "--check"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_stage_loads_with_transformers(finished):
