@@ -20,6 +20,7 @@ from crosstune.answer import answer, cautions, contrasts, declares, floor_rows, 
 from crosstune.collect import Panel, Study, read_object
 from crosstune.companion import companion_rows, companions, difference_rows, examples_line
 from crosstune.cost import cost_sheet
+from crosstune.declared import declared_tables
 from crosstune.distance_tables import distance_sheet, distance_told
 from crosstune.figures import drawing_program, figures_of
 from crosstune.files import write_text
@@ -47,7 +48,7 @@ def render(study: Study, results: Path) -> str:
         lstrip_blocks=True,
     )
     functions = [answer, cautions, contrasts, declares, first_panels, floor_rows, headline]
-    functions += [relation_rows, usage_table, verdicts, bibtex, cited]
+    functions += [relation_rows, usage_table, verdicts, bibtex, cited, declared_tables]
     functions += [measures_sheet, gains_table, distance_sheet, distance_told]
     functions += [
         average_table,

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LIGHT = [
     "prepare", "leakage", "score", "floor", "expand", "tables", "figures", "report", "submission", "world", "pin",
-    "fetch", "fetch_model", "tidy", "translate", "distances", "contrasts",
+    "trace_table", "fetch", "fetch_model", "tidy", "translate", "distances", "contrasts",
 ]  # fmt: skip
 # Every name that is None in sys.modules cannot be imported.
 BLOCK = "import sys, runpy; sys.modules.update(dict.fromkeys({blocked!r})); sys.argv = {argv!r}; "

@@ -308,7 +308,7 @@ class TestSidecar:
 
 
 def run_trace(*arguments: str | Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, ROOT / "scripts/trace.py", *map(str, arguments)]
+    command = [sys.executable, ROOT / "scripts/trace_table.py", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -84,7 +84,7 @@ def test_every_cell_of_every_table_is_what_the_scores_of_its_runs_give(finished)
     tables = sorted((finished / "results/small/tables").glob("*.json"))
     assert {"groups", "steps", "qa.worldqa.tiny.f1", "qa.worldqa.tiny.f1.transfer"} <= {path.stem for path in tables}
     for path in tables:
-        command = [sys.executable, ROOT / "scripts/trace.py", path, "--check"]
+        command = [sys.executable, ROOT / "scripts/trace_table.py", path, "--check"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 

@@ -1,8 +1,8 @@
 """Which runs stand behind a cell of a table, with their files, commits and hashes; and whether the number is theirs.
 
-    python scripts/trace.py results/default/tables/qa.worldqa.tiny.f1 joint average_low
-    python scripts/trace.py results/default/tables/qa.worldqa.tiny.f1 joint average_low --check
-    python scripts/trace.py results/default/tables/qa.worldqa.tiny.f1 --check
+    python scripts/trace_table.py results/default/tables/qa.worldqa.tiny.f1 joint average_low
+    python scripts/trace_table.py results/default/tables/qa.worldqa.tiny.f1 joint average_low --check
+    python scripts/trace_table.py results/default/tables/qa.worldqa.tiny.f1 --check
 
 ROW and COLUMN are the names in the table's CSV file (a column's without _mean), or as it shows them; `group: row`
 where a name stands in several groups. --check works the cell, or every cell, out again from the scores, without the
