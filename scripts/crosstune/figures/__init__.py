@@ -85,7 +85,7 @@ def figures_of(panel: Panel, results: Path) -> Iterator[Figure]:
         yield Figure(
             "cost",
             "What a schedule costs, and what it scores",
-            "Hours of all stages of a schedule, as if it had been trained alone. Marks: means over seeds; lines: their "
+            "Time of all stages of a schedule, as if it had been trained alone. Marks: means over seeds; lines: their "
             "range.",
             cost_figure(panel, records),
         )

@@ -37,18 +37,20 @@ def group_of(panel: Panel) -> tuple[str, list[str]]:
 
 
 def cost_figure(panel: Panel, records: list[dict]) -> dict:
-    """Schedules by the hours of their trainings, each as if it had been trained alone."""
+    """Schedules by the time of their trainings, each as if it had been trained alone."""
     schedules = [record["schedule"] for record in records]
     name, _ = group_of(panel)
     devices = ", ".join(sorted({record["device"] for record in records}))
-    x = alt.X("hours:Q", title=f"hours of training, {devices}", scale=alt.Scale(zero=True))
+    unit, times = ("hours", 1) if max(record["hours"] for record in records) >= 1 else ("minutes", 60)
+    records = [{**record, unit: round(record["hours"] * times, 4)} for record in records]
+    x = alt.X(f"{unit}:Q", title=f"{unit} of training, {devices}", scale=alt.Scale(zero=True))
     title = f"{panel.labels[panel.metric]}, {name} languages"
     y = alt.Y("score:Q", title=title, scale=alt.Scale(zero=False))
     base = alt.Chart(alt.NamedData("schedules")).encode(x=x, color=coloured(schedules))
-    tip = ["schedule:N", alt.Tooltip("hours:Q", format=".3~g"), alt.Tooltip("score:Q", title="mean", format=".1f")]
+    tip = ["schedule:N", alt.Tooltip(f"{unit}:Q", format=".3~g"), alt.Tooltip("score:Q", title="mean", format=".1f")]
     chart = alt.layer(
         base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
         base.mark_point(filled=True, size=80, opacity=1).encode(y=y, shape=shaped(schedules), tooltip=tip),
     ).properties(width=WIDTH, height=HEIGHT)
-    told = f"{panel.labels[panel.metric]} in {name} languages against hours of training: {', '.join(schedules)}."
+    told = f"{panel.labels[panel.metric]} in {name} languages against the time of its training: {', '.join(schedules)}."
     return finished(chart, {"schedules": records}, told)
