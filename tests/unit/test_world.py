@@ -372,12 +372,11 @@ def test_sizes_are_those_of_the_spec(tiny):
 
 
 @settings(max_examples=5, deadline=None)
-@given(seeds)
-def test_a_seed_gives_its_own_bytes(seed):
+@given(seed=st.integers(1, 10_000))
+def test_a_seed_gives_its_own_bytes(tiny, seed):
     files = generate({**TINY, "seed": seed})
     assert generate({**TINY, "seed": seed}) == files
-    other = generate({**TINY, "seed": seed + 1})
-    assert all(files[path] != other[path] for path in files)
+    assert all(files[path] != tiny[path] for path in files), "those of seed 0"
 
 
 def test_bytes_do_not_depend_on_the_process(tiny, tmp_path):
