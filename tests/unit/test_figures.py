@@ -9,6 +9,7 @@ from crosstune.figures import figures_of, write_figures
 from crosstune.figures.curves import staged
 from crosstune.figures.differences import family_rows, pairs
 from crosstune.figures.heat import heat_records
+from crosstune.files import write_json
 from crosstune.intervals import interval
 
 
@@ -69,6 +70,20 @@ def test_differences_by_language_and_family(panel, figures):
         "low": round(wanted.low, 4), "high": round(wanted.high, 4),
     }  # fmt: skip
     assert rows["north: mean of 2"]["difference"] == 2.5  # qen: -6, qna: 11
+
+
+def test_cost_against_score(tmp_path):
+    (panel,) = write_study(tmp_path).panels()
+    for run in panel.runs("joint") + panel.runs("english"):
+        stage = tmp_path / run["stages"][-1]
+        manifest = {"spec": {"threads": 1}, "updates": 200, "exposure": {"worldqa.qen": {"examples": 1, "tokens": 9}}}
+        write_json(stage / "stage.json", manifest)
+        write_json(stage / "cost.json", {"seconds": 360 * run["seed"], "device": "CPU", "devices": 0, "cores": 1})
+    figure = {figure.kind: figure for figure in figures_of(panel, tmp_path)}["cost"]
+    (joint, english) = figure.spec["datasets"]["schedules"]
+    assert (joint["schedule"], joint["hours"], joint["minutes"], joint["score"]) == ("joint", 0.15, 9, 19.5)
+    assert (joint["low"], joint["high"]) == (19, 20) and english["schedule"] == "english"
+    assert figure.svg.startswith("<svg")
 
 
 def test_files(tmp_path, figures):
