@@ -15,12 +15,14 @@ ROOT = Path(__file__).parents[1]
 
 
 def pytest_collection_finish() -> None:
-    """No garbage is looked for among the millions of objects that the imports have made, and torch has one thread.
+    """With torch: no garbage is looked for among the millions of objects that its import has made; it has one thread.
 
     Two workers on two cores would otherwise have four threads, which wait for each other.
     """
-    gc.freeze()
     if torch := sys.modules.get("torch"):
+        import hypothesis  # noqa: F401 - looks among all objects for those that it is told of when it is imported
+
+        gc.freeze()
         torch.set_num_threads(1)
 
 
