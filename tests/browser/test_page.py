@@ -129,7 +129,7 @@ def luminance(driver, script: str) -> float:
 
 
 def column(driver, table, place: int) -> list[str]:
-    script = "return [...arguments[0].tBodies[0].rows].filter(r => !r.hidden).map(r => r.cells[arguments[1]].innerText)"
+    script = "return [...arguments[0].tBodies[0].rows].filter(r => !r.hidden).map(r => r.cells[arguments[1]].textContent.trim())"
     return driver.execute_script(script, table, place)
 
 
@@ -139,7 +139,7 @@ def table_of(driver, caption: str):
         table
         for table in driver.find_elements("css selector", "main table")
         if driver.execute_script(
-            "return arguments[0].closest('figure')?.innerText.includes(arguments[1])", table, caption
+            "return arguments[0].closest('figure')?.textContent.includes(arguments[1])", table, caption
         )
     )
 
@@ -169,7 +169,9 @@ def test_numbers_sort_by_size(opened, page):
     driver = opened(page)
     table = table_of(driver, "Intervals answer for other seeds")
     place = next(
-        n for n, cell in enumerate(table.find_elements("css selector", "thead th")) if cell.text == "difference"
+        n
+        for n, cell in enumerate(table.find_elements("css selector", "thead th"))
+        if cell.get_attribute("textContent").strip() == "difference"
     )
     table.find_elements("css selector", "thead th button")[place].click()
     numbers = [float(text.rstrip("*")) for text in column(driver, table, place)]
