@@ -10,7 +10,6 @@ are. A processor without bf16 arithmetic computes the same numbers slowly.
 import argparse
 import itertools
 import json
-import shutil
 import statistics
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from datetime import date
 from pathlib import Path
 
 import yaml
-from rivals import ROOT, processor
+from rivals import ROOT, copy_project, processor
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
@@ -39,8 +38,7 @@ VARIANTS = {
 
 def prepare_copy(folder: Path) -> tuple[Study, dict[str, str]]:
     """A copy of the project with its data prepared and the default study's base model; the study, and what it is of."""
-    ignored = shutil.ignore_patterns(".git", ".venv", "results", "data", ".snakemake", "logs", "benchmarks")
-    shutil.copytree(ROOT, folder, ignore=ignored)
+    copy_project(folder)
     config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"seeds": SEEDS}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     study = Study(config, folder)

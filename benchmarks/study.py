@@ -22,7 +22,7 @@ from datetime import date
 from pathlib import Path
 
 import yaml
-from rivals import ROOT, processor, read_text
+from rivals import ROOT, copy_project, processor, read_text
 
 SOURCES = {
     "en": "qa/squad_en/train-v1.1.head.json.xz",
@@ -99,8 +99,7 @@ def our_config(data: Path, hidden: int, layers: int) -> dict:
 
 def run_ours(folder: Path, config: dict) -> tuple[float, Path]:
     """Seconds of the study after its base model, in a copy of the project; the base model's folder."""
-    ignored = shutil.ignore_patterns(".git", ".venv", "results", "data", ".snakemake", "logs", "benchmarks")
-    shutil.copytree(ROOT, folder, ignore=ignored)
+    copy_project(folder)
     (folder / "bench.yaml").write_text(yaml.safe_dump(config))
     options = ["--cores", str(CORES), "--configfile", "bench.yaml"]
     base = "results/bench/model/base/stage.json"
