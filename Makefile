@@ -3,15 +3,20 @@
 #   make test   sets up the environment and passes the tests
 PYTHON ?= python3
 CORES ?= $(shell nproc)
+STUDY ?= config.yaml
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: study test test-cluster test-containers lint docs envs image clean
+.PHONY: study status test test-cluster test-containers lint docs envs image clean
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 study: $(READY)
 	snakemake --cores $(CORES)
 	@echo "Read results/default/report.html"
+
+# How far a study is, while it runs too: make status STUDY=studies/xtreme-r.yaml
+status: $(READY)
+	@python scripts/status.py --configfile $(STUDY)
 
 test: $(READY)
 	ruff check . && ruff format --check .

@@ -23,7 +23,8 @@ from crosstune.study import Study
 from crosstune.summary import summary
 from crosstune.world.write import WORLD_VERSION
 
-PINNING = "pin" in sys.argv  # that rule is for a study that is not pinned yet
+# These rules need no data: one is for a study that is not pinned yet, the others look at what is there.
+WITHOUT_DATA = bool({"pin", "stale", "status"} & set(sys.argv))
 
 # By SIGUSR1 a cluster tells that a job's time is nearly over. It is for the training, which saves its state and ends;
 # Snakemake would die of it at once, and the training with it.
@@ -35,7 +36,7 @@ try:
     kept = Kept(study)
     jobs = Jobs(study, kept)
     study.check_states()
-    if not PINNING:
+    if not WITHOUT_DATA:
         needs.check_files()
     needs.check_translators()
 except UserError as error:
@@ -86,6 +87,10 @@ localrules:
     score,
     floor,
     plan,
+    provenance,
+    crate,
+    stale,
+    status,
     distances,
     tables,
     figures,
@@ -96,7 +101,7 @@ localrules:
 # Not in a dry run, which needs neither network nor image.
 onstart:
     try:
-        if not PINNING:
+        if not WITHOUT_DATA:
             needs.check_pins()
             needs.check_downloads(os.environ)
         if workflow.executor_plugin.name == "slurm":

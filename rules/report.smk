@@ -6,7 +6,6 @@ rule plan:
     """Write the expanded study, from which tables, figures and the report are made."""
     output:
         plan="results/{study}/plan.json",
-        provenance="results/{study}/provenance.json",
     log:
         "results/{study}/logs/plan.log",
     conda:
@@ -20,8 +19,7 @@ rule plan:
     message:
         "write the plan of {wildcards.study}"
     shell:
-        "python scripts/plan.py --config {params.config:q} --out {output.plan} --provenance {output.provenance}"
-        " 2> >(tee {log} >&2)"
+        "python scripts/plan.py --config {params.config:q} --out {output.plan} 2> >(tee {log} >&2)"
 
 
 rule contrasts:
