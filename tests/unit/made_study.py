@@ -6,7 +6,6 @@ import yaml
 
 from crosstune.files import write_json
 from crosstune.prepare import PREPARE_VERSION
-from crosstune.prepare import PREPARE_VERSION
 from crosstune.scoring import SCORE_VERSION
 from crosstune.study import Study
 
