@@ -154,8 +154,7 @@ def _root(study: Study, provenance: Mapping, files: Iterable[str]) -> dict:
         "license": _ref("#licences"),
         "conformsTo": [_ref(url) for url in PROFILES],
         "mainEntity": _ref("Snakefile"),
-        "mentions": [_ref("#run")],
-        "author": _ref("#agent"),
+        "mentions": _ref("#run"),
         "hasPart": [_ref(_id(path)) for path in sorted(files)],
     }
 
@@ -168,9 +167,10 @@ def _workflow(provenance: Mapping) -> dict:
         "description": "Trains a multilingual model on task data of several languages by schedules that it compares.",
         "programmingLanguage": _ref(LANGUAGE),
         "license": _ref(APACHE),
+        **({"url": provenance["repository"]} if provenance["repository"] else {}),
         "version": provenance["code"].get("commit", "unknown"),
         "input": [_ref("#config"), _ref("#data")],
-        "output": [_ref("#results")],
+        "output": _ref("#results"),
     }
 
 
@@ -243,9 +243,9 @@ def _model(name: str, model: Mapping) -> dict:
 
 
 def _file(path: str, size: int, sha256: str) -> dict:
-    kind = {"encodingFormat": FORMATS[Path(path).suffix]} if Path(path).suffix in FORMATS else {}
-    name = Path(path).name
-    return {"@id": _id(path), "@type": "File", "name": name, "contentSize": str(size), "sha256": sha256, **kind}
+    kind = FORMATS.get(Path(path).suffix, "text/plain")
+    told = {"name": Path(path).name, "contentSize": str(size), "sha256": sha256, "encodingFormat": kind}
+    return {"@id": _id(path), "@type": "File", **told}
 
 
 def _described(url: str, kind: str, name: str, **more: str) -> dict:

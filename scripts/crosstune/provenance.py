@@ -6,6 +6,7 @@ Owns: looking these up without importing the libraries. Must never know: results
 import getpass
 import os
 import platform
+import re
 import subprocess
 from contextlib import suppress
 from functools import cache
@@ -51,6 +52,15 @@ def commit(project: Path = PROJECT) -> dict:
         return {"commit": found, "changed": None} if found else {}
     except subprocess.CalledProcessError:
         return {}
+
+
+def repository(project: Path = PROJECT) -> str | None:
+    """The public address that the project was cloned from; None where that is no web address."""
+    with suppress(OSError, subprocess.CalledProcessError):
+        address = _git(project, "remote", "get-url", "origin")
+        # Not one with a user's name or token before the host.
+        return address if re.fullmatch(r"https://[\w.-]+(:\d+)?/[^@?]*", address) else None
+    return None
 
 
 def lock_hash(project: Path = PROJECT) -> str | None:

@@ -16,7 +16,7 @@ from crosstune.leakage import LEAKAGE_VERSION
 from crosstune.metering import now, read_cost
 from crosstune.needs import Needs
 from crosstune.prepare import PREPARE_VERSION
-from crosstune.provenance import agent, made_by
+from crosstune.provenance import agent, made_by, repository
 from crosstune.scoring import SCORE_VERSION
 from crosstune.study import PREDICT_VERSION, PRETRAIN_VERSION, TRAIN_VERSION, Study, base_path
 
@@ -35,11 +35,11 @@ SHOWN_HASH = 12
 def provenance_of(study: Study) -> dict:
     """The provenance of a study whose results are there.
 
-    `config`, `config_sha256`; `code`, `lock_sha256`, `environment` of the process that gathers this, and `agent`, who
-    runs it; `versions` of the code that results depend on; `data`: of every prepared split its rows' hash, licence and
-    sources with hashes and revisions; `models`; `made`: each combination of commit, tree, lock and hardware, with what
-    it made; `cost` of trainings and predictions; `began`, `ended`: the first and the last moment that any of them
-    tells, in UTC.
+    `config`, `config_sha256`; `code`, `lock_sha256`, `environment` of the process that gathers this; `agent`, who runs
+    it; `repository`, the web address of the code; `versions` of the code that results depend on; `data`: of every
+    prepared split its rows' hash, licence and sources with hashes and revisions; `models`; `made`: each combination of
+    commit, tree, lock and hardware, with what it made; `cost` of trainings and predictions; `began`, `ended`: the first
+    and the last moment that any of them tells, in UTC.
     """
     nodes = {path: node for path, node in study.checkpoints.items() if "hub" not in node.spec}
     trainings = [read_cost(Path(path)) for path in nodes]
@@ -52,6 +52,7 @@ def provenance_of(study: Study) -> dict:
         "config_sha256": sha256_json(study.told),
         **made_by(),
         "agent": agent(),
+        "repository": repository(),
         "versions": VERSIONS,
         "data": {path.removesuffix(".json"): _data(Path(path)) for path in Needs(study).prepared},
         "models": {name: _model(study, name) for name in study.config["models"]},

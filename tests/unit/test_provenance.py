@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from made_study import HOME, make_data, make_predictions, make_training, small_study
 
+from crosstune import provenance
 from crosstune.files import sha256_file
 from crosstune.needs import Needs
 from crosstune.provenance import LOCK, PROJECT, commit, lock_hash
@@ -47,6 +48,22 @@ def test_outside_a_checkout_there_is_no_commit(tmp_path, monkeypatch):
     assert commit(tmp_path) == {}
     monkeypatch.setenv("PATH", "")
     assert commit(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "address, found",
+    [
+        ("https://example.org/a/crosstune.git", "https://example.org/a/crosstune.git"),
+        ("https://user:secret@example.org/crosstune", None),
+        ("git@example.org:a/crosstune.git", None),
+        ("/home/somebody/crosstune", None),
+    ],
+)
+def test_the_address_of_the_code_is_a_public_one(repository, address, found):
+    folder, _ = repository
+    assert provenance.repository(folder) is None
+    subprocess.run(["git", "remote", "add", "origin", address], cwd=folder, check=True)
+    assert provenance.repository(folder) == found
 
 
 def test_the_lock_is_the_one_that_everything_is_made_of(tmp_path):

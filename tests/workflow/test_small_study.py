@@ -5,16 +5,20 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import yaml
+from crate_validator import problems
 
 from crosstune.usage import used_by_jobs
 
@@ -511,3 +515,71 @@ def test_two_runs_in_one_folder_are_refused(finished, snakemake):
     finally:
         os.killpg(first.pid, signal.SIGTERM)
         first.wait()
+
+
+def packed(folder: Path, snakemake, config: str) -> bytes:
+    snakemake(folder, "results/small/crate.zip", "--cores", "1", "--configfile", config)
+    return (folder / "results/small/crate.zip").read_bytes()
+
+
+def test_the_archive_of_a_study_describes_every_file_and_is_the_same_each_time(finished, snakemake, tmp_path):
+    config = write_config(finished)
+    first = packed(finished, snakemake, config)
+    (finished / "results/small/crate.zip").unlink()
+    assert packed(finished, snakemake, config) == first
+    with zipfile.ZipFile(finished / "results/small/crate.zip") as archive:
+        archive.extractall(tmp_path)
+        names = set(archive.namelist())
+    described = {
+        unquote(entity["@id"]): entity
+        for entity in json.loads((tmp_path / "ro-crate-metadata.json").read_text())["@graph"]
+        if "File" in entity["@type"]
+    }
+    assert described.keys() == names - {"ro-crate-metadata.json"}
+    for name, entity in described.items():
+        content = (tmp_path / name).read_bytes()
+        found = (str(len(content)), hashlib.sha256(content).hexdigest())
+        assert (entity["contentSize"], entity["sha256"]) == found, name
+    stage = f"{HOME}/worldqa.qen@6/worldqa.qes@6"
+    assert {f"{stage}/stage.json", f"{stage}/predictions/worldqa/qka.jsonl", "results/small/report.html"} <= names
+    assert {"Snakefile", "rules/train.smk", "scripts/train.py", "envs/requirements.lock"} <= names
+    assert "data/worldqa/test.qno.json" in names and "data/worldqa/test.qno.jsonl" not in names
+    assert [name for name in names if "safetensors" in name or "/logs/" in name or "__pycache__" in name] == []
+    # What was packed can be run.
+    plan = snakemake(tmp_path, "-n", "--configfile", "study.json")
+    assert "train results/small/tiny/seed1/qa/worldqa.qen@12" in plan.stdout
+
+
+def test_the_archive_is_a_workflow_run_crate(finished, snakemake, tmp_path):
+    """By the validator of RO-Crate's profiles, as far as they require anything."""
+    pytest.importorskip("rocrate_validator", reason="pip install roc-validator")
+    packed(finished, snakemake, write_config(finished))
+    crate = finished / "results/small/crate.zip"
+    assert problems(crate, tmp_path) == []
+    metadata = "ro-crate-metadata.json"
+    with zipfile.ZipFile(crate) as archive, zipfile.ZipFile(tmp_path / "broken.zip", "w") as broken:
+        for name in archive.namelist():
+            content = archive.read(name)
+            broken.writestr(name, content.replace(b'"instrument"', b'"about"') if name == metadata else content)
+    assert any("instrument" in problem for problem in problems(tmp_path / "broken.zip", tmp_path))
+
+
+def test_status_and_stale_are_told_while_another_run_has_the_folder(finished, snakemake):
+    config = write_config(finished, seeds=[1, 8])
+    command = ["snakemake", "--cores", "1", "--configfile", config]
+    quiet = {"cwd": finished, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    first = subprocess.Popen(command, **quiet, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 300
+        while not any((finished / ".snakemake/locks").glob("*")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        asked = snakemake(finished, "status", "--cores", "1", "--configfile", config).stdout
+        stale = snakemake(finished, "stale", "--cores", "1", "--configfile", config).stdout
+        assert first.poll() is None, "the first run has ended before it was asked about"
+    finally:
+        os.killpg(first.pid, signal.SIGTERM)
+        first.wait()
+        shutil.rmtree(finished / "results/small/tiny/seed8", ignore_errors=True)
+    done = re.search(r"^trainings +(\d+) ", asked, re.MULTILINE)
+    assert done and 6 <= int(done[1]) < 11, asked
+    assert "Nothing is of older versions." in stale and "No folder is left over." in stale
