@@ -1,13 +1,25 @@
 """RO-Crate's reference validator, without network: the terms that our crates use stand here instead of its contexts.
 
+    python tests/crate_validator.py results/small/crate.zip
+
+prints what is wrong, as JSON. The validator (roc-validator on PyPI) wants other versions than the lock's: this is run by
+the Python of an environment of its own, which `make test-crate` sets up, and imports nothing of crosstune.
+
 The terms are those of RO-Crate 1.1 (https://w3id.org/ro/crate/1.1/context) and of Workflow Run Crate
 (https://w3id.org/ro/terms/workflow-run/context). A term that neither list has is a problem, as a misspelt one is.
 """
 
 import io
 import json
+import sys
+import tempfile
 import zipfile
 from pathlib import Path
+
+from requests import Request, Response
+from requests_cache import CachedSession
+from rocrate_validator import models, services
+from urllib3 import HTTPResponse
 
 CRATE, RUN = "https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"
 SCHEMA = """
@@ -32,8 +44,6 @@ def problems(crate: Path, folder: Path) -> list[str]:
 
     `folder` is for what the validator leaves behind.
     """
-    from rocrate_validator import models, services
-
     cache = folder / "contexts"
     remember({CRATE: TERMS, RUN: RUN_TERMS}, cache)
     settings = services.ValidationSettings(
@@ -59,10 +69,6 @@ def used(crate: Path) -> set[str]:
 
 def remember(contexts: dict[str, dict[str, str]], cache: Path) -> None:
     """Put JSON-LD contexts into the validator's cache of what it has asked the network for."""
-    from requests import Request, Response
-    from requests_cache import CachedSession
-    from urllib3 import HTTPResponse
-
     session = CachedSession(cache_name=str(cache), backend="sqlite", expire_after=-1)
     for url, terms in contexts.items():
         content = json.dumps({"@context": terms}).encode()
@@ -73,3 +79,8 @@ def remember(contexts: dict[str, dict[str, str]], cache: Path) -> None:
         response.raw = HTTPResponse(io.BytesIO(content), headers=response.headers, status=200, preload_content=False)
         session.cache.save_response(response, session.cache.create_key(response.request))
     session.close()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(problems(Path(sys.argv[1]), Path(folder))))

@@ -18,7 +18,6 @@ from urllib.parse import unquote
 
 import pytest
 import yaml
-from crate_validator import problems
 
 from crosstune.usage import used_by_jobs
 
@@ -550,18 +549,27 @@ def test_the_archive_of_a_study_describes_every_file_and_is_the_same_each_time(f
     assert "train results/small/tiny/seed1/qa/worldqa.qen@12" in plan.stdout
 
 
+def problems(crate: Path) -> list[str]:
+    """What RO-Crate's reference validator finds wrong with an archive. It lives in an environment of its own."""
+    python = os.environ.get("CROSSTUNE_VALIDATOR")
+    if not python:
+        pytest.skip("CROSSTUNE_VALIDATOR names no Python that has roc-validator; make test-crate makes one")
+    command = [python, str(Path(__file__).parents[1] / "crate_validator.py"), str(crate)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def test_the_archive_is_a_workflow_run_crate(finished, snakemake, tmp_path):
-    """By the validator of RO-Crate's profiles, as far as they require anything."""
-    pytest.importorskip("rocrate_validator", reason="pip install roc-validator")
     packed(finished, snakemake, write_config(finished))
-    crate = finished / "results/small/crate.zip"
-    assert problems(crate, tmp_path) == []
-    metadata = "ro-crate-metadata.json"
+    crate, metadata = finished / "results/small/crate.zip", "ro-crate-metadata.json"
+    assert problems(crate) == []
     with zipfile.ZipFile(crate) as archive, zipfile.ZipFile(tmp_path / "broken.zip", "w") as broken:
         for name in archive.namelist():
             content = archive.read(name)
-            broken.writestr(name, content.replace(b'"instrument"', b'"about"') if name == metadata else content)
-    assert any("instrument" in problem for problem in problems(tmp_path / "broken.zip", tmp_path))
+            broken.writestr(name, content.replace(b'"instrument"', b'"creator"') if name == metadata else content)
+    found = " ".join(problems(tmp_path / "broken.zip"))
+    assert "instrument" in found and "no context has the term creator" in found
 
 
 def test_status_and_stale_are_told_while_another_run_has_the_folder(finished, snakemake):
