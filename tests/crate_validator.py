@@ -39,7 +39,7 @@ RUN_TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
 
 
 def problems(crate: Path, folder: Path) -> list[str]:
-    """What a Workflow Run Crate 0.5 must have and the archive has not. `folder`: for what the validator leaves behind."""
+    """What a Workflow Run Crate 0.5 must have and the archive has not. `folder`: for what the validator leaves."""
     cache = folder / "contexts"
     remember({CRATE: TERMS, RUN: RUN_TERMS}, cache)
     settings = services.ValidationSettings(
