@@ -1,6 +1,6 @@
-"""What it took to make a checkpoint or predictions: time, hardware, energy, and the code that did it.
+"""What it takes to make a checkpoint or predictions: time, hardware, energy, and the code that does it.
 
-Owns: `cost.json`, which lies beside what was made. Must never know: what was made. Imports torch late, on purpose.
+Owns: measuring that, over all attempts, and the content of `cost.json`. Must never know: what is made.
 
 None of this is in a manifest: `stage.json` and `predictions/<dataset>.json` are the same bytes whoever makes them and
 however often they were interrupted, and what stands on them is made again when they change.
@@ -8,15 +8,10 @@ however often they were interrupted, and what stands on them is made again when 
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
 
 from crosstune.compute import gpus_in_use
 from crosstune.energy import EnergyMeter
-from crosstune.files import read_json, write_json
-from crosstune.provenance import made_by, processor
-
-COST = "cost.json"
+from crosstune.provenance import made_by, now, processor
 
 
 class Meter:
@@ -71,18 +66,3 @@ class Meter:
             "ended": now(),
             **self._code,
         }
-
-
-def now() -> str:
-    """The time in UTC to the second, as ISO 8601 writes it."""
-    return datetime.now(UTC).replace(microsecond=0).isoformat()
-
-
-def write_cost(folder: Path, cost: Mapping) -> None:
-    write_json(folder / COST, cost)
-
-
-def read_cost(folder: Path) -> dict:
-    """What a checkpoint or predictions took, by the folder; empty where nobody wrote it down."""
-    path = Path(folder, COST)
-    return read_json(path) if path.exists() else {}

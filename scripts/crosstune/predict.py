@@ -12,10 +12,11 @@ from crosstune.batches import collate, packs
 from crosstune.compute import device, resolve_precision
 from crosstune.encoded import EncodedData
 from crosstune.files import read_jsonl, sha256_file, write_json, write_jsonl
-from crosstune.metering import Meter, write_cost
+from crosstune.metering import Meter
 from crosstune.network import Network
 from crosstune.prepared import Split, rows_by_source
 from crosstune.progress import Progress
+from crosstune.provenance import write_cost
 from crosstune.tasks import Task
 from crosstune.windows import Windows
 

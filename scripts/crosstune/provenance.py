@@ -1,6 +1,6 @@
-"""What produces a result: versions, machine, commit, lock.
+"""What produces a result: versions, machine, commit, lock; and the note of it that lies beside the result.
 
-Owns: looking these up without importing the libraries. Must never know: results.
+Owns: looking these up without importing the libraries, the file `cost.json`. Must never know: results.
 """
 
 import getpass
@@ -8,17 +8,36 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from crosstune.files import sha256_file
+from crosstune.files import read_json, sha256_file, write_json
 
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "sentencepiece", "numpy", "snakemake")
 # The project whose code this is; jobs may run elsewhere.
 PROJECT = Path(__file__).parents[2]
 LOCK = "envs/requirements.lock"
+COST = "cost.json"
+
+
+def write_cost(folder: Path, cost: Mapping) -> None:
+    """Write beside a checkpoint or predictions what they took, as Meter.cost has it."""
+    write_json(folder / COST, cost)
+
+
+def read_cost(folder: Path) -> dict:
+    """What a checkpoint or predictions took, by their folder; empty where nobody wrote it down."""
+    path = Path(folder, COST)
+    return read_json(path) if path.exists() else {}
+
+
+def now() -> str:
+    """The time in UTC to the second, as ISO 8601 writes it."""
+    return datetime.now(UTC).replace(microsecond=0).isoformat()
 
 
 @cache

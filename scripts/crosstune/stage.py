@@ -26,13 +26,14 @@ from crosstune.encoded import EncodedData
 from crosstune.encoding import TextEncoder
 from crosstune.errors import UserError
 from crosstune.files import atomic_open, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
-from crosstune.metering import Meter, write_cost
+from crosstune.metering import Meter
 from crosstune.metrics import metric_named
 from crosstune.network import WEIGHTS, Network, average_weights, load_network, save_network
 from crosstune.predict import predict_dataset, predicted
 from crosstune.prepared import Split, origin_of, rows_by_source
 from crosstune.profiling import Profiler
 from crosstune.progress import Progress
+from crosstune.provenance import write_cost
 from crosstune.ranks import Ranks
 from crosstune.selection import Scores, Selection
 from crosstune.state import StateFolder

@@ -17,10 +17,9 @@ from pathlib import Path
 from crosstune.ahead import MANIFEST
 from crosstune.files import read_json
 from crosstune.leakage import LEAKAGE_VERSION
-from crosstune.metering import read_cost
 from crosstune.needs import Needs
 from crosstune.prepare import PREPARE_VERSION
-from crosstune.provenance import commit, lock_hash
+from crosstune.provenance import commit, lock_hash, read_cost
 from crosstune.scoring import SCORE_VERSION
 from crosstune.study import Study
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from crosstune.ahead import DRAFT_LOG, MANIFEST
 from crosstune.files import read_json
 from crosstune.locks import is_there
-from crosstune.metering import read_cost
+from crosstune.provenance import read_cost
 from crosstune.scoring import SCORE_VERSION
 from crosstune.study import Checkpoint, Study
 

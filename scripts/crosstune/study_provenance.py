@@ -13,10 +13,9 @@ from pathlib import Path
 from crosstune.ahead import MANIFEST
 from crosstune.files import read_json, sha256_json
 from crosstune.leakage import LEAKAGE_VERSION
-from crosstune.metering import now, read_cost
 from crosstune.needs import Needs
 from crosstune.prepare import PREPARE_VERSION
-from crosstune.provenance import agent, made_by, repository
+from crosstune.provenance import agent, made_by, now, read_cost, repository
 from crosstune.scoring import SCORE_VERSION
 from crosstune.study import PREDICT_VERSION, PRETRAIN_VERSION, TRAIN_VERSION, Study, base_path
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from crosstune import metering
-from crosstune.metering import Meter, read_cost, write_cost
+from crosstune.metering import Meter
+from crosstune.provenance import read_cost, write_cost
 from crosstune.state import StateFolder
 
 
