@@ -21,7 +21,7 @@ rule provenance:
     message:
         "write the provenance of {wildcards.study}"
     shell:
-        "python scripts/provenance.py --config {params.config:q} --out {output} 2> >(tee {log} >&2)"
+        "python scripts/provenance.py --config {params.config:q} --data {input.data} --out {output} 2> >(tee {log} >&2)"
 
 
 rule crate:

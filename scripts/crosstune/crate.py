@@ -17,7 +17,6 @@ from urllib.parse import quote
 
 from crosstune.errors import UserError
 from crosstune.files import atomic_open, read_json, sha256_file
-from crosstune.needs import Needs
 from crosstune.study import Study
 
 METADATA, CONFIG, README = "ro-crate-metadata.json", "study.json", "README.md"
@@ -64,7 +63,7 @@ def write_crate(study: Study, root: Path, out: Path) -> None:
     The same results give the same bytes. Raises UserError where the study is not finished.
     """
     provenance = read_json(_there(root / study.results / "provenance.json"))
-    files = {path: root / path for path in packed(study, root)}
+    files = {path: root / path for path in packed(study, [f"{path}.json" for path in provenance["data"]], root)}
     texts = {CONFIG: _text(provenance["config"]), README: readme(study, provenance)}
     texts[METADATA] = _text(describe(study, provenance, files, texts))
     with atomic_open(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -78,9 +77,9 @@ def write_crate(study: Study, root: Path, out: Path) -> None:
                 shutil.copyfileobj(source, target)
 
 
-def packed(study: Study, root: Path) -> list[str]:
-    """The files of the archive, relative to the project, sorted."""
-    wanted = [*WORKFLOW, *(f"{study.results}/{name}" for name in RESULTS), *Needs(study).prepared]
+def packed(study: Study, data: Sequence[str], root: Path) -> list[str]:
+    """The files of the archive, relative to the project, sorted; `data`: the manifests of prepared splits."""
+    wanted = [*WORKFLOW, *(f"{study.results}/{name}" for name in RESULTS), *data]
     for path in study.checkpoints:
         wanted += [f"{path}/{name}" for name in CHECKPOINT]
     found = {file for name in wanted for file in _files(root / name)}

@@ -17,7 +17,6 @@ from pathlib import Path
 from crosstune.ahead import MANIFEST
 from crosstune.files import read_json
 from crosstune.leakage import LEAKAGE_VERSION
-from crosstune.needs import Needs
 from crosstune.prepare import PREPARE_VERSION
 from crosstune.provenance import commit, lock_hash, read_cost
 from crosstune.scoring import SCORE_VERSION
@@ -70,8 +69,7 @@ class Maker:
 
 def outdated(study: Study) -> list[Outdated]:
     """Results that are there and are not what this code and config make."""
-    needs = Needs(study)
-    found = [_other_version(path, "prepared data", PREPARE_VERSION) for path in map(Path, needs.prepared)]
+    found = [_other_version(Path(path), "prepared data", PREPARE_VERSION) for path in prepared(study)]
     found.append(_other_version(Path(study.results, "leakage.json"), "look for leakage", LEAKAGE_VERSION))
     for path, node in study.checkpoints.items():
         if "hub" in node.spec:
@@ -83,6 +81,13 @@ def outdated(study: Study) -> list[Outdated]:
             scores = Path(path, "scores", f"{dataset}.json")
             found.append(_other_version(scores, "scores", SCORE_VERSION, "score_version"))
     return [entry for entry in found if entry]
+
+
+def prepared(study: Study) -> list[str]:
+    """Manifests of the rows that the study trains on and evaluates."""
+    found = {path for node in study.checkpoints.values() for path in (*node.data, *node.held_out)}
+    tests = [(dataset, language) for dataset, languages in study.all_evaluated() for language in languages]
+    return sorted(found | {study.prepared(dataset, "test", language) for dataset, language in tests})
 
 
 def makers(study: Study) -> Counter[Maker]:
@@ -113,7 +118,7 @@ def stale_lines(study: Study) -> Iterator[str]:
     yield (
         "Made by another commit, tree or lock, of which the versions say that it changes nothing:"
         if others
-        else "Everything was made by this commit and lock."
+        else f"Everything was made by this {'commit and ' if here.commit else ''}lock."
     )
     for maker, number in sorted(others.items(), key=lambda item: (-item[1], str(item[0]))):
         yield f"  {number:6}  checkpoints and predictions  {maker}"

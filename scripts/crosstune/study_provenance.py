@@ -13,7 +13,6 @@ from pathlib import Path
 from crosstune.ahead import MANIFEST
 from crosstune.files import read_json, sha256_json
 from crosstune.leakage import LEAKAGE_VERSION
-from crosstune.needs import Needs
 from crosstune.prepare import PREPARE_VERSION
 from crosstune.provenance import agent, made_by, now, read_cost, repository
 from crosstune.scoring import SCORE_VERSION
@@ -31,8 +30,8 @@ KINDS = ("trainings", "predictions")
 SHOWN_HASH = 12
 
 
-def provenance_of(study: Study) -> dict:
-    """The provenance of a study whose results are there.
+def provenance_of(study: Study, data: Sequence[Path]) -> dict:
+    """The provenance of a study whose results are there; `data`: the manifests of its prepared splits.
 
     `config`, `config_sha256`; `code`, `lock_sha256`, `environment` of the process that gathers this; `agent`, who runs
     it; `repository`, the web address of the code; `versions` of the code that results depend on; `data`: of every
@@ -53,7 +52,7 @@ def provenance_of(study: Study) -> dict:
         "agent": agent(),
         "repository": repository(),
         "versions": VERSIONS,
-        "data": {path.removesuffix(".json"): _data(Path(path)) for path in Needs(study).prepared},
+        "data": {str(path.with_suffix("")): _data(path) for path in data},
         "models": {name: _model(study, name) for name in study.config["models"]},
         "made": makers(trainings, predictions),
         "cost": {"trainings": total(trainings), "predictions": total(predictions)},

@@ -37,7 +37,7 @@ def make_predictions(study: Study, path: str, **cost) -> None:
         write_json(Path(path, "scores", f"{dataset}.json"), {"score_version": SCORE_VERSION})
 
 
-def make_data(study: Study, manifests: list[str]) -> None:
+def make_data(manifests: list[str]) -> None:
     """Prepared splits, as their manifests tell of them."""
     for number, path in enumerate(manifests):
         source = {"hub": "an/id", "revision": f"{'c' * 39}{number % 2}", "file": "x.parquet", "sha256": "5" * 64}

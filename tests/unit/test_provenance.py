@@ -76,7 +76,7 @@ def study(tmp_path, monkeypatch):
     """A finished study, one stage of which was trained by another commit on GPUs, and half an hour longer."""
     monkeypatch.chdir(tmp_path)
     study = small_study()
-    make_data(study, Needs(study).prepared)
+    make_data(Needs(study).prepared)
     for path in study.checkpoints:
         make_training(study, path, seconds=1800.0)
         make_predictions(study, path, seconds=36.0)
@@ -87,8 +87,12 @@ def study(tmp_path, monkeypatch):
     return study
 
 
+def gathered(study) -> dict:
+    return provenance_of(study, list(map(Path, Needs(study).prepared)))
+
+
 def test_a_study_s_provenance_is_that_of_its_results(study):
-    found = provenance_of(study)
+    found = gathered(study)
     assert [(maker["device"], maker["trainings"], maker["predictions"]) for maker in found["made"]] == [
         ("a processor", 5, 5),
         ("NVIDIA H200", 1, 0),
@@ -106,11 +110,11 @@ def test_a_study_s_provenance_is_that_of_its_results(study):
 
 
 def test_the_same_results_have_the_same_provenance(study):
-    assert provenance_of(study) == provenance_of(study)
+    assert gathered(study) == gathered(study)
 
 
 def test_provenance_in_words(study):
-    rows = provenance_rows(provenance_of(study))
+    rows = provenance_rows(gathered(study))
     told = dict(rows)
     assert told["Code"] == "commit 0123456789ab; commit ffffffffffff, with changes that are not committed"
     assert told["Lock of packages (SHA-256)"] == "feedfeedfeed"
@@ -126,7 +130,7 @@ def test_provenance_in_words(study):
 def test_provenance_of_a_time_that_wrote_less_down_is_told_as_far_as_it_goes(study):
     for path in Path("results").rglob("cost.json"):
         path.unlink()
-    found = provenance_of(study)
+    found = gathered(study)
     assert found["began"] is None and found["made"][0]["commit"] is None
     told = dict(provenance_rows(found))
     assert (told["Code"], told["Hardware"]) == ("unknown commit", "unknown")

@@ -6,9 +6,8 @@ import pytest
 from made_study import HOME, make_data, make_predictions, make_training, small_study
 
 from crosstune.files import read_json, write_json
-from crosstune.needs import Needs
 from crosstune.provenance import commit, lock_hash
-from crosstune.stale import Maker, makers, orphans, outdated, size_told, stale_lines
+from crosstune.stale import Maker, makers, orphans, outdated, prepared, size_told, stale_lines
 
 ENGLISH, FIRST, SECOND = f"{HOME}/worldqa.qen@12", f"{HOME}/worldqa.qen@6", f"{HOME}/worldqa.qen@6/worldqa.qes@6"
 
@@ -18,7 +17,7 @@ def study(tmp_path, monkeypatch):
     """A finished study, as this code and this config make it."""
     monkeypatch.chdir(tmp_path)
     study = small_study()
-    make_data(study, Needs(study).prepared)
+    make_data(prepared(study))
     for path in study.checkpoints:
         make_training(study, path, code=commit(), lock_sha256=lock_hash())
         make_predictions(study, path, code=commit(), lock_sha256=lock_hash())
