@@ -52,9 +52,9 @@ def zones(powercap: Path = POWERCAP) -> list[Zone]:
     """The processors of this machine. The zones inside a processor's (cores, memory) are counted in it."""
     found = []
     for folder in sorted(powercap.glob("intel-rapl:*")):
-        # `psys` is the whole machine, processors included; a name with a second colon is a part of a zone.
+        # `psys` is the whole machine, processors included; `core` and `dram` are parts of a processor.
         with suppress(OSError, ValueError):
-            if folder.name.count(":") == 1 and (folder / "name").read_text().startswith("package"):
+            if (folder / "name").read_text().startswith("package"):
                 found.append(Zone.at(folder))
     return found
 
