@@ -55,6 +55,7 @@ def test_outside_a_checkout_there_is_no_commit(tmp_path, monkeypatch):
     [
         ("https://example.org/a/crosstune.git", "https://example.org/a/crosstune.git"),
         ("https://user:secret@example.org/crosstune", None),
+        ("https://example.org/crosstune?token=secret", None),
         ("git@example.org:a/crosstune.git", None),
         ("/home/somebody/crosstune", None),
     ],

@@ -12,7 +12,18 @@ from made_study import HOME, make_predictions, make_training, small_study
 from crosstune import engine
 from crosstune.files import write_json
 from crosstune.locks import is_there, this_process
-from crosstune.status import DONE, FAILED, INTERRUPTED, RUNNING, WAITING, duration, status_lines, time_left, works_of
+from crosstune.status import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    RUNNING,
+    WAITING,
+    duration,
+    progress,
+    status_lines,
+    time_left,
+    works_of,
+)
 from crosstune.usage import note_asked
 
 BASE = "results/small/tiny/base"
@@ -82,6 +93,17 @@ def test_a_training_that_another_process_holds_runs(study, process):
     process.wait()
     assert states(study, "trainings")["tiny/seed1/qa/worldqa.qen@12"] == INTERRUPTED, "its process is gone"
     assert "tiny/seed1/qa/worldqa.qen@12  (results/small/tiny/seed1/qa/worldqa.qen@12/logs/train.log)" in told(study)
+
+
+def test_other_work_in_the_same_log_says_nothing_of_a_stage():
+    """Weights that were made again before, predictions after it."""
+    lines = [
+        "base 9/10, loss 1.0, 5 tok/s, 7 s left",
+        "stage 2/8, loss 1.0, 5 tok/s, 30 s left",
+        "predict qa 1/1, 0 s left",
+    ]
+    assert progress("\n".join(lines), "stage") == (0.25, 30.0)
+    assert progress("\n".join(lines), "another") == (None, None)
 
 
 def test_a_stage_that_is_made_ahead_has_its_own_log(study, process):

@@ -521,7 +521,7 @@ def packed(folder: Path, snakemake, config: str) -> bytes:
     return (folder / "results/small/crate.zip").read_bytes()
 
 
-def test_the_archive_of_a_study_describes_every_file_and_is_the_same_each_time(finished, snakemake, tmp_path):
+def test_the_archive_of_a_study_describes_every_file_and_is_the_same_each_time(finished, snakemake, jobs, tmp_path):
     config = write_config(finished)
     first = packed(finished, snakemake, config)
     (finished / "results/small/crate.zip").unlink()
@@ -545,8 +545,7 @@ def test_the_archive_of_a_study_describes_every_file_and_is_the_same_each_time(f
     assert "data/worldqa/test.qno.json" in names and "data/worldqa/test.qno.jsonl" not in names
     assert [name for name in names if "safetensors" in name or "/logs/" in name or "__pycache__" in name] == []
     # What was packed can be run.
-    plan = snakemake(tmp_path, "-n", "--configfile", "study.json")
-    assert "train results/small/tiny/seed1/qa/worldqa.qen@12" in plan.stdout
+    assert {"world", "prepare", "train"} <= jobs(snakemake(tmp_path, "-n", "--configfile", "study.json").stdout).keys()
 
 
 def problems(crate: Path) -> list[str]:
