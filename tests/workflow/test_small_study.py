@@ -548,18 +548,23 @@ def test_the_archive_of_a_study_describes_every_file_and_is_the_same_each_time(f
     assert {"world", "prepare", "train"} <= jobs(snakemake(tmp_path, "-n", "--configfile", "study.json").stdout).keys()
 
 
-def problems(crate: Path) -> list[str]:
+@pytest.fixture
+def problems():
     """What RO-Crate's reference validator finds wrong with an archive. It lives in an environment of its own."""
     python = os.environ.get("CROSSTUNE_VALIDATOR")
     if not python:
         pytest.skip("CROSSTUNE_VALIDATOR names no Python that has roc-validator; make test-crate makes one")
-    command = [python, str(Path(__file__).parents[1] / "crate_validator.py"), str(crate)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+
+    def find(crate: Path) -> list[str]:
+        command = [python, str(Path(__file__).parents[1] / "crate_validator.py"), str(crate)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return find
 
 
-def test_the_archive_is_a_workflow_run_crate(finished, snakemake, tmp_path):
+def test_the_archive_is_a_workflow_run_crate(problems, finished, snakemake, tmp_path):
     packed(finished, snakemake, write_config(finished))
     crate, metadata = finished / "results/small/crate.zip", "ro-crate-metadata.json"
     assert problems(crate) == []
