@@ -544,8 +544,11 @@ def test_the_archive_of_a_study_describes_every_file_and_is_the_same_each_time(f
     assert {"Snakefile", "rules/train.smk", "scripts/train.py", "envs/requirements.lock"} <= names
     assert "data/worldqa/test.qno.json" in names and "data/worldqa/test.qno.jsonl" not in names
     assert [name for name in names if "safetensors" in name or "/logs/" in name or "__pycache__" in name] == []
-    # What was packed can be run.
-    assert {"world", "prepare", "train"} <= jobs(snakemake(tmp_path, "-n", "--configfile", "study.json").stdout).keys()
+    # What was packed can be run from nothing.
+    for folder in ("results", "data"):
+        shutil.rmtree(tmp_path / folder)
+    planned = jobs(snakemake(tmp_path, "-n", "--configfile", "study.json").stdout)
+    assert (planned["world"], planned["pretrain"], planned["train"], planned["predict"]) == (1, 1, 5, 5)
 
 
 @pytest.fixture
