@@ -22,7 +22,7 @@ test: $(READY)
 	ruff check . && ruff format --check .
 	snakefmt --check Snakefile rules
 	snakemake --lint
-	python -m pytest -n $(CORES) --dist loadfile
+	python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 # On a real SLURM, and in real images, which they set up as root on Debian; elsewhere they skip and say why.
 test-cluster: $(READY)

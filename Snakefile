@@ -3,6 +3,7 @@
 #   snakemake --cores 2                                    the study of config.yaml
 #   snakemake --cores 2 --configfile studies/x.yaml        another study
 #   snakemake -n                                           what would run
+#   snakemake -n plan                                      what it would cost
 
 from snakemake.utils import min_version
 

@@ -56,8 +56,10 @@ def covered(spans: Iterable[Span]) -> float:
 
 def run_study(folder: Path, options: Sequence[str]) -> tuple[Span, list[Span], str]:
     """Run a study in a fresh copy of the project: its span, its programs' spans, what Snakemake said."""
-    ignored = shutil.ignore_patterns(".git", ".venv", "results", "data", ".snakemake", "logs", "benchmarks", "tests")
-    shutil.copytree(ROOT, folder, ignore=ignored)
+    known = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in known.rstrip("\0").split("\0"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
     notes = folder / "programs.txt"
     shim = folder / "bin/python"
     shim.parent.mkdir()

@@ -23,8 +23,10 @@ from crosstune.study import Study
 from crosstune.summary import summary
 from crosstune.world.write import WORLD_VERSION
 
-# These rules need no data: one is for a study that is not pinned yet, the others look at what is there.
-WITHOUT_DATA = bool({"pin", "stale", "status"} & set(sys.argv))
+# These rules need no data: one is for a study that is not pinned yet, one for a study whose data are elsewhere or still to
+# come, the others look at what is there.
+PLANNING = "plan" in sys.argv
+WITHOUT_DATA = PLANNING or bool({"pin", "stale", "status"} & set(sys.argv))
 
 # By SIGUSR1 a cluster tells that a job's time is nearly over. It is for the training, which saves its state and ends;
 # Snakemake would die of it at once, and the training with it.
@@ -42,7 +44,18 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
-if workflow.is_main_process:
+if workflow.is_main_process and PLANNING:
+    # Here and not in a job: a dry run, which needs no cores and runs nothing, prints it too.
+    from crosstune.devices import load_devices
+    from crosstune.expected import Expected
+    from crosstune.plan_cost import plan_text
+
+    try:
+        expected = Expected(study, jobs, load_devices(Path(workflow.basedir, "registry")))
+        print(plan_text(expected, needs, kept), end="\n\n", flush=True)
+    except UserError as error:
+        raise WorkflowError(str(error))
+elif workflow.is_main_process:
     print("\n".join([*summary(study, kept), *needs.to_come()]), file=sys.stderr)
 
 # What jobs run in with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer can pull from.
@@ -86,6 +99,7 @@ localrules:
     prepare,
     score,
     floor,
+    expand,
     plan,
     provenance,
     crate,

@@ -3,15 +3,21 @@
 
 
 rule plan:
+    """Print what the study is expected to cost: jobs, hours, energy, disk. It is printed where the study is read."""
+    message:
+        "what {study.name} is expected to cost is printed above; nothing else is run"
+
+
+rule expand:
     """Write the expanded study, from which tables, figures and the report are made."""
     output:
         plan="results/{study}/plan.json",
     log:
-        "results/{study}/logs/plan.log",
+        "results/{study}/logs/expand.log",
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["plan"]),
+        **asked(LIGHT["expand"]),
     params:
         # Functions, because Snakemake would take {lang} in a pattern of files for a wildcard of its own.
         config=lambda w: canonical_json(study.told),
@@ -19,7 +25,7 @@ rule plan:
     message:
         "write the plan of {wildcards.study}"
     shell:
-        "python scripts/plan.py --config {params.config:q} --out {output.plan} 2> >(tee {log} >&2)"
+        "python scripts/expand.py --config {params.config:q} --out {output.plan} 2> >(tee {log} >&2)"
 
 
 rule contrasts:
@@ -68,9 +74,10 @@ rule distances:
 
 
 rule tables:
-    """Tables of schedule x language, the transfer matrix after every stage, and the ledger of the study's claims."""
+    """Tables of schedule x language, the transfer matrix after every stage, the ledger of claims, what it all took."""
     input:
         plan="results/{study}/plan.json",
+        provenance="results/{study}/provenance.json",
         leakage="results/{study}/leakage.json",
         distances=distances_of_study,
         scores=study.scores,
@@ -79,6 +86,8 @@ rule tables:
     output:
         tables=directory("results/{study}/tables"),
         claims="results/{study}/claims.json",
+        # Apart from the tables: those of two equal runs are the same bytes, and times never are.
+        cost=directory("results/{study}/cost"),
     log:
         "results/{study}/logs/tables.log",
     conda:
@@ -89,7 +98,7 @@ rule tables:
         "write the tables of {wildcards.study}"
     shell:
         "python scripts/tables.py --plan {input.plan} --results results/{wildcards.study} --out {output.tables}"
-        " --claims {output.claims}"
+        " --claims {output.claims} --cost {output.cost}"
         " 2> >(tee {log} >&2)"
 
 

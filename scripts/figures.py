@@ -2,7 +2,7 @@
 
     python scripts/figures.py --plan results/default/plan.json --results results/default --out results/default/figures
 
-Reads the plan and the scores only, and needs no network.
+Reads the plan, the scores and what stages took, and needs no network.
 """
 
 import argparse
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--results", required=True, type=Path, help="the study's folder of results")
     parser.add_argument("--out", required=True, type=Path, help="folder to write the figures into")
     args = parser.parse_args()
-    write_figures(read_study(args.plan, args.results), args.out)
+    write_figures(read_study(args.plan, args.results), args.results, args.out)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Write the tables of a study as CSV, Markdown and LaTeX, and the ledger of what others have said.
+"""Write the tables of a study as CSV, Markdown and LaTeX, the ledger of what others have said, and what it took.
 
     python scripts/tables.py --plan results/default/plan.json --results results/default --out results/default/tables \\
-        --claims results/default/claims.json
+        --claims results/default/claims.json --cost results/default/cost
 
-Reads the plan, the scores, contrasts.json and distances.json where they exist, and, for a claim about the rows of a
-data set, its prepared manifests. Runs without scores are counted in the tables, not hidden.
+Reads the plan, the scores, what trainings and predictions took, contrasts.json and distances.json where they exist,
+and, for a claim about the rows of a data set, its prepared manifests; for the sidecars of the tables provenance.json
+and the manifests of checkpoints and predictions. Runs without scores are counted in the tables, not hidden.
 """
 
 import argparse
@@ -12,8 +13,11 @@ from pathlib import Path
 
 from crosstune.collect import read_study
 from crosstune.companion import write_companions
+from crosstune.cost import write_costs
+from crosstune.declared import write_declared
 from crosstune.errors import run_program
 from crosstune.ledger import write_ledger, write_ledger_tables
+from crosstune.sidecars import write_sidecars
 from crosstune.tables import write_tables
 from crosstune.transfer_tables import write_transfer
 from crosstune.verdicts import write_verdicts
@@ -25,14 +29,18 @@ def main() -> None:
     parser.add_argument("--results", required=True, type=Path, help="the study's folder of results")
     parser.add_argument("--out", required=True, type=Path, help="folder to write the tables into")
     parser.add_argument("--claims", required=True, type=Path, help="ledger of the study's claims to write (.json)")
+    parser.add_argument("--cost", required=True, type=Path, help="folder to write what the schedules took into")
     args = parser.parse_args()
     study = read_study(args.plan, args.results)
     write_tables(study, args.out)
     write_companions(study, args.out)
     write_transfer(study, args.out)
+    write_declared(study, args.out)
+    write_sidecars(study, args.results, args.out)
     write_verdicts(study, args.out)
     write_ledger_tables(study, args.results, args.out)
     write_ledger(study, args.results, args.claims)
+    write_costs(study, args.results, args.cost)
 
 
 if __name__ == "__main__":

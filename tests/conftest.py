@@ -1,15 +1,27 @@
 """What tests share: the project's folder, copies of it to run in, and the real data where they are at hand."""
 
+import gc
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hub_server import HubServer
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_collection_finish() -> None:
+    """No garbage is looked for among the millions of objects that the imports have made, and torch has one thread.
+
+    Two workers on two cores would otherwise have four threads, which wait for each other.
+    """
+    gc.freeze()
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +42,7 @@ def new_project(tmp_path_factory):
         parts = "Snakefile config.yaml envs rules scripts schemas registry published claims profiles studies"
         for part in parts.split():
             source = ROOT / part
-            ignore = shutil.ignore_patterns("__pycache__")
+            ignore = shutil.ignore_patterns("*.pyc.*")  # which another process is just writing
             (shutil.copytree(source, folder / part, ignore=ignore) if source.is_dir() else shutil.copy(source, folder))
         return folder
 

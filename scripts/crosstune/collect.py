@@ -21,6 +21,9 @@ UNTRAINED = "untrained"
 FINAL = -1
 """The stage that a schedule ends with."""
 
+DIVERGED = "state/diverged.json"
+"""What a training leaves in its stage's folder when its loss is no number any more."""
+
 
 Replicate = int | tuple[int, int]
 """What tells the runs of one schedule apart: the seed, or where its data are split in several ways seed and fold."""
@@ -32,10 +35,14 @@ def replicate(run: dict) -> Replicate:
 
 @dataclass(frozen=True)
 class Cell:
-    """One number per run. `expected` counts the runs that should have given one; 0 means that no run was needed."""
+    """One number per run. `expected` counts the runs that should have given one; 0 means that no run was needed.
+
+    `diverged`: the runs that gave none because the loss of their training was no number any more.
+    """
 
     values: dict[Replicate, float]
     expected: int
+    diverged: frozenset[Replicate] = frozenset()
 
     @cached_property
     def mean(self) -> float | None:
@@ -53,14 +60,16 @@ class Cell:
     def minus(self, other: "Cell") -> "Cell":
         """The differences run by run, over the seeds (and folds) that both have."""
         runs = [run for run in self.values if run in other.values]
-        return Cell({run: self.values[run] - other.values[run] for run in runs}, self.expected)
+        differences = {run: self.values[run] - other.values[run] for run in runs}
+        return Cell(differences, self.expected, self.diverged | other.diverged)
 
     def by_seed(self) -> "Cell":
         """The means over folds: one number per seed."""
         found: dict[int, list[float]] = {}
         for run, value in self.values.items():
             found.setdefault(run[0] if isinstance(run, tuple) else run, []).append(value)
-        return Cell({seed: statistics.fmean(values) for seed, values in found.items()}, len(found))
+        diverged = frozenset(run[0] if isinstance(run, tuple) else run for run in self.diverged) - found.keys()
+        return Cell({seed: statistics.fmean(values) for seed, values in found.items()}, len(found), diverged)
 
 
 @dataclass(frozen=True)
@@ -83,7 +92,8 @@ class Study:
 
     `looks[stage folder]`: scores along a training, where a published table is made of them. `contrasts`: the results of
     the plan's contrasts, as contrasts.py wrote them, as far as they are there. `distances`: those between languages
-    (crosstune.distances), where the study has them and they exist.
+    (crosstune.distances), where the study has them and they exist. `diverged`: folders of stages whose training ended
+    because its loss was no number any more.
     """
 
     plan: dict
@@ -92,6 +102,7 @@ class Study:
     looks: dict[str, list[dict]] = field(default_factory=dict)
     contrasts: list[dict] = field(default_factory=list)
     distances: dict | None = None
+    diverged: frozenset[str] = frozenset()
 
     @cached_property
     def runs(self) -> dict[tuple[str, str, str], list[dict]]:
@@ -100,6 +111,11 @@ class Study:
         for run in self.plan["runs"]:
             runs.setdefault((run["model"], run["track"], run["schedule"]), []).append(run)
         return runs
+
+    @cached_property
+    def cells(self) -> dict[tuple, Cell]:
+        """The cells that its panels have worked out."""
+        return {}
 
     def panels(self) -> list["Panel"]:
         """Every model x track x data set that has runs, the primary track and data set first."""
@@ -266,25 +282,32 @@ class Panel:
 
         A stage without a head for the data set is not expected to have any.
         """
-        return self._cell(schedule, languages, metric, stage, lambda scores: 1)
+        return self._cell(schedule, tuple(languages), metric, stage, pooled=False)
 
     def pooled_cell(self, schedule: str, languages: Sequence[str], metric: str, stage: int = FINAL) -> Cell:
         """The same over all examples of the languages, each of which counts alike."""
-        return self._cell(schedule, languages, metric, stage, lambda scores: scores["n"])
+        return self._cell(schedule, tuple(languages), metric, stage, pooled=True)
 
-    def _cell(
-        self, schedule: str, languages: Sequence[str], metric: str, stage: int, weight: Callable[[dict], float]
-    ) -> Cell:
+    def _cell(self, schedule: str, languages: tuple[str, ...], metric: str, stage: int, pooled: bool) -> Cell:
+        """A cell is worked out once: the same stands in several tables and beside its sidecar."""
+        key = (self.model, self.track, self.dataset, schedule, languages, metric, stage, pooled)
+        if key not in self.study.cells:
+            self.study.cells[key] = self._new_cell(schedule, languages, metric, stage, pooled)
+        return self.study.cells[key]
+
+    def _new_cell(self, schedule: str, languages: Sequence[str], metric: str, stage: int, pooled: bool) -> Cell:
+        def weight(scores: dict) -> float:
+            return scores["n"] if pooled else 1
+
         runs = [run for run in self.runs(schedule) if self.dataset in run["evaluated"][stage]]
         found = {replicate(run): self.scores_of(run, stage) for run in runs}
-        return Cell(
-            {
-                key: weighted_mean([scores[lang] for lang in languages], metric, weight)
-                for key, scores in found.items()
-                if all(lang in scores for lang in languages)
-            },
-            expected=len(runs),
-        )
+        values = {
+            key: weighted_mean([scores[lang] for lang in languages], metric, weight)
+            for key, scores in found.items()
+            if all(lang in scores for lang in languages)
+        }
+        diverged = {replicate(run) for run in runs if self.study.diverged.intersection(upto(run, stage))}
+        return Cell(values, len(runs), frozenset(diverged - set(values)))
 
     @cached_property
     def examples(self) -> dict[str, int]:
@@ -342,6 +365,10 @@ class Panel:
         """How many runs lack a final score of some language, and how many were planned."""
         cells = [self.cell(schedule, self.languages, self.metric) for schedule in self.schedules]
         return sum(cell.missing for cell in cells), sum(cell.expected for cell in cells)
+
+    def diverged_runs(self) -> int:
+        """How many of the missing runs diverged."""
+        return sum(len(self.cell(name, self.languages, self.metric).diverged) for name in self.schedules)
 
 
 @dataclass(frozen=True)
@@ -403,6 +430,11 @@ def scored_name(dataset: str, fold: int) -> str:
     return fold_name(dataset, fold) if fold else dataset
 
 
+def upto(run: dict, stage: int) -> list[str]:
+    """The folders of a run's stages up to one of them, which stands on all of these."""
+    return run["stages"] if stage == FINAL else run["stages"][: stage + 1]
+
+
 def weighted_mean(scores: Sequence[dict], metric: str, weight: Callable[[dict], float]) -> float:
     """The mean of a number over the scores of several languages."""
     return statistics.fmean([entry[metric] for entry in scores], [weight(entry) for entry in scores])
@@ -411,7 +443,8 @@ def weighted_mean(scores: Sequence[dict], metric: str, weight: Callable[[dict], 
 def mean_of(cells: Sequence[Cell], expected: int) -> Cell:
     """The means run by run over several numbers, of the runs that have all of them."""
     runs = [run for run in cells[0].values if all(run in cell.values for cell in cells)]
-    return Cell({run: statistics.fmean(cell.values[run] for cell in cells) for run in runs}, expected)
+    means = {run: statistics.fmean(cell.values[run] for cell in cells) for run in runs}
+    return Cell(means, expected, frozenset().union(*(cell.diverged for cell in cells)))
 
 
 def read_study(plan_path: Path, results: Path) -> Study:
@@ -442,6 +475,7 @@ def read_study(plan_path: Path, results: Path) -> Study:
     }
     traced = {entry["track"] for entry in plan.get("published", []) if entry["protocol"] == "mucot"}
     manifests = {stage: read_object(results / stage / "stage.json") or {} for stage, track in stages if track in traced}
+    diverged = {stage for stage, _ in stages if (results / stage / DIVERGED).exists()}
     worked = read_object(results / "contrasts.json") or {"contrasts": []}
     return Study(
         plan,
@@ -451,6 +485,7 @@ def read_study(plan_path: Path, results: Path) -> Study:
         # What was computed of another plan is left alone.
         [result for result in worked["contrasts"] if result["contrast"] in plan.get("contrasts", [])],
         read_object(results / "distances.json") if "distances" in plan else None,
+        frozenset(diverged),
     )
 
 

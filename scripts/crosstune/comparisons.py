@@ -56,7 +56,7 @@ def _contrast_of(study: "Study", entry: Mapping, number: int) -> dict:
         raise UserError("a schedule is compared with itself", f"{place}.b", "Name two schedules.")
     panels = []
     for position, over in enumerate(entry["over"]):
-        for track, dataset in _panels_over(study, over, f"{place}.over[{position}]"):
+        for track, dataset in panels_over(study, over, f"{place}.over[{position}]"):
             panels.append(_contrasted_panel(study, entry, track, dataset, place))
     keys = [(panel["track"], panel["dataset"]) for panel in panels]
     if twice := next((key for position, key in enumerate(keys) if key in keys[:position]), None):
@@ -70,7 +70,7 @@ def _contrast_of(study: "Study", entry: Mapping, number: int) -> dict:
     }
 
 
-def _panels_over(study: "Study", over: str, place: str) -> list[tuple[str, str]]:
+def panels_over(study: "Study", over: str, place: str) -> list[tuple[str, str]]:
     """The panels that an entry of `over` means: one, or all of a track."""
     if "/" in over:
         return [panel_of(study, over, place)]
@@ -80,7 +80,7 @@ def _panels_over(study: "Study", over: str, place: str) -> list[tuple[str, str]]
 
 def _contrasted_panel(study: "Study", entry: Mapping, track: str, dataset: str, place: str) -> dict:
     """A panel of a contrast with its metric and languages; UserError where the contrast cannot be asked of it."""
-    compared = _schedules_with_head(study, track, dataset)
+    compared = schedules_with_head(study, track, dataset)
     for role in ("a", "b"):
         check_known(entry[role], compared, f"schedule of {track}/{dataset}", f"{place}.{role}")
     if study.registry.folds(dataset):
@@ -104,7 +104,7 @@ def _contrasted_panel(study: "Study", entry: Mapping, track: str, dataset: str, 
     return {"track": track, "dataset": dataset, "metric": wanted, "languages": chosen}
 
 
-def _schedules_with_head(study: "Study", track: str, dataset: str) -> list[str]:
+def schedules_with_head(study: "Study", track: str, dataset: str) -> list[str]:
     """The schedules of a track that end with a head for a data set, and so have scores of it."""
     names = {
         run.schedule.name: None

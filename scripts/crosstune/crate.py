@@ -46,7 +46,7 @@ WORKFLOW = (
 CHECKPOINT = ("stage.json", "cost.json", "train.jsonl", "predictions", "scores")
 RESULTS = (
     "plan.json", "provenance.json", "leakage.json", "contrasts.json", "claims.json", "distances.json", "report.html",
-    "tables", "figures", "floor", "submission",
+    "tables", "figures", "floor", "cost", "submission",
 )  # fmt: skip
 FORMATS = {
     ".json": "application/json", ".jsonl": "application/jsonl", ".csv": "text/csv", ".md": "text/markdown",

@@ -150,10 +150,13 @@ def train(
             on_curve = (number + 1) % every == 0 or number + 1 == len(plan)
             if on_curve or to_save:
                 total, contrasted = ranks.summed(loss, contrast)
-                value = _finite(total, number)
-                figures = {"loss": f"{value:.3f}"}
+                if not total < float("inf"):
+                    ranks.told(partial(state.note_divergence, number + 1, total))
+                    cure = "Lower the learning rate (recipe: lr)."
+                    raise UserError(f"the loss is {total} at update {number + 1}", cure=cure)
+                figures = {"loss": f"{total:.3f}"}
             if on_curve:
-                line = {"update": number + 1, "loss": round(value, 6), "lr": rate, "tokens": tokens}
+                line = {"update": number + 1, "loss": round(total, 6), "lr": rate, "tokens": tokens}
                 curve.append(line | ({"contrast": round(contrasted, 6)} if contrasted is not None else {}))
             bar.advance(tokens, **figures)
             if profiler:
@@ -185,12 +188,6 @@ def save_state(
         | (selection.tensors() if selection else {}),
         {"updates": updates, "curve": curve, "looks": selection.looks if selection else []},
     )
-
-
-def _finite(loss: float, number: int) -> float:
-    if not loss < float("inf"):
-        raise UserError(f"the loss is {loss} at update {number + 1}", cure="Lower the learning rate (recipe: lr).")
-    return loss
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from crosstune.registry import Language
 from crosstune.study import sources_of
 
 if TYPE_CHECKING:
-    from crosstune.study import Study
+    from crosstune.study import Run, Study
 
 
 def plan_of(study: "Study") -> dict:
@@ -40,8 +40,10 @@ def plan_of(study: "Study") -> dict:
         "contrasts": study.contrasts,
         "averages": study.averages,
         "published": study.published,
+        "tables": study.tables,
         **({"distances": study.config["distances"]} if "distances" in study.config else {}),
         "claims": study.claims,
+        "cited": cited(study),
         "runs": [
             {
                 "model": run.model,
@@ -58,6 +60,7 @@ def plan_of(study: "Study") -> dict:
                     ]
                     for path in run.stages
                 ],
+                **({"members": members_of(study, run)} if run.schedule.members else {}),
                 "mixtures": [list(stage.sources) for stage in run.schedule.stages],
                 "updates": [stage.updates for stage in run.schedule.stages],
                 "total_updates": run.schedule.total_updates,
@@ -67,10 +70,37 @@ def plan_of(study: "Study") -> dict:
     }
 
 
+def members_of(study: "Study", run: "Run") -> list[str]:
+    """The stages of all that an average is made of, in order."""
+    found: dict[str, None] = {}
+    for member in study.checkpoints[run.stages[-1]].parents:
+        found.update(dict.fromkeys(study.lineage(member)))
+    return [path.removeprefix(f"{study.results}/") for path in found]
+
+
 def used_languages(study: "Study") -> list[str]:
     """The codes of all languages that the study trains on or evaluates, sorted."""
     evaluated = {language for _, languages in study.all_evaluated() for language in languages}
     return sorted(evaluated | {s.rpartition(".")[2] for run in study.runs for s in sources_of(run.schedule)})
+
+
+def cited(study: "Study") -> list[dict[str, str]]:
+    """What a publication must name: models, with what they are, and data sets, with their licences."""
+    models = [
+        {
+            "what": "model",
+            "name": name,
+            "title": "{hub} at {revision}".format(**model) if "hub" in model else "made here",
+        }
+        for name, model in study.config["models"].items()
+    ]
+    trained = {s.rpartition(".")[0] for run in study.runs for s in sources_of(run.schedule)}
+    names = trained | {dataset for datasets in study.evaluate.values() for dataset in datasets}
+    records = [study.registry[name] for name in sorted(names)]
+    return [{**model, "licence": ""} for model in models] + [
+        {"what": "data set", "name": record.name, "title": record.title, "licence": record.licence}
+        for record in records
+    ]
 
 
 def track_plan(study: "Study", name: str) -> dict:

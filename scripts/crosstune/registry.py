@@ -22,6 +22,8 @@ from crosstune.files import read_text
 from crosstune.fold_names import FOLD, fold_name
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "dataset.schema.yaml"
+# Files of the folder that are no data sets.
+OTHER_TABLES = ("languages", "gpus")
 # `files` beside `hub` are files of the hub's repository.
 SOURCE_KINDS = ("hub", "url", "world", "translate", "files")
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
@@ -348,11 +350,11 @@ class Language:
 
 
 def load_registry(folder: Path | str, extra: Mapping[str, Any] | None = None) -> Registry:
-    """All records of `folder`/*.yaml (language tables aside), and those of a study's key `datasets`.
+    """All records of `folder`/*.yaml (tables of languages and GPUs aside), and those of a study's key `datasets`.
 
     Of the latter every one is checked, whether the study uses it or not.
     """
-    files = [path for path in sorted(Path(folder).glob("*.yaml")) if not path.name.startswith("languages")]
+    files = [path for path in sorted(Path(folder).glob("*.yaml")) if not path.name.startswith(OTHER_TABLES)]
     records, places = {}, {}
     for place, found in [(str(path), read_yaml(path)) for path in files] + [("datasets", extra or {})]:
         if twice := sorted(set(found) & set(records), key=str):

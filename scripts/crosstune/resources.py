@@ -113,7 +113,7 @@ LIGHT = {
         "prepare": (4000, 60),
         "leakage": (8000, 240),
         "pin": (2000, 60),
-        "plan": (2000, 20),
+        "expand": (2000, 20),
         "provenance": (2000, 60),
         "crate": (4000, 240),
         "stale": (2000, 60),
@@ -150,6 +150,11 @@ class Size:
         else:
             width, layers = WIDTH, BODY * parameters / (12 * WIDTH**2)
         return cls(parameters, width, layers, gpus_of(model))
+
+    @property
+    def multiplied(self) -> float:
+        """Parameters that every token is multiplied by: the layers' matrices. Embeddings are looked up."""
+        return 12 * self.layers * self.width**2
 
     def activations(self, tokens: float, layers: float | None = None) -> float:
         """Bytes of the activations of a forward pass."""
@@ -230,11 +235,24 @@ class Jobs:
 
     def translate(self, rows: str, by_model: bool) -> Amount:
         """Translation of the prepared rows of a manifest, by a sequence-to-sequence model or by a program."""
-        seconds = MARGIN * self._rows_at(rows, UNKNOWN_TRAINING_ROWS) * TRANSLATED_SECONDS[by_model]
+        seconds = MARGIN * self.rows_at(rows, UNKNOWN_TRAINING_ROWS) * TRANSLATED_SECONDS[by_model]
         if not by_model:
             return self._start.then(Amount(PROGRAM_MIB, seconds))
         size = Size.of({"hub": "translator"})
         return self._start.then(prediction(size, 0, TRANSLATED_LENGTH, self._threads), Amount(0, seconds, size.gpus))
+
+    def rows_at(self, manifest: str, unknown: int | None = None) -> int | None:
+        """Rows of a prepared split: as its record says, else as counted where it is prepared, else `unknown`."""
+        if manifest not in self._rows:
+            dataset, _, name = manifest.removeprefix("data/").removesuffix(".json").partition("/")
+            split, _, language = name.partition(".")
+            rows = self._study.registry[dataset].require(language, split).rows.get(language)
+            if rows is None:
+                if not Path(manifest).exists():
+                    return unknown
+                rows = read_json(manifest)["rows"]
+            self._rows[manifest] = rows
+        return self._rows[manifest]
 
     @property
     def _start(self) -> Amount:
@@ -261,7 +279,7 @@ class Jobs:
         if "average" in spec:
             return averaging(size, len(spec["average"]))
         budget, longest = spec.get("budget", spec), spec.get("encoding", spec)["max_length"]
-        rows = sum(self._rows_at(manifest, UNKNOWN_TRAINING_ROWS) for manifest in node.data)
+        rows = sum(self.rows_at(manifest, UNKNOWN_TRAINING_ROWS) for manifest in node.data)
         updates = budget.get("updates")
         if updates is None:
             updates = budget["epochs"] * rows * WINDOWS * longest / budget["tokens"]
@@ -277,29 +295,16 @@ class Jobs:
         """Scores of held-out rows along the training; they compute in the memory of the training."""
         if "select" not in node.spec:
             return []
-        rows = sum(self._rows_at(manifest, UNKNOWN_TEST_ROWS) for manifest in node.held_out)
+        rows = sum(self.rows_at(manifest, UNKNOWN_TEST_ROWS) for manifest in node.held_out)
         look = prediction(size, rows, node.spec["encoding"]["max_length"], node.threads)
         return [Amount(look.mib, look.seconds * math.ceil(updates / node.spec["select"]["every"]), size.gpus)]
 
     def _prediction(self, path: str, dataset: str) -> Amount:
         languages = self._study.checkpoints[path].evaluate.get(dataset, ())
         manifests = [self._study.prepared(dataset, "test", language) for language in languages]
-        rows = sum(self._rows_at(manifest, UNKNOWN_TEST_ROWS) for manifest in manifests)
+        rows = sum(self.rows_at(manifest, UNKNOWN_TEST_ROWS) for manifest in manifests)
         encoding = self._study.predict_spec(path, dataset)["encoding"]
         return prediction(self._size(path), rows, encoding["max_length"], self._threads)
-
-    def _rows_at(self, manifest: str, unknown: int) -> int:
-        """Rows of a prepared split: as its record says, else as counted where it is prepared, else `unknown`."""
-        if manifest not in self._rows:
-            dataset, _, name = manifest.removeprefix("data/").removesuffix(".json").partition("/")
-            split, _, language = name.partition(".")
-            rows = self._study.registry[dataset].require(language, split).rows.get(language)
-            if rows is None:
-                if not Path(manifest).exists():
-                    return unknown
-                rows = read_json(manifest)["rows"]
-            self._rows[manifest] = rows
-        return self._rows[manifest]
 
 
 def pairs_of(spec: Mapping) -> int:

@@ -70,8 +70,8 @@ def _search(starts: np.ndarray, ends: np.ndarray, layout: Layout) -> Spans:
     missed = np.flatnonzero(spans.score < bound)
     if len(missed):
         places, part = layout.chosen(missed)
-        anything = np.full(len(missed), -np.inf, np.float32)
-        again = _pair(starts[places], ends[places], part, anything, anything)
+        sides = [values[places] for values in (starts, ends)]
+        again = _pair(*sides, part, *(_least_ranked(values, part) for values in sides))
         spans.score[missed] = again.score
         spans.start[missed], spans.end[missed] = places[again.start], places[again.end]
     return spans
@@ -118,6 +118,14 @@ def _least_candidates(starts: np.ndarray, ends: np.ndarray, layout: Layout) -> t
         # A sum is rounded: what is less by no more than that must stay.
         slack = 2 * np.spacing(np.maximum.reduce([np.abs(bound), np.abs(best_start), np.abs(best_end)]))
         return bound, bound - best_end - slack, bound - best_start - slack
+
+
+def _least_ranked(values: np.ndarray, layout: Layout) -> np.ndarray:
+    """Per window the value that ranks last among its candidates; -inf where it has no more tokens than those."""
+    lengths = np.diff(layout.offsets)
+    padded = np.full((len(lengths), max(lengths.max(), CANDIDATES)), -np.inf, np.float32)
+    padded[np.arange(padded.shape[1]) < lengths[:, None]] = values
+    return np.partition(padded, -CANDIDATES, axis=1)[:, -CANDIDATES]
 
 
 def _best(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from crosstune.errors import UserError
-from crosstune.files import atomic_open
+from crosstune.files import atomic_open, write_json
 from crosstune.metering import Meter
 
 STATE = "state.safetensors"
@@ -61,6 +61,10 @@ class StateFolder:
             metadata["spent"] = json.dumps(self._meter.spent())
         with atomic_open(self._folder / STATE) as file:
             file.write(save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
+
+    def note_divergence(self, updates: int, loss: float) -> None:
+        """Leave a note that the loss was no number any more after so many updates, for the tables to count."""
+        write_json(self._folder / "diverged.json", {"updates": updates, "loss": str(loss)})
 
     def remove(self) -> None:
         shutil.rmtree(self._folder)

@@ -16,6 +16,7 @@ from pathlib import Path
 from crosstune.claims import statements_of
 from crosstune.comparisons import average_of, check_headline, contrasts_of, published_of
 from crosstune.config import validate
+from crosstune.declarations import tables_of
 from crosstune.errors import UserError
 from crosstune.files import read_json, sha256_json
 from crosstune.fold_names import fold_name
@@ -93,6 +94,7 @@ class Study:
         self.contrasts = contrasts_of(self)
         self.averages = {name: average_of(self, name) for name in self.config["averages"]}
         self.published = [published_of(self, name, root / "published") for name in self.config["published"]]
+        self.tables = tables_of(self)
         self.claims = [entry for n in range(len(self.config["claims"])) for entry in statements_of(self, n, root)]
 
     # ---- what the rules ask for ----
@@ -206,6 +208,14 @@ class Study:
             "keep_optimizer": node.keep_optimizer,
             "predictions": self._predictions(path) if predicted else [],
         }
+
+    def lineage(self, path: str) -> list[str]:
+        """A checkpoint after all that it stands on, without the base model; of an average its members with theirs."""
+        found: dict[str, None] = {}
+        for parent in self.checkpoints[path].parents:
+            if self.checkpoints[parent].parents:
+                found.update(dict.fromkeys(self.lineage(parent)))
+        return [*found, path]
 
     def later(self, path: str) -> list[str]:
         """Stages to make in the process that makes this one: of a small model, whose stages are soon made.

@@ -4,6 +4,7 @@ Owns: these lines. Must never know: jobs, data.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from crosstune.kept import Kept
 from crosstune.study import Checkpoint, Study
@@ -38,19 +39,33 @@ def summary(study: Study, kept: Kept) -> list[str]:
     return lines
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Bytes of a study's weights: all of them, and the most at once. `unknown`: checkpoints of unknown size."""
+
+    all: int
+    most: int
+    unknown: int
+
+
+def weights_of(study: Study, kept: Kept) -> Weights:
+    """The weights that a study makes, base models of the hub aside, where one job runs at a time."""
+    sizes = {path: _checkpoint_bytes(study, node) for path, node in study.checkpoints.items() if "hub" not in node.spec}
+    known = sum(filter(None, sizes.values()))
+    most = known if study.config["keep"] == "all" else kept.peak(lambda path: sizes.get(path) or 0)
+    return Weights(known, most, list(sizes.values()).count(None))
+
+
 def _amounts(study: Study, kept: Kept) -> str:
     """How many checkpoints and files of predictions, one a language, the study makes, and the disk they take."""
     made = [node for node in study.checkpoints.values() if "hub" not in node.spec]
     predictions = sum(len(languages) for node in made for languages in node.evaluate.values())
-    sizes = [_checkpoint_bytes(study, node) for node in made]
-    unknown = sizes.count(None)
-    weights = f"about {sum(filter(None, sizes)) / 1e9:.1f} GB of weights"
+    found = weights_of(study, kept)
+    weights = f"about {found.all / 1e9:.1f} GB of weights"
     if (policy := study.config["keep"]) != "all":
-        size = {node.path: size or 0 for node, size in zip(made, sizes, strict=True)}
-        most = kept.peak(lambda path: size.get(path, 0))
-        weights += f", {most / 1e9:.1f} GB at most at once with keep: {policy}"
-    if unknown:
-        weights += f" and {unknown} checkpoints of models that do not state their `parameters`"
+        weights += f", {found.most / 1e9:.1f} GB at most at once with keep: {policy}"
+    if found.unknown:
+        weights += f" and {found.unknown} checkpoints of models that do not state their `parameters`"
     return f"{len(made)} checkpoints ({weights}), {predictions} files of predictions"
 
 

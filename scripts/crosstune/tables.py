@@ -10,20 +10,24 @@ alone.
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
 from crosstune.collect import UNTRAINED, Average, Cell, Panel, Stage, Study
 from crosstune.files import write_text
+from crosstune.intervals import interval
 from crosstune.metrics import XTREME_R
 
 SEEN_MARK = "†"
 MOST_COLUMNS = 16
 LATEX_COLUMNS = 9
+INTERVAL_COLUMNS = 4
 LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -38,16 +42,67 @@ LATEX_ESCAPES = {
 
 @dataclass(frozen=True)
 class Heading:
-    """The name of a row or column; neighbours of one `group` stand under one heading. `key` names it in CSV files."""
+    """The name of a row or column; neighbours of one `group` stand under one heading. `key` names it in CSV files.
+
+    `select` says which of the study's numbers the row or column is of, for those who trace a cell (docs/tables.md).
+    """
 
     label: str
     group: str
     key: str
+    select: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a cell shows of its runs, with how many digits, and whether a difference bears its sign.
+
+    On a page of LaTeX there are `most` columns beside each other; a table of fewer than `roomy` is set larger.
+    """
+
+    show: str = "sd"
+    digits: int = 1
+    signed: bool = False
+    most: int = LATEX_COLUMNS
+    roomy: int = LATEX_COLUMNS
+
+    @property
+    def latex_columns(self) -> int:
+        """Columns of numbers beside each other on a page."""
+        more = max(0, self.digits - 1)
+        return INTERVAL_COLUMNS - min(more, 1) if self.show == "interval" else max(2, self.most - 2 * more)
+
+    def numbers(self, cell: Cell) -> dict[str, float | None]:
+        """What is shown, by name, the number itself first; None for what the runs do not tell."""
+        if self.show == "sd":
+            return {"mean": cell.mean, "sd": cell.sd}
+        if self.show == "interval":
+            ends = interval(cell.values)
+            return {"mean": cell.mean, "low": ends and ends.low, "high": ends and ends.high}
+        over = {"median": statistics.median, "min": min, "max": max}[self.show]
+        return {self.show: over(cell.values.values()) if cell.values else None}
+
+    def text(self, cell: Cell, between: str = " ± ") -> str:
+        """`45.3 ± 1.2`, or `45.3` where there is no deviation; `45.3 [44.1, 46.5]`."""
+        first, *others = self.numbers(cell).values()
+        if first is None:
+            return "n/a"
+        number, known = self.number(first), [other for other in others if other is not None]
+        if self.show == "sd":
+            return number + "".join(between + decimal(sd, self.digits) for sd in known)
+        return number + (f" [{', '.join(map(self.number, known))}]" if known else "")
+
+    def number(self, value: float) -> str:
+        text = decimal(value, self.digits)
+        return f"+{text}" if self.signed and float(text) > 0 else text
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells by row and column. `corner` says what the rows are."""
+    """Cells by row and column. `corner` says what the rows are, `form` what a cell shows.
+
+    `select` holds for all cells, as a heading's does for its own.
+    """
 
     name: str
     caption: str
@@ -55,6 +110,8 @@ class Table:
     rows: tuple[Heading, ...]
     columns: tuple[Heading, ...]
     cells: tuple[tuple[Cell, ...], ...]
+    form: Form = Form()
+    select: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def column_groups(self) -> list[tuple[str, int]]:
         """Every group of neighbouring columns and its width."""
@@ -121,10 +178,11 @@ def tables(study: Study) -> Iterator[Table]:
 def schedule_table(panel: Panel, metric: str) -> Table:
     """Schedules (floors first) x languages (seen, unseen) and macro-averages, after the last stage."""
     columns = column_languages(panel)
-    pooled = [Heading("pooled", "average", "average_pooled")] if panel.can_pool else []
+    every = {"group": "all", "aggregate": "pooled"}
+    pooled = [Heading("pooled", "average", "average_pooled", every)] if panel.can_pool else []
     floors = [
         (
-            Heading(name, "floor", name),
+            Heading(name, "floor", name, {"baseline": name}),
             [panel.floor_cell(name, languages, metric) for languages in columns.values()]
             + [panel.pooled_floor_cell(name, panel.languages, metric) for _ in pooled],
         )
@@ -132,14 +190,16 @@ def schedule_table(panel: Panel, metric: str) -> Table:
     ]
     trained = [
         (
-            Heading(schedule, "floor" if schedule == UNTRAINED else "schedule", schedule),
+            Heading(schedule, "floor" if schedule == UNTRAINED else "schedule", schedule, {"schedule": schedule}),
             [panel.cell(schedule, languages, metric) for languages in columns.values()]
             + [panel.pooled_cell(schedule, panel.languages, metric) for _ in pooled],
         )
         for schedule in floor_first(panel.schedules)
     ]
     caption = f"{panel.labels[metric]} after the last stage. {describe(panel)}"
-    return build(f"{panel.name}.{metric}", caption, "schedule", floors + trained, [*columns, *pooled])
+    table = build(f"{panel.name}.{metric}", caption, "schedule", floors + trained, [*columns, *pooled])
+    axes = {"rows": ["baseline", "schedule"], "columns": ["language", "group", *(["pooled"] if pooled else [])]}
+    return replace(table, select=panel_select(panel, metric) | axes)
 
 
 def transfer_table(panel: Panel) -> Table:
@@ -147,7 +207,12 @@ def transfer_table(panel: Panel) -> Table:
     columns = column_languages(panel)
     rows = [
         (
-            Heading(stage_label(panel, stage), schedule, f"{stage.number} {'+'.join(stage.sources) or UNTRAINED}"),
+            Heading(
+                stage_label(panel, stage),
+                schedule,
+                f"{stage.number} {'+'.join(stage.sources) or UNTRAINED}",
+                {"schedule": schedule, "stage": stage.number},
+            ),
             [panel.cell(schedule, languages, panel.metric, stage.number - 1) for languages in columns.values()],
         )
         for schedule in floor_first(panel.schedules)
@@ -155,23 +220,36 @@ def transfer_table(panel: Panel) -> Table:
         if panel.is_scored(schedule, stage)
     ]
     caption = f"{panel.labels[panel.metric]} after every stage (transfer matrix). {describe(panel)}"
-    return build(f"{panel.name}.{panel.metric}.transfer", caption, "after stage", rows, columns)
+    table = build(f"{panel.name}.{panel.metric}.transfer", caption, "after stage", rows, columns)
+    return replace(
+        table, select=panel_select(panel, panel.metric) | {"rows": ["stage"], "columns": ["language", "group"]}
+    )
+
+
+def panel_select(panel: Panel, metric: str) -> dict[str, Any]:
+    """What all cells of a panel's table have in common."""
+    return {"over": [f"{panel.track}/{panel.dataset}"], "model": panel.model, "metric": metric}
 
 
 def average_table(average: Average) -> Table:
     """Models x schedules x tasks, and the mean over the tasks; a row that cannot have it says what it lacks."""
-    tasks = [Heading(task, "task", task) for task in average.tasks]
-    means = [Heading("mean", "average", "average"), Heading("mean, F1 only", "average", "average_f1")]
+    tasks = [Heading(task, "task", task, {"task": [task]}) for task in average.tasks]
+    means = [
+        Heading("mean", "average", "average", {"task": list(average.tasks)}),
+        Heading("mean, F1 only", "average", "average_f1", {"task": list(average.tasks), "primary": True}),
+    ]
     rows, cells = [], []
     for model in average.study.plan["models"]:
         for schedule in floor_first(average.schedules):
             lacks = "; ".join(average.lacking(model, schedule))
-            rows.append(Heading(schedule + (f" [lacks {lacks}]" if lacks else ""), model, schedule))
+            label = schedule + (f" [lacks {lacks}]" if lacks else "")
+            rows.append(Heading(label, model, schedule, {"model": model, "schedule": schedule}))
             numbers = [average.cell(model, schedule, task) for task in average.tasks]
             over_tasks = [average.mean(model, schedule, primary) for primary in (False, True)]
             cells.append((*numbers, *over_tasks))
     name, caption = f"average.{average.name}", describe_average(average)
-    return Table(name, caption, "schedule", tuple(rows), (*tasks, *means), tuple(cells))
+    select = {"average": average.name}
+    return Table(name, caption, "schedule", tuple(rows), (*tasks, *means), tuple(cells), select=select)
 
 
 def describe_average(average: Average) -> str:
@@ -199,9 +277,11 @@ def describe_average(average: Average) -> str:
 
 def column_languages(panel: Panel) -> dict[Heading, list[str]]:
     """The columns of a panel's tables and the languages that each averages over."""
-    seen = {Heading(lang + SEEN_MARK, "seen", lang): [lang] for lang in panel.seen}
-    unseen = {Heading(lang, "unseen", lang): [lang] for lang in panel.unseen}
-    averages = {Heading(name, "average", f"average_{name}"): langs for name, langs in panel.averages.items()}
+    seen = {Heading(lang + SEEN_MARK, "seen", lang, {"language": lang}): [lang] for lang in panel.seen}
+    unseen = {Heading(lang, "unseen", lang, {"language": lang}): [lang] for lang in panel.unseen}
+    averages = {
+        Heading(name, "average", f"average_{name}", {"group": name}): langs for name, langs in panel.averages.items()
+    }
     return seen | unseen | averages
 
 
@@ -228,7 +308,7 @@ def describe(panel: Panel) -> str:
         f"{SEEN_MARK} seen: some schedule of the track trains on it; unseen: none does.",
         f"Averages are macro-averages over languages; low: low-resource languages ({', '.join(panel.low) or 'none'})"
         + ("; pooled: over all examples." if panel.can_pool else "."),
-        f"{missing} of {count(planned, 'run')} missing." if missing else f"All {count(planned, 'run')} present.",
+        presence(missing, panel.diverged_runs(), planned),
     ]
     return " ".join(sentences)
 
@@ -242,9 +322,18 @@ def build(
 
 
 def lacking(cells: Sequence[Cell]) -> str:
-    """` [2/3 runs]` for a row some of whose cells lack runs."""
+    """` [2/3 runs]` for a row some of whose cells lack runs, ` [1/3 runs, 1 diverged]` where a training diverged."""
     worst = max(cells, key=lambda cell: cell.missing)
-    return f" [{len(worst.values)}/{worst.expected} runs]" if worst.missing else ""
+    diverged = f", {len(worst.diverged)} diverged" if worst.diverged else ""
+    return f" [{len(worst.values)}/{worst.expected} runs{diverged}]" if worst.missing else ""
+
+
+def presence(missing: int, diverged: int, planned: int) -> str:
+    """How many of the planned runs there are, and how many ended without a number."""
+    if not missing:
+        return f"All {count(planned, 'run')} present."
+    told = f", {diverged} of them diverged" if diverged else ""
+    return f"{missing} of {count(planned, 'run')} missing{told}."
 
 
 def count(number: int, noun: str) -> str:
@@ -261,9 +350,7 @@ def decimal(number: float | None, digits: int) -> str:
 
 def cell_text(cell: Cell, between: str = " ± ") -> str:
     """`45.3 ± 1.2`, or `45.3` where there is no deviation."""
-    if cell.mean is None:
-        return "n/a"
-    return decimal(cell.mean, 1) + (between + decimal(cell.sd, 1) if cell.sd is not None else "")
+    return Form().text(cell, between)
 
 
 # --- formats ---------------------------------------------------------------------------------------------------------
@@ -307,14 +394,15 @@ def numbers(cell: Cell) -> tuple[str, str, int | str, int]:
 
 
 def wide_csv(table: Table) -> str:
-    """One line per row: mean and deviation of every column, and the runs that the row lacks."""
-    head = ["group", "row", "missing"] + [f"{column.key}_{part}" for column in table.columns for part in ("mean", "sd")]
+    """One line per row: what is shown of every column (mean and deviation), and the runs that the row lacks."""
+    parts = table.form.numbers(Cell({}, 0))
+    head = ["group", "row", "missing"] + [f"{column.key}_{part}" for column in table.columns for part in parts]
     lines = (
         (
             row.group,
             row.key,
             max(cell.missing for cell in cells),
-            *(number for cell in cells for number in numbers(cell)[:2]),
+            *(decimal(number, 4) for cell in cells for number in table.form.numbers(cell).values()),
         )
         for row, cells in zip(table.rows, table.cells, strict=True)
     )
@@ -335,7 +423,7 @@ def markdown(table: Table) -> str:
     """A pipe table under its caption; the first row or column of a group also bears the group's name."""
     table = table.fitted(MOST_COLUMNS)
     labels, head = grouped_labels(table.rows), [table.corner, *grouped_labels(table.columns)]
-    rows = [[label, *map(cell_text, cells)] for label, cells in zip(labels, table.cells, strict=True)]
+    rows = [[label, *map(table.form.text, cells)] for label, cells in zip(labels, table.cells, strict=True)]
     align = ["left"] + ["right"] * len(table.columns)
     return f"{table.caption}\n\n{tabulate(rows, head, tablefmt='pipe', disable_numparse=True, colalign=align)}\n"
 
@@ -357,12 +445,13 @@ def grouped_labels(headings: Sequence[Heading]) -> list[str]:
 
 def latex(table: Table) -> str:
     r"""`table` floats for a document with \usepackage{booktabs}: as many as the width of a page needs."""
-    return "\n".join(latex_float(part) for part in table.fitted(LATEX_COLUMNS).parts(LATEX_COLUMNS))
+    most = table.form.latex_columns
+    return "\n".join(latex_float(part) for part in table.fitted(most).parts(most))
 
 
 def latex_float(table: Table) -> str:
     """One float; groups span their columns and head their rows."""
-    size = "footnotesize" if len(table.columns) < LATEX_COLUMNS else "scriptsize"
+    size = "footnotesize" if len(table.columns) < min(table.form.roomy, table.form.latex_columns) else "scriptsize"
     column_groups = table.column_groups()
     lines = [
         latex_row("", (rf"\multicolumn{{{span}}}{{c}}{{{escape(group)}}}" for group, span in column_groups)),
@@ -371,7 +460,9 @@ def latex_float(table: Table) -> str:
     ]
     for group, members in table.row_groups():
         lines += [r"\midrule", rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\emph{{{escape(group)}}}}} \\"]
-        lines += [latex_row(escape(row.label), (latex_cell(cell) for cell in cells)) for row, cells in members]
+        lines += [
+            latex_row(escape(row.label), (latex_cell(cell, table.form) for cell in cells)) for row, cells in members
+        ]
     style = rf"\{size}\setlength{{\tabcolsep}}{{4pt}}"
     return framed(table.name, escape(table.caption), style, "l" + "r" * len(table.columns), lines)
 
@@ -410,9 +501,9 @@ def latex_heading(label: str) -> str:
     return rf"\shortstack{{{text}}}" if len(lines) > 1 else text
 
 
-def latex_cell(cell: Cell) -> str:
-    text = cell_text(cell, between=r" {\tiny$\pm$")
-    return text + "}" if cell.sd is not None else text
+def latex_cell(cell: Cell, form: Form) -> str:
+    text = form.text(cell, between=r" {\tiny$\pm$")
+    return text + "}" if r"\pm" in text else text
 
 
 def escape(text: str) -> str:

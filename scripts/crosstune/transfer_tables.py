@@ -9,7 +9,7 @@ reference schedule the study does not have is "not run".
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,7 +20,19 @@ from crosstune.distance_tables import distance_sheet, lines_by_distance, points_
 from crosstune.files import write_text
 from crosstune.intervals import CONFIDENCE
 from crosstune.sheets import Sheet, sheet_latex, sheet_markdown
-from crosstune.tables import SEEN_MARK, Heading, Table, build, count, csv_text, describe, latex, markdown, wide_csv
+from crosstune.tables import (
+    SEEN_MARK,
+    Heading,
+    Table,
+    build,
+    count,
+    csv_text,
+    describe,
+    latex,
+    markdown,
+    panel_select,
+    wide_csv,
+)
 
 # --- one sequence ----------------------------------------------------------------------------------------------------
 
@@ -340,17 +352,30 @@ def gains_table(panel: Panel) -> Table | None:
         ]
 
     rows = [
-        (Heading(language + (SEEN_MARK if language in panel.seen else ""), "language", language), gains([language]))
+        (
+            Heading(
+                language + (SEEN_MARK if language in panel.seen else ""), "language", language, {"language": language}
+            ),
+            gains([language]),
+        )
         for language in panel.languages
     ]
     for kind, groups in language_groups(panel).items():
-        rows += [(Heading(f"{name} ({len(members)})", kind, name), gains(members)) for name, members in groups.items()]
-    headings = [Heading(name, _less_what(base, stage), name) for name, base, stage in columns]
+        axis = "resource" if kind == "resource level" else kind
+        rows += [
+            (Heading(f"{name} ({len(members)})", kind, name, {axis: name, "group": "unseen"}), gains(members))
+            for name, members in groups.items()
+        ]
+    headings = [
+        Heading(name, _less_what(base, stage), name, {"schedule": name, "minus": base, "minus_stage": stage + 1})
+        for name, base, stage in columns
+    ]
     caption = (
         f"{panel.labels[panel.metric]} after the last stage less that of one source. By family, script and resource "
         f"level: unseen languages alone, in brackets how many. {describe(panel)}"
     )
-    return build(f"{panel.name}.{panel.metric}.gains", caption, "language", rows, headings)
+    table = build(f"{panel.name}.{panel.metric}.gains", caption, "language", rows, headings)
+    return replace(table, select=panel_select(panel, panel.metric))
 
 
 def gain_columns(panel: Panel) -> list[tuple[str, str, int]]:

@@ -29,16 +29,30 @@ def trained(stage: str) -> list[str]:
     return [f"{stage}/{name}" for name in ("stage.json", "train.jsonl", "model/model.safetensors")]
 
 
+WAITING = {
+    "late": ("--snakefile", str(HERE / "late.smk")),
+    "gpu": ("--snakefile", str(HERE / "gpus.smk")),
+    "gres": ("--snakefile", str(HERE / "gpus.smk"), "--set-resources", "compute:gpu=0", "compute:gres=gpu:1"),
+}
+
+
 @pytest.fixture(scope="session")
-def late(slurm, tmp_path_factory):
-    """A run of jobs that end too late, begun before all else: it only waits."""
-    folder = tmp_path_factory.mktemp("late")
-    run = slurm.start(folder, "--snakefile", str(HERE / "late.smk"), profile=str(ROOT / "profiles/slurm"))
-    yield folder, run
-    run.terminate()
+def waiting(slurm, tmp_path_factory):
+    """Runs, by name, of jobs that end too late and of jobs with GPUs, begun before all else: they only wait."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in WAITING}
+    profile = str(ROOT / "profiles/slurm")
+    runs = {name: slurm.start(folders[name], *arguments, profile=profile) for name, arguments in WAITING.items()}
+
+    def finished_run(name: str) -> Path:
+        finish(runs[name], folders[name])
+        return folders[name]
+
+    yield finished_run
+    for run in runs.values():
+        run.terminate()
 
 
-def test_the_study_is_the_same_as_without_a_cluster(late, slurm, finished, new_project):
+def test_the_study_is_the_same_as_without_a_cluster(waiting, slurm, finished, new_project):
     folder = new_project("slurm")
     shutil.copy(SMALL, folder)
     said = slurm.run(folder, "--configfile", "small.yaml")
@@ -156,14 +170,9 @@ def test_trainings_that_outlive_a_killed_snakemake_are_not_made_twice(slurm, beg
 
 
 @pytest.mark.parametrize("flavour", ["gpu", "gres"])
-def test_a_gpu_job_has_one_gpu_and_another_waits_for_it(slurm, tmp_path, flavour):
-    options = {"gpu": (), "gres": ("--set-resources", "compute:gpu=0", "compute:gres=gpu:1")}[flavour]
-    run = slurm.start(
-        tmp_path, "--snakefile", str(HERE / "gpus.smk"), *options, profile=str(ROOT / "profiles/slurm")
-    )  # fmt: skip
-    finish(run, tmp_path)
+def test_a_gpu_job_has_one_gpu_and_another_waits_for_it(waiting, flavour):
     spans = []
-    for path in (tmp_path / "one.txt", tmp_path / "two.txt"):
+    for path in (waiting(flavour) / name for name in ("one.txt", "two.txt")):
         begin, devices, processes, end = path.read_text().split()
         assert (devices, processes) == ("0", "1")
         spans.append((float(begin), float(end)))
@@ -195,9 +204,7 @@ def test_the_whole_workflow_runs_in_one_job(slurm, begun):
 
 
 @pytest.mark.parametrize(("job", "told"), [("obedient", "TERM"), ("deaf", "nothing")])
-def test_a_job_that_runs_out_of_time_gets_more(late, slurm, job, told):
-    folder, run = late
-    finish(run, folder)
-    first, second = (folder / f"{job}.txt").read_text().splitlines()
+def test_a_job_that_runs_out_of_time_gets_more(waiting, job, told):
+    first, second = (waiting("late") / f"{job}.txt").read_text().splitlines()
     assert first == f"1 {told}"
     assert second == "2 4 minutes"

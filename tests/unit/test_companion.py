@@ -8,11 +8,11 @@ import subprocess
 import pytest
 import yaml
 
+from crosstune.answer import answer
 from crosstune.collect import Cell, Study
 from crosstune.companion import companion_csv, companion_latex, companion_markdown, companions, told, with_interval
 from crosstune.errors import UserError
 from crosstune.papers import load_published
-from crosstune.report import answer
 from crosstune.tables import scores_csv
 
 DOCUMENT = r"\documentclass{article}\usepackage{booktabs}\begin{document}%s\end{document}"

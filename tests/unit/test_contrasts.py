@@ -16,13 +16,14 @@ from planned_study import study
 from planted_study import CONTRAST, SHAPE, by_difference, planned, plant, worked, write_examples
 from small_study import read
 
+from crosstune.answer import answer
 from crosstune.contrasts import Pairing, Reader, Unit, bootstrap, numbers, pair
 from crosstune.errors import UserError
 from crosstune.estimates import VERDICTS
 from crosstune.files import read_json, read_jsonl, write_json, write_jsonl
 from crosstune.metrics import METRICS
 from crosstune.plan import plan_of
-from crosstune.report import answer, render
+from crosstune.report import render
 from crosstune.verdicts import verdicts, write_verdicts
 
 ROOT = Path(__file__).parents[2]

@@ -12,6 +12,7 @@ import torch
 from crosstune import engine
 from crosstune.batches import Mixture, compose
 from crosstune.errors import UserError
+from crosstune.files import read_json
 from crosstune.network import average_weights, load_network, save_network
 from crosstune.profiling import Profiler, group_of
 from crosstune.progress import Progress
@@ -197,9 +198,11 @@ def test_a_truncated_state_is_told(run, tmp_path):
         run()
 
 
-def test_a_diverged_training_is_told(run):
-    with pytest.raises(UserError, match="the loss is"):
+def test_a_diverged_training_is_told_and_leaves_a_note(run, tmp_path):
+    with pytest.raises(UserError, match="the loss is") as caught:
         run(recipe={**RECIPE, "lr": 1e30, "clip": 0.0})
+    note = read_json(tmp_path / "state/diverged.json")
+    assert note["loss"] in ("nan", "inf") and caught.value.message.endswith(f"at update {note['updates']}")
 
 
 def test_the_head_of_a_seed_is_the_same_whatever_the_encoder(new_network):

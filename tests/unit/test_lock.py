@@ -91,7 +91,8 @@ def test_a_rules_environment_holds_all_that_its_program_may_import():
         assert name == "light" or imported(program) - provides["light"], f"{rule} needs envs/light.yaml alone"
 
 
-def imported(program: str) -> set[str]:
+@cache
+def imported(program: str) -> frozenset[str]:
     """Packages that a program or anything of crosstune that it can reach imports, anywhere in the code."""
     todo, seen, packages = [SCRIPTS / f"{program}.py"], set(), set()
     while todo:
@@ -106,7 +107,7 @@ def imported(program: str) -> set[str]:
                 todo += files(module)
             elif module.split(".")[0] not in sys.stdlib_module_names:
                 packages.add(distribution_of(module.split(".")[0]))
-    return packages
+    return frozenset(packages)
 
 
 @cache
@@ -127,9 +128,12 @@ def files(module: str) -> list[Path]:
     return [path for stem in stems for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.exists()]
 
 
-@cache
 def distribution_of(module: str) -> str:
-    return canonicalize_name(packages_distributions()[module][0])
+    return canonicalize_name(distributions()[module][0])
+
+
+# Every call looks through all that is installed.
+distributions = cache(packages_distributions)
 
 
 def test_the_images_are_made_of_the_lock():

@@ -98,11 +98,11 @@ def test_a_training_has_the_time_of_all_that_its_process_makes():
 def test_rows_are_those_of_the_record_then_those_prepared_then_a_guess(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     manifest = "data/worldqa/test.qen.json"
-    assert jobs()._rows_at(manifest, 77) == 77
+    assert jobs().rows_at(manifest, 77) == 77
     (tmp_path / "data/worldqa").mkdir(parents=True)
     (tmp_path / manifest).write_text('{"rows": 12}')
-    assert jobs()._rows_at(manifest, 77) == 12
-    assert jobs()._rows_at("data/xquad_full/test.hi.json", 77) == 1190
+    assert jobs().rows_at(manifest, 77) == 12
+    assert jobs().rows_at("data/xquad_full/test.hi.json", 77) == 1190
 
 
 def test_another_number_of_rows_is_another_time():

@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIGHT = [
-    "prepare", "leakage", "score", "floor", "plan", "tables", "figures", "report", "submission", "world", "pin",
-    "fetch", "fetch_model", "tidy", "translate", "distances", "contrasts",
+    "prepare", "leakage", "score", "floor", "expand", "tables", "figures", "report", "submission", "world", "pin",
+    "trace_table", "fetch", "fetch_model", "tidy", "translate", "distances", "contrasts",
     "provenance", "crate", "stale", "status",
 ]  # fmt: skip
 # Every name that is None in sys.modules cannot be imported.

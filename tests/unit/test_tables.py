@@ -10,7 +10,6 @@ from small_study import plan, read, write_study
 
 from crosstune.collect import Average, Cell, read_study
 from crosstune.errors import UserError
-from crosstune.figures import figure, figure_svg, write_figures
 from crosstune.files import read_json, write_json
 from crosstune.tables import (
     Heading,
@@ -332,25 +331,3 @@ def test_a_broken_scores_file(tmp_path):
     with pytest.raises(UserError, match="not valid JSON") as caught:
         read(tmp_path)
     assert caught.value.place == str(path)
-
-
-class TestFigure:
-    def test_holds_every_seed_of_every_row(self, tmp_path):
-        (panel,) = write_study(tmp_path).panels()
-        datasets = figure(panel)["datasets"]
-        assert len(datasets["scores Averages"]) == 2 * 3 * 2  # rows x trained schedules x seeds
-        assert {"row": "low-resource languages", "schedule": "joint", "seed": 1, "score": 19} in datasets[
-            "scores Averages"
-        ]
-        assert datasets["floors Unseen, of no trained family"] == [{"row": "Ixish (qix)", "score": 7}]
-
-    def test_files(self, tmp_path):
-        paths = write_figures(write_study(tmp_path), tmp_path / "figures")
-        assert [path.name for path in paths] == ["qa.worldqa.tiny.svg", "qa.worldqa.tiny.pdf"]
-        svg = paths[0].read_text(encoding="utf-8")
-        assert svg.startswith("<svg") and "Naish (qna)" in svg
-        assert paths[1].read_bytes().startswith(b"%PDF")
-
-    def test_same_scores_same_picture(self, tmp_path):
-        pictures = [figure_svg(figure(study.panels()[0])) for study in (write_study(tmp_path), read(tmp_path))]
-        assert pictures[0] == pictures[1]

@@ -328,7 +328,7 @@ def test_files(tmp_path):
 
 def test_the_page_has_them(tmp_path):
     page = render(write_distant(tmp_path), tmp_path)
-    assert page.count("<h2>Transfer and forgetting</h2>") == 1
+    assert page.count(">Transfer and forgetting</h2>") == 1
     for words in ("forgetting since trained", "20.0 [20.0, 20.0]", "less english", "After english, transfer has"):
         assert words in page
 

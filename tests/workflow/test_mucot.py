@@ -31,15 +31,24 @@ def test_the_whole_plan_trains_squad_once_a_seed(new_project, snakemake, jobs, c
     config["tracks"].pop("compat")
     config["published"].pop("table2-compat")
     config["allow_leakage"] = []
+    config["seeds"] = [1, 2]
     (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     done = snakemake(folder, "-n", "--configfile", "study.yaml")
     trained = [line.split("train ")[1] for line in done.stdout.splitlines() if ": train results/" in line]
     squad = [path for path in trained if path.endswith("/squad_full.en@8200")]
-    assert sorted(squad) == [f"results/mucot/mbert/seed{seed}/qa/squad_full.en@8200" for seed in range(1, 6)]
+    assert sorted(squad) == [f"results/mucot/mbert/seed{seed}/qa/squad_full.en@8200" for seed in (1, 2)]
     # Beside them, for each seed, the untrained heads and eight rows in five folds.
-    assert jobs(done.stdout)["train"] == len(trained) == 5 * (1 + 1 + 8 * 5)
+    assert jobs(done.stdout)["train"] == len(trained) == 2 * (1 + 1 + 8 * 5)
     assert jobs(done.stdout)["translate"] == 8  # from two languages into four
     shutil.rmtree(folder)
+
+
+def fewer_folds(folder: Path) -> None:
+    """Split worldchaii in three, the fewest of which each has rows to train on, to validate and to test."""
+    records = folder / "registry/world.yaml"
+    text = records.read_text()
+    assert text.count("folds: {number: 5, by: context}") == 1
+    records.write_text(text.replace("folds: {number: 5,", "folds: {number: 3,"))
 
 
 def small_table() -> dict:
@@ -74,6 +83,7 @@ def small_table() -> dict:
 
 def test_a_small_table_runs_through(new_project, snakemake):
     folder = new_project("mucot-small")
+    fewer_folds(folder)
     config = small_table()
     (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     snakemake(folder, "--cores", "2", "--configfile", "study.yaml")
@@ -95,7 +105,7 @@ def test_a_small_table_runs_through(new_project, snakemake):
     translated = json.loads((folder / "data/translated/worldchaii_mt/train.qta-qmr.json").read_text())
     assert translated["kept"] >= 0.95 * translated["rows"] == 0.95 * 36
     table = list(csv.DictReader((results / "tables/table2.tiny.csv").open(encoding="utf-8")))
-    assert {row["runs"] for row in table} == {"10"} and {row["missing"] for row in table} == {"0"}
+    assert {row["runs"] for row in table} == {"6"} and {row["missing"] for row in table} == {"0"}
     overall = next(row for row in table if (row["schedule"], row["column"]) == ("squad", "overall"))
     assert (overall["published"], overall["examples"]) == ("50.0000", "96")
     assert overall["low"] and float(overall["low"]) <= float(overall["ours"]) <= float(overall["high"])
@@ -109,8 +119,8 @@ def test_a_small_table_runs_through(new_project, snakemake):
         ledger.setdefault(line["claim"], []).append(line)
     assert len(ledger) == 10 and [line["verdict"] for line in ledger["mucot/table2"]] == ["not run"]
     for line in ledger["mucot/contrast-gains.all"]:
-        assert line["verdict"] in ("reproduced", "contradicted", "undecided") and line["runs"] == 10
-        assert line["ground"] == ["data set worldchaii", "model tiny"] and len(line["files"]) == 20
+        assert line["verdict"] in ("reproduced", "contradicted", "undecided") and line["runs"] == 6
+        assert line["ground"] == ["data set worldchaii", "model tiny"] and len(line["files"]) == 12
         assert all((folder / path).is_file() for path in line["files"])
     assert "tables/claims.md" in {str(path.relative_to(results)) for path in results.glob("tables/*")}
     shutil.rmtree(folder)

@@ -38,6 +38,16 @@ def test_xtreme_r_is_planned_without_network_data_or_pins(new_project, jobs):
     assert "downloads are still to be made" in plan
     assert not (folder / "data").exists() and not (folder / "results").exists()
 
+    # What `snakemake plan` says of the jobs is what Snakemake works out; it needs no cores and writes nothing.
+    quiet = [word if word != "rules" else "all" for word in command]
+    told = subprocess.run([*quiet, "-n", "plan"], cwd=folder, env=environment, text=True, capture_output=True)
+    assert told.returncode == 0, told.stderr
+    counted = {line.split()[0]: int(line.split()[-2]) for line in told.stdout.splitlines() if line.endswith("  0")}
+    wanted = {rule: jobs(plan)[rule] for rule in ("prepare", "train", "predict", "score", "floor")}
+    assert {rule: counted[rule] for rule in wanted} == wanted
+    assert "No two schedules share a stage" in told.stdout and "RTX 4090" in told.stdout
+    assert not (folder / "data").exists() and not (folder / "results").exists()
+
     done = subprocess.run([*command, "--cores", "1"], cwd=folder, env=environment, text=True, capture_output=True)
     assert done.returncode and "not pinned to a version: " + ", ".join(unpinned) in done.stdout + done.stderr
     assert not (folder / "data").exists()

@@ -1,6 +1,6 @@
 """Write a study's plan: its runs and where their results lie.
 
-python scripts/plan.py --config "$(cat resolved.json)" --out results/default/plan.json
+python scripts/expand.py --config "$(cat resolved.json)" --out results/default/plan.json
 """
 
 import argparse

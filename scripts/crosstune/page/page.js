@@ -1,0 +1,94 @@
+// The page's own behaviour: tables that sort and filter, figures that answer to the pointer. Without it the page can
+// be read as it is.
+"use strict";
+
+const FILTERED_FROM = 8; // rows from which a table gets a field to filter them by
+
+function number(text) {
+  const found = text.replaceAll(",", "").match(/^[▲▼\s]*([+\-−]?\d+(\.\d+)?)/);
+  return found ? parseFloat(found[1].replace("−", "-")) : null;
+}
+
+// Numbers by size, before texts by alphabet; what is not there comes last, whatever the direction.
+function comparison(place, direction) {
+  return (a, b) => {
+    const [one, other] = [a, b].map((row) => row.cells[place]?.textContent.trim() ?? "");
+    const [low, high] = [number(one), number(other)];
+    if (low !== null && high !== null) return direction * (low - high);
+    if (low !== null || high !== null) return low === null ? 1 : -1;
+    return direction * one.localeCompare(other);
+  };
+}
+
+// Rows of a group stay in it: sorting is within every body of the table.
+function sort(table, heading, place) {
+  const direction = heading.getAttribute("aria-sort") === "descending" ? 1 : -1;
+  for (const other of heading.parentNode.cells) other.removeAttribute("aria-sort");
+  heading.setAttribute("aria-sort", direction > 0 ? "ascending" : "descending");
+  for (const body of table.tBodies) {
+    const rows = [...body.rows].filter((row) => !row.classList.contains("group"));
+    body.append(...rows.sort(comparison(place, direction)));
+  }
+}
+
+function makeSortable(table) {
+  const headings = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
+  headings.forEach((heading, place) => {
+    if (!heading.textContent.trim()) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...heading.childNodes);
+    button.addEventListener("click", () => sort(table, heading, place));
+    heading.append(button);
+  });
+}
+
+function makeFilterable(table) {
+  const rows = [...table.tBodies].flatMap((body) => [...body.rows]);
+  if (rows.filter((row) => !row.classList.contains("group")).length < FILTERED_FROM) return;
+  const field = document.createElement("input");
+  field.type = "search";
+  field.placeholder = "Filter rows";
+  field.setAttribute("aria-label", "Filter the rows of the table below");
+  field.addEventListener("input", () => {
+    const wanted = field.value.trim().toLowerCase();
+    for (const row of rows) {
+      const kept = row.classList.contains("group") || row.textContent.toLowerCase().includes(wanted);
+      row.hidden = !kept;
+    }
+    for (const body of table.tBodies) {
+      const left = [...body.rows].some((row) => !row.hidden && !row.classList.contains("group"));
+      for (const row of body.rows) if (row.classList.contains("group")) row.hidden = !left;
+    }
+  });
+  table.closest(".scroll").before(field);
+}
+
+// A figure is drawn when it comes near the window: drawing all of a large study at once would take seconds.
+async function draw(figure) {
+  const drawing = figure.querySelector(".drawing");
+  const spec = JSON.parse(figure.querySelector("script").textContent);
+  spec.config.background = "transparent";
+  const parts = document.createElement("div");
+  await vegaEmbed(parts, spec, { renderer: "svg", ast: true, actions: false, tooltip: { theme: "custom" } });
+  drawing.replaceChildren(...parts.childNodes);
+}
+
+function drawWhenNear(figures) {
+  const watcher = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries.filter((one) => one.isIntersecting)) {
+        watcher.unobserve(entry.target);
+        draw(entry.target);
+      }
+    },
+    { rootMargin: "400px" },
+  );
+  for (const figure of figures) watcher.observe(figure);
+}
+
+for (const table of document.querySelectorAll("main table")) {
+  makeSortable(table);
+  makeFilterable(table);
+}
+drawWhenNear(document.querySelectorAll("figure.figure"));

@@ -1,0 +1,43 @@
+"""A real Chromium without a window, installed by Debian's apt-get where it is missing and that is possible."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("chromium", "chromium-driver")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A driver of Chromium that collects what the console says. Its methods are selenium's."""
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        if not shutil.which("apt-get") or os.getuid():
+            pytest.skip(f"there is no {' or '.join(PACKAGES)}, and only root on Debian can install them here")
+        environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["update", "-qq"], ["install", "-qq", "-y", "--no-install-recommends", *PACKAGES]):
+            done = subprocess.run(["apt-get", *command], env=environ, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"apt-get could not install {' and '.join(PACKAGES)}: {done.stderr.strip()[-200:]}")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "hide-scrollbars", "disable-dev-shm-usage"):
+        options.add_argument(f"--{argument}")
+    # Nothing can be reached: a page that asks for something is told so on the console.
+    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory) -> Path:
+    """Where pictures are written, to be looked at: $CROSSTUNE_SCREENSHOTS, or a folder of the tests."""
+    folder = Path(os.environ.get("CROSSTUNE_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
