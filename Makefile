@@ -3,15 +3,20 @@
 #   make test   sets up the environment and passes the tests
 PYTHON ?= python3
 CORES ?= $(shell nproc)
+STUDY ?= config.yaml
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: study test test-cluster test-containers lint docs envs image clean
+.PHONY: study status test test-cluster test-containers test-crate lint docs envs image clean
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 study: $(READY)
 	snakemake --cores $(CORES)
 	@echo "Read results/default/report.html"
+
+# How far a study is, while it runs too: make status STUDY=studies/xtreme-r.yaml
+status: $(READY)
+	@python scripts/status.py --configfile $(STUDY)
 
 test: $(READY)
 	ruff check . && ruff format --check .
@@ -25,6 +30,15 @@ test-cluster: $(READY)
 
 test-containers: $(READY)
 	python -m pytest -m container
+
+# The archive of a study by the validator of RO-Crate's profiles, whose packages are not those of the lock.
+test-crate: $(READY) .validator/ready
+	CROSSTUNE_VALIDATOR=$(CURDIR)/.validator/bin/python python -m pytest tests/workflow/test_small_study.py -k archive
+
+.validator/ready:
+	$(PYTHON) -m venv .validator
+	.validator/bin/python -m pip install --quiet --disable-pip-version-check roc-validator==0.13.0
+	touch .validator/ready
 
 # torch first: the other packages then find it there and do not choose a build of their own.
 $(READY): envs/requirements.lock
@@ -48,4 +62,4 @@ image:
 	containers/build.sh
 
 clean:
-	rm -rf $(VENV) results data .snakemake logs
+	rm -rf $(VENV) .validator results data .snakemake logs

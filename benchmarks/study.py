@@ -124,7 +124,8 @@ def our_parts(folder: Path, wall: float) -> tuple[int, Counter]:
     subprocess.run([sys.executable, "-c", imports], cwd=folder / "scripts", check=True)
     start = time.perf_counter() - begin
     heavy = [seconds for seconds in jobs if seconds > start]
-    trained = (folder / "results/bench/model").glob("seed*/qa/**/cost.json")
+    costs = (folder / "results/bench/model").glob("seed*/qa/**/cost.json")
+    trained = [path for path in costs if path.with_name("stage.json").exists()]
     parts = Counter({"start-up": start * len(heavy)})
     parts["training"] = sum(json.loads(path.read_text())["seconds"] for path in trained)
     parts["forward passes"] = sum(heavy) - parts.total()

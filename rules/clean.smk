@@ -14,7 +14,7 @@ rule clean_results:
 
 
 rule clean_reports:
-    """Delete tables, costs, ledger, figure, page, distances and submissions of this study; they are made again in seconds."""
+    """Delete tables, costs, ledger, figure, page, distances, provenance, submissions and archive of this study."""
     log:
         "logs/clean_reports.log",
     conda:
@@ -22,7 +22,7 @@ rule clean_reports:
     resources:
         **asked(LIGHT["clean"]),
     shell:
-        f"rm -rf {study.results}/tables {study.results}/cost {study.results}/figures {study.results}/submission {study.results}/report.html {study.results}/contrasts.json {study.results}/claims.json {study.results}/distances.json {study.results}/plan.json 2> {{log}}"
+        f"rm -rf {study.results}/tables {study.results}/cost {study.results}/figures {study.results}/submission {study.results}/report.html {study.results}/contrasts.json {study.results}/claims.json {study.results}/distances.json {study.results}/plan.json {study.results}/provenance.json {study.results}/crate.zip 2> {{log}}"
 
 
 rule clean_data:

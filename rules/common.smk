@@ -23,8 +23,10 @@ from crosstune.study import Study
 from crosstune.summary import summary
 from crosstune.world.write import WORLD_VERSION
 
-PINNING = "pin" in sys.argv  # that rule is for a study that is not pinned yet
-PLANNING = "plan" in sys.argv  # and that one for a study whose data are elsewhere or still to come
+# These rules need no data: one is for a study that is not pinned yet, one for a study whose data are elsewhere or still to
+# come, the others look at what is there.
+PLANNING = "plan" in sys.argv
+WITHOUT_DATA = PLANNING or bool({"pin", "stale", "status"} & set(sys.argv))
 
 # By SIGUSR1 a cluster tells that a job's time is nearly over. It is for the training, which saves its state and ends;
 # Snakemake would die of it at once, and the training with it.
@@ -36,7 +38,7 @@ try:
     kept = Kept(study)
     jobs = Jobs(study, kept)
     study.check_states()
-    if not (PINNING or PLANNING):
+    if not WITHOUT_DATA:
         needs.check_files()
     needs.check_translators()
 except UserError as error:
@@ -99,6 +101,10 @@ localrules:
     floor,
     expand,
     plan,
+    provenance,
+    crate,
+    stale,
+    status,
     distances,
     tables,
     figures,
@@ -109,7 +115,7 @@ localrules:
 # Not in a dry run, which needs neither network nor image.
 onstart:
     try:
-        if not (PINNING or PLANNING):
+        if not WITHOUT_DATA:
             needs.check_pins()
             needs.check_downloads(os.environ)
         if workflow.executor_plugin.name == "slurm":

@@ -12,7 +12,6 @@ rule expand:
     """Write the expanded study, from which tables, figures and the report are made."""
     output:
         plan="results/{study}/plan.json",
-        provenance="results/{study}/provenance.json",
     log:
         "results/{study}/logs/expand.log",
     conda:
@@ -26,8 +25,7 @@ rule expand:
     message:
         "write the plan of {wildcards.study}"
     shell:
-        "python scripts/expand.py --config {params.config:q} --out {output.plan} --provenance {output.provenance}"
-        " 2> >(tee {log} >&2)"
+        "python scripts/expand.py --config {params.config:q} --out {output.plan} 2> >(tee {log} >&2)"
 
 
 rule contrasts:

@@ -8,6 +8,7 @@ import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from crosstune.errors import UserError
 
@@ -70,3 +71,21 @@ def device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU of this process: its name, and its UUID as NVIDIA's driver writes it."""
+
+    name: str
+    uuid: str
+
+
+def gpus_in_use(processes: int = 1) -> list[Gpu]:
+    """The GPUs that so many processes compute on together, one each; none where they compute on the CPU."""
+    import torch
+
+    if device() == "cpu":
+        return []
+    found = map(torch.cuda.get_device_properties, range(min(processes, torch.cuda.device_count())))
+    return [Gpu(gpu.name, f"GPU-{gpu.uuid}") for gpu in found]

@@ -15,6 +15,7 @@ import jsonschema
 import yaml
 
 from crosstune.errors import UserError
+from crosstune.files import read_text
 
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
@@ -30,6 +31,14 @@ def validate(config: Any, schema_path: Path | str) -> dict:
     for error in validator.iter_errors(config):
         raise _user_error(error, schema)
     return fill_defaults(config, schema, schema)
+
+
+def read_config(path: Path | str) -> Any:
+    """A study's config file as it is written. Raises UserError where it cannot be read or is no YAML."""
+    try:
+        return yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise UserError(f"this is no YAML ({error})", str(path)) from None
 
 
 @cache

@@ -1,21 +1,25 @@
 """A lock file: one process at a time, on all machines that share the file system.
 
-Owns: taking a lock, waiting for it, giving it back. Must never know: what it guards.
+Owns: taking a lock, waiting for it, giving it back, and telling from a file whether the process that wrote it is there.
+Must never know: what it guards.
 """
 
 import errno
 import fcntl
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from crosstune.errors import UserError
 
 SECONDS_BETWEEN_TRIES = 2.0
+# Clocks of files and of processes are not one.
+SLACK_SECONDS = 5.0
 # What flock says on a file system that has no locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -48,7 +52,7 @@ def _take(path: Path, wait: bool) -> TextIO:
                 file.close()
                 continue
             file.truncate(0)
-            file.write(_this_process())
+            file.write(this_process())
             file.flush()
             return file
         file.seek(0)
@@ -82,6 +86,39 @@ def _is_at(file: TextIO, path: Path) -> bool:
         return False
 
 
-def _this_process() -> str:
+def is_there(holder: str, wrote: float) -> bool | None:
+    """Whether the process is there that has called itself `holder` in a file and changed that at the time `wrote`.
+
+    None where it is one of another machine, which nobody can ask from here. A lock is not tried: who tries it has it
+    for a moment, in which a job would be refused.
+    """
+    named = re.search(r"process (\d+) on (\S+)$", holder)
+    if not named:
+        return False
+    if named[2] != os.uname().nodename:
+        return None
+    began = _began(int(named[1]))
+    # A number is given again: a process that began after it had been written down is another.
+    return began is not None and began <= wrote + SLACK_SECONDS
+
+
+def _began(pid: int) -> float | None:
+    """When a process of this machine began, in seconds since 1970; None where there is none. Where nobody tells, 0."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        pass
+    except OSError:
+        return None
+    with suppress(OSError, StopIteration):
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        lines = Path("/proc/stat").read_text().splitlines()
+        booted = next(int(line.split()[1]) for line in lines if line.startswith("btime"))
+        return booted + ticks / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+def this_process() -> str:
+    """What a process is called in files: `SLURM job 3, process 4711 on node5`."""
     job = os.environ.get("SLURM_JOB_ID")
     return f"{f'SLURM job {job}, ' if job else ''}process {os.getpid()} on {os.uname().nodename}"

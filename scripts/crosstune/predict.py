@@ -12,9 +12,11 @@ from crosstune.batches import collate, packs
 from crosstune.compute import device, resolve_precision
 from crosstune.encoded import EncodedData
 from crosstune.files import read_jsonl, sha256_file, write_json, write_jsonl
+from crosstune.metering import Meter
 from crosstune.network import Network
 from crosstune.prepared import Split, rows_by_source
 from crosstune.progress import Progress
+from crosstune.provenance import write_cost
 from crosstune.tasks import Task
 from crosstune.windows import Windows
 
@@ -31,10 +33,11 @@ def predict_dataset(
     out: Path,
     log: Path | None,
 ) -> None:
-    """Write `out`/<language>.jsonl for every prepared manifest of `data`, and `out`.json last.
+    """Write `out`/<language>.jsonl for every prepared manifest of `data`, what that took, and `out`.json last.
 
     `weights` is the hash of the network's weights; with the spec and the data it identifies the predictions.
     """
+    meter = Meter(spec.get("threads", 1))
     network.eval()
     network.to(device())
     precision = resolve_precision(spec["precision"])
@@ -50,6 +53,7 @@ def predict_dataset(
         digest = sha256_file(out / f"{language}.jsonl")
         files[language] = {"rows": len(answers), "sha256": digest, "data": splits[language].sha256}
     progress.close()
+    write_cost(out, meter.cost())
     manifest = {"spec": spec, "weights": weights, "languages": files, "precision": precision, "packed": network.packed}
     write_json(out.with_suffix(".json"), manifest)
 

@@ -8,7 +8,6 @@ import io
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,13 +26,14 @@ from crosstune.encoded import EncodedData
 from crosstune.encoding import TextEncoder
 from crosstune.errors import UserError
 from crosstune.files import atomic_open, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from crosstune.metering import Meter
 from crosstune.metrics import metric_named
 from crosstune.network import WEIGHTS, Network, average_weights, load_network, save_network
 from crosstune.predict import predict_dataset, predicted
 from crosstune.prepared import Split, origin_of, rows_by_source
 from crosstune.profiling import Profiler
 from crosstune.progress import Progress
-from crosstune.provenance import environment
+from crosstune.provenance import write_cost
 from crosstune.ranks import Ranks
 from crosstune.selection import Scores, Selection
 from crosstune.state import StateFolder
@@ -143,6 +143,7 @@ def pretrain_base(node: Node, knobs: Knobs, stop: engine.StopRequest) -> None:
 
 def average_stages(node: Node, parents: Sequence[Path]) -> None:
     """Average the final weights of several schedules."""
+    meter = Meter(threads=1)
     model = node.draft / "model"
     weights = average_weights([parent / "model" for parent in parents])
     model.mkdir(parents=True, exist_ok=True)
@@ -156,6 +157,7 @@ def average_stages(node: Node, parents: Sequence[Path]) -> None:
     lineage: dict = {}
     for member in members:
         lineage = add_exposure(lineage, member["lineage"])
+    write_cost(node.draft, {**meter.cost(), "tokens": 0, "processes": 1})
     manifest = {"updates": 0, "exposure": {}, "lineage": lineage, "data": {}}
     _write_manifest(node, manifest, sha256_file(model / WEIGHTS), [member["weights"] for member in members])
 
@@ -184,8 +186,8 @@ def new_encoder(spec: dict, encoder: TextEncoder) -> Network:
 
 def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head, moments) -> None:
     """Encode, plan, train, and write the folder with its manifest last."""
-    begin, ranks = time.time(), knobs.ranks
-    spec, out = node.spec, node.draft
+    spec, out, ranks = node.spec, node.draft, knobs.ranks
+    meter = Meter(spec.get("threads", 1), ranks.size)
     encoder = TextEncoder(tokenizer)
     encoded = EncodedData(knobs.cache, encoder)
     splits = rows_by_source(node.data)
@@ -203,7 +205,7 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
     hashes, held_out = hashes_of(node.data), hashes_of(node.held_out)
     precision = resolve_precision(spec["precision"])
     stamp = sha256_json([spec, precision, {**hashes, **held_out}, parent.get("weights")])
-    state = StateFolder(node.out / "state", stamp)
+    state = StateFolder(node.out / "state", stamp, meter)
     ranks.told(lambda: write_json(node.out / "state" / "spec.json", spec))
     settings = engine.Settings(spec["recipe"], key, precision, PASS_TOKENS, knobs.save_seconds)
 
@@ -229,8 +231,8 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
     weights = sha256_file(out / "model" / WEIGHTS)
     # What a stage has seen of each source since the base model; the base's own text does not count.
     lineage = add_exposure(parent["lineage"], exposure) if parent else {}
-    cost = {"seconds": round(time.time() - begin, 1), "tokens": sum(seen["tokens"] for seen in exposure.values())}
-    write_json(out / "cost.json", {**cost, "processes": ranks.size, "environment": environment()})
+    tokens = sum(seen["tokens"] for seen in exposure.values())
+    write_cost(out, {**meter.cost(), "tokens": tokens, "processes": ranks.size})
     manifest = {"updates": len(plan), "exposure": exposure, "lineage": lineage, "data": hashes}
     manifest |= {"precision": precision, "packed": network.packed}
     if selection:

@@ -17,15 +17,19 @@ from safetensors.torch import save
 
 from crosstune.errors import UserError
 from crosstune.files import atomic_open, write_json
+from crosstune.metering import Meter
 
 STATE = "state.safetensors"
 
 
 class StateFolder:
-    """`<stage>/state`, stamped with what identifies the training (the hash of its spec, data and parent)."""
+    """`<stage>/state`, stamped with what identifies the training (the hash of its spec, data and parent).
 
-    def __init__(self, folder: Path | str, stamp: str):
-        self._folder, self._stamp = Path(folder), stamp
+    With the state goes what the training has taken so far, as `meter` has it: an attempt goes on counting from there.
+    """
+
+    def __init__(self, folder: Path | str, stamp: str, meter: Meter | None = None):
+        self._folder, self._stamp, self._meter = Path(folder), stamp, meter
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def load(self) -> tuple[dict[str, torch.Tensor], dict] | None:
@@ -41,15 +45,20 @@ class StateFolder:
             with safe_open(path, "pt") as file:
                 notes = json.loads(file.metadata()["notes"])
                 found = file.metadata()["stamp"]
+                spent = json.loads(file.metadata().get("spent", "{}"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, KeyError, TypeError, ValueError):
             raise UserError("the saved state cannot be read", str(path), cure) from None
         if found != self._stamp:
             raise UserError("the saved state belongs to another spec, model, data or precision", str(path), cure)
+        if self._meter:
+            self._meter.resume(spent)
         return tensors, notes
 
     def save(self, tensors: Mapping[str, torch.Tensor], notes: dict) -> None:
         metadata = {"stamp": self._stamp, "notes": json.dumps(notes)}
+        if self._meter:
+            metadata["spent"] = json.dumps(self._meter.spent())
         with atomic_open(self._folder / STATE) as file:
             file.write(save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
 

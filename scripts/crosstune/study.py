@@ -105,6 +105,11 @@ class Study:
         return [f"{node.path}/scores/{name}.json" for node in self.checkpoints.values() for name in node.evaluate]
 
     @property
+    def predictions(self) -> list[str]:
+        """Predictions of every checkpoint on every data set that it has a head for."""
+        return [f"{node.path}/predictions/{name}.json" for node in self.checkpoints.values() for name in node.evaluate]
+
+    @property
     def contrasted(self) -> list[str]:
         """Scores of the examples that the study's contrasts compare."""
         wanted = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosstune.files import read_json, write_json
+from crosstune.locks import this_process
 
 COLUMNS = ("rule", "jobs", "most memory, MiB", "asked", "longest, minutes", "asked", "jobs over")
 
@@ -35,10 +36,10 @@ class Used:
 
 
 def note_asked(asked: Sequence[str] | None) -> None:
-    """Write what a job asked for, (file, MiB, minutes), if anything, for `used_by_jobs` to find."""
+    """Write what a job asked for, (file, MiB, minutes), if anything, for `used_by_jobs` to find; and who it is."""
     if asked:
         path, mib, minutes = asked
-        write_json(path, {"mem_mb": int(mib), "runtime": int(minutes)})
+        write_json(path, {"mem_mb": int(mib), "runtime": int(minutes), "process": this_process()})
 
 
 def used_by_jobs(results: Path) -> list[Used]:

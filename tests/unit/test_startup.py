@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 LIGHT = [
     "prepare", "leakage", "score", "floor", "expand", "tables", "figures", "report", "submission", "world", "pin",
     "trace_table", "fetch", "fetch_model", "tidy", "translate", "distances", "contrasts",
+    "provenance", "crate", "stale", "status",
 ]  # fmt: skip
 # Every name that is None in sys.modules cannot be imported.
 BLOCK = "import sys, runpy; sys.modules.update(dict.fromkeys({blocked!r})); sys.argv = {argv!r}; "

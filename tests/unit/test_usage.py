@@ -4,6 +4,7 @@ import pytest
 from small_study import write_study
 
 from crosstune.files import read_json
+from crosstune.locks import this_process
 from crosstune.report import render
 from crosstune.usage import note_asked, usage_table, used_by_jobs
 
@@ -65,4 +66,4 @@ def test_it_stands_on_the_page(plant, tmp_path):
 def test_nothing_is_noted_where_nothing_is_said(tmp_path):
     note_asked(None)
     note_asked([str(tmp_path / "benchmarks/train.asked.json"), "5", "6"])
-    assert read_json(tmp_path / "benchmarks/train.asked.json") == {"mem_mb": 5, "runtime": 6}
+    assert read_json(tmp_path / "benchmarks/train.asked.json") == {"mem_mb": 5, "runtime": 6, "process": this_process()}

@@ -1,0 +1,76 @@
+# Where results come from: the study's provenance, what of it is stale, how far it is, and all of it as one archive.
+
+
+rule provenance:
+    """Write with what, on what and in how much time the study was made."""
+    input:
+        manifests=[f"{path}/stage.json" for path in study.checkpoints],
+        predictions=study.predictions,
+        data=needs.prepared,
+    output:
+        "results/{study}/provenance.json",
+    log:
+        "results/{study}/logs/provenance.log",
+    conda:
+        "../envs/light.yaml"
+    resources:
+        **asked(LIGHT["provenance"]),
+    params:
+        # A function, because Snakemake would take {lang} in a pattern of files for a wildcard of its own.
+        config=lambda w: canonical_json(study.told),
+    message:
+        "write the provenance of {wildcards.study}"
+    shell:
+        "python scripts/provenance.py --config {params.config:q} --data {input.data} --out {output} 2> >(tee {log} >&2)"
+
+
+rule crate:
+    """Pack tables, predictions, manifests, workflow and config as an RO-Crate. No weights: manifests have their hashes."""
+    input:
+        report=f"{study.results}/report.html",
+        provenance=f"{study.results}/provenance.json",
+        tables=f"{study.results}/tables",
+        figures=f"{study.results}/figures",
+        scores=study.scores,
+    output:
+        f"{study.results}/crate.zip",
+    log:
+        f"{study.results}/logs/crate.log",
+    conda:
+        "../envs/light.yaml"
+    resources:
+        **asked(LIGHT["crate"]),
+    params:
+        results=study.results,
+    message:
+        "pack the study as an RO-Crate"
+    shell:
+        "python scripts/crate.py --results {params.results} --out {output} 2> >(tee {log} >&2)"
+
+
+rule stale:
+    """List results that other code or settings made, and folders that the study does not ask for any more."""
+    log:
+        "logs/stale.log",
+    conda:
+        "../envs/light.yaml"
+    resources:
+        **asked(LIGHT["stale"]),
+    params:
+        config=lambda w: canonical_json(study.config),
+    shell:
+        "python scripts/stale.py --config {params.config:q} 2> >(tee {log} >&2)"
+
+
+rule status:
+    """Tell what is done, running, failed and waiting, and how long the rest will take. Works while the study runs."""
+    log:
+        "logs/status.log",
+    conda:
+        "../envs/light.yaml"
+    resources:
+        **asked(LIGHT["status"]),
+    params:
+        config=lambda w: canonical_json(study.config),
+    shell:
+        "python scripts/status.py --config {params.config:q} 2> >(tee {log} >&2)"

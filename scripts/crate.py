@@ -1,0 +1,30 @@
+"""Pack a finished study as an RO-Crate: results, workflow and config, described by the profile Workflow Run Crate.
+
+python scripts/crate.py --results results/default --out results/default/crate.zip
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from crosstune.crate import write_crate
+from crosstune.errors import run_program
+from crosstune.files import read_json
+from crosstune.provenance import commit
+from crosstune.study import Study
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", required=True, type=Path, help="the study's folder of results")
+    parser.add_argument("--out", required=True, type=Path, help="archive to write (.zip)")
+    args = parser.parse_args()
+
+    provenance = read_json(args.results / "provenance.json")
+    if commit() != provenance["code"]:
+        print("the workflow that is packed is not of the commit that the study was made with", file=sys.stderr)
+    write_crate(Study(provenance["config"]), Path("."), args.out)
+
+
+if __name__ == "__main__":
+    run_program(main)

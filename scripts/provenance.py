@@ -1,0 +1,27 @@
+"""Write with what, on what and in how much time a study was made, from what lies beside its results.
+
+python scripts/provenance.py --config "$(cat resolved.json)" --data data/worldqa/test.qen.json \\
+        --out results/default/provenance.json
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from crosstune.errors import run_program
+from crosstune.files import write_json
+from crosstune.study import Study
+from crosstune.study_provenance import provenance_of
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=json.loads, required=True, help="the resolved config, as JSON")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="manifests of the prepared splits")
+    parser.add_argument("--out", type=Path, required=True, help="provenance to write (.json)")
+    args = parser.parse_args()
+    write_json(args.out, provenance_of(Study(args.config), args.data))
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,28 @@
+"""List results of a study that other code or another config made, and folders that it does not ask for any more.
+
+    python scripts/stale.py
+    python scripts/stale.py --configfile studies/xtreme-r.yaml
+
+Reads only, and deletes nothing.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from crosstune.config import read_config
+from crosstune.errors import run_program
+from crosstune.stale import stale_lines
+from crosstune.study import Study
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configfile", type=Path, default=Path("config.yaml"), help="the study (%(default)s)")
+    parser.add_argument("--config", type=json.loads, help="the config itself, as JSON")
+    args = parser.parse_args()
+    print("\n".join(stale_lines(Study(args.config or read_config(args.configfile)))))
+
+
+if __name__ == "__main__":
+    run_program(main)

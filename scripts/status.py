@@ -1,0 +1,28 @@
+"""Tell how far a study is, while it runs or afterwards. Reads files only.
+
+python scripts/status.py
+python scripts/status.py --configfile studies/xtreme-r.yaml
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from crosstune.config import read_config
+from crosstune.errors import run_program
+from crosstune.status import status_lines, works_of
+from crosstune.study import Study
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configfile", type=Path, default=Path("config.yaml"), help="the study (%(default)s)")
+    parser.add_argument("--config", type=json.loads, help="the config itself, as JSON")
+    args = parser.parse_args()
+
+    study = Study(args.config or read_config(args.configfile))
+    print("\n".join(status_lines(study, works_of(study))))
+
+
+if __name__ == "__main__":
+    run_program(main)

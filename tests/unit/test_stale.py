@@ -1,0 +1,102 @@
+"""What of a study's results other code or settings made, and what nobody asks for any more."""
+
+from pathlib import Path
+
+import pytest
+from made_study import HOME, make_data, make_predictions, make_training, small_study
+
+from crosstune.files import read_json, write_json
+from crosstune.provenance import commit, lock_hash
+from crosstune.stale import Maker, makers, orphans, outdated, prepared, size_told, stale_lines
+
+ENGLISH, FIRST, SECOND = f"{HOME}/worldqa.qen@12", f"{HOME}/worldqa.qen@6", f"{HOME}/worldqa.qen@6/worldqa.qes@6"
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A finished study, as this code and this config make it."""
+    monkeypatch.chdir(tmp_path)
+    study = small_study()
+    make_data(prepared(study))
+    for path in study.checkpoints:
+        make_training(study, path, code=commit(), lock_sha256=lock_hash())
+        make_predictions(study, path, code=commit(), lock_sha256=lock_hash())
+    return study
+
+
+def change(path: str, **changes) -> None:
+    write_json(path, read_json(path) | changes)
+
+
+def test_a_study_of_this_code_has_nothing_stale(study):
+    assert outdated(study) == [] == orphans(study)
+    text = "\n".join(stale_lines(study))
+    assert "Nothing is of older versions." in text and "No folder is left over." in text
+    assert "Everything was made by this commit and lock." in text
+
+
+def test_other_versions_of_the_code_are_told_by_kind(study):
+    spec = study.checkpoints[ENGLISH].spec
+    change(f"{ENGLISH}/stage.json", spec=spec | {"version": spec["version"] - 1})
+    change(f"{ENGLISH}/predictions/worldqa.json", spec=study.predict_spec(ENGLISH, "worldqa") | {"version": 0})
+    change(f"{ENGLISH}/scores/worldqa.json", score_version=0)
+    change("data/worldqa/test.qno.json", version=1)
+    write_json("results/small/leakage.json", {"version": 0})
+    found = {(entry.kind, entry.path): entry.reason for entry in outdated(study)}
+    assert found == {
+        ("checkpoint", f"{ENGLISH}/stage.json"): f"version {spec['version'] - 1} of the code, now {spec['version']}",
+        ("predictions", f"{ENGLISH}/predictions/worldqa.json"): "version 0 of the code, now 2",
+        ("scores", f"{ENGLISH}/scores/worldqa.json"): "version 0 of the code, now 1",
+        ("prepared data", "data/worldqa/test.qno.json"): "version 1 of the code, now 2",
+        ("look for leakage", "results/small/leakage.json"): "version 0 of the code, now 1",
+    }
+    text = "\n".join(stale_lines(study))
+    assert "       1  scores              version 0 of the code, now 1\n" in text and f"          {ENGLISH}/sco" in text
+
+
+def test_other_settings_are_told_where_they_are_and_below(study):
+    """The second stage's own settings are as before; it stands on a first that is made anew."""
+    change(f"{FIRST}/stage.json", spec=study.checkpoints[FIRST].spec | {"tokens": 99, "seed": 7})
+    change(f"{SECOND}/stage.json", spec=study.checkpoints[SECOND].spec | {"parent": "other"})
+    found = {entry.path: entry.reason for entry in outdated(study)}
+    assert found == {
+        f"{FIRST}/stage.json": "other settings: seed, tokens",
+        f"{SECOND}/stage.json": "what it stands on is made anew",
+    }
+
+
+def test_another_commit_tree_or_lock_is_told_apart(study):
+    here, other = Maker.of({"code": commit(), "lock_sha256": lock_hash()}), {"commit": "0" * 40, "changed": True}
+    change(f"{ENGLISH}/cost.json", code=other)
+    change(f"{FIRST}/cost.json", lock_sha256="1" * 64)
+    Path(SECOND, "cost.json").unlink()
+    found = makers(study)
+    assert (found[here], found.total()) == (8, 11)
+    assert outdated(study) == []
+    text = "\n".join(stale_lines(study))
+    assert f"commit 0000000000, changed working tree, lock {lock_hash()[:10]}" in text
+    assert "lock 1111111111" in text and "nobody wrote down by what" in text
+
+
+def test_folders_of_no_run_are_told_with_their_size(study):
+    make_training(study, FIRST)
+    old = Path(HOME, "worldqa.qfr@12")
+    write_json(old / "stage.json", {"spec": {}})
+    write_json(old / "worldqa.qes@6/stage.json", {"spec": {}})
+    (old / "model").mkdir()
+    (old / "model/model.safetensors").write_bytes(bytes(2_000_000))
+    write_json("results/small/tiny/seed9/qa/untrained/stage.json", {"spec": {}})
+    write_json(f"{SECOND}/worldqa.qfr@6/state/spec.json", {})
+    write_json("results/small/submission/stage/x.json", {})
+    found = {orphan.path: (orphan.checkpoints, orphan.size > 2_000_000) for orphan in orphans(study)}
+    assert found == {
+        str(old): (2, True),
+        "results/small/tiny/seed9": (1, False),
+        f"{SECOND}/worldqa.qfr@6": (1, False),
+    }
+    assert f"     2.0 MB  2 checkpoints    {old}" in "\n".join(stale_lines(study))
+    assert (old / "model/model.safetensors").exists(), "nothing is deleted"
+
+
+def test_sizes_are_told_in_the_unit_that_fits():
+    assert [size_told(size) for size in (900, 2_500_000, 1_300_000_000)] == ["1 kB", "2.5 MB", "1.3 GB"]
