@@ -25,6 +25,7 @@ from crosstune.distance_tables import distance_sheet, distance_told
 from crosstune.figures import drawing_program, figures_of
 from crosstune.files import write_text
 from crosstune.ledger import ledger_section
+from crosstune.study_provenance import provenance_rows
 from crosstune.tables import MOST_COLUMNS, Heading, average_table, decimal, schedule_table, transfer_table
 from crosstune.transfer_tables import gains_table, measures_sheet
 from crosstune.usage import usage_table, used_by_jobs
@@ -48,7 +49,7 @@ def render(study: Study, results: Path) -> str:
         lstrip_blocks=True,
     )
     functions = [answer, cautions, contrasts, declares, first_panels, floor_rows, headline]
-    functions += [relation_rows, usage_table, verdicts, bibtex, cited, declared_tables]
+    functions += [relation_rows, usage_table, verdicts, bibtex, cited, declared_tables, provenance_rows]
     functions += [measures_sheet, gains_table, distance_sheet, distance_told]
     functions += [
         average_table,
@@ -141,8 +142,7 @@ def cited(study: Study) -> list[list[str]]:
 
 def bibtex(study: Study, provenance: dict | None) -> str:
     """An entry for the study and the code that made it."""
-    code = (provenance or {}).get("code", {})
-    state = f"commit {code['commit']}{', with changes' if code['changed'] else ''}" if code else "of unknown commit"
+    state = dict(provenance_rows(provenance or {})).get("Code", "of unknown commit")
     name = study.plan["study"]
     lines = [f"title = {{Study {name}, made with crosstune}},", f"note = {{crosstune {state}}},"]
     return "\n".join([f"@misc{{crosstune-{name},", *(f"  {line}" for line in lines), "}"])

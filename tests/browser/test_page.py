@@ -129,8 +129,8 @@ def luminance(driver, script: str) -> float:
 
 
 def column(driver, table, place: int) -> list[str]:
-    script = "return [...arguments[0].tBodies[0].rows].filter(r => !r.hidden).map(r => r.cells[arguments[1]].textContent.trim())"
-    return driver.execute_script(script, table, place)
+    rows = "[...arguments[0].tBodies[0].rows].filter(row => !row.hidden)"
+    return driver.execute_script(f"return {rows}.map(row => row.cells[arguments[1]].textContent.trim())", table, place)
 
 
 def table_of(driver, caption: str):

@@ -87,7 +87,7 @@ function drawWhenNear(figures) {
   for (const figure of figures) watcher.observe(figure);
 }
 
-for (const table of document.querySelectorAll("main table")) {
+for (const table of document.querySelectorAll("main .scroll table")) {
   makeSortable(table);
   makeFilterable(table);
 }
