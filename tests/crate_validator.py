@@ -3,7 +3,7 @@
     python tests/crate_validator.py results/small/crate.zip
 
 prints what is wrong, as JSON. The validator (roc-validator on PyPI) wants other versions than the lock's: this is run
-by the Python of an environment of its own, which `make test-crate` sets up, and imports nothing of crosstune.
+by the Python of an environment of its own, which `make test` sets up, and imports nothing of crosstune.
 
 The terms are those of RO-Crate 1.1 (https://w3id.org/ro/crate/1.1/context) and of Workflow Run Crate
 (https://w3id.org/ro/terms/workflow-run/context). A term that neither list has is a problem, as a misspelt one is.

@@ -580,7 +580,7 @@ def problems():
     """What RO-Crate's reference validator finds wrong with an archive. It lives in an environment of its own."""
     python = os.environ.get("CROSSTUNE_VALIDATOR")
     if not python:
-        pytest.skip("CROSSTUNE_VALIDATOR names no Python that has roc-validator; make test-crate makes one")
+        pytest.skip("CROSSTUNE_VALIDATOR names no Python that has roc-validator; make test does")
 
     def find(crate: Path) -> list[str]:
         command = [python, str(Path(__file__).parents[1] / "crate_validator.py"), str(crate)]
