@@ -7,7 +7,7 @@ from crosstune.figures.rows import row_blocks
 from crosstune.figures.style import finished
 
 STEP_X, STEP_Y = 62, 19
-DARK = 0.55
+DARK = 0.68
 """The share of the highest score from which a shade is so dark that its number is white."""
 
 
