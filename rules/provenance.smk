@@ -41,7 +41,7 @@ rule crate:
     resources:
         **asked(LIGHT["crate"]),
     params:
-        results=study.results,
+        results=lambda w, input: os.path.dirname(input.report),
     message:
         "pack the study as an RO-Crate"
     shell:
