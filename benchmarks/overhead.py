@@ -1,7 +1,10 @@
 """What a study takes beyond its jobs' own programs: locally, and through SLURM.
 
     python benchmarks/overhead.py --out benchmarks/results/overhead.md
-    SLURM_CONF=$(tests/cluster/slurm_up.sh) python benchmarks/overhead.py --slurm
+    SLURM_CONF=$(tests/cluster/slurm_up.sh) python benchmarks/overhead.py --slurm --jobs 2
+
+The SLURM of the tests claims 16 cores, whatever the machine has: with as many jobs at once as there are cores, what a
+job computes is not slowed down by others.
 
 Runs a study in a copy of the project, with a `python` on the PATH that notes when each program of a rule begins and
 ends. What is not within such a span is overhead.
@@ -56,8 +59,10 @@ def covered(spans: Iterable[Span]) -> float:
 
 def run_study(folder: Path, options: Sequence[str]) -> tuple[Span, list[Span], str]:
     """Run a study in a fresh copy of the project: its span, its programs' spans, what Snakemake said."""
-    ignored = shutil.ignore_patterns(".git", ".venv", "results", "data", ".snakemake", "logs", "benchmarks", "tests")
-    shutil.copytree(ROOT, folder, ignore=ignored)
+    known = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in known.rstrip("\0").split("\0"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
     notes = folder / "programs.txt"
     shim = folder / "bin/python"
     shim.parent.mkdir()
@@ -135,6 +140,7 @@ def main() -> None:
     parser.add_argument("--configfile", default="config.yaml", help="the study (%(default)s)")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--slurm", action="store_true", help="through SLURM too, by profiles/slurm")
+    parser.add_argument("--jobs", type=int, help="SLURM jobs at once; without it as many as the profile says")
     parser.add_argument("--out", type=Path, help="file for the tables")
     args = parser.parse_args()
 
@@ -160,7 +166,8 @@ def main() -> None:
         *by_program(programs),
     ]
     if args.slurm:
-        whole, programs, said = run_study(folder / "slurm", ["--profile", "profiles/slurm", *study])
+        at_once = ["--jobs", str(args.jobs)] if args.jobs else []
+        whole, programs, said = run_study(folder / "slurm", ["--profile", "profiles/slurm", *at_once, *study])
         waiting, running = slurm_jobs(said)
         jobs = {span.name for span in running}
         inside = sum(span.seconds for span in programs if span.name in jobs or span.name == "train")
