@@ -1,7 +1,10 @@
 """What a study takes beyond its jobs' own programs: locally, and through SLURM.
 
     python benchmarks/overhead.py --out benchmarks/results/overhead.md
-    SLURM_CONF=$(tests/cluster/slurm_up.sh) python benchmarks/overhead.py --slurm
+    SLURM_CONF=$(tests/cluster/slurm_up.sh) python benchmarks/overhead.py --slurm --jobs 2
+
+The SLURM of the tests claims 16 cores, whatever the machine has: with as many jobs at once as there are cores, what a
+job computes is not slowed down by others.
 
 Runs a study in a copy of the project, with a `python` on the PATH that notes when each program of a rule begins and
 ends. What is not within such a span is overhead.
@@ -137,6 +140,7 @@ def main() -> None:
     parser.add_argument("--configfile", default="config.yaml", help="the study (%(default)s)")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--slurm", action="store_true", help="through SLURM too, by profiles/slurm")
+    parser.add_argument("--jobs", type=int, help="SLURM jobs at once; without it as many as the profile says")
     parser.add_argument("--out", type=Path, help="file for the tables")
     args = parser.parse_args()
 
@@ -162,7 +166,8 @@ def main() -> None:
         *by_program(programs),
     ]
     if args.slurm:
-        whole, programs, said = run_study(folder / "slurm", ["--profile", "profiles/slurm", *study])
+        at_once = ["--jobs", str(args.jobs)] if args.jobs else []
+        whole, programs, said = run_study(folder / "slurm", ["--profile", "profiles/slurm", *at_once, *study])
         waiting, running = slurm_jobs(said)
         jobs = {span.name for span in running}
         inside = sum(span.seconds for span in programs if span.name in jobs or span.name == "train")

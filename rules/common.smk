@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from crosstune.ahead import forget_draft
 from crosstune.cluster import check_names
 from crosstune.errors import UserError
-from crosstune.files import canonical_json, sha256_json
+from crosstune.files import any_of, canonical_json, sha256_json
 from crosstune.kept import Kept
 from crosstune.image import check_image
 from crosstune.needs import Needs
@@ -97,6 +97,7 @@ localrules:
     fetch_model,
     world,
     prepare,
+    adopt,
     score,
     floor,
     expand,

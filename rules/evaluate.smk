@@ -21,6 +21,7 @@ rule predict:
         **asked(lambda w: jobs.predict(w.checkpoint, w.dataset)),
         devices=lambda w: jobs.predict(w.checkpoint, w.dataset).gpus,
         again=lambda w: again(w.checkpoint),
+        unless_ahead="compute",
     params:
         spec=lambda w: canonical_json(study.predict_spec(w.checkpoint, w.dataset)),
     message:
@@ -28,8 +29,28 @@ rule predict:
     shell:
         "python scripts/predict.py --spec {params.spec:q} --stage {wildcards.checkpoint} --data {input.data}"
         " --out {output.files} --log {log} --cache data/encoded --gpus {resources.devices} --again {resources.again:q}"
+        " --unless-ahead {resources.unless_ahead}"
         " --asked {wildcards.checkpoint}/benchmarks/predict.{wildcards.dataset}.asked.json"
         " {resources.mem_mb} {resources.runtime}"
+
+
+# The same where a training that is still to come predicts ahead: no job of a cluster, since there is nothing to compute.
+# Input, parameters and command are those of predict, so that it makes no difference later which of the two it was.
+use rule predict as adopt with:
+    wildcard_constraints:
+        checkpoint=any_of(needs.predicted_ahead),
+    retries: 0
+    threads: 1
+    resources:
+        **asked(LIGHT["adopt"]),
+        devices=0,
+        again="[]",
+        unless_ahead="refuse",
+    message:
+        "take over the predictions of {wildcards.dataset} with {wildcards.checkpoint}"
+
+
+ruleorder: adopt > predict
 
 
 rule score:

@@ -11,10 +11,15 @@ from pathlib import Path
 
 from crosstune.ahead import Node, adopt_predictions
 from crosstune.compute import quick_imports, refuse_duplicates, use_threads
-from crosstune.errors import end, run_program
+from crosstune.errors import UserError, end, run_program
 from crosstune.files import read_json
 from crosstune.lease import take_gpus
 from crosstune.usage import note_asked
+
+AGAIN = (
+    "Give the same command again: a job of their own makes them then, and what is finished stays.\n"
+    "What the job of the training printed says why it has not made them."
+)
 
 
 def main() -> None:
@@ -27,6 +32,12 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=1, help="0 for the CPU; of more GPUs one is used")
     parser.add_argument("--log", type=Path, help="file for progress lines")
     parser.add_argument("--again", type=json.loads, default=[], help="checkpoints whose weights are gone, as JSON")
+    parser.add_argument(
+        "--unless-ahead",
+        choices=["compute", "refuse"],
+        default="compute",
+        help="if no training has made them (%(default)s)",
+    )
     parser.add_argument("--asked", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job asked for")
     args = parser.parse_args()
     note_asked(args.asked)
@@ -35,6 +46,9 @@ def main() -> None:
     weights = read_json(args.stage / "stage.json")["weights"]
     if adopt_predictions(args.stage, args.spec, weights, args.data, args.out):
         return
+    if args.unless_ahead == "refuse":
+        message = "its training, which was to make these predictions, has not"
+        raise UserError(message, str(args.out), AGAIN)
     take_gpus(min(args.gpus, 1), args.log)
     with quick_imports():
         use_threads(args.spec["threads"])

@@ -55,9 +55,10 @@ def main() -> None:
     # A cluster may start a job a second time while the first still runs, or when it has just ended.
     twice = in_a_job(os.environ)
     with node.alone(wait=twice):
-        if not node.is_made(node.parents):
+        made = node.is_made(node.parents)
+        if not made or node.unpredicted:
             processes = take_gpus(args.gpus, args.log)
-            if processes > 1 and not args.again:
+            if processes > 1 and not made and not args.again:
                 launch(processes)
             else:  # one process makes weights again, and then goes on alone
                 make(node, args)

@@ -48,6 +48,17 @@ class Node:
         return cls(out=Path(value["out"]), parents=parents, data=data, held_out=held_out, **plain)
 
     @property
+    def unpredicted(self) -> list[dict]:
+        """Predictions that are wanted of it, whose rows are prepared, and that its whole draft has not."""
+        weights = read_json(self.draft / MANIFEST)["weights"]
+        found = []
+        for wanted in self.predictions:
+            data = list(map(Path, wanted["data"]))
+            if all(path.exists() for path in data) and not made_ahead(self.out, wanted["spec"], weights, data):
+                found.append(wanted)
+        return found
+
+    @property
     def draft(self) -> Path:
         """Where the checkpoint is made."""
         return self.out / "ahead" / "stage"
@@ -129,8 +140,8 @@ def predictions_ahead(checkpoint: Path, dataset: str) -> Path:
     return checkpoint / "ahead" / "predictions" / dataset
 
 
-def adopt_predictions(checkpoint: Path, spec: dict, weights: str, data: Sequence[Path], out: Path) -> bool:
-    """Take over predictions, if there are any of this spec, these weights and these rows."""
+def made_ahead(checkpoint: Path, spec: dict, weights: str, data: Sequence[Path]) -> bool:
+    """Whether a training made predictions of this spec, these weights and these rows."""
     made = predictions_ahead(checkpoint, spec["dataset"])
     if not made.with_suffix(".json").exists():
         return False
@@ -139,8 +150,14 @@ def adopt_predictions(checkpoint: Path, spec: dict, weights: str, data: Sequence
     found = {language: entry["data"] for language, entry in manifest["languages"].items()}
     if (manifest["spec"], manifest["weights"], found) != (spec, weights, wanted):
         return False
-    if not all((made / f"{language}.jsonl").exists() for language in wanted):
+    return all((made / f"{language}.jsonl").exists() for language in wanted)
+
+
+def adopt_predictions(checkpoint: Path, spec: dict, weights: str, data: Sequence[Path], out: Path) -> bool:
+    """Take over predictions, if there are any of this spec, these weights and these rows."""
+    if not made_ahead(checkpoint, spec, weights, data):
         return False
+    made = predictions_ahead(checkpoint, spec["dataset"])
     put(made.with_suffix(".json"), out.with_suffix(".json"))
     take_over(made, out)
     made.with_suffix(".json").unlink()

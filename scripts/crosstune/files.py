@@ -1,6 +1,6 @@
 """Reading and writing files: atomic writes, hashes, compressed text, JSON and JSON lines.
 
-Owns: how bytes reach the disk. Must never know: what they mean.
+Owns: how bytes reach the disk, the pattern of several paths. Must never know: what they mean.
 """
 
 import gzip
@@ -8,6 +8,7 @@ import hashlib
 import json
 import lzma
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -101,3 +102,16 @@ def decode_text(content: bytes, place: str) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         cure = f"Convert it: iconv -f LATIN1 -t UTF-8 {Path(place).name}"
         raise UserError("the text is not UTF-8", f"{place}:{line}", cure) from None
+
+
+def any_of(paths: Iterable[str]) -> str:
+    """A regular expression of some paths; of none, one that matches nothing.
+
+    It branches at every folder, so that a match looks at few of them however many they are.
+    """
+    branches: dict[str, list[str]] = {}
+    for path in paths:
+        name, slash, rest = path.partition("/")
+        branches.setdefault(name + slash, []).append(rest)
+    found = [re.escape(top) + (f"(?:{any_of(rest)})" if top.endswith("/") else "") for top, rest in branches.items()]
+    return "|".join(found) or "(?!)"

@@ -164,6 +164,23 @@ class Needs:
         }
 
     @property
+    def predicted_ahead(self) -> list[str]:
+        """Checkpoints whose predictions their training is going to make, because it will have all the rows of them.
+
+        Until the study has passed once, trainings wait for the look for leakage, and that for all rows.
+        """
+        checkpoints = self._study.checkpoints.items()
+        to_train = [path for path, node in checkpoints if node.evaluate and "average" not in node.spec]
+        to_train = [path for path in to_train if not Path(path, "stage.json").exists()]
+        return [path for path in to_train if not self.has_passed or self._has_rows(path)]
+
+    def _has_rows(self, path: str) -> bool:
+        """Whether all rows that a checkpoint is evaluated on are prepared."""
+        evaluate = self._study.checkpoints[path].evaluate.items()
+        tests = {self._study.prepared(dataset, "test", lang) for dataset, languages in evaluate for lang in languages}
+        return all(Path(manifest).exists() for manifest in tests)
+
+    @property
     def prepared(self) -> list[str]:
         """Manifests of all prepared splits that the study uses."""
         return sorted(self._study.prepared(*key) for key in self.needed)

@@ -81,8 +81,7 @@ def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
                 if follower.is_finished(parents):
                     continue
                 with follower.alone():
-                    if not follower.is_made(parents):
-                        _make_draft(follower, parents, knobs, stop)
+                    _make_draft(follower, parents, knobs, stop)
                 made[follower.out] = follower.draft
         except engine.Stopped:
             return
@@ -91,9 +90,20 @@ def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
 
 
 def _make_draft(node: Node, parents: Sequence[Path], knobs: Knobs, stop: engine.StopRequest) -> None:
+    """Make the draft; for one that is whole, the predictions that the process which made it did not come to."""
+    if node.is_made(parents):
+        _predict_from_draft(node, knobs)
+        return
     if knobs.ranks.main:
         shutil.rmtree(node.draft, ignore_errors=True)
     make_checkpoint(node, parents, knobs, stop)
+
+
+def _predict_from_draft(node: Node, knobs: Knobs) -> None:
+    if unpredicted := node.unpredicted:
+        model = node.draft / "model"
+        network = load_network(model, packing=unpredicted[0]["spec"]["packing"])
+        predict_ahead(node, network, EncodedData(knobs.cache, TextEncoder(model)))
 
 
 def make_checkpoint(node: Node, parents: Sequence[Path], knobs: Knobs, stop: engine.StopRequest) -> None:
@@ -243,11 +253,7 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
         manifest["partners"] = count_exposure(partners, lengths)
     _write_manifest(node, manifest, weights, [parent["weights"]] if parent else [])
     state.remove()
-    try:
-        predict_ahead(node, network, encoded, weights)
-    except Exception as error:
-        # The training is done; the job of the predictions will say what is wrong with them.
-        print(f"{node.out} was not predicted from at once ({type(error).__name__}: {error})", file=sys.stderr)
+    predict_ahead(node, network, encoded)
 
 
 def selection_of(
@@ -276,13 +282,16 @@ def selection_of(
     return Selection(select["every"], metric.primary, scores)
 
 
-def predict_ahead(node: Node, network: Network, encoded: EncodedData, weights: str) -> None:
-    """The predictions that the node is wanted for, as far as their data are prepared."""
-    for wanted in node.predictions:
-        manifests = [Path(path) for path in wanted["data"]]
-        if all(path.exists() for path in manifests):
-            out = predictions_ahead(node.out, wanted["spec"]["dataset"])
+def predict_ahead(node: Node, network: Network, encoded: EncodedData) -> None:
+    """The predictions that the node's whole draft is wanted for and has not, as far as their data are prepared."""
+    weights = read_json(node.draft / MANIFEST)["weights"]
+    try:
+        for wanted in node.unpredicted:
+            out, manifests = predictions_ahead(node.out, wanted["spec"]["dataset"]), list(map(Path, wanted["data"]))
             predict_dataset(wanted["spec"], network, encoded, weights, manifests, out, node.progress_log)
+    except Exception as error:
+        # The training is done; a job of the predictions will say what is wrong with them.
+        print(f"{node.out} was not predicted from at once ({type(error).__name__}: {error})", file=sys.stderr)
 
 
 def encode_sources(

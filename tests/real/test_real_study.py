@@ -66,5 +66,6 @@ def test_the_plan_of_a_paper_shares_its_prefixes(run, jobs):
     # two; of merged's three parts only Spanish is new. And the untrained head.
     assert found["train"] == runs * (5 + 3 + 3 + 2 + 2 + 1 + 1)
     assert found["average"] == runs
+    assert found["predict"] == runs // 2 * (3 + 1), "trainings predict ahead, averages do not"
     assert found["fetch_model"] == 3
-    assert found["predict"] == found["score"] == runs // 2 * 18 * (3 + 1)
+    assert found["adopt"] + found["predict"] == found["score"] == runs // 2 * 18 * (3 + 1)

@@ -168,6 +168,18 @@ def test_predictions_that_lack_a_language_are_left(tmp_path, data):
     assert not adopt_predictions(tmp_path, PREDICTION, "new", data, tmp_path / "predictions/worldqa")
 
 
+def test_what_a_draft_lacks_of_its_predictions_is_known(node, data, tmp_path):
+    wanted = {"spec": PREDICTION, "data": [str(path) for path in data]}
+    unprepared = {"spec": {"dataset": "other"}, "data": [str(tmp_path / "none.json")]}
+    node = replace(node, predictions=[wanted, unprepared])
+    make_draft(node)
+    assert node.unpredicted == [wanted], "nobody can predict rows that are not prepared"
+    make_predictions(node.out, weights="older")
+    assert node.unpredicted == [wanted]
+    make_predictions(node.out)
+    assert node.unpredicted == []
+
+
 def test_two_jobs_may_clear_one_folder(tmp_path):
     (tmp_path / "ahead/predictions").mkdir(parents=True)
     remove_empty(tmp_path / "ahead/predictions", tmp_path)

@@ -31,6 +31,25 @@ def test_what_languages_and_data_sets_share_is_fetched_once():
     assert found.prepare_spec("one", "test", "en") != found.prepare_spec("one", "test", "es")
 
 
+def test_predictions_are_made_ahead_by_trainings_to_come_that_will_have_the_rows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    planned = study(tracks__qa__schedules={"english": ["qen"], "merged": {"average": [["qen"], ["qes"]]}})
+    needs, home = Needs(planned), "results/test/tiny/seed1/qa"
+    trained = {path for path in planned.checkpoints if "seed" in path and "average" not in path}
+    assert len(trained) == 2 * 4 and set(needs.predicted_ahead) == trained, "nothing is there: all wait for all rows"
+
+    (tmp_path / home / "untrained").mkdir(parents=True)
+    (tmp_path / home / "untrained/stage.json").touch()
+    assert trained - set(needs.predicted_ahead) == {f"{home}/untrained"}, "that one is trained already"
+
+    (tmp_path / "results/test/unleaked").touch()
+    assert needs.predicted_ahead == [], "no training waits for rows that it is not trained on"
+    for manifest in needs.prepared:
+        (tmp_path / manifest).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / manifest).touch()
+    assert trained - set(needs.predicted_ahead) == {f"{home}/untrained"}
+
+
 def test_every_data_set_that_is_not_pinned_is_named():
     found = on_the_network(one=HUB, two=HUB | {"revision": None}, three={"url": "https://h.org/x.parquet"})
     assert found.unpinned == ["three", "two"]

@@ -34,7 +34,7 @@ def node(encoder, new_network, tokenizer_folder, tmp_path):
             "encoding": {"max_length": 32}, "precision": "fp32", "packing": True,
         }  # fmt: skip
         encoding = {"max_length": 32, "layer": layer}
-        wanted = {"dataset": "tatoeba", "head": "bitext", "encoding": encoding, "precision": "fp32"}
+        wanted = {"dataset": "tatoeba", "head": "bitext", "encoding": encoding, "precision": "fp32", "packing": True}
         predictions = [{"spec": wanted, "data": [str(manifest)]}]
         return Node(spec, base / "untrained", (base,), (), predictions=predictions)
 
@@ -55,3 +55,16 @@ def test_predictions_that_fail_leave_the_training_done(node, capsys):
     assert stage.is_made(stage.parents)
     assert not predictions_ahead(stage.out, "tatoeba").with_suffix(".json").exists()
     assert "the encoder has 1 layers, and layer 9 is wanted" in capsys.readouterr().err
+
+
+def test_what_a_killed_process_has_not_predicted_is_predicted_from_its_draft(node):
+    stage = node(layer=1)
+    make_checkpoints(stage, [], Knobs())
+    made = predictions_ahead(stage.out, "tatoeba")
+    answers, weights = (made / "th.jsonl").read_bytes(), stage.draft / "model/model.safetensors"
+    trained = weights.stat().st_mtime_ns
+    made.with_suffix(".json").unlink()
+    (made / "th.jsonl").unlink()
+    make_checkpoints(stage, [], Knobs())
+    assert (made / "th.jsonl").read_bytes() == answers and stage.unpredicted == []
+    assert weights.stat().st_mtime_ns == trained

@@ -56,9 +56,15 @@ def test_what_was_made_ahead_is_taken_over_without_torch(tmp_path):
     )
     out = tmp_path / "child/predictions/worldqa"
     arguments = ["--spec", json.dumps(prediction), "--stage", str(tmp_path / "child"), "--data", str(data)]
-    found = run_without(["torch", "transformers", "numpy"], "predict", *arguments, "--out", str(out))
+    arguments += ["--out", str(out), "--unless-ahead", "refuse"]
+    found = run_without(["torch", "transformers", "numpy"], "predict", *arguments)
     assert found.returncode == 0, found.stderr
     assert (out / "qen.jsonl").exists()
+
+    found = run_without(["torch", "transformers", "numpy"], "predict", *arguments)
+    assert found.returncode == 1 and "Traceback" not in found.stderr
+    assert "its training, which was to make these predictions, has not" in found.stderr, "they were taken over"
+    assert "Give the same command again" in found.stderr
 
 
 def test_a_training_imports_neither_scikit_learn_nor_pandas():

@@ -121,7 +121,7 @@ def test_reordered_keys_run_nothing(finished, snakemake, jobs):
 
 def test_a_new_seed_runs_that_seed_and_the_tables(finished, snakemake, jobs):
     found = jobs(snakemake(finished, "-n", "--configfile", write_config(finished, seeds=[1, 2])).stdout)
-    made = {"train": 5, "predict": 5, "score": 5}
+    made = {"train": 5, "adopt": 5, "score": 5}
     assert found == {**made, "expand": 1, "provenance": 1, "tables": 1, "figures": 1, "report": 1}
 
 
@@ -231,7 +231,7 @@ def test_a_schedule_that_goes_on_from_removed_weights_trains_them_again_and_noth
     plan = snakemake(kinds, "-n", "--configfile", config).stdout
     found = jobs(plan)
     # The new stages are removed in their turn, and so is what they were trained from.
-    assert (found["train"], found["predict"], found["score"], found["tidy"]) == (2, 2, 2, 3)
+    assert (found["train"], found["adopt"], found["score"], found["tidy"]) == (2, 2, 2, 3)
     assert "1 checkpoint is trained again, because the weights are gone" in plan
     assert "something new needs them: tiny/seed1/qa/worldqa.qen@6\n" in plan
     snakemake(kinds, "--cores", "2", "--configfile", config)
@@ -403,7 +403,7 @@ def test_a_submission_needs_the_final_predictions_and_no_tables(new_project, sna
     found = jobs(snakemake(folder, "-n", "submission", "--configfile", write_config(folder, **changes)).stdout)
     assert {"score", "tables", "report"}.isdisjoint(found)
     # untrained, english, joint, sequential: not what sequential predicts between its stages
-    assert (found["predict"], found["train"], found["submission"]) == (4, 5, 1)
+    assert (found["adopt"], found["train"], found["submission"]) == (4, 5, 1)
 
 
 def leaking_config(folder: Path, **changes) -> str:
