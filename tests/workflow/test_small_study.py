@@ -572,7 +572,7 @@ def test_the_archive_of_a_study_describes_every_file_and_is_the_same_each_time(f
     for folder in ("results", "data"):
         shutil.rmtree(tmp_path / folder)
     planned = jobs(snakemake(tmp_path, "-n", "--configfile", "study.json").stdout)
-    assert (planned["world"], planned["pretrain"], planned["train"], planned["predict"]) == (1, 1, 5, 5)
+    assert (planned["world"], planned["pretrain"], planned["train"], planned["adopt"]) == (1, 1, 5, 5)
 
 
 @pytest.fixture
