@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from rivals import ROOT, processor
+from rivals import ROOT, copy_project, processor
 
 # Notes a program's file, begin and end, and is otherwise the interpreter.
 NOTING = """#!/bin/sh
@@ -59,10 +59,7 @@ def covered(spans: Iterable[Span]) -> float:
 
 def run_study(folder: Path, options: Sequence[str]) -> tuple[Span, list[Span], str]:
     """Run a study in a fresh copy of the project: its span, its programs' spans, what Snakemake said."""
-    known = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for name in known.rstrip("\0").split("\0"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, folder / name)
+    copy_project(folder)
     notes = folder / "programs.txt"
     shim = folder / "bin/python"
     shim.parent.mkdir()
@@ -128,6 +125,31 @@ def seconds_of(spans: Sequence[Span], name: str) -> float:
     return sum(span.seconds for span in spans if span.name == name)
 
 
+def seconds_to_import(module: str) -> float:
+    """Seconds until Python has started and imported a module of the library; the median of three."""
+    found = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-c", f"import {module}"], cwd=ROOT / "scripts", check=True)
+        found.append(time.perf_counter() - begin)
+    return sorted(found)[1]
+
+
+def start_up(programs: Sequence[Span]) -> str:
+    """The share of the programs' time in which they start. One that computes imports torch and transformers.
+
+    A training that is done before its turn, by the process of the one before it, imports neither and takes less time
+    than that.
+    """
+    heavy, light = seconds_to_import("crosstune.stage"), seconds_to_import("crosstune.prepare")
+    computing = sum(span.name == "train" and span.seconds >= heavy for span in programs)
+    starting = computing * heavy + (len(programs) - computing) * light
+    return (
+        f"Start-up: {computing} of them import torch and transformers, {heavy:.1f} s each, the others take {light:.2f} s;"
+        f" together {starting:.0f} s, {starting / sum(span.seconds for span in programs):.0%} of the programs' time."
+    )
+
+
 def table(title: str, unit: str, rows: Sequence[tuple[str, float]]) -> list[str]:
     """The parts of an overhead, the largest first."""
     lines = ["", f"| {title} | {unit} |", "|:--|--:|"]
@@ -159,6 +181,7 @@ def main() -> None:
         "",
         f"{whole.seconds:.1f} s, {len(programs)} programs. They have {own:.1f} of {args.cores * whole.seconds:.1f}"
         f" core-seconds, {own / args.cores / whole.seconds:.0%}.",
+        start_up(programs),
         *table("not a program's", "core-s", local_rows(whole, programs, args.cores)),
         "",
         "| program | runs | s |",
