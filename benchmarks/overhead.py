@@ -145,7 +145,7 @@ def start_up(programs: Sequence[Span]) -> str:
     computing = sum(span.name == "train" and span.seconds >= heavy for span in programs)
     starting = computing * heavy + (len(programs) - computing) * light
     return (
-        f"Start-up: {computing} of them import torch and transformers, {heavy:.1f} s each, the others take {light:.2f} s;"
+        f"Start-up: {computing} of them import torch and transformers, {heavy:.1f} s each; the others {light:.2f} s;"
         f" together {starting:.0f} s, {starting / sum(span.seconds for span in programs):.0%} of the programs' time."
     )
 
