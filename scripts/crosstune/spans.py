@@ -10,6 +10,7 @@ best end with the best start before it) sets a bound; few starts could reach it 
 with the best of all starts, and only those are paired.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,29 +53,30 @@ class Layout(NamedTuple):
         return places, Layout(offsets, self.first[windows] - shift, self.last[windows] - shift)
 
 
-def best_spans(starts: np.ndarray, ends: np.ndarray, layout: Layout) -> Spans:
-    """The best spans of windows that lie end to end; `starts`, `ends` (tokens,) are logits in fp32."""
-    count = len(layout.first)
-    parts = []
-    for begin in range(0, count, SEARCHED_AT_ONCE):
-        tokens, part = layout.part(slice(begin, min(begin + SEARCHED_AT_ONCE, count)))
-        found = _search(starts[tokens], ends[tokens], part)
+def best_spans(logits: Sequence[np.ndarray], layout: Layout) -> Spans:
+    """The best spans of windows that lie end to end; `logits`: of each (tokens, 2), starts and ends, in fp32."""
+    parts, missed = [], []
+    for begin in range(0, len(logits), SEARCHED_AT_ONCE):
+        tokens, part = layout.part(slice(begin, min(begin + SEARCHED_AT_ONCE, len(logits))))
+        starts, ends = np.concatenate(logits[begin : begin + SEARCHED_AT_ONCE]).T.copy()
+        bound, start_least, end_least = _least_candidates(starts, ends, part)
+        found = _pair(starts, ends, part, start_least, end_least)
         parts.append(Spans(found.score, found.start + tokens.start, found.end + tokens.start))
-    return Spans(*(np.concatenate(sides) for sides in zip(*parts, strict=True)))
-
-
-def _search(starts: np.ndarray, ends: np.ndarray, layout: Layout) -> Spans:
-    bound, start_least, end_least = _least_candidates(starts, ends, layout)
-    spans = _pair(starts, ends, layout, start_least, end_least)
-    # The span of the bound need not be one of candidates. Where no other reaches it, the search is made without it.
-    missed = np.flatnonzero(spans.score < bound)
-    if len(missed):
-        places, part = layout.chosen(missed)
-        sides = [values[places] for values in (starts, ends)]
-        again = _pair(*sides, part, *(_least_ranked(values, part) for values in sides))
-        spans.score[missed] = again.score
-        spans.start[missed], spans.end[missed] = places[again.start], places[again.end]
+        missed.append(begin + np.flatnonzero(found.score < bound))
+    spans = Spans(*(np.concatenate(sides) for sides in zip(*parts, strict=True)))
+    _search_again(logits, layout, np.concatenate(missed), spans)
     return spans
+
+
+def _search_again(logits: Sequence[np.ndarray], layout: Layout, missed: np.ndarray, spans: Spans) -> None:
+    """Search without a bound where the span that set it is none of candidates, and no other reaches it."""
+    if not len(missed):
+        return
+    places, part = layout.chosen(missed)
+    starts, ends = np.concatenate([logits[window] for window in missed]).T.copy()
+    found = _pair(starts, ends, part, _least_ranked(starts, part), _least_ranked(ends, part))
+    spans.score[missed] = found.score
+    spans.start[missed], spans.end[missed] = places[found.start], places[found.end]
 
 
 def _pair(

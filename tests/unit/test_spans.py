@@ -32,6 +32,11 @@ def layout_of(windows: list[tuple[int, int, int]]) -> Layout:
     return Layout(offsets, first, np.maximum(first, offsets[1:] - after))
 
 
+def spans_of(starts: np.ndarray, ends: np.ndarray, layout: Layout) -> spans.Spans:
+    """The best spans of logits that lie end to end."""
+    return best_spans(np.split(np.stack([starts, ends], 1), layout.offsets[1:-1]), layout)
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     st.integers(0, 10**6),
@@ -45,7 +50,7 @@ def test_the_best_span_is_that_of_the_loop_ties_included(seed, windows, levels, 
     layout = layout_of(windows)
     count = layout.offsets[-1]
     logits = (rng.integers(0, levels, (count, 2)) * scale / levels).astype(np.float32)
-    found = best_spans(logits[:, 0], logits[:, 1], layout)
+    found = best_spans(np.split(logits, layout.offsets[1:-1]), layout)
     for n, (first, last) in enumerate(itertools.pairwise(layout.offsets)):
         inside = (np.arange(first, last) >= layout.first[n]) & (np.arange(first, last) < layout.last[n])
         expected = slow_best_span(logits[first:last], inside)
@@ -58,7 +63,7 @@ def test_a_good_span_that_is_no_pair_of_candidates_is_passed_over():
     starts, ends = np.zeros(100, np.float32), np.zeros(100, np.float32)
     starts[99], ends[99] = 9, 1
     starts[10], ends[10:40] = 1, 2
-    found = best_spans(starts, ends, layout_of([(100, 0, 0)]))
+    found = spans_of(starts, ends, layout_of([(100, 0, 0)]))
     expected = slow_best_span(np.stack([starts, ends], 1), np.ones(100, bool))
     assert (found.score[0], found.start[0], found.end[0]) == expected == (3, 10, 10)
 
@@ -67,15 +72,15 @@ def test_windows_are_searched_in_parts_that_change_nothing(monkeypatch):
     rng = np.random.default_rng(1)
     layout = layout_of([(40, 10, 1)] * 60)
     starts, ends = rng.normal(size=(2, layout.offsets[-1])).astype(np.float32)
-    whole = best_spans(starts, ends, layout)
+    whole = spans_of(starts, ends, layout)
     monkeypatch.setattr(spans, "SEARCHED_AT_ONCE", 7)
-    for one, other in zip(whole, best_spans(starts, ends, layout), strict=True):
+    for one, other in zip(whole, spans_of(starts, ends, layout), strict=True):
         assert np.array_equal(one, other)
 
 
 def test_a_model_that_diverged_has_no_spans():
     logits = np.full(20, np.nan, np.float32)
-    assert best_spans(logits, logits, layout_of([(20, 0, 0)])).score.tolist() == [-np.inf]
+    assert spans_of(logits, logits, layout_of([(20, 0, 0)])).score.tolist() == [-np.inf]
 
 
 def test_a_peak_outside_of_the_context_takes_a_place_among_the_candidates():
@@ -83,5 +88,5 @@ def test_a_peak_outside_of_the_context_takes_a_place_among_the_candidates():
     starts = np.zeros(CANDIDATES + 2, np.float32)
     starts[:CANDIDATES] = 2
     starts[CANDIDATES] = 1
-    found = best_spans(starts, starts, layout_of([(len(starts), CANDIDATES, 0)]))
+    found = spans_of(starts, starts, layout_of([(len(starts), CANDIDATES, 0)]))
     assert found.score.tolist() == [-np.inf]

@@ -93,9 +93,8 @@ def spans_of(windows: Windows, logits: Sequence[np.ndarray]) -> list[tuple[float
     """Per window the best span as (score, first character, last character), None where no span is possible."""
     if not len(windows):
         return []
-    starts, ends = np.concatenate(logits).T.copy()
     context = (windows.offsets[:-1] + windows.per_window[name] for name in ("context", "context_end"))
-    found = best_spans(starts, ends, Layout(windows.offsets, *context))
+    found = best_spans(logits, Layout(windows.offsets, *context))
     characters = windows.per_token["first"][found.start], windows.per_token["last"][found.end]
     spans = zip(*(side.tolist() for side in (found.score, *characters)), strict=True)
     return [span if span[0] > -np.inf else None for span in spans]
