@@ -102,6 +102,8 @@ class Bench:
         return run
 
     def our_training(self, packing: bool, precision: str) -> Callable[[], float]:
+        from accelerate.state import AcceleratorState
+
         from crosstune import engine
         from crosstune.progress import Progress
         from crosstune.stage import PASS_TOKENS
@@ -117,6 +119,8 @@ class Bench:
         corpus = engine.Corpus({"qa": self.windows}, {"qa": "qa"})
 
         def run() -> float:
+            # The rival's precision would stay that of the process.
+            AcceleratorState._reset_state(reset_partial_state=True)
             settings = engine.Settings(recipe, (1, "bench"), precision, PASS_TOKENS, 1e9)
             state = StateFolder(self.folder / "state", "bench")
             log = self.folder / "log"
