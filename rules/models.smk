@@ -41,6 +41,7 @@ rule pretrain:
     resources:
         **asked(lambda w: jobs.train(f"results/{w.study}/{w.model}/base")),
         devices=lambda w: jobs.train(f"results/{w.study}/{w.model}/base").gpus,
+        held=lambda w: study.held(f"results/{w.study}/{w.model}/base"),
         # What to make while the network is loaded. A resource, because a change of it must not train again.
         ahead=lambda w: canonical_json(study.ahead(f"results/{w.study}/{w.model}/base")),
     params:
@@ -50,5 +51,5 @@ rule pretrain:
         "pretrain {wildcards.model}"
     shell:
         "exec python scripts/train.py --spec {params.spec:q} --data {input.data} --out {params.out} --log {log}"
-        " --gpus {resources.devices} --cache data/encoded --ahead {resources.ahead:q}"
+        " --gpus {resources.devices} --held {resources.held} --cache data/encoded --ahead {resources.ahead:q}"
         " --asked {params.out}/benchmarks/pretrain.asked.json {resources.mem_mb} {resources.runtime}"

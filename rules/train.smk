@@ -24,6 +24,7 @@ rule train:
     resources:
         **asked(lambda w: jobs.train(w.stage)),
         devices=lambda w: jobs.train(w.stage).gpus,
+        held=lambda w: study.held(w.stage),
         # What to make while the network is loaded. A resource, because a change of it must not train again.
         ahead=lambda w: canonical_json(study.ahead(w.stage)),
         again=lambda w: again(*checkpoint_at(w.stage).parents),
@@ -37,7 +38,7 @@ rule train:
         # exec: the signal that ends a job reaches the training, and no shell between dies of it.
         "exec python scripts/train.py --spec {params.spec:q} --parents {params.parents} --data {input.data}"
         " --held-out {input.held_out} --out {wildcards.stage} --log {log} {params.keep} --cache data/encoded"
-        " --gpus {resources.devices} --ahead {resources.ahead:q} --again {resources.again:q}"
+        " --gpus {resources.devices} --held {resources.held} --ahead {resources.ahead:q} --again {resources.again:q}"
         " --asked {wildcards.stage}/benchmarks/train.asked.json {resources.mem_mb} {resources.runtime}"
 
 

@@ -37,6 +37,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder of encoded rows, shared by all trainings")
     parser.add_argument("--profile", type=Path, help="folder for a trace of some updates and its summary")
     parser.add_argument("--gpus", type=int, default=1, help="GPUs that share the training, where there are any")
+    parser.add_argument(
+        "--held", choices=["whole", "sharded"], default="whole", help="what of the network each of several GPUs has"
+    )
     parser.add_argument("--ahead", type=json.loads, default={}, help="predictions and stages to make at once, as JSON")
     parser.add_argument("--again", type=json.loads, default=[], help="checkpoints whose weights are gone, as JSON")
     parser.add_argument("--asked", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job asked for")
@@ -75,7 +78,7 @@ def make(node: Node, args: argparse.Namespace) -> None:
         from crosstune.stage import Knobs, make_checkpoints
 
     again, later = (list(map(Node.from_json, nodes)) for nodes in (args.again, args.ahead.get("stages", [])))
-    knobs = Knobs(args.save_seconds, args.cache, args.profile, Ranks.of_process())
+    knobs = Knobs(args.save_seconds, args.cache, args.profile, Ranks.of_process(sharded=args.held == "sharded"))
     try:
         restore(node.parents, again, replace(knobs, profile=None), args.log, threads)
         make_checkpoints(node, later, knobs)

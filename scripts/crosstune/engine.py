@@ -10,7 +10,7 @@ beyond rounding, nor does the number of processes that share an update. Everythi
 import itertools
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -31,8 +31,9 @@ from crosstune.profiling import Profiler
 from crosstune.progress import Progress
 from crosstune.randomness import derive, stream
 from crosstune.ranks import Ranks
+from crosstune.replica import Replica
 from crosstune.selection import Selection
-from crosstune.shares import share
+from crosstune.shares import even_share, share
 from crosstune.state import StateFolder
 from crosstune.windows import Batch, Windows
 
@@ -101,22 +102,23 @@ def train(
     ranks = ranks or Ranks()
     # Not told the precision: its state is one for the process, in which several trainings may follow each other.
     accelerator = Accelerator(mixed_precision="no", cpu=device() == "cpu")
-    optimizer = build_optimizer(network, settings.recipe)
-    load_moments(network, optimizer, moments or {})
     curve: list[dict] = []
     saved = state.load()
     if saved:
         tensors, notes = saved
         curve = notes["curve"]
         network.load_state_dict({n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")})
-        load_moments(network, optimizer, tensors)
+        moments = (moments or {}) | tensors
         if selection:
             selection.load(tensors, notes["looks"])
-    # The network stays as it is: torch's wrapper for several processes would take each pass for an update, and the mean
-    # of gradients for what is wanted.
-    network.to(accelerator.device)
+    # The network is in no wrapper of torch's for several processes, which would take each pass for an update, and the
+    # mean of gradients for what is wanted.
+    held = held_by(ranks)(network, ranks, accelerator.device)
+    optimizer = build_optimizer(held.network, settings.recipe)
+    held.arrange(optimizer)
+    load_moments(held, optimizer, moments or {})
     optimizer = accelerator.prepare(optimizer)
-    network.train()
+    held.network.train()
     done = saved[1]["updates"] if saved else 0
     every = max(1, len(plan) // LINES_OF_A_CURVE)
     bar = progress(len(plan), done)
@@ -131,16 +133,15 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate({**settings.recipe, "lr": group["peak"]}, number, len(plan))
             torch.manual_seed(derive(*settings.key, "dropout", number, *([ranks.rank] if ranks.rank else [])))
-            loss, contrast = gradients(accelerator, network, parts, settings)
-            ranks.sum_gradients(network.parameters())
+            loss, contrast = gradients(accelerator, held.network, parts, settings)
+            held.sum_gradients()
             if settings.recipe["clip"]:
-                accelerator.clip_grad_norm_(network.parameters(), settings.recipe["clip"])
+                held.clip(settings.recipe["clip"])
             optimizer.step()
             optimizer.zero_grad()
             if selection and selection.wanted(number + 1, len(plan)):
-                network.eval()
-                ranks.told(partial(selection.look, number + 1, network))
-                network.train()
+                with held.looked_at():
+                    ranks.told(partial(selection.look, number + 1, network))
             tokens = sum(corpus.length(*window) for window in plan[number])
             # Read once: a signal that comes later is seen after the next update. After the last there is none to stop.
             due = time.monotonic() - saved_at > max(settings.save_seconds, SAVING * spent_saving)
@@ -163,14 +164,17 @@ def train(
                 profiler.step()
             if to_save:
                 begin_saving = time.monotonic()
-                ranks.told(partial(save_state, state, number + 1, curve, network, optimizer, selection))
+                held.gather()
+                found = held.gathered(named_moments(held.network, optimizer))
+                ranks.told(partial(save_state, state, number + 1, curve, network, found, selection))
                 saved_at, spent_saving = time.monotonic(), time.monotonic() - begin_saving
             if to_stop:
                 raise Stopped
     bar.close()
-    if selection and selection.best:
+    held.gather()
+    if ranks.main and selection and selection.best:
         network.load_state_dict(selection.best)
-    return curve, named_moments(network, optimizer)
+    return curve, held.gathered(named_moments(held.network, optimizer))
 
 
 def save_state(
@@ -178,13 +182,13 @@ def save_state(
     updates: int,
     curve: list[dict],
     network: Network,
-    optimizer: AdamW,
+    moments: Mapping[str, torch.Tensor],
     selection: Selection | None,
 ) -> None:
     """Save what a training needs to go on after `updates` updates."""
     state.save(
         {f"weights.{name}": tensor for name, tensor in network.state_dict().items()}
-        | named_moments(network, optimizer)
+        | moments
         | (selection.tensors() if selection else {}),
         {"updates": updates, "curve": curve, "looks": selection.looks if selection else []},
     )
@@ -234,7 +238,18 @@ def parts_of(
 def share_of(number: int, ranks: Ranks, network: Network, settings: Settings, **options: object) -> list[Part]:
     """The forward passes of update `number` that this process computes; `options` are those of parts_of."""
     parts = parts_of(number, network=network, settings=settings, **options)
-    return parts if ranks.size == 1 else share(parts, ranks.rank, ranks.size, network, settings)
+    if ranks.size == 1:
+        return parts
+    return (even_share if ranks.sharded else share)(parts, ranks.rank, ranks.size, network, settings)
+
+
+def held_by(ranks: Ranks) -> type[Replica]:
+    """How a process holds the network."""
+    if not ranks.sharded:
+        return Replica
+    from crosstune.sharding import Shard
+
+    return Shard
 
 
 def prefetched(make: Callable[[int], list[Part]], numbers: Iterable[int]) -> Iterator[tuple[int, list[Part]]]:
@@ -309,14 +324,14 @@ def named_moments(network: Network, optimizer: AdamW) -> dict[str, torch.Tensor]
     }
 
 
-def load_moments(network: Network, optimizer: AdamW, tensors: dict[str, torch.Tensor]) -> None:
+def load_moments(held: Replica, optimizer: AdamW, tensors: Mapping[str, torch.Tensor]) -> None:
     """Put moments back where `named_moments` found them; parameters without any begin afresh."""
-    for name, parameter in network.named_parameters():
+    for name, parameter in held.network.named_parameters():
         found = {
             kind: tensors[f"{kind}.{name}"] for kind in ("step", "exp_avg", "exp_avg_sq") if f"{kind}.{name}" in tensors
         }
         if found:
-            optimizer.state[parameter] = {kind: tensor.to(parameter.device) for kind, tensor in found.items()}
+            optimizer.state[parameter] = {kind: held.part(tensor, parameter) for kind, tensor in found.items()}
 
 
 class StopRequest:

@@ -79,14 +79,16 @@ class Ranks:
     """The processes that train a stage, and which of them this is: of one process that one.
 
     `group`: the connection over which they talk of anything but gradients; it uses no GPU, so that none has to wait.
+    `sharded`: whether each of several holds a part of the network, not all of it.
     """
 
     rank: int = 0
     size: int = 1
     group: Any = None
+    sharded: bool = False
 
     @classmethod
-    def of_process(cls) -> "Ranks":
+    def of_process(cls, sharded: bool = False) -> "Ranks":
         """Those that torchrun has started with this process. Gradients go through NCCL on GPUs, else through gloo."""
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls()
@@ -95,7 +97,7 @@ class Ranks:
 
         state = PartialState(cpu=device() == "cpu", timeout=PATIENCE)
         group = torch.distributed.new_group(backend="gloo", timeout=PATIENCE)
-        return cls(state.process_index, state.num_processes, group)
+        return cls(state.process_index, state.num_processes, group, sharded)
 
     @property
     def main(self) -> bool:

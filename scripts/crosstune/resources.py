@@ -183,12 +183,14 @@ def training(
 ) -> Amount:  # fmt: skip
     """A training of so many updates of `tokens` tokens on `rows` rows. `logits`: those of a pass, over a vocabulary.
 
-    On a machine without GPU the activations are in its memory; a job that gets one asks for them nevertheless.
+    On a machine without GPU the activations are in its memory; a job that gets one asks for them nevertheless. Of
+    several GPUs each has a process that loads the model and the moments that were saved.
     """
+    others = max(0, size.gpus - 1) * (process_mib(size) + size.parameters * TRAINED / MIB)
     memory = size.parameters * (TRAINED + SAVED) + size.activations(pass_tokens) + logits * LOGITS + rows * ROW
     work = size.seconds(LEARNED, updates * tokens, threads) + updates * UPDATE_SECONDS + rows * ROW_SECONDS
     work += (0 if size.gpus else updates * size.parameters * ADAMW_SECONDS) + size.parameters * TRAINED * DISK_SECONDS
-    return Amount(process_mib(size) + memory / MIB, MARGIN * work, size.gpus)
+    return Amount(process_mib(size) + memory / MIB + others, MARGIN * work, size.gpus)
 
 
 def prediction(size: Size, rows: float, length: int, threads: int) -> Amount:

@@ -24,6 +24,17 @@ def share(parts: Sequence["Part"], rank: int, size: int, network: "Network", set
     an update can have fewer pieces than there are processes. A process without any gets one that counts nothing: all of
     them take part when gradients are summed.
     """
+    return _share(parts, rank, size, network, settings) or [_idle(parts)]
+
+
+def even_share(parts: Sequence["Part"], rank: int, size: int, network: "Network", settings: "Settings") -> list["Part"]:
+    """Likewise, with as many passes for every process; those that one has too few count nothing."""
+    shares = [_share(parts, each, size, network, settings) for each in range(size)]
+    wanted = max(map(len, shares))
+    return shares[rank] + [_idle(parts)] * (wanted - len(shares[rank]))
+
+
+def _share(parts: Sequence["Part"], rank: int, size: int, network: "Network", settings: "Settings") -> list["Part"]:
     pieces = [piece for part in parts for piece in _pieces(part, network)]
     loads, mine = [0] * size, []
     for place in sorted(range(len(pieces)), key=lambda place: (-_tokens(pieces[place]), place)):
@@ -31,10 +42,14 @@ def share(parts: Sequence["Part"], rank: int, size: int, network: "Network", set
         loads[chosen] += _tokens(pieces[place])
         if chosen == rank:
             mine.append(place)
-    if not mine:
-        smallest = min(pieces, key=_tokens)
-        return [replace(smallest, batch=apart(smallest.batch)[0], pairs=None, weight=0.0)]
     return _joined([pieces[place] for place in sorted(mine)], network, settings)
+
+
+def _idle(parts: Sequence["Part"]) -> "Part":
+    """A short pass that counts nothing."""
+    batches = ((batch, part) for part in parts for batch in apart(part.batch))
+    batch, part = min(batches, key=lambda found: len(found[0].ids))
+    return replace(part, batch=batch, pairs=None, weight=0.0)
 
 
 def _is_whole(part: "Part", network: "Network") -> bool:

@@ -240,11 +240,16 @@ class Study:
                 found.setdefault(node.parents[0], []).append(node.path)
         return found
 
+    def held(self, path: str) -> str:
+        """What of the network each of several GPUs has that train a checkpoint: `whole` or `sharded`."""
+        return "sharded" if self.config["models"][path.split("/")[2]].get("sharded") else "whole"
+
     @property
     def told(self) -> dict:
-        """The config without what changes no result: how long weights are kept, how many GPUs a model has."""
+        """The config without what changes no result: how long weights are kept, on which GPUs a model is trained."""
         models = self.config["models"].items()
-        models = {name: {key: value for key, value in model.items() if key != "gpus"} for name, model in models}
+        on = ("gpus", "sharded")
+        models = {name: {key: value for key, value in model.items() if key not in on} for name, model in models}
         return {key: value for key, value in self.config.items() if key != "keep"} | {"models": models}
 
     def majority_sources(self, dataset: str) -> list[str]:
@@ -303,6 +308,8 @@ class Study:
 
     def _add_base(self, name: str) -> None:
         model = self.config["models"][name]
+        if model.get("sharded") and model.get("gpus", 1) < 2:
+            raise UserError("one GPU has nothing to share a model with", f"models.{name}.sharded", "gpus: 2")
         if "hub" in model:
             path = base_path(self.results, name, model)
             self.checkpoints[path] = Checkpoint(path, {"hub": model["hub"], "revision": model["revision"]})

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors import safe_open
 from safetensors.torch import load_file
 from test_contrast import OPTIONS, ORIGINALS, TRANSLATIONS, pairing_of
 from test_engine import ROWS as SENTENCES
@@ -22,7 +23,8 @@ from crosstune.ahead import Node, predictions_ahead
 from crosstune.batches import apart, collate, together
 from crosstune.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
 from crosstune.network import save_network
-from crosstune.shares import share
+from crosstune.selection import BEST
+from crosstune.shares import even_share, share
 from crosstune.stage import Knobs, make_checkpoints, new_encoder
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +41,7 @@ SOURCES = {
     "chaii.hi": ("qa", ORIGINALS), "mt.ta": ("qa", TRANSLATIONS), "names.en": ("tagging.x", SENTENCES),
     "text.en": ("mlm", TEXT),
 }  # fmt: skip
-UPDATES = 60
+UPDATES, LOOK = 60, 10
 UNSEEN = ("qa_outputs.bias", "heads.qa.bias")
 
 
@@ -110,6 +112,19 @@ def test_a_process_for_which_nothing_is_left_counts_nothing(update):
     assert share(one, 0, 2, network, settings) == one
     (idle,) = share(one, 1, 2, network, settings)
     assert idle.weight == 0 and len(idle.batch.windows) == 1
+
+
+def test_shares_with_equally_many_passes_are_the_same_and_some_that_count_nothing(update):
+    network, parts, settings = update
+    for size in (2, 3):
+        found = [even_share(parts, rank, size, network, settings) for rank in range(size)]
+        assert len({len(mine) for mine in found}) == 1
+        counted = [[part for part in mine if part.weight or part.pairs] for mine in found]
+        assert sum(map(len, counted)) < sum(map(len, found)) and all(found)
+        for rank, mine in enumerate(counted):
+            other = [part for part in share(parts, rank, size, network, settings) if part.weight or part.pairs]
+            assert [part.batch.windows for part in mine] == [part.batch.windows for part in other]
+            assert [part.head for part in mine] == [part.head for part in other]
 
 
 def test_a_batch_that_was_taken_apart_is_put_together_again(encoder, new_network):
@@ -240,7 +255,7 @@ def stage(encoder, tokenizer_folder, tmp_path_factory):
         "seed": 1, "after": [], "sources": sorted(SOURCES), "replayed": [], "replay": 0.0, "updates": UPDATES,
         "epochs": None, "tokens": 160, "heads": HEADS, "source_heads": {s: head for s, (head, _) in SOURCES.items()},
         "recipe": RECIPE, "encoding": OPTIONS, "precision": "fp32", "packing": True,
-        "select": {"metric": "qa", "every": UPDATES // 2, "precision": "fp32", "head": "qa"},
+        "select": {"metric": "qa", "every": LOOK, "precision": "fp32", "head": "qa"},
     }  # fmt: skip
     wanted = {"dataset": "chaii", "head": "qa", "encoding": OPTIONS, "precision": "fp32"}
     predictions = [{"spec": wanted, "data": [str(test)]}]
@@ -284,13 +299,16 @@ def assert_same(one: Path, two: Path) -> None:
     assert "contrast" in curves[0][0]
     manifests = [read_json(folder / "stage.json") for folder in (one, two)]
     selections = [manifest.pop("selection") for manifest in manifests]
-    assert [[look["update"] for look in found["looks"]] for found in selections] == [[UPDATES // 2, UPDATES]] * 2
+    assert [[look["update"] for look in found["looks"]] for found in selections] == [
+        [*range(LOOK, UPDATES + 1, LOOK)]
+    ] * 2
     assert manifests[0] | {"weights": ""} == manifests[1] | {"weights": ""}
 
 
-def test_two_processes_train_what_one_does(stage, alone):
-    node = stage("both")
-    process = train(node)
+@pytest.mark.parametrize("held", ["whole", "sharded"])
+def test_two_processes_train_what_one_does(stage, alone, held):
+    node = stage(f"both-{held}")
+    process = train(node, "--held", held)
     _, told = process.communicate(timeout=240)
     assert process.returncode == 0, told
     assert_same(alone.draft, node.out)
@@ -301,14 +319,29 @@ def test_two_processes_train_what_one_does(stage, alone):
     assert not (node.out / "state").exists()
 
 
-def test_two_processes_stop_together_and_one_goes_on(stage, alone):
-    node = stage("stopped")
-    process = train(node, "--save-seconds", "0")
-    wait_until((node.out / "state/state.safetensors").exists, process)
+def has_looked(state: Path) -> bool:
+    """Whether a saved state has the weights that a look at held-out rows has kept."""
+    if not state.exists():
+        return False
+    with safe_open(state, "pt") as file:
+        return any(name.startswith(BEST) for name in file.keys())  # noqa: SIM118
+
+
+@pytest.mark.parametrize(("held", "then"), [("sharded", None), ("whole", "sharded")])
+def test_two_processes_stop_together_and_others_go_on(stage, alone, held, then):
+    """One goes on, or two that hold the network otherwise: the state is the same, whoever saved it."""
+    node = stage(f"stopped-{held}")
+    process = train(node, "--save-seconds", "0", "--held", held)
+    wait_until(lambda: has_looked(node.out / "state/state.safetensors"), process)
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=120)
     assert process.returncode == 1
     assert told.count("stopped on request") == 1 and "Traceback" not in told, told
     assert not (node.draft / "stage.json").exists()
-    make_checkpoints(replace(node, log=None), [], Knobs())
-    assert_same(alone.draft, node.draft)
+    if then is None:
+        make_checkpoints(replace(node, log=None), [], Knobs())
+        assert_same(alone.draft, node.draft)
+    else:
+        _, told = (process := train(node, "--held", then)).communicate(timeout=240)
+        assert process.returncode == 0, told
+        assert_same(alone.draft, node.out)

@@ -66,6 +66,11 @@ def test_fp32_training_holds_weight_gradient_and_moments():
     assert large - small == pytest.approx(10**9 * (16 + 16) / 2**20)
 
 
+def test_each_process_of_a_training_has_memory():
+    one, two, four = (training(Size(10**9, 1, 1, gpus), 1, 1, 0, 1).mib for gpus in (1, 2, 4))
+    assert two - one == pytest.approx(4500 + 10**9 * 16 / 2**20) and four - one == pytest.approx(3 * (two - one))
+
+
 def test_time_is_in_proportion_to_updates_and_gpus():
     def seconds(updates, **model):
         return training(Size.of(LARGE | model), updates, 8192, 0, 2).seconds

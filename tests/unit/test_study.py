@@ -177,6 +177,7 @@ def test_the_summary_says_what_is_matched():
         ({"tracks__qa__sources": None}, "tracks.qa.schedules.english", "names no data set"),
         ({"models__tiny": {"hub": "a/b"}}, "models.tiny", "revision|exactly one of"),
         ({"models__tiny": {"hub": "a/b", "revision": "main"}}, "models.tiny.revision", "40 hexadecimal"),
+        ({"models__tiny__sharded": True}, "models.tiny.sharded", "(?s)one GPU has nothing to share.*gpus: 2"),
         ({"models__tiny__pretrain__heads": 3}, "models.tiny.pretrain.heads", "do not divide"),
         ({"models__tiny__pretrain__corpus": {"worldqa": "all"}}, "models.tiny.pretrain.corpus", "not text"),
         ({"tracks__qa__evaluate": {"xquad": ["hi"]}}, "folders", "needs the folder 'bundle'"),
@@ -247,7 +248,7 @@ def test_a_layer_for_each_model():
 
 def test_what_changes_no_result_is_in_no_spec_and_not_in_the_plan():
     model = study().config["models"]["tiny"]
-    other = study(keep="none", models={"tiny": {**model, "gpus": 2}})
+    other = study(keep="none", models={"tiny": {**model, "gpus": 2, "sharded": True}})
     assert {path: node.spec for path, node in other.checkpoints.items()} == {
         path: node.spec for path, node in study().checkpoints.items()
     }

@@ -170,8 +170,10 @@ def test_no_job_used_more_than_it_asked_for(finished):
 
 def test_what_a_job_asks_for_and_which_weights_stay_run_nothing_again(finished, snakemake, jobs):
     pretrain = yaml.safe_load(SMALL.read_text())["models"]["tiny"]["pretrain"]
-    gpus = write_config(finished, models={"tiny": {"pretrain": pretrain, "gpus": 2}})
+    gpus = write_config(finished, models={"tiny": {"pretrain": pretrain, "gpus": 2, "sharded": True}})
     assert jobs(snakemake(finished, "-n", "--configfile", gpus).stdout) == {}
+    again = snakemake(finished, "-n", "-p", "-F", "results/small/tiny/base/stage.json", "--configfile", gpus).stdout
+    assert "--gpus 2 --held sharded" in again
     assert jobs(snakemake(finished, "-n", "--configfile", write_config(finished, keep="final")).stdout) == {"tidy": 1}
 
 

@@ -1,0 +1,97 @@
+"""What two processes hold together computes what one computes, with encoders that are built in different ways.
+
+The processes run this file as a program: they compare gradients, clipped ones and gathered weights with one process's.
+"""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+ROOT = Path(__file__).parents[2]
+SIZE = {
+    "vocab_size": 200, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32,
+    "max_position_embeddings": 40, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
+}  # fmt: skip
+XLM = {"vocab_size": 200, "emb_dim": 16, "n_layers": 3, "n_heads": 2, "max_position_embeddings": 40, "dropout": 0.0}
+# A list of layers and a pooler that nothing uses; one layer used thrice; layers that share positions; lists of parts.
+ENCODERS = {
+    "Bert": SIZE,
+    "Albert": SIZE | {"embedding_size": 8},
+    "DebertaV2": SIZE | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]},
+    "XLM": XLM | {"attention_dropout": 0.0},
+}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_two_processes_hold_any_encoder_together(encoder):
+    path = os.pathsep.join(map(str, (ROOT / "scripts", ROOT / "tests/unit")))
+    environ = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, __file__, encoder], env=environ, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-6000:]
+
+
+def compare(name: str) -> None:
+    import transformers
+
+    from crosstune.network import Network
+    from crosstune.ranks import Ranks
+    from crosstune.sharding import Shard, whole
+
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{name}Config")(**ENCODERS[name])
+    alone = Network(getattr(transformers, f"{name}Model")(config))
+    for head in ("tagging.0", "tagging.1", "tagging.unused"):
+        alone.add_head(head, ["A", "B", "C"], seed=1)
+    ranks = Ranks.of_process(sharded=True)
+    held = Shard(copy.deepcopy(alone), ranks, torch.device("cpu"))
+    here, all_of_it = sum(map(size_here, held.network.parameters())), sum(map(size_here, alone.parameters()))
+    assert here < 0.65 * all_of_it, f"a process has {here} of {all_of_it} parameters"
+
+    passes = [(f"tagging.{number % 2}", batch([7, 5], number), {"label_smoothing": 0.0}) for number in range(4)]
+    for each in passes:
+        alone(*each).backward()
+    for each in passes[ranks.rank :: 2]:  # one process has those of one head
+        held.network(*each).backward()
+    held.sum_gradients()
+    assert_same(held.network, alone, whole)
+    assert clip_grad_norm_(alone.parameters(), 0.1) > 0.1
+    held.clip(0.1)
+    assert_same(held.network, alone, whole)
+    with held.looked_at():
+        if ranks.main:
+            weights = held._whole.state_dict()
+            assert all(torch.equal(weights[key], tensor) for key, tensor in alone.state_dict().items())
+
+
+def size_here(parameter: torch.nn.Parameter) -> int:
+    return (parameter.to_local() if hasattr(parameter, "to_local") else parameter).numel()
+
+
+def batch(lengths: list[int], seed: int):
+    from crosstune.windows import Batch
+
+    drawn = torch.Generator().manual_seed(seed)
+    ids = torch.randint(10, 200, (sum(lengths),), generator=drawn)
+    labels = torch.randint(0, 3, (sum(lengths),), generator=drawn)
+    positions = torch.cat([torch.arange(length) for length in lengths])
+    return Batch(ids, torch.zeros_like(ids), positions, tuple(lengths), (1,) * len(lengths), {"tags": labels})
+
+
+def assert_same(network, alone, whole) -> None:
+    for (name, parameter), other in zip(network.named_parameters(), alone.parameters(), strict=True):
+        assert (parameter.grad is None) == (other.grad is None), name
+        if other.grad is not None:
+            assert torch.allclose(whole(parameter.grad), other.grad, rtol=1e-3, atol=1e-5), name
+
+
+if __name__ == "__main__":
+    from crosstune.errors import run_program
+    from crosstune.ranks import is_one_of_several, launch
+
+    run_program(lambda: compare(sys.argv[1]) if is_one_of_several(os.environ) else launch(2))
