@@ -79,11 +79,12 @@ class Bench:
         self.load = lambda packing: load_network(self.folder / "model", 0.1, packing)
         single = [row for row in read_rows(bundle, LANGUAGES, windows) if self._fits(row)]
         self.rows = single[:windows]
-        self.windows = network.tasks["qa"].encode(
-            self.rows, self.encoder, {"max_length": 384, "stride": 128, "question": 64}
-        )
+        options = {"max_length": 384, "stride": 128, "question": 64}
+        self.windows = network.tasks["qa"].encode(self.rows, self.encoder, options)
         assert len(self.windows) == len(self.rows)
         self.tokens = len(self.windows.ids)
+        # A training has a whole data set's words, though the benchmark takes few steps.
+        self.corpus = network.tasks["qa"].encode(every, self.encoder, options)
 
     def _fits(self, row: dict) -> bool:
         question, context = self.encoder.texts([row["question"].strip(), row["context"]])
@@ -108,6 +109,7 @@ class Bench:
         from crosstune.progress import Progress
         from crosstune.stage import PASS_TOKENS
         from crosstune.state import StateFolder
+        from crosstune.vocabulary import UsedRows
 
         network = self.load(packing)
         assert network.packed == packing
@@ -117,6 +119,7 @@ class Bench:
         count = len(self.windows)
         plan = [[("qa", i) for i in range(first, min(first + BATCH, count))] for first in range(0, count, BATCH)]
         corpus = engine.Corpus({"qa": self.windows}, {"qa": "qa"})
+        UsedRows(network, ["qa"], [self.corpus.ids], {}).keep_alone()
 
         def run() -> float:
             # The rival's precision would stay that of the process.

@@ -12,6 +12,12 @@ from dataclasses import dataclass
 
 from crosstune.errors import UserError
 
+# How often a thread looks whether there is more to do before it sleeps: the pauses between the operations of a model
+# are shorter than waking takes, but threads that never sleep keep the cores from other jobs.
+SPINS = "10000"
+# oneDNN makes a kernel for every size of a bf16 matrix, which takes longer than to use it; windows have many sizes.
+KERNELS = "16384"
+
 
 def refuse_duplicates(environ: Mapping[str, str]) -> None:
     """UserError where SLURM has started this program several times at once, and not to train together (torchrun).
@@ -45,11 +51,12 @@ def quick_imports() -> Iterator[None]:
 def use_threads(threads: int) -> None:
     """Compute with exactly `threads` threads, whatever cores the job was handed: another number gives other bits.
 
-    To be called before anything imports torch: waiting threads that spin make two jobs on two cores half as fast.
+    To be called before anything imports torch.
     """
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    os.environ["GOMP_SPINCOUNT"] = SPINS
     os.environ["RAYON_NUM_THREADS"] = str(threads)
+    os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = KERNELS
     import torch
 
     torch.set_num_threads(threads)

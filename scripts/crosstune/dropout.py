@@ -23,8 +23,10 @@ def drop(values: torch.Tensor, rate: float) -> torch.Tensor:
         return nn.functional.dropout(values, rate)
     count = values.numel()
     bits = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)[:count]
-    kept = bits.view(values.shape) >= round(rate * 2**16) - 2**15
-    return values * kept.to(values.dtype).mul_(1 / (1 - rate))
+    # Compared into numbers: to convert booleans takes longer than all of the rest.
+    kept = torch.empty(values.shape, dtype=values.dtype)
+    torch.ge(bits.view(values.shape), round(rate * 2**16) - 2**15, out=kept)
+    return values * kept.mul_(1 / (1 - rate))
 
 
 def use_cheap_dropout(model: nn.Module) -> None:

@@ -8,6 +8,7 @@ beyond rounding, nor does the number of processes that share an update. Everythi
 """
 
 import itertools
+import math
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -297,6 +298,13 @@ def learning_rate(recipe: dict, number: int, updates: int) -> float:
     if recipe["decay"] == "constant":
         return recipe["lr"]
     return recipe["lr"] * (updates - number) / max(1, updates - warmup)
+
+
+def decayed(recipe: dict, done: int, updates: int) -> float:
+    """What AdamW's weight decay leaves of a weight without gradient after `done` of so many updates, as a factor."""
+    if not recipe["weight_decay"]:
+        return 1.0
+    return math.prod(1 - recipe["weight_decay"] * learning_rate(recipe, number, updates) for number in range(done))
 
 
 def build_optimizer(network: Network, recipe: dict) -> AdamW:

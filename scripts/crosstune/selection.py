@@ -18,13 +18,13 @@ BEST = "best."
 class Selection:
     """Looks every `every` updates and after the last; of equal looks the latest is kept, as in MuCoT.
 
-    `scores` gives the numbers of the network as it is, by split and language; the mean of `number` over the languages
-    of `validation` decides. Other splits are only told. `looks`: {"update", "score", "scores"} each.
+    `scores` gives the numbers of the network as it is after an update, by split and language; the mean of `number` over
+    the languages of `validation` decides. Other splits are only told. `looks`: {"update", "score", "scores"} each.
     """
 
     every: int
     number: str
-    scores: Callable[[], Scores]
+    scores: Callable[[int], Scores]
     looks: list[dict] = field(default_factory=list)
     best: dict[str, torch.Tensor] = field(default_factory=dict)
 
@@ -34,7 +34,7 @@ class Selection:
 
     def look(self, update: int, network: torch.nn.Module) -> None:
         """Score the network, and keep its weights where nothing before was better."""
-        found = self.scores()
+        found = self.scores(update)
         score = statistics.fmean(scores[self.number] for scores in found["validation"].values())
         if not self.looks or score >= max(look["score"] for look in self.looks):
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}

@@ -8,7 +8,8 @@ import io
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,7 @@ from crosstune.provenance import write_cost
 from crosstune.ranks import Ranks
 from crosstune.selection import Scores, Selection
 from crosstune.state import StateFolder
+from crosstune.vocabulary import UsedRows
 from crosstune.weights import has_weights
 
 # Tokens of one forward pass in training. Another number rounds otherwise, so it is no knob.
@@ -225,13 +227,22 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
         return Progress(node.out.name, total, done, node.progress_log)
 
     profiler = Profiler(knobs.profile) if knobs.profile and ranks.main else None
-    selection = selection_of(spec["select"], options, network, encoded, node.held_out) if "select" in spec else None
+    used = UsedRows(network, corpus.heads.values(), (windows.ids for windows in corpus.windows.values()), moments)
+    decayed = partial(engine.decayed, spec["recipe"], updates=len(plan))
+    selection = None
+    if "select" in spec:
+        selection = selection_of(
+            spec["select"], options, network, encoded, node.held_out, lambda done: used.with_others(decayed(done))
+        )
+    used.keep_alone()
     curve, moments = engine.train(
-        network, encoder, corpus, plan, settings, state, stop, progress, moments, profiler, selection, ranks
+        network, encoder, corpus, plan, settings, state, stop, progress, used.taken(moments), profiler, selection, ranks
     )
     ranks.part()
     if not ranks.main:
         return
+    used.give_back(decayed(len(plan)))
+    moments = used.put_back(moments)
     save_network(network, out / "model", tokenizer, main_head)
     write_jsonl(out / "train.jsonl", curve)
     if node.keep_optimizer:
@@ -257,9 +268,17 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
 
 
 def selection_of(
-    select: dict, options: dict, network: Network, encoded: EncodedData, held_out: Sequence[Path]
+    select: dict,
+    options: dict,
+    network: Network,
+    encoded: EncodedData,
+    held_out: Sequence[Path],
+    able: Callable[[int], AbstractContextManager],
 ) -> Selection:
-    """Looks at prepared rows of the splits `held_out`, as a stage's spec wants them."""
+    """Looks at prepared rows of the splits `held_out`, as a stage's spec wants them.
+
+    `able`, of the updates that are done: while it is open, the network can compute on any text.
+    """
     metric = metric_named(select["metric"])
     precision = resolve_precision(select["precision"])
     manifests: dict[str, list[Path]] = {}
@@ -270,14 +289,15 @@ def selection_of(
         for name, paths in manifests.items()
     }
 
-    def scores() -> Scores:
-        return {
-            name: {
-                language: metric.summarise(metric.measure(answers, language))
-                for language, answers in predicted(network, encoded, mine, select["head"], options, precision)
+    def scores(update: int) -> Scores:
+        with able(update):
+            return {
+                name: {
+                    language: metric.summarise(metric.measure(answers, language))
+                    for language, answers in predicted(network, encoded, mine, select["head"], options, precision)
+                }
+                for name, mine in splits.items()
             }
-            for name, mine in splits.items()
-        }
 
     return Selection(select["every"], metric.primary, scores)
 

@@ -8,7 +8,7 @@ from crosstune.selection import Selection
 def looks(scores, every=2):
     """A selection that has looked at a network whose only weight is the number of the look."""
     found = iter(scores)
-    selection = Selection(every, "f1", lambda: {"validation": next(found)})
+    selection = Selection(every, "f1", lambda update: {"validation": next(found)})
     network = torch.nn.Linear(1, 1, bias=False)
     for number in range(1, len(scores) + 1):
         torch.nn.init.constant_(network.weight, number)
@@ -38,7 +38,7 @@ def test_it_looks_in_step_and_at_the_end():
 
 def test_what_is_saved_goes_on():
     first = looks([both(10, 30), both(50, 10)])
-    second = Selection(2, "f1", lambda: {"validation": both(0, 0)})
+    second = Selection(2, "f1", lambda update: {"validation": both(0, 0)})
     second.load({**first.tensors(), "weights.x": torch.ones(1)}, first.looks)
     second.look(6, torch.nn.Linear(1, 1, bias=False))
     assert second.update == 4 and second.best["weight"].item() == 2

@@ -1,0 +1,136 @@
+"""Training on the rows of the embeddings that the data use: the weights that come out are those of training on all."""
+
+import numpy as np
+import pytest
+import torch
+
+from crosstune import engine
+from crosstune.batches import Mixture, compose
+from crosstune.progress import Progress
+from crosstune.state import StateFolder
+from crosstune.vocabulary import UsedEmbedding, UsedRows
+
+RECIPE = {"lr": 1e-2, "warmup": 0.1, "decay": "linear", "weight_decay": 1.0, "clip": 1.0, "label_smoothing": 0.0}
+FEW = [{"id": "0", "tokens": ["the", "cat", "sat"], "tags": ["A", "B", "B"]}] * 6
+OTHERS = [{"id": "1", "tokens": ["a", "dog", "saw", "who"], "tags": ["A", "B", "B", "B"]}] * 6
+UPDATES = 8
+
+
+@pytest.fixture
+def train(encoder, new_network, tmp_path):
+    """Train a network on rows, with all rows of its embeddings or with those used."""
+
+    def run(network, rows, alone, moments=None, packing=True, look=None):
+        windows = network.tasks["tagging.x"].encode(rows, encoder, {"max_length": 32})
+        plan = compose({"t.en": windows.lengths}, Mixture(("t.en",)), 20, (1, "key"), UPDATES)
+        settings = engine.Settings(RECIPE, (1, "key"), "fp32", 4096, 1e9)
+        used = UsedRows(network, ["tagging.x"], [windows.ids], moments or {})
+        if alone:
+            used.keep_alone()
+            moments = used.taken(moments or {})
+        if look:
+            look(used)
+        with engine.StopRequest() as stop:
+            _, moments = engine.train(
+                network,
+                encoder,
+                engine.Corpus({"t.en": windows}, {"t.en": "tagging.x"}),
+                plan,
+                settings,
+                StateFolder(tmp_path / "state", "x"),
+                stop,
+                lambda total, done: Progress("test", total, done, tmp_path / "log"),
+                moments,
+            )
+        if alone:
+            used.give_back(engine.decayed(RECIPE, UPDATES, UPDATES))
+            moments = used.put_back(moments)
+        return used, moments
+
+    def make(packing=True):
+        torch.set_num_threads(1)
+        network = new_network(dropout=0.0, packing=packing)
+        network.add_head("tagging.x", ["A", "B"], seed=1)
+        return network
+
+    run.make = make
+    return run
+
+
+def assert_equal(one: dict, two: dict) -> None:
+    assert list(one) == list(two)
+    for name in one:
+        assert torch.allclose(one[name], two[name], atol=1e-5), name
+
+
+@pytest.mark.parametrize("packing", [True, False])
+def test_weights_and_moments_are_those_of_training_on_all_rows(train, packing):
+    whole, alone = train.make(packing), train.make(packing)
+    before = alone.encoder.get_input_embeddings().weight.detach().clone()
+    _, expected = train(whole, FEW, alone=False)
+    used, found = train(alone, FEW, alone=True)
+    assert 3 <= len(used.rows) < len(before)
+    assert_equal(dict(alone.state_dict()), dict(whole.state_dict()))
+    assert_equal(dict(found), dict(expected))
+    after = alone.encoder.get_input_embeddings().weight
+    others = np.setdiff1d(np.arange(len(before)), used.rows)
+    # Those that are not used have decayed, and that can be seen.
+    assert not torch.allclose(after[others], before[others], atol=1e-4)
+    assert type(alone.encoder.get_input_embeddings()) is torch.nn.Embedding
+
+
+def test_rows_that_an_earlier_training_moves_go_on_moving(train):
+    whole, alone = train.make(), train.make()
+    _, expected = train(whole, FEW, alone=False)
+    _, found = train(alone, FEW, alone=True)
+    _, expected = train(whole, OTHERS, alone=False, moments=expected)
+    used, found = train(alone, OTHERS, alone=True, moments=found)
+    assert_equal(dict(alone.state_dict()), dict(whole.state_dict()))
+    assert_equal(dict(found), dict(expected))
+    fresh = UsedRows(alone, ["tagging.x"], [used.rows[:1].numpy()], {})
+    assert len(fresh.rows) < len(used.rows)
+
+
+def test_in_between_the_network_computes_on_any_text(train, encoder):
+    network = train.make()
+    batch = network.tasks["tagging.x"].encode(OTHERS, encoder, {"max_length": 32})
+    ids = torch.from_numpy(np.asarray(batch.ids[:4])).long()
+    embedding = network.encoder.get_input_embeddings()
+    expected = embedding(ids).detach().clone()
+
+    def look(used):
+        assert type(embedding) is UsedEmbedding
+        with used.with_others(1.0):
+            assert torch.equal(embedding(ids), expected)
+        with used.with_others(0.5):
+            mine = torch.isin(ids, used.rows)
+            assert torch.allclose(embedding(ids)[~mine], 0.5 * expected[~mine])
+        assert type(embedding) is UsedEmbedding
+
+    train(network, FEW, alone=True, look=look)
+
+
+def test_a_head_that_is_tied_to_the_matrix_trains_all_of_it(new_network, encoder):
+    network = new_network()
+    network.add_head("mlm", [], seed=1)
+    used = UsedRows(network, ["mlm"], [np.array([5, 6])], {})
+    assert used.rows is None
+    used.keep_alone()
+    assert type(network.encoder.get_input_embeddings()) is torch.nn.Embedding
+    assert UsedRows(network, [], [np.array([5, 6])], {}).rows is not None
+
+
+def test_where_nearly_all_rows_are_used_all_are_trained(new_network):
+    network = new_network()
+    every = np.arange(network.encoder.get_input_embeddings().num_embeddings)
+    assert UsedRows(network, [], [every], {}).rows is None
+
+
+def test_weight_decay_of_what_has_no_gradient_is_that_of_torch():
+    weight = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+    optimizer = torch.optim.AdamW([weight], weight_decay=RECIPE["weight_decay"])
+    for number in range(5):
+        optimizer.param_groups[0]["lr"] = engine.learning_rate(RECIPE, number, UPDATES)
+        weight.grad = torch.zeros_like(weight)
+        optimizer.step()
+    assert engine.decayed(RECIPE, 5, UPDATES) == pytest.approx(weight.item(), rel=1e-12)
