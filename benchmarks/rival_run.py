@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--examples", type=int)
     parser.add_argument("--predict", type=Path, nargs="+", help="SQuAD files to predict, one after the other")
     parser.add_argument("--best-flags", action="store_true", help="dynamic padding and group_by_length")
+    parser.add_argument("--bf16", action="store_true", help="train and predict in bf16")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
@@ -46,7 +47,7 @@ def main() -> None:
             chosen = np.random.default_rng(args.seed).permutation(len(rows))[: args.examples]
             data = rival_qa.features([rows[i] for i in chosen], tokenizer, pad)
         with timed(seconds, "training"):
-            job = rival_qa.trainer(model, tokenizer, data, 8, args.best_flags, args.best_flags, bf16=False)
+            job = rival_qa.trainer(model, tokenizer, data, 8, args.best_flags, args.best_flags, bf16=args.bf16)
             job.train()
             job.save_model(str(args.out))
             tokenizer.save_pretrained(args.out)
@@ -55,7 +56,7 @@ def main() -> None:
             rows = read_rows(file)
             data = rival_qa.features(rows, tokenizer, pad)
         with timed(seconds, "forward passes"):
-            job = rival_qa.trainer(model, tokenizer, data, 8, args.best_flags, args.best_flags, bf16=False)
+            job = rival_qa.trainer(model, tokenizer, data, 8, args.best_flags, args.best_flags, bf16=args.bf16)
             starts, ends = job.predict(rival_qa.Rows(data)).predictions
         with timed(seconds, "answers"):
             answers = rival_qa.best_answers(rows, Dataset.from_list(data), starts, ends)

@@ -72,7 +72,6 @@ def our_config(data: Path, hidden: int, layers: int) -> dict:
     return {
         "study": "bench",
         "seeds": SEEDS,
-        "precision": "fp32",
         "datasets": {"part": record, "part_text": text},
         "models": {
             "model": {
@@ -133,7 +132,7 @@ def our_parts(folder: Path, wall: float) -> tuple[int, Counter]:
     return len(heavy), parts
 
 
-def run_loop(folder: Path, data: Path, model: Path, best_flags: bool) -> tuple[float, int, Counter]:
+def run_loop(folder: Path, data: Path, model: Path, best_flags: bool, bf16: bool) -> tuple[float, int, Counter]:
     """Seconds of the shell loop: for every seed and schedule its trainings, then its predictions.
 
     With them the number of processes and the core-seconds of each part; a process has both cores to itself.
@@ -143,7 +142,7 @@ def run_loop(folder: Path, data: Path, model: Path, best_flags: bool) -> tuple[f
     begin = time.perf_counter()
 
     def call(*arguments: object) -> None:
-        flags = ["--best-flags"] if best_flags else []
+        flags = (["--best-flags"] if best_flags else []) + (["--bf16"] if bf16 else [])
         command = [sys.executable, ROOT / "benchmarks/rival_run.py", *arguments, "--times", times, *flags]
         subprocess.run([str(part) for part in command], check=True, capture_output=True)
 
@@ -173,6 +172,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=ROOT / "../shared/data", help="folder with qa/")
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of ours and of the best flags")
     parser.add_argument("--tested", type=int, default=60, help="questions of every test language (%(default)s)")
     parser.add_argument("--out", type=Path, help="file for the table")
     args = parser.parse_args()
@@ -180,23 +180,24 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     data = folder / "data"
     write_data(args.bundle, data, args.tested)
-    config = our_config(data, args.hidden, args.layers)
+    precisions = {"precision": args.precision, "predict_precision": args.precision}
+    config = our_config(data, args.hidden, args.layers) | precisions
     ours, model = run_ours(folder / "ours", config)
     processes, parts = our_parts(folder / "ours", ours)
     scored = sorted((folder / "ours/results/bench").glob("model/seed*/qa/**/scores/part.json"))
     seen = [json.loads((path.parents[1] / "stage.json").read_text())["lineage"] for path in scored]
     rows = sorted({sum(part["examples"] for part in lineage.values()) for lineage in seen})
-    shipped, shipped_processes, shipped_parts = run_loop(folder / "shipped", data, model, best_flags=False)
-    best, best_processes, best_parts = run_loop(folder / "best", data, model, best_flags=True)
+    shipped, shipped_processes, shipped_parts = run_loop(folder / "shipped", data, model, False, False)
+    best, best_processes, best_parts = run_loop(folder / "best", data, model, True, args.precision == "bf16")
     lines = [
         "# A whole small experiment against the shell loop",
         "",
-        f"{date.today()}, {processor()}, {args.layers} x {args.hidden} model, fp32, two cores,"
+        f"{date.today()}, {processor()}, {args.layers} x {args.hidden} model, {args.precision}, two cores,"
         f" `python benchmarks/study.py {' '.join(sys.argv[1:])}`; load at the end {os.getloadavg()[0]:.1f}.",
         f"Two seeds, joint and sequential, {EXAMPLES} rows a schedule (ours, filled by tokens, up to {rows[-1]}),"
         f" {args.tested} questions in each of {len(TARGETS)} languages. The loop predicts with the 4 final checkpoints;"
         f" ours with these and the untrained heads, {len(scored)} checkpoints, and it scores them and writes the tables"
-        " and the report.",
+        " and the report." + (" As shipped, run_qa computes in fp32." if args.precision == "bf16" else ""),
         "",
         "| | wall s | ratio |",
         "|:--|--:|--:|",
