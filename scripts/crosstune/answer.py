@@ -4,8 +4,8 @@ Owns: the comparisons that answer the question, and how they are worded. Must ne
 
 The question: does fine-tuning on several source languages help low-resource languages against one source, and is one
 language after the other better than all at once? Where the study declares a contrast between the two schedules, its
-verdict is the answer. Elsewhere schedules are compared seed by seed, and a direction is claimed only where all of two
-or more seeds agree in it; everything else is called no clear difference.
+verdict is the answer. Elsewhere schedules are compared seed by seed, and a direction is claimed only where the 95%
+interval of the mean difference leaves out 0; everything else is called no clear difference.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from crosstune.collect import UNTRAINED, Cell, Panel
 from crosstune.companion import companions, told
+from crosstune.intervals import Interval, interval
 from crosstune.tables import count, decimal
 from crosstune.verdicts import declared
 
@@ -41,12 +42,17 @@ class Contrast:
         return len(self.difference.values)
 
     @property
+    def interval(self) -> Interval | None:
+        """Of the mean difference over seeds; None for a single one."""
+        return interval(self.difference.values)
+
+    @property
     def verdict(self) -> str:
-        """`higher` or `lower` where all of two or more seeds agree, else `unclear`; `missing` without any seed."""
+        """`higher` or `lower` where the interval leaves out 0, else `unclear`; `missing` without any seed."""
         if not self.seeds:
             return "missing"
-        agreed = {self.higher: "higher", self.lower: "lower"}.get(self.seeds)
-        return agreed if agreed and self.seeds > 1 else "unclear"
+        ends = self.interval
+        return "higher" if ends and ends.low > 0 else "lower" if ends and ends.high < 0 else "unclear"
 
 
 def answer(panel: Panel) -> str:
@@ -130,15 +136,15 @@ def unanswerable(panel: Panel, *roles: str) -> str:
 
 
 def evidence(contrast: Contrast) -> str:
-    """`11.7 points higher on average (SD 0.5 over 3 seeds; higher in 3 of 3 seeds)`."""
+    """`11.7 points higher on average (95% interval 10.4 to 13.0; higher in 3 of 3 seeds)`."""
     mean = contrast.difference.mean
     direction = "higher" if mean >= 0 else "lower"
     size = f"{decimal(abs(mean), 1)} points {direction}"
-    if contrast.seeds == 1:
+    if not contrast.interval:
         return f"{size} in the only seed, which cannot tell an effect from chance"
     times = contrast.higher if direction == "higher" else contrast.lower
-    spread = decimal(contrast.difference.sd, 1)
-    return f"{size} on average (SD {spread}; {direction} in {times} of {contrast.seeds} seeds)"
+    low, high = (decimal(end, 1) for end in (contrast.interval.low, contrast.interval.high))
+    return f"{size} on average (95% interval {low} to {high}; {direction} in {times} of {contrast.seeds} seeds)"
 
 
 def headline(panel: Panel) -> dict[str, str]:

@@ -21,8 +21,12 @@ def contrast(*differences: float) -> Contrast:
 @pytest.mark.parametrize(
     ("differences", "verdict"),
     [
-        ((1.0, 2.0, 0.1), "higher"),
-        ((-1.0, -2.0), "lower"),
+        # s = 0.5, standard error 0.289, t(2) = 4.30: 2 +- 1.24.
+        ((1.5, 2.0, 2.5), "higher"),
+        ((-1.5, -2.0, -2.5), "lower"),
+        # All seeds agree, as they do one time in four by chance alone: s = 0.95, 1.03 +- 2.36.
+        ((1.0, 2.0, 0.1), "unclear"),
+        ((-1.0, -2.0), "unclear"),
         ((9.0, 9.0, -0.1), "unclear"),
         ((1.0, 0.0), "unclear"),
         ((5.0,), "unclear"),
@@ -30,13 +34,13 @@ def contrast(*differences: float) -> Contrast:
         ((), "missing"),
     ],
 )
-def test_a_direction_needs_every_seed(differences, verdict):
+def test_a_direction_needs_an_interval_without_0(differences, verdict):
     assert contrast(*differences).verdict == verdict
 
 
 def test_evidence():
-    assert evidence(contrast(1, 2, 3)) == "2.0 points higher on average (SD 1.0; higher in 3 of 3 seeds)"
-    assert evidence(contrast(-4, 1)) == "1.5 points lower on average (SD 3.5; lower in 1 of 2 seeds)"
+    assert evidence(contrast(1, 2, 3)) == "2.0 points higher on average (95% interval -0.5 to 4.5; higher in 3 of 3 seeds)"
+    assert evidence(contrast(-4, 1)) == "1.5 points lower on average (95% interval -33.3 to 30.3; lower in 1 of 2 seeds)"
     assert evidence(contrast(2)) == "2.0 points higher in the only seed, which cannot tell an effect from chance"
 
 
@@ -68,9 +72,9 @@ def test_answer(tmp_path):
     (panel,) = write_study(tmp_path).panels()
     assert answer(panel) == (
         "Fine-tuning on several source languages at once (joint) helps the 2 low-resource languages compared with one "
-        "source (english): 6.0 points higher on average (SD 0.0; higher in 2 of 2 seeds); "
+        "source (english): 6.0 points higher on average (95% interval 6.0 to 6.0; higher in 2 of 2 seeds); "
         "one language after the other (sequential) is worse for them than all at once (joint): "
-        "7.0 points lower on average (SD 0.7; lower in 2 of 2 seeds)."
+        "7.0 points lower on average (95% interval -13.4 to -0.6; lower in 2 of 2 seeds)."
     )
 
 
