@@ -73,3 +73,11 @@ def test_runs_that_share_a_seed_are_not_counted_as_independent():
 @pytest.mark.parametrize("values", [{}, {1: 2.0}, {(1, 1): 2.0}, {(1, 1): 2.0, (1, 2): 3.0}])
 def test_nothing_is_known_of_one_seed(values):
     assert interval(values) is None
+
+
+def test_seeds_and_splits_against_statsmodels():
+    """statsmodels 0.15.0: OLS(y, ones).fit(cov_type="cluster", cov_kwds={"groups": runs, "use_correction": True}).bse;
+    there, as here, neither way alone has a larger variance."""
+    values = {(1, 1): 1.0, (1, 2): 6.0, (2, 1): 4.5, (2, 2): 9.0, (3, 1): 7.0, (3, 2): 12.0}
+    found = interval(values)
+    assert found.high - found.low == pytest.approx(2 * student_quantile(0.975, 1) * 2.544329206512223)

@@ -75,3 +75,13 @@ def test_ranks_and_their_correlation():
     assert rank_correlation([1.0, 2.0, 3.0], [3.0, 2.0, 1.0]) == pytest.approx(-1)
     # Ranks 1, 2, 3, 4 and 1.5, 1.5, 3, 4: products of deviations 4.5, squares 5 and 4.5.
     assert rank_correlation(X, [5.0, 5.0, 6.0, 7.0]) == pytest.approx(4.5 / math.sqrt(5 * 4.5))
+
+
+def test_against_scipy():
+    """scipy 1.17.1: linregress(x, y), with 0.975 quantiles of t(4) times its stderr around the slope; spearmanr."""
+    found = fit([0.1, 0.25, 0.3, 0.42, 0.55, 0.61], [8.0, 6.5, 7.1, 3.0, 4.2, 1.1], list("abcdef"))
+    assert (found.slope, found.intercept) == (pytest.approx(-12.544896669975635), pytest.approx(9.645853262340944))
+    ends = found.over_points
+    assert (ends.low, ends.high) == (pytest.approx(-20.7450050229388), pytest.approx(-4.344788317012473))
+    found = rank_correlation([1.0, 2.0, 2.0, 4.0, 5.0, 7.0], [3.0, 1.0, 4.0, 4.0, 9.0, 2.0])
+    assert found == pytest.approx(0.1911764705882353)

@@ -115,3 +115,21 @@ class TestSignFlip:
 
     def test_five_seeds_cannot_reach_the_usual_level(self):
         assert [smallest_sign_flip(seeds) for seeds in (3, 5, 6, 8)] == [0.25, 0.0625, 0.03125, 0.0078125]
+
+
+class TestAgainstScipy:
+    """scipy 1.17.1."""
+
+    def test_sign_flips(self):
+        """stats.permutation_test((x,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue"""
+        assert sign_flip([0.9, -0.2, 1.4, 0.3, 2.1, -0.7, 0.8]) == pytest.approx(0.125)
+
+    def test_percentile_intervals(self):
+        """stats.bootstrap(..., method="percentile", n_resamples=200_000): of a mean (2.25, 6.125), and with paired=True
+        of the ratio of two sums (0.657143, 0.903846)."""
+        above = np.array([1.0, 2.0, 4.0, 9.0, 3.5, 7.0, 0.5, 6.0])
+        below = np.array([2.0, 3.0, 4.0, 10.0, 5.0, 7.0, 2.0, 8.0])
+        means = resampled_ratios(above, None, new_rng(), 100_000)
+        assert percentiles(means, 0.95) == pytest.approx((2.25, 6.125), abs=0.07)
+        ratios = resampled_ratios(above, below, new_rng(), 100_000)
+        assert percentiles(ratios, 0.95) == pytest.approx((0.657143, 0.903846), abs=0.005)
