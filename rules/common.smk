@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from crosstune.ahead import forget_draft
 from crosstune.cluster import check_names
+from crosstune.comparisons import CONTRASTS_VERSION
 from crosstune.errors import UserError
 from crosstune.files import any_of, canonical_json, sha256_json
 from crosstune.kept import Kept

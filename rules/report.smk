@@ -44,6 +44,8 @@ rule contrasts:
         "../envs/light.yaml"
     resources:
         **asked(LIGHT["contrasts"]),
+    params:
+        version=CONTRASTS_VERSION,
     message:
         "work out the contrasts of {wildcards.study}"
     shell:

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from crosstune.collect import read_study
+from crosstune.comparisons import CONTRASTS_VERSION
 from crosstune.contrasts import work_contrasts
 from crosstune.errors import run_program
 from crosstune.files import write_json
@@ -23,7 +24,7 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, help="file to write (.json)")
     args = parser.parse_args()
     study = read_study(args.plan, args.results)
-    write_json(args.out, {"contrasts": work_contrasts(study, args.results)})
+    write_json(args.out, {"version": CONTRASTS_VERSION, "contrasts": work_contrasts(study, args.results)})
 
 
 if __name__ == "__main__":

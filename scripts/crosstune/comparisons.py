@@ -15,6 +15,9 @@ from crosstune.papers import load_published
 if TYPE_CHECKING:
     from crosstune.study import Study
 
+CONTRASTS_VERSION = 2
+"""Of the formulas behind contrasts.json: raised when a change of them changes its numbers, which are then made anew."""
+
 
 def check_headline(study: "Study") -> None:
     """UserError where the study's key `headline` names what there is not."""

@@ -10,8 +10,8 @@ each has a mean, a standard error and degrees of freedom of its own:
 - `over_families`: would other seeds, other languages and other examples? Families are the units, each counts alike.
 
 Ways that are crossed add up as V(rows) + V(columns) - V(both), each of which is a mean square (Cameron, Gelbach &
-Miller 2011; for two ways this is the analysis of variance), with degrees of freedom after Satterthwaite (1946). The
-functions on arrays take leading axes, so that many simulated studies are worked at once.
+Miller 2011; for two ways this is the analysis of variance), with degrees of freedom between those of the ways (Cochran
+1964). The functions on arrays take leading axes, so that many simulated studies are worked at once.
 """
 
 import math
@@ -141,8 +141,8 @@ def over_examples(sample: Sample) -> Estimate | None:
 def of_one_language(sample: Sample, unit: int) -> Estimate | None:
     """`over_examples` of one unit alone, as one test of many: with the degrees of freedom of its seeds.
 
-    Satterthwaite's are right on average. Where few seeds happen to lie close together they are too many, which shows
-    far out in the tails, where Holm's procedure looks.
+    Those of both ways are right on average. Where few seeds happen to lie close together they are too many, which
+    shows far out in the tails, where Holm's procedure looks.
     """
     found = over_examples(sample.unit(unit))
     return found and replace(found, freedom=float(sample.seeds - 1))
@@ -213,25 +213,32 @@ def example_variances(influences: np.ndarray) -> tuple[Term, Term]:
 
 
 def crossed(rows: Term, columns: Term, both: Term, more: Sequence[Term] = ()) -> Term:
-    """V(rows) + V(columns) - V(both), at least the larger of the first two, + more; Satterthwaite's degrees of freedom.
-
-    They are at least the smaller of the rows' and the columns'.
-    """
+    """V(rows) + V(columns) - V(both), at least the larger of the first two, + more; degrees of freedom as `between`."""
     least = np.maximum(rows[0], columns[0])
     total = np.maximum(rows[0] + columns[0] - both[0], least) + sum(term[0] for term in more)
-    return total, np.maximum(_freedom(total, [rows, columns, both, *more]), np.minimum(rows[1], columns[1]))
+    return total, between([rows, columns, *more])
+
+
+def between(terms: Sequence[Term]) -> np.ndarray | float:
+    """Degrees of freedom of a sum: the harmonic mean of its parts', weighed by their variances.
+
+    To first order in 1 / freedom its t is the mean of the parts' t, weighed in the same way, which is Cochran's (1964)
+    answer to the problem of Behrens and Fisher. Satterthwaite's (1946) degrees are those of a variance whose parts are
+    known. With the few seeds of a study they are far too many where these happen to lie close together, and the
+    interval is then too narrow twice over.
+    """
+    total = sum(term[0] for term in terms)
+    spread = np.asarray(sum(term[0] / term[1] for term in terms))
+    poorest = np.full(np.shape(spread), float(min(term[1] for term in terms)))
+    return np.divide(total, spread, out=poorest, where=spread > 0)
 
 
 def add(terms: Sequence[Term]) -> Term:
-    """The sum of independent variances, with Satterthwaite's degrees of freedom."""
+    """The sum of independent variances, all of them alike in kind, with Satterthwaite's (1946) degrees of freedom."""
     total = sum(term[0] for term in terms)
-    return total, np.maximum(_freedom(total, terms), min(term[1] for term in terms))
-
-
-def _freedom(total: np.ndarray | float, terms: Sequence[Term]) -> np.ndarray:
-    """Satterthwaite's degrees of freedom of a sum of mean squares; 0 where nothing varies."""
     spread = np.asarray(sum(term[0] ** 2 / term[1] for term in terms))
-    return np.divide(np.square(total), spread, out=np.zeros(np.broadcast(total, spread).shape), where=spread > 0)
+    poorest = np.full(np.shape(spread), float(min(term[1] for term in terms)))
+    return total, np.divide(np.square(total), spread, out=poorest, where=spread > 0)
 
 
 def components(sample: Sample) -> dict[str, float]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosstune.ahead import MANIFEST
+from crosstune.comparisons import CONTRASTS_VERSION
 from crosstune.files import read_json
 from crosstune.leakage import LEAKAGE_VERSION
 from crosstune.prepare import PREPARE_VERSION
@@ -71,6 +72,7 @@ def outdated(study: Study) -> list[Outdated]:
     """Results that are there and are not what this code and config make."""
     found = [_other_version(Path(path), "prepared data", PREPARE_VERSION) for path in prepared(study)]
     found.append(_other_version(Path(study.results, "leakage.json"), "look for leakage", LEAKAGE_VERSION))
+    found.append(_other_version(Path(study.results, "contrasts.json"), "contrasts", CONTRASTS_VERSION))
     for path, node in study.checkpoints.items():
         if "hub" in node.spec:
             continue
@@ -151,7 +153,8 @@ def _reasons(found: Sequence[Outdated]) -> Iterator[str]:
 def _other_version(path: Path, kind: str, version: int, key: str = "version") -> Outdated | None:
     if not path.exists() or (found := read_json(path).get(key)) == version:
         return None
-    return Outdated(str(path), kind, f"version {found} of the code, now {version}")
+    made = "no version" if found is None else f"version {found}"
+    return Outdated(str(path), kind, f"{made} of the code, now {version}")
 
 
 def _other_spec(path: Path, kind: str, spec: Mapping) -> Outdated | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from crosstune.ahead import MANIFEST
+from crosstune.comparisons import CONTRASTS_VERSION
 from crosstune.files import read_json, sha256_json
 from crosstune.leakage import LEAKAGE_VERSION
 from crosstune.prepare import PREPARE_VERSION
@@ -25,6 +26,7 @@ VERSIONS = {
     "train": TRAIN_VERSION,
     "predict": PREDICT_VERSION,
     "score": SCORE_VERSION,
+    "contrasts": CONTRASTS_VERSION,
 }
 KINDS = ("trainings", "predictions")
 SHOWN_HASH = 12

@@ -9,12 +9,14 @@ from crosstune.estimates import (
     Estimate,
     Sample,
     add,
+    between,
     components,
     count_effects,
     crossed,
     example_variances,
     family_variances,
     holm,
+    mean_variance,
     of_one_language,
     over_examples,
     over_families,
@@ -22,6 +24,7 @@ from crosstune.estimates import (
     two_way,
     verdict,
 )
+from crosstune.intervals import student_quantile
 
 # Differences of four seeds in three languages, drawn once and rounded.
 CELLS = np.array([[1.2, -0.4, 2.1], [0.3, 0.9, 1.4], [2.2, 0.1, 3.0], [-0.6, 0.5, 1.1]])
@@ -94,12 +97,24 @@ class TestLanguages:
         # By row 1.5, 4.5; by column 2, 4; what is left is +-0.5 everywhere, a mean square of 1 with 1 degree.
         rows, columns, both = two_way(np.array([[1.0, 2.0], [3.0, 6.0]]))
         assert (rows, columns, both) == ((2.25, 1), (1.0, 1), (0.25, 1))
-        total, freedom = crossed(rows, columns, both)
-        assert total == 3.0
-        assert freedom == pytest.approx(9 / (2.25**2 + 1 + 0.0625))
-        # The variance is never below that of one way alone, the degrees never below the poorer way's.
+        assert crossed(rows, columns, both) == (3.0, 1)
+        # The variance is never below that of one way alone.
         assert crossed((1.0, 4), (0.1, 2), (0.5, 8))[0] == 1.0
-        assert crossed((1.0, 1), (1.0, 2), (1.0, 2))[1] == 1
+        # 3 of the variance with 2 degrees and 1 with 10: 4 / (3 / 2 + 1 / 10); with 2 more of 40 a seventh less.
+        assert crossed((3.0, 2), (1.0, 10), (0.5, 20)) == (3.5, pytest.approx(2.5))
+        assert crossed((3.0, 2), (1.0, 10), (0.5, 20), [(2.0, 40)]) == (5.5, pytest.approx(6 / 1.65))
+
+    def test_degrees_lie_between_those_of_the_ways(self):
+        assert between([(1.0, 2), (0.0, 49)]) == 2 and between([(0.0, 2), (1.0, 49)]) == pytest.approx(49)
+        assert between([(0.0, 2), (0.0, 49)]) == 2  # nothing varies: those of the poorer way
+        assert between([(np.array([1.0, 0.0]), 2), (np.array([1.0, 0.0]), 6)]).tolist() == [3, 2]
+
+    def test_t_is_close_to_cochrans(self):
+        """Cochran (1964): the quantiles of the ways, weighed by their variances."""
+        for share in (0.2, 0.5, 0.8):
+            found = student_quantile(0.975, float(between([(share, 20), (1 - share, 60)])))
+            cochran = share * student_quantile(0.975, 20) + (1 - share) * student_quantile(0.975, 60)
+            assert found == pytest.approx(cochran, rel=0.001)
 
     def test_independent_variances_by_hand(self):
         # Welch: (1 + 4)^2 / (1 / 2 + 16 / 8) = 10.
@@ -156,7 +171,7 @@ class TestExamples:
         found = over_examples(sample(cells, influences=influences))
         assert found.mean == 4.0
         assert found.error**2 == pytest.approx(4 + 4 - 1)
-        assert found.freedom == pytest.approx(49 / (16 + 16 + 1))
+        assert found.freedom == 1
 
     def test_languages_with_examples_of_their_own_are_independent(self):
         move = np.tile([0.5, -0.5, 0.25, -0.25], (4, 1))
@@ -226,12 +241,40 @@ class TestSeveralLanguages:
         assert count_effects([1] * len(p), p, alpha) == (k, 0)
 
 
-def test_an_estimate_against_another_program():
-    """scipy 1.17.1: stats.ttest_1samp(CELLS.mean(axis=1), 0), its confidence_interval(0.95), and the larger p of
-    ttest_1samp(..., -1, alternative="greater") and ttest_1samp(..., 1, alternative="less")."""
-    found = over_seeds(sample(CELLS))
-    assert found.mean == pytest.approx(CELLS.mean())
-    assert found.p == pytest.approx(0.04491059120340212, rel=1e-9)
-    ends = found.interval(0.95)
-    assert (ends.low, ends.high) == (pytest.approx(0.0419530209588821), pytest.approx(1.9247136457077847))
-    assert found.equivalence_p(1.0) == pytest.approx(0.47930535305193655, rel=1e-9)
+class TestAgainstOtherPrograms:
+    """Their numbers, from scipy 1.17.1 and statsmodels 0.15.0, stand here with the calls that gave them."""
+
+    def test_students_t_and_tost(self):
+        """stats.ttest_1samp(CELLS.mean(axis=1), 0), its confidence_interval(0.95), and the larger p of
+        ttest_1samp(..., -1, alternative="greater") and ttest_1samp(..., 1, alternative="less")."""
+        found = over_seeds(sample(CELLS))
+        assert found.mean == pytest.approx(CELLS.mean())
+        assert found.p == pytest.approx(0.04491059120340212, rel=1e-9)
+        ends = found.interval(0.95)
+        assert (ends.low, ends.high) == (pytest.approx(0.0419530209588821), pytest.approx(1.9247136457077847))
+        assert found.equivalence_p(1.0) == pytest.approx(0.47930535305193655, rel=1e-9)
+
+    def test_analysis_of_variance(self):
+        """anova_lm(ols("y ~ C(seed) + C(language)", data).fit()): mean squares 1.05, 2.77083333333, 0.7075."""
+        rows, columns, both = two_way(CELLS)
+        assert (rows[1], columns[1], both[1]) == (3, 2, 6)
+        assert [12 * term[0] for term in (rows, columns, both)] == pytest.approx([1.05, 2.77083333333, 0.7075])
+
+    def test_parts_of_the_variance(self):
+        """mixedlm("y ~ 1", data, groups="one", vc_formula={"s": "0 + C(seed)", "l": "0 + C(language)"}).fit(reml=True),
+        whose estimates are those of the analysis of variance where the design is balanced and none is below 0."""
+        found = components(sample(CELLS))
+        parts = [found[name] for name in ("language", "seed", "seed x language")]
+        assert parts == pytest.approx([0.51582787, 0.11417564, 0.70749493], rel=1e-4)
+
+    def test_degrees_of_freedom_of_independent_variances(self):
+        """stats.ttest_ind(ONE, OTHER, equal_var=False).df, which is Welch's and Satterthwaite's."""
+        one, other = np.array([1.2, 0.3, 2.2, -0.6]), np.array([2.0, 5.1, 3.3, 7.9, 4.2, 0.4])
+        assert add([(mean_variance(one), 3), (mean_variance(other), 5)])[1] == pytest.approx(7.446182157227663)
+
+    def test_examples_are_columns_of_an_analysis_of_variance(self):
+        """Of a mean of examples: their influences give what `two_way` gives of the examples themselves."""
+        influences = (CELLS - CELLS.mean(axis=1, keepdims=True)) / CELLS.shape[1]
+        _, columns, both = two_way(CELLS)
+        for found, wanted in zip(example_variances(influences), (columns, both), strict=True):
+            assert found == (pytest.approx(wanted[0]), wanted[1])

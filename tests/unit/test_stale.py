@@ -42,6 +42,7 @@ def test_other_versions_of_the_code_are_told_by_kind(study):
     change(f"{ENGLISH}/scores/worldqa.json", score_version=0)
     change("data/worldqa/test.qno.json", version=1)
     write_json("results/small/leakage.json", {"version": 0})
+    write_json("results/small/contrasts.json", {"contrasts": []})
     found = {(entry.kind, entry.path): entry.reason for entry in outdated(study)}
     assert found == {
         ("checkpoint", f"{ENGLISH}/stage.json"): f"version {spec['version'] - 1} of the code, now {spec['version']}",
@@ -49,6 +50,7 @@ def test_other_versions_of_the_code_are_told_by_kind(study):
         ("scores", f"{ENGLISH}/scores/worldqa.json"): "version 0 of the code, now 1",
         ("prepared data", "data/worldqa/test.qno.json"): "version 1 of the code, now 2",
         ("look for leakage", "results/small/leakage.json"): "version 0 of the code, now 1",
+        ("contrasts", "results/small/contrasts.json"): "no version of the code, now 2",
     }
     text = "\n".join(stale_lines(study))
     assert "       1  scores              version 0 of the code, now 1\n" in text and f"          {ENGLISH}/sco" in text
