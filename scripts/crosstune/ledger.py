@@ -34,7 +34,7 @@ RULES = (
     "direction is decided on another ground."
 )
 LATEX_ROWS = 14
-LATEX_WIDTHS = (0.17, 0.06, 0.18, 0.09, 0.12, 0.04, 0.12, 0.15)
+LATEX_WIDTHS = (0.17, 0.12, 0.09, 0.12, 0.04, 0.06, 0.18, 0.15)
 """Of the columns of HEAD, as shares of a line."""
 NO_RUNS = Cell({}, 0)
 
@@ -251,7 +251,7 @@ def told(ledger: list[Finding]) -> str:
 # --- formats ---------------------------------------------------------------------------------------------------------
 
 
-HEAD = ["claim", "model", "of ours", "published", "ours", "runs", "verdict", "remark"]
+HEAD = ["claim", "verdict", "published", "ours", "runs", "model", "of ours", "remark"]
 
 
 def ledger_rows(ledger: list[Finding]) -> list[list[str]]:
@@ -259,12 +259,12 @@ def ledger_rows(ledger: list[Finding]) -> list[list[str]]:
     return [
         [
             finding.statement.claim,
-            finding.statement.model,
-            finding.statement.about,
+            finding.verdict,
             published_text(finding.statement),
             ours_text(finding),
             runs_text(finding),
-            finding.verdict,
+            finding.statement.model,
+            finding.statement.about,
             finding.remark,
         ]
         for finding in ledger

@@ -145,6 +145,8 @@ def bibtex(study: Study, provenance: dict | None) -> str:
     state = dict(provenance_rows(provenance or {})).get("Code", "of unknown commit")
     name = study.plan["study"]
     lines = [f"title = {{Study {name}, made with crosstune}},", f"note = {{crosstune {state}}},"]
+    if ended := (provenance or {}).get("ended"):
+        lines.append(f"year = {{{ended[:4]}}},")
     return "\n".join([f"@misc{{crosstune-{name},", *(f"  {line}" for line in lines), "}"])
 
 

@@ -24,6 +24,10 @@ QUESTIONS = {
 
 NEEDS = {"seeds": "two seeds", "examples": "two seeds and two examples", "languages": "two seeds and two families"}
 
+FEW_FAMILIES = 5
+"""Below so many, simulated intervals of languages in general were further from their nominal rate
+(docs/results/calibration.md)."""
+
 PARTS = {
     "seed": "seeds, in all languages alike",
     "family": "families of languages",
@@ -130,12 +134,18 @@ class Verdict:
             return []
         found = [self._elsewhere(question) for question in ("examples", "languages")]
         if "holm" in self.result:
-            total = len(self.result["languages"])
-            found.append(
-                f"Language by language, {self.a} is better in at least {self.result['better']} and worse in at least "
-                f"{self.result['worse']} of {total}, with an error anywhere at most {self.alpha} of the time."
-            )
+            found.append(self._by_language)
         return [*found, self._signs]
+
+    @property
+    def _by_language(self) -> str:
+        better, worse, total = self.result["better"], self.result["worse"], len(self.result["languages"])
+        if not better and not worse:
+            return f"Language by language, no difference holds after Holm's correction for all {total}."
+        return (
+            f"Language by language, {self.a} is better in at least {better} and worse in at least {worse} of {total}, "
+            f"with an error anywhere at most {self.alpha} of the time."
+        )
 
     def _elsewhere(self, question: str) -> str:
         who = {"examples": "For other examples of these languages", "languages": "For languages in general"}[question]
@@ -145,7 +155,9 @@ class Verdict:
         low, high = (decimal(end, 1) for end in found["interval"])
         units = ""
         if question == "languages":
-            units = f"; {count(self.result['families'], 'family').replace('familys', 'families')}, which count alike"
+            units = f"; {self.result['families']} families, which count alike"
+            if self.result["families"] < FEW_FAMILIES:
+                units += " and are too few for more than a rough guide"
         numbers = f"{decimal(found['mean'], 1)}, {self.confidence} interval {low} to {high}{units}"
         verdict = found["verdict"]
         saying = f"{self.a} is {verdict}" if verdict in ("better", "worse") else f"they are {verdict}"
@@ -226,8 +238,13 @@ class Verdict:
             star = "*" if holm is not None and holm <= 1 - self.contrast["confidence"] else ""
             scores = [decimal(entry[side], 1) for side in "ab"]
             tests = ["" if holm is None else p_text(holm), star, str(entry["examples"])]
-            rows.append([entry["name"], entry["family"], *scores, *numbers, *tests])
+            rows.append([self.title_of(entry["name"]), entry["family"], *scores, *numbers, *tests])
         return head, rows
+
+    def title_of(self, unit: str) -> str:
+        """`Name (code)` of a language, behind its data set where there are several panels."""
+        dataset, _, language = unit.rpartition(".")
+        return ": ".join(filter(None, [dataset, self.panels[0].title(language)]))
 
     def part_rows(self) -> tuple[list[str], list[list[str]]]:
         """The parts of the variance of one seed's difference in one language."""

@@ -17,6 +17,7 @@ from planted_study import CONTRAST, SHAPE, by_difference, planned, plant, worked
 from small_study import read
 
 from crosstune.answer import answer
+from crosstune.comparisons import CONTRASTS_VERSION
 from crosstune.contrasts import Pairing, Reader, Unit, bootstrap, numbers, pair
 from crosstune.errors import UserError
 from crosstune.estimates import VERDICTS
@@ -355,11 +356,13 @@ class TestTold:
         examples, languages, counted, signs = told.further
         assert examples.startswith("For other examples of these languages sequential is better (3.1, 95% interval")
         assert languages.startswith("For languages in general sequential is better (3.1, 95% interval")
-        assert "2 families, which count alike" in languages
+        assert "2 families, which count alike and are too few for more than a rough guide" in languages
         assert counted.startswith(
             "Language by language, sequential is better in at least 2 and worse in at least 0 of 2"
         )
         assert signs == "The exact sign-flip test over 6 seeds gives p = 0.031."
+        (unsure,) = verdicts(plant(tmp_path / "noisy", by_difference(NOISY)))
+        assert unsure.further[2] == "Language by language, no difference holds after Holm's correction for all 2."
         # t(5) with 80% power: 3.4866 standard errors of 0.08819.
         assert "finds a true difference of 0.3 points" in told.power
 
@@ -424,4 +427,4 @@ class TestTold:
         command = [sys.executable, "scripts/contrasts.py", "--plan", str(tmp_path / "plan.json")]
         command += ["--results", str(tmp_path), "--out", str(tmp_path / "again.json")]
         subprocess.run(command, cwd=ROOT, check=True)
-        assert json.loads((tmp_path / "again.json").read_text()) == before
+        assert json.loads((tmp_path / "again.json").read_text()) == {"version": CONTRASTS_VERSION, **before}

@@ -259,7 +259,7 @@ def test_the_tables(tmp_path):
     page = ledger_markdown(found)
     assert page.startswith("5 statements: 2 reproduced, 1 contradicted, 1 undecided, 1 not run. A number is reproduced")
     line = next(line for line in page.splitlines() if "joint less" in line)
-    assert [cell.strip() for cell in line.split("|")][4:8] == ["> 2.0", "+34.0 [+34.0, +34.0]", "2", "reproduced"]
+    assert [cell.strip() for cell in line.split("|")][2:6] == ["reproduced", "> 2.0", "+34.0 [+34.0, +34.0]", "2"]
     assert "- `paper/a`: So. (A paper, Table 1)" in page and page.count("`paper/a`") == 1
     table = list(csv.DictReader(io.StringIO(ledger_csv(found))))
     assert [row["verdict"] for row in table] == ["reproduced", "reproduced", "undecided", "contradicted", "not run"]

@@ -11,7 +11,7 @@ from crosstune.answer import Contrast, answer, cautions, contrasts, evidence, fl
 from crosstune.collect import Cell
 from crosstune.figures import figures_of
 from crosstune.files import write_json
-from crosstune.report import exposure, render, signed, write_report
+from crosstune.report import bibtex, exposure, render, signed, write_report
 
 
 def contrast(*differences: float) -> Contrast:
@@ -39,8 +39,9 @@ def test_a_direction_needs_an_interval_without_0(differences, verdict):
 
 
 def test_evidence():
-    assert evidence(contrast(1, 2, 3)) == "2.0 points higher on average (95% interval -0.5 to 4.5; higher in 3 of 3 seeds)"
-    assert evidence(contrast(-4, 1)) == "1.5 points lower on average (95% interval -33.3 to 30.3; lower in 1 of 2 seeds)"
+    three, two = evidence(contrast(1, 2, 3)), evidence(contrast(-4, 1))
+    assert three == "2.0 points higher on average (95% interval -0.5 to 4.5; higher in 3 of 3 seeds)"
+    assert two == "1.5 points lower on average (95% interval -33.3 to 30.3; lower in 1 of 2 seeds)"
     assert evidence(contrast(2)) == "2.0 points higher in the only seed, which cannot tell an effect from chance"
 
 
@@ -212,6 +213,12 @@ def test_page_holds_answer_tables_figure_and_provenance(tmp_path):
     assert all(f'aria-label="{figure.alt}"' in page and figure.svg in page for figure in figures)
     assert "→ qes" in page and "0123abc" in page and "&#34;study&#34;: &#34;small&#34;" in page
     assert page == render(read(tmp_path), tmp_path)
+
+
+def test_the_entry_to_cite_has_the_year_of_the_results(tmp_path):
+    study = write_study(tmp_path)
+    assert "year" not in bibtex(study, None)
+    assert "  year = {2026}," in bibtex(study, {"ended": "2026-11-24T03:10:44+00:00"})
 
 
 def test_names_cannot_break_the_page(tmp_path):
