@@ -218,30 +218,30 @@ def companion_markdown(companion: Companion) -> str:
 def companion_latex(companion: Companion) -> str:
     r"""One or two `table` floats for a document with \usepackage{booktabs}.
 
-    To fit a page, the difference stands below the published number, and the interval below ours.
+    To fit a page, labels stand below the schedule, the difference below the published number, the interval below ours.
     """
-    head = ["schedule", *companion.entry["labels"]]
+    head = [", ".join(["schedule", *companion.entry["labels"]])]
     for column in companion.columns:
         head += [f"{column}, published", f"{column}, ours"]
     labels = 1 + len(companion.entry["labels"])
     body = []
     for row in companion_rows(companion)[1]:
         numbers = row[labels:]
-        line = [escape(label) for label in row[:labels]]
+        line = [stacked(row[0], ", ".join(row[1:labels]), "l")]
         for published, ours, difference in zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True):
             mean, _, ends = ours.partition(" ")
             line += [stacked(published, f"({difference})"), stacked(mean, ends)]
         body.append(line)
     caption = f"{companion.caption} {examples_line(companion)}"
-    floats = [latex_table(companion.name, caption, head, body)]
+    floats = [latex_table(companion.name, caption, head, body, 1)]
     if companion.entry["differences"]:
         caption = f"Differences between schedules of {companion.name}, run by run, with the interval of their mean."
         head, rows = difference_rows(companion)
         body = [[escape(value) for value in row] for row in rows]
-        floats.append(latex_table(f"{companion.name}.differences", caption, head, body))
+        floats.append(latex_table(f"{companion.name}.differences", caption, head, body, 2))
     return "\n".join(floats)
 
 
-def stacked(above: str, below: str) -> str:
+def stacked(above: str, below: str, align: str = "c") -> str:
     """A cell of two lines, the second small."""
-    return rf"\shortstack{{{escape(above)} \\{{}} \tiny {escape(below)}}}"
+    return rf"\shortstack[{align}]{{{escape(above)} \\{{}} \tiny {escape(below)}}}"

@@ -41,10 +41,6 @@ SHOWN = {
 MOST_LISTED = 12
 """Languages that a caption lists."""
 
-LATEX_COLUMNS, ROOMY_COLUMNS = 7, 6
-"""The most columns of a LaTeX table, and from how many on it is set smaller: axes have longer headings than languages
-have."""
-
 OF_RUNS = frozenset({"schedule", "stage", "model"})
 """Axes whose headings have runs of their own, which may be missing."""
 
@@ -130,7 +126,7 @@ class Declared:
 
     @property
     def form(self) -> Form:
-        return Form(self.entry["show"], self.entry["digits"], "minus" in self.entry, LATEX_COLUMNS, ROOMY_COLUMNS)
+        return Form(self.entry["show"], self.entry["digits"], "minus" in self.entry)
 
     def table(self) -> Table:
         """The table, whose rows, or whose columns where schedules are these, say which runs they lack."""

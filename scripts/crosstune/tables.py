@@ -10,6 +10,7 @@ alone.
 
 import csv
 import io
+import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,9 @@ from crosstune.metrics import XTREME_R
 
 SEEN_MARK = "†"
 MOST_COLUMNS = 16
-LATEX_COLUMNS = 9
+LONG_HEADING = 12
+LATEX_COLUMNS, ROOMY_COLUMNS = 7, 6
+"""The most columns of a LaTeX table in an article of one column, and from how many on it is set smaller."""
 INTERVAL_COLUMNS = 4
 LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -55,22 +58,17 @@ class Heading:
 
 @dataclass(frozen=True)
 class Form:
-    """What a cell shows of its runs, with how many digits, and whether a difference bears its sign.
-
-    On a page of LaTeX there are `most` columns beside each other; a table of fewer than `roomy` is set larger.
-    """
+    """What a cell shows of its runs, with how many digits, and whether a difference bears its sign."""
 
     show: str = "sd"
     digits: int = 1
     signed: bool = False
-    most: int = LATEX_COLUMNS
-    roomy: int = LATEX_COLUMNS
 
     @property
     def latex_columns(self) -> int:
         """Columns of numbers beside each other on a page."""
         more = max(0, self.digits - 1)
-        return INTERVAL_COLUMNS - min(more, 1) if self.show == "interval" else max(2, self.most - 2 * more)
+        return INTERVAL_COLUMNS - min(more, 1) if self.show == "interval" else max(2, LATEX_COLUMNS - 2 * more)
 
     def numbers(self, cell: Cell) -> dict[str, float | None]:
         """What is shown, by name, the number itself first; None for what the runs do not tell."""
@@ -128,17 +126,20 @@ class Table:
         return replace(self, corner="", rows=self.columns, columns=self.rows, cells=cells)
 
     def parts(self, most_columns: int) -> list["Table"]:
-        """The table cut into tables of at most `most_columns` columns; captions and names count the parts."""
-        starts = range(0, len(self.columns), most_columns)
-        if len(starts) == 1:
+        """The table cut into tables of at most `most_columns` columns, equal as far as can be; captions and names count
+        them."""
+        number = len(self.columns)
+        if number <= most_columns:
             return [self]
+        width = math.ceil(number / math.ceil(number / most_columns))
+        starts = range(0, number, width)
         return [
             replace(
                 self,
                 name=f"{self.name}.{number}",
                 caption=f"Part {number} of {len(starts)}. {self.caption}",
-                columns=self.columns[start : start + most_columns],
-                cells=tuple(cells[start : start + most_columns] for cells in self.cells),
+                columns=self.columns[start : start + width],
+                cells=tuple(cells[start : start + width] for cells in self.cells),
             )
             for number, start in enumerate(starts, start=1)
         ]
@@ -451,7 +452,7 @@ def latex(table: Table) -> str:
 
 def latex_float(table: Table) -> str:
     """One float; groups span their columns and head their rows."""
-    size = "footnotesize" if len(table.columns) < min(table.form.roomy, table.form.latex_columns) else "scriptsize"
+    size = "footnotesize" if len(table.columns) < min(ROOMY_COLUMNS, table.form.latex_columns) else "scriptsize"
     column_groups = table.column_groups()
     lines = [
         latex_row("", (rf"\multicolumn{{{span}}}{{c}}{{{escape(group)}}}" for group, span in column_groups)),
@@ -463,7 +464,7 @@ def latex_float(table: Table) -> str:
         lines += [
             latex_row(escape(row.label), (latex_cell(cell, table.form) for cell in cells)) for row, cells in members
         ]
-    style = rf"\{size}\setlength{{\tabcolsep}}{{4pt}}"
+    style = rf"\{size}\setlength{{\tabcolsep}}{{{'4pt' if size == 'footnotesize' else '3pt'}}}"
     return framed(table.name, escape(table.caption), style, "l" + "r" * len(table.columns), lines)
 
 
@@ -471,15 +472,17 @@ def framed(name: str, caption: str, style: str, columns: str, lines: Iterable[st
     """A `table` float around the lines of a tabular; all is LaTeX. `style`: its size and spaces."""
     head = [rf"\caption{{{caption}}}", rf"\label{{tab:{name}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
     tail = [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
-    return "\n".join([r"\begin{table}", rf"\centering{style}", *head, *lines, *tail]) + "\n"
+    # The caption stands above, where the standard classes leave no space below it.
+    space = r"\setlength{\belowcaptionskip}{4pt}"
+    return "\n".join([r"\begin{table}", rf"\centering{style}{space}", *head, *lines, *tail]) + "\n"
 
 
-def latex_table(name: str, caption: str, head: list[str], rows: list[list[str]]) -> str:
-    r"""One `table` float of texts; the cells of `rows` are LaTeX already."""
+def latex_table(name: str, caption: str, head: list[str], rows: list[list[str]], labels: int) -> str:
+    r"""One `table` float of texts, of which the first `labels` columns are set left; `rows` are LaTeX already."""
     first, *others = map(latex_heading, head)
     style = r"\scriptsize\setlength{\tabcolsep}{2pt}\renewcommand{\arraystretch}{1.2}"
     lines = [latex_row(first, others), r"\midrule", *(latex_row(label, values) for label, *values in rows)]
-    return framed(name, escape(caption), style, "l" * len(head), lines)
+    return framed(name, escape(caption), style, "l" * labels + "r" * (len(head) - labels), lines)
 
 
 def spans(groups: Sequence[tuple[str, int]]) -> Iterator[tuple[int, int]]:
@@ -495,8 +498,11 @@ def latex_row(label: str, cells: Iterable[str]) -> str:
 
 
 def latex_heading(label: str) -> str:
-    """A column's name, broken where it is long: after every `+` and comma, and before the note on missing runs."""
+    """A column's name, broken where it is long: after every `+` and comma, and before the note on missing runs; or
+    before its last word."""
     lines = label.replace(" + ", " +\n").replace(", ", ",\n").replace(" [", "\n[").split("\n")
+    if len(lines) == 1 and len(label) >= LONG_HEADING:
+        lines = label.rsplit(" ", 1)
     text = r" \\{} ".join(map(escape, lines))
     return rf"\shortstack{{{text}}}" if len(lines) > 1 else text
 

@@ -376,5 +376,5 @@ def verdict_latex(verdict: Verdict) -> str:
     head, rows = verdict.question_rows()
     name = f"contrasts.{verdict.contrast['name']}.{verdict.result['model']}"
     return latex_table(
-        name, f"{verdict.first} {verdict.caption}", head, [[escape(cell) for cell in row] for row in rows]
+        name, f"{verdict.first} {verdict.caption}", head, [[escape(cell) for cell in row] for row in rows], 2
     )

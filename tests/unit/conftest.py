@@ -1,5 +1,8 @@
-"""A tiny tokenizer and network that need no files of the project."""
+"""A tiny tokenizer and network that need no files of the project; LaTeX."""
 
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,3 +38,23 @@ def new_network(encoder):
         return new_encoder({"seed": seed, "recipe": {"dropout": dropout}, **size}, encoder)
 
     return make
+
+
+@pytest.fixture
+def typeset(tmp_path) -> Callable[[str], None]:
+    """A function that lets LaTeX set floats as docs/tables.md says: in an article, with booktabs alone.
+
+    Nothing may stick out of the page.
+    """
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed")
+
+    def run(floats: str) -> None:
+        text = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{floats}\end{{document}}"
+        (tmp_path / "all.tex").write_text(text, encoding="utf-8")
+        command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "all.tex"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert "Overfull" not in done.stdout, done.stdout
+
+    return run

@@ -2,8 +2,6 @@
 
 import csv
 import io
-import shutil
-import subprocess
 
 import pytest
 import yaml
@@ -15,7 +13,6 @@ from crosstune.errors import UserError
 from crosstune.papers import load_published
 from crosstune.tables import scores_csv
 
-DOCUMENT = r"\documentclass{article}\usepackage{booktabs}\begin{document}%s\end{document}"
 ENTRY = {
     "name": "table2",
     "title": "A paper, Table 2",
@@ -174,11 +171,9 @@ def test_mucots_protocol_takes_another_checkpoint_for_every_column():
     assert "which no single model has" in companion_markdown(companion)
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
-def test_latex_compiles(tmp_path):
+def test_latex_compiles(typeset):
     (companion,) = companions(study())
-    (tmp_path / "table.tex").write_text(DOCUMENT % companion_latex(companion))
-    subprocess.run(["pdflatex", "-interaction=nonstopmode", "table.tex"], cwd=tmp_path, check=True, capture_output=True)
+    typeset(companion_latex(companion))
 
 
 def test_latex_escapes_and_says_all():
@@ -186,7 +181,7 @@ def test_latex_escapes_and_says_all():
     text = companion_latex(companion)
     assert r"all\_four" in text and text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
     assert r"\label{tab:table2.tiny.differences}" in text
-    assert r"\shortstack{50.0 \\{} \tiny (-10.0)} & \shortstack{40.0 \\{} \tiny [-4.5, 84.5]}" in text
+    assert r"\shortstack[c]{50.0 \\{} \tiny (-10.0)} & \shortstack[c]{40.0 \\{} \tiny [-4.5, 84.5]}" in text
 
 
 def test_folds_have_a_column_in_the_long_form():

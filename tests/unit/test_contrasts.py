@@ -25,7 +25,7 @@ from crosstune.files import read_json, read_jsonl, write_json, write_jsonl
 from crosstune.metrics import METRICS
 from crosstune.plan import plan_of
 from crosstune.report import render
-from crosstune.verdicts import verdicts, write_verdicts
+from crosstune.verdicts import verdict_latex, verdicts, write_verdicts
 
 ROOT = Path(__file__).parents[2]
 PAIR = {"a": "sequential", "b": "joint", "over": ["qa"], "smallest_effect": 0.5}
@@ -390,6 +390,10 @@ class TestTold:
         assert page.startswith("**order, tiny.** Whether sequential or joint is better is undecided")
         assert "S = 6 of 6 seeds (1, 2, 3, 4, 5, 6)" in page and "| languages in general" in page
         assert r"\begin{table}" in (tmp_path / "tables/contrasts.tex").read_text()
+
+    def test_latex_compiles(self, tmp_path, typeset):
+        found = plant(tmp_path, by_difference([-11.1, -22.2, -33.3]))
+        typeset("\n".join(map(verdict_latex, verdicts(found))))
 
     def test_what_was_worked_of_another_plan_is_left_alone(self, tmp_path):
         plant(tmp_path, by_difference(STEADY))

@@ -9,6 +9,7 @@ from small_study import PLAN, plan, read, write_study
 from crosstune.cost import cost_sheet, spent_by_schedule, write_costs
 from crosstune.files import read_json, write_json
 from crosstune.plan import plan_of
+from crosstune.sheets import sheet_latex
 from crosstune.took import CORE, UNKNOWN, Took, predictions_took, training_took
 
 GPU = {"device": "NVIDIA H200", "devices": 2, "cores": 2}
@@ -137,6 +138,10 @@ def test_the_sheet_has_the_score_beside_the_hours(panel, tmp_path):
     lines = [dict(zip(sheet.lines[0], line, strict=True)) for line in sheet.lines[1:]]
     (english,) = [line for line in lines if line["schedule"] == "english"]
     assert (english["mean"], english["own_hours"], english["missing"]) == ("22.5000", "2.000000", 0)
+
+
+def test_latex_compiles(panel, tmp_path, typeset):
+    typeset(sheet_latex(cost_sheet(panel, tmp_path)))
 
 
 def test_the_files_lie_in_a_folder_of_their_own(panel, tmp_path):

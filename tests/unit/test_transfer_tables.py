@@ -326,6 +326,11 @@ def test_files(tmp_path):
     }  # fmt: skip
 
 
+def test_latex_compiles(tmp_path, typeset):
+    paths = write_transfer(write_distant(tmp_path), tmp_path / "tables")
+    typeset("\n".join(path.read_text() for path in paths if path.suffix == ".tex"))
+
+
 def test_the_page_has_them(tmp_path):
     page = render(write_distant(tmp_path), tmp_path)
     assert page.count(">Transfer and forgetting</h2>") == 1
