@@ -97,10 +97,10 @@ def time_left(works: Sequence[Work]) -> str:
     expected = [(work, _expected(work, finished.get((work.kind, work.model), []))) for work in rest]
     known = [seconds for _, seconds in expected if seconds]
     at_once = max(1, sum(work.state == RUNNING for work in rest))
-    about = f"about {duration(sum(known) / at_once)}, with {at_once} at once" if known else "unknown"
+    about = f"about {duration(sum(known) / at_once)}, with {at_once} at once" if known else ""
     unknown = Counter(f"{work.kind} of {work.model}" for work, seconds in expected if seconds is None)
     others = ", ".join(f"{what} ({number})" for what, number in sorted(unknown.items()))
-    return f"time left: {about}" + (f"; not known yet, because none has finished: {others}" if others else "")
+    return "time left: " + "; ".join(filter(None, [about, others and f"not known before one has finished: {others}"]))
 
 
 def duration(seconds: float) -> str:

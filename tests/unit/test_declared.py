@@ -3,6 +3,8 @@
 import csv
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -220,6 +222,14 @@ class TestRunsThatAreNotThere:
         labels = [row.label for row in table.rows]
         assert "sequential [1/2 runs, 1 diverged]" in labels and "english [1/2 runs]" in labels
         assert "2 of 8 runs missing, 1 of them diverged." in table.caption
+
+    def test_tables_of_what_there_is_are_made_as_documented(self, tmp_path):
+        write_study(tmp_path / "results/x", plan_with())
+        shutil.rmtree(tmp_path / "results/x/tiny/seed2/qa/worldqa.qen+worldqa.qes@200")
+        (command,) = re.findall(r"(?:python )(scripts/tables\.py(?:.*\\\n)*.*)\n", DOCS.read_text())
+        program, *arguments = command.replace("\\\n", " ").split()
+        subprocess.run([sys.executable, DOCS.parents[1] / program, *arguments], cwd=tmp_path, check=True)
+        assert "joint [1/2 runs]" in (tmp_path / "results/x/tables/mine.md").read_text()
 
     def test_of_the_schedule_that_is_taken_off(self, tmp_path):
         write_study(tmp_path, plan_with(minus="english"))

@@ -62,7 +62,7 @@ def test_nothing_is_there_yet(study):
     assert set(states(study, "trainings").values()) == {WAITING} and len(states(study, "trainings")) == 6
     assert set(states(study, "predictions").values()) == {WAITING} == set(states(study, "scores").values())
     text = told(study)
-    assert "time left: unknown; not known yet, because none has finished: predictions of tiny (5), " in text
+    assert "time left: not known before one has finished: predictions of tiny (5), " in text
 
 
 def test_what_is_made_is_done(study):
