@@ -1,6 +1,7 @@
 """Files of claims, and which numbers of a study their statements are about."""
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,14 @@ def test_a_fold_counts_as_its_data_set(project):
     found = [Statement(**entry) for entry in plan_of(Study(config, ROOT))["claims"]]
     rows = {s.about: s.known for s in found if s.kind == COUNT and not s.not_run}
     assert rows["chaii train"] == {"hi": 746, "ta": 368} and "chaii_draws train" in rows
+
+
+def test_the_example_of_the_documentation(project):
+    example = re.search(r"```yaml\n(paper:.*?)```", (ROOT / "docs/claims.md").read_text(), re.DOTALL)[1]
+    headline = {"track": "qa", "dataset": "worldqa", "metric": "f1", "single": "english", "joint": "joint"}
+    number, direction, *_ = hold(project, yaml.safe_load(example), headline=headline)
+    assert (number.claim, number.not_run) == ("paper/xnli.mbert", "the study has no track nli")
+    assert (direction.schedule, direction.than, direction.not_run) == ("joint", "english", "")
 
 
 MISTAKES = [
