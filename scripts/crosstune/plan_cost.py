@@ -26,8 +26,8 @@ WIDTH = 110
 def plan_text(expected: Expected, needs: Needs, kept: Kept) -> str:
     """The text, for a terminal."""
     study = expected.study
-    models, seeds = study.config["models"], study.config["seeds"]
-    head = f"study {study.name}: {len(models)} models, {len(seeds)} seeds, {len(study.runs)} runs"
+    amounts = {"model": study.config["models"], "seed": study.config["seeds"], "run": study.runs}
+    head = f"study {study.name}: {', '.join(count(len(found), noun) for noun, found in amounts.items())}"
     sections = [
         head,
         _table(("job", "in all", "done"), jobs_of(expected, needs)),

@@ -18,7 +18,8 @@ NAMED = 5
 
 def summary(study: Study, kept: Kept) -> list[str]:
     """Lines for a person: what will be trained, and that the schedules of a track cost the same."""
-    lines = [f"study {study.name}: {len(study.config['models'])} models, {len(study.config['seeds'])} seeds"]
+    models, seeds = len(study.config["models"]), len(study.config["seeds"])
+    lines = [f"study {study.name}: {models} model{'s' * (models != 1)}, {seeds} seed{'s' * (seeds != 1)}"]
     for name, track in study.config["tracks"].items():
         budget = track["budget"]
         names = [schedule.name for schedule in study.schedules[name]]
