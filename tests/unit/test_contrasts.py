@@ -366,6 +366,14 @@ class TestTold:
         # t(5) with 80% power: 3.4866 standard errors of 0.08819.
         assert "finds a true difference of 0.3 points" in told.power
 
+    def test_languages_have_their_names(self, tmp_path):
+        found = plant(tmp_path, by_difference(STEADY))
+        del found.plan["languages"]["qna"]["name"]
+        (told,) = verdicts(found)
+        assert [row[0] for row in told.language_rows()[1]] == ["Ixish (qix)", "qna"]
+        # Of several panels.
+        assert told.title_of("worldqa.qix") == "worldqa: Ixish (qix)"
+
     def test_few_seeds(self, tmp_path):
         (told,) = verdicts(plant(tmp_path, by_difference(STEADY[:5])))
         assert told.further[-1] == "A sign-flip test is not possible with 5 seeds: its smallest p is 0.062."

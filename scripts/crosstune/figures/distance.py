@@ -36,7 +36,7 @@ def distance_figure(panel: Panel) -> dict:
             {"schedule": schedule, "distance": round(x, 4), "transfer": round(line.intercept + line.slope * x, 4)}
             for x in (min(point.distance for point in at), max(point.distance for point in at))
         ]
-    x = alt.X("distance:Q", title="typological distance to the source languages", scale=alt.Scale(zero=False, padding=8))
+    x = alt.X("distance:Q", title="typological distance to the sources", scale=alt.Scale(zero=False, padding=8))
     y = alt.Y("transfer:Q", title=f"{panel.labels[panel.metric]} over the untrained model")
     tip = [
         "language:N",
