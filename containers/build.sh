@@ -31,10 +31,13 @@ fi
 
 if [ -n "$apptainer" ]; then
   if [ -n "$engine" ]; then
-    saved=$(mktemp -d)
-    trap 'rm -rf "$saved"' EXIT
-    $engine save --output "$saved/image.tar" "$IMAGE"
-    arguments+=(--build-arg BOOTSTRAP=docker-archive --build-arg "BASE=$saved/image.tar")
+    # Of its files in a folder: by an archive of its layers it would take several times as long.
+    files=$(mktemp -d)
+    trap 'rm -rf "$files"' EXIT
+    container=$($engine create "$IMAGE" true)
+    $engine export "$container" | tar -x -C "$files" --no-same-owner --exclude 'dev/*'
+    $engine rm "$container" >/dev/null
+    arguments+=(--build-arg BOOTSTRAP=localimage --build-arg "BASE=$files")
   fi
   # shellcheck disable=SC2086
   $apptainer build --fakeroot --force "${arguments[@]}" ${SIF_OPTIONS:-} "$SIF" containers/crosstune.def

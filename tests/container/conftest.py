@@ -1,6 +1,7 @@
 """What the tests in images share: podman, Apptainer, and the image built from this project's own files.
 
-All of it lies in .containers/ in the project's folder, where the next run finds it; down.sh removes it.
+All of it lies in .containers/ in the project's folder, where the next run finds it; down.sh removes it. What one test
+needs is made while another runs.
 """
 
 import hashlib
@@ -8,6 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +22,7 @@ HERE = Path(__file__).parent
 SMALL = ROOT / "tests/workflow/small.yaml"
 SIF = "containers/crosstune.sif"
 WORKSHOP = ROOT / ".containers"
+TAG, SIF_BUILT = "localhost/crosstune:tested", WORKSHOP / "crosstune.sif"
 CANNOT = 77  # how a script says that the machine, not the script, is at fault
 
 
@@ -48,42 +52,75 @@ class Podman:
         return done.stdout
 
 
-@dataclass(frozen=True)
-class Image:
-    """What `make image` makes."""
+class Workshop:
+    """What is brought up and built, each by a thread that waits for what it stands on."""
 
-    tag: str
-    sif: Path
+    def __init__(self, pool: ThreadPoolExecutor):
+        self.podman: Future[Podman] = pool.submit(start_podman)
+        self.apptainer: Future[None] = pool.submit(bring_up, "apptainer_up.sh")
+        self.image: Future[str] = pool.submit(self._make_image)
+        self.sif: Future[Path] = pool.submit(self._make_sif)
+
+    def _make_image(self) -> str:
+        return make_image(self.podman.result())
+
+    def _make_sif(self) -> Path:
+        told = self.image.result()
+        self.apptainer.result()
+        if f"built {SIF_BUILT}" not in told:  # the image was begun before Apptainer was there
+            make_image(self.podman.result())
+        return SIF_BUILT
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workshop() -> Iterator[Workshop]:
+    with ThreadPoolExecutor() as pool:
+        yield Workshop(pool)
 
 
 @pytest.fixture(scope="session")
-def podman() -> Podman:
+def podman(workshop) -> Podman:
+    return workshop.podman.result()
+
+
+@pytest.fixture(scope="session")
+def apptainer(workshop) -> str:
+    workshop.apptainer.result()
+    return "apptainer"
+
+
+@pytest.fixture(scope="session")
+def image(workshop) -> str:
+    """Tag of the image that `make image` makes."""
+    workshop.image.result()
+    return TAG
+
+
+@pytest.fixture(scope="session")
+def sif(workshop) -> Path:
+    """Apptainer's file of the image."""
+    return workshop.sif.result()
+
+
+def start_podman() -> Podman:
     bring_up("podman_up.sh")
     names = {"CONTAINERS_CONF": "containers.conf", "CONTAINERS_STORAGE_CONF": "storage.conf"}
     return Podman(os.environ | {variable: str(WORKSHOP / name) for variable, name in names.items()})
 
 
-@pytest.fixture(scope="session")
-def apptainer() -> str:
-    bring_up("apptainer_up.sh")
-    return "apptainer"
-
-
-@pytest.fixture(scope="session")
-def image(podman, apptainer) -> Image:
-    """The image, and Apptainer's file of it, by `make image`, with the packages from where pip has them here."""
-    built = Image("localhost/crosstune:tested", WORKSHOP / "crosstune.sif")
+def make_image(podman: Podman) -> str:
+    """What `make image` says, which gets packages from where pip has them here."""
     mounts = pip_mounts(WORKSHOP)
     options = " ".join(f"--volume {source}:{target}:{mode}" for source, target, mode in mounts)
     binds = " ".join(f"--bind {source}:{target}:{mode}" for source, target, mode in mounts)
-    command = ["make", "image", f"IMAGE={built.tag}", f"SIF={built.sif}"]
+    command = ["make", "image", f"IMAGE={TAG}", f"SIF={SIF_BUILT}"]
     command += [f"BUILD_OPTIONS=--network host {options}", f"SIF_OPTIONS={binds}"]
     quick = {"APPTAINER_MKSQUASHFS_ARGS": "-comp zstd -Xcompression-level 1"}
     done = subprocess.run(
         command, cwd=ROOT, env=podman.environment | quick, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     assert done.returncode == 0, done.stdout[-6000:]
-    return built
+    return done.stdout
 
 
 def pip_mounts(folder: Path) -> list[tuple[Path, Path, str]]:
@@ -156,11 +193,11 @@ def finished(started) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_project_with_image(small_project, image):
+def small_project_with_image(small_project, sif):
     def make(name: str) -> Path:
         folder = small_project(name)
         (folder / SIF).parent.mkdir()
-        (folder / SIF).symlink_to(image.sif)
+        (folder / SIF).symlink_to(sif)
         return folder
 
     return make
@@ -168,11 +205,16 @@ def small_project_with_image(small_project, image):
 
 @pytest.fixture(scope="session")
 def hashes():
-    """Hashes of everything that a study's computations end in."""
+    """Hashes of everything that a study's computations end in, but what they cost."""
 
     def of(folder: Path) -> dict[str, str]:
         patterns = ("results/**/tables/*", "results/**/scores/*", "results/**/predictions/*/*", "results/**/model/*")
-        paths = [path for pattern in patterns for path in sorted(folder.glob(pattern)) if path.is_file()]
+        paths = [
+            path
+            for pattern in patterns
+            for path in sorted(folder.glob(pattern))
+            if path.is_file() and path.name != "cost.json"
+        ]
         found = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
         assert {Path(name).suffix for name in found} >= {".md", ".csv", ".jsonl", ".safetensors"}
         return found

@@ -21,9 +21,13 @@ mirror() {
 install() { # FOLDER PACKAGE...
   local folder=$1 before
   shift
+  # One after another: both scripts may run at once.
+  exec {turn}>"$folder/turn"
+  flock "$turn"
   before=$(dpkg-query --show --showformat '${Package}\n')
   apt-get install -qq --yes --no-install-recommends "$@" >/dev/null 2>&1 || {
     apt-get update -qq && apt-get install -qq --yes --no-install-recommends "$@" >/dev/null
   } || cannot "Debian's packages cannot be had here: $*"
   dpkg-query --show --showformat '${Package}\n' | grep -vxF "$before" >>"$folder/installed" || true
+  flock --unlock "$turn"
 }

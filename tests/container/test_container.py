@@ -26,16 +26,29 @@ REACH = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=5)"
 
 
 def test_the_image_holds_the_versions_of_the_lock(podman, image):
-    found = json.loads(podman("run", "--rm", "--network", "none", image.tag, "python", "-c", LOOK))
+    found = json.loads(podman("run", "--rm", "--network", "none", image, "python", "-c", LOOK))
     assert found["python"].startswith("/opt/crosstune/") and found["user"] != 0
     check_installed(found["installed"])
 
 
-def test_apptainers_file_holds_the_versions_of_the_lock(apptainer, image, tmp_path):
+def test_podman_gives_the_same_bytes_without_network_or_root(hashes, finished, small_project, podman, image):
+    """The image itself is read only; what is not in the project's folder goes to /tmp."""
+    folder = small_project("podman")
+    user = 12345
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, user, user)
+    run = ("run", "--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp", "--user", f"{user}:{user}")
+    run += ("--volume", f"{folder}:/work", image)
+    assert "unreachable" in podman(*run, "python", "-c", REACH, check=False)
+    podman(*run, "snakemake", *STUDY)
+    assert hashes(folder) == hashes(finished)
+
+
+def test_apptainers_file_holds_the_versions_of_the_lock(apptainer, sif, tmp_path):
     """Whatever packages the machine and the user have."""
     (tmp_path / "numpy.py").touch()
     foreign = os.environ | {"PYTHONPATH": str(tmp_path)}
-    command = [apptainer, "--silent", "exec", "--home", tmp_path, image.sif, "python", "-c", LOOK]
+    command = [apptainer, "--silent", "exec", "--home", tmp_path, sif, "python", "-c", LOOK]
     done = subprocess.run(command, cwd=tmp_path, env=foreign, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -55,30 +68,17 @@ def check_installed(installed: dict[str, str]) -> None:
     assert set(found) - wanted <= {"pip", "setuptools"}
 
 
-def test_the_labels_say_version_and_commit(podman, apptainer, image):
+def test_the_labels_say_version_and_commit(podman, apptainer, image, sif):
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True, capture_output=True).stdout.strip()
-    described = json.loads(podman("image", "inspect", image.tag))[0]["Labels"]
-    inspected = subprocess.run([apptainer, "inspect", "--json", image.sif], text=True, capture_output=True, check=True)
+    described = json.loads(podman("image", "inspect", image))[0]["Labels"]
+    inspected = subprocess.run([apptainer, "inspect", "--json", sif], text=True, capture_output=True, check=True)
     for labels in (described, json.loads(inspected.stdout)["data"]["attributes"]["labels"]):
         assert f'version = "{labels["org.opencontainers.image.version"]}"' in (ROOT / "pyproject.toml").read_text()
         assert labels["org.opencontainers.image.revision"].startswith(commit or "unknown")
 
 
-def test_podman_gives_the_same_bytes_without_network_or_root(hashes, finished, small_project, podman, image):
-    """The image itself is read only; what is not in the project's folder goes to /tmp."""
-    folder = small_project("podman")
-    user = 12345
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, user, user)
-    run = ("run", "--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp", "--user", f"{user}:{user}")
-    run += ("--volume", f"{folder}:/work", image.tag)
-    assert "unreachable" in podman(*run, "python", "-c", REACH, check=False)
-    podman(*run, "snakemake", *STUDY)
-    assert hashes(folder) == hashes(finished)
-
-
 def test_snakemake_gives_the_same_bytes_in_apptainer_without_network(
-    hashes, finished, small_project_with_image, apptainer, image
+    hashes, finished, small_project_with_image, apptainer, sif
 ):
     folder = small_project_with_image("apptainer")
     alone = ["unshare", "--net"] if os.getuid() == 0 else ["unshare", "--map-root-user", "--net"]
@@ -91,7 +91,7 @@ def test_snakemake_gives_the_same_bytes_in_apptainer_without_network(
     # Its environment, not this one's, made the plan as everything else: Debian's Python has a version of its own.
     recorded = json.loads((folder / "results/small/provenance.json").read_text())["environment"]
     inside = subprocess.run(
-        [apptainer, "--silent", "exec", image.sif, "python", "-c", "import platform; print(platform.python_version())"],
+        [apptainer, "--silent", "exec", sif, "python", "-c", "import platform; print(platform.python_version())"],
         text=True,
         capture_output=True,
     )
