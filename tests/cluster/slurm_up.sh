@@ -5,11 +5,15 @@
 # machine that has a slurm.conf is left alone. What runs already is left running.
 #
 #   export SLURM_CONF=$(tests/cluster/slurm_up.sh)      then sbatch, squeue, snakemake ... speak to it
+#   tests/cluster/slurm_up.sh --no-accounting           one without a database: no MariaDB, no slurmdbd
 #
+# One of the two runs at a time; slurm_down.sh comes between them.
 # Exit code 77: this machine cannot; the reason is the last line on stderr.
 set -euo pipefail
 
 W=${CROSSTUNE_SLURM:-/var/lib/crosstune-slurm}
+accounting=yes
+[ "${1:-}" != --no-accounting ] || accounting=no
 PACKAGES="munge mariadb-server slurmdbd slurmctld slurmd slurm-client"
 MARIADB="mariadb --user=root --socket=$W/mysql/socket"
 
@@ -88,17 +92,19 @@ PreemptMode=REQUEUE
 MinJobAge=600
 GresTypes=gpu
 MailProg=/bin/true
+NodeName=node1 NodeHostname=$host NodeAddr=127.0.0.1 Port=27821 CPUs=8 CoresPerSocket=8 RealMemory=16000 Gres=gpu:fake:1 State=UNKNOWN
+NodeName=node2 NodeHostname=$host NodeAddr=127.0.0.1 Port=27822 CPUs=8 CoresPerSocket=8 RealMemory=16000 Gres=gpu:fake:2 State=UNKNOWN
+PartitionName=main Nodes=node[1-2] Default=YES DefaultTime=10 PriorityTier=10 PreemptMode=OFF
+PartitionName=spot Nodes=node[1-2] DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE
+PartitionName=onegpu Nodes=node1 DefaultTime=10 PriorityTier=10 PreemptMode=OFF
+CONF
+[ $accounting = no ] || cat >> "$W/slurm.conf" <<CONF
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort=27819
 AccountingStoragePass=$W/munge/socket
 AccountingStorageTRES=gres/gpu
 AccountingStoreFlags=job_comment
-NodeName=node1 NodeHostname=$host NodeAddr=127.0.0.1 Port=27821 CPUs=8 CoresPerSocket=8 RealMemory=16000 Gres=gpu:fake:1 State=UNKNOWN
-NodeName=node2 NodeHostname=$host NodeAddr=127.0.0.1 Port=27822 CPUs=8 CoresPerSocket=8 RealMemory=16000 Gres=gpu:fake:2 State=UNKNOWN
-PartitionName=main Nodes=node[1-2] Default=YES DefaultTime=10 PriorityTier=10 PreemptMode=OFF
-PartitionName=spot Nodes=node[1-2] DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE
-PartitionName=onegpu Nodes=node1 DefaultTime=10 PriorityTier=10 PreemptMode=OFF
 CONF
 mkdir -p /etc/slurm; ln -sfn "$W/slurm.conf" $CONF
 cat > "$W/gres.conf" <<CONF
@@ -123,27 +129,30 @@ CONF
 chmod 600 "$W/slurmdbd.conf"
 
 # ---- accounting ----
-chown mysql:mysql "$W/mysql"
-[ -d "$W/mysql/data" ] || mariadb-install-db --no-defaults --user=mysql --datadir="$W/mysql/data" \
-    --auth-root-authentication-method=socket >/dev/null
-if ! alive mariadbd; then
-    setsid /usr/sbin/mariadbd --no-defaults --user=mysql --datadir="$W/mysql/data" --socket="$W/mysql/socket" \
-        --pid-file="$W/mysql/pid" --skip-networking --innodb-buffer-pool-size=64M --innodb-lock-wait-timeout=900 \
-        >> "$W/log/mariadbd.log" 2>&1 < /dev/null &
-    echo $! > "$W/run/mariadbd.pid"
-fi
-waitfor 30 $MARIADB --execute='select 1'
-$MARIADB --execute="create database if not exists slurm_accounting;
-    create user if not exists slurm@localhost identified by 'slurm';
-    grant all on slurm_accounting.* to slurm@localhost;"
-# slurmdbd asks for the database at MySQL's own place.
-alive slurmdbd || MYSQL_UNIX_PORT="$W/mysql/socket" /usr/sbin/slurmdbd
-waitfor 30 sacctmgr --noheader show cluster
-sacctmgr --noheader show cluster format=cluster | grep -qw crosstune || sacctmgr --immediate add cluster crosstune >/dev/null
-sacctmgr --noheader show account format=account%20 | grep -qw study ||
-    sacctmgr --immediate add account study cluster=crosstune >/dev/null
-sacctmgr --noheader show user root withassoc format=account%20 | grep -qw study ||
-    sacctmgr --immediate add user root account=study >/dev/null
+keep_accounts() {
+    chown mysql:mysql "$W/mysql"
+    [ -d "$W/mysql/data" ] || mariadb-install-db --no-defaults --user=mysql --datadir="$W/mysql/data" \
+        --auth-root-authentication-method=socket >/dev/null
+    if ! alive mariadbd; then
+        setsid /usr/sbin/mariadbd --no-defaults --user=mysql --datadir="$W/mysql/data" --socket="$W/mysql/socket" \
+            --pid-file="$W/mysql/pid" --skip-networking --innodb-buffer-pool-size=64M --innodb-lock-wait-timeout=900 \
+            >> "$W/log/mariadbd.log" 2>&1 < /dev/null &
+        echo $! > "$W/run/mariadbd.pid"
+    fi
+    waitfor 30 $MARIADB --execute='select 1'
+    $MARIADB --execute="create database if not exists slurm_accounting;
+        create user if not exists slurm@localhost identified by 'slurm';
+        grant all on slurm_accounting.* to slurm@localhost;"
+    # slurmdbd asks for the database at MySQL's own place.
+    alive slurmdbd || MYSQL_UNIX_PORT="$W/mysql/socket" /usr/sbin/slurmdbd
+    waitfor 30 sacctmgr --noheader show cluster
+    sacctmgr --noheader show cluster format=cluster | grep -qw crosstune || sacctmgr --immediate add cluster crosstune >/dev/null
+    sacctmgr --noheader show account format=account%20 | grep -qw study ||
+        sacctmgr --immediate add account study cluster=crosstune >/dev/null
+    sacctmgr --noheader show user root withassoc format=account%20 | grep -qw study ||
+        sacctmgr --immediate add user root account=study >/dev/null
+}
+[ $accounting = no ] || keep_accounts
 
 # ---- the cluster ----
 alive slurmctld || /usr/sbin/slurmctld
