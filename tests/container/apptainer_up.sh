@@ -52,7 +52,7 @@ EOF
   # By default root keeps all capabilities in a container, which fails on a machine whose root lacks some of them.
   sed -i 's/^root default capabilities = .*/root default capabilities = file/' package/etc/apptainer/apptainer.conf
   (cd package && find . -type f ! -path './DEBIAN/*' -printf '%P\0' | xargs -0 md5sum >DEBIAN/md5sums)
-  dpkg-deb --build --root-owner-group package apptainer_local_amd64.deb >/dev/null
+  dpkg-deb --build -Znone --root-owner-group package apptainer_local_amd64.deb >/dev/null
   rm -rf package root apt
 fi
 

@@ -1,6 +1,7 @@
 """Jobs of a cluster in Apptainer: what SLURM starts gives the bytes of `make`, too."""
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,9 @@ def slurm():
 
 def test_a_job_of_slurm_gives_the_same_bytes_in_apptainer(finished, small_project_with_image, slurm):
     folder = small_project_with_image("slurm")
+    for part in ("data", "results", ".snakemake"):
+        subprocess.run(["cp", "-a", finished / part, folder / part], check=True)
+    shutil.rmtree(folder / STAGE)
     slurm.run(folder, f"{STAGE}/predictions/worldqa.json", "--configfile", "small.yaml", "--sdm", "apptainer")
     names = [f"{STAGE}/{name}" for name in ("model/model.safetensors", "predictions/worldqa/qka.jsonl")]
     assert [(folder / name).read_bytes() == (finished / name).read_bytes() for name in names] == [True, True]
