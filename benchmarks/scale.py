@@ -8,6 +8,7 @@ language.
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -90,7 +91,8 @@ def tabulate(predictions: int) -> list[str]:
         for what, out in (("tables", "tables"), ("report", "report.html")):
             command = [sys.executable, str(ROOT / f"scripts/{what}.py"), "--plan", str(folder / "plan.json")]
             command += ["--results", str(folder), "--out", str(folder / out)]
-            command += ["--claims", str(folder / "claims.json")] if what == "tables" else []
+            if what == "tables":
+                command += ["--claims", str(folder / "claims.json"), "--cost", str(folder / "cost")]
             seconds, memory, _ = measured(command, ROOT)
             rows.append(f"| {what} of {predictions:,} predictions | {seconds:.0f} | {memory:,.0f} |")
     return rows
@@ -111,10 +113,12 @@ def main() -> None:
         "| | seconds of computing | peak MiB |",
         "|:--|--:|--:|",
     ]
-    lines += [plan(jobs) for jobs in args.jobs]
-    lines += [score(predictions) for predictions in args.score]
-    lines += [row for predictions in args.tables for row in tabulate(predictions)]
-    print("\n".join(lines))
+    rows = itertools.chain(
+        map(plan, args.jobs), map(score, args.score), itertools.chain.from_iterable(map(tabulate, args.tables))
+    )
+    for row in rows:
+        print(row, flush=True)
+        lines.append(row)
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text("\n".join(lines) + "\n")
