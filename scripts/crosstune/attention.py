@@ -23,6 +23,8 @@ from crosstune.dropout import drop
 PACKED = "crosstune_packed"
 # Hidden states are of the order of 1; rounding in fp32 stays well below this.
 TOLERANCE = 1e-3
+# Windows from which on a CPU's memory matters more than its speed, when gradients are wanted.
+LONG = 1024
 TRIAL = ((5, 6, 7, 8, 9), (9, 5, 7), (6, 6, 8))
 
 
@@ -57,32 +59,38 @@ def packed_attention(
     """
     if not dropout and _kernel_serves(query, key, value):
         return _variable_length(query, key, value, rows, scaling, sliding_window), None
+    if query.device.type == "cpu" and torch.is_grad_enabled() and (dropout or max(rows.lengths) <= LONG):
+        return _window_by_window(query, key, value, rows.lengths, scaling, dropout, sliding_window), None
     runs = [(length, len(list(run))) for length, run in itertools.groupby(rows.lengths)]
-    # One split, not many slices: the gradient of a slice is as large as the whole.
     cuts = (tensor[0].split([length * count for length, count in runs], dim=1) for tensor in (query, key, value))
     parts = []
     for (length, count), *tensors in zip(runs, *cuts, strict=True):
         windows = (tensor.unflatten(1, (count, length)).transpose(0, 1) for tensor in tensors)
-        found = _equal_lengths(*windows, scaling, dropout, sliding_window)
+        mask = None if sliding_window is None else _near(length, sliding_window, query.device)
+        found = scaled_dot_product_attention(*windows, attn_mask=mask, dropout_p=dropout, scale=scaling)
         parts.append(found.transpose(1, 2).flatten(0, 1))
     return torch.cat(parts)[None], None
 
 
-def _equal_lengths(query, key, value, scaling, dropout, window) -> torch.Tensor:
-    """(windows, heads, tokens, width) of windows of one length."""
-    length = query.shape[2]
-    mask = None
-    if window is not None and length > window:
-        place = torch.arange(length, device=query.device)
-        mask = (place[:, None] - place).abs() < window
-    if not dropout or query.device.type != "cpu":
-        return scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling)
-    # On the CPU the kernel has no dropout of its own, and torch's draws its mask slowly.
+def _window_by_window(query, key, value, lengths, scaling, dropout, reach) -> torch.Tensor:
+    """(1, tokens, heads, width), to train on a CPU: torch's kernel has no dropout there, and its gradient is slow."""
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    scores = (query * scaling) @ key.transpose(-1, -2)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    return drop(scores.softmax(-1), dropout) @ value
+    # One split, not many slices: the gradient of a slice is as large as the whole.
+    cuts = (tensor[0].split(lengths, dim=1) for tensor in (query * scaling, key, value))
+    parts = []
+    for length, *(q, k, v) in zip(lengths, *cuts, strict=True):
+        scores = torch.bmm(q, k.transpose(1, 2))
+        if reach is not None:
+            scores = scores.masked_fill(~_near(length, reach, scores.device), -torch.inf)
+        weights = scores.softmax(-1)
+        parts.append(torch.bmm(drop(weights, dropout) if dropout else weights, v).transpose(0, 1))
+    return torch.cat(parts)[None]
+
+
+def _near(length: int, reach: int, device: torch.device) -> torch.Tensor:
+    """Which tokens are fewer than `reach` positions from each: (length, length)."""
+    place = torch.arange(length, device=device)
+    return (place[:, None] - place).abs() < reach
 
 
 def _kernel_serves(*tensors: torch.Tensor) -> bool:
