@@ -25,6 +25,15 @@ from pathlib import Path
 
 from rivals import ROOT, copy_project, processor
 
+# How a training starts, in scripts/train.py, and the model's class.
+COMPUTING = """
+from crosstune.compute import quick_imports, use_threads
+with quick_imports():
+    use_threads(1)
+    from crosstune import engine, restore, stage
+    from transformers import BertModel
+"""
+
 # Notes a program's file, begin and end, and is otherwise the interpreter.
 NOTING = """#!/bin/sh
 begin=$(date +%s.%N)
@@ -125,27 +134,29 @@ def seconds_of(spans: Sequence[Span], name: str) -> float:
     return sum(span.seconds for span in spans if span.name == name)
 
 
-def seconds_to_import(module: str) -> float:
-    """Seconds until Python has started and imported a module of the library; the median of three."""
+def seconds_of_command(*arguments: str) -> float:
+    """Seconds that Python takes with some arguments; the median of three."""
     found = []
     for _ in range(3):
         begin = time.perf_counter()
-        subprocess.run([sys.executable, "-c", f"import {module}"], cwd=ROOT / "scripts", check=True)
+        subprocess.run([sys.executable, *arguments], cwd=ROOT / "scripts", check=True, stdout=subprocess.DEVNULL)
         found.append(time.perf_counter() - begin)
     return sorted(found)[1]
 
 
 def start_up(programs: Sequence[Span]) -> str:
-    """The share of the programs' time in which they start. One that computes imports torch and transformers.
+    """The share of the programs' time in which they start: until they have read their arguments, or can compute.
 
-    A training that is done before its turn, by the process of the one before it, imports neither and takes less time
-    than that.
+    A training that is done before its turn, by the process of the one before it, does not import torch and takes less
+    time than to import it.
     """
-    heavy, light = seconds_to_import("crosstune.stage"), seconds_to_import("crosstune.prepare")
+    heavy = seconds_of_command("-c", COMPUTING)
+    light = {name: seconds_of_command(f"{name}.py", "--help") for name in {span.name for span in programs}}
     computing = sum(span.name == "train" and span.seconds >= heavy for span in programs)
-    starting = computing * heavy + (len(programs) - computing) * light
+    starting = sum(light[span.name] for span in programs) + computing * (heavy - light["train"])
+    others = (starting - computing * heavy) / (len(programs) - computing)
     return (
-        f"Start-up: {computing} of them import torch and transformers, {heavy:.1f} s each; the others {light:.2f} s;"
+        f"Start-up: {computing} of them import torch and transformers, {heavy:.1f} s each; the others {others:.2f} s;"
         f" together {starting:.0f} s, {starting / sum(span.seconds for span in programs):.0%} of the programs' time."
     )
 
