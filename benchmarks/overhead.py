@@ -93,7 +93,10 @@ def local_rows(whole: Span, programs: Sequence[Span], cores: int) -> list[tuple[
         ("Snakemake reads the study, before the first program", (first - whole.begin) * cores),
         ("after the last program", (whole.end - last) * cores),
         ("no program runs, in between", (last - first - busy) * cores),
-        ("one program runs, and nothing is ready for the other cores", busy * cores - own),
+        (
+            "one program runs (the base model's, on both cores, among it), and nothing is ready for the others",
+            busy * cores - own,
+        ),
     ]
 
 

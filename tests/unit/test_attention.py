@@ -18,6 +18,7 @@ from transformers import (
 from crosstune.attention import Rows, packed_attention
 from crosstune.dropout import CheapDropout, drop
 from crosstune.network import Network
+from crosstune.vocabulary import UsedRows
 from crosstune.windows import Batch
 
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -70,6 +71,29 @@ def test_packed_gradients_are_the_padded_ones(name):
     for (place, one), two in zip(packed.named_parameters(), padded.parameters(), strict=True):
         if one.grad is not None:
             assert (one.grad - two.grad).abs().max() < 1e-4, place
+
+
+@pytest.mark.parametrize("name", [*PACKED, *PADDED])
+def test_every_encoder_can_have_a_masked_language_head(name):
+    network, _ = networks((PACKED | PADDED)[name])
+    network.add_head("mlm", [], seed=1)
+    scores = network.bound_head("mlm")(network.hidden(batch_of()))
+    assert scores.shape == (sum(LENGTHS), 50)
+    assert scores.isfinite().all()
+
+
+@pytest.mark.parametrize("name", [*PACKED, *PADDED])
+def test_every_encoder_can_be_trained_on_the_rows_of_its_embeddings_that_are_used(name):
+    whole, _ = networks((PACKED | PADDED)[name])
+    alone = deepcopy(whole)
+    batch = batch_of((3, 5, 5))
+    used = UsedRows(alone, [], [batch.ids.numpy()], {})
+    used.keep_alone()
+    for network in (whole, alone):
+        network.hidden(batch).pow(2).sum().backward()
+    expected, found = (network.encoder.get_input_embeddings().weight.grad for network in (whole, alone))
+    assert len(found) == len(used.rows) < len(expected)
+    assert torch.allclose(found, expected[used.rows], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", PADDED)

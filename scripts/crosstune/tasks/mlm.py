@@ -65,14 +65,20 @@ class MaskedLanguageModelling(Task):
 
 
 class MaskedLanguageHead(nn.Module):
-    """BERT's masked-LM head; the output matrix is the encoder's embedding matrix."""
+    """BERT's masked-LM head; the output matrix is the encoder's embedding matrix, which may be narrower than it."""
 
     def __init__(self, config):
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        width = _named(config, "embedding_size", "input_embedding_size") or config.hidden_size
+        self.dense = nn.Linear(config.hidden_size, width)
+        self.norm = nn.LayerNorm(width, eps=_named(config, "layer_norm_eps", "norm_eps") or 1e-12)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
-        self.activation = ACT2FN[config.hidden_act]
+        self.activation = ACT2FN[_named(config, "hidden_act", "hidden_activation") or "gelu"]
 
     def forward(self, embeddings: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         return nn.functional.linear(self.norm(self.activation(self.dense(hidden))), embeddings, self.bias)
+
+
+def _named(config, *names: str) -> float | str | None:
+    """What a model's config says under the first of these names that it has."""
+    return next((getattr(config, name) for name in names if getattr(config, name, None) is not None), None)
