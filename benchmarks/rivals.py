@@ -51,6 +51,7 @@ class Bench:
     """Rows, a model folder with random weights, and both sides' features."""
 
     def __init__(self, bundle: Path, size: str, windows: int):
+        import numpy as np
         import rival_qa
         from transformers import PreTrainedTokenizerFast
 
@@ -85,6 +86,7 @@ class Bench:
         self.tokens = len(self.windows.ids)
         # A training has a whole data set's words, though the benchmark takes few steps.
         self.corpus = network.tasks["qa"].encode(every, self.encoder, options)
+        self.used = f"Of {shape['vocabulary']:,} rows of embeddings the data use {len(np.unique(self.corpus.ids)):,}."
 
     def _fits(self, row: dict) -> bool:
         question, context = self.encoder.texts([row["question"].strip(), row["context"]])
@@ -102,7 +104,8 @@ class Bench:
 
         return run
 
-    def our_training(self, packing: bool, precision: str) -> Callable[[], float]:
+    def our_training(self, packing: bool, precision: str, every_row: bool = False) -> Callable[[], float]:
+        """`every_row`: as if the data used all of the vocabulary."""
         from accelerate.state import AcceleratorState
 
         from crosstune import engine
@@ -119,7 +122,8 @@ class Bench:
         count = len(self.windows)
         plan = [[("qa", i) for i in range(first, min(first + BATCH, count))] for first in range(0, count, BATCH)]
         corpus = engine.Corpus({"qa": self.windows}, {"qa": "qa"})
-        UsedRows(network, ["qa"], [self.corpus.ids], {}).keep_alone()
+        if not every_row:
+            UsedRows(network, ["qa"], [self.corpus.ids], {}).keep_alone()
 
         def run() -> float:
             # The rival's precision would stay that of the process.
@@ -180,10 +184,12 @@ def training_variants(bench: Bench, bf16: bool) -> dict[str, Callable]:
         "run_qa, dynamic padding": lambda: bench.rival_training(True, False, False),
         "run_qa, dynamic padding, group_by_length": lambda: bench.rival_training(True, True, False),
         "crosstune, padded": lambda: bench.our_training(False, "fp32"),
+        "crosstune, packed, every row used": lambda: bench.our_training(True, "fp32", every_row=True),
         "crosstune, packed": lambda: bench.our_training(True, "fp32"),
     }
     if bf16:
         found["run_qa, dynamic padding, group_by_length, bf16"] = lambda: bench.rival_training(True, True, True)
+        found["crosstune, packed, bf16, every row used"] = lambda: bench.our_training(True, "bf16", every_row=True)
         found["crosstune, packed, bf16"] = lambda: bench.our_training(True, "bf16")
     return found
 
@@ -340,7 +346,7 @@ def main() -> None:
         bench = Bench(args.bundle, args.model, args.steps * BATCH)
         seconds = take_turns(training_variants(bench, bf16), args.repeats)
         title = f"Training, {args.steps} steps of {BATCH} windows, {bench.tokens:,} real tokens"
-        lines += table(title, seconds, bench.tokens)
+        lines += [*table(title, seconds, bench.tokens), bench.used, ""]
     if "prediction" in args.parts:
         bench = Bench(args.bundle, args.model, args.windows)
         seconds = take_turns(prediction_variants(bench, bf16), args.repeats)
