@@ -15,8 +15,9 @@ from crosstune.errors import UserError
 # How often a thread looks whether there is more to do before it sleeps: the pauses between the operations of a model
 # are shorter than waking takes, but threads that never sleep keep the cores from other jobs.
 SPINS = "10000"
-# oneDNN makes a kernel for every size of a bf16 matrix, which takes longer than to use it; windows have many sizes.
-KERNELS = "16384"
+# oneDNN makes a kernel for every size of a bf16 matrix, which takes longer than to use it; windows have many sizes. A
+# kernel takes about 0.3 MB.
+KERNELS = "4096"
 
 
 def refuse_duplicates(environ: Mapping[str, str]) -> None:
