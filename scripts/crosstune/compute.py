@@ -15,9 +15,6 @@ from crosstune.errors import UserError
 # How often a thread looks whether there is more to do before it sleeps: the pauses between the operations of a model
 # are shorter than waking takes, but threads that never sleep keep the cores from other jobs.
 SPINS = "10000"
-# oneDNN makes a kernel for every size of a bf16 matrix, which takes longer than to use it; windows have many sizes. A
-# kernel takes about 0.3 MB.
-KERNELS = "4096"
 
 
 def refuse_duplicates(environ: Mapping[str, str]) -> None:
@@ -57,7 +54,6 @@ def use_threads(threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ["GOMP_SPINCOUNT"] = SPINS
     os.environ["RAYON_NUM_THREADS"] = str(threads)
-    os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = KERNELS
     import torch
 
     torch.set_num_threads(threads)
