@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosstune import locks
-from crosstune.files import read_json
+from crosstune.files import read_json, remove_unfinished
 from crosstune.prepared import rows_by_source
 
 MANIFEST, OPTIMIZER = "stage.json", "optimizer.safetensors"
@@ -161,6 +161,7 @@ def adopt_predictions(checkpoint: Path, spec: dict, weights: str, data: Sequence
     put(made.with_suffix(".json"), out.with_suffix(".json"))
     take_over(made, out)
     made.with_suffix(".json").unlink()
+    remove_unfinished(made.with_suffix(".json"))
     remove_empty(made.parent, checkpoint)
     return True
 
@@ -175,8 +176,8 @@ def take_over(folder: Path, target: Path) -> None:
 
 
 def link_files(folder: Path, target: Path) -> None:
-    """Let `target` have the files of `folder`."""
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    """Let `target` have the files of `folder`, without what a killed process has left of writing one."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".tmp"):
         put(path, target / path.relative_to(folder))
 
 

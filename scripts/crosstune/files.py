@@ -37,6 +37,12 @@ def atomic_open(path: Path | str) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_unfinished(path: Path) -> None:
+    """Remove what processes that were killed have left of writing a file; none may be writing it."""
+    for temporary in path.parent.glob(f".{path.name}.*.tmp"):
+        temporary.unlink(missing_ok=True)
+
+
 def write_text(path: Path | str, text: str) -> None:
     with atomic_open(path) as file:
         file.write(text.encode("utf-8"))

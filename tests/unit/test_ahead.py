@@ -154,10 +154,14 @@ def make_predictions(checkpoint, weights="new"):
 def test_predictions_are_taken_over_once(tmp_path, data):
     make_predictions(tmp_path)
     out = tmp_path / "predictions/worldqa"
+    # A process was killed while it wrote these; another has made them.
+    for name in (".worldqa.json.7.tmp", "worldqa/.qen.jsonl.7.tmp"):
+        (predictions_ahead(tmp_path, "worldqa").parent / name).write_text("half")
     assert adopt_predictions(tmp_path, PREDICTION, "new", data, out)
     assert (out / "qen.jsonl").exists()
     assert out.with_suffix(".json").exists()
     assert not (tmp_path / "ahead").exists()
+    assert not list(tmp_path.rglob("*.tmp"))
     assert not adopt_predictions(tmp_path, PREDICTION, "new", data, out)
 
 

@@ -1,5 +1,6 @@
 """A small study through the real Snakemake: it runs, it repeats byte for byte, and it does no work twice."""
 
+import contextlib
 import copy
 import csv
 import hashlib
@@ -531,6 +532,16 @@ def test_a_mistake_in_the_config_is_one_message_without_a_traceback(finished, sn
     assert "Traceback" not in done.stdout
 
 
+def end(process: subprocess.Popen) -> None:
+    """End a run that has a session of its own, and wait until none of its jobs writes any more."""
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
+
+
 def test_two_runs_in_one_folder_are_refused(finished, snakemake):
     config = write_config(finished, seeds=[1, 9])
     first = subprocess.Popen(
@@ -548,8 +559,8 @@ def test_two_runs_in_one_folder_are_refused(finished, snakemake):
         assert second.returncode != 0
         assert "lock" in second.stdout.lower()
     finally:
-        os.killpg(first.pid, signal.SIGTERM)
-        first.wait()
+        end(first)
+        shutil.rmtree(finished / "results/small/tiny/seed9", ignore_errors=True)
 
 
 def packed(folder: Path, snakemake, config: str) -> bytes:
@@ -628,8 +639,7 @@ def test_status_and_stale_are_told_while_another_run_has_the_folder(finished, sn
         stale = snakemake(finished, "stale", "--cores", "1", "--configfile", config).stdout
         assert first.poll() is None, "the first run has ended before it was asked about"
     finally:
-        os.killpg(first.pid, signal.SIGTERM)
-        first.wait()
+        end(first)
         shutil.rmtree(finished / "results/small/tiny/seed8", ignore_errors=True)
     done = re.search(r"^trainings +(\d+) ", asked, re.MULTILINE)
     assert done and 6 <= int(done[1]) < 11, asked
