@@ -90,6 +90,9 @@ def bad_day(slurm, begun):
     slurm.tell("scancel", cancelled)
     (preempted,) = slurm.jobs(folder, LONG["qen+qes"])
     slurm.tell("sbatch", "--partition=main", "--exclusive", "--nodes=2", "--output=/dev/null", "--wrap=sleep 1")
+    wait_until(lambda: len(slurm.jobs(folder, LONG["qes"])) == 2)
+    # On a quick machine the one with too little memory comes as far as this before SLURM looks.
+    (folder / LONG["qes"] / "state/spec.json").unlink(missing_ok=True)
     wait_until(lambda: under_way(folder, LONG["qes"]))
     slurm.tell("scancel", "--signal=USR1", slurm.jobs(folder, LONG["qes"])[-1])
     finish(run, folder)
