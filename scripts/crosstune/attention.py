@@ -66,7 +66,7 @@ def packed_attention(
     parts = []
     for (length, count), *tensors in zip(runs, *cuts, strict=True):
         windows = (tensor.unflatten(1, (count, length)).transpose(0, 1) for tensor in tensors)
-        mask = None if sliding_window is None else _near(length, sliding_window, query.device)
+        mask = _near(length, sliding_window, query.device)
         found = scaled_dot_product_attention(*windows, attn_mask=mask, dropout_p=dropout, scale=scaling)
         parts.append(found.transpose(1, 2).flatten(0, 1))
     return torch.cat(parts)[None], None
@@ -80,15 +80,17 @@ def _window_by_window(query, key, value, lengths, scaling, dropout, reach) -> to
     parts = []
     for length, *(q, k, v) in zip(lengths, *cuts, strict=True):
         scores = torch.bmm(q, k.transpose(1, 2))
-        if reach is not None:
-            scores = scores.masked_fill(~_near(length, reach, scores.device), -torch.inf)
+        if (near := _near(length, reach, scores.device)) is not None:
+            scores = scores.masked_fill(~near, -torch.inf)
         weights = scores.softmax(-1)
         parts.append(torch.bmm(drop(weights, dropout) if dropout else weights, v).transpose(0, 1))
     return torch.cat(parts)[None]
 
 
-def _near(length: int, reach: int, device: torch.device) -> torch.Tensor:
-    """Which tokens are fewer than `reach` positions from each: (length, length)."""
+def _near(length: int, reach: int | None, device: torch.device) -> torch.Tensor | None:
+    """Which tokens are fewer than `reach` positions from each: (length, length); None where all are."""
+    if reach is None or length <= reach:
+        return None
     place = torch.arange(length, device=device)
     return (place[:, None] - place).abs() < reach
 

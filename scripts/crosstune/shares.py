@@ -31,7 +31,7 @@ def even_share(parts: Sequence["Part"], rank: int, size: int, network: "Network"
     """Likewise, with as many passes for every process; those that one has too few count nothing."""
     shares = [_share(parts, each, size, network, settings) for each in range(size)]
     wanted = max(map(len, shares))
-    return shares[rank] + [_idle(parts)] * (wanted - len(shares[rank]))
+    return shares[rank] + [_idle(parts) for _ in range(wanted - len(shares[rank]))]
 
 
 def _share(parts: Sequence["Part"], rank: int, size: int, network: "Network", settings: "Settings") -> list["Part"]:

@@ -25,11 +25,7 @@ WORTHWHILE = 0.9
 class UsedEmbedding(nn.Embedding):
     """An embedding whose matrix has some of the rows: that of id i is row `places[i]`."""
 
-    places: torch.Tensor
-
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        if self.places.device != input.device:
-            self.places = self.places.to(input.device)
         return functional.embedding(self.places[input], self.weight, self.padding_place)
 
 
@@ -67,7 +63,7 @@ class UsedRows:
         places = torch.zeros(len(self._whole), dtype=torch.long)
         places[self.rows] = torch.arange(len(self.rows))
         padding = self._module.padding_idx
-        self._module.places = places
+        self._module.register_buffer("places", places, persistent=False)
         self._module.padding_place = None if padding is None else int(places[padding])
         self._put(nn.Parameter(self._whole.detach()[self.rows]), UsedEmbedding)
 

@@ -41,17 +41,21 @@ def compare(ranks: Ranks, name: str) -> None:
 
     from crosstune.network import Network
     from crosstune.sharding import Shard, whole
+    from crosstune.vocabulary import UsedRows
 
     torch.manual_seed(0)
     config = getattr(transformers, f"{name}Config")(**ENCODERS[name])
     alone = Network(getattr(transformers, f"{name}Model")(config))
     for head in ("tagging.0", "tagging.1", "tagging.unused"):
         alone.add_head(head, ["A", "B", "C"], seed=1)
+    passes = [(f"tagging.{number % 2}", batch([7, 5], number), {"label_smoothing": 0.0}) for number in range(4)]
+    used = UsedRows(alone, ["tagging.0"], [each.ids.numpy() for _, each, _ in passes], {})
+    assert len(used.rows) < 100
+    used.keep_alone()
     held = Shard(copy.deepcopy(alone), ranks, torch.device("cpu"))
     here, all_of_it = sum(map(size_here, held.network.parameters())), sum(map(size_here, alone.parameters()))
     assert here < 0.65 * all_of_it, f"a process has {here} of {all_of_it} parameters of {name}"
 
-    passes = [(f"tagging.{number % 2}", batch([7, 5], number), {"label_smoothing": 0.0}) for number in range(4)]
     for each in passes:
         alone(*each).backward()
     for each in passes[ranks.rank :: 2]:  # one process has those of one head
