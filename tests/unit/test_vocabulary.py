@@ -3,12 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from crosstune import engine
+from crosstune import engine, stage
+from crosstune.ahead import Node
 from crosstune.batches import Mixture, compose
+from crosstune.files import read_json, sha256_file, write_json, write_jsonl
+from crosstune.network import save_network
 from crosstune.progress import Progress
 from crosstune.state import StateFolder
-from crosstune.vocabulary import UsedEmbedding, UsedRows
+from crosstune.vocabulary import WORTHWHILE, UsedEmbedding, UsedRows
 
 RECIPE = {"lr": 1e-2, "warmup": 0.1, "decay": "linear", "weight_decay": 1.0, "clip": 1.0, "label_smoothing": 0.0}
 FEW = [{"id": "0", "tokens": ["the", "cat", "sat"], "tags": ["A", "B", "B"]}] * 6
@@ -108,6 +112,47 @@ def test_in_between_the_network_computes_on_any_text(train, encoder):
         assert type(embedding) is UsedEmbedding
 
     train(network, FEW, alone=True, look=look)
+
+
+def test_a_stage_is_the_one_of_training_on_all_rows(new_network, tokenizer_folder, tmp_path, monkeypatch):
+    """Its weights, its optimizer and its looks at held-out words that it is not trained on."""
+    save_network(new_network(dropout=0.0), tmp_path / "base/model", tokenizer_folder, "")
+    weights = sha256_file(tmp_path / "base/model/model.safetensors")
+    write_json(tmp_path / "base/stage.json", {"weights": weights, "parents": [], "lineage": {}})
+    manifests = {}
+    for split, rows in (("train", FEW), ("validation", OTHERS)):
+        path = tmp_path / f"data/names/{split}.en.jsonl"
+        write_jsonl(path, rows)
+        manifests[split] = path.with_suffix(".json")
+        write_json(manifests[split], {"dataset": "names", "split": split, "lang": "en", "sha256": sha256_file(path)})
+    spec = {
+        "seed": 1, "after": [], "sources": ["names.en"], "replayed": [], "replay": 0.0, "updates": UPDATES,
+        "epochs": None, "tokens": 20, "heads": [{"name": "tagging.x", "labels": ["A", "B"]}],
+        "source_heads": {"names.en": "tagging.x"}, "encoding": {"max_length": 32}, "precision": "fp32",
+        "recipe": RECIPE | {"alpha": 1.0, "dropout": 0.0, "optimizer": "reset"}, "packing": True,
+        "select": {"metric": "tagging", "every": 4, "precision": "fp32", "head": "tagging.x"},
+    }  # fmt: skip
+    made, looked_up, as_ever = [], [], stage.predicted
+
+    def predicted(network, *rest):
+        """What a look computes with, before it does."""
+        embedding = network.encoder.get_input_embeddings()
+        looked_up.append(embedding(torch.arange(embedding.num_embeddings)).detach().clone())
+        return as_ever(network, *rest)
+
+    monkeypatch.setattr(stage, "predicted", predicted)
+    for name, worthwhile in (("all", 0.0), ("used", WORTHWHILE)):
+        monkeypatch.setattr("crosstune.vocabulary.WORTHWHILE", worthwhile)
+        data, held_out = ((manifests[split],) for split in ("train", "validation"))
+        node = Node(spec, tmp_path / name, (tmp_path / "base",), data, True, held_out=held_out)
+        stage.make_checkpoints(node, [], stage.Knobs())
+        made.append(node.draft)
+    for file in ("model/model.safetensors", "optimizer.safetensors"):
+        assert_equal(*(dict(sorted(load_file(draft / file).items())) for draft in made))
+    looks = [read_json(draft / "stage.json")["selection"]["looks"] for draft in made]
+    assert looks[0] == looks[1] and len(looks[0]) == 2
+    for one, other in zip(looked_up[:2], looked_up[2:], strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
 
 
 def test_a_head_that_is_tied_to_the_matrix_trains_all_of_it(new_network, encoder):
