@@ -77,9 +77,11 @@ async function draw(figure) {
 function drawWhenNear(figures) {
   const watcher = new IntersectionObserver(
     (entries) => {
-      for (const entry of entries.filter((one) => one.isIntersecting)) {
-        watcher.unobserve(entry.target);
-        draw(entry.target);
+      // One that came, went and came again while the browser was busy is told of twice at once.
+      const near = new Set(entries.filter((one) => one.isIntersecting).map((one) => one.target));
+      for (const figure of near) {
+        watcher.unobserve(figure);
+        draw(figure);
       }
     },
     { rootMargin: "400px" },
