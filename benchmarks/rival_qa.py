@@ -47,8 +47,8 @@ def features(rows: Sequence[dict], tokenizer, pad: bool) -> list[dict]:
                 "token_type_ids": [int(kind == 1) for kind in sequence],
                 "start_positions": start,
                 "end_positions": stop,
-                "offsets": [span if kind == 1 else None for span, kind in zip(offsets, sequence, strict=True)],
-                "row": owner,
+                "offset_mapping": [span if kind == 1 else None for span, kind in zip(offsets, sequence, strict=True)],
+                "example_id": rows[owner]["id"],
             }
         )
     return found
@@ -89,20 +89,25 @@ def trainer(model, tokenizer, data: Sequence[dict], batch: int, dynamic: bool, g
     return Trainer(model=model, args=arguments, train_dataset=Rows(data), data_collator=collator)
 
 
-def best_answers(rows: Sequence[dict], found: Dataset, starts: np.ndarray, ends: np.ndarray) -> list[str]:
+def best_answers(
+    rows: Sequence[dict], found: Dataset | Sequence[dict], starts: np.ndarray, ends: np.ndarray
+) -> list[str]:
     """The example's post-processing: a loop over the n-best pairs of every window, the best of a row's windows.
 
-    `found` is a data set, as in the example, which reads a row of it for every window; and the 20 best of every row
-    become a list with probabilities, which the example writes to a file.
+    In the example `found` is a data set with all columns of the features. It goes through it once for the windows of
+    every row, and then twice takes a window's whole row: for `offset_mapping`, and for `token_is_max_context`, which
+    its own features do not have. The 20 best of every row become a list with probabilities, which it writes to a file.
     """
+    places = {row["id"]: place for place, row in enumerate(rows)}
     windows: dict[int, list[int]] = {}
-    for number, owner in enumerate(found["row"]):
-        windows.setdefault(owner, []).append(number)
+    for number, feature in enumerate(found):
+        windows.setdefault(places[feature["example_id"]], []).append(number)
     answers, n_best = [], []
     for owner, row in enumerate(rows):
         candidates = []
         for number in windows[owner]:
-            offsets = found[number]["offsets"]
+            offsets = found[number]["offset_mapping"]
+            widest = found[number].get("token_is_max_context")
             # A stable order, so that equal logits have a defined winner; the example leaves it to argsort.
             best_starts = np.argsort(-starts[number], kind="stable")[:N_BEST].tolist()
             best_ends = np.argsort(-ends[number], kind="stable")[:N_BEST].tolist()
@@ -111,6 +116,8 @@ def best_answers(rows: Sequence[dict], found: Dataset, starts: np.ndarray, ends:
                     if start >= len(offsets) or end >= len(offsets) or offsets[start] is None or offsets[end] is None:
                         continue
                     if end < start or end - start + 1 > LONGEST_ANSWER:
+                        continue
+                    if widest is not None and not widest.get(str(start), False):
                         continue
                     candidates.append(
                         {

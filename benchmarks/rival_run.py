@@ -55,11 +55,12 @@ def main() -> None:
         with timed(seconds, "encoding"):
             rows = read_rows(file)
             data = rival_qa.features(rows, tokenizer, pad)
+            table = Dataset.from_list(data)
         with timed(seconds, "forward passes"):
             job = rival_qa.trainer(model, tokenizer, data, 8, args.best_flags, args.best_flags, bf16=args.bf16)
             starts, ends = job.predict(rival_qa.Rows(data)).predictions
         with timed(seconds, "answers"):
-            answers = rival_qa.best_answers(rows, Dataset.from_list(data), starts, ends)
+            answers = rival_qa.best_answers(rows, table, starts, ends)
             found = dict(zip((row["id"] for row in rows), answers, strict=True))
             (args.out / f"predictions.{file.stem}.json").write_text(json.dumps(found, ensure_ascii=False))
     if args.times:
