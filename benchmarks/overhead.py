@@ -1,7 +1,7 @@
 """What a study takes beyond its jobs' own programs: locally, and through SLURM.
 
     python benchmarks/overhead.py --out benchmarks/results/overhead.md
-    SLURM_CONF=$(tests/cluster/slurm_up.sh) python benchmarks/overhead.py --slurm --jobs 2
+    SLURM_CONF=$(tests/cluster/slurm_up.sh) python benchmarks/overhead.py --slurm 20 5 --jobs 2
 
 The SLURM of the tests claims 16 cores, whatever the machine has: with as many jobs at once as there are cores, what a
 job computes is not slowed down by others.
@@ -171,11 +171,31 @@ def table(title: str, unit: str, rows: Sequence[tuple[str, float]]) -> list[str]
     return [*lines, f"| **together** | **{sum(value for _, value in rows):.1f}** |"]
 
 
+def through_slurm(folder: Path, seconds: int, jobs: int | None, study: Sequence[str]) -> list[str]:
+    """A run by the shipped profile, in which a job is first looked at after so many seconds."""
+    options = ["--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", str(seconds)]
+    options += ["--jobs", str(jobs)] if jobs else []
+    whole, programs, said = run_study(folder, [*options, *study])
+    waiting, running = slurm_jobs(said)
+    names = {span.name for span in running}
+    inside = sum(span.seconds for span in programs if span.name in names or span.name == "train")
+    each = (sum(span.seconds for span in running) - inside) / len(running)
+    return [
+        "",
+        f"## The same through SLURM on this machine, the first look at a job after {seconds} s",
+        "",
+        f"{whole.seconds:.1f} s, {len(running)} jobs. A program runs for {covered(programs):.1f} s of it."
+        f" A job takes {each:.1f} s beside its program.",
+        *table("no program runs", "s", slurm_rows(whole, programs, waiting, running)),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configfile", default="config.yaml", help="the study (%(default)s)")
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--slurm", action="store_true", help="through SLURM too, by profiles/slurm")
+    parser.add_argument("--slurm", type=int, nargs="+", default=[], metavar="SECONDS",
+                        help="through SLURM too, the first look at a job after so many seconds")  # fmt: skip
     parser.add_argument("--jobs", type=int, help="SLURM jobs at once; without it as many as the profile says")
     parser.add_argument("--out", type=Path, help="file for the tables")
     args = parser.parse_args()
@@ -202,21 +222,8 @@ def main() -> None:
         "|:--|--:|--:|",
         *by_program(programs),
     ]
-    if args.slurm:
-        at_once = ["--jobs", str(args.jobs)] if args.jobs else []
-        whole, programs, said = run_study(folder / "slurm", ["--profile", "profiles/slurm", *at_once, *study])
-        waiting, running = slurm_jobs(said)
-        jobs = {span.name for span in running}
-        inside = sum(span.seconds for span in programs if span.name in jobs or span.name == "train")
-        each = (sum(span.seconds for span in running) - inside) / len(running)
-        lines += [
-            "",
-            "## The same through SLURM on this machine",
-            "",
-            f"{whole.seconds:.1f} s, {len(running)} jobs. A program runs for {covered(programs):.1f} s of it."
-            f" A job takes {each:.1f} s beside its program.",
-            *table("no program runs", "s", slurm_rows(whole, programs, waiting, running)),
-        ]
+    for seconds in args.slurm:
+        lines += through_slurm(folder / f"slurm{seconds}", seconds, args.jobs, study)
     print("\n".join(lines))
     if args.out:
         args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
