@@ -3,9 +3,11 @@
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import yaml
 
 HERE = Path(__file__).parent
@@ -33,6 +35,10 @@ class Slurm:
         listing = self.tell("squeue", "--noheader", "--states=all", "--format=%i %Z %k")
         wanted = [str(folder), f"rule_train_wildcards_{stage.replace('/', '_')}"]
         return sorted((line.split()[0] for line in listing.splitlines() if line.split()[1:] == wanted), key=int)
+
+    def state(self, job: str) -> str:
+        """What the queue says of a job."""
+        return self.tell("squeue", "--noheader", "--states=all", "--jobs", job, "--format=%T")
 
     def record(self, job: str, field: str) -> str:
         """A field of a job in the accounts, of every time that it ran."""
@@ -70,6 +76,39 @@ def under_way(folder: Path, stage: str) -> bool:
         return (folder / stage / "state/spec.json").stat().st_mtime > (folder / stage / "ahead/lock").stat().st_mtime
     except FileNotFoundError:
         return False
+
+
+@contextmanager
+def paused(folder: Path, *wanted: str) -> Iterator[None]:
+    """Trainings of a project pause, each from when it is under way; SLURM's own signals end the pause.
+
+    A quick machine would otherwise be done with them before something can happen to them.
+    """
+    held: dict[str, psutil.Process] = {}
+
+    def all_held() -> bool:
+        for stage in wanted:
+            if stage not in held and under_way(folder, stage):
+                held[stage] = training(folder, stage)
+                held[stage].suspend()
+        return len(held) == len(wanted)
+
+    wait_until(all_held)
+    yield
+    for process in held.values():
+        with suppress(psutil.NoSuchProcess):
+            process.resume()
+
+
+def training(folder: Path, stage: str) -> psutil.Process:
+    """The process that trains a stage in a project."""
+    found = [process for process in psutil.process_iter(["cmdline", "cwd"]) if process.info["cwd"] == str(folder)]
+    (one,) = (
+        process
+        for process in found
+        if "scripts/train.py" in process.info["cmdline"][:2] and stage in process.info["cmdline"]
+    )
+    return one
 
 
 def write_long(folder: Path) -> None:

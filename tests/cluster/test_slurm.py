@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from slurm_runs import HERE, HOME, LONG, SMALL, UPDATES, finish, stages, under_way, wait_until
+from slurm_runs import HERE, HOME, LONG, SMALL, UPDATES, finish, paused, stages, under_way, wait_until
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -80,16 +80,17 @@ def bad_day(slurm, begun):
         folder, *stages(*LONG), "--configfile", "long.yaml",
         "--set-resources", "train:slurm_partition=spot", "train:gpu=1", memory,
     )  # fmt: skip
-    wait_until(lambda: under_way(folder, LONG["qen"]) and under_way(folder, LONG["qen+qes"]))
-    controller = int((Path(slurm.environ["SLURM_CONF"]).parent / "run/slurmctld.pid").read_text())
-    os.kill(controller, signal.SIGTERM)
-    wait_until(lambda: not Path(f"/proc/{controller}").exists())
-    subprocess.run([HERE / "slurm_up.sh"], check=True, stdout=subprocess.DEVNULL)
+    with paused(folder, LONG["qen"], LONG["qen+qes"]):
+        controller = int((Path(slurm.environ["SLURM_CONF"]).parent / "run/slurmctld.pid").read_text())
+        os.kill(controller, signal.SIGTERM)
+        wait_until(lambda: not Path(f"/proc/{controller}").exists())
+        subprocess.run([HERE / "slurm_up.sh"], check=True, stdout=subprocess.DEVNULL)
 
-    (cancelled,) = slurm.jobs(folder, LONG["qen"])
-    slurm.tell("scancel", cancelled)
-    (preempted,) = slurm.jobs(folder, LONG["qen+qes"])
-    slurm.tell("sbatch", "--partition=main", "--exclusive", "--nodes=2", "--output=/dev/null", "--wrap=sleep 1")
+        (cancelled,) = slurm.jobs(folder, LONG["qen"])
+        slurm.tell("scancel", cancelled)
+        (preempted,) = slurm.jobs(folder, LONG["qen+qes"])
+        slurm.tell("sbatch", "--partition=main", "--exclusive", "--nodes=2", "--output=/dev/null", "--wrap=sleep 1")
+        wait_until(lambda: slurm.state(preempted) != "RUNNING")
     wait_until(lambda: len(slurm.jobs(folder, LONG["qes"])) == 2)
     # On a quick machine the one with too little memory comes as far as this before SLURM looks.
     (folder / LONG["qes"] / "state/spec.json").unlink(missing_ok=True)
@@ -156,10 +157,10 @@ def test_trainings_that_outlive_a_killed_snakemake_are_not_made_twice(slurm, beg
     folder = begun("killed")
     wanted = (*stages("qen"), "--configfile", "long.yaml")
     first = slurm.start(folder, *wanted)
-    wait_until(lambda: under_way(folder, LONG["qen"]))
-    first.kill()
-    first.wait()
-    snakemake(folder, "--unlock", "--configfile", "long.yaml")
+    with paused(folder, LONG["qen"]):
+        first.kill()
+        first.wait()
+        snakemake(folder, "--unlock", "--configfile", "long.yaml")
     slurm.run(folder, *wanted)
     same(finished, folder, *trained(LONG["qen"]))
     orphan, second = slurm.jobs(folder, LONG["qen"])
