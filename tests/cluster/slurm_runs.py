@@ -70,12 +70,16 @@ def wait_until(true: Callable[[], object], seconds: float = 120) -> None:
         time.sleep(0.1)
 
 
-def under_way(folder: Path, stage: str) -> bool:
-    """Whether updates of a training are being computed: the process that has its lock has come that far."""
-    try:
-        return (folder / stage / "state/spec.json").stat().st_mtime > (folder / stage / "ahead/lock").stat().st_mtime
-    except FileNotFoundError:
-        return False
+def training(folder: Path, stage: str) -> psutil.Process | None:
+    """The process that computes updates of a stage's training in a project; None where none has come that far."""
+    for process in psutil.process_iter(["cmdline", "cwd", "create_time"]):
+        command = process.info["cmdline"] or []
+        if "scripts/train.py" in command[:2] and stage in command and process.info["cwd"] == str(folder):
+            begun = folder / stage / "state/spec.json"
+            # Every try writes it when it has all that it needs; an earlier one's may lie there.
+            if begun.exists() and begun.stat().st_mtime > process.info["create_time"] + 1:
+                return process
+    return None
 
 
 @contextmanager
@@ -88,9 +92,9 @@ def paused(folder: Path, *wanted: str) -> Iterator[None]:
 
     def all_held() -> bool:
         for stage in wanted:
-            if stage not in held and under_way(folder, stage):
-                held[stage] = training(folder, stage)
-                held[stage].suspend()
+            if stage not in held and (process := training(folder, stage)):
+                process.suspend()
+                held[stage] = process
         return len(held) == len(wanted)
 
     wait_until(all_held)
@@ -98,17 +102,6 @@ def paused(folder: Path, *wanted: str) -> Iterator[None]:
     for process in held.values():
         with suppress(psutil.NoSuchProcess):
             process.resume()
-
-
-def training(folder: Path, stage: str) -> psutil.Process:
-    """The process that trains a stage in a project."""
-    found = [process for process in psutil.process_iter(["cmdline", "cwd"]) if process.info["cwd"] == str(folder)]
-    (one,) = (
-        process
-        for process in found
-        if "scripts/train.py" in process.info["cmdline"][:2] and stage in process.info["cmdline"]
-    )
-    return one
 
 
 def write_long(folder: Path) -> None:

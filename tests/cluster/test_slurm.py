@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from slurm_runs import HERE, HOME, LONG, SMALL, UPDATES, finish, paused, stages, under_way, wait_until
+from slurm_runs import HERE, HOME, LONG, SMALL, UPDATES, finish, paused, stages, training, wait_until
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -81,6 +81,10 @@ def bad_day(slurm, begun):
         "--set-resources", "train:slurm_partition=spot", "train:gpu=1", memory,
     )  # fmt: skip
     with paused(folder, LONG["qen"], LONG["qen+qes"]):
+        wait_until(lambda: len(slurm.jobs(folder, LONG["qes"])) == 2)
+        wait_until(lambda: training(folder, LONG["qes"]))
+        slurm.tell("scancel", "--signal=USR1", slurm.jobs(folder, LONG["qes"])[-1])
+
         controller = int((Path(slurm.environ["SLURM_CONF"]).parent / "run/slurmctld.pid").read_text())
         os.kill(controller, signal.SIGTERM)
         wait_until(lambda: not Path(f"/proc/{controller}").exists())
@@ -91,11 +95,6 @@ def bad_day(slurm, begun):
         (preempted,) = slurm.jobs(folder, LONG["qen+qes"])
         slurm.tell("sbatch", "--partition=main", "--exclusive", "--nodes=2", "--output=/dev/null", "--wrap=sleep 1")
         wait_until(lambda: slurm.state(preempted) != "RUNNING")
-    wait_until(lambda: len(slurm.jobs(folder, LONG["qes"])) == 2)
-    # On a quick machine the one with too little memory comes as far as this before SLURM looks.
-    (folder / LONG["qes"] / "state/spec.json").unlink(missing_ok=True)
-    wait_until(lambda: under_way(folder, LONG["qes"]))
-    slurm.tell("scancel", "--signal=USR1", slurm.jobs(folder, LONG["qes"])[-1])
     finish(run, folder)
     return SimpleNamespace(folder=folder, cancelled=cancelled, preempted=preempted)
 
