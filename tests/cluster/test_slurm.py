@@ -83,7 +83,10 @@ def bad_day(slurm, begun):
     with paused(folder, LONG["qen"], LONG["qen+qes"]):
         wait_until(lambda: len(slurm.jobs(folder, LONG["qes"])) == 2)
         wait_until(lambda: training(folder, LONG["qes"]))
-        slurm.tell("scancel", "--signal=USR1", slurm.jobs(folder, LONG["qes"])[-1])
+        warned = slurm.jobs(folder, LONG["qes"])[-1]
+        slurm.tell("scancel", "--signal=USR1", warned)
+        # Not before: a controller that is ended passes on no signal.
+        wait_until(lambda: slurm.state(warned) != "RUNNING")
 
         controller = int((Path(slurm.environ["SLURM_CONF"]).parent / "run/slurmctld.pid").read_text())
         os.kill(controller, signal.SIGTERM)
