@@ -277,28 +277,31 @@ def search_spans(count: int, repeats: int) -> list[str]:
     )
     outputs = [values[:length] for values, length in zip(logits, lengths.tolist(), strict=True)]
     padded = np.where(np.arange(rival_qa.MAX_LENGTH)[:, None] < lengths[:, None, None], logits, -np.inf)
-    features = Dataset.from_list(found)
 
     def ours() -> list[str]:
         spans = spans_of(windows, outputs)
         return [row["context"][span[1] : span[2]] for row, span in zip(rows, spans, strict=True)]
 
-    def loop(features: Sequence[dict]) -> list[str]:
-        return rival_qa.best_answers(rows, features, padded[..., 0], padded[..., 1])
+    def loop(features: Sequence[dict]) -> Callable[[], list[str]]:
+        return lambda: rival_qa.best_answers(rows, features, padded[..., 0], padded[..., 1])
+
+    answers: dict[str, list[str]] = {}
+
+    def timed(name: str, search: Callable[[], list[str]]) -> Callable[[], Callable[[], float]]:
+        def run() -> float:
+            begin = time.perf_counter()
+            answers[name] = search()
+            return time.perf_counter() - begin
+
+        return lambda: run
 
     variants = {
-        "the example's loop": lambda: loop(features),
-        "the loop alone, its features as dicts in memory": lambda: loop(found),
+        "the example's loop": loop(Dataset.from_list(found)),
+        "the loop alone, its features as dicts in memory": loop(found),
         "crosstune": ours,
     }
-    answers: dict[str, list[str]] = {}
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(repeats):
-        for name, run in variants.items():
-            begin = time.perf_counter()
-            answers[name] = run()
-            seconds[name].append(time.perf_counter() - begin)
-    equal = sum(len(set(found)) == 1 for found in zip(*answers.values(), strict=True))
+    seconds = take_turns({name: timed(name, search) for name, search in variants.items()}, repeats)
+    equal = sum(len(set(same)) == 1 for same in zip(*answers.values(), strict=True))
     first = statistics.median(seconds["the example's loop"])
     lines = [f"## Span search, {count:,} windows, a third of them with many equal logits", ""]
     lines += ["| variant | median s | windows/s | ratio |", "|:--|--:|--:|--:|"]

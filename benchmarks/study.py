@@ -196,9 +196,10 @@ def main() -> None:
     for turn in range(args.repeats):
         study = folder / f"ours{turn}"
         wall, model = run_ours(study, config)
-        ours_runs.append((wall, *our_parts(study, wall)))
+        ours_runs.append((wall, study))
         best_runs.append(run_loop(folder / f"best{turn}", data, model, True, args.precision == "bf16"))
-    ours, processes, parts = middle(ours_runs)
+    ours, study = middle(ours_runs)
+    processes, parts = our_parts(study, ours)
     best, best_processes, best_parts = middle(best_runs)
     shipped, shipped_processes, shipped_parts = run_loop(folder / "shipped", data, model, False, False)
     scored = sorted((study / "results/bench").glob("model/seed*/qa/**/scores/part.json"))

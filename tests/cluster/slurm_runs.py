@@ -76,7 +76,8 @@ def training(folder: Path, stage: str) -> psutil.Process | None:
         command = process.info["cmdline"] or []
         if "scripts/train.py" in command[:2] and stage in command and process.info["cwd"] == str(folder):
             begun = folder / stage / "state/spec.json"
-            # Every try writes it when it has all that it needs; an earlier one's may lie there.
+            # Every try writes it when it has all that it needs; an earlier one's may lie there. When a process began is
+            # known to a second; to import torch takes longer.
             if begun.exists() and begun.stat().st_mtime > process.info["create_time"] + 1:
                 return process
     return None
@@ -97,11 +98,13 @@ def paused(folder: Path, *wanted: str) -> Iterator[None]:
                 held[stage] = process
         return len(held) == len(wanted)
 
-    wait_until(all_held)
-    yield
-    for process in held.values():
-        with suppress(psutil.NoSuchProcess):
-            process.resume()
+    try:
+        wait_until(all_held)
+        yield
+    finally:
+        for process in held.values():
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def write_long(folder: Path) -> None:
