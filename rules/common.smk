@@ -33,8 +33,15 @@ WITHOUT_DATA = PLANNING or bool({"pin", "stale", "status"} & set(sys.argv))
 # Snakemake would die of it at once, and the training with it.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
+
+def made_together():
+    """Whether the whole study is made on this machine: on a cluster, and where single files are asked for, it is not."""
+    asked_for = workflow.dag_settings
+    return workflow.local_exec and asked_for is not None and not (asked_for.targets or asked_for.target_jobs)
+
+
 try:
-    study = Study(config, workflow.basedir)
+    study = Study(config, workflow.basedir, together=made_together)
     needs = Needs(study)
     kept = Kept(study)
     jobs = Jobs(study, kept)

@@ -57,7 +57,7 @@ def main() -> None:
         return
     # A cluster may start a job a second time while the first still runs, or when it has just ended.
     twice = in_a_job(os.environ)
-    with node.alone(wait=twice):
+    with node.alone(wait=True):
         made = node.is_made(node.parents)
         if not made or node.unpredicted:
             processes = take_gpus(args.gpus, args.log)

@@ -23,7 +23,7 @@ from crosstune.dropout import drop
 PACKED = "crosstune_packed"
 # Hidden states are of the order of 1; rounding in fp32 stays well below this.
 TOLERANCE = 1e-3
-# Windows from which on a CPU's memory matters more than its speed, when gradients are wanted.
+# Windows from which on a CPU's memory matters more than its speed.
 LONG = 1024
 TRIAL = ((5, 6, 7, 8, 9), (9, 5, 7), (6, 6, 8))
 
@@ -59,7 +59,7 @@ def packed_attention(
     """
     if not dropout and _kernel_serves(query, key, value):
         return _variable_length(query, key, value, rows, scaling, sliding_window), None
-    if query.device.type == "cpu" and torch.is_grad_enabled() and (dropout or max(rows.lengths) <= LONG):
+    if _products_serve(query, rows, dropout):
         return _window_by_window(query, key, value, rows.lengths, scaling, dropout, sliding_window), None
     runs = [(length, len(list(run))) for length, run in itertools.groupby(rows.lengths)]
     cuts = (tensor[0].split([length * count for length, count in runs], dim=1) for tensor in (query, key, value))
@@ -73,7 +73,7 @@ def packed_attention(
 
 
 def _window_by_window(query, key, value, lengths, scaling, dropout, reach) -> torch.Tensor:
-    """(1, tokens, heads, width), to train on a CPU: torch's kernel has no dropout there, and its gradient is slow."""
+    """(1, tokens, heads, width), by plain products and a softmax."""
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     # One split, not many slices: the gradient of a slice is as large as the whole.
     cuts = (tensor[0].split(lengths, dim=1) for tensor in (query * scaling, key, value))
@@ -93,6 +93,13 @@ def _near(length: int, reach: int | None, device: torch.device) -> torch.Tensor 
         return None
     place = torch.arange(length, device=device)
     return (place[:, None] - place).abs() < reach
+
+
+def _products_serve(query: torch.Tensor, rows: Rows, dropout: float) -> bool:
+    """Whether plain products are faster: on a CPU, whose kernel has no dropout, and slow gradients and bf16."""
+    if query.device.type != "cpu" or not (torch.is_grad_enabled() or query.dtype == torch.bfloat16):
+        return False
+    return bool(dropout) or max(rows.lengths) <= LONG
 
 
 def _kernel_serves(*tensors: torch.Tensor) -> bool:

@@ -119,8 +119,13 @@ class Kept:
 
     @cached_property
     def rank(self) -> dict[str, float]:
-        """From 1 for the checkpoint to make first down to above 0 for the last."""
-        return {path: 1 - number / len(self._order) for number, path in enumerate(self._order)}
+        """From 1 for the checkpoint to make first down to above 0 for the last.
+
+        Those that the process of another makes come last: while that is at it, other cores have other work to begin.
+        """
+        ahead = {later for path in self._order for later in self._study.later(path)}
+        order = sorted(self._order, key=lambda path: path in ahead)
+        return {path: 1 - number / len(order) for number, path in enumerate(order)}
 
     def peak(self, size: Callable[[str], int]) -> int:
         """The most bytes of weights at once, if one job runs at a time; `size` is that of a checkpoint."""

@@ -24,9 +24,13 @@ SLACK_SECONDS = 5.0
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
+class Held(UserError):
+    """Another process holds the lock."""
+
+
 @contextmanager
 def alone(path: Path, wait: bool) -> Iterator[None]:
-    """Hold the lock `path` inside the block. Held by another process, it is waited for, or (no `wait`) a UserError.
+    """Hold the lock `path` inside the block. Held by another process, it is waited for, or (no `wait`) Held.
 
     The kernel takes a lock back from a process that dies, so that one that was killed holds up nobody.
     """
@@ -59,7 +63,7 @@ def _take(path: Path, wait: bool) -> TextIO:
         holder = file.read() or "a process"
         file.close()
         if not wait:
-            raise UserError("another process is training here", str(path.parent), f"Wait for {holder}, or stop it.")
+            raise Held("another process is training here", str(path.parent), f"Wait for {holder}, or stop it.")
         if not told:
             print(f"{holder} is training in {path.parent}; waiting until it has ended", file=sys.stderr, flush=True)
             told = True

@@ -27,6 +27,7 @@ from crosstune.encoded import EncodedData
 from crosstune.encoding import TextEncoder
 from crosstune.errors import UserError
 from crosstune.files import atomic_open, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from crosstune.locks import Held
 from crosstune.metering import Meter
 from crosstune.metrics import metric_named
 from crosstune.network import WEIGHTS, Network, average_weights, load_network, save_network
@@ -62,9 +63,8 @@ class Knobs:
 def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
     """Make the draft of `node` and then, as far as it goes, those of `later`, each of which stands on one before it.
 
-    Raises what making `node` raises, and engine.Stopped. A later one that fails is left to its own job, which will say
-    why. Several processes make the draft of `node` and no other: going on would save a job of several GPUs little, and
-    they would have to agree on what fails.
+    Raises what making `node` raises, and engine.Stopped. Several processes make the draft of `node` and no other: going
+    on would save a job of several GPUs little, and they would have to agree on what fails.
     """
     with engine.StopRequest() as stop:
         if knobs.ranks.size > 1 and knobs.ranks.told(lambda: node.is_made(node.parents)):
@@ -72,22 +72,35 @@ def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
         if absent := node.missing(node.parents):
             raise UserError("no such file, and the training needs it", str(absent))
         _make_draft(node, node.parents, knobs, stop)
-        if knobs.ranks.size > 1:
+        if knobs.ranks.size == 1:
+            _make_later(node, later, replace(knobs, profile=None), stop)
+
+
+def _make_later(node: Node, later: Sequence[Node], knobs: Knobs, stop: engine.StopRequest) -> None:
+    """Make the drafts of `later`, each of which stands on `node`, on one before it, or on what was there already.
+
+    One that fails is left to its own job, which will say why; one that another process is making, to that.
+    """
+    made, left = {node.out: node.draft}, set()
+    for follower in later:
+        parents = [made.get(parent, parent) for parent in follower.parents]
+        if stop.asked:
             return
-        made, knobs = {node.out: node.draft}, replace(knobs, profile=None)
+        if left.intersection(follower.parents) or follower.missing(parents) or not all(map(has_weights, parents)):
+            left.add(follower.out)
+            continue
+        if follower.is_finished(parents):
+            continue
         try:
-            for follower in later:
-                parents = [made.get(parent, parent) for parent in follower.parents]
-                if stop.asked or follower.missing(parents) or not all(map(has_weights, parents)):
-                    return
-                if follower.is_finished(parents):
-                    continue
-                with follower.alone():
-                    _make_draft(follower, parents, knobs, stop)
-                made[follower.out] = follower.draft
+            with follower.alone():
+                _make_draft(follower, parents, knobs, stop)
+            made[follower.out] = follower.draft
         except engine.Stopped:
             return
+        except Held:
+            left.add(follower.out)
         except Exception as error:
+            left.add(follower.out)
             print(f"{follower.out} was not made ahead ({type(error).__name__}: {error})", file=sys.stderr)
 
 

@@ -8,7 +8,7 @@ the config reruns nothing, and its hash stamps what an interrupted job leaves be
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from crosstune.comparisons import average_of, check_headline, contrasts_of, publ
 from crosstune.config import validate
 from crosstune.declarations import tables_of
 from crosstune.errors import UserError
-from crosstune.files import read_json, sha256_json
+from crosstune.files import canonical_json, read_json, sha256_json
 from crosstune.fold_names import fold_name
 from crosstune.leakage import LEAKAGE_VERSION, covers
 from crosstune.metrics import XTREME_R, metric_named
@@ -30,10 +30,14 @@ from crosstune.schedule import UNTRAINED, Budget, Schedule, check_matched, parse
 # Raised by hand when a change of the code changes results: everything that stands on the old code is then made anew.
 PRETRAIN_VERSION = 3
 TRAIN_VERSION = 5
-PREDICT_VERSION = 2
+PREDICT_VERSION = 3
 # Task types with classes, and those that need no head, so that every checkpoint can be evaluated.
 LABELLED = ("tagging", "classification")
 HEADLESS = ("bitext",)
+# Bytes of what a process is told to make besides its own. It is one argument, of which Linux takes 128 KiB.
+MOST_TOLD = 65536
+# Lineages that a process makes after its own. Of more the start of a process is no matter.
+BESIDE = 8
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,15 @@ class Run:
 
 
 class Study:
-    """The expanded study. Building it raises UserError for every mistake that can be known before a job starts."""
+    """The expanded study. Building it raises UserError for every mistake that can be known before a job starts.
 
-    def __init__(self, config: Mapping, root: Path | str = "."):
+    `together` says whether the whole study is made on one machine, where a process makes several lineages of a small
+    model. It is asked late, since Snakemake knows it only after the study is read.
+    """
+
+    def __init__(self, config: Mapping, root: Path | str = ".", together: Callable[[], bool] = lambda: False):
         root = Path(root)
+        self._together = together
         self.config = validate(config, root / "schemas/study.schema.yaml")
         self.name = self.config["study"]
         self.registry: Registry = load_registry(root / "registry", self.config["datasets"])
@@ -184,8 +193,18 @@ class Study:
         return {**encoding, "layer": layer[model]} if isinstance(layer, Mapping) else encoding
 
     def ahead(self, path: str) -> dict:
-        """What the process that makes a checkpoint makes at once, as train.py takes it: predictions, later stages."""
-        return {"predictions": self._predictions(path), "stages": [self.node(later) for later in self.later(path)]}
+        """What the process that makes a checkpoint makes at once, as train.py takes it: predictions, later stages.
+
+        As many stages as can be told; the others are made by their own jobs.
+        """
+        predictions = self._predictions(path)
+        stages, size = [], len(canonical_json(predictions))
+        for stage in map(self.node, self.later(path)):
+            size += len(canonical_json(stage))
+            if size > MOST_TOLD:
+                break
+            stages.append(stage)
+        return {"predictions": predictions, "stages": stages}
 
     def _predictions(self, path: str) -> list[dict]:
         return [
@@ -220,16 +239,41 @@ class Study:
     def later(self, path: str) -> list[str]:
         """Stages to make in the process that makes this one: of a small model, whose stages are soon made.
 
-        After a stage the first that stands on it, the first that stands on that, and so on. After the base model those
-        that train nothing; the others are made side by side. None of their jobs starts before this one's ends, so that
-        no two processes make the same.
+        After a stage the first that stands on it, the first that stands on that, and so on: none of their jobs starts
+        before this one's ends. `together`: then the same of the stages of the same seed that stand on what this one
+        stands on and come after it. Their jobs may have started; what another process makes is left to it. After the
+        base model those that train nothing; the others are made side by side.
         """
-        children = self._children.get(path, [])
         if "hub" in self.checkpoints[path].spec or "hub" in self.config["models"][name := path.split("/")[2]]:
             return []
         if path == base_path(self.results, name, self.config["models"][name]):
-            return [child for child in children if not self.checkpoints[child].data]
-        return [later for child in children[:1] for later in (child, *self.later(child))]
+            return [child for child in self._children.get(path, []) if not self.checkpoints[child].data]
+        beside = (later for own in self._beside(path) for later in (own, *self._lineage_on(own)))
+        return [*self._lineage_on(path), *beside]
+
+    def _lineage_on(self, path: str) -> list[str]:
+        """The first stage that stands on this one, the first that stands on that, and so on."""
+        return [later for child in self._children.get(path, [])[:1] for later in (child, *self._lineage_on(child))]
+
+    def _beside(self, path: str) -> list[str]:
+        """The trained stages that one process makes one after the other, from this one on, without it."""
+        parents = self.checkpoints[path].parents
+        if not self._together() or len(parents) != 1 or not self.checkpoints[path].data:
+            return []
+        seed = path.split("/")[3]
+        found = self._trained_children[parents[0], seed]
+        place = found.index(path)
+        return found[place + 1 : place + 1 + BESIDE]
+
+    @cached_property
+    def _trained_children(self) -> dict[tuple[str, str], list[str]]:
+        """The stages of each seed that are trained from each checkpoint."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for parent, children in self._children.items():
+            for child in children:
+                if self.checkpoints[child].data:
+                    found.setdefault((parent, child.split("/")[3]), []).append(child)
+        return found
 
     @cached_property
     def _children(self) -> dict[str, list[str]]:
