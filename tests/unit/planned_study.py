@@ -29,8 +29,8 @@ tracks:
 """)
 
 
-def study(**changes) -> Study:
-    """The test study with values put at dotted keys."""
+def study(together: bool = False, **changes) -> Study:
+    """The test study with values put at dotted keys, to be made `together` on one machine or not."""
     config = copy.deepcopy(STUDY)
     for path, value in changes.items():
         *parents, last = path.split("__")
@@ -41,4 +41,4 @@ def study(**changes) -> Study:
             part.pop(last, None)
         else:
             part[last] = value
-    return Study(config, ROOT)
+    return Study(config, ROOT, lambda: together)

@@ -63,6 +63,16 @@ def test_packed_hidden_states_are_the_padded_ones(name):
 
 
 @pytest.mark.parametrize("name", PACKED)
+def test_packed_hidden_states_in_half_precision_are_as_near_to_the_exact_ones(name):
+    packed, padded = networks(PACKED[name])
+    with torch.no_grad():
+        exact = padded.hidden(batch_of())
+        with torch.autocast("cpu", torch.bfloat16):
+            errors = [(network.hidden(batch_of()).float() - exact).abs().mean() for network in (packed, padded)]
+    assert 0 < errors[0] < 1.2 * errors[1]
+
+
+@pytest.mark.parametrize("name", PACKED)
 def test_packed_gradients_are_the_padded_ones(name):
     packed, padded = networks(PACKED[name])
     weights = torch.randn(sum(LENGTHS), 32, generator=torch.Generator().manual_seed(1))

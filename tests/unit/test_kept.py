@@ -52,6 +52,16 @@ def test_the_policy_names_what_is_removed(planned, policy, ends):
     assert sorted(planned(keep=policy).removable) == sorted(f"{HOME}/{end}" for end in ends)
 
 
+def test_what_another_process_makes_ahead_has_the_least_priority(planned):
+    """So that two cores begin with two seeds, each of which goes on to its other schedules."""
+    found = study(together=True, seeds=[1, 2])
+    rank = Kept(found).rank
+    ahead = {later for path in found.checkpoints for later in found.later(path)}
+    first = {path for path, node in found.checkpoints.items() if node.data and path not in ahead}
+    assert {path.split("/")[3] for path in first if "/seed" in path} == {"seed1", "seed2"} and len(first) == 3
+    assert min(rank[path] for path in first) > max(rank[path] for path in ahead)
+
+
 def test_the_users_of_weights_are_predictions_children_and_averages(planned):
     schedules = SCHEDULES | {"soup": {"average": ["english", "long"]}}
     kept = Kept(study(seeds=[1], tracks__qa__schedules=schedules))

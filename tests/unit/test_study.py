@@ -8,6 +8,7 @@ import yaml
 from planned_study import ROOT, STUDY, study
 
 from crosstune.errors import UserError
+from crosstune.files import canonical_json
 from crosstune.kept import Kept
 from crosstune.needs import Needs
 from crosstune.plan import plan_of
@@ -206,6 +207,32 @@ def test_a_training_of_a_small_model_goes_on_with_the_first_stage_that_stands_on
     assert [node["parents"] for node in ahead["stages"]] == [(first,), (second,)]
     assert [prediction["spec"]["dataset"] for prediction in ahead["predictions"]] == ["worldqa"]
     assert found.ahead(f"{second}/worldqa.qfr@20")["stages"] == []
+
+
+def test_on_one_machine_a_process_goes_on_with_the_lineages_of_its_seed_that_come_after_its_own(monkeypatch):
+    found = study(together=True, seeds=[1, 2])
+    joint, first = (f"results/test/tiny/seed1/qa/{stage}" for stage in ("worldqa.qen+qes+qfr@60", "worldqa.qen@20"))
+    lineage = [f"{first}/worldqa.qes@20", f"{first}/worldqa.qes@20/worldqa.qfr@20"]
+    trained = [path for path, node in found.checkpoints.items() if "/seed1/" in path and node.data]
+    begun = [path for path in trained if path not in lineage]
+    assert {joint, first} <= set(begun)
+    for place, path in enumerate(begun):
+        assert [later for later in found.later(path) if later in begun] == begun[place + 1 :], "each once"
+        assert all("/seed1/" in later for later in found.later(path))
+    assert found.later(first)[:2] == lineage
+    assert found.later(lineage[1]) == []
+    base = "results/test/tiny/base"
+    assert found.later(base) == study(seeds=[1, 2]).later(base), "seeds are made side by side"
+    monkeypatch.setattr("crosstune.study.BESIDE", 1)
+    assert [later for later in found.later(begun[0]) if later in begun] == [begun[1]]
+
+
+def test_a_process_is_told_no_more_than_an_argument_holds(monkeypatch):
+    found, path = study(together=True), "results/test/tiny/seed1/qa/worldqa.qen@20"
+    whole = found.ahead(path)
+    told = len(canonical_json(whole["predictions"])) + len(canonical_json(whole["stages"][0]))
+    monkeypatch.setattr("crosstune.study.MOST_TOLD", told)
+    assert found.ahead(path) == {**whole, "stages": whole["stages"][:1]} != whole
 
 
 def test_pretraining_goes_on_with_what_trains_nothing_and_leaves_the_rest_to_run_side_by_side():

@@ -21,6 +21,7 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
+from crosstune import locks
 from crosstune.usage import used_by_jobs
 
 SMALL = Path(__file__).with_name("small.yaml")
@@ -366,21 +367,44 @@ def test_a_process_killed_in_the_second_stage_does_not_lose_the_first(finished):
         assert found == (finished / HOME / "worldqa.qen@6" / name).read_bytes(), name
 
 
-def test_a_later_stage_that_fails_does_not_fail_the_first(finished):
+def test_a_later_stage_that_fails_or_that_another_process_makes_does_not_stop_the_others(finished):
     spec = json.loads((finished / HOME / "worldqa.qen@6/worldqa.qes@6/stage.json").read_text())["spec"]
-    diverging = {
-        "spec": {**spec, "recipe": {**spec["recipe"], "lr": 1e30, "clip": 0.0}}, "out": "failing/second",
-        "parents": ["failing"], "data": ["data/worldqa/train.qes.json"], "held_out": [], "keep_optimizer": False,
-        "predictions": [],
-    }  # fmt: skip
-    ahead = ("--ahead", json.dumps({"predictions": [], "stages": [diverging]}))
-    found = subprocess.run(
-        stage_program(finished, "worldqa.qen@6", "failing", *ahead), cwd=finished, capture_output=True, text=True
+
+    def later(out: str, parent: str, **recipe) -> dict:
+        return {
+            "spec": {**spec, "recipe": spec["recipe"] | recipe}, "out": out, "parents": [parent],
+            "data": ["data/worldqa/train.qes.json"], "held_out": [], "keep_optimizer": False, "predictions": [],
+        }  # fmt: skip
+
+    stages = [
+        later("first/failing", "first", lr=1e30, clip=0.0),
+        later("first/failing/next", "first/failing"),
+        later("first/held", "first"),
+        later("first/held/next", "first/held"),
+        later("first/other", "first"),
+    ]
+    command = stage_program(
+        finished, "worldqa.qen@6", "first", "--ahead", json.dumps({"predictions": [], "stages": stages})
     )
+    with locks.alone(finished / "first/held/ahead/lock", wait=False):
+        found = subprocess.run(command, cwd=finished, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
-    assert "failing/second was not made ahead (UserError: the loss is" in found.stderr
-    assert (finished / "failing/stage.json").exists()
-    assert not (finished / "failing/second/stage.json").exists()
+    assert found.stderr.count("was not made ahead") == 1, found.stderr
+    assert "first/failing was not made ahead (UserError: the loss is" in found.stderr
+    made = {str(path.parent.relative_to(finished / "first")) for path in (finished / "first").rglob("stage.json")}
+    assert made == {".", "other/ahead/stage"}
+
+
+def test_a_job_waits_for_the_process_that_makes_its_checkpoint_ahead(finished):
+    command = stage_program(finished, "worldqa.qen@6", "waiting")
+    with locks.alone(finished / "waiting/ahead/lock", wait=False):
+        process = subprocess.Popen(command, cwd=finished, stderr=subprocess.PIPE, text=True)
+        assert "is training in waiting/ahead; waiting until it has ended" in process.stderr.readline()
+        assert process.poll() is None
+    process.communicate()
+    assert process.returncode == 0
+    name = "model/model.safetensors"
+    assert (finished / "waiting" / name).read_bytes() == (finished / HOME / "worldqa.qen@6" / name).read_bytes()
 
 
 def test_a_training_without_its_parent_is_one_message(finished):
