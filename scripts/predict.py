@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from crosstune.ahead import Node, adopt_predictions
-from crosstune.compute import quick_imports, refuse_duplicates, use_threads
+from crosstune.compute import quick_imports, refuse_duplicates, tell_of_no_gpu, use_threads
 from crosstune.errors import UserError, end, run_program
 from crosstune.files import read_json
 from crosstune.lease import take_gpus
@@ -57,6 +57,7 @@ def main() -> None:
         from crosstune.network import load_network
         from crosstune.predict import predict_dataset
 
+    tell_of_no_gpu(args.gpus, args.log)
     if args.again:
         make_again(args)
     model = args.stage / "model"

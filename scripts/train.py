@@ -14,7 +14,7 @@ from pathlib import Path
 
 from crosstune.ahead import Node
 from crosstune.cluster import in_a_job
-from crosstune.compute import quick_imports, refuse_duplicates, use_threads
+from crosstune.compute import quick_imports, refuse_duplicates, tell_of_no_gpu, use_threads
 from crosstune.errors import end, run_program
 from crosstune.files import read_json
 from crosstune.lease import take_gpus
@@ -77,6 +77,7 @@ def make(node: Node, args: argparse.Namespace) -> None:
         from crosstune.restore import restore
         from crosstune.stage import Knobs, make_checkpoints
 
+    tell_of_no_gpu(args.gpus, args.log)
     again, later = (list(map(Node.from_json, nodes)) for nodes in (args.again, args.ahead.get("stages", [])))
     knobs = Knobs(args.save_seconds, args.cache, args.profile, Ranks.of_process(sharded=args.held == "sharded"))
     try:

@@ -35,9 +35,10 @@ def main() -> None:
         raise UserError(message, "--spec", f'Say: "version": {TRANSLATE_VERSION}')
     if args.model:
         take_gpus(args.gpus, args.log)
-        from crosstune.compute import use_threads  # with torch, which other translators do without
+        from crosstune.compute import tell_of_no_gpu, use_threads  # with torch, which other translators do without
 
         use_threads(args.spec.get("threads", 1))
+        tell_of_no_gpu(args.gpus, args.log)
     translator = load_translator(args.spec["translator"], args.model, args.spec.get("world"))
     manifest = translate_rows(args.spec, args.rows, args.out, translator, args.log)
     print(summary(manifest), file=sys.stderr)

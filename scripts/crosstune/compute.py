@@ -9,8 +9,10 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from crosstune.errors import UserError
+from crosstune.lease import tell
 
 # How often a thread looks whether there is more to do before it sleeps: the pauses between the operations of a model
 # are shorter than waking takes, but threads that never sleep keep the cores from other jobs.
@@ -75,6 +77,14 @@ def device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def tell_of_no_gpu(wanted: int, log: Path | None) -> None:
+    """Say that a job which asked for GPUs computes on the CPU: it takes many times as long, and looks like any other."""
+    import torch
+
+    if wanted and device() == "cpu":
+        tell(f"no GPU is seen by torch {torch.__version__}: computing on the CPU", log)
 
 
 @dataclass(frozen=True)

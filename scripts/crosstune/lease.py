@@ -57,7 +57,7 @@ def take_gpus(
     found = (gpus or found_gpus)()
     wanted = min(count, len(found))
     if wanted < count and found:
-        _tell(f"{count} GPUs are wanted, and this machine has {len(found)}", log)
+        tell(f"{count} GPUs are wanted, and this machine has {len(found)}", log)
     if not wanted:
         return 0
     taken = _take(wanted, found, _private(folder or lock_folder()), log)
@@ -115,7 +115,7 @@ def _take(wanted: int, gpus: Sequence[Gpu], folder: Path, log: Path | None) -> l
     queue = _locked(folder / "queue", wait=False)
     told = queue is None
     if told:
-        _tell(f"waiting for {wanted} of {len(gpus)} GPUs: other jobs wait already", log)
+        tell(f"waiting for {wanted} of {len(gpus)} GPUs: other jobs wait already", log)
         queue = _locked(folder / "queue", wait=True)
     try:
         while True:
@@ -123,7 +123,7 @@ def _take(wanted: int, gpus: Sequence[Gpu], folder: Path, log: Path | None) -> l
             if taken:
                 return taken
             if not told:
-                _tell(f"waiting for {wanted} of {len(gpus)} GPUs: other jobs have them", log)
+                tell(f"waiting for {wanted} of {len(gpus)} GPUs: other jobs have them", log)
                 told = True
             time.sleep(SECONDS_BETWEEN_LOOKS)
     finally:
@@ -169,7 +169,8 @@ def _private(folder: Path) -> Path:
     return folder
 
 
-def _tell(line: str, log: Path | None) -> None:
+def tell(line: str, log: Path | None) -> None:
+    """Write a line into a job's log, or to stderr where it has none."""
     if log is None:
         print(line, file=sys.stderr)
         return

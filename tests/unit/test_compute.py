@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.compute import refuse_duplicates
+from crosstune.compute import refuse_duplicates, tell_of_no_gpu
 from crosstune.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -42,3 +42,12 @@ def test_programs_refuse_before_they_begin(script, tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("error: SLURM_STEP_NUM_TASKS: SLURM has started 2 copies")
     assert "Traceback" not in done.stderr
+
+
+def test_a_job_that_asked_for_a_gpu_and_has_none_says_so(tmp_path, monkeypatch):
+    for seen, wanted, told in [(False, 1, 1), (False, 0, 0), (True, 1, 0)]:
+        monkeypatch.setattr("torch.cuda.is_available", lambda seen=seen: seen)
+        log = tmp_path / f"{seen}{wanted}/train.log"
+        tell_of_no_gpu(wanted, log)
+        lines = log.read_text().splitlines() if log.exists() else []
+        assert len(lines) == told and all("no GPU is seen by torch" in line for line in lines)
