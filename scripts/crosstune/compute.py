@@ -80,7 +80,7 @@ def device() -> str:
 
 
 def tell_of_no_gpu(wanted: int, log: Path | None) -> None:
-    """Say that a job which asked for GPUs computes on the CPU: it takes many times as long, and looks like any other."""
+    """Say that a job which asked for GPUs computes on the CPU: it takes many times as long and looks like any other."""
     import torch
 
     if wanted and device() == "cpu":
