@@ -57,7 +57,7 @@ def main() -> None:
         return
     # A cluster may start a job a second time while the first still runs, or when it has just ended.
     twice = in_a_job(os.environ)
-    with node.alone(wait=True):
+    with node.alone(wait=True):  # for such a one, and for the process of another checkpoint that makes this one ahead
         made = node.is_made(node.parents)
         if not made or node.unpredicted:
             processes = take_gpus(args.gpus, args.log)

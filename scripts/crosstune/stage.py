@@ -61,7 +61,7 @@ class Knobs:
 
 
 def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
-    """Make the draft of `node` and then, as far as it goes, those of `later`, each of which stands on one before it.
+    """Make the draft of `node` and then, as far as it goes, those of `later`.
 
     Raises what making `node` raises, and engine.Stopped. Several processes make the draft of `node` and no other: going
     on would save a job of several GPUs little, and they would have to agree on what fails.
@@ -81,15 +81,12 @@ def _make_later(node: Node, later: Sequence[Node], knobs: Knobs, stop: engine.St
 
     One that fails is left to its own job, which will say why; one that another process is making, to that.
     """
-    made, left = {node.out: node.draft}, set()
+    made = {node.out: node.draft}
     for follower in later:
         parents = [made.get(parent, parent) for parent in follower.parents]
         if stop.asked:
             return
-        if left.intersection(follower.parents) or follower.missing(parents) or not all(map(has_weights, parents)):
-            left.add(follower.out)
-            continue
-        if follower.is_finished(parents):
+        if follower.missing(parents) or not all(map(has_weights, parents)) or follower.is_finished(parents):
             continue
         try:
             with follower.alone():
@@ -98,9 +95,8 @@ def _make_later(node: Node, later: Sequence[Node], knobs: Knobs, stop: engine.St
         except engine.Stopped:
             return
         except Held:
-            left.add(follower.out)
+            continue
         except Exception as error:
-            left.add(follower.out)
             print(f"{follower.out} was not made ahead ({type(error).__name__}: {error})", file=sys.stderr)
 
 
