@@ -105,6 +105,7 @@ localrules:
     fetch_model,
     world,
     prepare,
+    take_over,
     adopt,
     score,
     floor,

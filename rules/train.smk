@@ -1,6 +1,16 @@
 # Training: every stage of every schedule is a folder inside its parent's.
 
 
+# On what a stage is trained, what its process makes besides, and what it is to make again. Resources, because a change of
+# them must not train again.
+how_trained = dict(
+    devices=lambda w: jobs.train(w.stage).gpus,
+    held=lambda w: study.held(w.stage),
+    ahead=lambda w: canonical_json(study.ahead(w.stage)),
+    again=lambda w: again(*checkpoint_at(w.stage).parents),
+)
+
+
 rule train:
     """Fine-tune one stage, starting from its parent's checkpoint."""
     input:
@@ -23,11 +33,8 @@ rule train:
     threads: lambda w: checkpoint_at(w.stage).threads
     resources:
         **asked(lambda w: jobs.train(w.stage)),
-        devices=lambda w: jobs.train(w.stage).gpus,
-        held=lambda w: study.held(w.stage),
-        # What to make while the network is loaded. A resource, because a change of it must not train again.
-        ahead=lambda w: canonical_json(study.ahead(w.stage)),
-        again=lambda w: again(*checkpoint_at(w.stage).parents),
+        **how_trained,
+        unless_ahead="train",
     params:
         spec=stage_spec,
         parents=lambda w, input: as_folders(input.parent),
@@ -39,7 +46,26 @@ rule train:
         "exec python scripts/train.py --spec {params.spec:q} --parents {params.parents} --data {input.data}"
         " --held-out {input.held_out} --out {wildcards.stage} --log {log} {params.keep} --cache data/encoded"
         " --gpus {resources.devices} --held {resources.held} --ahead {resources.ahead:q} --again {resources.again:q}"
+        " --unless-ahead {resources.unless_ahead}"
         " --asked {wildcards.stage}/benchmarks/train.asked.json {resources.mem_mb} {resources.runtime}"
+
+
+# The same where the process of what it stands on makes it: no job of a cluster, which would wait in the queue to put files
+# into place. Input, parameters and command are those of train, so that it makes no difference later which it was.
+use rule train as take_over with:
+    wildcard_constraints:
+        stage=any_of(needs.trained_ahead),
+    retries: 0
+    resources:
+        **asked(LIGHT["take_over"]),
+        **how_trained,
+        # Where Snakemake runs on a cluster nothing is trained.
+        unless_ahead=lambda w: "train" if workflow.local_exec else "refuse",
+    message:
+        "take over {wildcards.stage}"
+
+
+ruleorder: take_over > train
 
 
 rule average:

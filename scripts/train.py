@@ -15,7 +15,7 @@ from pathlib import Path
 from crosstune.ahead import Node
 from crosstune.cluster import in_a_job
 from crosstune.compute import quick_imports, refuse_duplicates, tell_of_no_gpu, use_threads
-from crosstune.errors import end, run_program
+from crosstune.errors import UserError, end, run_program
 from crosstune.files import read_json
 from crosstune.lease import take_gpus
 from crosstune.ranks import Ranks, end_with_launcher, is_one_of_several, launch
@@ -41,6 +41,12 @@ def main() -> None:
         "--held", choices=["whole", "sharded"], default="whole", help="what of the network each of several GPUs has"
     )
     parser.add_argument("--ahead", type=json.loads, default={}, help="predictions and stages to make at once, as JSON")
+    parser.add_argument(
+        "--unless-ahead",
+        choices=["train", "refuse"],
+        default="train",
+        help="if the process of what it stands on has not made it (%(default)s)",
+    )
     parser.add_argument("--again", type=json.loads, default=[], help="checkpoints whose weights are gone, as JSON")
     parser.add_argument("--asked", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job asked for")
     args = parser.parse_args()
@@ -59,13 +65,29 @@ def main() -> None:
     twice = in_a_job(os.environ)
     with node.alone(wait=True):  # for such a one, and for the process of another checkpoint that makes this one ahead
         made = node.is_made(node.parents)
-        if not made or node.unpredicted:
+        if args.unless_ahead == "refuse":
+            if not made:
+                raise not_made_ahead(node)
+        elif not made or node.unpredicted or node.is_followed_by_unmade(later_nodes(args)):
             processes = take_gpus(args.gpus, args.log)
             if processes > 1 and not made and not args.again:
                 launch(processes)
             else:  # one process makes weights again, and then goes on alone
                 make(node, args)
         node.settle(keep=twice)
+
+
+def not_made_ahead(node: Node) -> UserError:
+    """What to tell where a job counted on another process to have made its checkpoint."""
+    message = "the process that trained what it stands on was to train it too, and has not"
+    cure = "Give the same command again: a job of its own trains it then, and what is finished stays."
+    why = [f"It said: {node.failure.read_text(encoding='utf-8')}"] if node.failure.exists() else []
+    return UserError(message, str(node.out), "\n".join([*why, cure]))
+
+
+def later_nodes(args: argparse.Namespace) -> list[Node]:
+    """The stages that the process is to make besides its own."""
+    return list(map(Node.from_json, args.ahead.get("stages", [])))
 
 
 def make(node: Node, args: argparse.Namespace) -> None:
@@ -78,11 +100,11 @@ def make(node: Node, args: argparse.Namespace) -> None:
         from crosstune.stage import Knobs, make_checkpoints
 
     tell_of_no_gpu(args.gpus, args.log)
-    again, later = (list(map(Node.from_json, nodes)) for nodes in (args.again, args.ahead.get("stages", [])))
+    again = list(map(Node.from_json, args.again))
     knobs = Knobs(args.save_seconds, args.cache, args.profile, Ranks.of_process(sharded=args.held == "sharded"))
     try:
         restore(node.parents, again, replace(knobs, profile=None), args.log, threads)
-        make_checkpoints(node, later, knobs)
+        make_checkpoints(node, later_nodes(args), knobs)
     except Stopped:
         end(STOPPED)
 

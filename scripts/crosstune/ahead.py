@@ -10,7 +10,7 @@ declared outputs; the job that it is for finds it, and needs no heavy import.
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +64,11 @@ class Node:
         return self.out / "ahead" / "stage"
 
     @property
+    def failure(self) -> Path:
+        """Where a process that was to make the checkpoint ahead says why it has not."""
+        return self.out / "ahead" / "failure"
+
+    @property
     def progress_log(self) -> Path:
         """The job's log; for a stage that has no job yet a file of the draft, since a job begins with an empty log."""
         return self.log or self.draft / DRAFT_LOG
@@ -99,6 +104,22 @@ class Node:
         found = [manifest[key] for key in ("spec", "parents", "data")] + [manifest.get("held_out", {})]
         return found == [self.spec, weights, hashes_of(self.data), hashes_of(self.held_out)]
 
+    def is_followed_by_unmade(self, later: Sequence["Node"]) -> bool:
+        """Whether one of `later` stands on this one, whose draft is whole, and is neither made nor being made."""
+        made = {self.out: self.draft}
+        for follower in later:
+            if not made.keys() >= set(follower.parents):
+                continue
+            parents = [made[parent] for parent in follower.parents]
+            if follower.is_made(parents):
+                made[follower.out] = follower.draft
+            elif follower.is_finished(parents):
+                made[follower.out] = follower.out
+            elif not follower.missing(parents):
+                with suppress(locks.Held), follower.alone():
+                    return True
+        return False
+
     def settle(self, keep: bool = False) -> None:
         """Put the draft into place, with what it told of its progress, and remove it and the state of its training.
 
@@ -115,6 +136,7 @@ class Node:
         if not keep:
             shutil.rmtree(self.draft)
         shutil.rmtree(self.out / "state", ignore_errors=True)
+        self.failure.unlink(missing_ok=True)
         remove_empty(self.draft.parent, self.out)
 
 

@@ -171,7 +171,7 @@ class Needs:
         """
         checkpoints = self._study.checkpoints.items()
         to_train = [path for path, node in checkpoints if node.evaluate and "average" not in node.spec]
-        to_train = [path for path in to_train if not Path(path, "stage.json").exists()]
+        to_train = filter(self._is_to_make, to_train)
         return [path for path in to_train if not self.has_passed or self._has_rows(path)]
 
     def _has_rows(self, path: str) -> bool:
@@ -179,6 +179,27 @@ class Needs:
         evaluate = self._study.checkpoints[path].evaluate.items()
         tests = {self._study.prepared(dataset, "test", lang) for dataset, languages in evaluate for lang in languages}
         return all(Path(manifest).exists() for manifest in tests)
+
+    @property
+    def trained_ahead(self) -> list[str]:
+        """Checkpoints that the process of one that they stand on is going to make, because it will have their rows."""
+        found: dict[str, None] = {}
+        for path in filter(self._is_to_make, self._study.checkpoints):
+            made = {path}
+            for later in self._study.told_of(path):
+                if made.issuperset(self._study.checkpoints[later].parents) and self._will_be_ready(later):
+                    made.add(later)
+            found.update(dict.fromkeys(made - {path}))
+        return list(found)
+
+    def _is_to_make(self, path: str) -> bool:
+        return not Path(path, "stage.json").exists()
+
+    def _will_be_ready(self, path: str) -> bool:
+        """Whether a checkpoint is to be made, and its rows will be there as soon as any training begins."""
+        node = self._study.checkpoints[path]
+        rows_are_there = not self.has_passed or all(Path(file).exists() for file in (*node.data, *node.held_out))
+        return self._is_to_make(path) and rows_are_there
 
     @property
     def prepared(self) -> list[str]:

@@ -119,6 +119,7 @@ LIGHT = {
         "stale": (2000, 60),
         "status": (2000, 20),
         "adopt": (500, 20),
+        "take_over": (500, 20),
         "score": (2000, 60),
         "floor": (2000, 60),
         "distances": (1000, 20),

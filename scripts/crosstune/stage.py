@@ -26,7 +26,16 @@ from crosstune.contrast import Contrast, Pairing
 from crosstune.encoded import EncodedData
 from crosstune.encoding import TextEncoder
 from crosstune.errors import UserError
-from crosstune.files import atomic_open, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from crosstune.files import (
+    atomic_open,
+    read_json,
+    read_jsonl,
+    sha256_file,
+    sha256_json,
+    write_json,
+    write_jsonl,
+    write_text,
+)
 from crosstune.locks import Held
 from crosstune.metering import Meter
 from crosstune.metrics import metric_named
@@ -79,25 +88,28 @@ def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
 def _make_later(node: Node, later: Sequence[Node], knobs: Knobs, stop: engine.StopRequest) -> None:
     """Make the drafts of `later`, each of which stands on `node`, on one before it, or on what was there already.
 
-    One that fails is left to its own job, which will say why; one that another process is making, to that.
+    One that fails is left to its own job, with a note of why; one that another process is making, to that. Stopped is
+    raised, since the jobs of `later` may count on this process: with its drafts it goes on when it is begun again.
     """
     made = {node.out: node.draft}
     for follower in later:
         parents = [made.get(parent, parent) for parent in follower.parents]
-        if stop.asked:
-            return
         if follower.missing(parents) or not all(map(has_weights, parents)) or follower.is_finished(parents):
             continue
+        if stop.asked:
+            raise engine.Stopped
         try:
             with follower.alone():
                 _make_draft(follower, parents, knobs, stop)
             made[follower.out] = follower.draft
         except engine.Stopped:
-            return
+            raise
         except Held:
             continue
         except Exception as error:
-            print(f"{follower.out} was not made ahead ({type(error).__name__}: {error})", file=sys.stderr)
+            why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            print(f"{follower.out} was not made ahead ({why})", file=sys.stderr)
+            write_text(follower.failure, why)
 
 
 def _make_draft(node: Node, parents: Sequence[Path], knobs: Knobs, stop: engine.StopRequest) -> None:

@@ -85,6 +85,7 @@ class Study:
         self.languages = load_languages(root / "registry")
         self.results = f"results/{self.name}"
         self.checkpoints: dict[str, Checkpoint] = {}
+        self._sizes_told: dict[str, int] = {}
         self.runs: list[Run] = []
         for model in self.config["models"]:
             self._add_base(model)
@@ -193,18 +194,24 @@ class Study:
         return {**encoding, "layer": layer[model]} if isinstance(layer, Mapping) else encoding
 
     def ahead(self, path: str) -> dict:
-        """What the process that makes a checkpoint makes at once, as train.py takes it: predictions, later stages.
+        """What the process that makes a checkpoint makes at once, as train.py takes it: predictions, later stages."""
+        return {"predictions": self._predictions(path), "stages": [self.node(stage) for stage in self.told_of(path)]}
 
-        As many stages as can be told; the others are made by their own jobs.
-        """
-        predictions = self._predictions(path)
-        stages, size = [], len(canonical_json(predictions))
-        for stage in map(self.node, self.later(path)):
-            size += len(canonical_json(stage))
+    def told_of(self, path: str) -> list[str]:
+        """Of the later stages as many as a process can be told of; the others are made by their own jobs."""
+        found, size = [], self._size_told(path)
+        for stage in self.later(path):
+            size += self._size_told(stage)
             if size > MOST_TOLD:
                 break
-            stages.append(stage)
-        return {"predictions": predictions, "stages": stages}
+            found.append(stage)
+        return found
+
+    def _size_told(self, path: str) -> int:
+        """Bytes in which a process is told to make a checkpoint."""
+        if path not in self._sizes_told:
+            self._sizes_told[path] = len(canonical_json(self.node(path)))
+        return self._sizes_told[path]
 
     def _predictions(self, path: str) -> list[dict]:
         return [
@@ -239,14 +246,19 @@ class Study:
     def later(self, path: str) -> list[str]:
         """Stages to make in the process that makes this one: of a small model, whose stages are soon made.
 
+        Several GPUs, each with its process, make one checkpoint and no other.
+
         After a stage the first that stands on it, the first that stands on that, and so on: none of their jobs starts
         before this one's ends. `together`: then the same of the stages of the same seed that stand on what this one
         stands on and come after it. Their jobs may have started; what another process makes is left to it. After the
         base model those that train nothing; the others are made side by side.
         """
-        if "hub" in self.checkpoints[path].spec or "hub" in self.config["models"][name := path.split("/")[2]]:
+        if "hub" in self.checkpoints[path].spec:
             return []
-        if path == base_path(self.results, name, self.config["models"][name]):
+        model = self.config["models"][name := path.split("/")[2]]
+        if "hub" in model or model.get("gpus", 0) > 1:
+            return []
+        if path == base_path(self.results, name, model):
             return [child for child in self._children.get(path, []) if not self.checkpoints[child].data]
         beside = (later for own in self._beside(path) for later in (own, *self._lineage_on(own)))
         return [*self._lineage_on(path), *beside]

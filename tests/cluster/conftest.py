@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from slurm_runs import HERE, LONG, SMALL, Slurm, stages, write_long
+from slurm_runs import FIRST, HERE, LONG, SECOND, SMALL, Slurm, stages, write_long
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,7 @@ def finished(new_project, snakemake) -> Path:
     shutil.copy(SMALL, folder)
     snakemake(folder, "--cores", "2", "--configfile", "small.yaml")
     write_long(folder)
-    snakemake(folder, *stages(*LONG), "--cores", "2", "--configfile", "long.yaml")
+    snakemake(folder, *stages(*LONG), f"{SECOND}/stage.json", "--cores", "2", "--configfile", "long.yaml")
     return folder
 
 
@@ -46,7 +46,7 @@ def begun(finished, new_project):
         folder = new_project(name)
         for part in ("data", "results", ".snakemake"):
             subprocess.run(["cp", "-a", finished / part, folder / part], check=True)
-        for stage in LONG.values():
+        for stage in (*LONG.values(), FIRST):
             shutil.rmtree(folder / stage)
         write_long(folder)
         return folder

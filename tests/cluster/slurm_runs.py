@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import yaml
@@ -16,6 +17,9 @@ HOME = "results/small/tiny/seed1/qa"
 UPDATES = 800
 # A training of some seconds each, so that something can happen to it on the way.
 LONG = {name: f"{HOME}/worldqa.{name}@{UPDATES}" for name in ("qen", "qes", "qen+qes")}
+# And two of some seconds, one after the other, which one process makes.
+FIRST = f"{HOME}/worldqa.qen@{UPDATES // 2}"
+SECOND = f"{FIRST}/worldqa.qes@{UPDATES // 2}"
 # Of the profile's settings the tests change how long is waited, and nothing else.
 IMPATIENT = ("--slurm-init-seconds-before-status-checks", "2")
 
@@ -62,20 +66,24 @@ def finish(process: subprocess.Popen, folder: Path) -> None:
     assert code == 0, (folder / "snakemake.log").read_text()[-8000:]
 
 
-def wait_until(true: Callable[[], object], seconds: float = 120) -> None:
-    """Look until something is so, and fail after so many seconds."""
+def wait_until(true: Callable[[], Any], seconds: float = 120) -> Any:
+    """Look until something is so, and fail after so many seconds; what was so."""
     end = time.monotonic() + seconds
-    while not true():
+    while not (found := true()):
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.1)
+    return found
 
 
-def training(folder: Path, stage: str) -> psutil.Process | None:
-    """The process that computes updates of a stage's training in a project; None where none has come that far."""
+def training(folder: Path, stage: str, now: str | None = None) -> psutil.Process | None:
+    """The process of a stage's job in a project that computes updates; None where none has come that far.
+
+    `now`: of a later stage, which the process makes besides.
+    """
     for process in psutil.process_iter(["cmdline", "cwd", "create_time"]):
         command = process.info["cmdline"] or []
         if "scripts/train.py" in command[:2] and stage in command and process.info["cwd"] == str(folder):
-            begun = folder / stage / "state/spec.json"
+            begun = folder / (now or stage) / "state/spec.json"
             # Every try writes it when it has all that it needs; an earlier one's may lie there. When a process began is
             # known to a second; to import torch takes longer.
             if begun.exists() and begun.stat().st_mtime > process.info["create_time"] + 1:
@@ -112,6 +120,7 @@ def write_long(folder: Path) -> None:
     config = yaml.safe_load(SMALL.read_text())
     config["tracks"]["qa"]["budget"]["updates"] = UPDATES
     config["tracks"]["qa"]["schedules"] = {"english": ["qen"], "spanish": ["qes"], "joint": ["qen + qes"]}
+    config["tracks"]["qa"]["schedules"]["sequential"] = ["qen", "qes"]
     del config["headline"]
     (folder / "long.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 

@@ -12,7 +12,21 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from slurm_runs import HERE, HOME, LONG, SMALL, UPDATES, finish, paused, stages, training, wait_until
+import yaml
+from slurm_runs import (
+    FIRST,
+    HERE,
+    HOME,
+    LONG,
+    SECOND,
+    SMALL,
+    UPDATES,
+    finish,
+    paused,
+    stages,
+    training,
+    wait_until,
+)
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -64,7 +78,7 @@ def test_the_study_is_the_same_as_without_a_cluster(waiting, slurm, finished, ne
     assert not list((folder / "results").rglob("ahead")), "what jobs keep is removed at the end"
     submitted = re.findall(r"has been submitted with SLURM jobid \d+ \(log: \S*/rule_(\w+)/", said)
     found = {rule: submitted.count(rule) for rule in submitted}
-    assert found == {"leakage": 1, "pretrain": 1, "train": 5}, "their predictions are made ahead"
+    assert found == {"leakage": 1, "pretrain": 1, "train": 3}, "two stages and all predictions are made ahead"
     assert len(list((folder / "logs/slurm").rglob("*.log"))) == len(submitted), "logs of good jobs are kept"
 
 
@@ -169,6 +183,33 @@ def test_trainings_that_outlive_a_killed_snakemake_are_not_made_twice(slurm, beg
     assert slurm.record(orphan, "State") == slurm.record(second, "State") == "COMPLETED"
     ended = datetime.fromisoformat(slurm.record(orphan, "End")).timestamp()
     assert (folder / LONG["qen"] / "model/model.safetensors").stat().st_mtime <= ended + 1, "it is the first one's"
+
+
+def test_a_training_cancelled_in_the_second_stage_goes_on_there_and_that_one_needs_no_job(slurm, begun, finished):
+    folder = begun("two-stages")
+    run = slurm.start(folder, f"{SECOND}/stage.json", "--configfile", "long.yaml")
+    wait_until(lambda: training(folder, FIRST, now=SECOND)).suspend()  # SLURM's own signals end the pause
+    (cancelled,) = slurm.jobs(folder, FIRST)
+    slurm.tell("scancel", cancelled)
+    finish(run, folder)
+    assert SAVED in printed(folder, cancelled)
+    assert len(slurm.jobs(folder, FIRST)) == 2 and slurm.jobs(folder, SECOND) == []
+    assert "goes on at" in (folder / SECOND / "logs/train.log").read_text()
+    same(finished, folder, *trained(FIRST), *trained(SECOND))
+
+
+def test_a_second_stage_that_fails_is_told_by_its_own_job_when_the_command_is_given_again(slurm, begun):
+    """What trains nothing where Snakemake runs says why the first one's job has not made it."""
+    folder = begun("failing")
+    shutil.rmtree(folder / HOME / "worldqa.qen@6")
+    config = yaml.safe_load((folder / "long.yaml").read_text())
+    diverging = {"train": "qes", "lr": 1e30, "clip": 0.0}
+    config["tracks"]["qa"] |= {"schedules": {"diverging": ["qen", diverging]}, "budget": {"updates": 12, "tokens": 512}}
+    (folder / "failing.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    for expected in ("the process that trained what it stands on was to train it too", "error: the loss is"):
+        assert slurm.start(folder, "--configfile", "failing.yaml", "--retries", "0").wait(timeout=300) == 1
+        assert expected in (folder / "snakemake.log").read_text()
+    assert (folder / HOME / "worldqa.qen@6/stage.json").exists()
 
 
 @pytest.mark.parametrize("flavour", ["gpu", "gres"])

@@ -78,6 +78,26 @@ def test_a_draft_that_is_kept_serves_a_job_that_is_begun_again(node):
     assert {path.name for path in node.out.iterdir()} == {"stage.json", "train.jsonl", "model"}
 
 
+def test_it_is_known_whether_something_that_stands_on_a_draft_is_still_to_make(node):
+    make_draft(node)
+    child = replace(node, out=node.out / "second", parents=(node.out,))
+    grandchild = replace(node, out=child.out / "third", parents=(child.out,))
+    sibling = replace(node, out=node.parents[0] / "sibling")
+    assert not node.is_followed_by_unmade([sibling]), "that is for its own job"
+    assert node.is_followed_by_unmade([child, grandchild])
+    with child.alone():
+        assert not node.is_followed_by_unmade([child, grandchild]), "another process is at it"
+    assert not (node.out / "second").exists() or not list((node.out / "second").iterdir())
+
+    make_draft(child, parents=["new"])
+    assert not node.is_followed_by_unmade([child]) and node.is_followed_by_unmade([child, grandchild])
+    make_draft(grandchild, parents=["new"])
+    assert not node.is_followed_by_unmade([child, grandchild])
+    child.settle()
+    assert not node.is_followed_by_unmade([child, grandchild]), "one in place needs no draft"
+    assert not node.is_followed_by_unmade([replace(sibling, parents=(node.out,), data=(node.out / "rows.json",))])
+
+
 def test_a_draft_that_is_not_in_place_is_not_forgotten(node):
     make_draft(node)
     forget_draft(node.out)

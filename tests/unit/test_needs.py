@@ -50,6 +50,43 @@ def test_predictions_are_made_ahead_by_trainings_to_come_that_will_have_the_rows
     assert trained - set(needs.predicted_ahead) == {f"{home}/untrained"}
 
 
+def test_stages_are_made_ahead_of_their_jobs_where_what_they_stand_on_is_to_come(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    planned = study(seeds=[1], tracks__qa__schedules={"english": ["qen"], "sequential": ["qen", "qes", "qfr"]})
+    needs, home = Needs(planned), "results/test/tiny/seed1/qa"
+    first = f"{home}/worldqa.qen@20"
+    second, third = f"{first}/worldqa.qes@20", f"{first}/worldqa.qes@20/worldqa.qfr@20"
+    assert set(needs.trained_ahead) == {f"{home}/untrained", second, third}
+
+    def have(path: str) -> None:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+
+    have("results/test/tiny/base/stage.json")
+    assert set(needs.trained_ahead) == {second, third}, "no process makes the base model any more"
+    have(f"{third}/stage.json")
+    assert set(needs.trained_ahead) == {second}, "one that is there is made anew by a job of its own"
+    (tmp_path / third / "stage.json").unlink()
+    have(f"{second}/stage.json")
+    assert needs.trained_ahead == [], "what is there is passed over, and so is what stands on it"
+    (tmp_path / second / "stage.json").unlink()
+
+    have("results/test/unleaked")
+    assert needs.trained_ahead == [], "no training waits for rows that only a later one needs"
+    have("data/worldqa/train.qes.json")
+    assert needs.trained_ahead == [second], "the next one's rows are still to be prepared"
+    have("data/worldqa/train.qfr.json")
+    assert set(needs.trained_ahead) == {second, third}
+    have(f"{first}/stage.json")
+    assert needs.trained_ahead == [third]
+
+    for models in (
+        {"hub": "a/b", "revision": "a" * 40},
+        {"pretrain": planned.config["models"]["tiny"]["pretrain"], "gpus": 2},
+    ):
+        assert Needs(study(models={"tiny": models})).trained_ahead == []
+
+
 def test_every_data_set_that_is_not_pinned_is_named():
     found = on_the_network(one=HUB, two=HUB | {"revision": None}, three={"url": "https://h.org/x.parquet"})
     assert found.unpinned == ["three", "two"]
