@@ -113,11 +113,14 @@ def decode_text(content: bytes, place: str) -> str:
 def any_of(paths: Iterable[str]) -> str:
     """A regular expression of some paths; of none, one that matches nothing.
 
-    It branches at every folder, so that a match looks at few of them however many they are.
+    It branches at every folder, so that a match looks at few of them however many they are. Folders that hold the same
+    share their branch: Snakemake reads the expression once more for every file of every job.
     """
-    branches: dict[str, list[str]] = {}
+    below: dict[str, list[str]] = {}
     for path in paths:
         name, slash, rest = path.partition("/")
-        branches.setdefault(name + slash, []).append(rest)
-    found = [re.escape(top) + (f"(?:{any_of(rest)})" if top.endswith("/") else "") for top, rest in branches.items()]
-    return "|".join(found) or "(?!)"
+        below.setdefault(name + slash, []).append(rest)
+    alike: dict[str, list[str]] = {}
+    for top, rests in below.items():
+        alike.setdefault(f"(?:{any_of(rests)})" if top.endswith("/") else "", []).append(re.escape(top))
+    return "|".join(f"(?:{'|'.join(tops)}){branch}" for branch, tops in alike.items()) or "(?!)"
