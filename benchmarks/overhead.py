@@ -1,10 +1,10 @@
 """What a study takes beyond its jobs' own programs: locally, and through SLURM.
 
     python benchmarks/overhead.py --out benchmarks/results/overhead.md
-    SLURM_CONF=$(tests/cluster/slurm_up.sh) python benchmarks/overhead.py --slurm 20 5 --jobs 2
+    SLURM_CONF=$(tests/cluster/slurm_up.sh) python benchmarks/overhead.py --slurm 20 5
 
-The SLURM of the tests claims 16 cores, whatever the machine has: with as many jobs at once as there are cores, what a
-job computes is not slowed down by others.
+The SLURM of the tests claims 16 cores, whatever the machine has. Here its partition gives as many as --cores says, until
+it is brought up again: other jobs wait in the queue, as on a cluster that is busy, and slow down no program.
 
 Runs a study in a copy of the project, with a `python` on the PATH that notes when each program of a rule begins and
 ends. What is not within such a span is overhead.
@@ -171,10 +171,9 @@ def table(title: str, unit: str, rows: Sequence[tuple[str, float]]) -> list[str]
     return [*lines, f"| **together** | **{sum(value for _, value in rows):.1f}** |"]
 
 
-def through_slurm(folder: Path, seconds: int, jobs: int | None, study: Sequence[str]) -> list[str]:
+def through_slurm(folder: Path, seconds: int, study: Sequence[str]) -> list[str]:
     """A run by the shipped profile, in which a job is first looked at after so many seconds."""
     options = ["--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", str(seconds)]
-    options += ["--jobs", str(jobs)] if jobs else []
     whole, programs, said = run_study(folder, [*options, *study])
     waiting, running = slurm_jobs(said)
     names = {span.name for span in running}
@@ -196,7 +195,6 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--slurm", type=int, nargs="+", default=[], metavar="SECONDS",
                         help="through SLURM too, the first look at a job after so many seconds")  # fmt: skip
-    parser.add_argument("--jobs", type=int, help="SLURM jobs at once; without it as many as the profile says")
     parser.add_argument("--out", type=Path, help="file for the tables")
     args = parser.parse_args()
 
@@ -222,8 +220,11 @@ def main() -> None:
         "|:--|--:|--:|",
         *by_program(programs),
     ]
+    if args.slurm:
+        partition = ["PartitionName=main", "Nodes=node1", f"MaxCPUsPerNode={args.cores}"]
+        subprocess.run(["scontrol", "update", *partition], check=True)
     for seconds in args.slurm:
-        lines += through_slurm(folder / f"slurm{seconds}", seconds, args.jobs, study)
+        lines += through_slurm(folder / f"slurm{seconds}", seconds, study)
     print("\n".join(lines))
     if args.out:
         args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
