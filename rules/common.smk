@@ -15,7 +15,7 @@ from crosstune.comparisons import CONTRASTS_VERSION
 from crosstune.errors import UserError
 from crosstune.files import any_of, canonical_json, sha256_json
 from crosstune.kept import Kept
-from crosstune.image import check_image
+from crosstune.image import check_image, gpu_environment
 from crosstune.needs import Needs
 from crosstune.plan import plan_of
 from crosstune.resources import LIGHT, Jobs
@@ -67,7 +67,10 @@ elif workflow.is_main_process:
     print("\n".join([*summary(study, kept), *needs.to_come()]), file=sys.stderr)
 
 # What jobs run in with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer can pull from.
+# This is read on the machine of every job, too: there its GPUs are made visible inside.
 IMAGE = "containers/crosstune.sif"
+for variable, value in gpu_environment().items():
+    os.environ.setdefault(variable, value)
 
 
 container: IMAGE

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crosstune.errors import UserError
-from crosstune.image import check_image
+from crosstune.image import check_image, gpu_environment
 
 SMALL = Path(__file__).with_name("small.yaml")
 MANAGERS = ("conda", "apptainer", "singularity")
@@ -57,3 +57,9 @@ def test_an_image_is_a_file_that_is_there_or_an_address(tmp_path):
     check_image("docker://example.org/crosstune:0.1.0")
     with pytest.raises(UserError, match=r"missing.sif: there is no image to run jobs in\n  make image"):
         check_image(str(tmp_path / "missing.sif"))
+
+
+def test_jobs_in_an_image_see_the_gpus_of_a_machine_with_the_driver(tmp_path):
+    assert gpu_environment(tmp_path) == {}
+    (tmp_path / "nvidiactl").touch()
+    assert gpu_environment(tmp_path) == {"APPTAINER_NV": "1", "SINGULARITY_NV": "1"}
