@@ -3,8 +3,8 @@
     python benchmarks/overhead.py --out benchmarks/results/overhead.md
     SLURM_CONF=$(tests/cluster/slurm_up.sh) python benchmarks/overhead.py --slurm 20 5
 
-The SLURM of the tests claims 16 cores, whatever the machine has. Here its partition gives as many as --cores says, until
-it is brought up again: other jobs wait in the queue, as on a cluster that is busy, and slow down no program.
+The SLURM of the tests claims 16 cores, whatever the machine has. Here its partition gives as many as --cores says,
+until it is brought up again: other jobs wait in the queue, as on a cluster that is busy, and slow down no program.
 
 Runs a study in a copy of the project, with a `python` on the PATH that notes when each program of a rule begins and
 ends. What is not within such a span is overhead.

@@ -69,8 +69,8 @@ elif workflow.is_main_process:
 # What jobs run in with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer can pull from.
 # This is read on the machine of every job, too: there its GPUs are made visible inside.
 IMAGE = "containers/crosstune.sif"
-for variable, value in gpu_environment().items():
-    os.environ.setdefault(variable, value)
+if not os.environ.keys() & gpu_environment().keys():
+    os.environ.update(gpu_environment())
 
 
 container: IMAGE

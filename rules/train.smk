@@ -57,9 +57,9 @@ use rule train as take_over with:
         stage=any_of(needs.trained_ahead),
     retries: 0
     resources:
-        **asked(LIGHT["take_over"]),
-        **how_trained,
         # Where Snakemake runs on a cluster nothing is trained.
+        **asked(lambda w: jobs.train(w.stage) if workflow.local_exec else LIGHT["take_over"]),
+        **how_trained,
         unless_ahead=lambda w: "train" if workflow.local_exec else "refuse",
     message:
         "take over {wildcards.stage}"

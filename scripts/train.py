@@ -74,15 +74,21 @@ def main() -> None:
                 launch(processes)
             else:  # one process makes weights again, and then goes on alone
                 make(node, args)
-        node.settle(keep=twice)
+        # What is taken over where nothing is trained must be there again if this is killed and its outputs are deleted.
+        node.settle(keep=twice or args.unless_ahead == "refuse")
 
 
 def not_made_ahead(node: Node) -> UserError:
     """What to tell where a job counted on another process to have made its checkpoint."""
     message = "the process that trained what it stands on was to train it too, and has not"
     cure = "Give the same command again: a job of its own trains it then, and what is finished stays."
-    why = [f"It said: {node.failure.read_text(encoding='utf-8')}"] if node.failure.exists() else []
-    return UserError(message, str(node.out), "\n".join([*why, cure]))
+    if node.failure.exists():
+        why = f"It said: {node.failure.read_text(encoding='utf-8')}"
+    elif node.lost:
+        why = f"Processes that were killed while they trained it: {node.lost}"
+    else:
+        why = "It did not come to it: its rows were not prepared yet, perhaps."
+    return UserError(message, str(node.out), f"{why}\n{cure}")
 
 
 def later_nodes(args: argparse.Namespace) -> list[Node]:

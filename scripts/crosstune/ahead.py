@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosstune import locks
-from crosstune.files import read_json, remove_unfinished
+from crosstune.files import read_json, remove_unfinished, write_text
 from crosstune.prepared import rows_by_source
 
-MANIFEST, OPTIMIZER = "stage.json", "optimizer.safetensors"
-PARTS = (MANIFEST, "model/model.safetensors", "train.jsonl")
+MANIFEST, OPTIMIZER, WEIGHTS = "stage.json", "optimizer.safetensors", "model/model.safetensors"
+PARTS = (MANIFEST, WEIGHTS, "train.jsonl")
 DRAFT_LOG = "train.log"
+# Processes that may be killed while they make a checkpoint ahead; then it is left to a job of its own.
+MOST_LOST = 3
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,26 @@ class Node:
         return self.out / "ahead" / "failure"
 
     @property
+    def lost(self) -> int:
+        """How many processes that were making the checkpoint ahead one after the other did not live to say anything."""
+        return int(self._begun.read_text(encoding="utf-8")) if self._begun.exists() else 0
+
+    @property
+    def _begun(self) -> Path:
+        return self.out / "ahead" / "begun"
+
+    @contextmanager
+    def ahead_of_its_job(self) -> Iterator[None]:
+        """In the block a process, the only one, makes the checkpoint for a later job. Held where another one does."""
+        with self.alone():
+            self.failure.unlink(missing_ok=True)
+            write_text(self._begun, str(self.lost + 1))
+            try:
+                yield
+            finally:
+                self._begun.unlink(missing_ok=True)
+
+    @property
     def progress_log(self) -> Path:
         """The job's log; for a stage that has no job yet a file of the draft, since a job begins with an empty log."""
         return self.log or self.draft / DRAFT_LOG
@@ -105,17 +127,21 @@ class Node:
         return found == [self.spec, weights, hashes_of(self.data), hashes_of(self.held_out)]
 
     def is_followed_by_unmade(self, later: Sequence["Node"]) -> bool:
-        """Whether one of `later` stands on this one, whose draft is whole, and is neither made nor being made."""
+        """Whether one of `later`, which stands on this one's whole draft, is still to be made by this one's process.
+
+        Not where another is making it, where it has failed, or where it has cost too many processes their life: this
+        one must not wait for it for ever.
+        """
         made = {self.out: self.draft}
         for follower in later:
             if not made.keys() >= set(follower.parents):
                 continue
             parents = [made[parent] for parent in follower.parents]
-            if follower.is_made(parents):
+            if follower.is_made(parents) and not follower.unpredicted:
                 made[follower.out] = follower.draft
             elif follower.is_finished(parents):
-                made[follower.out] = follower.out
-            elif not follower.missing(parents):
+                made |= {follower.out: follower.out} if (follower.out / WEIGHTS).exists() else {}
+            elif not (follower.missing(parents) or follower.failure.exists() or follower.lost >= MOST_LOST):
                 with suppress(locks.Held), follower.alone():
                     return True
         return False
@@ -137,6 +163,7 @@ class Node:
             shutil.rmtree(self.draft)
         shutil.rmtree(self.out / "state", ignore_errors=True)
         self.failure.unlink(missing_ok=True)
+        self._begun.unlink(missing_ok=True)
         remove_empty(self.draft.parent, self.out)
 
 

@@ -182,9 +182,14 @@ class Needs:
 
     @property
     def trained_ahead(self) -> list[str]:
-        """Checkpoints that the process of one that they stand on is going to make, because it will have their rows."""
+        """Checkpoints that the process of one that they stand on is going to make, because it will have their rows.
+
+        One that is taken over itself has no process that makes others; parents come first among the checkpoints.
+        """
         found: dict[str, None] = {}
         for path in filter(self._is_to_make, self._study.checkpoints):
+            if path in found:
+                continue
             made = {path}
             for later in self._study.told_of(path):
                 if made.issuperset(self._study.checkpoints[later].parents) and self._will_be_ready(later):

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from crosstune import engine
-from crosstune.ahead import MANIFEST, OPTIMIZER, Node, hashes_of, predictions_ahead
+from crosstune.ahead import MANIFEST, MOST_LOST, OPTIMIZER, Node, hashes_of, predictions_ahead
 from crosstune.batches import Mixture, compose
 from crosstune.compute import resolve_precision
 from crosstune.contrast import Contrast, Pairing
@@ -96,10 +96,12 @@ def _make_later(node: Node, later: Sequence[Node], knobs: Knobs, stop: engine.St
         parents = [made.get(parent, parent) for parent in follower.parents]
         if follower.missing(parents) or not all(map(has_weights, parents)) or follower.is_finished(parents):
             continue
+        if follower.lost >= MOST_LOST:
+            continue
         if stop.asked:
             raise engine.Stopped
         try:
-            with follower.alone():
+            with follower.ahead_of_its_job():
                 _make_draft(follower, parents, knobs, stop)
             made[follower.out] = follower.draft
         except engine.Stopped:
@@ -109,7 +111,8 @@ def _make_later(node: Node, later: Sequence[Node], knobs: Knobs, stop: engine.St
         except Exception as error:
             why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             print(f"{follower.out} was not made ahead ({why})", file=sys.stderr)
-            write_text(follower.failure, why)
+            with suppress(OSError):  # the disk may be full, and what is made stays
+                write_text(follower.failure, why)
 
 
 def _make_draft(node: Node, parents: Sequence[Path], knobs: Knobs, stop: engine.StopRequest) -> None:

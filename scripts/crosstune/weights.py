@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from crosstune.ahead import OPTIMIZER, forget_draft
+from crosstune.ahead import OPTIMIZER, WEIGHTS, forget_draft
 
-MODEL, WEIGHTS = "model", "model/model.safetensors"
+MODEL = "model"
 
 
 def has_weights(checkpoint: Path | str) -> bool:

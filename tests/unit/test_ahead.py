@@ -1,10 +1,12 @@
 """Checkpoints and predictions that another job's process has made: taken over whole and only if they are the ones."""
 
+import os
+import signal
 from dataclasses import replace
 
 import pytest
 
-from crosstune.ahead import Node, adopt_predictions, forget_draft, predictions_ahead, remove_empty, take_over
+from crosstune.ahead import MOST_LOST, Node, adopt_predictions, forget_draft, predictions_ahead, remove_empty, take_over
 from crosstune.files import read_json, write_json, write_jsonl
 
 SPEC = {"seed": 1}
@@ -89,13 +91,39 @@ def test_it_is_known_whether_something_that_stands_on_a_draft_is_still_to_make(n
         assert not node.is_followed_by_unmade([child, grandchild]), "another process is at it"
     assert not (node.out / "second").exists() or not list((node.out / "second").iterdir())
 
+    child.failure.parent.mkdir(parents=True)
+    child.failure.write_text("the loss is nan")
+    assert not node.is_followed_by_unmade([child]), "its own job will say why"
+    child.failure.unlink()
+
     make_draft(child, parents=["new"])
+    assert node.is_followed_by_unmade([replace(child, predictions=[{"spec": PREDICTION, "data": node.data}])])
     assert not node.is_followed_by_unmade([child]) and node.is_followed_by_unmade([child, grandchild])
     make_draft(grandchild, parents=["new"])
     assert not node.is_followed_by_unmade([child, grandchild])
     child.settle()
     assert not node.is_followed_by_unmade([child, grandchild]), "one in place needs no draft"
+    delete(child.out / "model")
+    delete(grandchild.draft / "stage.json")
+    assert not node.is_followed_by_unmade([child, grandchild]), "nothing is made from weights that are gone"
     assert not node.is_followed_by_unmade([replace(sibling, parents=(node.out,), data=(node.out / "rows.json",))])
+
+
+def test_one_that_kills_processes_is_left_to_its_own_job(node, data):
+    make_draft(node)
+    child = replace(node, out=node.out / "second", parents=(node.out,))
+    for killed in range(MOST_LOST):
+        assert child.lost == killed and node.is_followed_by_unmade([child])
+        process = os.fork()
+        if not process:
+            with child.ahead_of_its_job():
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(process, 0)
+    assert not node.is_followed_by_unmade([child])
+    with pytest.raises(ValueError), child.ahead_of_its_job():
+        raise ValueError
+    assert child.lost == 0, "that one lived to tell"
+    assert not (node.out / "second").exists() or not list((node.out / "second").iterdir())
 
 
 def test_a_draft_that_is_not_in_place_is_not_forgotten(node):

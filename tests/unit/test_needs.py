@@ -4,6 +4,7 @@ import pytest
 from planned_study import study
 
 from crosstune.errors import UserError
+from crosstune.files import canonical_json
 from crosstune.needs import Needs
 from crosstune.plan import plan_of
 
@@ -85,6 +86,24 @@ def test_stages_are_made_ahead_of_their_jobs_where_what_they_stand_on_is_to_come
         {"pretrain": planned.config["models"]["tiny"]["pretrain"], "gpus": 2},
     ):
         assert Needs(study(models={"tiny": models})).trained_ahead == []
+
+
+def test_what_is_taken_over_itself_makes_nothing_ahead(tmp_path, monkeypatch):
+    """A process is told of one stage more here: the third is made by a job of its own, and makes the fourth."""
+    monkeypatch.chdir(tmp_path)
+    languages = ["qen", "qes", "qfr", "qen"]
+    planned = study(
+        seeds=[1],
+        tracks__qa__schedules={"english": ["qen"], "long": languages},
+        tracks__qa__budget={"updates": 60, "tokens": 512},
+    )
+    first = "results/test/tiny/seed1/qa/worldqa.qen@15"
+    stages = [first, *planned.later(first)]
+    assert len(stages) == 4
+    longest = max(len(canonical_json(planned.node(stage))) for stage in stages)
+    monkeypatch.setattr("crosstune.study.MOST_TOLD", 2 * longest)
+    assert [len(planned.told_of(stage)) for stage in stages] == [1, 1, 1, 0]
+    assert [stage for stage in Needs(planned).trained_ahead if stage in stages] == [stages[1], stages[3]]
 
 
 def test_every_data_set_that_is_not_pinned_is_named():
