@@ -111,7 +111,8 @@ def bad_day(slurm, begun):
         slurm.tell("scancel", cancelled)
         (preempted,) = slurm.jobs(folder, LONG["qen+qes"])
         slurm.tell("sbatch", "--partition=main", "--exclusive", "--nodes=2", "--output=/dev/null", "--wrap=sleep 1")
-        wait_until(lambda: slurm.state(preempted) != "RUNNING")
+        # The other one waits for jobs of its own partition, such as those that end too late.
+        wait_until(lambda: slurm.state(preempted) != "RUNNING", seconds=300)
     finish(run, folder)
     return SimpleNamespace(folder=folder, cancelled=cancelled, preempted=preempted)
 
