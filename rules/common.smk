@@ -69,8 +69,7 @@ elif workflow.is_main_process:
 # What jobs run in with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer can pull from.
 # This is read on the machine of every job, too: there its GPUs are made visible inside.
 IMAGE = "containers/crosstune.sif"
-if not os.environ.keys() & gpu_environment().keys():
-    os.environ.update(gpu_environment())
+os.environ.update(gpu_environment(os.environ))
 
 
 container: IMAGE

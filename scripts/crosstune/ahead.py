@@ -21,7 +21,7 @@ from crosstune.prepared import rows_by_source
 MANIFEST, OPTIMIZER, WEIGHTS = "stage.json", "optimizer.safetensors", "model/model.safetensors"
 PARTS = (MANIFEST, WEIGHTS, "train.jsonl")
 DRAFT_LOG = "train.log"
-# Processes that may be killed while they make a checkpoint ahead; then it is left to a job of its own.
+# Processes that may be killed while they make a checkpoint ahead.
 MOST_LOST = 3
 
 
@@ -74,6 +74,11 @@ class Node:
     def lost(self) -> int:
         """How many processes that were making the checkpoint ahead one after the other did not live to say anything."""
         return int(self._begun.read_text(encoding="utf-8")) if self._begun.exists() else 0
+
+    @property
+    def given_up(self) -> bool:
+        """Whether making it ahead has cost too many processes their life; then it is left to a job of its own."""
+        return self.lost >= MOST_LOST
 
     @property
     def _begun(self) -> Path:
@@ -141,7 +146,7 @@ class Node:
                 made[follower.out] = follower.draft
             elif follower.is_finished(parents):
                 made |= {follower.out: follower.out} if (follower.out / WEIGHTS).exists() else {}
-            elif not (follower.missing(parents) or follower.failure.exists() or follower.lost >= MOST_LOST):
+            elif not (follower.missing(parents) or follower.failure.exists() or follower.given_up):
                 with suppress(locks.Held), follower.alone():
                     return True
         return False

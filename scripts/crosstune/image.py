@@ -3,6 +3,7 @@
 Owns: the error where there is none, and that jobs see the machine's GPUs in it. Must never know: how an image is built.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from crosstune.errors import UserError
@@ -14,9 +15,11 @@ def check_image(image: str) -> None:
         raise UserError("there is no image to run jobs in", image, "make image")
 
 
-def gpu_environment(devices: Path = Path("/dev")) -> dict[str, str]:
+def gpu_environment(environ: Mapping[str, str], devices: Path = Path("/dev")) -> dict[str, str]:
     """Variables that have the effect of Apptainer's and Singularity's --nv, where NVIDIA's driver is; else none.
 
-    It is the machine of a job that counts, not the one where the workflow was started: that has often no GPU.
+    None either where `environ` has one of them already: the user has decided. It is the machine of a job that counts,
+    not the one where the workflow was started: that has often no GPU.
     """
-    return {"APPTAINER_NV": "1", "SINGULARITY_NV": "1"} if (devices / "nvidiactl").exists() else {}
+    wanted = {"APPTAINER_NV": "1", "SINGULARITY_NV": "1"}
+    return wanted if (devices / "nvidiactl").exists() and not environ.keys() & wanted.keys() else {}

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from crosstune import engine
-from crosstune.ahead import MANIFEST, MOST_LOST, OPTIMIZER, Node, hashes_of, predictions_ahead
+from crosstune.ahead import MANIFEST, OPTIMIZER, Node, hashes_of, predictions_ahead
 from crosstune.batches import Mixture, compose
 from crosstune.compute import resolve_precision
 from crosstune.contrast import Contrast, Pairing
@@ -96,7 +96,7 @@ def _make_later(node: Node, later: Sequence[Node], knobs: Knobs, stop: engine.St
         parents = [made.get(parent, parent) for parent in follower.parents]
         if follower.missing(parents) or not all(map(has_weights, parents)) or follower.is_finished(parents):
             continue
-        if follower.lost >= MOST_LOST:
+        if follower.given_up:
             continue
         if stop.asked:
             raise engine.Stopped

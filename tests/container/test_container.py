@@ -102,7 +102,7 @@ def test_snakemake_gives_the_same_bytes_in_apptainer_without_network(
 
 def test_apptainer_takes_the_variables_that_show_gpus(apptainer, sif, tmp_path):
     (tmp_path / "nvidiactl").touch()
-    command, environment = [apptainer, "--debug", "exec", sif, "true"], os.environ | gpu_environment(tmp_path)
+    command, environment = [apptainer, "--debug", "exec", sif, "true"], os.environ | gpu_environment({}, tmp_path)
     told = subprocess.run(command, env=environment, text=True, capture_output=True, check=True).stderr
     assert "Updated flag 'nv' value to: true" in told
     assert "is preferred" not in told, "no warning of the other program's variable"

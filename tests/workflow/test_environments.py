@@ -60,6 +60,8 @@ def test_an_image_is_a_file_that_is_there_or_an_address(tmp_path):
 
 
 def test_jobs_in_an_image_see_the_gpus_of_a_machine_with_the_driver(tmp_path):
-    assert gpu_environment(tmp_path) == {}
+    assert gpu_environment({}, tmp_path) == {}
     (tmp_path / "nvidiactl").touch()
-    assert gpu_environment(tmp_path) == {"APPTAINER_NV": "1", "SINGULARITY_NV": "1"}
+    assert gpu_environment({}, tmp_path) == {"APPTAINER_NV": "1", "SINGULARITY_NV": "1"}
+    for variable in ("APPTAINER_NV", "SINGULARITY_NV"):
+        assert gpu_environment({variable: "0"}, tmp_path) == {}, "the user has decided"

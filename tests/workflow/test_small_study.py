@@ -344,14 +344,23 @@ def test_a_stage_made_ahead_is_the_one_that_its_own_process_makes(finished):
         assert (finished / "alone" / name).read_bytes() == (finished / HOME / stage / name).read_bytes(), name
 
 
+DIVERGING = {"lr": 1e30, "clip": 0.0}
+
+
+def later_node(folder: Path, out: str, parent: str, updates: int | None = None, **recipe) -> dict:
+    """The second stage of the finished study as train.py is told to make it ahead, changed and in another place."""
+    spec = json.loads((folder / HOME / "worldqa.qen@6/worldqa.qes@6/stage.json").read_text())["spec"]
+    spec |= {"updates": updates or spec["updates"], "recipe": spec["recipe"] | recipe}
+    return {
+        "spec": spec, "out": out, "parents": [parent], "data": ["data/worldqa/train.qes.json"], "held_out": [],
+        "keep_optimizer": False, "predictions": [],
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
 def test_a_process_that_ends_in_the_second_stage_keeps_the_first_and_goes_on_with_the_second(finished, end):
-    spec = json.loads((finished / HOME / "worldqa.qen@6/worldqa.qes@6/stage.json").read_text())["spec"]
     out = f"lineage-{end.name}"
-    second = {
-        "spec": {**spec, "updates": 300}, "out": f"{out}/second", "parents": [out],
-        "data": ["data/worldqa/train.qes.json"], "held_out": [], "keep_optimizer": False, "predictions": [],
-    }  # fmt: skip
+    second = later_node(finished, f"{out}/second", out, updates=300)
     ahead = ("--ahead", json.dumps({"predictions": [], "stages": [second]}), "--save-seconds", "0")
     command = stage_program(finished, "worldqa.qen@6", out, *ahead)
     process = subprocess.Popen(command, cwd=finished, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -373,14 +382,8 @@ def test_a_process_that_ends_in_the_second_stage_keeps_the_first_and_goes_on_wit
 
 def test_where_nothing_may_be_trained_a_stage_is_taken_over_or_one_message_says_why_not(finished):
     """As on a cluster, where a stage that the process of another makes ahead has no job of its own."""
-    spec = json.loads((finished / HOME / "worldqa.qen@6/worldqa.qes@6/stage.json").read_text())["spec"]
-    stages = {
-        name: {
-            "spec": {**spec, "recipe": spec["recipe"] | recipe}, "out": f"counted/{name}", "parents": ["counted"],
-            "data": ["data/worldqa/train.qes.json"], "held_out": [], "keep_optimizer": False, "predictions": [],
-        }
-        for name, recipe in {"made": {}, "failing": {"lr": 1e30, "clip": 0.0}}.items()
-    }  # fmt: skip
+    recipes = {"made": {}, "failing": DIVERGING}
+    stages = {name: later_node(finished, f"counted/{name}", "counted", **keys) for name, keys in recipes.items()}
     ahead = json.dumps({"predictions": [], "stages": list(stages.values())})
     command = stage_program(finished, "worldqa.qen@6", "counted", "--ahead", ahead)
     subprocess.run(command, cwd=finished, check=True, capture_output=True)
@@ -406,20 +409,12 @@ def test_where_nothing_may_be_trained_a_stage_is_taken_over_or_one_message_says_
 
 
 def test_a_later_stage_that_fails_or_that_another_process_makes_does_not_stop_the_others(finished):
-    spec = json.loads((finished / HOME / "worldqa.qen@6/worldqa.qes@6/stage.json").read_text())["spec"]
-
-    def later(out: str, parent: str, **recipe) -> dict:
-        return {
-            "spec": {**spec, "recipe": spec["recipe"] | recipe}, "out": out, "parents": [parent],
-            "data": ["data/worldqa/train.qes.json"], "held_out": [], "keep_optimizer": False, "predictions": [],
-        }  # fmt: skip
-
     stages = [
-        later("first/failing", "first", lr=1e30, clip=0.0),
-        later("first/failing/next", "first/failing"),
-        later("first/held", "first"),
-        later("first/held/next", "first/held"),
-        later("first/other", "first"),
+        later_node(finished, "first/failing", "first", **DIVERGING),
+        later_node(finished, "first/failing/next", "first/failing"),
+        later_node(finished, "first/held", "first"),
+        later_node(finished, "first/held/next", "first/held"),
+        later_node(finished, "first/other", "first"),
     ]
     command = stage_program(
         finished, "worldqa.qen@6", "first", "--ahead", json.dumps({"predictions": [], "stages": stages})
