@@ -23,7 +23,7 @@ from tabulate import tabulate
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from crosstune.estimates import (  # noqa: E402
+from crosstune.analysis.estimates import (  # noqa: E402
     Sample,
     components,
     count_effects,
@@ -32,8 +32,8 @@ from crosstune.estimates import (  # noqa: E402
     over_families,
     over_seeds,
 )
-from crosstune.intervals import detectable  # noqa: E402
-from crosstune.resampling import over_groups, percentiles, resampled_ratios, resampled_seeds, sign_flip  # noqa: E402
+from crosstune.analysis.intervals import detectable  # noqa: E402
+from crosstune.analysis.resampling import over_groups, percentiles, resampled_ratios, resampled_seeds, sign_flip  # noqa: E402
 
 CONFIDENCE = 0.95
 REPLICATES = 500

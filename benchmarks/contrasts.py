@@ -27,7 +27,7 @@ def measure(variant: str, seeds: int, languages: int, examples: int) -> None:
     """Print seconds and the peak of memory in MB."""
     import numpy as np
 
-    from crosstune.contrasts import REPLICATES, Pairing, Unit, numbers
+    from crosstune.analysis.contrasts import REPLICATES, Pairing, Unit, numbers
 
     ratio, translated = VARIANTS[variant]
     rng = np.random.default_rng(0)

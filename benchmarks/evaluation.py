@@ -19,10 +19,10 @@ from rivals import ROOT, SIZES, processor
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from crosstune.compute import use_threads
-from crosstune.files import write_jsonl
-from crosstune.prepare import prepare
-from crosstune.registry import load_registry
+from crosstune.core.files import write_jsonl
+from crosstune.data.prepare import prepare
+from crosstune.data.registry import load_registry
+from crosstune.machine.hardware import use_threads
 
 ENCODING = {"max_length": 384, "stride": 128, "question": 64}
 SPEC = {"dataset": "xquad", "head": "qa", "encoding": ENCODING, "precision": "fp32"}
@@ -52,13 +52,14 @@ def main() -> None:
     use_threads(2)
     import torch
 
-    from crosstune.batches import collate, packs
-    from crosstune.encoded import EncodedData
-    from crosstune.encoding import TextEncoder
-    from crosstune.predict import TOKENS, predict_dataset
-    from crosstune.prepared import rows_by_source
-    from crosstune.stage import new_encoder
-    from crosstune.tokenizer import train_tokenizer
+    from crosstune.artifacts.split import rows_by_source
+    from crosstune.core.packing import packs
+    from crosstune.modeling.batching import collate
+    from crosstune.modeling.feature_cache import EncodedData
+    from crosstune.modeling.tokenization import TextEncoder
+    from crosstune.modeling.tokenizer_training import train_tokenizer
+    from crosstune.training.checkpoint_job import new_encoder
+    from crosstune.training.inference import TOKENS, predict_dataset
 
     folder = Path(tempfile.mkdtemp())
     manifests = prepare_xquad(args.bundle, folder / "data", args.rows)
@@ -111,7 +112,7 @@ def main() -> None:
 
 def read_contexts(splits: dict) -> list[str]:
     """The different contexts of prepared splits."""
-    from crosstune.files import read_jsonl
+    from crosstune.core.files import read_jsonl
 
     return list(dict.fromkeys(row["context"] for split in splits.values() for row in read_jsonl(split.rows)))
 

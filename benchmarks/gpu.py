@@ -24,8 +24,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import torch  # noqa: E402
 from transformers import XLMRobertaConfig, XLMRobertaModel  # noqa: E402
 
-from crosstune.network import Network  # noqa: E402
-from crosstune.windows import Batch  # noqa: E402
+from crosstune.modeling.features import Batch  # noqa: E402
+from crosstune.modeling.network import Network  # noqa: E402
 
 # Layers, width, heads, vocabulary of XLM-R; tiny only shows that the program runs.
 SHAPES = {"tiny": (2, 64, 2, 1000), "base": (12, 768, 12, 250_002), "large": (24, 1024, 16, 250_002)}

@@ -27,7 +27,7 @@ from rivals import ROOT, copy_project, processor
 
 # How a training starts, in scripts/train.py, and the model's class.
 COMPUTING = """
-from crosstune.compute import quick_imports, use_threads
+from crosstune.machine.hardware import quick_imports, use_threads
 with quick_imports():
     use_threads(1)
     from crosstune import engine, restore, stage

@@ -20,9 +20,9 @@ from rivals import ROOT, processor
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from crosstune.collect import read_study
-from crosstune.files import write_json
-from crosstune.report import write_report
+from crosstune.analysis.results import read_study
+from crosstune.core.files import write_json
+from crosstune.reporting.page.page import write_report
 
 SOURCES = ("l00", "l01", "l02")
 TIMES = 5

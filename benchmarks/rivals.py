@@ -24,9 +24,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from crosstune.compute import resolve_precision, use_threads  # noqa: E402
-from crosstune.files import read_text  # noqa: E402
-from crosstune.readers import read  # noqa: E402
+from crosstune.core.files import read_text  # noqa: E402
+from crosstune.data.readers import read  # noqa: E402
+from crosstune.machine.hardware import resolve_precision, use_threads  # noqa: E402
 
 SIZES = {
     "small": {"layers": 4, "hidden": 256, "heads": 4, "vocabulary": 30_000},
@@ -55,11 +55,11 @@ class Bench:
         import rival_qa
         from transformers import PreTrainedTokenizerFast
 
-        from crosstune.encoding import TextEncoder
-        from crosstune.files import write_jsonl
-        from crosstune.network import load_network, save_network
-        from crosstune.stage import new_encoder
-        from crosstune.tokenizer import train_tokenizer
+        from crosstune.core.files import write_jsonl
+        from crosstune.modeling.folder import load_network, save_network
+        from crosstune.modeling.tokenization import TextEncoder
+        from crosstune.modeling.tokenizer_training import train_tokenizer
+        from crosstune.training.checkpoint_job import new_encoder
 
         self.folder = Path(tempfile.mkdtemp())
         self.rival = rival_qa
@@ -108,11 +108,11 @@ class Bench:
         """`every_row`: as if the data used all of the vocabulary."""
         from accelerate.state import AcceleratorState
 
-        from crosstune import engine
-        from crosstune.progress import Progress
-        from crosstune.stage import PASS_TOKENS
-        from crosstune.state import StateFolder
-        from crosstune.vocabulary import UsedRows
+        from crosstune.core.progress import Progress
+        from crosstune.modeling.used_embeddings import UsedRows
+        from crosstune.training import trainer
+        from crosstune.training.checkpoint_job import PASS_TOKENS
+        from crosstune.training.resume import StateFolder
 
         network = self.load(packing)
         assert network.packed == packing
@@ -121,19 +121,19 @@ class Bench:
         }  # fmt: skip
         count = len(self.windows)
         plan = [[("qa", i) for i in range(first, min(first + BATCH, count))] for first in range(0, count, BATCH)]
-        corpus = engine.Corpus({"qa": self.windows}, {"qa": "qa"})
+        corpus = trainer.Corpus({"qa": self.windows}, {"qa": "qa"})
         if not every_row:
             UsedRows(network, ["qa"], [self.corpus.ids], {}).keep_alone()
 
         def run() -> float:
             # The rival's precision would stay that of the process.
             AcceleratorState._reset_state(reset_partial_state=True)
-            settings = engine.Settings(recipe, (1, "bench"), precision, PASS_TOKENS, 1e9)
+            settings = trainer.Settings(recipe, (1, "bench"), precision, PASS_TOKENS, 1e9)
             state = StateFolder(self.folder / "state", "bench")
             log = self.folder / "log"
             begin = time.perf_counter()
-            with engine.StopRequest() as stop:
-                engine.train(
+            with trainer.StopRequest() as stop:
+                trainer.train(
                     network,
                     self.encoder,
                     corpus,
@@ -165,7 +165,7 @@ class Bench:
 
     def our_prediction(self, packing: bool, precision: str) -> Callable[[], float]:
         """Forward passes and the span search; the rival's time has no search in it."""
-        from crosstune.predict import compute_outputs
+        from crosstune.training.inference import compute_outputs
 
         network = self.load(packing).eval()
         task, head = network.tasks["qa"], network.bound_head("qa")
@@ -238,8 +238,8 @@ def search_spans(count: int, repeats: int) -> list[str]:
     import rival_qa
     from datasets import Dataset
 
-    from crosstune.tasks.qa import spans_of
-    from crosstune.windows import Windows
+    from crosstune.modeling.features import Windows
+    from crosstune.modeling.tasks.qa import spans_of
 
     rng = np.random.default_rng(0)
     lengths = rng.integers(100, 385, count)

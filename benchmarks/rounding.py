@@ -23,10 +23,10 @@ from rivals import ROOT, copy_project, processor
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from crosstune.metrics import metric_named
-from crosstune.needs import Needs
-from crosstune.scoring import read_predictions
-from crosstune.study import Study
+from crosstune.evaluation.metrics import metric_named
+from crosstune.evaluation.scoring import read_predictions
+from crosstune.study.data_requirements import Needs
+from crosstune.study.expand import Study
 
 SEEDS = [1, 2, 3, 4, 5]
 VARIANTS = {

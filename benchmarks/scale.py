@@ -23,9 +23,9 @@ from rivals import ROOT, processor
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from crosstune.files import write_json
-from crosstune.plan import plan_of
-from crosstune.study import Study
+from crosstune.core.files import write_json
+from crosstune.study.expand import Study
+from crosstune.study.plan import plan_of
 
 STAGES = 9  # of a seed of the default study, each trained, predicted from and scored
 EXAMPLES = 1000  # of a language

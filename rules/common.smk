@@ -9,20 +9,20 @@ from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from crosstune.ahead import forget_draft
-from crosstune.cluster import check_names
-from crosstune.comparisons import CONTRASTS_VERSION
-from crosstune.errors import UserError
-from crosstune.files import any_of, canonical_json, sha256_json
-from crosstune.kept import Kept
-from crosstune.image import check_image, gpu_environment
-from crosstune.needs import Needs
-from crosstune.plan import plan_of
-from crosstune.resources import LIGHT, Jobs
-from crosstune.scoring import SCORE_VERSION
-from crosstune.study import Study
-from crosstune.summary import summary
-from crosstune.world.write import WORLD_VERSION
+from crosstune.artifacts.checkpoint import forget_draft
+from crosstune.machine.slurm import check_names
+from crosstune.study.comparisons import CONTRASTS_VERSION
+from crosstune.core.errors import UserError
+from crosstune.core.files import any_of, canonical_json, sha256_json
+from crosstune.study.retention import Kept
+from crosstune.machine.container import check_image, gpu_environment
+from crosstune.study.data_requirements import Needs
+from crosstune.study.plan import plan_of
+from crosstune.study.resources import Jobs, LIGHT
+from crosstune.evaluation.scoring import SCORE_VERSION
+from crosstune.study.expand import Study
+from crosstune.study.summary import summary
+from crosstune.data.synthetic.write import WORLD_VERSION
 
 # These rules need no data: one is for a study that is not pinned yet, one for a study whose data are elsewhere or still to
 # come, the others look at what is there.
@@ -54,9 +54,9 @@ except UserError as error:
 
 if workflow.is_main_process and PLANNING:
     # Here and not in a job: a dry run, which needs no cores and runs nothing, prints it too.
-    from crosstune.devices import load_devices
-    from crosstune.expected import Expected
-    from crosstune.plan_cost import plan_text
+    from crosstune.machine.devices import load_devices
+    from crosstune.study.cost_estimate import Expected
+    from crosstune.study.cost_report import plan_text
 
     try:
         expected = Expected(study, jobs, load_devices(Path(workflow.basedir, "registry")))

@@ -10,11 +10,11 @@ every number answers.
 import argparse
 from pathlib import Path
 
-from crosstune.collect import read_study
-from crosstune.comparisons import CONTRASTS_VERSION
-from crosstune.contrasts import work_contrasts
-from crosstune.errors import run_program
-from crosstune.files import write_json
+from crosstune.analysis.contrasts import work_contrasts
+from crosstune.analysis.results import read_study
+from crosstune.core.errors import run_program
+from crosstune.core.files import write_json
+from crosstune.study.comparisons import CONTRASTS_VERSION
 
 
 def main() -> None:

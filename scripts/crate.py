@@ -7,11 +7,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from crosstune.crate import write_crate
-from crosstune.errors import run_program
-from crosstune.files import read_json
-from crosstune.provenance import commit
-from crosstune.study import Study
+from crosstune.core.errors import run_program
+from crosstune.core.files import read_json
+from crosstune.machine.environment import commit
+from crosstune.operations.crate import write_crate
+from crosstune.study.expand import Study
 
 
 def main() -> None:

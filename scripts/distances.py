@@ -8,9 +8,9 @@ import argparse
 import json
 from pathlib import Path
 
-from crosstune.distances import distances
-from crosstune.errors import run_program
-from crosstune.files import write_json
+from crosstune.core.errors import run_program
+from crosstune.core.files import write_json
+from crosstune.data.language_distances import distances
 
 
 def main() -> None:

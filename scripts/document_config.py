@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from crosstune.config import resolve_reference
-from crosstune.errors import run_program
-from crosstune.files import write_text
+from crosstune.core.errors import run_program
+from crosstune.core.files import write_text
+from crosstune.core.schema import resolve_reference
 
 SCHEMA = Path("schemas/study.schema.yaml")
 HEAD = """# The keys of a study

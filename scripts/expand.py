@@ -7,10 +7,10 @@ import argparse
 import json
 from pathlib import Path
 
-from crosstune.errors import run_program
-from crosstune.files import write_json
-from crosstune.plan import plan_of
-from crosstune.study import Study
+from crosstune.core.errors import run_program
+from crosstune.core.files import write_json
+from crosstune.study.expand import Study
+from crosstune.study.plan import plan_of
 
 
 def main() -> None:

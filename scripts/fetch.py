@@ -8,8 +8,8 @@ import argparse
 import json
 from pathlib import Path
 
-from crosstune.errors import run_program
-from crosstune.fetch import fetch
+from crosstune.core.errors import run_program
+from crosstune.data.download.fetch import fetch
 
 
 def main() -> None:

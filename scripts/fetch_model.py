@@ -6,8 +6,8 @@ python scripts/fetch_model.py --id google-bert/bert-base-multilingual-cased --re
 import argparse
 from pathlib import Path
 
-from crosstune.errors import run_program
-from crosstune.published import fetch_model
+from crosstune.core.errors import run_program
+from crosstune.data.download.hub_models import fetch_model
 
 
 def main() -> None:

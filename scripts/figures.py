@@ -8,9 +8,9 @@ Reads the plan, the scores and what stages took, and needs no network.
 import argparse
 from pathlib import Path
 
-from crosstune.collect import read_study
-from crosstune.errors import run_program
-from crosstune.figures import write_figures
+from crosstune.analysis.results import read_study
+from crosstune.core.errors import run_program
+from crosstune.reporting.figures import write_figures
 
 
 def main() -> None:

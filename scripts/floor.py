@@ -7,10 +7,10 @@
 import argparse
 from pathlib import Path
 
-from crosstune.errors import run_program
-from crosstune.files import write_json
-from crosstune.floor import TRIVIAL_ANSWERS, floor
-from crosstune.metrics import METRICS
+from crosstune.core.errors import run_program
+from crosstune.core.files import write_json
+from crosstune.evaluation.baselines import TRIVIAL_ANSWERS, floor
+from crosstune.evaluation.metrics import METRICS
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ import json
 import sys
 from pathlib import Path
 
-from crosstune.errors import run_program
-from crosstune.files import write_json
-from crosstune.leakage import leakage, refuse, splits_of, summary
+from crosstune.core.errors import run_program
+from crosstune.core.files import write_json
+from crosstune.data.leakage import leakage, refuse, splits_of, summary
 
 
 def main() -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import yaml
 
-from crosstune.errors import run_program
-from crosstune.hub import Hub
-from crosstune.pinning import find_hashes, find_numbers, find_revisions, quoted, write_revision
-from crosstune.registry import Dataset, load_registry
+from crosstune.core.errors import run_program
+from crosstune.data.download.hub import Hub
+from crosstune.data.download.pinning import find_hashes, find_numbers, find_revisions, quoted, write_revision
+from crosstune.data.record import Dataset
+from crosstune.data.registry import load_registry
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from crosstune.errors import UserError, run_program
-from crosstune.files import write_text
+from crosstune.core.errors import UserError, run_program
+from crosstune.core.files import write_text
 
 LOCK = "requirements.lock"
 ENVIRONMENTS = ("light", "gpu")

@@ -9,12 +9,12 @@ import json
 import os
 from pathlib import Path
 
-from crosstune.ahead import Node, adopt_predictions
-from crosstune.compute import quick_imports, refuse_duplicates, tell_of_no_gpu, use_threads
-from crosstune.errors import UserError, end, run_program
-from crosstune.files import read_json
-from crosstune.lease import take_gpus
-from crosstune.usage import note_asked
+from crosstune.artifacts.checkpoint import Node, adopt_predictions
+from crosstune.core.errors import UserError, end, run_program
+from crosstune.core.files import read_json
+from crosstune.machine.gpu_lease import take_gpus
+from crosstune.machine.hardware import quick_imports, refuse_duplicates, tell_of_no_gpu, use_threads
+from crosstune.machine.job_usage import note_asked
 
 AGAIN = (
     "Give the same command again: a job of their own makes them then, and what is finished stays.\n"
@@ -52,10 +52,10 @@ def main() -> None:
     take_gpus(min(args.gpus, 1), args.log)
     with quick_imports():
         use_threads(args.spec["threads"])
-        from crosstune.encoded import EncodedData
-        from crosstune.encoding import TextEncoder
-        from crosstune.network import load_network
-        from crosstune.predict import predict_dataset
+        from crosstune.modeling.feature_cache import EncodedData
+        from crosstune.modeling.folder import load_network
+        from crosstune.modeling.tokenization import TextEncoder
+        from crosstune.training.inference import predict_dataset
 
     tell_of_no_gpu(args.gpus, args.log)
     if args.again:
@@ -69,9 +69,9 @@ def main() -> None:
 def make_again(args: argparse.Namespace) -> None:
     """Train what is needed to have the weights of the checkpoint again."""
     with quick_imports():
-        from crosstune.engine import STOPPED, Stopped
-        from crosstune.restore import restore
-        from crosstune.stage import Knobs
+        from crosstune.training.checkpoint_job import Knobs
+        from crosstune.training.restore import restore
+        from crosstune.training.trainer import STOPPED, Stopped
 
     try:
         again = list(map(Node.from_json, args.again))

@@ -8,9 +8,9 @@ import argparse
 import json
 from pathlib import Path
 
-from crosstune.errors import run_program
-from crosstune.prepare import prepare
-from crosstune.registry import load_registry
+from crosstune.core.errors import run_program
+from crosstune.data.prepare import prepare
+from crosstune.data.registry import load_registry
 
 
 def main() -> None:

@@ -8,10 +8,10 @@ import argparse
 import json
 from pathlib import Path
 
-from crosstune.errors import run_program
-from crosstune.files import write_json
-from crosstune.study import Study
-from crosstune.study_provenance import provenance_of
+from crosstune.core.errors import run_program
+from crosstune.core.files import write_json
+from crosstune.operations.provenance import provenance_of
+from crosstune.study.expand import Study
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ exist.
 import argparse
 from pathlib import Path
 
-from crosstune.collect import read_study
-from crosstune.errors import run_program
-from crosstune.report import write_report
+from crosstune.analysis.results import read_study
+from crosstune.core.errors import run_program
+from crosstune.reporting.page.page import write_report
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ import argparse
 import json
 from pathlib import Path
 
-from crosstune.errors import run_program
-from crosstune.metrics import METRICS, XTREME_R
-from crosstune.scoring import score, write_scores
+from crosstune.core.errors import run_program
+from crosstune.evaluation.metrics import METRICS, XTREME_R
+from crosstune.evaluation.scoring import score, write_scores
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
         if args.task not in XTREME_R:
             parser.error(f"--gold is for the tasks {', '.join(XTREME_R)}")
         # Not above: the readers of published files double the start of a study's thousands of jobs.
-        from crosstune.xtreme import score_files
+        from crosstune.evaluation.xtreme_files import score_files
 
         print(json.dumps(score_files(args.task, args.lang, args.gold, args.predictions), indent=2, ensure_ascii=False))
         return

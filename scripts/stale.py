@@ -10,10 +10,10 @@ import argparse
 import json
 from pathlib import Path
 
-from crosstune.config import read_config
-from crosstune.errors import run_program
-from crosstune.stale import stale_lines
-from crosstune.study import Study
+from crosstune.core.errors import run_program
+from crosstune.core.schema import read_config
+from crosstune.operations.stale import stale_lines
+from crosstune.study.expand import Study
 
 
 def main() -> None:

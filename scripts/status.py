@@ -8,10 +8,10 @@ import argparse
 import json
 from pathlib import Path
 
-from crosstune.config import read_config
-from crosstune.errors import run_program
-from crosstune.status import status_lines, works_of
-from crosstune.study import Study
+from crosstune.core.errors import run_program
+from crosstune.core.schema import read_config
+from crosstune.operations.status import status_lines, works_of
+from crosstune.study.expand import Study
 
 
 def main() -> None:

@@ -7,9 +7,9 @@
 import argparse
 from pathlib import Path
 
-from crosstune.collect import read_study
-from crosstune.errors import run_program
-from crosstune.submission import write_submissions
+from crosstune.analysis.results import read_study
+from crosstune.core.errors import run_program
+from crosstune.operations.xtreme_submission import write_submissions
 
 
 def main() -> None:

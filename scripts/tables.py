@@ -11,16 +11,16 @@ and the manifests of checkpoints and predictions. Runs without scores are counte
 import argparse
 from pathlib import Path
 
-from crosstune.collect import read_study
-from crosstune.companion import write_companions
-from crosstune.cost import write_costs
-from crosstune.declared import write_declared
-from crosstune.errors import run_program
-from crosstune.ledger import write_ledger, write_ledger_tables
-from crosstune.sidecars import write_sidecars
-from crosstune.tables import write_tables
-from crosstune.transfer_tables import write_transfer
-from crosstune.verdicts import write_verdicts
+from crosstune.analysis.results import read_study
+from crosstune.core.errors import run_program
+from crosstune.reporting.tables.claims import write_ledger, write_ledger_tables
+from crosstune.reporting.tables.contrasts import write_verdicts
+from crosstune.reporting.tables.cost import write_costs
+from crosstune.reporting.tables.custom import write_declared
+from crosstune.reporting.tables.provenance import write_sidecars
+from crosstune.reporting.tables.published import write_companions
+from crosstune.reporting.tables.scores import write_tables
+from crosstune.reporting.tables.transfer import write_transfer
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ import argparse
 import json
 from pathlib import Path
 
-from crosstune.errors import run_program
-from crosstune.files import write_text
-from crosstune.weights import tidy
+from crosstune.artifacts.checkpoint import tidy
+from crosstune.core.errors import run_program
+from crosstune.core.files import write_text
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ differs.
 import argparse
 from pathlib import Path
 
-from crosstune.errors import end, run_program
-from crosstune.trace import Trace
+from crosstune.core.errors import end, run_program
+from crosstune.reporting.tables.audit import Trace
 
 
 def main() -> None:

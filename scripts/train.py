@@ -12,14 +12,14 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from crosstune.ahead import Node
-from crosstune.cluster import in_a_job
-from crosstune.compute import quick_imports, refuse_duplicates, tell_of_no_gpu, use_threads
-from crosstune.errors import UserError, end, run_program
-from crosstune.files import read_json
-from crosstune.lease import take_gpus
-from crosstune.ranks import Ranks, end_with_launcher, is_one_of_several, launch
-from crosstune.usage import note_asked
+from crosstune.artifacts.checkpoint import Node
+from crosstune.core.errors import UserError, end, run_program
+from crosstune.core.files import read_json
+from crosstune.machine.gpu_lease import take_gpus
+from crosstune.machine.hardware import quick_imports, refuse_duplicates, tell_of_no_gpu, use_threads
+from crosstune.machine.job_usage import note_asked
+from crosstune.machine.slurm import in_a_job
+from crosstune.training.distributed import Ranks, end_with_launcher, is_one_of_several, launch
 
 
 def main() -> None:
@@ -101,9 +101,9 @@ def make(node: Node, args: argparse.Namespace) -> None:
     threads = node.spec.get("threads", 1)
     with quick_imports():
         use_threads(threads)
-        from crosstune.engine import STOPPED, Stopped
-        from crosstune.restore import restore
-        from crosstune.stage import Knobs, make_checkpoints
+        from crosstune.training.checkpoint_job import Knobs, make_checkpoints
+        from crosstune.training.restore import restore
+        from crosstune.training.trainer import STOPPED, Stopped
 
     tell_of_no_gpu(args.gpus, args.log)
     again = list(map(Node.from_json, args.again))

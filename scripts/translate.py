@@ -12,10 +12,10 @@ import json
 import sys
 from pathlib import Path
 
-from crosstune.errors import UserError, run_program
-from crosstune.lease import take_gpus
-from crosstune.translate import TRANSLATE_VERSION, translate_rows
-from crosstune.translators import load_translator
+from crosstune.core.errors import UserError, run_program
+from crosstune.data.translation.translate_split import TRANSLATE_VERSION, translate_rows
+from crosstune.data.translation.translators import load_translator
+from crosstune.machine.gpu_lease import take_gpus
 
 
 def main() -> None:
@@ -35,7 +35,10 @@ def main() -> None:
         raise UserError(message, "--spec", f'Say: "version": {TRANSLATE_VERSION}')
     if args.model:
         take_gpus(args.gpus, args.log)
-        from crosstune.compute import tell_of_no_gpu, use_threads  # with torch, which other translators do without
+        from crosstune.machine.hardware import (  # with torch, which other translators do without
+            tell_of_no_gpu,
+            use_threads,
+        )
 
         use_threads(args.spec.get("threads", 1))
         tell_of_no_gpu(args.gpus, args.log)

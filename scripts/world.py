@@ -6,8 +6,8 @@ python scripts/world.py --spec '{"seed": 0}' --out data/raw/world
 import argparse
 import json
 
-from crosstune.errors import UserError, run_program
-from crosstune.world import write_world
+from crosstune.core.errors import UserError, run_program
+from crosstune.data.synthetic import write_world
 
 
 def main() -> None:

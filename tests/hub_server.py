@@ -1,7 +1,7 @@
 """A small server that speaks the Hugging Face hub's protocol, and a second one that stores its large files.
 
 The two have different addresses, as the hub and its storage have. Every request is kept, and faults can be ordered.
-The protocol is that of huggingface_hub (hf_api.py, file_download.py): see crosstune/hub.py.
+The protocol is that of huggingface_hub (hf_api.py, file_download.py): see crosstune/data/download/hub.py.
 """
 
 import hashlib

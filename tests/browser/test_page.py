@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from planted_study import CONTRAST, by_difference, plant
 from small_study import plan, write_study
 
-from crosstune.files import write_json
-from crosstune.report import write_report
+from crosstune.core.files import write_json
+from crosstune.reporting.page.page import write_report
 
 HOSTILE = "</script><img src=x onerror=\"window.hacked=1\"><b>{{7*7}}</b> & 'x'"
 DESKTOP, PHONE = (1400, 900), (390, 844)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.image import gpu_environment
-from crosstune.provenance import environment
+from crosstune.machine.container import gpu_environment
+from crosstune.machine.environment import environment
 from pin_envs import LOCK, needed, read_lock, read_names
 
 pytestmark = pytest.mark.container

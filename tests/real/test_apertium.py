@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.errors import UserError
-from crosstune.files import read_jsonl, sha256_file, write_json, write_jsonl
-from crosstune.prepare import prepare
-from crosstune.projection import lines_of
-from crosstune.registry import load_registry
-from crosstune.translate import TRANSLATE_VERSION, translate_rows
-from crosstune.translators import load_translator
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_jsonl, sha256_file, write_json, write_jsonl
+from crosstune.data.prepare import prepare
+from crosstune.data.registry import load_registry
+from crosstune.data.translation.answer_projection import lines_of
+from crosstune.data.translation.translate_split import TRANSLATE_VERSION, translate_rows
+from crosstune.data.translation.translators import load_translator
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {"command": "apertium -u -f txt {pair}", "pairs": {"en-es": "eng-spa", "en-xx": "eng-xxx"}}

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crosstune.files import write_jsonl
-from crosstune.leakage import leakage
-from crosstune.prepare import load, prepare
-from crosstune.registry import load_registry
+from crosstune.core.files import write_jsonl
+from crosstune.data.leakage import leakage
+from crosstune.data.prepare import load, prepare
+from crosstune.data.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = Path(os.environ.get("CROSSTUNE_BUNDLE", ROOT.parent / "shared" / "data"))

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.claims import load_claims
-from crosstune.collect import Study
-from crosstune.ledger import findings
-from crosstune.prepare import prepare
-from crosstune.registry import load_registry
-from crosstune.statement import COUNT
+from crosstune.analysis.results import Study
+from crosstune.artifacts.claim import COUNT
+from crosstune.data.prepare import prepare
+from crosstune.data.registry import load_registry
+from crosstune.reporting.tables.claims import findings
+from crosstune.study.claims import load_claims
 
 ROOT = Path(__file__).parents[2]
 

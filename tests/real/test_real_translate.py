@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crosstune.files import read_jsonl
-from crosstune.readers import read
-from crosstune.registry import load_registry
+from crosstune.core.files import read_jsonl
+from crosstune.data.readers import read
+from crosstune.data.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,7 +66,7 @@ def test_translated_rows_are_trained_on_and_contrasted(bundle, new_project, snak
 
 def write_part(bundle: Path, path: Path, count: int) -> None:
     """The first questions of the real SQuAD rows, in SQuAD's format."""
-    from crosstune.files import read_text
+    from crosstune.core.files import read_text
 
     (source,) = load_registry(ROOT / "registry")["squad"].location("en", "train", {"bundle": bundle})
     rows = read("squad", [(str(source), read_text(source))])[:count]

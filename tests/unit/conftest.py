@@ -12,8 +12,8 @@ TEXT = ["the cat sat on the mat", "a dog saw the red house", "who sat on the mat
 
 @pytest.fixture(scope="session")
 def tokenizer_folder(tmp_path_factory) -> Path:
-    from crosstune.files import write_jsonl
-    from crosstune.tokenizer import train_tokenizer
+    from crosstune.core.files import write_jsonl
+    from crosstune.modeling.tokenizer_training import train_tokenizer
 
     folder = tmp_path_factory.mktemp("tokenizer")
     write_jsonl(folder / "text.jsonl", ({"id": str(n), "text": text} for n, text in enumerate(TEXT)))
@@ -23,7 +23,7 @@ def tokenizer_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def encoder(tokenizer_folder):
-    from crosstune.encoding import TextEncoder
+    from crosstune.modeling.tokenization import TextEncoder
 
     return TextEncoder(tokenizer_folder)
 
@@ -31,7 +31,7 @@ def encoder(tokenizer_folder):
 @pytest.fixture
 def new_network(encoder):
     """A 1-layer network drawn from a seed, without heads."""
-    from crosstune.stage import new_encoder
+    from crosstune.training.checkpoint_job import new_encoder
 
     def make(seed: int = 0, dropout: float = 0.1, packing: bool = True):
         size = {"hidden": 16, "layers": 1, "heads": 2, "max_length": 64, "packing": packing}

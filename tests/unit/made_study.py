@@ -4,10 +4,10 @@ from pathlib import Path
 
 import yaml
 
-from crosstune.files import write_json
-from crosstune.prepare import PREPARE_VERSION
-from crosstune.scoring import SCORE_VERSION
-from crosstune.study import Study
+from crosstune.core.files import write_json
+from crosstune.data.prepare import PREPARE_VERSION
+from crosstune.evaluation.scoring import SCORE_VERSION
+from crosstune.study.expand import Study
 
 ROOT = Path(__file__).parents[2]
 HOME = "results/small/tiny/seed1/qa"

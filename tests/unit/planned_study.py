@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from crosstune.study import Study
+from crosstune.study.expand import Study
 
 ROOT = Path(__file__).parents[2]
 

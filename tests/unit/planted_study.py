@@ -6,10 +6,10 @@ from pathlib import Path
 
 from small_study import MIXTURES, PLAN, STAGES, UPDATES, read
 
-from crosstune.collect import Study
-from crosstune.contrasts import work_contrasts
-from crosstune.files import write_json, write_jsonl
-from crosstune.metrics import metric_named
+from crosstune.analysis.contrasts import work_contrasts
+from crosstune.analysis.results import Study
+from crosstune.core.files import write_json, write_jsonl
+from crosstune.evaluation.metrics import metric_named
 
 CONTRAST = {
     "name": "order",

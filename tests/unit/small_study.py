@@ -3,8 +3,8 @@
 import copy
 from pathlib import Path
 
-from crosstune.collect import Study, read_study
-from crosstune.files import write_json
+from crosstune.analysis.results import Study, read_study
+from crosstune.core.files import write_json
 
 LANGUAGES = ("qen", "qes", "qna", "qix")
 

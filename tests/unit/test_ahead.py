@@ -6,8 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from crosstune.ahead import MOST_LOST, Node, adopt_predictions, forget_draft, predictions_ahead, remove_empty, take_over
-from crosstune.files import read_json, write_json, write_jsonl
+from crosstune.artifacts.checkpoint import (
+    MOST_LOST,
+    Node,
+    adopt_predictions,
+    forget_draft,
+    predictions_ahead,
+    remove_empty,
+    take_over,
+)
+from crosstune.core.files import read_json, write_json, write_jsonl
 
 SPEC = {"seed": 1}
 PREDICTION = {"dataset": "worldqa", "head": "qa"}
@@ -142,7 +150,7 @@ def test_its_progress_is_added_to_the_log_of_the_job(node, tmp_path):
 
 def test_a_job_killed_while_it_settles_finds_the_draft_whole(node, monkeypatch):
     make_draft(node)
-    monkeypatch.setattr("crosstune.ahead.shutil.rmtree", die)
+    monkeypatch.setattr("crosstune.artifacts.checkpoint.shutil.rmtree", die)
     with pytest.raises(KeyboardInterrupt):
         take_over(node.draft, node.out)
     delete(node.out / "model", node.out / "stage.json")

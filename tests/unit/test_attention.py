@@ -15,11 +15,11 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from crosstune.attention import Rows, packed_attention
-from crosstune.dropout import CheapDropout, drop
-from crosstune.network import Network
-from crosstune.vocabulary import UsedRows
-from crosstune.windows import Batch
+from crosstune.modeling.fast_dropout import CheapDropout, drop
+from crosstune.modeling.features import Batch
+from crosstune.modeling.network import Network
+from crosstune.modeling.packed_attention import Rows, packed_attention
+from crosstune.modeling.used_embeddings import UsedRows
 
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 COMMON = {"vocab_size": 50, "pad_token_id": 1}

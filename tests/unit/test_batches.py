@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.batches import PADDED, Mixture, collate, compose, packs
-from crosstune.windows import Windows
+from crosstune.core.packing import packs
+from crosstune.modeling.batching import PADDED, Mixture, collate, compose
+from crosstune.modeling.features import Windows
 
 LENGTHS = {"qa.en": np.array([10, 20, 30, 40] * 50), "qa.es": np.array([15, 25] * 20)}
 

@@ -8,13 +8,13 @@ import pytest
 import yaml
 from planned_study import STUDY
 
-from crosstune.claims import load_claims
-from crosstune.errors import UserError
-from crosstune.ledger import findings
-from crosstune.plan import plan_of
-from crosstune.registry import load_registry
-from crosstune.statement import COUNT, Statement
-from crosstune.study import Study
+from crosstune.artifacts.claim import COUNT, Statement
+from crosstune.core.errors import UserError
+from crosstune.data.registry import load_registry
+from crosstune.reporting.tables.claims import findings
+from crosstune.study.claims import load_claims
+from crosstune.study.expand import Study
+from crosstune.study.plan import plan_of
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted(path.stem for path in (ROOT / "claims").glob("*.yaml"))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from crosstune.cluster import check_names, in_a_job
-from crosstune.errors import UserError
+from crosstune.core.errors import UserError
+from crosstune.machine.slurm import check_names, in_a_job
 
 
 def test_a_job_is_known_by_its_number():

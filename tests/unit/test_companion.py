@@ -6,12 +6,19 @@ import io
 import pytest
 import yaml
 
-from crosstune.answer import answer
-from crosstune.collect import Cell, Study
-from crosstune.companion import companion_csv, companion_latex, companion_markdown, companions, told, with_interval
-from crosstune.errors import UserError
-from crosstune.papers import load_published
-from crosstune.tables import scores_csv
+from crosstune.analysis.results import Cell, Study
+from crosstune.core.errors import UserError
+from crosstune.reporting.page.answer import answer
+from crosstune.reporting.tables.published import (
+    companion_csv,
+    companion_latex,
+    companion_markdown,
+    companions,
+    told,
+    with_interval,
+)
+from crosstune.reporting.tables.scores import scores_csv
+from crosstune.study.published_tables import load_published
 
 ENTRY = {
     "name": "table2",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.compute import refuse_duplicates, tell_of_no_gpu
-from crosstune.errors import UserError
+from crosstune.core.errors import UserError
+from crosstune.machine.hardware import refuse_duplicates, tell_of_no_gpu
 
 ROOT = Path(__file__).parents[2]
 STEP = {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}

@@ -7,18 +7,18 @@ import pytest
 import torch
 from test_engine import Stopping, same
 
-from crosstune import engine
-from crosstune.ahead import Node
-from crosstune.batches import Mixture, beside, compose
-from crosstune.contrast import Contrast, Pairing, contrastive_loss
-from crosstune.errors import UserError
-from crosstune.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
-from crosstune.network import average_weights, load_network, save_network
-from crosstune.prepared import origin_of
-from crosstune.stage import Knobs, make_checkpoint, train_stage
-from crosstune.state import StateFolder
-from crosstune.tasks.qa import QuestionAnswering
-from crosstune.windows import Windows
+from crosstune.artifacts.checkpoint import Node
+from crosstune.artifacts.split import origin_of
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
+from crosstune.modeling.batching import Mixture, beside, compose
+from crosstune.modeling.contrastive import Contrast, Pairing, contrastive_loss
+from crosstune.modeling.features import Windows
+from crosstune.modeling.folder import average_weights, load_network, save_network
+from crosstune.modeling.tasks.qa import QuestionAnswering
+from crosstune.training import trainer
+from crosstune.training.checkpoint_job import Knobs, make_checkpoint, train_stage
+from crosstune.training.resume import StateFolder
 
 RECIPE = {
     "lr": 1e-2, "warmup": 0.1, "decay": "linear", "weight_decay": 0.01, "clip": 1.0, "label_smoothing": 0.0,
@@ -228,7 +228,7 @@ def test_a_window_without_compared_tokens_has_no_pair(encoder):
 def vectors_of(monkeypatch, network, batch, pairs) -> tuple[float, list[torch.Tensor]]:
     """The task's loss of a contrasted pass, and what was compared in it."""
     seen = []
-    monkeypatch.setattr("crosstune.network.contrastive_loss", lambda vectors, *_: seen.extend(vectors))
+    monkeypatch.setattr("crosstune.modeling.network.contrastive_loss", lambda vectors, *_: seen.extend(vectors))
     loss, _ = network.contrasted("qa", batch, pairs, RECIPE)
     return loss.item(), seen
 
@@ -241,7 +241,7 @@ def one_pass(encoder, new_network):
         network = new_network(dropout=0.0, packing=packing)
         network.add_head("qa", [], seed=1)
         windows, pairing = pairing_of(encoder, recipe)
-        corpus = engine.Corpus(windows, dict.fromkeys(windows, "qa"), pairing)
+        corpus = trainer.Corpus(windows, dict.fromkeys(windows, "qa"), pairing)
         # The last windows of three rows, which are shorter than the others.
         last = {source: np.searchsorted(found.rows, range(1, 4)) - 1 for source, found in windows.items()}
         chosen = [
@@ -311,14 +311,14 @@ def run(encoder, new_network, tmp_path):
             network.learn_temperature(pairing.contrast.scale)
         lengths = {source: found.lengths for source, found in windows.items()}
         plan = compose(lengths, Mixture(tuple(ROWS)), 120, ("key",), updates)
-        settings = engine.Settings(recipe, ("key",), "fp32", pass_tokens, 1e9)
-        corpus = engine.Corpus(windows, dict.fromkeys(windows, "qa"), pairing)
+        settings = trainer.Settings(recipe, ("key",), "fp32", pass_tokens, 1e9)
+        corpus = trainer.Corpus(windows, dict.fromkeys(windows, "qa"), pairing)
 
         def progress(total, done):
             return Stopping("test", total, done, tmp_path / "log", after=after)
 
-        with engine.StopRequest() as stop:
-            curve, moments = engine.train(
+        with trainer.StopRequest() as stop:
+            curve, moments = trainer.train(
                 network, encoder, corpus, plan, settings, StateFolder(tmp_path / folder, "x"), stop, progress
             )
         return network, curve, moments
@@ -340,7 +340,7 @@ LEARNED = {**RECIPE, "contrast_temperature_lr": 0.05, "contrast_negatives": 3, "
 )
 def test_it_resumes_exactly(run, recipe, packing):
     whole, curve, _ = run("whole", recipe, packing=packing)
-    with pytest.raises(engine.Stopped):
+    with pytest.raises(trainer.Stopped):
         run("parts", recipe, after=5, packing=packing)
     parts, resumed, _ = run("parts", recipe, packing=packing)
     assert same(whole, parts)
@@ -363,19 +363,19 @@ def test_the_loss_of_an_update_is_the_task_plus_the_mean_over_its_pairs(run, enc
     network.add_head("qa", [], seed=1)
     recipe = {**RECIPE, "contrast_negatives": 2, "contrast_temperature": 0.5}
     windows, pairing = pairing_of(encoder, recipe)
-    corpus = engine.Corpus(windows, dict.fromkeys(windows, "qa"), pairing)
+    corpus = trainer.Corpus(windows, dict.fromkeys(windows, "qa"), pairing)
     alone = int(np.flatnonzero(windows["chaii.hi"].rows == 4)[0])
     starts = {source: np.searchsorted(found.rows, range(4)).tolist() for source, found in windows.items()}
     update = [("chaii.hi", starts["chaii.hi"][0]), ("mt.ta", starts["mt.ta"][1]), ("chaii.hi", alone),
               ("chaii.hi", starts["chaii.hi"][2])]  # fmt: skip
-    settings = engine.Settings(recipe, ("key",), "fp32", 4096, 1e9)
-    parts = engine.parts_of(0, [update], network, encoder, corpus, settings)
+    settings = trainer.Settings(recipe, ("key",), "fp32", 4096, 1e9)
+    parts = trainer.parts_of(0, [update], network, encoder, corpus, settings)
     assert [len(part.batch.windows) for part in parts] == [1, 2, 1], "one without a partner, then 2 and 1 pairs"
     assert [part.pairs and part.pairs.weight for part in parts] == [None, 0.5 / 3, 0.5 / 3]
 
     from accelerate import Accelerator
 
-    total, contrast = engine.gradients(Accelerator(cpu=True), network, parts, settings)
+    total, contrast = trainer.gradients(Accelerator(cpu=True), network, parts, settings)
     task = network("qa", corpus.batch(update), recipe).item() / 4
     _, (vectors,) = vectors_of(monkeypatch, network, parts[1].batch, parts[1].pairs)
     cosines = torch.nn.functional.normalize(vectors, dim=1)
@@ -387,7 +387,7 @@ def test_the_loss_of_an_update_is_the_task_plus_the_mean_over_its_pairs(run, enc
 
 
 def test_the_loss_is_on_in_its_share_of_the_updates_and_costs_nothing_after(run, monkeypatch):
-    from crosstune.network import Network
+    from crosstune.modeling.network import Network
 
     calls = []
     contrasted = Network.contrasted
@@ -418,7 +418,7 @@ def test_a_later_stage_goes_on_with_what_was_learned(run, tokenizer_folder, tmp_
     assert torch.equal(loaded.log_scale, network.log_scale)
     loaded.learn_temperature(1.0)
     assert torch.equal(loaded.log_scale, network.log_scale)
-    assert len(engine.build_optimizer(loaded, RECIPE).param_groups) == 2, (
+    assert len(trainer.build_optimizer(loaded, RECIPE).param_groups) == 2, (
         "where it is not learned it has no group of its own, and gets no gradient"
     )
 
@@ -495,7 +495,7 @@ def test_mucot_learns_its_temperature_with_the_rate_and_decay_of_the_model(run, 
         network = new_network()
         network.learn_temperature(1 / 0.07)
         recipe = {**recipe, **learned, "contrast_temperature_lr": 0.2 if name == "ours" else recipe["lr"]}
-        group = engine.build_optimizer(network, recipe).param_groups[-1]
+        group = trainer.build_optimizer(network, recipe).param_groups[-1]
         assert group["params"][0] is network.log_scale
         options[name] = (group["peak"], group["weight_decay"])
     assert options == {"ours": (0.2, 0.0), "mucot": (1e-2, 0.3)}
@@ -535,7 +535,7 @@ def stage(new_network, tokenizer_folder, tmp_path):
             "packing": True,
         }  # fmt: skip
         node = Node(spec, tmp_path / name, (parent or base,), tuple(manifests), keep_optimizer=True)
-        with engine.StopRequest() as stop:
+        with trainer.StopRequest() as stop:
             train_stage(node, parent or base, Knobs(), stop)
         return node.draft
 

@@ -16,16 +16,16 @@ from planned_study import study
 from planted_study import CONTRAST, SHAPE, by_difference, planned, plant, worked, write_examples
 from small_study import read
 
-from crosstune.answer import answer
-from crosstune.comparisons import CONTRASTS_VERSION
-from crosstune.contrasts import Pairing, Reader, Unit, bootstrap, numbers, pair
-from crosstune.errors import UserError
-from crosstune.estimates import VERDICTS
-from crosstune.files import read_json, read_jsonl, write_json, write_jsonl
-from crosstune.metrics import METRICS
-from crosstune.plan import plan_of
-from crosstune.report import render
-from crosstune.verdicts import verdict_latex, verdicts, write_verdicts
+from crosstune.analysis.contrasts import Pairing, Reader, Unit, bootstrap, numbers, pair
+from crosstune.analysis.estimates import VERDICTS
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_json, read_jsonl, write_json, write_jsonl
+from crosstune.evaluation.metrics import METRICS
+from crosstune.reporting.page.answer import answer
+from crosstune.reporting.page.page import render
+from crosstune.reporting.tables.contrasts import verdict_latex, verdicts, write_verdicts
+from crosstune.study.comparisons import CONTRASTS_VERSION
+from crosstune.study.plan import plan_of
 
 ROOT = Path(__file__).parents[2]
 PAIR = {"a": "sequential", "b": "joint", "over": ["qa"], "smallest_effect": 0.5}

@@ -6,11 +6,11 @@ import pytest
 from planned_study import study as planned_study
 from small_study import PLAN, plan, read, write_study
 
-from crosstune.cost import cost_sheet, spent_by_schedule, write_costs
-from crosstune.files import read_json, write_json
-from crosstune.plan import plan_of
-from crosstune.sheets import sheet_latex
-from crosstune.took import CORE, UNKNOWN, Took, predictions_took, training_took
+from crosstune.artifacts.cost import CORE, UNKNOWN, Took, predictions_took, training_took
+from crosstune.core.files import read_json, write_json
+from crosstune.reporting.tables.cost import cost_sheet, spent_by_schedule, write_costs
+from crosstune.reporting.tables.formats import sheet_latex
+from crosstune.study.plan import plan_of
 
 GPU = {"device": "NVIDIA H200", "devices": 2, "cores": 2}
 QEN, QES = "worldqa.qen@100", "worldqa.qen@100/worldqa.qes@100"

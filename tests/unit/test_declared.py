@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from planned_study import study as planned
 from small_study import plan, read, write_study
 
-from crosstune.collect import Study
-from crosstune.declared import declared_tables, write_declared
-from crosstune.errors import UserError
-from crosstune.files import read_json, write_json
-from crosstune.plan import plan_of
-from crosstune.tables import Table, latex, markdown
+from crosstune.analysis.results import Study
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_json, write_json
+from crosstune.reporting.tables.custom import declared_tables, write_declared
+from crosstune.reporting.tables.formats import latex, markdown
+from crosstune.reporting.tables.table import Table
+from crosstune.study.plan import plan_of
 
 DOCS = Path(__file__).parents[2] / "docs/tables.md"
 ENTRY = {"over": ["qa/worldqa"], "rows": ["schedule"], "columns": ["language"]}

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crosstune.distances import distances, read_features
-from crosstune.errors import UserError
-from crosstune.registry import load_languages
+from crosstune.core.errors import UserError
+from crosstune.data.language_distances import distances, read_features
+from crosstune.data.registry import load_languages
 
 TABLE = """iso_code,Name,81A,82A,83A
 eng,English,SVO,SV,VO

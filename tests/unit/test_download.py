@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from hub_server import git_sha1, sha256
 
-from crosstune import download
-from crosstune.download import (
+from crosstune.core.errors import UserError
+from crosstune.data.download import http as download
+from crosstune.data.download.http import (
     Client,
     Expected,
     HttpFailure,
@@ -25,7 +26,6 @@ from crosstune.download import (
     offline,
     origin,
 )
-from crosstune.errors import UserError
 
 CONTENT = bytes(range(256)) * 4000  # about a megabyte: several blocks on the wire
 QUICK = Patience(attempts=3, first=0.01, longest=0.05)
@@ -219,7 +219,7 @@ def test_a_weak_tag_is_not_kept(client, address, tmp_path, hub_server, monkeypat
 
 
 def test_two_processes_load_a_file_once(address, tmp_path, hub_server):
-    code = "import sys; from pathlib import Path; from crosstune.download import Client\n"
+    code = "import sys; from pathlib import Path; from crosstune.data.download.http import Client\n"
     code += "print(Client().download(sys.argv[1], Path(sys.argv[2])))"
     environment = {**os.environ, "PYTHONPATH": "scripts"}
     command = [sys.executable, "-c", code, address, str(tmp_path / "file")]

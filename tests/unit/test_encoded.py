@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from crosstune.encoded import EncodedData, load_windows, save_windows
-from crosstune.files import sha256_file, write_jsonl
-from crosstune.prepared import Split
-from crosstune.tasks.tagging import Tagging
+from crosstune.artifacts.split import Split
+from crosstune.core.files import sha256_file, write_jsonl
+from crosstune.modeling.feature_cache import EncodedData, load_windows, save_windows
+from crosstune.modeling.tasks.tagging import Tagging
 
 ROWS = [{"id": "1", "tokens": ["the", "cat"], "tags": ["A", "B"]}, {"id": "2", "tokens": ["a"], "tags": ["A"]}]
 OPTIONS = {"max_length": 32}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.energy import EnergyMeter, Gpus, nvml, zones
+from crosstune.machine.energy import EnergyMeter, Gpus, nvml, zones
 
 SIZE = 1_000_000_000  # microjoules: 1 kJ
 

@@ -9,14 +9,14 @@ import time
 import pytest
 import torch
 
-from crosstune import engine
-from crosstune.batches import Mixture, compose
-from crosstune.errors import UserError
-from crosstune.files import read_json
-from crosstune.network import average_weights, load_network, save_network
-from crosstune.profiling import Profiler, group_of
-from crosstune.progress import Progress
-from crosstune.state import StateFolder
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_json
+from crosstune.core.progress import Progress
+from crosstune.modeling.batching import Mixture, compose
+from crosstune.modeling.folder import average_weights, load_network, save_network
+from crosstune.training import trainer
+from crosstune.training.profiler import Profiler, group_of
+from crosstune.training.resume import StateFolder
 
 RECIPE = {
     "lr": 1e-2, "warmup": 0.1, "decay": "linear", "weight_decay": 0.01, "clip": 1.0, "label_smoothing": 0.0,
@@ -66,16 +66,16 @@ def run(encoder, new_network, tmp_path):
         network.add_head("tagging.x", ["A", "B"], seed=seed)
         windows = network.tasks["tagging.x"].encode(ROWS, encoder, {"max_length": 32})
         plan = compose({"t.en": windows.lengths}, Mixture(("t.en",)), 60, (seed, "key"), updates)
-        settings = engine.Settings(recipe, (seed, "key"), precision, pass_tokens, 1e9)
+        settings = trainer.Settings(recipe, (seed, "key"), precision, pass_tokens, 1e9)
         state = StateFolder(tmp_path / folder, stamp)
-        corpus = engine.Corpus({"t.en": windows}, {"t.en": "tagging.x"})
+        corpus = trainer.Corpus({"t.en": windows}, {"t.en": "tagging.x"})
 
         def progress(total, done):
             return Stopping("test", total, done, tmp_path / "log", after=after)
 
         profiler = profile and Profiler(tmp_path / profile)
-        with engine.StopRequest() as stop:
-            curve, moments = engine.train(
+        with trainer.StopRequest() as stop:
+            curve, moments = trainer.train(
                 network, encoder, corpus, plan, settings, state, stop, progress, profiler=profiler
             )
         return network, curve, moments
@@ -90,7 +90,7 @@ def same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
 @pytest.mark.parametrize("after", [1, 5, 10])
 def test_stopped_and_resumed_is_the_undisturbed_training_bit_for_bit(run, after):
     whole, curve, _ = run("whole")
-    with pytest.raises(engine.Stopped):
+    with pytest.raises(trainer.Stopped):
         run("parts", after=after)
     parts, resumed_curve, _ = run("parts")
     assert same(whole, parts)
@@ -137,7 +137,7 @@ def test_bf16_ends_within_the_spread_of_the_seeds(run):
 @pytest.mark.parametrize("options", [{"packing": False}, {"pass_tokens": 16}])
 def test_every_mode_resumes_exactly(run, options):
     whole, _, _ = run("whole", **options)
-    with pytest.raises(engine.Stopped):
+    with pytest.raises(trainer.Stopped):
         run("parts", after=5, **options)
     parts, _, _ = run("parts", **options)
     assert same(whole, parts)
@@ -145,7 +145,7 @@ def test_every_mode_resumes_exactly(run, options):
 
 def test_parts_are_made_in_order_one_ahead():
     made = []
-    found = engine.prefetched(lambda number: made.append(number) or [number], range(3))
+    found = trainer.prefetched(lambda number: made.append(number) or [number], range(3))
     assert next(found) == (0, [0])
     deadline = time.monotonic() + 10
     while len(made) < 2 and time.monotonic() < deadline:
@@ -153,11 +153,11 @@ def test_parts_are_made_in_order_one_ahead():
     assert made == [0, 1], "the second before it is asked for"
     assert [number for number, _ in found] == [1, 2]
     assert made == [0, 1, 2]
-    assert list(engine.prefetched(lambda number: [], range(0))) == []
+    assert list(trainer.prefetched(lambda number: [], range(0))) == []
 
 
 def test_a_profile_says_where_the_time_goes_and_changes_nothing(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("crosstune.profiling.TRACED", 5)
+    monkeypatch.setattr("crosstune.training.profiler.TRACED", 5)
     network, _, _ = run("profiled", profile="profile")
     plain, _, _ = run("plain")
     assert same(network, plain)
@@ -182,7 +182,7 @@ def test_operations_are_grouped(operation, group):
 
 
 def test_the_state_of_another_spec_is_refused(run):
-    with pytest.raises(engine.Stopped):
+    with pytest.raises(trainer.Stopped):
         run(after=3, stamp="one")
     with pytest.raises(UserError, match="another spec, model, data") as caught:
         run(stamp="two")
@@ -190,7 +190,7 @@ def test_the_state_of_another_spec_is_refused(run):
 
 
 def test_a_truncated_state_is_told(run, tmp_path):
-    with pytest.raises(engine.Stopped):
+    with pytest.raises(trainer.Stopped):
         run(after=3)
     state = tmp_path / "state/state.safetensors"
     state.write_bytes(state.read_bytes()[:100])
@@ -239,7 +239,7 @@ def test_the_average_is_the_mean(new_network, tokenizer_folder, tmp_path):
 
 
 def test_learning_rates_rise_and_fall():
-    rates = [engine.learning_rate({"lr": 1.0, "warmup": 0.2, "decay": "linear"}, n, 10) for n in range(10)]
+    rates = [trainer.learning_rate({"lr": 1.0, "warmup": 0.2, "decay": "linear"}, n, 10) for n in range(10)]
     assert rates[:2] == [0.5, 1.0]
     assert rates[2:] == [1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
-    assert engine.learning_rate({"lr": 1.0, "warmup": 0.0, "decay": "constant"}, 9, 10) == 1.0
+    assert trainer.learning_rate({"lr": 1.0, "warmup": 0.0, "decay": "constant"}, 9, 10) == 1.0

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstune.estimates import (
+from crosstune.analysis.estimates import (
     Estimate,
     Sample,
     add,
@@ -24,7 +24,7 @@ from crosstune.estimates import (
     two_way,
     verdict,
 )
-from crosstune.intervals import student_quantile
+from crosstune.analysis.intervals import student_quantile
 
 # Differences of four seeds in three languages, drawn once and rounded.
 CELLS = np.array([[1.2, -0.4, 2.1], [0.3, 0.9, 1.4], [2.2, 0.1, 3.0], [-0.6, 0.5, 1.1]])

@@ -3,14 +3,14 @@
 import pytest
 from planned_study import ROOT, study
 
-from crosstune.devices import Device, Devices, load_devices
-from crosstune.errors import UserError
-from crosstune.expected import Expected
-from crosstune.files import write_json
-from crosstune.kept import Kept
-from crosstune.needs import Needs
-from crosstune.plan_cost import jobs_of, plan_text
-from crosstune.resources import Jobs
+from crosstune.core.errors import UserError
+from crosstune.core.files import write_json
+from crosstune.machine.devices import Device, Devices, load_devices
+from crosstune.study.cost_estimate import Expected
+from crosstune.study.cost_report import jobs_of, plan_text
+from crosstune.study.data_requirements import Needs
+from crosstune.study.resources import Jobs
+from crosstune.study.retention import Kept
 
 HOME = "results/test/tiny/seed1/qa"
 SHARE = {"bf16": 0.5, "fp32": 0.5}

@@ -16,15 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from crosstune.archives import read_members
-from crosstune.errors import UserError
-from crosstune.fetch import fetch, fetched, manifest_path, matching, request_of, select
-from crosstune.files import read_json, read_jsonl
-from crosstune.hub import Hub
-from crosstune.parquet import read_parquet
-from crosstune.pinning import find_hashes, find_numbers, find_revisions, shortest, write_revision
-from crosstune.prepare import prepare
-from crosstune.registry import load_registry
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_json, read_jsonl
+from crosstune.data.archives import read_members
+from crosstune.data.download.fetch import fetch, fetched, manifest_path, matching, request_of, select
+from crosstune.data.download.hub import Hub
+from crosstune.data.download.pinning import find_hashes, find_numbers, find_revisions, shortest, write_revision
+from crosstune.data.parquet import read_parquet
+from crosstune.data.prepare import prepare
+from crosstune.data.registry import load_registry
 
 COMMIT, OTHER = "0123456789" * 4, "abcdef0123" * 4
 EN, NO = "a\tx\nb\ty\n", "c\tz\n"

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from small_study import plan, read, write_study
 
-from crosstune.figures import figures_of, write_figures
-from crosstune.figures.curves import staged
-from crosstune.figures.differences import family_rows, pairs
-from crosstune.figures.heat import heat_records
-from crosstune.files import write_json
-from crosstune.intervals import interval
+from crosstune.analysis.intervals import interval
+from crosstune.core.files import write_json
+from crosstune.reporting.figures import figures_of, write_figures
+from crosstune.reporting.figures.curves import staged
+from crosstune.reporting.figures.differences import family_rows, pairs
+from crosstune.reporting.figures.heat import heat_records
 
 
 @pytest.fixture(scope="module")

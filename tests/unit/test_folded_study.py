@@ -6,14 +6,15 @@ import json
 import pytest
 from planned_study import study
 
-from crosstune.ahead import Node
-from crosstune.collect import Study as Collected
-from crosstune.errors import UserError
-from crosstune.files import write_json, write_jsonl
-from crosstune.needs import Needs
-from crosstune.plan import plan_of
-from crosstune.prepare import prepare
-from crosstune.registry import FoldSource, TranslatedSource, load_registry
+from crosstune.analysis.results import Study as Collected
+from crosstune.artifacts.checkpoint import Node
+from crosstune.core.errors import UserError
+from crosstune.core.files import write_json, write_jsonl
+from crosstune.data.prepare import prepare
+from crosstune.data.registry import load_registry
+from crosstune.data.sources import FoldSource, TranslatedSource
+from crosstune.study.data_requirements import Needs
+from crosstune.study.plan import plan_of
 
 RECORDS = {
     "toy": {

@@ -6,8 +6,8 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.folds import SPLITS, deal, shares, split_ids
-from crosstune.registry import Folds
+from crosstune.data.folds import SPLITS, deal, shares, split_ids
+from crosstune.data.record import Folds
 
 DRAWS = Folds(5, "draw", test=100, validation=100)
 

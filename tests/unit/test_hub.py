@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hub_server import Repository, sha256
 
-from crosstune import hub as hub_module
-from crosstune.download import Client, Expected, Patience
-from crosstune.errors import UserError
-from crosstune.hub import Hub
-from crosstune.hub import Repository as Id
+from crosstune.core.errors import UserError
+from crosstune.data.download import hub as hub_module
+from crosstune.data.download.http import Client, Expected, Patience
+from crosstune.data.download.hub import Hub
+from crosstune.data.download.hub import Repository as Id
 
 ROOT = Path(__file__).parents[2]
 COMMIT = "0123456789" * 4
@@ -140,7 +140,7 @@ def test_a_name_that_leaves_the_folder_is_refused(server, tmp_path, name):
 
 def test_address_and_token_are_those_of_the_hub_s_library(tmp_path):
     (tmp_path / "token").write_text("hf_from_file\n")
-    code = "import json; from crosstune.hub import Hub; hub = Hub.from_environment()\n"
+    code = "import json; from crosstune.data.download.hub import Hub; hub = Hub.from_environment()\n"
     code += "print(json.dumps([hub.endpoint, hub.client.home, hub.client.token, hub.client.forbidden]))"
     base = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "scripts"), "HF_HOME": str(tmp_path)}
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from crosstune.intervals import detectable, interval, student_cdf, student_quantile, student_tail
+from crosstune.analysis.intervals import detectable, interval, student_cdf, student_quantile, student_tail
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import random
 import pytest
 from planned_study import study
 
-from crosstune.kept import Kept, making_order, peak
-from crosstune.resources import Jobs
-from crosstune.summary import summary
-from crosstune.weights import remove_weights, tidy
+from crosstune.artifacts.checkpoint import remove_weights, tidy
+from crosstune.study.resources import Jobs
+from crosstune.study.retention import Kept, making_order, peak
+from crosstune.study.summary import summary
 
 HOME = "results/test/tiny/seed1/qa"
 EN, ES, FR = f"{HOME}/worldqa.qen@20", "worldqa.qes@20", "worldqa.qfr@20"

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crosstune.errors import UserError
-from crosstune.files import write_json, write_jsonl
-from crosstune.leakage import covers, leakage, refuse, splits_of, status, summary
-from crosstune.study import Study
-from crosstune.world import write_world
+from crosstune.core.errors import UserError
+from crosstune.core.files import write_json, write_jsonl
+from crosstune.data.leakage import covers, leakage, refuse, splits_of, status, summary
+from crosstune.data.synthetic import write_world
+from crosstune.study.expand import Study
 
 ROOT = Path(__file__).parents[2]
 LONG = "The tower of the old church was built by nine masons in the year of the flood."
@@ -118,8 +118,8 @@ def test_an_entry_that_means_nothing_is_told():
 
 def test_the_constructed_world_leaks_nothing(tmp_path):
     """Its questions of three words are repeated by chance; its texts are not."""
-    from crosstune.prepare import load
-    from crosstune.registry import load_registry
+    from crosstune.data.prepare import load
+    from crosstune.data.registry import load_registry
 
     registry = load_registry(ROOT / "registry")
     write_world(yaml.safe_load((ROOT / "tests/workflow/small.yaml").read_text())["world"], tmp_path / "world")

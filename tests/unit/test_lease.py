@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from crosstune import lease
-from crosstune.errors import UserError
-from crosstune.lease import Gpu, found_gpus, listed_gpus, named_gpus, take_gpus
+from crosstune.core.errors import UserError
+from crosstune.machine import gpu_lease
+from crosstune.machine.gpu_lease import Gpu, found_gpus, listed_gpus, named_gpus, take_gpus
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 # Takes GPUs, starts a program that lives on, says what it has got and waits to be ended.
 JOB = """
 import subprocess, sys, time
 from pathlib import Path
-from crosstune import lease
+from crosstune.machine import gpu_lease as lease
 lease.SECONDS_BETWEEN_LOOKS = 0.02
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
 environ = {}
@@ -69,7 +69,7 @@ def start(tmp_path):
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """Device files of GPUs, and no nvidia-smi."""
-    monkeypatch.setattr(lease.shutil, "which", lambda program: None)
+    monkeypatch.setattr(gpu_lease.shutil, "which", lambda program: None)
 
     def make(count: int) -> Path:
         (tmp_path / "dev").mkdir()
@@ -180,5 +180,5 @@ def test_gpus_are_read_from_nvidia_smi():
 
 
 def test_locks_are_in_a_folder_of_the_user_on_this_machine():
-    assert lease.lock_folder().parent == Path("/tmp")
-    assert lease.lock_folder().name.removeprefix("crosstune-gpus-").isdigit()
+    assert gpu_lease.lock_folder().parent == Path("/tmp")
+    assert gpu_lease.lock_folder().name.removeprefix("crosstune-gpus-").isdigit()

@@ -14,9 +14,11 @@ import small_study
 from test_companion import ENTRY
 from test_companion import study as folded_study
 
-from crosstune.collect import Study
-from crosstune.files import write_json
-from crosstune.ledger import (
+from crosstune.analysis.results import Study
+from crosstune.artifacts.claim import Statement
+from crosstune.core.files import write_json
+from crosstune.reporting.page.page import render
+from crosstune.reporting.tables.claims import (
     findings,
     ledger_csv,
     ledger_latex,
@@ -27,8 +29,6 @@ from crosstune.ledger import (
     write_ledger,
     write_ledger_tables,
 )
-from crosstune.report import render
-from crosstune.statement import Statement
 
 HALF = 12.706205
 PANEL = {"model": "tiny", "track": "qa", "dataset": "worldqa", "metric": "f1"}

@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstune import readers
-from crosstune.errors import UserError
-from crosstune.readers.pieces import Options
-from crosstune.translators.lexicon import LexiconTranslator
-from crosstune.world import CHAII_LANGUAGES, DEFAULT_SPEC, LANGUAGES, generate
-from crosstune.world.facts import World
-from crosstune.world.languages import UPOS, make_lexicon, write
-from crosstune.world.texts import (
+from crosstune.core.errors import UserError
+from crosstune.data import readers
+from crosstune.data.readers.pieces import Options
+from crosstune.data.synthetic import CHAII_LANGUAGES, DEFAULT_SPEC, LANGUAGES, generate
+from crosstune.data.synthetic.facts import World
+from crosstune.data.synthetic.languages import UPOS, make_lexicon, write
+from crosstune.data.synthetic.texts import (
     Phrase,
     Predicate,
     Question,
@@ -26,6 +25,7 @@ from crosstune.world.texts import (
     sentences_of,
     text_of,
 )
+from crosstune.data.translation.translators.lexicon import LexiconTranslator
 
 LEXICON = make_lexicon(0)
 TRANSLATOR, ANOTHER = LexiconTranslator(0), LexiconTranslator(0)

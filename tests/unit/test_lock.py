@@ -14,7 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from crosstune.errors import UserError
+from crosstune.core.errors import UserError
 from pin_envs import ENVIRONMENTS, environment, needed, pinned, read_lock, read_names
 
 ROOT = Path(__file__).parents[2]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from crosstune import locks
-from crosstune.errors import UserError
+from crosstune.core import locks
+from crosstune.core.errors import UserError
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 HOLD = """
 import sys, time
 from pathlib import Path
-from crosstune.locks import alone
+from crosstune.core.locks import alone
 with alone(Path(sys.argv[1]), wait=True):
     print("held", time.monotonic(), flush=True)
     time.sleep(float(sys.argv[2]))

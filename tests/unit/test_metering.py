@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from crosstune import metering
-from crosstune.metering import Meter
-from crosstune.provenance import read_cost, write_cost
-from crosstune.state import StateFolder
+from crosstune.machine import cost_meter
+from crosstune.machine.cost_meter import Meter
+from crosstune.machine.environment import read_cost, write_cost
+from crosstune.training.resume import StateFolder
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """Seconds that pass when the test says so."""
     seconds = [0.0]
-    monkeypatch.setattr(metering.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(cost_meter.time, "monotonic", lambda: seconds[0])
     return seconds
 
 
@@ -67,7 +67,7 @@ class Counters:
     ],
 )
 def test_energy_is_that_of_all_attempts_or_not_told(clock, monkeypatch, earlier, found, energy):
-    monkeypatch.setattr(metering, "EnergyMeter", lambda *_: Counters(**found))
+    monkeypatch.setattr(cost_meter, "EnergyMeter", lambda *_: Counters(**found))
     meter = Meter(threads=1)
     meter.resume({"began": "2026-01-01T00:00:00+00:00", "seconds": 10.0, "energy": earlier})
     assert meter.spent()["energy"] == energy

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.errors import UserError
-from crosstune.metrics import METRICS, chaii, metric_named, mlqa, qa, retrieval, tagging
+from crosstune.core.errors import UserError
+from crosstune.evaluation.metrics import METRICS, chaii, metric_named, mlqa, qa, retrieval, tagging
 
 TAGS = st.sampled_from(["ADJ", "CCONJ", "INTJ", "NOUN", "SCONJ", "SYM", "X", "_"])
 

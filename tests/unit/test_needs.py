@@ -3,10 +3,10 @@
 import pytest
 from planned_study import study
 
-from crosstune.errors import UserError
-from crosstune.files import canonical_json
-from crosstune.needs import Needs
-from crosstune.plan import plan_of
+from crosstune.core.errors import UserError
+from crosstune.core.files import canonical_json
+from crosstune.study.data_requirements import Needs
+from crosstune.study.plan import plan_of
 
 
 def record(source, **changes):
@@ -101,7 +101,7 @@ def test_what_is_taken_over_itself_makes_nothing_ahead(tmp_path, monkeypatch):
     stages = [first, *planned.later(first)]
     assert len(stages) == 4
     longest = max(len(canonical_json(planned.node(stage))) for stage in stages)
-    monkeypatch.setattr("crosstune.study.MOST_TOLD", 2 * longest)
+    monkeypatch.setattr("crosstune.study.expand.MOST_TOLD", 2 * longest)
     assert [len(planned.told_of(stage)) for stage in stages] == [1, 1, 1, 0]
     assert [stage for stage in Needs(planned).trained_ahead if stage in stages] == [stages[1], stages[3]]
 

@@ -5,9 +5,10 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModel
 
-from crosstune.batches import collate
-from crosstune.network import Network, load_network, save_network
-from crosstune.tasks.pooling import first_tokens
+from crosstune.modeling.batching import collate
+from crosstune.modeling.folder import load_network, save_network
+from crosstune.modeling.network import Network
+from crosstune.modeling.tasks.pooling import first_tokens
 
 SIZE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 ROWS = {

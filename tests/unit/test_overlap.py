@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstune import overlap
-from crosstune.overlap import LEAST, NEAR, Index, hashes, portions, prints, texts_of
+from crosstune.data import overlap
+from crosstune.data.overlap import LEAST, NEAR, Index, hashes, portions, prints, texts_of
 
 
 def line(first: int, last: int) -> str:

@@ -6,7 +6,7 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.files import any_of
+from crosstune.core.files import any_of
 
 PATHS = ["a/b@1", "a/b@1/c+d~lr=0.1", "a/b@1/c", "x", "a.b"]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crosstune.errors import UserError
-from crosstune.files import read_json, read_jsonl
-from crosstune.pinning import find_numbers
-from crosstune.prepare import PREPARE_VERSION, prepare, statistics
-from crosstune.registry import load_registry
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_json, read_jsonl
+from crosstune.data.download.pinning import find_numbers
+from crosstune.data.prepare import PREPARE_VERSION, prepare, statistics
+from crosstune.data.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
 PAIRS = "a\tx\nbcd\tyz\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from crosstune.projection import REASONS, WAYS, Lines, lines_of, nearest, project
+from crosstune.data.translation.answer_projection import REASONS, WAYS, Lines, lines_of, nearest, project
 
 
 def row_of(context: str, answer: str, start: int | None = None, question: str = "Where?") -> dict:

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from made_study import HOME, make_data, make_predictions, make_training, small_study
 
-from crosstune import provenance
-from crosstune.files import sha256_file
-from crosstune.needs import Needs
-from crosstune.provenance import LOCK, PROJECT, commit, lock_hash
-from crosstune.study_provenance import provenance_of, provenance_rows
+from crosstune.core.files import sha256_file
+from crosstune.machine import environment
+from crosstune.machine.environment import LOCK, PROJECT, commit, lock_hash
+from crosstune.operations.provenance import provenance_of
+from crosstune.reporting.page.provenance import provenance_rows
+from crosstune.study.data_requirements import Needs
 
 GIT = ["git", "-c", "user.name=A", "-c", "user.email=a@b.c"]
 
@@ -62,9 +63,9 @@ def test_outside_a_checkout_there_is_no_commit(tmp_path, monkeypatch):
 )
 def test_the_address_of_the_code_is_a_public_one(repository, address, found):
     folder, _ = repository
-    assert provenance.repository(folder) is None
+    assert environment.repository(folder) is None
     subprocess.run(["git", "remote", "add", "origin", address], cwd=folder, check=True)
-    assert provenance.repository(folder) == found
+    assert environment.repository(folder) == found
 
 
 def test_the_lock_is_the_one_that_everything_is_made_of(tmp_path):

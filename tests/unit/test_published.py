@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from crosstune.errors import UserError
-from crosstune.files import write_json
-from crosstune.published import convert, wanted, write_model
+from crosstune.core.errors import UserError
+from crosstune.core.files import write_json
+from crosstune.data.download.hub_models import convert, wanted, write_model
 
 
 def test_the_files_of_a_model():

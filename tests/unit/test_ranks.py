@@ -18,14 +18,14 @@ from test_contrast import OPTIONS, ORIGINALS, TRANSLATIONS, pairing_of
 from test_engine import ROWS as SENTENCES
 from test_tasks import PAIRS
 
-from crosstune import engine
-from crosstune.ahead import Node, predictions_ahead
-from crosstune.batches import apart, collate, together
-from crosstune.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
-from crosstune.network import save_network
-from crosstune.selection import BEST
-from crosstune.shares import even_share, share
-from crosstune.stage import Knobs, make_checkpoints, new_encoder
+from crosstune.artifacts.checkpoint import Node, predictions_ahead
+from crosstune.core.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
+from crosstune.modeling.batching import apart, collate, together
+from crosstune.modeling.folder import save_network
+from crosstune.training import trainer
+from crosstune.training.checkpoint_job import Knobs, make_checkpoints, new_encoder
+from crosstune.training.model_selection import BEST
+from crosstune.training.work_split import even_share, share
 
 ROOT = Path(__file__).parents[2]
 # Two GPUs that no machine has: two processes, each on the CPU.
@@ -61,11 +61,11 @@ def update(encoder, new_network):
     windows["text.en"] = network.tasks["mlm"].encode(TEXT, encoder, options)
     windows["pairs.en"] = network.tasks["retrieval"].encode(PAIRS, encoder, options)
     heads = {source: head for source, (head, _) in SOURCES.items()} | {"pairs.en": "retrieval"}
-    corpus = engine.Corpus(windows, heads, pairing)
+    corpus = trainer.Corpus(windows, heads, pairing)
     pairing.partners = partial_partners(pairing.partners)
     plan = [[(source, window) for source in sorted(windows) for window in range(min(8, len(windows[source])))]]
-    settings = engine.Settings(RECIPE, ("key",), "fp32", 40, 1e9)
-    return network, engine.parts_of(0, plan, network, encoder, corpus, settings), settings
+    settings = trainer.Settings(RECIPE, ("key",), "fp32", 40, 1e9)
+    return network, trainer.parts_of(0, plan, network, encoder, corpus, settings), settings
 
 
 def partial_partners(partners):
@@ -75,7 +75,7 @@ def partial_partners(partners):
 
 def gradients_of(network, shares, settings) -> tuple[float, float, dict[str, torch.Tensor]]:
     network.zero_grad()
-    found = [engine.gradients(Accelerator(cpu=True), network, parts, settings) for parts in shares]
+    found = [trainer.gradients(Accelerator(cpu=True), network, parts, settings) for parts in shares]
     loss, contrast = (sum(value.item() for value in values if value is not None) for values in zip(*found, strict=True))
     return loss, contrast, {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
 
@@ -148,8 +148,8 @@ TALK = """
 import json, os, sys
 from pathlib import Path
 import torch
-from crosstune.errors import UserError, run_program
-from crosstune.ranks import Ranks, end_with_launcher, is_one_of_several, launch
+from crosstune.core.errors import UserError, run_program
+from crosstune.training.distributed import Ranks, end_with_launcher, is_one_of_several, launch
 
 def fail():
     raise UserError("a mistake", "config.yaml", "mend it")

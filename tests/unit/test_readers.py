@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstune.errors import UserError
-from crosstune.files import decode_text
-from crosstune.readers import READERS, read
-from crosstune.readers.hub import from_records
-from crosstune.readers.pieces import UPOS, Options
-from crosstune.readers.qa import check_answers
+from crosstune.core.errors import UserError
+from crosstune.core.files import decode_text
+from crosstune.data.readers import READERS, read
+from crosstune.data.readers.hub import from_records
+from crosstune.data.readers.pieces import UPOS, Options
+from crosstune.data.readers.qa import check_answers
 
 CONTEXT = "Ada lives in Paris. Émile lives in Łódź."
 PANX_TAGS = ("O", "B-PER", "I-PER")

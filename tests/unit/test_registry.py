@@ -8,11 +8,12 @@ from pathlib import Path, PurePosixPath
 import pytest
 import yaml
 
-from crosstune.errors import UserError
-from crosstune.floor import TRIVIAL_ANSWERS
-from crosstune.metrics import METRICS, XTREME_R
-from crosstune.readers import READERS
-from crosstune.registry import HubSource, Language, UrlSource, WorldSource, load_languages, load_registry
+from crosstune.core.errors import UserError
+from crosstune.data.readers import READERS
+from crosstune.data.registry import Language, load_languages, load_registry
+from crosstune.data.sources import HubSource, UrlSource, WorldSource
+from crosstune.evaluation.baselines import TRIVIAL_ANSWERS
+from crosstune.evaluation.metrics import METRICS, XTREME_R
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "schemas/dataset.schema.yaml").read_text())
@@ -305,7 +306,7 @@ def test_every_key_of_the_schema_has_a_description():
 
 
 def test_parsing_the_registry_imports_nothing_heavy():
-    code = "import sys, crosstune.registry; print({'torch', 'pandas', 'datasets', 'numpy'} & set(sys.modules))"
+    code = "import sys, crosstune.data.registry; print({'torch', 'pandas', 'datasets', 'numpy'} & set(sys.modules))"
     result = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

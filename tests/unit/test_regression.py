@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from crosstune.regression import fit, least_squares, over_groups, over_points, rank_correlation, ranks
+from crosstune.analysis.regression import fit, least_squares, over_groups, over_points, rank_correlation, ranks
 
 X, Y = [1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 7.0, 8.0]
 GROUPS = ["a", "a", "b", "c"]

@@ -7,11 +7,11 @@ from html.parser import HTMLParser
 import pytest
 from small_study import plan, read, write_study
 
-from crosstune.answer import Contrast, answer, cautions, contrasts, evidence, floor_rows, relation_rows
-from crosstune.collect import Cell
-from crosstune.figures import figures_of
-from crosstune.files import write_json
-from crosstune.report import bibtex, exposure, render, signed, write_report
+from crosstune.analysis.results import Cell
+from crosstune.core.files import write_json
+from crosstune.reporting.figures import figures_of
+from crosstune.reporting.page.answer import Contrast, answer, cautions, contrasts, evidence, floor_rows, relation_rows
+from crosstune.reporting.page.page import bibtex, exposure, render, signed, write_report
 
 
 def contrast(*differences: float) -> Contrast:

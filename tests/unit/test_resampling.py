@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstune.resampling import (
+from crosstune.analysis.resampling import (
     drawn_counts,
     over_groups,
     percentiles,
@@ -41,7 +41,7 @@ def test_chunks_are_no_part_of_the_result(monkeypatch):
     values = new_rng(1).random((2, 3, 50))
     whole = resampled_ratios(values, None, new_rng(), 40)
     assert whole.shape == (40, 2, 3)
-    monkeypatch.setattr("crosstune.resampling.CHUNK", 100)
+    monkeypatch.setattr("crosstune.analysis.resampling.CHUNK", 100)
     assert resampled_ratios(values, None, new_rng(), 40) == pytest.approx(whole)
 
 

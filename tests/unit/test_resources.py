@@ -3,9 +3,10 @@
 import pytest
 from planned_study import study
 
-from crosstune import predict, resources, stage
-from crosstune.kept import Kept
-from crosstune.resources import Amount, Jobs, Size, averaging, gpus_of, pairs_of, prediction, training
+from crosstune.study import resources
+from crosstune.study.resources import Amount, Jobs, Size, averaging, gpus_of, pairs_of, prediction, training
+from crosstune.study.retention import Kept
+from crosstune.training import checkpoint_job, inference
 
 HOME = "results/test/tiny/seed1/qa"
 HUB = {"hub": "a/b", "revision": "0" * 40}
@@ -50,7 +51,7 @@ def test_a_model_that_is_not_known_to_be_small_has_a_gpu(model, gpus):
 
 
 def test_passes_are_as_long_as_the_programs_make_them():
-    assert (resources.TRAINING_PASS, resources.PREDICTION_PASS) == (stage.PASS_TOKENS, predict.TOKENS)
+    assert (resources.TRAINING_PASS, resources.PREDICTION_PASS) == (checkpoint_job.PASS_TOKENS, inference.TOKENS)
 
 
 def test_it_is_enough_for_what_was_measured():

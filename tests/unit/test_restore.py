@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 from test_stage import node  # noqa: F401 (a stage that trains nothing)
 
-from crosstune.errors import UserError
-from crosstune.files import read_json, sha256_file, write_json
-from crosstune.restore import needed, restore
-from crosstune.stage import Knobs, make_checkpoints
-from crosstune.weights import WEIGHTS, has_weights, remove_weights
+from crosstune.artifacts.checkpoint import WEIGHTS, has_weights, remove_weights
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_json, sha256_file, write_json
+from crosstune.training.checkpoint_job import Knobs, make_checkpoints
+from crosstune.training.restore import needed, restore
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_without_its_data_or_parent_it_is_one_message(made):
 def test_a_second_process_waits_for_the_first(made, monkeypatch):
     remove_weights(made.out)
     # Signals are for the main thread.
-    monkeypatch.setattr("crosstune.restore.StopRequest", lambda: nullcontext(SimpleNamespace(asked=False)))
+    monkeypatch.setattr("crosstune.training.restore.StopRequest", lambda: nullcontext(SimpleNamespace(asked=False)))
     with made.alone():
         second = threading.Thread(target=restore, args=[[made.out], [made], Knobs(), None, 1])
         second.start()

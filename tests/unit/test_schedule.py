@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.errors import UserError
-from crosstune.schedule import Budget, check_matched, latin_square, parse_schedules
+from crosstune.core.errors import UserError
+from crosstune.study.schedules import Budget, check_matched, latin_square, parse_schedules
 
 BUDGET = Budget(tokens=1024, updates=900)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.errors import UserError
-from crosstune.files import read_json, read_jsonl, write_jsonl
-from crosstune.floor import floor
-from crosstune.metrics import metric_named, tagging
-from crosstune.scoring import SCORE_VERSION, score
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_json, read_jsonl, write_jsonl
+from crosstune.evaluation.baselines import floor
+from crosstune.evaluation.metrics import metric_named, tagging
+from crosstune.evaluation.scoring import SCORE_VERSION, score
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 ANSWER = {"id": "1", "prediction": "red car", "gold": ["the red car"]}
@@ -208,6 +208,6 @@ def test_floor_needs_a_language_in_the_name(tmp_path):
 
 
 def test_scoring_imports_nothing_heavy():
-    code = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import crosstune.scoring; print(*sys.modules)"
+    code = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import crosstune.evaluation.scoring; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numpy", "pandas", "torch", "transformers", "altair"} & set(loaded)

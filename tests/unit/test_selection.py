@@ -2,7 +2,7 @@
 
 import torch
 
-from crosstune.selection import Selection
+from crosstune.training.model_selection import Selection
 
 
 def looks(scores, every=2):

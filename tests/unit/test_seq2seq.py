@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from crosstune.errors import UserError
-from crosstune.translators import load_translator
+from crosstune.core.errors import UserError
+from crosstune.data.translation.translators import load_translator
 
 CODES = {"en": "eng_Latn", "es": "spa_Latn"}
 SIZE = {

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from crosstune.ranks import Ranks, is_one_of_several, launch
+from crosstune.training.distributed import Ranks, is_one_of_several, launch
 
 ROOT = Path(__file__).parents[2]
 SIZE = {
@@ -39,9 +39,9 @@ def test_two_processes_hold_any_encoder_together():
 def compare(ranks: Ranks, name: str) -> None:
     import transformers
 
-    from crosstune.network import Network
-    from crosstune.sharding import Shard, whole
-    from crosstune.vocabulary import UsedRows
+    from crosstune.modeling.network import Network
+    from crosstune.modeling.used_embeddings import UsedRows
+    from crosstune.training.parallel import Shard, whole
 
     torch.manual_seed(0)
     config = getattr(transformers, f"{name}Config")(**ENCODERS[name])
@@ -76,7 +76,7 @@ def size_here(parameter: torch.nn.Parameter) -> int:
 
 
 def batch(lengths: list[int], seed: int):
-    from crosstune.windows import Batch
+    from crosstune.modeling.features import Batch
 
     drawn = torch.Generator().manual_seed(seed)
     ids = torch.randint(10, 200, (sum(lengths),), generator=drawn)

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstune import spans
-from crosstune.spans import CANDIDATES, LONGEST_ANSWER, Layout, best_spans
+from crosstune.modeling.tasks import span_search
+from crosstune.modeling.tasks.span_search import CANDIDATES, LONGEST_ANSWER, Layout, best_spans
 
 
 def slow_best_span(logits: np.ndarray, inside: np.ndarray) -> tuple[float, int, int] | None:
@@ -16,12 +16,12 @@ def slow_best_span(logits: np.ndarray, inside: np.ndarray) -> tuple[float, int, 
     def n_best(side: int) -> list[int]:
         return sorted(range(len(logits)), key=lambda place: logits[place][side], reverse=True)[:CANDIDATES]
 
-    spans = []
+    span_search = []
     for start in n_best(0):
         for end in n_best(1):
             if inside[start] and inside[end] and start <= end and end - start + 1 <= LONGEST_ANSWER:
-                spans.append((logits[start][0] + logits[end][1], start, end))
-    return sorted(spans, key=lambda span: span[0], reverse=True)[0] if spans else None
+                span_search.append((logits[start][0] + logits[end][1], start, end))
+    return sorted(span_search, key=lambda span: span[0], reverse=True)[0] if span_search else None
 
 
 def layout_of(windows: list[tuple[int, int, int]]) -> Layout:
@@ -32,7 +32,7 @@ def layout_of(windows: list[tuple[int, int, int]]) -> Layout:
     return Layout(offsets, first, np.maximum(first, offsets[1:] - after))
 
 
-def spans_of(starts: np.ndarray, ends: np.ndarray, layout: Layout) -> spans.Spans:
+def spans_of(starts: np.ndarray, ends: np.ndarray, layout: Layout) -> span_search.Spans:
     """The best spans of logits that lie end to end."""
     return best_spans(np.split(np.stack([starts, ends], 1), layout.offsets[1:-1]), layout)
 
@@ -73,7 +73,7 @@ def test_windows_are_searched_in_parts_that_change_nothing(monkeypatch):
     layout = layout_of([(40, 10, 1)] * 60)
     starts, ends = rng.normal(size=(2, layout.offsets[-1])).astype(np.float32)
     whole = spans_of(starts, ends, layout)
-    monkeypatch.setattr(spans, "SEARCHED_AT_ONCE", 7)
+    monkeypatch.setattr(span_search, "SEARCHED_AT_ONCE", 7)
     for one, other in zip(whole, spans_of(starts, ends, layout), strict=True):
         assert np.array_equal(one, other)
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from crosstune.ahead import Node, predictions_ahead
-from crosstune.files import read_json, sha256_file, write_json, write_jsonl
-from crosstune.network import save_network
-from crosstune.stage import Knobs, make_checkpoints
+from crosstune.artifacts.checkpoint import Node, predictions_ahead
+from crosstune.core.files import read_json, sha256_file, write_json, write_jsonl
+from crosstune.modeling.folder import save_network
+from crosstune.training.checkpoint_job import Knobs, make_checkpoints
 
 RECIPE = {
     "lr": 1e-3, "warmup": 0.1, "decay": "linear", "weight_decay": 0.01, "clip": 1.0, "alpha": 1.0,

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from made_study import HOME, make_data, make_predictions, make_training, small_study
 
-from crosstune.files import read_json, write_json
-from crosstune.provenance import commit, lock_hash
-from crosstune.stale import Maker, makers, orphans, outdated, prepared, size_told, stale_lines
+from crosstune.core.files import read_json, write_json
+from crosstune.machine.environment import commit, lock_hash
+from crosstune.operations.stale import Maker, makers, orphans, outdated, prepared, size_told, stale_lines
 
 ENGLISH, FIRST, SECOND = f"{HOME}/worldqa.qen@12", f"{HOME}/worldqa.qen@6", f"{HOME}/worldqa.qen@6/worldqa.qes@6"
 

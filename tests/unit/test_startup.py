@@ -32,7 +32,7 @@ def test_a_program_starts_without_torch(script):
 
 
 def test_what_was_made_ahead_is_taken_over_without_torch(tmp_path):
-    from crosstune.files import write_json, write_jsonl
+    from crosstune.core.files import write_json, write_jsonl
 
     spec = {"seed": 1}
     write_json(tmp_path / "parent/stage.json", {"weights": "old"})
@@ -68,6 +68,7 @@ def test_what_was_made_ahead_is_taken_over_without_torch(tmp_path):
 
 
 def test_a_training_imports_neither_scikit_learn_nor_pandas():
-    code = "import sys; sys.modules.update(sklearn=None, pandas=None, datasets=None); import crosstune.stage"
+    missing = "import sys; sys.modules.update(sklearn=None, pandas=None, datasets=None)"
+    code = f"{missing}; import crosstune.training.checkpoint_job"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT / "scripts")
     assert found.returncode == 0, found.stderr

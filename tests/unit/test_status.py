@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from made_study import HOME, make_predictions, make_training, small_study
 
-from crosstune import engine
-from crosstune.files import write_json
-from crosstune.locks import is_there, this_process
-from crosstune.status import (
+from crosstune.core.files import write_json
+from crosstune.core.locks import is_there, this_process
+from crosstune.machine.job_usage import note_asked
+from crosstune.operations.status import (
     DONE,
     FAILED,
     INTERRUPTED,
@@ -24,7 +24,7 @@ from crosstune.status import (
     time_left,
     works_of,
 )
-from crosstune.usage import note_asked
+from crosstune.training import trainer
 
 BASE = "results/small/tiny/base"
 ENGLISH, FIRST, SECOND = f"{HOME}/worldqa.qen@12", f"{HOME}/worldqa.qen@6", f"{HOME}/worldqa.qen@6/worldqa.qes@6"
@@ -134,7 +134,7 @@ def test_a_job_of_another_machine_runs_as_long_as_it_is_heard_of(study):
 def test_a_failure_is_told_with_the_end_of_its_log(study):
     lines = [f"worldqa.qen@12 {n}/12, loss 9.9, 1 tok/s, 1 s left" for n in range(1, 9)]
     write(f"{ENGLISH}/logs/train.log", "\n".join(lines) + "\nerror: the loss is nan at update 9\n  Lower the rate.\n")
-    write(f"{FIRST}/logs/train.log", f"worldqa.qen@6 3/6, loss 1.0\n{engine.STOPPED}\n")
+    write(f"{FIRST}/logs/train.log", f"worldqa.qen@6 3/6, loss 1.0\n{trainer.STOPPED}\n")
     found = states(study, "trainings")
     assert found["tiny/seed1/qa/worldqa.qen@12"] == FAILED
     assert found["tiny/seed1/qa/worldqa.qen@6"] == INTERRUPTED
@@ -180,5 +180,5 @@ def test_durations_are_told_in_the_unit_that_fits():
 
 
 def test_it_needs_no_torch():
-    code = "import sys; sys.modules.update(torch=None, numpy=None, snakemake=None); import crosstune.status"
+    code = "import sys; sys.modules.update(torch=None, numpy=None, snakemake=None); import crosstune.operations.status"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2] / "scripts")

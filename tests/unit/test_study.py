@@ -7,13 +7,13 @@ import pytest
 import yaml
 from planned_study import ROOT, STUDY, study
 
-from crosstune.errors import UserError
-from crosstune.files import canonical_json
-from crosstune.kept import Kept
-from crosstune.needs import Needs
-from crosstune.plan import plan_of
-from crosstune.study import Study
-from crosstune.summary import summary
+from crosstune.core.errors import UserError
+from crosstune.core.files import canonical_json
+from crosstune.study.data_requirements import Needs
+from crosstune.study.expand import Study
+from crosstune.study.plan import plan_of
+from crosstune.study.retention import Kept
+from crosstune.study.summary import summary
 
 
 def told(found: Study) -> list[str]:
@@ -223,7 +223,7 @@ def test_on_one_machine_a_process_goes_on_with_the_lineages_of_its_seed_that_com
     assert found.later(lineage[1]) == []
     base = "results/test/tiny/base"
     assert found.later(base) == study(seeds=[1, 2]).later(base), "seeds are made side by side"
-    monkeypatch.setattr("crosstune.study.BESIDE", 1)
+    monkeypatch.setattr("crosstune.study.expand.BESIDE", 1)
     assert [later for later in found.later(begun[0]) if later in begun] == [begun[1]]
 
 
@@ -231,7 +231,7 @@ def test_a_process_is_told_no_more_than_an_argument_holds(monkeypatch):
     found, path = study(together=True), "results/test/tiny/seed1/qa/worldqa.qen@20"
     whole = found.ahead(path)
     told = len(canonical_json(found.node(path))) + len(canonical_json(whole["stages"][0]))
-    monkeypatch.setattr("crosstune.study.MOST_TOLD", told)
+    monkeypatch.setattr("crosstune.study.expand.MOST_TOLD", told)
     assert found.ahead(path) == {**whole, "stages": whole["stages"][:1]} != whole
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from xtreme_rows import rows_of
 
-from crosstune.collect import Study, read_study
-from crosstune.errors import UserError
-from crosstune.files import write_json, write_jsonl
-from crosstune.metrics import METRICS, XTREME_R
-from crosstune.scoring import score
-from crosstune.submission import write_submissions
-from crosstune.xtreme import FORMATS, score_files
+from crosstune.analysis.results import Study, read_study
+from crosstune.core.errors import UserError
+from crosstune.core.files import write_json, write_jsonl
+from crosstune.evaluation.metrics import METRICS, XTREME_R
+from crosstune.evaluation.scoring import score
+from crosstune.evaluation.xtreme_files import FORMATS, score_files
+from crosstune.operations.xtreme_submission import write_submissions
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 LANGUAGES = ["en", "zh"]  # both known to MLQA's metric

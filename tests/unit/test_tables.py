@@ -7,22 +7,13 @@ from pathlib import Path
 import pytest
 from small_study import plan, read, write_study
 
-from crosstune.collect import Average, Cell, read_study
-from crosstune.errors import UserError
-from crosstune.files import read_json, write_json
-from crosstune.tables import (
-    Heading,
-    Table,
-    average_table,
-    cell_text,
-    decimal,
-    latex,
-    markdown,
-    schedule_table,
-    tables,
-    transfer_table,
-    write_tables,
-)
+from crosstune.analysis.results import Average, Cell, read_study
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_json, write_json
+from crosstune.core.text import decimal
+from crosstune.reporting.tables.formats import latex, markdown
+from crosstune.reporting.tables.scores import average_table, schedule_table, tables, transfer_table, write_tables
+from crosstune.reporting.tables.table import Heading, Table, cell_text
 
 
 def rows_of(path: Path) -> list[dict]:

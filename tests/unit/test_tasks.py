@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from crosstune.batches import collate
-from crosstune.errors import UserError
-from crosstune.tasks import IGNORED, load_task
-from crosstune.tasks.mlm import MaskedLanguageModelling
-from crosstune.tasks.pooling import pooled
-from crosstune.tasks.qa import QuestionAnswering
-from crosstune.tasks.retrieval import best_candidates
-from crosstune.tasks.tagging import Tagging
+from crosstune.core.errors import UserError
+from crosstune.modeling.batching import collate
+from crosstune.modeling.tasks import IGNORED, load_task
+from crosstune.modeling.tasks.mlm import MaskedLanguageModelling
+from crosstune.modeling.tasks.pooling import pooled
+from crosstune.modeling.tasks.qa import QuestionAnswering
+from crosstune.modeling.tasks.retrieval import best_candidates
+from crosstune.modeling.tasks.tagging import Tagging
 
 RECIPE = {"label_smoothing": 0.0, "mask": 0.3}
 OPTIONS = {"max_length": 64, "stride": 16, "question": 16}

@@ -11,16 +11,16 @@ from test_companion import study as folded_study
 from test_declared import entry_of, published_plan
 from test_tables import write_averaged
 
-from crosstune import collect
-from crosstune.collect import Cell, Panel
-from crosstune.companion import write_companions
-from crosstune.declared import Declared, write_declared
-from crosstune.errors import UserError
-from crosstune.files import read_json, sha256_file, write_json, write_jsonl
-from crosstune.sidecars import traced_tables, write_sidecars
-from crosstune.tables import write_tables
-from crosstune.trace import Trace
-from crosstune.transfer_tables import write_transfer
+from crosstune.analysis import results
+from crosstune.analysis.results import Cell, Panel
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_json, sha256_file, write_json, write_jsonl
+from crosstune.reporting.tables.audit import Trace
+from crosstune.reporting.tables.custom import Declared, write_declared
+from crosstune.reporting.tables.provenance import traced_tables, write_sidecars
+from crosstune.reporting.tables.published import write_companions
+from crosstune.reporting.tables.scores import write_tables
+from crosstune.reporting.tables.transfer import write_transfer
 
 ROOT = Path(__file__).parents[2]
 MAIN = "qa.worldqa.tiny.f1"
@@ -229,7 +229,7 @@ class TestPlantedMistakes:
 
     def test_the_wrong_stage(self, tmp_path, monkeypatch):
         prepare(tmp_path)
-        monkeypatch.setattr(collect, "FINAL", 0)
+        monkeypatch.setattr(results, "FINAL", 0)
         right = Panel.cell
         monkeypatch.setattr(
             Panel, "cell", lambda panel, name, codes, metric, stage=0: right(panel, name, codes, metric, max(0, stage))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune import transfer
+from crosstune.analysis import transfer
 
 # R[stage][language]: a is trained first, then b, then c; x is never trained on.
 R = [

@@ -7,14 +7,13 @@ import planned_study
 import pytest
 from small_study import LANGUAGES, plan, read, write_study
 
-from crosstune.collect import Panel, Study, read_study
-from crosstune.distance_tables import distance_sheet, distance_told, points
-from crosstune.files import write_json
-from crosstune.intervals import interval
-from crosstune.plan import plan_of
-from crosstune.report import render
-from crosstune.sheets import Sheet, sheet_latex, sheet_markdown
-from crosstune.transfer_tables import (
+from crosstune.analysis.intervals import interval
+from crosstune.analysis.results import Panel, Study, read_study
+from crosstune.core.files import write_json
+from crosstune.reporting.page.page import render
+from crosstune.reporting.tables.distance import distance_sheet, distance_told, points
+from crosstune.reporting.tables.formats import Sheet, sheet_latex, sheet_markdown
+from crosstune.reporting.tables.transfer import (
     MEASURES,
     Sequential,
     gains_table,
@@ -25,6 +24,7 @@ from crosstune.transfer_tables import (
     sequences,
     write_transfer,
 )
+from crosstune.study.plan import plan_of
 
 DISTANCES = {
     "features": 103,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from crosstune import translate
-from crosstune.errors import UserError
-from crosstune.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
-from crosstune.translate import TRANSLATE_VERSION, translate_rows
-from crosstune.translators import Translator
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
+from crosstune.data.translation import translate_split
+from crosstune.data.translation.translate_split import TRANSLATE_VERSION, translate_rows
+from crosstune.data.translation.translators import Translator
 
 ROOT = Path(__file__).parents[2]
 SPEC = {"version": TRANSLATE_VERSION, "from": "en", "to": "es", "translator": {"command": "x"}}
@@ -73,7 +73,7 @@ def out(tmp_path):
 
 @pytest.fixture
 def a_row_each(monkeypatch):
-    monkeypatch.setattr(translate, "CHUNK", 1)
+    monkeypatch.setattr(translate_split, "CHUNK", 1)
 
 
 def test_rows_and_manifest(prepared, out):

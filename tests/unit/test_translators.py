@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.errors import UserError
-from crosstune.translators import BACKENDS, load_translator
-from crosstune.translators.command import CommandTranslator
-from crosstune.translators.sentences import LONGEST, join, sentences
-from crosstune.translators.transliteration import SCRIPT_OF, SCRIPTS, Transliterator
+from crosstune.core.errors import UserError
+from crosstune.data.translation.translators import BACKENDS, load_translator
+from crosstune.data.translation.translators.command import CommandTranslator
+from crosstune.data.translation.translators.sentences import LONGEST, join, sentences
+from crosstune.data.translation.translators.transliteration import SCRIPT_OF, SCRIPTS, Transliterator
 
 PAIRS = {"en-es": "eng-spa"}
 

@@ -3,10 +3,10 @@
 import pytest
 from small_study import write_study
 
-from crosstune.files import read_json
-from crosstune.locks import this_process
-from crosstune.report import render
-from crosstune.usage import note_asked, usage_table, used_by_jobs
+from crosstune.core.files import read_json
+from crosstune.core.locks import this_process
+from crosstune.machine.job_usage import note_asked, usage_table, used_by_jobs
+from crosstune.reporting.page.page import render
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from crosstune import engine, stage
-from crosstune.ahead import Node
-from crosstune.batches import Mixture, compose
-from crosstune.files import read_json, sha256_file, write_json, write_jsonl
-from crosstune.network import save_network
-from crosstune.progress import Progress
-from crosstune.state import StateFolder
-from crosstune.vocabulary import WORTHWHILE, UsedEmbedding, UsedRows
+from crosstune.artifacts.checkpoint import Node
+from crosstune.core.files import read_json, sha256_file, write_json, write_jsonl
+from crosstune.core.progress import Progress
+from crosstune.modeling.batching import Mixture, compose
+from crosstune.modeling.folder import save_network
+from crosstune.modeling.used_embeddings import WORTHWHILE, UsedEmbedding, UsedRows
+from crosstune.training import checkpoint_job, trainer
+from crosstune.training.resume import StateFolder
 
 RECIPE = {"lr": 1e-2, "warmup": 0.1, "decay": "linear", "weight_decay": 1.0, "clip": 1.0, "label_smoothing": 0.0}
 FEW = [{"id": "0", "tokens": ["the", "cat", "sat"], "tags": ["A", "B", "B"]}] * 6
@@ -27,18 +27,18 @@ def train(encoder, new_network, tmp_path):
     def run(network, rows, alone, moments=None, packing=True, look=None):
         windows = network.tasks["tagging.x"].encode(rows, encoder, {"max_length": 32})
         plan = compose({"t.en": windows.lengths}, Mixture(("t.en",)), 20, (1, "key"), UPDATES)
-        settings = engine.Settings(RECIPE, (1, "key"), "fp32", 4096, 1e9)
+        settings = trainer.Settings(RECIPE, (1, "key"), "fp32", 4096, 1e9)
         used = UsedRows(network, ["tagging.x"], [windows.ids], moments or {})
         if alone:
             used.keep_alone()
             moments = used.taken(moments or {})
         if look:
             look(used)
-        with engine.StopRequest() as stop:
-            _, moments = engine.train(
+        with trainer.StopRequest() as stop:
+            _, moments = trainer.train(
                 network,
                 encoder,
-                engine.Corpus({"t.en": windows}, {"t.en": "tagging.x"}),
+                trainer.Corpus({"t.en": windows}, {"t.en": "tagging.x"}),
                 plan,
                 settings,
                 StateFolder(tmp_path / "state", "x"),
@@ -47,7 +47,7 @@ def train(encoder, new_network, tmp_path):
                 moments,
             )
         if alone:
-            used.give_back(engine.decayed(RECIPE, UPDATES, UPDATES))
+            used.give_back(trainer.decayed(RECIPE, UPDATES, UPDATES))
             moments = used.put_back(moments)
         return used, moments
 
@@ -132,7 +132,7 @@ def test_a_stage_is_the_one_of_training_on_all_rows(new_network, tokenizer_folde
         "recipe": RECIPE | {"alpha": 1.0, "dropout": 0.0, "optimizer": "reset"}, "packing": True,
         "select": {"metric": "tagging", "every": 4, "precision": "fp32", "head": "tagging.x"},
     }  # fmt: skip
-    made, looked_up, as_ever = [], [], stage.predicted
+    made, looked_up, as_ever = [], [], checkpoint_job.predicted
 
     def predicted(network, *rest):
         """What a look computes with, before it does."""
@@ -140,12 +140,12 @@ def test_a_stage_is_the_one_of_training_on_all_rows(new_network, tokenizer_folde
         looked_up.append(embedding(torch.arange(embedding.num_embeddings)).detach().clone())
         return as_ever(network, *rest)
 
-    monkeypatch.setattr(stage, "predicted", predicted)
+    monkeypatch.setattr(checkpoint_job, "predicted", predicted)
     for name, worthwhile in (("all", 0.0), ("used", WORTHWHILE)):
-        monkeypatch.setattr("crosstune.vocabulary.WORTHWHILE", worthwhile)
+        monkeypatch.setattr("crosstune.modeling.used_embeddings.WORTHWHILE", worthwhile)
         data, held_out = ((manifests[split],) for split in ("train", "validation"))
         node = Node(spec, tmp_path / name, (tmp_path / "base",), data, True, held_out=held_out)
-        stage.make_checkpoints(node, [], stage.Knobs())
+        checkpoint_job.make_checkpoints(node, [], checkpoint_job.Knobs())
         made.append(node.draft)
     for file in ("model/model.safetensors", "optimizer.safetensors"):
         assert_equal(*(dict(sorted(load_file(draft / file).items())) for draft in made))
@@ -175,7 +175,7 @@ def test_weight_decay_of_what_has_no_gradient_is_that_of_torch():
     weight = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
     optimizer = torch.optim.AdamW([weight], weight_decay=RECIPE["weight_decay"])
     for number in range(5):
-        optimizer.param_groups[0]["lr"] = engine.learning_rate(RECIPE, number, UPDATES)
+        optimizer.param_groups[0]["lr"] = trainer.learning_rate(RECIPE, number, UPDATES)
         weight.grad = torch.zeros_like(weight)
         optimizer.step()
-    assert engine.decayed(RECIPE, 5, UPDATES) == pytest.approx(weight.item(), rel=1e-12)
+    assert trainer.decayed(RECIPE, 5, UPDATES) == pytest.approx(weight.item(), rel=1e-12)

@@ -17,14 +17,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstune import readers
-from crosstune.errors import UserError
-from crosstune.readers.pieces import DEFAULTS, Options
-from crosstune.registry import load_registry
-from crosstune.world import CHAII_LANGUAGES, LANGUAGES, TASK_LANGUAGES, generate, relatedness
-from crosstune.world.facts import RELATIONS, SHARES, Fact, World
-from crosstune.world.languages import SCRIPTS, UPOS, evolve, make_lexicon, similarity, write
-from crosstune.world.texts import Question, Speaker, answer_of, sentences_of, statement, text_of
+from crosstune.core.errors import UserError
+from crosstune.data import readers
+from crosstune.data.readers.pieces import DEFAULTS, Options
+from crosstune.data.registry import load_registry
+from crosstune.data.synthetic import CHAII_LANGUAGES, LANGUAGES, TASK_LANGUAGES, generate, relatedness
+from crosstune.data.synthetic.facts import RELATIONS, SHARES, Fact, World
+from crosstune.data.synthetic.languages import SCRIPTS, UPOS, evolve, make_lexicon, similarity, write
+from crosstune.data.synthetic.texts import Question, Speaker, answer_of, sentences_of, statement, text_of
 
 REGISTRY = Path(__file__).parents[2] / "registry"
 TINY = {
@@ -380,10 +380,9 @@ def test_a_seed_gives_its_own_bytes(tiny, seed):
 
 
 def test_bytes_do_not_depend_on_the_process(tiny, tmp_path):
-    program = (
-        "import json, sys; from crosstune.world import write_world; write_world(json.loads(sys.argv[1]), sys.argv[2])"
-    )
-    environment = {"PYTHONHASHSEED": "123", "PYTHONPATH": str(Path(readers.__file__).parents[2])}
+    write = "write_world(json.loads(sys.argv[1]), sys.argv[2])"
+    program = f"import json, sys; from crosstune.data.synthetic import write_world; {write}"
+    environment = {"PYTHONHASHSEED": "123", "PYTHONPATH": str(Path(readers.__file__).parents[3])}
     arguments = [sys.executable, "-c", program, json.dumps(TINY), str(tmp_path)]
     subprocess.run(arguments, check=True, env=environment)
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(tiny)

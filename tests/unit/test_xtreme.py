@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from xtreme_rows import rows_of
 
-from crosstune.errors import UserError
-from crosstune.files import read_text
-from crosstune.metrics import METRICS, XTREME_R
-from crosstune.xtreme import FORMATS, asked_order, score_files
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_text
+from crosstune.evaluation.metrics import METRICS, XTREME_R
+from crosstune.evaluation.xtreme_files import FORMATS, asked_order, score_files
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.errors import UserError
-from crosstune.image import check_image, gpu_environment
+from crosstune.core.errors import UserError
+from crosstune.machine.container import check_image, gpu_environment
 
 SMALL = Path(__file__).with_name("small.yaml")
 MANAGERS = ("conda", "apptainer", "singularity")

@@ -21,8 +21,8 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
-from crosstune import locks
-from crosstune.usage import used_by_jobs
+from crosstune.core import locks
+from crosstune.machine.job_usage import used_by_jobs
 
 SMALL = Path(__file__).with_name("small.yaml")
 ROOT = Path(__file__).parents[2]

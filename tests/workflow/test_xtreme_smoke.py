@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.world import TASK_LANGUAGES
+from crosstune.data.synthetic import TASK_LANGUAGES
 
 STUDY = "studies/xtreme-r-smoke.yaml"
 TASKS = {

@@ -1,0 +1,5 @@
+"""What every room uses: errors, files, locks, progress, random streams, schemas, texts.
+
+Owns nothing of machine learning or of studies.
+May import: nothing.
+"""

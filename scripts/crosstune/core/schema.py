@@ -1,0 +1,180 @@
+"""Validating a config against its schema, with errors a person can act on.
+
+Owns: reading schemas, YAML's surprises, defaults, the wording of schema errors.
+Must never know: what a study does with the values.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crosstune.core.errors import UserError
+
+if TYPE_CHECKING:
+    pass
+import difflib
+import re
+from functools import cache
+from typing import Any
+
+import jsonschema
+import yaml
+
+from crosstune.core.files import read_text
+
+
+def check_known(name: str, known: Sequence[str] | Mapping, what: str, place: str) -> None:
+    if name not in known:
+        raise UserError(f"unknown {what} {name!r}", place, f"There are: {', '.join(known)}")
+
+
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+
+
+def validate(config: Any, schema_path: Path | str) -> dict:
+    """The config with YAML's surprises mended and defaults filled in.
+
+    Raises UserError for the first violation of the schema: the key, what was expected, a line to paste.
+    """
+    schema = read_schema(Path(schema_path))
+    config = mend_yaml(config)
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in validator.iter_errors(config):
+        raise _user_error(error, schema)
+    return fill_defaults(config, schema, schema)
+
+
+def read_config(path: Path | str) -> Any:
+    """A study's config file as it is written. Raises UserError where it cannot be read or is no YAML."""
+    try:
+        return yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise UserError(f"this is no YAML ({error})", str(path)) from None
+
+
+@cache
+def read_schema(path: Path) -> dict:
+    """The schema in a file; it is changed by nobody."""
+    # Every job parses it again; the C loader takes a tenth of the time where PyYAML has it.
+    return yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def mend_yaml(value: Any, place: str = "") -> Any:
+    """YAML 1.1 reads `1e-5` as text and the key `no` as False: the first is mended, the second refused."""
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise UserError(f"YAML reads this key as {key!r}, not as text", place or "config", _quote_cure(key))
+        return {key: mend_yaml(item, f"{place}.{key}".lstrip(".")) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [mend_yaml(item, f"{place}[{number}]") for number, item in enumerate(value)]
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        return float(value)
+    return value
+
+
+def fill_defaults(value: Any, schema: Mapping, root: Mapping) -> Any:
+    """The value with the schema's `default`s where keys are missing.
+
+    Branches of a choice (oneOf) are left alone: what a stage does not say is for its track to say.
+    """
+    schema = resolve_reference(schema, root)
+    if isinstance(value, Mapping):
+        properties = schema.get("properties", {})
+        filled = dict(value)
+        for key, part in properties.items():
+            part = resolve_reference(part, root)
+            if key not in filled and "default" in part:
+                filled[key] = part["default"]
+        others = schema.get("additionalProperties", True)
+        parts = {key: properties.get(key, others) for key in filled}
+        return {k: fill_defaults(v, parts[k], root) if isinstance(parts[k], Mapping) else v for k, v in filled.items()}
+    if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
+        return [fill_defaults(item, schema["items"], root) for item in value]
+    return value
+
+
+def resolve_reference(schema: Mapping, root: Mapping) -> Mapping:
+    """Follow `$ref: "#/$defs/x"`; keys beside the reference (a description) win over the definition's."""
+    if "$ref" not in schema:
+        return schema
+    target = root
+    for part in schema["$ref"].removeprefix("#/").split("/"):
+        target = target[part]
+    return {**resolve_reference(target, root), **{key: value for key, value in schema.items() if key != "$ref"}}
+
+
+def _user_error(error: jsonschema.ValidationError, schema: Mapping) -> UserError:
+    error = _meant_branch(error)
+    path = list(error.absolute_path)
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".") or "config"
+    value = error.instance
+    example = "\n".join(error.schema.get("examples", []))
+    expected = error.schema.get("description", "")
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        key = next(key for key in value if key not in known)
+        close = difflib.get_close_matches(key, known, 1)
+        hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(known)}"
+        return UserError(f"unknown key {key!r}", place, hint)
+    if error.validator == "required":
+        key = next(key for key in error.validator_value if key not in value)
+        part = resolve_reference(error.schema.get("properties", {}).get(key, {}), schema)
+        line = "\n".join(part.get("examples", [])) or f"{key}: ..."
+        return UserError(f"the key {key!r} is missing", place, f"{part.get('description', '')}\n{line}".strip())
+    if isinstance(value, bool):
+        return UserError(f"YAML reads this as {value}, text was expected", place, _quote_cure(value))
+    if error.validator == "uniqueItems":
+        twice = next(item for number, item in enumerate(value) if item in value[:number])
+        return UserError(f"{twice!r} is given twice", place, "Give each value once.")
+    if error.validator == "pattern" and "$ref" not in expected:
+        return UserError(f"{value!r} is not allowed as a name here", place, expected)
+    if error.validator == "minItems" or error.validator == "minProperties":
+        return UserError("this must not be empty", place, "\n".join(filter(None, [expected, example])))
+    if error.validator == "oneOf" and isinstance(value, Mapping):
+        choices = [" and ".join(branch.get("required", [])) for branch in error.validator_value]
+        return UserError(f"expected exactly one of: {'; '.join(filter(None, choices))}", place, expected)
+    return UserError(f"{value!r} does not fit: {error.message}", place, "\n".join(filter(None, [expected, example])))
+
+
+def _meant_branch(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
+    """Of a failed choice, the violation in the branch that the value's type or keys point to."""
+    while error.validator == "oneOf" and error.context:
+        branches: dict[int, list] = {}
+        for sub in error.context:
+            branches.setdefault(sub.schema_path[0], []).append(sub)
+        if not branches:
+            return error
+
+        def misfit(errors: list) -> tuple:
+            top = [e for e in errors if not e.path]
+            return (
+                sum(e.validator in ("type", "const") for e in top),
+                sum(e.validator == "required" for e in top),
+                len(errors),
+            )
+
+        best = min(branches.values(), key=misfit)
+        if misfit(best)[0] or (misfit(best)[1] and isinstance(error.instance, Mapping)):
+            return error
+        error = best[0]
+    return error
+
+
+def _quote_cure(value: object) -> str:
+    word = {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    return f'Put it in quotes: "{word}"'
+
+
+def read_yaml(path: Path | str) -> dict[Any, Any]:
+    """The mapping in a YAML file, empty if the file is; UserError with file:line where it is no YAML."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        content = yaml.load(read_text(path), loader) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UserError(f"not valid YAML ({getattr(error, 'problem', None) or error})", place) from None
+    if not isinstance(content, Mapping):
+        raise UserError("expected entries by name, as in `name: {...}`", str(path))
+    return dict(content)

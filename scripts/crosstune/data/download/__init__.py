@@ -1,0 +1,1 @@
+"""Files from the network: hub and addresses, pinned and checked."""

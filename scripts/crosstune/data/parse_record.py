@@ -1,0 +1,119 @@
+"""From the YAML of a record to a `Dataset`."""
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from crosstune.core.errors import UserError
+from crosstune.data.record import SOURCE_KINDS, Dataset, Folds, Split, is_archive, kind_of, of_language
+
+
+def _dataset(name: str, record: Mapping[str, Any], place: str) -> Dataset:
+    where = f"{place}: {name}"
+    splits = {split: _split(entry, record, f"{where}.splits.{split}") for split, entry in record["splits"].items()}
+    if "reader" not in record and not all(_needs_no_reader(split.source) for split in splits.values()):
+        raise UserError("missing key 'reader'", where, "Files need a reader, which says what format they are in.")
+    if record.get("reader") == "fields" and "fields" not in record:
+        raise UserError("missing key 'fields'", where, "The reader `fields` must know which columns or keys hold text.")
+    unnamed = [lang for split in splits.values() for lang in split.languages if lang not in record.get("codes", {})]
+    if record.get("reader") == "chaii" and unnamed:
+        message = f"no code for {unnamed[0]!r}, and the reader `chaii` finds the rows of a language by its code"
+        cure = f"Say what the file's column `language` calls it:\ncodes: {{{unnamed[0]}: ...}}"
+        raise UserError(message, f"{where}.codes", cure)
+    rest = {
+        key: record[key]
+        for key in ("task", "title", "licence", "reader", "head", "codes", "token_prefix", "notes", "xtreme")
+        if key in record
+    }
+    rest["variant"] = record.get("metric", "")
+    if "folds" in record:
+        rest["folds"] = _folds(record, where)
+    lists = {key: tuple(record[key]) for key in ("tags", "labels", "fields") if key in record}
+    return Dataset(name=name, place=place, splits=splits, **rest, **lists)
+
+
+def _folds(record: Mapping[str, Any], where: str) -> Folds:
+    """The record's `folds`, checked: only what has no test split is split by us, and not into more than it holds."""
+    folds = Folds(**record["folds"])
+    if set(record["splits"]) != {"train"}:
+        raise UserError("folds are of a data set whose one split is `train`", f"{where}.folds", "Remove `folds`.")
+    if folds.by == "draw" and not (folds.test and folds.validation):
+        cure = f"folds: {{number: {folds.number}, by: draw, test: 100, validation: 100}}"
+        raise UserError("a draw needs the numbers of its test and validation rows", f"{where}.folds", cure)
+    if folds.by == "context" and (folds.test or folds.validation):
+        raise UserError("cross-validation tests and validates on one part each", f"{where}.folds", "by: draw")
+    return folds
+
+
+def _split(entry: Mapping[str, Any], record: Mapping[str, Any], where: str) -> Split:
+    own, common = entry.get("source", {}), record.get("source", {})
+    adds = not set(own) & set(SOURCE_KINDS) or ("hub" in common and set(own) & set(SOURCE_KINDS) == {"files"})
+    source = {**common, **own} if adds else dict(own)
+    kinds = set(source) & set(SOURCE_KINDS)
+    if len(kinds) != 1 and kinds != {"hub", "files"}:
+        raise UserError("a source has exactly one of files, world, hub, url and translate", f"{where}.source")
+    languages = tuple(entry.get("languages", record.get("languages", ())))
+    if not languages:
+        raise UserError("missing key 'languages'", where, "Name the split's languages, here or in the record.")
+    for key in ("rows", "sha256", "exclude"):
+        given = entry.get(key, {})
+        if isinstance(given, Mapping) and (surplus := sorted(set(given) - set(languages))):
+            raise UserError(f"{key} of languages that the split lacks: {', '.join(surplus)}", f"{where}.{key}")
+    if any(".." in PurePosixPath(path).parts or path.startswith("/") for path in _flat(source.get("world", []))):
+        raise UserError("a path of the constructed world leaves its folder", f"{where}.source.world")
+    for kind in ("files", "world", "url", "member"):
+        if isinstance(source.get(kind), Mapping) and (absent := sorted(set(languages) - set(source[kind]))):
+            raise UserError(f"no {kind} for the languages {', '.join(absent)}", f"{where}.source.{kind}")
+    if kinds == {"translate"}:
+        if missing := [key for key in ("from", "by") if key not in source]:
+            cure = "source: {translate: squad, from: [en], by: apertium}"
+            raise UserError(f"missing key {missing[0]!r}", f"{where}.source", cure)
+    elif kinds != {"files"}:
+        _check_network(source, f"{where}.source")
+    hashes = entry.get("sha256", {})
+    hashes = hashes if isinstance(hashes, Mapping) else dict.fromkeys(languages, hashes)
+    sha256 = {lang: (value,) if isinstance(value, str) else tuple(value) for lang, value in hashes.items()}
+    for lang in sha256 if "url" in source else ():
+        if len(sha256[lang]) != len(of_language(source["url"], lang)):
+            raise UserError(f"expected one hash for each address of {lang!r}", f"{where}.sha256")
+    exclude = {lang: tuple(ids) for lang, ids in entry.get("exclude", {}).items()}
+    return Split(source, languages, entry.get("rows", {}), sha256, exclude)
+
+
+def _check_network(source: Mapping[str, Any], where: str) -> None:
+    """UserError for patterns and addresses that cannot be meant."""
+    for key in ("files", "url", "member", "world"):
+        for pattern in _flat(source.get(key, [])):
+            known = {"lang", "split", "code"} | ({"config"} if "hub" in source else set())
+            if unknown := sorted(set(re.findall(r"\{(\w*)\}", pattern)) - known):
+                message = f"{{{unknown[0]}}} is unknown here; there are {', '.join(sorted(known))}"
+                raise UserError(message, f"{where}.{key}", "Folders of yours can be named in local files only.")
+    for url in _flat(source.get("url", [])):
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UserError(f"expected an address that begins with https://, found {url!r}", f"{where}.url")
+        if parts.username or parts.password:
+            raise UserError("the address holds a password, which would be in every log", f"{where}.url", "Remove it.")
+        if is_archive(url) != ("member" in source):
+            message = "an archive needs the key `member`, which says what to read in it; another file cannot have it"
+            raise UserError(message, f"{where}.member", 'member: "folder/{lang}.tsv"')
+
+
+def _needs_no_reader(source: Mapping[str, Any]) -> bool:
+    """Whether a source's rows are of their schema already: those of Parquet files, and translated ones."""
+    if "translate" in source:
+        return True
+    if kind_of(source) == "hub" and "files" not in source:
+        return True
+    patterns = _flat(source.get("member") or source.get("files") or source[kind_of(source)])
+    return kind_of(source) in ("hub", "url") and all(pattern.endswith(".parquet") for pattern in patterns)
+
+
+def _flat(patterns: Any) -> list[str]:
+    if isinstance(patterns, str):
+        return [patterns]
+    return [
+        path for inner in (patterns.values() if isinstance(patterns, Mapping) else patterns) for path in _flat(inner)
+    ]

@@ -1,0 +1,156 @@
+"""Rows from the columns of data sets on the Hugging Face hub."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from crosstune.core.errors import UserError
+from crosstune.data.readers.items import COPA_QUESTIONS
+from crosstune.data.readers.pieces import (
+    DEFAULTS,
+    Options,
+    check_ids,
+    check_label,
+    check_tag,
+    identifier,
+    member,
+    text_of,
+)
+from crosstune.data.readers.qa import LOST_ANSWER, check_answers
+from crosstune.data.readers.retrieval import sentence_pair
+
+HUB_TAG_COLUMNS = ("upos", "pos_tags", "ner_tags", "tags")
+
+HUB_TEXT_COLUMNS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("text",))
+
+# The column of the premise with those of the choices: XCOPA and COPA, then SIQA.
+HUB_CHOICE_COLUMNS = (("premise", ("choice1", "choice2")), ("context", ("answerA", "answerB", "answerC")))
+
+
+def from_records(
+    records: Iterable[tuple[str, Mapping]], task: str, place: str, options: Options = DEFAULTS, id_prefix: str = ""
+) -> list[dict]:
+    """The rows of a table with the columns of the hub's data sets, given as (place, record), labels by their names.
+
+    qa              id, context, question, answers (as SQuAD has them)
+    tagging         tokens, and upos, pos_tags, ner_tags or tags
+    text            text
+    classification  premise and hypothesis, sentence1 and sentence2, or text; and label
+    choice          premise, choice1, choice2, question, label (COPA); context, question, answerA to C, label (SIQA)
+    bitext          sentence1 and sentence2, which is English
+    retrieval       as qa, to train on: each question with the sentence that holds its answer
+
+    Only rows whose id begins with `id_prefix` are taken. Raises UserError where a record has not what its task needs.
+    """
+    make = HUB_ROWS[task]
+    rows, seen = [], 0
+    for number, (where, record) in enumerate(records):
+        seen += 1
+        if str(record.get("id", "")).startswith(id_prefix):
+            rows.append(make(record, where, number, options))
+    if not rows:
+        raise UserError(f"no rows with an id that begins with {id_prefix!r}" if seen else "no rows", place)
+    check_ids(rows, place)
+    return rows
+
+
+def _hub_question(record: Mapping, where: str, number: int, options: Options) -> dict:
+    found = member(record, "answers", dict, where)
+    sides = [member(found, key, list, where) for key in ("text", "answer_start")]
+    if len(sides[0]) != len(sides[1]):
+        raise UserError(f"{len(sides[0])} answers with {len(sides[1])} offsets", where)
+    kept = [answer for answer in zip(*sides, strict=True) if answer != LOST_ANSWER]
+    row = {
+        "id": identifier(record, where),
+        "context": text_of(record, "context", where),
+        "question": text_of(record, "question", where),
+        "answers": {"text": [text for text, _ in kept], "answer_start": [start for _, start in kept]},
+    }
+    check_answers(row, f"{where}, question {row['id']}")
+    return row
+
+
+def _hub_sentence(record: Mapping, where: str, number: int, options: Options) -> dict:
+    column = next((name for name in HUB_TAG_COLUMNS if name in record), None)
+    if column is None:
+        raise UserError(f"expected a column of tags ({', '.join(HUB_TAG_COLUMNS)}), found {', '.join(record)}", where)
+    tokens, tags = member(record, "tokens", list, where), member(record, column, list, where)
+    if len(tokens) != len(tags) or not tokens:
+        raise UserError(f"{len(tokens)} tokens with {len(tags)} tags", where)
+    tokens = [token.removeprefix(options.token_prefix) for token in tokens]
+    for tag in tags:
+        check_tag(_label(tag, column, where), options.tags, where)
+    return {"id": _hub_id(record, number), "tokens": tokens, "tags": tags}
+
+
+def _hub_text(record: Mapping, where: str, number: int, options: Options) -> dict:
+    return {"id": _hub_id(record, number), "text": text_of(record, "text", where)}
+
+
+def _hub_classified(record: Mapping, where: str, number: int, options: Options) -> dict:
+    sides = next((names for names in HUB_TEXT_COLUMNS if all(name in record for name in names)), None)
+    if sides is None:
+        known = "; ".join(" and ".join(names) for names in HUB_TEXT_COLUMNS)
+        raise UserError(f"expected columns of texts ({known}), found {', '.join(record)}", where)
+    texts = [text_of(record, name, where) for name in sides]
+    label = _label(record.get("label"), "label", where)
+    check_label(label, options.labels, where)
+    return {"id": _hub_id(record, number), **dict(zip(("text", "pair"), texts, strict=False)), "label": label}
+
+
+def _hub_choice(record: Mapping, where: str, number: int, options: Options) -> dict:
+    premise, choices = next(
+        (names for names in HUB_CHOICE_COLUMNS if all(name in record for name in names[1])), ("", ())
+    )
+    if not choices:
+        known = "; ".join(" and ".join(names) for _, names in HUB_CHOICE_COLUMNS)
+        raise UserError(f"expected columns of choices ({known}), found {', '.join(record)}", where)
+    # COPA counts from 0 or names the column, SIQA counts from "1" in text.
+    places = {**{name: index for index, name in enumerate(choices)}, **{str(n + 1): n for n in range(len(choices))}}
+    label = record.get("label")
+    index = places.get(label) if isinstance(label, str) else label
+    if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(choices):
+        raise UserError(f"expected the number of one of {len(choices)} choices in 'label', found {label!r}", where)
+    asked = text_of(record, "question", where)
+    return {
+        "id": _hub_id(record, number),
+        "premise": text_of(record, premise, where),
+        "question": COPA_QUESTIONS.get(asked, asked),
+        "choices": [text_of(record, name, where) for name in choices],
+        "label": index,
+    }
+
+
+def _hub_pair(record: Mapping, where: str, number: int, options: Options) -> dict:
+    texts = {side: text_of(record, name, where) for side, name in (("text", "sentence1"), ("pair", "sentence2"))}
+    return {"id": _hub_id(record, number), **texts}
+
+
+def _hub_sentence_pair(record: Mapping, where: str, number: int, options: Options) -> dict:
+    return sentence_pair(_hub_question(record, where, number, options))
+
+
+def _label(value: Any, column: str, where: str) -> str:
+    if isinstance(value, str) and value:
+        return value
+    cure = (
+        "Where the file does not name its labels, the one of the branch refs/convert/parquet may.\n"
+        "-1 says that the label is kept secret: use a split that has labels."
+    )
+    raise UserError(f"expected the name of a label in {column!r}, found {value!r}", where, cure)
+
+
+def _hub_id(record: Mapping, number: int) -> str:
+    """The record's `id` or `idx`, else its number, counted from 0."""
+    found = (record.get(key) for key in ("id", "idx"))
+    return str(next((value for value in found if isinstance(value, str | int) and value != ""), number))
+
+
+HUB_ROWS = {
+    "qa": _hub_question,
+    "tagging": _hub_sentence,
+    "text": _hub_text,
+    "classification": _hub_classified,
+    "choice": _hub_choice,
+    "bitext": _hub_pair,
+    "retrieval": _hub_sentence_pair,
+}

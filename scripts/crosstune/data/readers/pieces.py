@@ -1,0 +1,139 @@
+"""What all readers stand on: options, checked members of JSON, lines, blocks, ids.
+
+Owns: what is wrong with a single line, value, tag or id. Must never know: formats.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from crosstune.core.errors import UserError
+
+# fmt: off
+UPOS = (
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM",
+    "VERB", "X",
+)
+
+# fmt: on
+
+UNSPACED = ("ja", "km", "lo", "my", "th", "zh")  # written without spaces between words
+
+KINDS = {str: "a string", int: "a whole number", list: "a list", dict: "an object"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a record says about its files beyond their format."""
+
+    lang: str = ""
+    languages: tuple[str, ...] = ()
+    tags: tuple[str, ...] = UPOS
+    labels: tuple[str, ...] = ()
+    fields: tuple[str | int, ...] = ()
+    token_prefix: str = ""
+    codes: Mapping[str, str] = field(default_factory=dict)
+
+
+DEFAULTS = Options()
+
+
+def check_ids(rows: Sequence[Mapping], place: str) -> None:
+    """No id occurs twice."""
+    seen = set()
+    for row in rows:
+        if row["id"] in seen:
+            raise UserError(f"the id {row['id']!r} occurs twice", place, "Ids name predictions: make them unique.")
+        seen.add(row["id"])
+
+
+def check_tag(tag: str, allowed: Sequence[str], place: str) -> None:
+    """The tag is one of those that the record's key `tags` allows."""
+    _check_member(tag, allowed, place, "tag", "tags")
+
+
+def check_label(label: str, allowed: Sequence[str], place: str) -> None:
+    """The label is one of those that the record's key `labels` allows."""
+    _check_member(label, allowed, place, "label", "labels")
+
+
+def check_code(code: str, codes: Mapping[str, str], place: str) -> None:
+    """What a file calls a language is one of the values of the record's key `codes`."""
+    _check_member(code, list(codes.values()), place, "language", "codes")
+
+
+def _check_member(value: str, allowed: Sequence[str], place: str, what: str, key: str) -> None:
+    if value not in allowed:
+        near = difflib.get_close_matches(value, allowed, 1)
+        cure = f"Did you mean {near[0]!r}?" if near else f"The record's key `{key}` lists what may occur."
+        raise UserError(f"the {what} {value!r} is outside the set {' '.join(allowed)}", place, cure)
+
+
+def parse_json(text: str, place: str, first_line: int = 1) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        message = f"not valid JSON ({error.msg}): the file is truncated or of another format"
+        raise UserError(message, f"{place}:{first_line + error.lineno - 1}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not valid JSON ({error})", f"{place}:{first_line}") from None
+
+
+def member(mapping: Any, key: str, kind: type, where: str) -> Any:
+    if not isinstance(mapping, Mapping):
+        raise UserError(f"expected an object with the field {key!r}, found {short(mapping)}", where)
+    if key not in mapping:
+        raise UserError(f"the field {key!r} is missing; there are {', '.join(map(repr, mapping)) or 'none'}", where)
+    value = mapping[key]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise UserError(f"expected {KINDS[kind]} in {key!r}, found {short(value)}", where)
+    if kind is str and re.search("[\ud800-\udfff]", value):
+        raise UserError(f"half of a surrogate pair in {key!r}, which is no character", where)
+    return value
+
+
+def text_of(mapping: Any, key: str, where: str) -> str:
+    value = member(mapping, key, str, where)
+    if not value.strip():
+        raise UserError(f"the field {key!r} is empty", where)
+    return value
+
+
+def identifier(mapping: Any, where: str) -> str:
+    if isinstance(mapping, Mapping) and type(mapping.get("id")) is int:
+        return str(mapping["id"])
+    return text_of(mapping, "id", where)
+
+
+def short(value: Any) -> str:
+    kind = KINDS.get(type(value), type(value).__name__)
+    return kind if isinstance(value, list | dict) else f"{kind}, {str(value)[:40]!r}"
+
+
+def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Numbered lines. Only line feeds end them: str.splitlines also splits at characters that occur inside texts."""
+    return ((number, line.removesuffix("\r")) for number, line in enumerate(text.split("\n"), 1))
+
+
+def blocks(text: str) -> Iterator[list[tuple[int, str]]]:
+    """Runs of non-empty numbered lines."""
+    block: list[tuple[int, str]] = []
+    for number, line in numbered_lines(text + "\n"):
+        if line.strip(" "):
+            block.append((number, line))
+        elif block:
+            yield block
+            block = []
+
+
+def join_tokens(tokens: Sequence[str], lang: str) -> str:
+    return ("" if lang in UNSPACED else " ").join(tokens)
+
+
+def stem(place: str) -> str:
+    """The file's name without its format and compression: ids of rows that have none begin with it."""
+    return re.sub(r"(\.(json|jsonl|csv|tsv|txt|conllu|gz|xz))+$", "", PurePath(place).name)

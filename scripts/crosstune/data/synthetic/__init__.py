@@ -1,0 +1,20 @@
+"""A small world told in sixteen constructed languages: a true cross-lingual experiment without network or GPU."""
+
+from crosstune.data.synthetic.languages import CHAII_LANGUAGES, LANGUAGES, TASK_LANGUAGES, make_lexicon
+from crosstune.data.synthetic.write import DEFAULT_SPEC, complete_spec, generate, write_world
+
+__all__ = [
+    "CHAII_LANGUAGES",
+    "DEFAULT_SPEC",
+    "LANGUAGES",
+    "TASK_LANGUAGES",
+    "complete_spec",
+    "generate",
+    "relatedness",
+    "write_world",
+]
+
+
+def relatedness(a: str, b: str, seed: int = 0) -> float:
+    """How near two languages are under a seed, in [0, 1]; see Lexicon.relatedness."""
+    return make_lexicon(seed).relatedness(a, b)

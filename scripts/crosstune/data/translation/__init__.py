@@ -1,0 +1,1 @@
+"""Translated training rows: translators, and where the answers lie in translated contexts."""

@@ -1,0 +1,173 @@
+"""Translating the rows of one prepared split into another language.
+
+Owns: the order of the work, what is kept of it when it is broken off, the translated rows' ids, the manifest.
+Must never know: how lines are translated (translators), where an answer ends up (projection).
+
+What is done so far lies in `<out>.part`, which no workflow declares: a line of JSON that says whose it is, then one for
+each chunk of rows. A chunk is what is lost when a translator dies. Where chunks begin depends on the rows alone.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from crosstune.core.progress import Progress
+from crosstune.data.translation.answer_projection import Lines, lines_of, project
+from crosstune.data.translation.translators import Translator
+
+TRANSLATE_VERSION = 1
+
+# Characters of a chunk's lines: some 100 rows of SQuAD.
+CHUNK = 100_000
+
+
+def translate_rows(spec: Mapping, rows: Path, out: Path, translator: Translator, log: Path | None = None) -> dict:
+    """Write the translation of the split with the manifest `rows` to `out`, then its manifest, which is returned.
+
+    `spec` has "from" and "to", codes of languages, and whatever else tells one translation from another. A translated
+    row has the id `<from>-<to>:<id>` and, as "origin", what its source row has there or `<dataset>.<from>/<id>`.
+    Raises UserError for a task whose rows cannot be translated, for a pair that the translator lacks, where the
+    translator fails (what it has done is kept), and where no row is left.
+    """
+    source = read_json(rows)
+    _check(spec, source, rows)
+    translator.check(spec["from"], spec["to"])
+    data = read_jsonl(rows.with_suffix(".jsonl"))
+    with Unfinished(out.with_name(f"{out.name}.part"), sha256_json([dict(spec), source["sha256"]])) as done:
+        parts = list(chunks(data, translator.inside_words))
+        rest = parts[len(done.chunks) :]
+        progress = Progress(f"translate {spec['from']}-{spec['to']}", len(parts), len(done.chunks), log, unit="rows")
+        begin = time.monotonic()
+        for chunk in rest:
+            try:
+                done.append(_translate_chunk(chunk, spec, translator))
+            except UserError as error:
+                kept = sum(len(finished["outcomes"]) for finished in done.chunks)
+                cure = f"{kept} of {len(data)} rows are translated and kept: the same command again goes on."
+                raise UserError(error.message, error.place, f"{error.cure}\n{cure}".strip()) from None
+            progress.advance(len(chunk))
+        progress.close()
+        rate = sum(map(len, rest)) / (time.monotonic() - begin)
+        manifest = _write(done.chunks, data, source, spec, out)
+        done.remove()
+    return manifest | {"rows_per_second": rate}
+
+
+def chunks(rows: Sequence[dict], inside_words: bool) -> Iterator[list[dict]]:
+    """The rows, in order, cut so that the lines to translate of each part have about CHUNK characters."""
+    part, size = [], 0
+    for row in rows:
+        part.append(row)
+        size += sum(map(len, lines_of(row, inside_words) or ()))
+        if size >= CHUNK:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+class Unfinished:
+    """The file of an unfinished translation; `stamp` identifies what is translated, `chunks` is what it holds."""
+
+    def __init__(self, path: Path, stamp: str):
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError("another process is translating here", str(path), "Wait for it, or stop it.") from None
+        self._file.seek(0)
+        content = self._file.read()
+        # A process that was killed may have left half a line.
+        whole = content[: content.rfind(b"\n") + 1]
+        self._file.truncate(len(whole))
+        try:
+            head, *self.chunks = map(json.loads, whole.splitlines() or [json.dumps({"stamp": stamp})])
+        except ValueError:
+            raise UserError("what was translated so far cannot be read", str(path), f"rm {path}") from None
+        if head.get("stamp") != stamp:
+            message = "what was translated so far belongs to another translator, other languages or other rows"
+            raise UserError(message, str(path), f"If it is not wanted any more: rm {path}")
+        if not whole:
+            self._write(head)
+
+    def append(self, chunk: dict) -> None:
+        self._write(chunk)
+        self.chunks.append(chunk)
+
+    def remove(self) -> None:
+        self._path.unlink()
+
+    def __enter__(self) -> "Unfinished":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+
+    def _write(self, value: dict) -> None:
+        self._file.write((json.dumps(value, ensure_ascii=False) + "\n").encode())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def _check(spec: Mapping, source: Mapping, rows: Path) -> None:
+    if source["task"] != "qa":
+        message = f"rows of the task {source['task']!r} cannot be translated, only those of 'qa'"
+        raise UserError(message, str(rows), "Use a data set that exists in this language.")
+    if source["lang"] != spec["from"]:
+        raise UserError(f"the rows are in {source['lang']}, and {spec['from']} is to be translated", str(rows))
+
+
+def _translate_chunk(rows: Sequence[dict], spec: Mapping, translator: Translator) -> dict:
+    """What is kept of a chunk: for each row [how, translated row or None], and how much of it was truncated."""
+    before = translator.truncated
+    lines = [lines_of(row, translator.inside_words) for row in rows]
+    distinct = list(dict.fromkeys(line for parts in lines if parts for line in parts))
+    found = dict(zip(distinct, translator.translate(distinct, spec["from"], spec["to"]), strict=True))
+    outcomes = []
+    for row, parts in zip(rows, lines, strict=True):
+        translated = Lines(*(found[line] for line in parts)) if parts else Lines("", "", "")
+        outcome = project(row, translated, translator.inside_words)
+        outcomes.append([outcome.how, outcome.row])
+    return {"outcomes": outcomes, "truncated": translator.truncated - before}
+
+
+def _write(finished: Sequence[Mapping], data: Sequence[dict], source: Mapping, spec: Mapping, out: Path) -> dict:
+    """Write the rows that survived and the manifest."""
+    outcomes = [outcome for chunk in finished for outcome in chunk["outcomes"]]
+    pair, origin = f"{spec['from']}-{spec['to']}", f"{source['dataset']}.{spec['from']}"
+    kept = [
+        {"id": f"{pair}:{row['id']}", "origin": row.get("origin", f"{origin}/{row['id']}"), **translated}
+        for row, (_, translated) in zip(data, outcomes, strict=True)
+        if translated is not None
+    ]
+    dropped = Counter(how for how, translated in outcomes if translated is None)
+    if not kept:
+        reasons = ", ".join(f"{how} {number}" for how, number in dropped.most_common())
+        cure = f"Look at what the translator writes for {pair}; then: rm {out}.part"
+        raise UserError(f"no row is left of {len(data)} ({reasons})", str(out), cure)
+    write_jsonl(out, kept)
+    manifest = {
+        "dataset": source["dataset"],
+        "split": source["split"],
+        "from": spec["from"],
+        "to": spec["to"],
+        "task": source["task"],
+        "rows": len(data),
+        "kept": len(kept),
+        "dropped": dict(sorted(dropped.items())),
+        "by": dict(sorted(Counter(how for how, translated in outcomes if translated is not None).items())),
+        "truncated": sum(chunk["truncated"] for chunk in finished),
+        "sha256": sha256_file(out),
+        "data": source["sha256"],
+        "spec": dict(spec),
+    }
+    write_json(out.with_suffix(".json"), manifest)
+    return manifest

@@ -1,0 +1,87 @@
+"""Translation by a program that reads lines from its input and writes as many to its output, such as Apertium.
+
+Owns: running it and the check of what it gives. Must never know: what the lines are for.
+
+An empty line is sent after every line, and an empty line has to come back: to a program that looks across lines (as
+Apertium does, whose rules reorder words) it ends a sentence. Text is UTF-8 whatever the locale. No shell is involved.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from crosstune.core.errors import UserError
+from crosstune.data.translation.translators import Translator
+
+PAIR = "{pair}"
+
+
+class CommandTranslator(Translator):
+    """`command`, in which {pair} stands for the command's name of a pair; `pairs` has those by `source-target`."""
+
+    def __init__(self, command: str, pairs: Mapping[str, str]):
+        try:
+            self._words = shlex.split(command)
+        except ValueError as error:
+            raise UserError(f"not a command line ({error}): {command}", "translator.command") from None
+        if not self._words:
+            raise UserError("the command is empty", "translator.command", 'Such as "apertium -u -f txt {pair}"')
+        self._pairs = dict(pairs)
+
+    def check(self, source: str, target: str) -> None:
+        pair = f"{source}-{target}"
+        if pair not in self._pairs:
+            known = ", ".join(self._pairs) or "none"
+            cure = f"Add the command's own name of the pair: pairs: {{{pair}: NAME}}"
+            raise UserError(
+                f"the command {self._words[0]} has no pair {pair} (known: {known})", "translator.pairs", cure
+            )
+
+    def translate(self, lines: Sequence[str], source: str, target: str) -> list[str]:
+        self.check(source, target)
+        if not lines:
+            return []
+        pair = f"{source}-{target}"
+        # Not in check: a study can be planned where the command is not.
+        if shutil.which(self._words[0]) is None:
+            raise UserError(f"the command {self._words[0]} is not installed", "translator.command", self._install(pair))
+        words = [word.replace(PAIR, self._pairs[pair]) for word in self._words]
+        text = "".join(f"{line.translate(UNSENDABLE)}\n\n" for line in lines)
+        environment = os.environ | {"LC_ALL": "C.UTF-8"}
+        done = subprocess.run(words, input=text.encode(), capture_output=True, env=environment)
+        if done.returncode:
+            message = f"{shlex.join(words)} ended with {done.returncode}: {_said(done.stderr)}"
+            raise UserError(message, "translator.command", self._install(pair))
+        try:
+            found = done.stdout.decode().removesuffix("\n").split("\n")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{shlex.join(words)} wrote no UTF-8 ({error})", "translator.command") from None
+        # Programs differ in whether they keep the empty line at the end.
+        translated, between = found[::2], found[1::2]
+        if len(translated) != len(lines) or any(line.strip() for line in between):
+            message = (
+                f"{shlex.join(words)} was given {2 * len(lines)} lines, every other one empty, and wrote "
+                f"{len(found)}, or text where an empty line belongs: {_said(done.stderr)}"
+            )
+            raise UserError(message, "translator.command", "It has to write one line for each that it reads.")
+        return [line.strip() for line in translated]
+
+    def _install(self, pair: str) -> str:
+        """A line to paste where the command is missing or fails."""
+        if self._words[0] != "apertium":
+            return "Install it, or correct the key `command`."
+        name = self._pairs[pair]
+        turned = "-".join(reversed(name.split("-")))
+        return f"apt install apertium apertium-{name}    # or apertium-{turned}: a package serves both directions"
+
+
+# What would be taken for the end of a line or of the text.
+UNSENDABLE = dict.fromkeys(map(ord, "\0\n\r"), " ")
+
+
+def _said(stderr: bytes) -> str:
+    """The first and the last line of what a program complained of."""
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    return " ... ".join(dict.fromkeys([lines[0], lines[-1]])) if lines else "no message"

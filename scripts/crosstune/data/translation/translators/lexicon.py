@@ -1,0 +1,356 @@
+"""Translation between the languages of the constructed world with its lexicon, as a system of rules does it.
+
+Owns: how a text is read, and what of a sentence is said in the other language. Must never know: splits, files, rows.
+
+The system works phrase by phrase. It reads every form of every word, finds the phrases (a noun with its adjective,
+numeral, article, adposition and case), and says each with the words, endings and inner order of the target language.
+
+- The phrases and verbs of a clause stay in the order of the source, and so does what a question begins with. Between
+  languages that agree in both, a translation is the sentence that the target language itself would say.
+- What a noun is to its verb is told from its case or adposition, else from its place in the clause. One kind of
+  sentence has two readings: `who loves Bana?` in qge also asks whom Bana loves, and that reading is taken.
+- A verb agrees with the number of its subject, whether or not the source marks it.
+- A source without articles does not say which the target needs: the subject of a verb gets "the", another noun "a", and
+  none beside a numeral.
+- Of two readings of a form the plainer one is taken: under some seeds qka spells a noun as it does a name in a case.
+- Other words pass through in the letters of the target. What is no sentence is translated as far as it goes.
+
+Markers `[[ ` and ` ]]` around words are put around the words that translate these, and all between. An article or
+adposition stands inside only where that of the source did, so that a marked answer becomes what the world itself calls
+the answer in the target language (`answer_of`). Where the target has no word for what is marked, they go around its
+phrase. What is no pair around words is treated as a word.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
+from itertools import pairwise
+
+from crosstune.core.errors import UserError
+from crosstune.data.synthetic.facts import RELATIONS
+from crosstune.data.synthetic.languages import (
+    CONCEPTS,
+    LANGUAGES,
+    SCRIPTS,
+    UPOS,
+    Language,
+    Lexicon,
+    make_lexicon,
+    write,
+)
+from crosstune.data.synthetic.texts import Phrase, Speaker, Token
+from crosstune.data.translation.translators import Translator
+
+OPEN, CLOSE = "[[", "]]"
+
+_END = r"(?:\s|$|\[\[|\]\])"
+
+PARTS = re.compile(rf"\[\[|\]\]|[.?](?=[.?]*{_END})|(?:(?!\[\[|\]\]|[.?]+{_END})\S)+")  # marker, stop, or word
+
+STOPS = (".", "?")
+
+DEPENDENTS = ("ADP", "DET", "NUM", "ADJ")
+
+LETTERS = {"ADP": "A", "DET": "D", "NUM": "Q", "ADJ": "J", "HEAD": "H"}  # of the patterns of phrases
+
+ROLES = ("subject", "object", "place", "role")
+
+OBJECT_ROLES = {relation.name: relation.role for relation in RELATIONS}
+
+SENTENCES_KEPT = 1 << 16
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a word says: a concept or a name, its part of speech, whether it is plural, its case affix or ""."""
+
+    concept: str
+    upos: str
+    plural: bool = False
+    marking: str = ""
+
+    @cached_property
+    def kind(self) -> str:
+        """HEAD for what a phrase is built around, else the part of speech."""
+        return "HEAD" if self.concept == "where" or self.upos in ("NOUN", "PROPN", "PRON") else self.upos
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """A phrase with its head, or a word outside of phrases: readings by kind, and their places in the sentence.
+
+    The two readings of a contraction have one place.
+    """
+
+    readings: Mapping[str, Reading]
+    places: Mapping[str, int]
+
+    def concept(self, kind: str) -> str:
+        return self.readings[kind].concept if kind in self.readings else ""
+
+    @property
+    def is_phrase(self) -> bool:
+        return "HEAD" in self.readings
+
+    @property
+    def is_verb(self) -> bool:
+        return "VERB" in self.readings
+
+    @property
+    def marking(self) -> str:
+        """How the head's role is marked, in the terms of Language.marking."""
+        return self.concept("ADP") or self.readings["HEAD"].marking
+
+    @property
+    def several(self) -> bool:
+        return "NUM" in self.readings or self.readings["HEAD"].plural
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A translated token: the place of the word that it translates, if any, and the places of that word's chunk."""
+
+    form: str
+    stops: bool
+    place: int | None
+    chunk: tuple[int, ...]
+
+
+class Grammar:
+    """How one language is read."""
+
+    def __init__(self, speaker: Speaker, lexicon: Lexicon):
+        self.language = speaker.language
+        self._agents = {*lexicon.people, *CONCEPTS["job"], "who"}
+        self._readings = _readings(speaker, lexicon)
+        self._phrase = re.compile(f"{_phrase_pattern(self.language)}|.", re.DOTALL)
+        script = SCRIPTS.get(self.language.script, {})
+        self._latin = {letter: latin for latin, letter in script.items()}
+
+    def read(self, words: Sequence[str]) -> list[Chunk]:
+        """The chunks of a sentence, which hold every word once and in order."""
+        found = [(reading, place) for place, word in enumerate(words) for reading in self._reading(word)]
+        letters = "".join(LETTERS.get(reading.kind, "-") for reading, _ in found)
+        parts = (found[match.start() : match.end()] for match in self._phrase.finditer(letters))
+        return [
+            Chunk({word.kind: word for word, _ in part}, {word.kind: place for word, place in part}) for part in parts
+        ]
+
+    def _reading(self, word: str) -> tuple[Reading, ...]:
+        if word in STOPS:
+            return (Reading(word, "PUNCT"),)
+        return self._readings.get(word) or (Reading(word.translate(self._latin), "X"),)
+
+    def roles(self, clause: Sequence[Chunk], asks: bool) -> list[str]:
+        """The role of each phrase of a clause, in order: by the first order of words that its markings admit."""
+        phrases = [chunk for chunk in clause if chunk.is_phrase]
+        verbs = [chunk.concept("VERB") for chunk in clause if chunk.is_verb]
+        shape = "".join("V" if chunk.is_verb else "N" for chunk in clause if chunk.is_verb or chunk.is_phrase)
+        if verbs:
+            role = OBJECT_ROLES.get(verbs[0], "object")
+            for order in _orders(self.language, asks):
+                parts = order.replace("V", "")
+                if re.sub("[SO]", "N", order) == shape and all(map(self._admits, parts, phrases, [role] * len(parts))):
+                    return ["subject" if part == "S" else role for part in parts]
+        marked = {marking: role for role, marking in self.language.marking.items() if marking}
+        return [marked.get(phrase.marking, "subject") for phrase in phrases]
+
+    def _admits(self, part: str, phrase: Chunk, role: str) -> bool:
+        """Whether a phrase can be the subject of a clause ("S"), or an object in the role ("O")."""
+        if part == "S":
+            return phrase.concept("HEAD") in self._agents
+        return phrase.concept("HEAD") == "where" or phrase.marking == self.language.marking[role]
+
+
+class LexiconTranslator(Translator):
+    """Translates text of the constructed world of one seed."""
+
+    def __init__(self, seed: int):
+        self._lexicon = make_lexicon(seed)
+        self._speaker = cache(lambda code: Speaker(code, self._lexicon))
+        self._grammar = cache(lambda code: Grammar(self._speaker(code), self._lexicon))
+        self._sentence = lru_cache(SENTENCES_KEPT)(self._translate_sentence)
+
+    def check(self, source: str, target: str) -> None:
+        """Raises UserError for a language that the constructed world lacks."""
+        for code in (source, target):
+            if code not in LANGUAGES:
+                cure = f"It has: {', '.join(LANGUAGES)}."
+                raise UserError(f"the constructed world has no language {code!r}", f"{source}-{target}", cure)
+
+    def translate(self, lines: Sequence[str], source: str, target: str) -> list[str]:
+        """The translation of each line. Spaces become single ones; line feeds inside of a line stay where they are.
+
+        Raises UserError as `check` does.
+        """
+        self.check(source, target)
+        return ["\n".join(self._line(part, source, target) for part in line.split("\n")) for line in lines]
+
+    def _line(self, line: str, source: str, target: str) -> str:
+        words, runs = _without_markers(PARTS.findall(line))
+        said = [
+            (start, piece)
+            for start, end in _sentences(words)
+            for piece in self._sentence(tuple(words[start:end]), source, target)
+        ]
+        opened, closed = [0] * len(said), [0] * len(said)
+        for run in runs:
+            inside = _translating(said, run)
+            opened[inside[0]] += 1
+            closed[inside[-1]] += 1
+        text = ""
+        for (_, piece), before, after in zip(said, opened, closed, strict=True):
+            space = " " if text and (before or not piece.stops) else ""
+            text += f"{space}{f'{OPEN} ' * before}{piece.form}{f' {CLOSE}' * after}"
+        return text
+
+    def _translate_sentence(self, words: tuple[str, ...], source: str, target: str) -> tuple[Piece, ...]:
+        grammar, speaker = self._grammar(source), self._speaker(target)
+        chunks = grammar.read(words)
+        asks = words[-1] == "?"
+        pieces: list[Piece] = []
+        several = False
+        for clause in _clauses(chunks):
+            has_verb = any(chunk.is_verb for chunk in clause)
+            guesses = has_verb and not grammar.language.article
+            phrases = [chunk for chunk in clause if chunk.is_phrase]
+            roles = dict(zip(phrases, grammar.roles(clause, asks), strict=True))
+            several = several or any(chunk.several for chunk in phrases if has_verb and roles[chunk] == "subject")
+            for chunk in clause:
+                if chunk in roles:
+                    article = _article(chunk, roles[chunk]) if guesses else chunk.concept("DET")
+                    pieces += _say_phrase(chunk, roles[chunk], article, speaker)
+                else:
+                    pieces.append(_say_word(chunk, several, speaker))
+        return tuple(pieces)
+
+
+def _readings(speaker: Speaker, lexicon: Lexicon) -> dict[str, tuple[Reading, ...]]:
+    """Every form that the language can say, with its readings (two for a contraction); of equal forms the plainest."""
+    language = speaker.language
+    names = (*lexicon.people, *lexicon.places)
+    concepts = {write(name, language): name for name in names}
+    concepts |= {write(word, language): concept for concept, word in lexicon.words[language.code].items()}
+    table: dict[str, tuple[Reading, ...]] = {}
+
+    def learn(tokens: Iterable[Token], plural: bool = False, marking: str = "") -> None:
+        for token in tokens:
+            readings = tuple(Reading(concepts[word.lemma], word.upos, plural, marking) for word in token.words)
+            table.setdefault(token.form, readings)
+
+    learn(map(speaker.function_word, UPOS))
+    for role in ROLES:
+        marking = "" if role == "subject" else language.marking[role]
+        affix = marking if "-" in marking else ""
+        for concept in (*names, *UPOS):
+            upos = UPOS.get(concept, "PROPN")
+            if Reading(concept, upos).kind == "HEAD":
+                learn(speaker.phrase(Phrase(concept), role), marking=affix)
+            if upos == "NOUN":
+                learn(speaker.phrase(Phrase(concept, plural=True), role), True, affix)
+        for article in CONCEPTS["article"]:
+            learn(speaker.phrase(Phrase("dog", article=article), role), marking=affix)
+    for concept in CONCEPTS["verb"]:
+        learn(speaker.verb(concept, "", True), True)
+    for concept in CONCEPTS["quality"]:
+        learn(speaker.phrase(Phrase("dog", concept, plural=True), "subject"), True)
+    return table
+
+
+def _phrase_pattern(language: Language) -> str:
+    """A regular expression for a phrase in the letters of LETTERS. Outwards from the head, as Speaker builds it."""
+    before, after = "", ""
+    for letter, side in (
+        ("J", language.adjective),
+        ("Q", "before"),
+        ("D", language.article),
+        ("A", language.adposition),
+    ):
+        before = f"{letter}?{before}" if side == "before" else before
+        after = f"{after}{letter}?" if side == "after" else after
+    return f"{before}H{after}"
+
+
+def _orders(language: Language, asks: bool) -> list[str]:
+    """The orders that a clause may have, the likeliest first: the asked part in front, whole, or a part left out."""
+    order = language.order
+    fronted = [part + order.replace(part, "") for part in "OS"] if asks and language.fronts_questions else []
+    return [*fronted, order, order.replace("S", ""), order.replace("O", "")]
+
+
+def _without_markers(parts: Sequence[str]) -> tuple[list[str], list[range]]:
+    """The words of a line, and the runs of words that stand in markers."""
+    words: list[str] = []
+    runs: list[range] = []
+    markers = [place for place, part in enumerate(parts) if part in (OPEN, CLOSE)]
+    pairs = {
+        start: end
+        for start, end in pairwise(markers)
+        if parts[start] == OPEN and parts[end] == CLOSE and end > start + 1
+    }
+    ends = set(pairs.values())
+    for place, part in enumerate(parts):
+        if place in pairs:
+            runs.append(range(len(words), len(words) + pairs[place] - place - 1))
+        elif place not in ends:
+            words.append(part)
+    return words, runs
+
+
+def _translating(said: Sequence[tuple[int, Piece]], run: range) -> list[int]:
+    """Which tokens translate a run of words of the line, or else their chunks; each comes with its sentence's start.
+
+    Every word is in a chunk, and every chunk is translated.
+    """
+    exact = [n for n, (start, piece) in enumerate(said) if piece.place is not None and start + piece.place in run]
+    return exact or [n for n, (start, piece) in enumerate(said) if any(start + at in run for at in piece.chunk)]
+
+
+def _sentences(words: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """The bounds of sentences: after a stop or question mark, and at the end of the line."""
+    start = 0
+    for place, word in enumerate(words, 1):
+        if word in STOPS or place == len(words):
+            yield start, place
+            start = place
+
+
+def _clauses(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
+    """The clauses of a sentence; a conjunction begins one."""
+    clause: list[Chunk] = []
+    for chunk in chunks:
+        if "CCONJ" in chunk.readings:
+            yield clause
+            clause = []
+        clause.append(chunk)
+    yield clause
+
+
+def _article(phrase: Chunk, role: str) -> str:
+    """The article of a phrase in a clause of a language without articles."""
+    if phrase.readings["HEAD"].upos != "NOUN":
+        return ""
+    return "the" if role == "subject" else "" if "NUM" in phrase.readings else "a"
+
+
+def _say_phrase(chunk: Chunk, role: str, article: str, speaker: Speaker) -> Iterator[Piece]:
+    """Each token translates the word of its own part of speech."""
+    head = chunk.readings["HEAD"]
+    said = Phrase(head.concept, chunk.concept("ADJ"), chunk.concept("NUM"), article, plural=head.plural)
+    places = tuple(chunk.places.values())
+    for token in speaker.phrase(said, role):
+        upos = token.words[-1].upos
+        yield Piece(token.form, False, chunk.places.get(upos if upos in DEPENDENTS else "HEAD"), places)
+
+
+def _say_word(chunk: Chunk, several: bool, speaker: Speaker) -> Piece:
+    """A word outside of phrases; a verb agrees with its subject."""
+    ((reading, place),) = zip(chunk.readings.values(), chunk.places.values(), strict=True)
+    if reading.kind == "VERB":
+        form = speaker.verb(reading.concept, "", several or reading.plural)[0].form
+    elif reading.kind in ("X", "PUNCT"):
+        form = write(reading.concept, speaker.language)
+    else:
+        form = speaker.function_word(reading.concept).form
+    return Piece(form, reading.kind == "PUNCT", place, (place,))

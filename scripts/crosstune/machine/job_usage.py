@@ -1,0 +1,74 @@
+"""What jobs used of the memory and time that they asked for.
+
+Owns: the note of what a job asked for, beside its benchmark, and the comparison. Must never know: how asking is done.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crosstune.core.files import read_json, write_json
+from crosstune.core.locks import this_process
+
+COLUMNS = ("rule", "jobs", "most memory, MiB", "asked", "longest, minutes", "asked", "jobs over")
+
+
+@dataclass(frozen=True)
+class Used:
+    """What one job used and what it had asked for: memory in MiB, None where nobody could measure it; minutes."""
+
+    rule: str
+    mib: float | None
+    asked_mib: int
+    minutes: float
+    asked_minutes: int
+
+    @property
+    def memory(self) -> float:
+        """The share of the memory that it asked for."""
+        return (self.mib or 0) / self.asked_mib
+
+    @property
+    def time(self) -> float:
+        """The share of the time that it asked for."""
+        return self.minutes / self.asked_minutes
+
+
+def note_asked(asked: Sequence[str] | None) -> None:
+    """Write what a job asked for, (file, MiB, minutes), if anything, for `used_by_jobs` to find; and who it is."""
+    if asked:
+        path, mib, minutes = asked
+        write_json(path, {"mem_mb": int(mib), "runtime": int(minutes), "process": this_process()})
+
+
+def used_by_jobs(results: Path) -> list[Used]:
+    """Every job under `results` with a benchmark (`<name>.tsv`) and a note of what it asked (`<name>.asked.json`)."""
+    found = []
+    for path in sorted(results.rglob("benchmarks/*.tsv")):
+        note = path.with_suffix(".asked.json")
+        if not note.exists():
+            continue
+        with path.open(encoding="utf-8", newline="") as file:
+            line = next(csv.DictReader(file, delimiter="\t"), None)
+        if line:
+            asked, minutes = read_json(note), float(line["s"]) / 60
+            # A job that ends before it is looked at the first time has NA, or nothing.
+            mib = float(line["max_rss"]) if line["max_rss"] not in ("NA", "-") else None
+            rule = path.name.partition(".")[0]
+            found.append(Used(rule, mib, asked["mem_mb"], minutes, asked["runtime"]))
+    return found
+
+
+def usage_table(jobs: Sequence[Used]) -> tuple[tuple[str, ...], list[tuple]]:
+    """Columns and one line a rule; memory and time are those of the job that came nearest to what it asked for."""
+    rows = []
+    for rule in sorted({job.rule for job in jobs}):
+        mine = [job for job in jobs if job.rule == rule]
+        big, long = max(mine, key=lambda job: job.memory), max(mine, key=lambda job: job.time)
+        over = sum(job.memory > 1 or job.time > 1 for job in mine)
+        memory = "n/a" if big.mib is None else f"{big.mib:,.0f}"
+        rows.append(
+            (rule, len(mine), memory, f"{big.asked_mib:,}", f"{long.minutes:.1f}", f"{long.asked_minutes:,}", over)
+        )
+    return COLUMNS, rows

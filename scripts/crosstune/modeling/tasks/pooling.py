@@ -1,0 +1,52 @@
+"""One vector for a sequence, and the heads that stand on it.
+
+Owns: pooling over marked tokens, the dense layer and its output. Must never know: what is classified or compared.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from crosstune.modeling.features import Batch
+
+
+def marks(length: int, pooling: str) -> np.ndarray:
+    """Which tokens of a sequence are pooled (length,): the `first`, or all of them for the `mean`."""
+    return np.arange(length) == 0 if pooling == "first" else np.ones(length, bool)
+
+
+def pooled(hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The mean of each sequence's marked tokens, in fp32: (sequences, width). `pooled` (tokens,) marks them."""
+    return means(hidden, batch.values["pooled"].bool(), batch.lengths)
+
+
+def means(hidden: torch.Tensor, chosen: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+    """The mean of the `chosen` (tokens,) of each part, in fp32: (parts, width). Parts of `lengths` lie end to end."""
+    owner = torch.repeat_interleave(torch.tensor(lengths, device=hidden.device))[chosen]
+    total = hidden.new_zeros(len(lengths), hidden.shape[1], dtype=torch.float32)
+    total = total.index_add(0, owner, hidden[chosen].float())
+    return total / owner.bincount(minlength=len(lengths))[:, None]
+
+
+def first_tokens(hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The hidden state of each sequence's first token: (sequences, width)."""
+    lengths = torch.tensor(batch.lengths, device=hidden.device)
+    return hidden[lengths.cumsum(0) - lengths]
+
+
+class PooledHead(nn.Module):
+    """BERT's classifier: a dense layer with tanh (its pooler), dropout, and `classes` logits."""
+
+    def __init__(self, config, classes: int):
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dropout = nn.Dropout(getattr(config, "hidden_dropout_prob", 0.1))
+        self.out = nn.Linear(config.hidden_size, classes)
+        for layer in (self.dense, self.out):
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """Logits (sequences, classes) of the states (sequences, width) of first tokens."""
+        return self.out(self.dropout(torch.tanh(self.dense(states))))

@@ -1,0 +1,162 @@
+"""The best span of every window, for extractive question answering.
+
+Owns: the search, which is that of the SQuAD example that XTREME uses: of the 20 best starts and the 20 best ends of all
+tokens, the pair inside the context with start <= end and at most 30 tokens that has the highest sum; the first of
+equals, in the order of the starts' ranks, then of the ends' (of equal logits the earlier token ranks first).
+Must never know: tokens, texts, models.
+
+Nothing is padded and no window has a loop of its own. A good span (the best start with the best end after it, or the
+best end with the best start before it) sets a bound; few starts could reach it even with the best of all ends, few ends
+with the best of all starts, and only those are paired.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+CANDIDATES = 20
+
+LONGEST_ANSWER = 30
+
+# Windows searched at once: so many that numpy's price of a call is nothing, so few that they stay in the cache.
+SEARCHED_AT_ONCE = 1024
+
+
+class Spans(NamedTuple):
+    """Per window the score of its best span and the places of its first and last token; -inf where none is possible."""
+
+    score: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+
+class Layout(NamedTuple):
+    """Where windows lie: window i has the tokens `offsets[i]:offsets[i + 1]`, its context `first[i]:last[i]`."""
+
+    offsets: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+    def part(self, windows: slice) -> tuple[slice, "Layout"]:
+        """The tokens of some neighbouring windows, and their layout, counted from the first of them."""
+        offsets = self.offsets[windows.start : windows.stop + 1]
+        begin = offsets[0]
+        return slice(begin, offsets[-1]), Layout(
+            offsets - begin, self.first[windows] - begin, self.last[windows] - begin
+        )
+
+    def chosen(self, windows: np.ndarray) -> tuple[np.ndarray, "Layout"]:
+        """The places of the tokens of some windows, and the layout of those tokens end to end."""
+        count = np.diff(self.offsets)[windows]
+        offsets = np.concatenate([[0], np.cumsum(count)])
+        shift = self.offsets[windows] - offsets[:-1]
+        places = np.arange(offsets[-1]) + np.repeat(shift, count)
+        return places, Layout(offsets, self.first[windows] - shift, self.last[windows] - shift)
+
+
+def best_spans(logits: Sequence[np.ndarray], layout: Layout) -> Spans:
+    """The best spans of windows that lie end to end; `logits`: of each (tokens, 2), starts and ends, in fp32."""
+    parts, missed = [], []
+    for begin in range(0, len(logits), SEARCHED_AT_ONCE):
+        tokens, part = layout.part(slice(begin, min(begin + SEARCHED_AT_ONCE, len(logits))))
+        starts, ends = np.concatenate(logits[begin : begin + SEARCHED_AT_ONCE]).T.copy()
+        bound, start_least, end_least = _least_candidates(starts, ends, part)
+        found = _pair(starts, ends, part, start_least, end_least)
+        parts.append(Spans(found.score, found.start + tokens.start, found.end + tokens.start))
+        missed.append(begin + np.flatnonzero(found.score < bound))
+    spans = Spans(*(np.concatenate(sides) for sides in zip(*parts, strict=True)))
+    _search_again(logits, layout, np.concatenate(missed), spans)
+    return spans
+
+
+def _search_again(logits: Sequence[np.ndarray], layout: Layout, missed: np.ndarray, spans: Spans) -> None:
+    """Search without a bound where the span that set it is none of candidates, and no other reaches it."""
+    if not len(missed):
+        return
+    places, part = layout.chosen(missed)
+    starts, ends = np.concatenate([logits[window] for window in missed]).T.copy()
+    found = _pair(starts, ends, part, _least_ranked(starts, part), _least_ranked(ends, part))
+    spans.score[missed] = found.score
+    spans.start[missed], spans.end[missed] = places[found.start], places[found.end]
+
+
+def _pair(
+    starts: np.ndarray, ends: np.ndarray, layout: Layout, start_least: np.ndarray, end_least: np.ndarray
+) -> Spans:
+    """The best spans among the candidates from `start_least` and `end_least` (windows,) on."""
+    first, owner = _candidates(starts, start_least, layout)
+    last, _ = _candidates(ends, end_least, layout)
+    # The ends that each start can go with are neighbours among the candidates.
+    low = np.searchsorted(last, first)
+    high = np.searchsorted(last, np.minimum(first + LONGEST_ANSWER, layout.last[owner]))
+    count = high - low
+    pair = np.repeat(np.arange(len(first)), count)
+    first, owner = first[pair], owner[pair]
+    last = last[np.arange(len(pair)) - np.repeat(np.cumsum(count) - count - low, count)]
+    sums = starts[first] + ends[last]
+
+    score = np.full(len(layout.first), -np.inf, np.float32)
+    if len(owner):
+        opening = np.flatnonzero(np.diff(owner, prepend=-1))
+        score[owner[opening]] = np.maximum.reduceat(sums, opening)
+    equal = np.flatnonzero(sums == score[owner])
+    first, last, owner = first[equal], last[equal], owner[equal]
+    order = np.lexsort((last, -ends[last], first, -starts[first], owner))
+    order = order[np.diff(owner[order], prepend=-1) > 0]
+    spans = Spans(score, layout.offsets[:-1].copy(), layout.offsets[:-1].copy())
+    spans.start[owner[order]], spans.end[owner[order]] = first[order], last[order]
+    return spans
+
+
+def _least_candidates(starts: np.ndarray, ends: np.ndarray, layout: Layout) -> tuple[np.ndarray, ...]:
+    """Per window the score of a span, and the least start and end of any as good; NaN where none is possible."""
+    best_start, place_of_start = _best(starts, layout)
+    best_end, place_of_end = _best(ends, layout)
+    reach = np.arange(LONGEST_ANSWER)
+    after, before = place_of_start[:, None] + reach, place_of_end[:, None] - reach
+    end_after = np.where(after < layout.last[:, None], ends[np.minimum(after, len(ends) - 1)], -np.inf).max(1)
+    start_before = np.where(before >= layout.first[:, None], starts[np.maximum(before, 0)], -np.inf).max(1)
+    bound = np.maximum(best_start + end_after, best_end + start_before).astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        # A sum is rounded: what is less by no more than that must stay.
+        slack = 2 * np.spacing(np.maximum.reduce([np.abs(bound), np.abs(best_start), np.abs(best_end)]))
+        return bound, bound - best_end - slack, bound - best_start - slack
+
+
+def _least_ranked(values: np.ndarray, layout: Layout) -> np.ndarray:
+    """Per window the value that ranks last among its candidates; -inf where it has no more tokens than those."""
+    lengths = np.diff(layout.offsets)
+    padded = np.full((len(lengths), max(lengths.max(), CANDIDATES)), -np.inf, np.float32)
+    padded[np.arange(padded.shape[1]) < lengths[:, None]] = values
+    return np.partition(padded, -CANDIDATES, axis=1)[:, -CANDIDATES]
+
+
+def _best(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """The best value of every context and its first place; -inf where a window has no context."""
+    best = np.full(len(layout.first), -np.inf, np.float32)
+    some = np.flatnonzero(layout.first < layout.last)
+    bounds = np.stack([layout.first[some], layout.last[some]], 1).ravel()
+    if len(bounds):
+        # Every other range is that between two contexts.
+        tail = bounds[-1:] == len(values)
+        best[some] = np.maximum.reduceat(values, bounds[:-1] if tail else bounds)[::2]
+    hits = np.flatnonzero(values == np.repeat(best, np.diff(layout.offsets)))
+    owner = np.searchsorted(layout.offsets, hits, side="right") - 1
+    inside = hits >= layout.first[owner]
+    places = layout.offsets[:-1].copy()
+    places[owner[inside][::-1]] = hits[inside][::-1]
+    return best, places
+
+
+def _candidates(values: np.ndarray, least: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """Places and windows of the values from `least` on that are among the CANDIDATES best and inside, by place."""
+    places = np.flatnonzero(values >= np.repeat(least, np.diff(layout.offsets)))
+    owner = np.searchsorted(layout.offsets, places, side="right") - 1
+    kept = (places >= layout.first[owner]) & (places < layout.last[owner])
+    crowded = np.flatnonzero(np.bincount(owner)[owner] > CANDIDATES)
+    if len(crowded):
+        order = crowded[np.lexsort((-values[places[crowded]], owner[crowded]))]
+        rank = np.arange(len(order)) - np.searchsorted(owner[order], owner[order])
+        kept[order[rank >= CANDIDATES]] = False
+    return places[kept], owner[kept]

@@ -1,0 +1,69 @@
+"""Sequence tagging: one tag a word, on the word's first token.
+
+Protocol: XTREME's run_tag. Sentences longer than the window are cut at a word and joined again by row.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from torch import nn
+
+from crosstune.modeling.features import Batch, Windows
+from crosstune.modeling.tasks import IGNORED, Task
+from crosstune.modeling.tasks.token_loss import counted, token_loss
+from crosstune.modeling.tokenization import TextEncoder
+
+
+class Tagging(Task):
+    def encode(self, rows: Sequence[dict], encoder: TextEncoder, options: dict) -> Windows:
+        """Windows of whole words; a word that the tokenizer drops stands as the unknown token, as in XTREME."""
+        number_of = {label: number for number, label in enumerate(self.labels)}
+        layout = encoder.single_layout
+        room = options["max_length"] - layout.specials
+        windows = []
+        for owner, (row, text) in enumerate(zip(rows, encoder.words([r["tokens"] for r in rows]), strict=True)):
+            bounds = np.searchsorted(text.words, np.arange(len(row["tokens"]) + 1))
+            words = [text.ids[a:b][:room] for a, b in itertools.pairwise(bounds)]
+            words = [word if len(word) else np.array([encoder.unknown_id], np.int32) for word in words]
+            for first, last in _cut([len(word) for word in words], room):
+                ids, types = layout.pair(np.zeros(0, np.int32), np.concatenate(words[first:last]))
+                heads = len(layout.before) + np.cumsum([0, *(len(word) for word in words[first : last - 1])])
+                tags = np.full(len(ids), IGNORED)
+                tags[heads] = [number_of[tag] for tag in row["tags"][first:last]]
+                windows.append({"ids": ids, "types": types, "row": owner, "tags": tags})
+        return Windows.join(windows, per_token=["tags"])
+
+    def build_head(self, config) -> nn.Module:
+        return nn.Linear(config.hidden_size, len(self.labels))
+
+    def loss(self, head, hidden, batch, recipe):
+        return token_loss(head, hidden, batch.values["tags"], recipe)
+
+    def units(self, batch: Batch) -> int:
+        return counted(batch.values["tags"])
+
+    def outputs(self, head, hidden, batch):
+        """Per window the tags' numbers of its words."""
+        best = head(hidden).argmax(-1)
+        windows = zip(best.split(batch.lengths), batch.values["tags"].split(batch.lengths), strict=True)
+        return [found[tags != IGNORED].tolist() for found, tags in windows]
+
+    def answers(self, rows, windows, outputs):
+        tags: list[list[str]] = [[] for _ in rows]
+        for owner, output in zip(windows.rows.tolist(), outputs, strict=True):
+            tags[owner] += [self.labels[number] for number in output]
+        return [
+            {"id": row["id"], "prediction": found, "gold": row["tags"]} for row, found in zip(rows, tags, strict=True)
+        ]
+
+
+def _cut(lengths: list[int], room: int) -> list[tuple[int, int]]:
+    """Half-open ranges of words, each as long as fits in `room` tokens."""
+    cuts, first, used = [], 0, 0
+    for number, length in enumerate(lengths):
+        if used + length > room:
+            cuts.append((first, number))
+            first, used = number, 0
+        used += length
+    return [*cuts, (first, len(lengths))] if lengths else []

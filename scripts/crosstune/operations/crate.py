@@ -1,0 +1,292 @@
+"""A study as an RO-Crate: its results, the workflow that made them and what is known of the run, in one archive.
+
+Owns: which files are packed, how they are described, and an archive whose bytes depend on its content alone.
+Must never know: what is in the results.
+
+The description is RO-Crate 1.1 metadata by the profile Workflow Run Crate 0.5 (https://w3id.org/ro/wfrun/workflow/0.5):
+the Snakefile is the main workflow, one CreateAction the run. Weights stay outside; the manifests have their hashes.
+"""
+
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from crosstune.core.errors import UserError
+from crosstune.core.files import atomic_open, read_json, sha256_file
+from crosstune.study.expand import Study
+
+METADATA, CONFIG, README = "ro-crate-metadata.json", "study.json", "README.md"
+
+CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
+
+PROFILES = {
+    "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),
+    "https://w3id.org/ro/wfrun/workflow/0.5": ("Workflow Run Crate", "0.5"),
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": ("Workflow RO-Crate", "1.0"),
+}
+
+LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
+
+APACHE = "https://spdx.org/licenses/Apache-2.0"
+
+PARAMETER = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
+
+# What makes the archive a folder in which the study can be run again.
+WORKFLOW = (
+    "Snakefile",
+    "rules",
+    "scripts",
+    "envs",
+    "schemas",
+    "registry",
+    "claims",
+    "published",
+    "profiles",
+    "LICENSE",
+)
+
+# Of a checkpoint and of a study: everything but weights, states, logs and what is made for a moment.
+CHECKPOINT = ("stage.json", "cost.json", "train.jsonl", "predictions", "scores")
+
+RESULTS = (
+    "plan.json", "provenance.json", "leakage.json", "contrasts.json", "claims.json", "distances.json", "report.html",
+    "tables", "figures", "floor", "cost", "submission",
+)  # fmt: skip
+
+FORMATS = {
+    ".json": "application/json", ".jsonl": "application/jsonl", ".csv": "text/csv", ".md": "text/markdown",
+    ".tex": "application/x-tex", ".html": "text/html", ".svg": "image/svg+xml", ".pdf": "application/pdf",
+    ".py": "text/x-python", ".yaml": "application/yaml",
+}  # fmt: skip
+
+# No file of a ZIP archive can be older.
+OLDEST = (1980, 1, 1, 0, 0, 0)
+
+
+def write_crate(study: Study, root: Path, out: Path) -> None:
+    """Pack the study below `root`, the folder of the project, into the archive `out`.
+
+    The same results give the same bytes. Raises UserError where the study is not finished.
+    """
+    provenance = read_json(_there(root / study.results / "provenance.json"))
+    files = {path: root / path for path in packed(study, [f"{path}.json" for path in provenance["data"]], root)}
+    texts = {CONFIG: _text(provenance["config"]), README: readme(study, provenance)}
+    texts[METADATA] = _text(describe(study, provenance, files, texts))
+    with atomic_open(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted({*files, *texts}):
+            entry = zipfile.ZipInfo(name, OLDEST)
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            if name in texts:
+                archive.writestr(entry, texts[name])
+                continue
+            with archive.open(entry, "w") as target, files[name].open("rb") as source:
+                shutil.copyfileobj(source, target)
+
+
+def packed(study: Study, data: Sequence[str], root: Path) -> list[str]:
+    """The files of the archive, relative to the project, sorted; `data`: the manifests of prepared splits."""
+    wanted = [*WORKFLOW, *(f"{study.results}/{name}" for name in RESULTS), *data]
+    for path in study.checkpoints:
+        wanted += [f"{path}/{name}" for name in CHECKPOINT]
+    found = {file for name in wanted for file in _files(root / name)}
+    return sorted(str(file.relative_to(root)) for file in found)
+
+
+def describe(study: Study, provenance: Mapping, files: Mapping[str, Path], texts: Mapping[str, str]) -> dict:
+    """The metadata: a JSON-LD graph of the files, the workflow, its parameters and its run.
+
+    `files` of the archive by their names there; `texts`: those that are made for it.
+    """
+    described = {name: _file(name, file.stat().st_size, sha256_file(file)) for name, file in files.items()}
+    for name, text in texts.items():
+        content = text.encode()
+        described[name] = _file(name, len(content), hashlib.sha256(content).hexdigest())
+    described[CONFIG] |= {"name": "the study's config, with all defaults", "exampleOfWork": _ref("#config")}
+    described[README] |= {"name": "what is in this archive", "about": _ref("./")}
+    data, results = ([name for name in files if name.startswith(folder)] for folder in ("data/", "results/"))
+    for parameter, names in (("#data", data), ("#results", results)):
+        for name in names:
+            described[name]["exampleOfWork"] = _ref(parameter)
+    described["Snakefile"] |= _workflow(provenance)
+    models = [_model(name, model) for name, model in sorted(provenance["models"].items()) if "hub" in model]
+    entities = [
+        _descriptor(),
+        _root(study, provenance, described),
+        *(_described(url, "CreativeWork", name, version=version) for url, (name, version) in PROFILES.items()),
+        _language(provenance),
+        *_parameters(),
+        _run(study, provenance, [CONFIG, *data], models, results),
+        {"@id": "#agent", "@type": "Person", "name": provenance["agent"]},
+        *_licences(provenance),
+        *models,
+        *(described[name] for name in sorted(described)),
+    ]
+    return {"@context": CONTEXT, "@graph": entities}
+
+
+def readme(study: Study, provenance: Mapping) -> str:
+    """What a person who unpacks the archive needs to know."""
+    commit = provenance["code"].get("commit", "unknown")
+    return (
+        f"# {study.name}\n\n"
+        f"A study of crosstune, packed as an RO-Crate (https://www.researchobject.org/ro-crate): {METADATA}\n"
+        f"describes every file. Its page is {study.results}/report.html; around it are manifests and scores.\n"
+        "Weights are not here; each stage.json has their SHA-256.\n\n"
+        f"The workflow is that of commit {commit}. To run the study again from nothing, in this folder:\n\n"
+        "```sh\n"
+        "rm -r results data\n"
+        "pip install -r envs/requirements.lock\n"
+        f"snakemake --cores 2 --configfile {CONFIG}\n"
+        "```\n"
+    )
+
+
+# --- entities --------------------------------------------------------------------------------------------------------
+
+
+def _descriptor() -> dict:
+    profiles = [_ref("https://w3id.org/ro/crate/1.1"), _ref("https://w3id.org/workflowhub/workflow-ro-crate/1.0")]
+    return {"@id": METADATA, "@type": "CreativeWork", "conformsTo": profiles, "about": _ref("./")}
+
+
+def _root(study: Study, provenance: Mapping, files: Iterable[str]) -> dict:
+    return {
+        "@id": "./",
+        "@type": "Dataset",
+        "name": f"The study {study.name!r} of crosstune",
+        "description": "Fine-tuning on several languages, one after the other or at once: results of "
+        f"{len(study.runs)} runs, and the workflow that made them.",
+        "datePublished": provenance["ended"],
+        "license": _ref("#licences"),
+        "conformsTo": [_ref(url) for url in PROFILES],
+        "mainEntity": _ref("Snakefile"),
+        "mentions": _ref("#run"),
+        "hasPart": [_ref(_id(path)) for path in sorted(files)],
+    }
+
+
+def _workflow(provenance: Mapping) -> dict:
+    """What makes the Snakefile the main workflow."""
+    return {
+        "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
+        "name": "crosstune",
+        "description": "Trains a multilingual model on task data of several languages by schedules that it compares.",
+        "programmingLanguage": _ref(LANGUAGE),
+        "license": _ref(APACHE),
+        **({"url": provenance["repository"]} if provenance["repository"] else {}),
+        "version": provenance["code"].get("commit", "unknown"),
+        "input": [_ref("#config"), _ref("#data")],
+        "output": _ref("#results"),
+    }
+
+
+def _language(provenance: Mapping) -> dict:
+    return {
+        "@id": LANGUAGE,
+        "@type": "ComputerLanguage",
+        "name": "Snakemake",
+        "alternateName": "Snakemake workflow",
+        "identifier": _ref("https://doi.org/10.1093/bioinformatics/bts480"),
+        "url": _ref("https://snakemake.readthedocs.io"),
+        "version": provenance["environment"]["packages"].get("snakemake", "unknown"),
+    }
+
+
+def _parameters() -> list[dict]:
+    """What goes into the workflow and what comes out."""
+    return [
+        {
+            "@id": f"#{name}",
+            "@type": "FormalParameter",
+            "additionalType": "File",
+            "conformsTo": _ref(PARAMETER),
+            "name": name,
+            "description": text,
+            "valueRequired": "True",
+        }
+        for name, text in {
+            "config": "the config of a study",
+            "data": "manifests of the prepared rows of each data set, split and language",
+            "results": "manifests, predictions, scores, tables, figures and the page",
+        }.items()
+    ]
+
+
+def _run(
+    study: Study, provenance: Mapping, inputs: Sequence[str], models: Sequence[Mapping], results: Sequence[str]
+) -> dict:
+    cost = provenance["cost"]
+    return {
+        "@id": "#run",
+        "@type": "CreateAction",
+        "name": f"the study {study.name!r}",
+        "description": f"{cost['trainings']['number']} trainings and {cost['predictions']['number']} predictions.",
+        **({"startTime": provenance["began"]} if provenance["began"] else {}),
+        "endTime": provenance["ended"],
+        "actionStatus": "http://schema.org/CompletedActionStatus",
+        "agent": _ref("#agent"),
+        "instrument": _ref("Snakefile"),
+        "object": [_ref(_id(path)) for path in inputs] + [_ref(model["@id"]) for model in models],
+        "result": [_ref(_id(path)) for path in results],
+    }
+
+
+def _licences(provenance: Mapping) -> list[dict]:
+    licences: dict[str, str] = {}
+    for path, split in provenance["data"].items():
+        licences[path.split("/")[1]] = split["licence"]
+    told = "; ".join(f"{name}: {licence}" for name, licence in sorted(licences.items()))
+    text = f"The workflow is under Apache-2.0. What is made of a data set is under its own licence: {told}."
+    return [
+        _described("#licences", "CreativeWork", "Apache-2.0, and the licences of the data sets", description=text),
+        _described(APACHE, "CreativeWork", "Apache License 2.0", description="of the workflow"),
+    ]
+
+
+def _model(name: str, model: Mapping) -> dict:
+    url = f"https://huggingface.co/{model['hub']}/tree/{model['revision']}"
+    return _described(url, "CreativeWork", model["hub"], version=model["revision"], description=f"the model {name}")
+
+
+def _file(path: str, size: int, sha256: str) -> dict:
+    kind = FORMATS.get(Path(path).suffix, "text/plain")
+    told = {"name": Path(path).name, "contentSize": str(size), "sha256": sha256, "encodingFormat": kind}
+    return {"@id": _id(path), "@type": "File", **told}
+
+
+def _described(url: str, kind: str, name: str, **more: str) -> dict:
+    return {"@id": url, "@type": kind, "name": name, **more}
+
+
+def _ref(url: str) -> dict:
+    return {"@id": url}
+
+
+def _id(path: str) -> str:
+    """A path as the metadata writes it: what has no place in a URL is escaped."""
+    return quote(path, safe="/@+~=,;!$&'()*:")
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _files(path: Path) -> list[Path]:
+    """A file, or all files of a folder but what Python and systems leave there."""
+    if path.is_file():
+        return [path]
+    found = (file for file in path.rglob("*") if file.is_file())
+    return [file for file in found if not file.name.startswith(".") and "__pycache__" not in file.parts]
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise UserError("the study is not finished", str(path), "Run it first: snakemake --cores 2 crate")
+    return path
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"

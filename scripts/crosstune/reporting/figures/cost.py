@@ -1,0 +1,56 @@
+"""What a schedule costs against what it scores."""
+
+from pathlib import Path
+
+import altair as alt
+
+from crosstune.analysis.results import Panel
+from crosstune.reporting.figures.rows import drawn_schedules
+from crosstune.reporting.figures.style import coloured, finished, shaped
+from crosstune.reporting.tables.cost import spent_by_schedule
+
+WIDTH, HEIGHT = 440, 260
+
+
+def cost_records(panel: Panel, results: Path) -> list[dict]:
+    """One record per drawn schedule that has scores and told its time: hours alone and shared, mean and spread."""
+    spent = spent_by_schedule(panel, results)
+    _, languages = group_of(panel)
+    cells = {name: panel.cell(name, languages, panel.metric) for name in drawn_schedules(panel) if name in spent}
+    return [
+        {
+            "schedule": schedule,
+            "hours": round(spent[schedule].hours, 6),
+            "device": spent[schedule].device,
+            "score": round(cell.mean, 4),
+            "low": round(min(cell.values.values()), 4),
+            "high": round(max(cell.values.values()), 4),
+        }
+        for schedule, cell in cells.items()
+        if cell.mean is not None
+    ]
+
+
+def group_of(panel: Panel) -> tuple[str, list[str]]:
+    """The languages that the figure averages over: low-resource ones, or all."""
+    return ("low-resource", panel.low) if panel.low else ("all", panel.languages)
+
+
+def cost_figure(panel: Panel, records: list[dict]) -> dict:
+    """Schedules by the time of their trainings, each as if it had been trained alone."""
+    schedules = [record["schedule"] for record in records]
+    name, _ = group_of(panel)
+    devices = ", ".join(sorted({record["device"] for record in records}))
+    unit, times = ("hours", 1) if max(record["hours"] for record in records) >= 1 else ("minutes", 60)
+    records = [{**record, unit: round(record["hours"] * times, 4)} for record in records]
+    x = alt.X(f"{unit}:Q", title=f"{unit} of training, {devices}", scale=alt.Scale(zero=True))
+    title = f"{panel.labels[panel.metric]}, {name} languages"
+    y = alt.Y("score:Q", title=title, scale=alt.Scale(zero=False))
+    base = alt.Chart(alt.NamedData("schedules")).encode(x=x, color=coloured(schedules))
+    tip = ["schedule:N", alt.Tooltip(f"{unit}:Q", format=".3~g"), alt.Tooltip("score:Q", title="mean", format=".1f")]
+    chart = alt.layer(
+        base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
+        base.mark_point(filled=True, size=80, opacity=1).encode(y=y, shape=shaped(schedules), tooltip=tip),
+    ).properties(width=WIDTH, height=HEIGHT)
+    told = f"{panel.labels[panel.metric]} in {name} languages against the time of its training: {', '.join(schedules)}."
+    return finished(chart, {"schedules": records}, told)

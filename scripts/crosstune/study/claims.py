@@ -1,0 +1,366 @@
+"""What papers say, from the files of claims/, and which numbers of a study each statement is about.
+
+Owns: the form of such a file, the meaning of the study's key `claims`. Must never know: scores, verdicts (ledger).
+
+A file that is wrong is a mistake and told before any job. A statement about schedules, models or data that a study does
+not have is none: nothing of this study answers it, and the ledger says so.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crosstune.artifacts.claim import COUNT, DIRECTION, NUMBER, Statement
+from crosstune.core.errors import UserError
+from crosstune.core.schema import check_known, read_yaml, validate
+from crosstune.data.registry import Registry
+from crosstune.evaluation.metrics import metric_named
+from crosstune.study.published_tables import load_published
+
+if TYPE_CHECKING:
+    from crosstune.study.expand import Study
+
+SECTIONS = ("tables", "numbers", "directions", "counts")
+
+HEADLINE = "headline"
+
+ROLES = ("single", "joint", "sequential")
+
+MEANS = ("mean", "mean_f1")
+
+"""Of an average over tasks: that of its table, and the one with F1 alone."""
+
+
+@dataclass(frozen=True)
+class ClaimsFile:
+    """A checked file of claims; `tables` are the published tables that it names."""
+
+    name: str
+    path: Path
+    content: dict[str, Any]
+    tables: Mapping[str, dict]
+
+    def statement(self, kind: str, name: str, claim: Mapping[str, Any]) -> Statement:
+        """A statement as far as the claim alone says it."""
+        paper, url = (claim.get(key, self.content.get(key, "")) for key in ("paper", "url"))
+        verified, how = claim.get("verified", False), claim.get("how", "")
+        source = f"{paper}, {claim['where']}"
+        return Statement(f"{self.name}/{name}", kind, claim["says"], source, url, verified, how)
+
+
+def statements_of(study: "Study", number: int, root: Path) -> list[dict]:
+    """Every statement of the study's `claims[number]`, as plan.json has it. UserError where the file is wrong."""
+    file = load_claims(root, study.config["claims"][number], f"claims[{number}]", study.registry)
+    holders = (hold_table, hold_number, hold_direction, hold_count)
+    return [
+        statement.entry()
+        for section, hold in zip(SECTIONS, holders, strict=True)
+        for name, claim in file.content[section].items()
+        for statement in hold(study, file, name, claim)
+    ]
+
+
+# --- the files -------------------------------------------------------------------------------------------------------
+
+
+def load_claims(root: Path, name: str, place: str, registry: Registry) -> ClaimsFile:
+    """The file claims/`name`.yaml under `root`, checked. UserError at `place` where there is none, else in the file."""
+    path = root / "claims" / f"{name}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(found.stem for found in path.parent.glob("*.yaml")))
+        raise UserError(f"no claims {name!r}", place, f"There are: {known or 'none'}")
+    shown = path.relative_to(root)
+    try:
+        content = validate(read_yaml(path), root / "schemas/claims.schema.yaml")
+    except UserError as error:
+        # read_yaml names the file itself.
+        where = error.place if error.place.startswith(str(path)) else f"{shown}: {error.place}"
+        raise UserError(error.message, where, error.cure) from None
+    named = [claim for section in SECTIONS for claim in content[section]]
+    if twice := [claim for claim in named if named.count(claim) > 1]:
+        raise UserError(f"two claims have the id {twice[0]!r}", str(shown), "Give one of them another.")
+    tables = {}
+    for section in ("tables", "directions"):
+        for claim, entry in content[section].items():
+            if "numbers" in entry:
+                here = f"{shown}: {section}.{claim}.numbers"
+                tables[entry["numbers"]] = load_published(root / "published", entry["numbers"], here)
+    checks = (_check_table, _check_number, _check_direction, _check_count)
+    for section, check in zip(SECTIONS, checks, strict=True):
+        for claim, entry in content[section].items():
+            here = f"{shown}: {section}.{claim}"
+            _check_datasets(entry.get("datasets", []), f"{here}.datasets", registry)
+            check(entry, here, tables, registry)
+    return ClaimsFile(name, path, content, tables)
+
+
+def _check_datasets(names: list[str], place: str, registry: Registry) -> None:
+    for name in names:
+        if name not in registry:
+            raise UserError(f"unknown data set {name!r}", place, "It must be a record of registry/.")
+
+
+def _check_table(claim: Mapping, place: str, tables: Mapping[str, dict], registry: Registry) -> None:
+    for column in claim["tolerance"]:
+        check_known(column, tables[claim["numbers"]]["columns"], "published column", f"{place}.tolerance")
+
+
+def _check_number(claim: Mapping, place: str, tables: Mapping[str, dict], registry: Registry) -> None:
+    if "average" in claim:
+        if claim["languages"] != "all":
+            raise UserError("an average over tasks has all languages", f"{place}.languages", "Leave it out.")
+        check_known(claim["metric"], MEANS, "mean", f"{place}.metric")
+        return
+    _check_panel(claim, place, registry)
+
+
+def _check_direction(claim: Mapping, place: str, tables: Mapping[str, dict], registry: Registry) -> None:
+    if claim["better"] == claim["than"]:
+        raise UserError(f"{claim['better']!r} cannot be better than itself", f"{place}.than")
+    sides = ("better", "than")
+    if "numbers" in claim:
+        table = tables[claim["numbers"]]
+        check_known(claim["column"], table["columns"], "published column", f"{place}.column")
+        for side in sides:
+            check_known(claim[side], table["rows"], "published row", f"{place}.{side}")
+    elif claim["panel"] == HEADLINE:
+        for side in sides:
+            check_known(claim[side], ROLES, "role", f"{place}.{side}")
+    else:
+        _check_panel(claim, place, registry)
+
+
+def _check_panel(claim: Mapping, place: str, registry: Registry) -> None:
+    """UserError where the panel's data set lacks what the claim names."""
+    dataset = claim["panel"].partition("/")[2]
+    _check_datasets([dataset], f"{place}.panel", registry)
+    if "metric" in claim:
+        check_known(claim["metric"], metric_named(registry[dataset].metric).labels, "metric", f"{place}.metric")
+    if isinstance(claim["languages"], list):
+        for lang in claim["languages"]:
+            check_known(lang, tested(registry, dataset), "language", f"{place}.languages")
+
+
+def _check_count(claim: Mapping, place: str, tables: Mapping[str, dict], registry: Registry) -> None:
+    for dataset in claim["datasets"]:
+        for lang in claim["rows"]:
+            registry[dataset].require(lang, claim["split"], f"{place}.rows")
+
+
+def tested(registry: Registry, dataset: str) -> tuple[str, ...]:
+    """The languages that a data set can be evaluated in; one that is split in several ways, in all."""
+    record = registry[dataset]
+    return record.splits["test"].languages if "test" in record.splits else record.languages
+
+
+# --- what of a study they are about ----------------------------------------------------------------------------------
+
+
+def models_of(study: "Study", claim: Mapping) -> list[str]:
+    """The models of the study that are the paper's."""
+    return [name for name, model in study.config["models"].items() if model.get("hub") == claim["model"]]
+
+
+def ground_of(study: "Study", claim: Mapping, model: str, dataset: str) -> list[str]:
+    """What is not the paper's own."""
+    others = [] if dataset in claim["datasets"] else [f"data set {dataset}"]
+    if "model" in claim and model not in models_of(study, claim):
+        others.append(f"model {model}")
+    return others
+
+
+def published_entries(study: "Study", table: str) -> list[dict]:
+    """The entries of the study's key `published` for a published table."""
+    return [entry for entry in study.published if study.config["published"][entry["name"]]["numbers"] == table]
+
+
+def hold_table(study: "Study", file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
+    """One statement for every number of the table that stands beside runs of the paper's data and model."""
+    table = file.tables[claim["numbers"]]
+    how = f"as published/{claim['numbers'].partition('.')[0]}.yaml says"
+    blank = replace(file.statement(NUMBER, name, claim), verified=table["verified"], how=how)
+    models, entries = models_of(study, claim), published_entries(study, claim["numbers"])
+    if not entries or not models:
+        no_model = f"no model of the study is {claim['model']}"
+        yield replace(blank, not_run=no_model if entries else no_table(claim))
+        return
+    for entry in entries:
+        if entry["dataset"] not in claim["datasets"]:
+            problem = f"{entry['dataset']} is not the paper's data set"
+            yield replace(blank, published=entry["name"], not_run=problem)
+            continue
+        columns = [column for column, _ in entry["columns"] if column in claim["tolerance"]]
+        rows = ordered_rows(study, entry, table)
+        for (row, schedule), column, model in itertools.product(rows.items(), columns, models):
+            yield replace(
+                blank,
+                says=f"{claim['says']} Row {row}, column {column}.",
+                about=f"{schedule}, {column}, {entry['track']}/{entry['dataset']}",
+                value=value_of(table, row, column),
+                tolerance=claim["tolerance"][column],
+                **held(entry, model, schedule, column),
+            )
+
+
+def no_table(claim: Mapping) -> str:
+    return f"the study has no table of {claim['numbers']} under `published`"
+
+
+def ordered_rows(study: "Study", entry: Mapping, table: Mapping) -> dict[str, str]:
+    """The schedule of ours beside each row of a published table that the study has, in the paper's order."""
+    rows = study.config["published"][entry["name"]]["rows"]
+    return {row: rows[row] for row in table["rows"] if row in rows}
+
+
+def value_of(table: Mapping, row: str, column: str) -> float:
+    """A number of a published table, from 0 to 100."""
+    place = table["columns"].index(column)
+    return round(table["rows"][row]["values"][place] * 100 / table["scale"], 6)
+
+
+def held(entry: Mapping, model: str, schedule: str, column: str) -> dict[str, str]:
+    """What a statement says of a number beside a published one."""
+    panel = {"track": entry["track"], "dataset": entry["dataset"]}
+    return {"model": model, "published": entry["name"], "schedule": schedule, "column": column} | panel
+
+
+def hold_number(study: "Study", file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
+    """One statement for every model of the study that is the paper's."""
+    blank = replace(
+        file.statement(NUMBER, name, claim), **{key: claim[key] for key in ("value", "tolerance", "schedule", "metric")}
+    )
+    pair = f"{claim['schedule']} less {claim['less']}" if "less" in claim else claim["schedule"]
+    blank = replace(blank, than=claim.get("less", ""))
+    if "average" in claim:
+        blank = replace(blank, average=claim["average"], about=f"{pair}, average {claim['average']}")
+        problem = _lacking_average(study, claim)
+    else:
+        track, _, dataset = claim["panel"].partition("/")
+        languages = list(tested(study.registry, dataset)) if claim["languages"] == "all" else claim["languages"]
+        about = f"{pair}, {claim['panel']}, {claim['metric']}, {len(languages)} languages"
+        blank = replace(blank, track=track, dataset=dataset, languages=languages, about=about)
+        problem = _lacking(study, track, dataset, [claim["schedule"], *([claim["less"]] if "less" in claim else [])])
+        problem = problem or _untested(study, track, dataset, languages)
+    models = models_of(study, claim)
+    if problem := problem or ("" if models else f"no model of the study is {claim['model']}"):
+        yield replace(blank, not_run=problem)
+        return
+    for model in models:
+        yield replace(blank, model=model)
+
+
+def hold_direction(study: "Study", file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
+    """One statement for every model, and for every table of the study that has both rows."""
+    blank = replace(file.statement(DIRECTION, name, claim), least=claim["least"])
+    if "numbers" in claim:
+        yield from _hold_rows(study, blank, file, claim)
+        return
+    if claim["panel"] == HEADLINE:
+        headline = study.config.get("headline") or {}
+        track, dataset, metric = (headline.get(key, "") for key in ("track", "dataset", "metric"))
+        sides = [headline.get(claim[side], "") for side in ("better", "than")]
+        lacking = [claim[side] for side in ("better", "than") if claim[side] not in headline]
+        problem = f"the study's headline names no schedule as {' or '.join(lacking)}" if lacking else ""
+    else:
+        track, _, dataset = claim["panel"].partition("/")
+        metric = metric_named(study.registry[dataset].metric).primary
+        sides = [claim["better"], claim["than"]]
+        problem = _lacking(study, track, dataset, sides)
+        # A claim that names its data set is about it.
+        claim = {**claim, "datasets": [*claim["datasets"], dataset]}
+    metric = claim.get("metric", metric)
+    languages = claim["languages"]
+    if not problem and isinstance(languages, list):
+        problem = _untested(study, track, dataset, languages)
+    if problem:
+        yield replace(blank, about=f"{claim['better']} less {claim['than']}", not_run=problem)
+        return
+    group = languages if isinstance(languages, str) else ", ".join(languages)
+    about = f"{sides[0]} less {sides[1]}, {track}/{dataset}, {metric}, {group}"
+    for model in study.config["models"]:
+        yield replace(
+            blank,
+            about=about,
+            model=model,
+            track=track,
+            dataset=dataset,
+            schedule=sides[0],
+            than=sides[1],
+            languages=languages,
+            metric=metric,
+            ground=ground_of(study, claim, model, dataset),
+        )
+
+
+def _hold_rows(study: "Study", blank: Statement, file: ClaimsFile, claim: Mapping) -> Iterator[Statement]:
+    """A direction between two rows of a published table, in every table of ours that is beside it."""
+    table, column = file.tables[claim["numbers"]], claim["column"]
+    entries = published_entries(study, claim["numbers"])
+    if not entries:
+        yield replace(blank, not_run=no_table(claim))
+    for entry in entries:
+        rows = ordered_rows(study, entry, table)
+        lacking = [f"row {claim[side]}" for side in ("better", "than") if claim[side] not in rows]
+        lacking += [] if column in dict(entry["columns"]) else [f"column {column}"]
+        if lacking:
+            about = f"{claim['better']} less {claim['than']}, {column}"
+            problem = f"published.{entry['name']} has no {' and no '.join(lacking)}"
+            yield replace(blank, about=about, published=entry["name"], not_run=problem)
+            continue
+        a, b = rows[claim["better"]], rows[claim["than"]]
+        about = f"{a} less {b}, {dict(entry['columns'])[column]}, {entry['track']}/{entry['dataset']}"
+        for model in study.config["models"]:
+            ground = ground_of(study, claim, model, entry["dataset"])
+            yield replace(blank, about=about, than=b, ground=ground, **held(entry, model, a, column))
+
+
+def hold_count(study: "Study", file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
+    """One statement for every copy of the data set that the study uses."""
+    total = sum(claim["rows"].values())
+    blank = replace(file.statement(COUNT, name, claim), value=total, rows=claim["rows"], split=claim["split"])
+    used = [dataset for dataset in claim["datasets"] if dataset in datasets_of(study)]
+    if not used:
+        yield replace(blank, not_run=f"the study does not use {' or '.join(claim['datasets'])}")
+    for dataset in used:
+        record = study.registry[dataset]
+        stated = record.splits[claim["split"]].rows
+        known = {lang: stated[lang] for lang in claim["rows"] if lang in stated}
+        about = f"{dataset} {claim['split']}"
+        yield replace(blank, about=about, dataset=dataset, known=known, place=record.place)
+
+
+def datasets_of(study: "Study") -> set[str]:
+    """The data sets that the study trains on or evaluates, whole."""
+    sources = {source for node in study.checkpoints.values() for source in node.spec.get("sources", [])}
+    names = {source.rpartition(".")[0] for source in sources} | {name for name, _ in study.all_evaluated()}
+    return {study.registry[name].whole or name for name in names}
+
+
+def _lacking(study: "Study", track: str, dataset: str, schedules: list[str]) -> str:
+    """Why a study has no runs of these schedules on a data set; empty where it has."""
+    if track not in study.config["tracks"]:
+        return f"the study has no track {track}"
+    if dataset not in study.evaluate[track]:
+        return f"the track {track} does not evaluate {dataset}"
+    names = [schedule.name for schedule in study.schedules[track]]
+    absent = [name for name in schedules if name not in names]
+    return f"the track {track} has no schedule {' or '.join(absent)}, only {', '.join(names)}" if absent else ""
+
+
+def _untested(study: "Study", track: str, dataset: str, languages: list[str]) -> str:
+    """Which of the languages are not evaluated; empty where all are."""
+    absent = [lang for lang in languages if lang not in study.evaluate[track][dataset]]
+    return f"{dataset} is not evaluated in {', '.join(absent)}" if absent else ""
+
+
+def _lacking_average(study: "Study", claim: Mapping) -> str:
+    """Why a study has no such average; empty where it has."""
+    if claim["average"] not in study.averages:
+        return f"the study has no average {claim['average']}"
+    entries = study.averages[claim["average"]]
+    tracks = [entry["track"] for entry in entries if "schedule" not in entry]
+    names = {schedule.name for track in tracks for schedule in study.schedules[track]}
+    absent = [name for name in (claim["schedule"], claim.get("less")) if name and name not in names]
+    return f"the average {claim['average']} has no schedule {' or '.join(absent)}" if absent else ""

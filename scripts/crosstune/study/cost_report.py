@@ -1,0 +1,237 @@
+"""What `snakemake plan` prints: the jobs of a study, the hours, energy and disk that they are expected to take.
+
+Owns: this text. Must never know: how hours are worked out.
+"""
+
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from crosstune.core.text import count
+from crosstune.machine.devices import CPU, Device
+from crosstune.study.cost_estimate import BASE, FILLED, Expected
+from crosstune.study.data_requirements import Needs
+from crosstune.study.resources import UNKNOWN_TEST_ROWS, UPDATE_SECONDS, gpus_of
+from crosstune.study.retention import Kept
+from crosstune.study.summary import parameters_of, weights_of
+
+# Bytes of a predicted row, with its gold answers and its score.
+ROW_BYTES = 400
+
+WIDTH = 110
+
+
+def plan_text(expected: Expected, needs: Needs, kept: Kept) -> str:
+    """The text, for a terminal."""
+    study = expected.study
+    amounts = {"model": study.config["models"], "seed": study.config["seeds"], "run": study.runs}
+    head = f"study {study.name}: {', '.join(count(len(found), noun) for noun, found in amounts.items())}"
+    sections = [
+        head,
+        _table(("job", "in all", "done"), jobs_of(expected, needs)),
+        *(_hours_of_schedules(expected, track) for track in study.config["tracks"]),
+        *_hours_by_device(expected),
+        "Disk\n" + _table(("", "GB"), _disk(expected, kept)),
+        _lines(_assumptions(expected)),
+        _lines(needs.to_come()),
+    ]
+    return "\n\n".join(filter(None, sections))
+
+
+def jobs_of(expected: Expected, needs: Needs) -> list[tuple[str, int, int]]:
+    """Rule, its jobs in the whole study, and how many of these are done; rules without jobs are left out."""
+    study = expected.study
+    nodes = [study.checkpoints[path] for path in expected.made]
+    manifests = {
+        "pretrain": [node.path for node in nodes if not node.parents],
+        "train": [node.path for node in nodes if node.parents and "average" not in node.spec],
+        "average": [node.path for node in nodes if "average" in node.spec],
+    }
+    predictions = [f"{node.path}/predictions/{name}.json" for node in nodes for name in node.evaluate]
+    translated = [
+        f"data/translated/{t.dataset}/{t.split}.{t.source}-{t.target}.json" for t in dict.fromkeys(needs.translations)
+    ]
+    files = {
+        "fetch, fetch_model": needs.all_downloads,
+        "prepare": needs.prepared,
+        "translate": translated,
+        **{rule: [f"{path}/stage.json" for path in paths] for rule, paths in manifests.items()},
+        "predict": predictions,
+        "score": study.scores,
+        "floor": study.floors,
+    }
+    return [(rule, len(made), sum(Path(file).exists() for file in made)) for rule, made in files.items() if made]
+
+
+# --- hours -----------------------------------------------------------------------------------------------------------
+
+
+def _hours_of_schedules(expected: Expected, track: str) -> str:
+    """Schedules x models; a last row of what they share when they are trained together."""
+    study = expected.study
+    models = list(study.config["models"])
+    devices = {model: expected.device_of(model) for model in models}
+    rows = []
+    for schedule in study.schedules[track]:
+        paths = {model: expected.alone(expected.runs(model, track, schedule.name)) for model in models}
+        work = [expected.work(path) for path in paths[models[0]]]
+        sizes = (f"{sum(part.updates for part in work):,.0f}", figure(sum(part.trained for part in work) / 1e6))
+        rows.append((schedule.name, *sizes, *(_hours(expected, paths[model], devices[model]) for model in models)))
+    together = (_hours(expected, expected.stages(model, track), devices[model]) for model in models)
+    rows.append(("all, shared stages once", "", "", *together))
+    head = ("schedule", "updates", "M tokens", *(f"{model}, {_unit(devices[model])}" for model in models))
+    return f"Track {track}, hours of {_replicates(expected, track)}\n" + _table(head, rows)
+
+
+def _replicates(expected: Expected, track: str) -> str:
+    """`5 seeds`, `5 seeds x 10 splits of the data`."""
+    seeds, folds = expected.study.config["seeds"], expected.study.folds[track]
+    return count(len(seeds), "seed") + (f" x {len(folds)} splits of the data" if folds != (0,) else "")
+
+
+def _hours_by_device(expected: Expected) -> list[str]:
+    """A table for the models that want GPUs, and one for those that compute on cores."""
+    models = expected.study.config["models"]
+    with_gpu = [name for name, model in models.items() if gpus_of(model)]
+    on_cores = [name for name in models if name not in with_gpu]
+    found = []
+    for mine, candidates in ((with_gpu, expected.candidates(with_gpu)), (on_cores, [expected.devices[CPU]])):
+        if mine:
+            rows = [_device_row(expected, mine, device) for device in candidates]
+            head = ("device", "h on their own", "h shared", "h to do", "kWh", "speed")
+            title = "Device hours: each schedule on its own, shared stages once, still to do"
+            found.append(f"In all: {', '.join(mine)}. {title}\n" + _table(head, rows))
+            found.append("\n".join([*_pretraining(expected, mine), *_sharing(expected, mine)]))
+    return found
+
+
+def _device_row(expected: Expected, models: Sequence[str], device: Device) -> tuple[str, ...]:
+    shared = [path for model in models for path in expected.stages(model)]
+    hours = expected.hours(shared, device)
+    kwh = None if hours is None or device.watts is None else hours * device.watts / 1000
+    left = expected.left(shared, device)
+    measured = [model for model in models if expected.is_measured(model, device)]
+    basis = f"measured: {', '.join(measured)}" if measured else "assumed"
+    return (device.name, *map(figure, (expected.hours_alone(models, device), hours, left, kwh)), basis)
+
+
+def _pretraining(expected: Expected, models: Sequence[str]) -> list[str]:
+    """What the base models take that are pretrained here; it is in the totals."""
+    bases = {model: expected.stages(model, BASE) for model in models}
+    told = [
+        f"{model} {_hours(expected, paths, expected.device_of(model))} {_unit(expected.device_of(model))}"
+        for model, paths in bases.items()
+        if paths
+    ]
+    return [f"Of these, pretraining: {', '.join(told)}."] if told else []
+
+
+def _sharing(expected: Expected, models: Sequence[str]) -> list[str]:
+    """The sentence of what shared stages save, on the device of each model."""
+    totals: dict[str, list[float]] = {}
+    for model in models:
+        device = expected.device_of(model)
+        alone = expected.hours_alone([model], device)
+        shared = expected.hours(expected.stages(model), device)
+        if alone is not None and shared is not None:
+            sums = totals.setdefault(_unit(device), [0.0, 0.0])
+            sums[0] += alone
+            sums[1] += shared
+    return [
+        f"No two schedules share a stage: they take {figure(shared)} {unit}, together as on their own."
+        if math.isclose(alone, shared)
+        else f"Schedules on their own would take {figure(alone)} {unit}; shared stages make it {figure(shared)} {unit}."
+        for unit, (alone, shared) in totals.items()
+    ]
+
+
+def _unit(device: Device) -> str:
+    return "core h" if device.name == CPU else f"{device.name} h"
+
+
+def _hours(expected: Expected, paths: Iterable[str], device: Device) -> str:
+    return figure(expected.hours(paths, device))
+
+
+# --- what it stands on -----------------------------------------------------------------------------------------------
+
+
+def _assumptions(expected: Expected) -> list[str]:
+    """What is measured, what is assumed, and what is not in the numbers."""
+    study = expected.study
+    lines = [*_measured(expected), *_assumed_sizes(expected)]
+    share = ", ".join(f"{part:.0%} of the peak in {precision}" for precision, part in expected.devices.share.items())
+    lines += [
+        f"Assumed where nothing is measured: {share} (registry/gpus.yaml), {UPDATE_SECONDS} s beside it for every "
+        f"update, rows that fill {FILLED:.0%} of the longest length.",
+        f"Trainings in {_precision(study.config['precision'])}, predictions in "
+        f"{_precision(study.config['predict_precision'])}. A GPU without bf16 computes in fp32.",
+        "Energy: hours x power of the board (TDP), of a core its part of the processor's. The rest of the machine, its "
+        "cooling and idling are not in it.",
+        "Hours: without the start of jobs, encoding, downloads, translation and waiting in a queue.",
+    ]
+    if expected.uncounted:
+        lines.append(
+            f"Splits of data whose rows are not counted yet, each taken for {UNKNOWN_TEST_ROWS:,} for testing: "
+            f"{len(expected.uncounted)}. Preparing the data (snakemake --cores 2 check) counts them."
+        )
+    return lines
+
+
+def _precision(name: str) -> str:
+    return "bf16 where the device has it" if name == "auto" else name
+
+
+def _measured(expected: Expected) -> list[str]:
+    lines = []
+    for (kind, model, device, track), found in sorted(expected.measured.items(), key=str):
+        if kind == "train" and track is not None:
+            lines.append(f"Measured: {model}, {track}, {found.tokens / found.hours / 3600:,.0f} tokens/s a {device}.")
+    return lines
+
+
+def _assumed_sizes(expected: Expected) -> list[str]:
+    unknown = [name for name, model in expected.study.config["models"].items() if parameters_of(model) is None]
+    return [f"Taken for a large model, since it does not state its `parameters`: {name}." for name in unknown]
+
+
+def _disk(expected: Expected, kept: Kept) -> list[tuple[str, str]]:
+    study = expected.study
+    weights = weights_of(study, kept)
+    rows = sum(
+        expected.rows_predicted(path, name) for path in expected.made for name in study.checkpoints[path].evaluate
+    )
+    lines = [
+        ("weights, all checkpoints", figure(weights.all / 1e9)),
+        (f"weights, the most at once (keep: {study.config['keep']})", figure(weights.most / 1e9)),
+        ("predictions and scores", figure(rows * ROW_BYTES / 1e9)),
+    ]
+    if weights.unknown:
+        lines.append((f"and {weights.unknown} checkpoints of models of unknown size", "n/a"))
+    return lines
+
+
+# --- form ------------------------------------------------------------------------------------------------------------
+
+
+def figure(number: float | None) -> str:
+    """Two or three digits that mean something; `n/a` where nobody knows."""
+    if number is None:
+        return "n/a"
+    if 0 < number < 0.01:
+        return "< 0.01"
+    return f"{number:,.0f}" if number >= 100 or number == 0 else f"{number:.1f}" if number >= 1 else f"{number:.2f}"
+
+
+def _lines(sentences: Iterable[str]) -> str:
+    return "\n".join(textwrap.fill(line, WIDTH, break_long_words=False, break_on_hyphens=False) for line in sentences)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence]) -> str:
+    align = ["left"] + ["right"] * (len(head) - 1)
+    if head[-1] == "speed":
+        align[-1] = "left"
+    return tabulate(rows, head, tablefmt="simple", disable_numparse=True, colalign=align)

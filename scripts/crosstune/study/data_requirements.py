@@ -1,0 +1,334 @@
+"""What a study needs before anything is trained: prepared rows, the files and downloads that they are made of.
+
+Owns: which data are needed and from where, what is missing, what of it a user must be told before any job.
+Must never know: how to download or read, what the rows are used for.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+from crosstune.core.errors import UserError
+from crosstune.data.download.fetch import manifest_path, request_of
+from crosstune.data.download.http import FETCH_ALL, offline
+from crosstune.data.language_distances import DISTANCES_VERSION
+from crosstune.data.prepare import PREPARE_VERSION, source_manifests
+from crosstune.data.sources import FoldSource, HubSource, Location, TranslatedSource, UrlSource, WorldSource
+from crosstune.data.translation.translate_split import TRANSLATE_VERSION
+from crosstune.data.translation.translators import load_translator
+from crosstune.study.expand import Study
+from crosstune.study.plan import language_of, used_languages
+
+PIN_ALL = "snakemake --cores 1 pin"
+
+PREPARED = "data"
+
+RAW = f"{PREPARED}/raw"
+
+FOLDER = re.compile(r"\{(\w+)\}")
+
+WORLD_MANIFEST = f"{RAW}/world/world.json"
+
+
+@dataclass(frozen=True)
+class Download:
+    """What a job fetches for one or more data sets, and their licences."""
+
+    request: dict
+    licence: str
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What one job translates: the rows of `origin` and `split` in the language `source`, for `dataset` in `target`."""
+
+    dataset: str
+    origin: str
+    split: str
+    source: str
+    target: str
+    translator: str
+
+
+class Needs:
+    """The data of a study."""
+
+    def __init__(self, study: Study):
+        self._study = study
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether the guard against leakage has let the study through before."""
+        return Path(self._study.results, "unleaked").exists()
+
+    def prepare_spec(self, dataset: str, split: str, language: str) -> dict:
+        """What the prepared rows of one language depend on, beside the content of their source."""
+        record = self._study.registry[dataset]
+        found = record.require(language, split)
+        location = self._location(dataset, split, language)
+        named = isinstance(location, list | WorldSource)
+        spec = {
+            "version": PREPARE_VERSION,
+            "source": record.names(language, split) if named else asdict(location),
+            "world": self._study.config["world"] if isinstance(location, WorldSource) else None,
+            "reader": record.reader,
+            "form": [record.codes.get(language), record.tags, record.labels, record.fields, record.token_prefix],
+            "rows": found.rows.get(language),
+            "sha256": found.sha256.get(language),
+            "exclude": found.exclude.get(language),
+        }
+        return spec | ({"folds": asdict(record.folds)} if isinstance(location, FoldSource) else {})
+
+    def records(self, dataset: str) -> dict:
+        """What a job that prepares a data set must know of the study's own records."""
+        registry = self._study.registry
+        whole = registry[dataset].whole or dataset
+        wanted = {whole, registry.translated(whole)}
+        return {name: record for name, record in self._study.config["datasets"].items() if name in wanted}
+
+    def raw_inputs(self, dataset: str, split: str, language: str) -> list[str]:
+        """Files that preparing waits for: the record's, or manifests of what its rows are made of."""
+        location = self._location(dataset, split, language)
+        if isinstance(location, WorldSource):
+            return [WORLD_MANIFEST]
+        if isinstance(location, HubSource | UrlSource):
+            return [f"{RAW}/{manifest_path(request_of(location))}"]
+        if isinstance(location, TranslatedSource | FoldSource):
+            return [f"{PREPARED}/{path}" for path in source_manifests(location, dataset, language)]
+        return [str(path) for path in location]
+
+    def translation(self, dataset: str, split: str, pair: str) -> Translation:
+        """What one job translates for a data set. Raises UserError where the data set has no such pair."""
+        found = {f"{t.source}-{t.target}": t for t in self.translations if (t.dataset, t.split) == (dataset, split)}
+        if pair not in found:
+            raise UserError(f"{dataset} has no translation {pair!r}", cure=f"There are: {', '.join(found)}")
+        return found[pair]
+
+    def translate_spec(self, dataset: str, split: str, pair: str) -> dict:
+        """What a translation depends on, beside the rows."""
+        wanted = self.translation(dataset, split, pair)
+        translator = self._study.config["translators"][wanted.translator]
+        spec = {"version": TRANSLATE_VERSION, "translator": translator, "from": wanted.source, "to": wanted.target}
+        if "lexicon" in translator:
+            return spec | {"world": self._study.config["world"]}
+        return spec | ({"threads": self._study.config["threads"]} if "model" in translator else {})
+
+    def translated_rows(self, dataset: str, split: str, pair: str) -> str:
+        """Manifest of the rows that a translation is made of."""
+        wanted = self.translation(dataset, split, pair)
+        return self._study.prepared(wanted.origin, wanted.split, wanted.source)
+
+    def translator_model(self, dataset: str, split: str, pair: str) -> list[str]:
+        """Manifest of the model that translates, where it is one of the hub."""
+        wanted = self.translation(dataset, split, pair)
+        return self._models.get(wanted.translator, [])
+
+    @cached_property
+    def _models(self) -> dict[str, list[str]]:
+        """Manifests of the translators' models, by the translators' names."""
+        return {
+            name: [f"models/{config['model'].replace('/', '--')}@{config['revision']}/stage.json"]
+            for name, config in self._study.config["translators"].items()
+            if "model" in config
+        }
+
+    @cached_property
+    def translations(self) -> list[Translation]:
+        """Everything that the study wants translated."""
+        return [
+            Translation(dataset, location.dataset, split, origin, language, location.translator)
+            for dataset, split, language in sorted(self.needed)
+            if isinstance(location := self._location(dataset, split, language), TranslatedSource)
+            for origin in location.origins
+        ]
+
+    @property
+    def distances_file(self) -> list[str]:
+        """The file of languages' features that the study names; none without typological distances."""
+        if "distances" not in self._study.config:
+            return []
+        folders, file = self._study.config["folders"], self._study.config["distances"]["file"]
+        for folder in FOLDER.findall(file):
+            if folder not in folders:
+                cure = f"Say where it is in the config:\nfolders:\n  {folder}: ../path/to/{folder}"
+                raise UserError(f"the features of languages need the folder {folder!r}", "folders", cure)
+        return [FOLDER.sub(lambda match: str(folders[match[1]]), file)]
+
+    @property
+    def distances_spec(self) -> dict:
+        """What the distances depend on, beside the file: the features, and the languages with their ISO 639-3 codes."""
+        languages = {code: language_of(self._study, code).iso or code for code in used_languages(self._study)}
+        return {
+            "version": DISTANCES_VERSION,
+            "features": self._study.config.get("distances", {}).get("features"),
+            "languages": languages,
+        }
+
+    @property
+    def predicted_ahead(self) -> list[str]:
+        """Checkpoints whose predictions their training is going to make, because it will have all the rows of them.
+
+        Until the study has passed once, trainings wait for the look for leakage, and that for all rows.
+        """
+        checkpoints = self._study.checkpoints.items()
+        to_train = [path for path, node in checkpoints if node.evaluate and "average" not in node.spec]
+        to_train = filter(self._is_to_make, to_train)
+        return [path for path in to_train if not self.has_passed or self._has_rows(path)]
+
+    def _has_rows(self, path: str) -> bool:
+        """Whether all rows that a checkpoint is evaluated on are prepared."""
+        evaluate = self._study.checkpoints[path].evaluate.items()
+        tests = {self._study.prepared(dataset, "test", lang) for dataset, languages in evaluate for lang in languages}
+        return all(Path(manifest).exists() for manifest in tests)
+
+    @property
+    def trained_ahead(self) -> list[str]:
+        """Checkpoints that the process of one that they stand on is going to make, because it will have their rows.
+
+        One that is taken over itself has no process that makes others; parents come first among the checkpoints.
+        """
+        found: dict[str, None] = {}
+        for path in filter(self._is_to_make, self._study.checkpoints):
+            if path in found:
+                continue
+            made = {path}
+            for later in self._study.told_of(path):
+                if made.issuperset(self._study.checkpoints[later].parents) and self._will_be_ready(later):
+                    made.add(later)
+            found.update(dict.fromkeys(made - {path}))
+        return list(found)
+
+    def _is_to_make(self, path: str) -> bool:
+        return not Path(path, "stage.json").exists()
+
+    def _will_be_ready(self, path: str) -> bool:
+        """Whether a checkpoint is to be made, and its rows will be there as soon as any training begins."""
+        node = self._study.checkpoints[path]
+        rows_are_there = not self.has_passed or all(Path(file).exists() for file in (*node.data, *node.held_out))
+        return self._is_to_make(path) and rows_are_there
+
+    @property
+    def prepared(self) -> list[str]:
+        """Manifests of all prepared splits that the study uses."""
+        return sorted(self._study.prepared(*key) for key in self.needed)
+
+    @cached_property
+    def needed(self) -> set[tuple[str, str, str]]:
+        """(data set, split, language) of everything that has to be prepared."""
+        keys = {(d, "test", lang) for d, languages in self._study.all_evaluated() for lang in languages}
+        for node in self._study.checkpoints.values():
+            keys |= {_key(manifest) for manifest in (*node.data, *node.held_out)}
+        fresh = set(keys)
+        while fresh:  # what others are made of has to be prepared too
+            fresh = {parent for key in fresh for parent in self._parents(*key)} - keys
+            keys |= fresh
+        return keys
+
+    def _parents(self, dataset: str, split: str, language: str) -> set[tuple[str, str, str]]:
+        """The prepared splits that a fold or a translation is made of."""
+        location = self._location(dataset, split, language)
+        if isinstance(location, TranslatedSource):
+            return {(location.dataset, location.split, origin) for origin in location.origins}
+        if isinstance(location, FoldSource):
+            return {_key(f"{PREPARED}/{path}") for path in source_manifests(location, dataset, language)}
+        return set()
+
+    def _location(self, dataset: str, split: str, language: str) -> Location:
+        return self._study.registry[dataset].planned(language, split, self._study.config["folders"])
+
+    @cached_property
+    def downloads(self) -> dict[str, Download]:
+        """What has to be fetched for the study's data sets, by the manifest that then says so."""
+        licences: dict[str, set[str]] = {}
+        requests = {}
+        for dataset, split, language in self.needed:
+            location = self._location(dataset, split, language)
+            if isinstance(location, HubSource | UrlSource):
+                request = request_of(location)
+                manifest = f"{RAW}/{manifest_path(request)}"
+                requests[manifest] = request
+                licences.setdefault(manifest, set()).add(self._study.registry[dataset].licence)
+        return {path: Download(requests[path], "; ".join(sorted(licences[path]))) for path in sorted(requests)}
+
+    @property
+    def all_downloads(self) -> list[str]:
+        """Manifests of everything that the study needs from the network: data sets and models of the hub."""
+        models = [f"{node.path}/stage.json" for node in self._study.checkpoints.values() if "hub" in node.spec]
+        translators = sorted({path for t in self.translations for path in self._models.get(t.translator, [])})
+        return [*self.downloads, *models, *translators]
+
+    @property
+    def unpinned(self) -> list[str]:
+        """Data sets that the study uses and whose record does not say which version in the network it means."""
+        return sorted({d for d, split, lang in self.needed if not self._study.registry[d].pinned(lang, split)})
+
+    def check_pins(self) -> None:
+        """UserError where a data set is not pinned to a version."""
+        if names := self.unpinned:
+            message = f"not pinned to a version: {', '.join(names)}"
+            raise UserError(message, "registry", f"With a network: {PIN_ALL}")
+
+    def check_files(self) -> None:
+        """UserError for the first data file on disk that the study needs and that is not there."""
+        for file in self.distances_file:
+            if not Path(file).exists():
+                raise UserError(
+                    "no such file of languages' features", file, "Correct distances.file, or leave `distances` out."
+                )
+        for dataset, split, language in sorted(self.needed):
+            location = self._location(dataset, split, language)
+            for path in location if isinstance(location, list) else ():
+                if not path.exists():
+                    where = f"folders: {self._study.config['folders']}"
+                    notes = self._study.registry[dataset].notes
+                    raise UserError(f"no such data file (data set {dataset})", str(path), f"{where}\n{notes}".strip())
+
+    def check_translators(self) -> None:
+        """UserError for a translator that the study does not describe, and for a pair of languages that it lacks."""
+        known = self._study.config["translators"]
+        for wanted in self.translations:
+            if wanted.translator not in known:
+                place = self._study.registry[wanted.dataset].place
+                where = f"{place}: {wanted.dataset}.splits.{wanted.split}.source.by"
+                near = difflib.get_close_matches(wanted.translator, known, 1)
+                cure = f"Did you mean {near[0]!r}?" if near else "translators: {NAME: {command: ..., pairs: ...}}"
+                raise UserError(f"unknown translator {wanted.translator!r}", where, cure)
+            # A model is asked by the job that has it.
+            if "model" not in known[wanted.translator]:
+                try:
+                    load_translator(known[wanted.translator]).check(wanted.source, wanted.target)
+                except UserError as error:
+                    raise UserError(error.message, f"translators.{wanted.translator}", error.cure) from None
+
+    def check_downloads(self, environment: Mapping[str, str]) -> None:
+        """UserError where something is still to be fetched and the user forbids the network."""
+        if offline(environment) and (missing := self.missing_downloads):
+            message = f"not downloaded yet, and HF_HUB_OFFLINE forbids the network ({len(missing)} downloads)"
+            raise UserError(message, missing[0], f"Where there is a network, with the same config:\n{FETCH_ALL}")
+
+    @property
+    def missing_downloads(self) -> list[str]:
+        """Manifests of what is still to be fetched; what is prepared needs no download any more."""
+        prepared = {
+            path for key in self.needed if Path(self._study.prepared(*key)).exists() for path in self.raw_inputs(*key)
+        }
+        return [path for path in self.all_downloads if path not in prepared and not Path(path).exists()]
+
+    def to_come(self) -> list[str]:
+        """Lines for a dry run: what would have to be pinned and downloaded first."""
+        lines = []
+        if names := self.unpinned:
+            lines.append(f"not pinned to a version yet: {', '.join(names)} ({PIN_ALL})")
+        if missing := self.missing_downloads:
+            lines.append(f"{len(missing)} downloads are still to be made ({FETCH_ALL})")
+        return lines
+
+
+def _key(manifest: str) -> tuple[str, str, str]:
+    """(data set, split, language) of a prepared manifest."""
+    dataset, _, name = manifest.removeprefix(f"{PREPARED}/").removesuffix(".json").partition("/")
+    split, _, language = name.partition(".")
+    return dataset, split, language

@@ -1,0 +1,130 @@
+"""A study as tables, figures and the report need to know it: plain data, without specs and files.
+
+Owns: the form of plan.json. Must never know: how a study is expanded, how numbers are printed.
+"""
+
+from typing import TYPE_CHECKING
+
+from crosstune.core.errors import UserError
+from crosstune.data.registry import Language
+from crosstune.evaluation.metrics import metric_named
+from crosstune.study.paths import sources_of
+
+if TYPE_CHECKING:
+    from crosstune.study.expand import Study
+    from crosstune.study.graph import Run
+
+
+def plan_of(study: "Study") -> dict:
+    """What tables, figures and the report need to know of the study, as plain data."""
+    low = study.config.get("low_resource")
+    track = next(iter(study.evaluate))
+    dataset = next(iter(study.evaluate[track]))
+    headline = study.config.get("headline") or {
+        "track": track, "dataset": dataset, "metric": metric_named(study.registry[dataset].metric).primary
+    }  # fmt: skip
+    languages = {}
+    for code in used_languages(study):
+        known = language_of(study, code)
+        resource = known.resource if low is None else ("low" if code in low else "high")
+        languages[code] = {
+            "name": known.name, "family": known.family, "script": known.script, "resource": resource
+        }  # fmt: skip
+    return {
+        "study": study.name,
+        "headline": headline,
+        "primary": {key: headline[key] for key in ("track", "dataset", "metric")},
+        "seeds": study.config["seeds"],
+        "models": list(study.config["models"]),
+        "languages": languages,
+        "tracks": {name: track_plan(study, name) for name in study.config["tracks"]},
+        "contrasts": study.contrasts,
+        "averages": study.averages,
+        "published": study.published,
+        "tables": study.tables,
+        **({"distances": study.config["distances"]} if "distances" in study.config else {}),
+        "claims": study.claims,
+        "cited": cited(study),
+        "runs": [
+            {
+                "model": run.model,
+                "seed": run.seed,
+                **({"fold": run.fold} if run.fold else {}),
+                "track": run.track,
+                "schedule": run.schedule.name,
+                "stages": [path.removeprefix(f"{study.results}/") for path in run.stages],
+                "evaluated": [
+                    [
+                        name
+                        for name in sorted(study.evaluate[run.track])
+                        if study.in_fold(name, run.fold) in study.checkpoints[path].evaluate
+                    ]
+                    for path in run.stages
+                ],
+                **({"members": members_of(study, run)} if run.schedule.members else {}),
+                "mixtures": [list(stage.sources) for stage in run.schedule.stages],
+                "updates": [stage.updates for stage in run.schedule.stages],
+                "total_updates": run.schedule.total_updates,
+            }
+            for run in study.runs
+        ],
+    }
+
+
+def members_of(study: "Study", run: "Run") -> list[str]:
+    """The stages of all that an average is made of, in order."""
+    found: dict[str, None] = {}
+    for member in study.checkpoints[run.stages[-1]].parents:
+        found.update(dict.fromkeys(study.lineage(member)))
+    return [path.removeprefix(f"{study.results}/") for path in found]
+
+
+def used_languages(study: "Study") -> list[str]:
+    """The codes of all languages that the study trains on or evaluates, sorted."""
+    evaluated = {language for _, languages in study.all_evaluated() for language in languages}
+    return sorted(evaluated | {s.rpartition(".")[2] for run in study.runs for s in sources_of(run.schedule)})
+
+
+def cited(study: "Study") -> list[dict[str, str]]:
+    """What a publication must name: models, with what they are, and data sets, with their licences."""
+    models = [
+        {
+            "what": "model",
+            "name": name,
+            "title": "{hub} at {revision}".format(**model) if "hub" in model else "made here",
+        }
+        for name, model in study.config["models"].items()
+    ]
+    trained = {s.rpartition(".")[0] for run in study.runs for s in sources_of(run.schedule)}
+    names = trained | {dataset for datasets in study.evaluate.values() for dataset in datasets}
+    records = [study.registry[name] for name in sorted(names)]
+    return [{**model, "licence": ""} for model in models] + [
+        {"what": "data set", "name": record.name, "title": record.title, "licence": record.licence}
+        for record in records
+    ]
+
+
+def track_plan(study: "Study", name: str) -> dict:
+    """What is told of a track."""
+    track = study.config["tracks"][name]
+    runs = [run for run in study.runs if run.track == name]
+    evaluate = study.evaluate[name]
+    return {
+        "metrics": {dataset: study.registry[dataset].metric for dataset in evaluate},
+        "xtreme": {dataset: study.registry[dataset].xtreme for dataset in evaluate if study.registry[dataset].xtreme},
+        "trained": sorted({s.rpartition(".")[2] for run in runs for s in sources_of(run.schedule)}),
+        "evaluate": {dataset: list(languages) for dataset, languages in evaluate.items()},
+        "folded": [dataset for dataset in evaluate if study.registry.folds(dataset)],
+        "folds": [fold for fold in study.folds[name] if fold],
+        "budget": {key: track["budget"][key] for key in ("updates", "epochs", "tokens") if key in track["budget"]},
+        "matched": track["budget"]["matched"],
+        "schedules": list(dict.fromkeys(run.schedule.name for run in runs)),
+    }
+
+
+def language_of(study: "Study", code: str) -> Language:
+    """A language of the table; UserError, with a line to paste, for one that is not in it."""
+    if code not in study.languages:
+        line = f"{code}: {{name: ..., family: ..., genus: ..., script: Latn, resource: low}}"
+        raise UserError(f"the language {code!r} is not in the language table", "registry/languages.yaml", line)
+    return study.languages[code]

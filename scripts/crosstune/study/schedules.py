@@ -1,0 +1,273 @@
+"""Schedules: from what a config says to lineages of stages with a budget each.
+
+Owns: the grammar of schedules, `each` and `orders`, the division of budgets, the names of stage folders.
+Must never know: where data lie, what a model is, how anything is trained.
+
+A schedule is a list of stages, one after the other; a stage trains on a mixture: `[en, es, fr]` is sequential,
+`[en + es + fr]` is joint. A stage is a folder inside the folder of the stage before it, so that schedules which start
+in the same way share their first folders and train them once.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from crosstune.core.errors import UserError
+
+UNTRAINED = "untrained"
+
+LONGEST_FOLDER = 120
+
+STAGE_KEYS = ("train", "updates", "epochs", "replay")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every schedule of a track may spend: `updates` in all, or `epochs` in every stage; `tokens` per update."""
+
+    tokens: int
+    updates: int | None = None
+    epochs: float | None = None
+    matched: bool = True
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Training on one mixture. `sources` are sorted `dataset.language` names, `recipe` differs from the track's."""
+
+    sources: tuple[str, ...]
+    updates: int | None = None
+    epochs: float | None = None
+    replay: float = 0.0
+    recipe: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def changes(self) -> dict[str, object]:
+        """What the stage's recipe says otherwise than the track's, as the config has it."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in self.recipe}
+
+    @property
+    def folder(self) -> str:
+        """The stage's folder name: mixture, budget, and whatever sets it apart, as in `qa.en+es@300~lr=0.0001`."""
+        mixture = "+".join(f"{name}.{'+'.join(langs)}" for name, langs in by_dataset(self.sources))
+        if len(mixture) > LONGEST_FOLDER:
+            digest = hashlib.sha256(mixture.encode()).hexdigest()[:8]
+            datasets = "+".join(name for name, _ in by_dataset(self.sources))
+            mixture = f"{datasets[:LONGEST_FOLDER]}.{len(self.sources)}-sources-{digest}"
+        budget = f"{self.updates}" if self.updates is not None else f"{self.epochs:g}ep"
+        replay = {"replay": self.replay} if self.replay else {}
+        # No comma: Snakemake takes a path in the name of a cluster's job apart there.
+        marks = "".join(f"~{key}={_mark(value)}" for key, value in sorted({**replay, **self.changes}.items()))
+        return f"{mixture}@{budget}{marks}"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A name and its lineage of stages; or, with `members`, the average of the members' final weights."""
+
+    name: str
+    stages: tuple[Stage, ...] = ()
+    members: tuple["Schedule", ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The folder of the final checkpoint, relative to the track's folder."""
+        if self.members:
+            return "average." + "+".join(member.name for member in self.members)
+        return "/".join(stage.folder for stage in self.stages) or UNTRAINED
+
+    @property
+    def prefixes(self) -> list["Schedule"]:
+        """The schedule after its first stage, after its second, ... and whole."""
+        if self.members or not self.stages:
+            return [self]
+        return [replace(self, stages=self.stages[: n + 1]) for n in range(len(self.stages))]
+
+    @property
+    def total_updates(self) -> int | None:
+        """Updates spent over all stages and members; None where a stage counts epochs."""
+        parts = [m.total_updates for m in self.members] or [stage.updates for stage in self.stages]
+        return None if None in parts else sum(parts)
+
+
+def by_dataset(sources: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """[("qa", ["en", "es"])] for ("qa.en", "qa.es"), in the order of first mention."""
+    groups: dict[str, list[str]] = {}
+    for source in sources:
+        dataset, _, language = source.rpartition(".")
+        groups.setdefault(dataset, []).append(language)
+    return list(groups.items())
+
+
+def parse_schedules(
+    configs: Mapping[str, object],
+    resolve: Callable[[str, str], str],
+    budget: Budget,
+    place: str,
+) -> list[Schedule]:
+    """Expand a track's `schedules` mapping.
+
+    `resolve(name, place)` turns a source as written (`en`, `mnli.en`) into `dataset.language` or raises UserError.
+    Raises UserError, with the key at fault, for an empty mixture, a budget that does not divide, unknown members.
+    """
+    schedules: dict[str, Schedule] = {}
+    averages: dict[str, Sequence] = {}
+    for name, config in configs.items():
+        here = f"{place}.{name}"
+        if isinstance(config, Mapping) and "average" in config:
+            averages[name] = config["average"]
+            schedules[name] = Schedule(name)  # keeps the order of the config; filled below, when all members are known
+            continue
+        for full_name, items in _expand(name, config):
+            if full_name in schedules:
+                raise UserError(f"two schedules are called {full_name!r}", here, "Rename one of them.")
+            schedules[full_name] = Schedule(full_name, _stages(items, resolve, budget, here))
+    trained = {name: schedule for name, schedule in schedules.items() if schedule.stages}
+    for name, members in averages.items():
+        schedules[name] = _average(name, members, trained, resolve, budget, f"{place}.{name}")
+    return list(schedules.values())
+
+
+def _expand(name: str, config: object) -> list[tuple[str, list]]:
+    """The (name, list of stages) pairs that one entry of `schedules` stands for."""
+    if isinstance(config, Mapping) and "each" in config:
+        return [(f"{name}-{_label(item)}", [item]) for item in config["each"]]
+    if isinstance(config, Mapping) and "orders" in config:
+        items = config["orders"]
+        rows = (
+            latin_square(len(items)) if config.get("design") == "latin" else itertools.permutations(range(len(items)))
+        )
+        orders = ([items[i] for i in row] for row in rows)
+        return [(f"{name}-{'-'.join(map(_label, order))}", order) for order in orders]
+    return [(name, list(config))]
+
+
+def latin_square(size: int) -> list[list[int]]:
+    """`size` orders of `size` things in which each stands once at every place.
+
+    Williams' construction (1949): for an even size each thing also follows each other thing exactly once.
+    """
+    first = [(-(i // 2)) % size if i % 2 == 0 else (i + 1) // 2 for i in range(size)]
+    return [[(item + shift) % size for item in first] for shift in range(size)]
+
+
+def _label(item: object) -> str:
+    text = item["train"] if isinstance(item, Mapping) else item
+    return "+".join(part.strip() for part in str(text).split("+"))
+
+
+def _stages(items: list, resolve: Callable, budget: Budget, place: str) -> tuple[Stage, ...]:
+    stages = []
+    for number, item in enumerate(items):
+        here = f"{place}[{number}]"
+        config = dict(item) if isinstance(item, Mapping) else {"train": item}
+        names = [part.strip() for part in str(config["train"]).split("+")]
+        if not all(names):
+            raise UserError(
+                f"the mixture {config['train']!r} has an empty part", here, "Write the sources like this: en + es"
+            )
+        sources = [resolve(name, here) for name in names]
+        if len(set(sources)) < len(sources):
+            raise UserError(f"the mixture {config['train']!r} names a source twice", here)
+        if config.get("replay") and number == 0:
+            raise UserError("the first stage has nothing to replay", here, "Remove replay from it.")
+        # A stage is hashed, so that its lists become tuples.
+        recipe = tuple(
+            sorted((k, tuple(v) if isinstance(v, list) else v) for k, v in config.items() if k not in STAGE_KEYS)
+        )
+        replayed = float(config.get("replay", 0))
+        stages.append(Stage(tuple(sorted(sources)), config.get("updates"), config.get("epochs"), replayed, recipe))
+    return _divide(stages, budget, place)
+
+
+def _divide(stages: list[Stage], budget: Budget, place: str) -> tuple[Stage, ...]:
+    """Give every stage its share of the track's budget."""
+    if budget.epochs is not None:
+        if any(stage.updates is not None for stage in stages):
+            raise UserError("the track's budget counts epochs, a stage counts updates", place, "Use one of the two.")
+        return tuple(replace(stage, epochs=float(stage.epochs or budget.epochs)) for stage in stages)
+    if any(stage.epochs is not None for stage in stages):
+        raise UserError("the track's budget counts updates, a stage counts epochs", place, "Use one of the two.")
+    open_stages = [stage for stage in stages if stage.updates is None]
+    left = budget.updates - sum(stage.updates or 0 for stage in stages)
+    if open_stages and (left <= 0 or left % len(open_stages)):
+        nearest = max(1, round(left / len(open_stages))) * len(open_stages) + budget.updates - left
+        raise UserError(
+            f"a budget of {budget.updates} updates does not divide over these {len(stages)} stages"
+            f" ({left} left for {len(open_stages)} without updates of their own)",
+            place,
+            "Give each stage its updates, or set the track's budget to\n"
+            f"budget: {{updates: {nearest}, tokens: {budget.tokens}}}",
+        )
+    if not open_stages and left and budget.matched:
+        raise UserError(
+            f"the stages spend {budget.updates - left} updates, the track's budget is {budget.updates}",
+            place,
+            "Every schedule of a track spends the same; to compare unmatched ones on purpose: budget: {matched: false}",
+        )
+    share = left // len(open_stages) if open_stages else 0
+    return tuple(stage if stage.updates is not None else replace(stage, updates=share) for stage in stages)
+
+
+def _average(
+    name: str, members: Sequence, schedules: Mapping, resolve: Callable, budget: Budget, place: str
+) -> Schedule:
+    """The average of named schedules (each costs its full budget) or of lists of stages (they share one budget)."""
+    if all(isinstance(member, str) for member in members):
+        unknown = [member for member in members if member not in schedules]
+        if unknown:
+            raise UserError(
+                f"average of an unknown schedule {unknown[0]!r}", place, f"Schedules here: {', '.join(schedules)}"
+            )
+        return Schedule(name, members=tuple(schedules[member] for member in members))
+    if any(isinstance(member, str) for member in members):
+        raise UserError("an average is of schedule names or of lists of stages, not of both", place)
+    if budget.updates is not None and budget.updates % len(members):
+        raise UserError(f"a budget of {budget.updates} updates does not divide over {len(members)} members", place)
+    share = Budget(budget.tokens, budget.updates and budget.updates // len(members), budget.epochs, budget.matched)
+    parts = [
+        Schedule("_then_".join(map(_label, items)), _stages(list(items), resolve, share, f"{place}.average[{number}]"))
+        for number, items in enumerate(members)
+    ]
+    return Schedule(name, members=tuple(parts))
+
+
+def check_matched(schedules: Sequence[Schedule], budget: Budget, rows: Callable[[str], int | None], place: str) -> None:
+    """Assert that all schedules of a track cost the same, and raise UserError with the table of costs if not.
+
+    Updates are compared where the budget counts updates, rows seen (epochs x rows) where it counts epochs.
+    An average of named schedules, which costs the sum of its members, is let through: its cost is shown in the tables.
+    """
+    if not budget.matched or budget.updates is not None:
+        return
+    costs = {s.name: _rows_seen(s, rows, place) for s in schedules if s.stages}
+    if len({round(cost, 6) for cost in costs.values()}) > 1:
+        listing = "\n".join(f"{name}: {float(cost):g} rows" for name, cost in costs.items())
+        raise UserError(
+            f"the schedules do not see the same number of rows:\n{listing}",
+            f"{place}.budget",
+            "Count updates (budget: {updates: 900, tokens: 4096}), or say that you mean it: matched: false",
+        )
+
+
+def _rows_seen(schedule: Schedule, rows: Callable[[str], int | None], place: str) -> Fraction:
+    total = Fraction(0)
+    for stage in schedule.stages:
+        for source in stage.sources:
+            count = rows(source)
+            if count is None:
+                raise UserError(
+                    f"epochs cannot be matched: the registry does not say how many rows {source} has",
+                    f"{place}.budget",
+                    "Add rows to its record, count updates instead, or set matched: false",
+                )
+            total += Fraction(stage.epochs).limit_denominator(1000) * count
+    return total
+
+
+def _mark(value: object) -> str:
+    if isinstance(value, list):
+        return "+".join(map(_mark, value))
+    return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,177 @@
+"""The tables that a study declares, checked: what plan.json says of them.
+
+Owns: the meaning of the study's key `tables`. Must never know: scores, how a table is written.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from crosstune.core.errors import UserError
+from crosstune.core.schema import check_known
+from crosstune.evaluation.metrics import Metric, metric_named
+from crosstune.study.comparisons import is_low, panel_of, panels_over, schedules_with_head
+
+if TYPE_CHECKING:
+    from crosstune.study.expand import Study
+
+RESERVED = ("claims", "contrasts", "scores", "summary")
+
+"""Names of other files among a study's tables."""
+
+FILTERS = ("languages", "schedules", "models", "seeds")
+
+ALONE = ("schedule", "stage", "model")
+
+"""Axes over which there is no mean: a cell is of one of them."""
+
+TOLD = (*FILTERS, "metric", "aggregate", "show", "minus", "published", "caption", "digits")
+
+"""Keys that plan.json has as the study says them."""
+
+
+def tables_of(study: "Study") -> list[dict[str, Any]]:
+    """The declared tables by name, with all of their panels, and their axes as lists."""
+    found = [Declaration(study, name) for name in sorted(study.config["tables"])]
+    for declaration in found:
+        declaration.check()
+    return [declaration.plan() for declaration in found]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """An entry of the key `tables`."""
+
+    study: "Study"
+    name: str
+
+    @property
+    def entry(self) -> Mapping[str, Any]:
+        return self.study.config["tables"][self.name]
+
+    @property
+    def place(self) -> str:
+        return f"tables.{self.name}"
+
+    @property
+    def rows(self) -> list[str]:
+        return _as_list(self.entry["rows"])
+
+    @property
+    def columns(self) -> list[str]:
+        return _as_list(self.entry["columns"])
+
+    @cached_property
+    def panels(self) -> list[tuple[str, str]]:
+        """Track and data set of every panel. UserError for one that there is not, or that is given twice."""
+        found: list[tuple[str, str]] = []
+        for over in _as_list(self.entry["over"]):
+            for panel in panels_over(self.study, over, f"{self.place}.over"):
+                if panel in found:
+                    message = f"{'/'.join(panel)} is given twice"
+                    raise UserError(message, f"{self.place}.over", "Give each track or panel once.")
+                found.append(panel)
+        return found
+
+    @property
+    def schedules(self) -> list[str]:
+        """The schedules that are shown: those of any panel, as far as the table asks for them."""
+        every = [name for panel in self.panels for name in schedules_with_head(self.study, *panel)]
+        wanted = self.entry.get("schedules", every)
+        return [name for name in dict.fromkeys(every) if name in wanted and name != self.entry.get("minus")]
+
+    @property
+    def metrics(self) -> list[Metric]:
+        return [metric_named(self.study.registry[dataset].metric) for _, dataset in self.panels]
+
+    def plan(self) -> dict[str, Any]:
+        """The entry as plan.json has it."""
+        told = {key: self.entry[key] for key in TOLD if key in self.entry}
+        over = [f"{track}/{dataset}" for track, dataset in self.panels]
+        return {"name": self.name, "over": over, "rows": self.rows, "columns": self.columns} | told
+
+    def check(self) -> None:
+        """UserError for the first mistake of the entry."""
+        if self.name in RESERVED:
+            message = f"{self.name!r} is the name of another table"
+            raise UserError(message, self.place, f"Choose another name than {', '.join(RESERVED)}.")
+        if twice := next((axis for axis in self.rows if axis in self.columns), None):
+            axis = "language" if twice == "schedule" else "schedule"
+            raise UserError(f"rows and columns are both by {twice}", f"{self.place}.columns", f"columns: {axis}")
+        for side, axes in (("rows", self.rows), ("columns", self.columns)):
+            if len(axes) > 1 and (alone := [axis for axis in ALONE if axis in axes]):
+                message = f"beside {alone[0]} there is no other axis: its headings would be of no one {alone[0]}"
+                raise UserError(message, f"{self.place}.{side}", f"{side}: {alone[0]}")
+        self._check_filters()
+        self._check_schedules()
+        self._check_metric()
+        if "published" in self.entry:
+            self._check_published()
+
+    def _check_filters(self) -> None:
+        """Languages, models and seeds that there are, and not none."""
+        languages = self.entry["languages"]
+        evaluated = [code for track, dataset in self.panels for code in self.study.evaluate[track][dataset]]
+        if languages == "low" and not any(is_low(self.study, code) for code in evaluated):
+            message = "none of the evaluated languages is marked as low-resource"
+            raise UserError(message, f"{self.place}.languages", "languages: all")
+        known = {"languages": list(dict.fromkeys(evaluated)), "models": list(self.study.config["models"])}
+        known["seeds"] = list(map(str, self.study.config["seeds"]))
+        for key, names in known.items():
+            listed = self.entry.get(key, [])
+            for name in [] if isinstance(listed, str) else listed:
+                check_known(str(name), names, key.removesuffix("s"), f"{self.place}.{key}")
+
+    def _check_schedules(self) -> None:
+        """Schedules that there are, and one alone where no axis tells them apart."""
+        every = [name for panel in self.panels for name in schedules_with_head(self.study, *panel)]
+        for name in self.entry.get("schedules", []):
+            check_known(name, list(dict.fromkeys(every)), "schedule", f"{self.place}.schedules")
+        for track, dataset in self.panels if "minus" in self.entry else []:
+            known = schedules_with_head(self.study, track, dataset)
+            check_known(self.entry["minus"], known, f"schedule of {track}/{dataset}", f"{self.place}.minus")
+        if not self.schedules:
+            raise UserError("no schedule is left to show", f"{self.place}.schedules", "Leave the key out.")
+        if {"schedule", "stage"}.isdisjoint([*self.rows, *self.columns]) and len(self.schedules) > 1:
+            message = f"a cell would be of several schedules: {', '.join(self.schedules)}"
+            raise UserError(message, self.place, f"schedules: [{self.schedules[-1]}]")
+
+    def _check_metric(self) -> None:
+        """A metric that every data set has; pooled only where it is a mean over examples."""
+        panels = zip(self.panels, self.metrics, strict=True)
+        for (_, dataset), metric in panels if "metric" in self.entry else []:
+            check_known(self.entry["metric"], metric.labels, f"metric of {dataset}", f"{self.place}.metric")
+        if "metric" in [*self.rows, *self.columns]:
+            if "metric" in self.entry:
+                raise UserError("an axis has all metrics", f"{self.place}.metric", "Leave the key out.")
+            if any(metric.labels != self.metrics[0].labels for metric in self.metrics):
+                message = "the data sets are not scored by the same metrics"
+                raise UserError(message, f"{self.place}.over", f"over: {'/'.join(self.panels[0])}")
+        if self.entry["aggregate"] == "pooled":
+            for (_, dataset), metric in zip(self.panels, self.metrics, strict=True):
+                if not metric.pooled:
+                    message = f"the metric of {dataset} is no mean over examples"
+                    raise UserError(message, f"{self.place}.aggregate", "aggregate: macro")
+
+    def _check_published(self) -> None:
+        """Published numbers stand by schedule, and by language, over all of them or pooled."""
+        place, name = f"{self.place}.published", self.entry["published"]
+        check_known(name, self.study.config["published"], "published table of this study", place)
+        panel = self.study.config["published"][name]["panel"]
+        if self.panels != [panel_of(self.study, panel, place)]:
+            raise UserError(f"{name!r} is of {panel} alone", f"{self.place}.over", f"over: {panel}")
+        sides = sorted([self.rows, self.columns], key=lambda axes: axes != ["schedule"])
+        if sides[0] != ["schedule"] or not {"language", "group"}.issuperset(sides[1]):
+            message = "published numbers are by schedule, and by language or group of languages"
+            raise UserError(message, self.place, "rows: schedule\ncolumns: [language, group]")
+        if self.entry["languages"] != "all" and "group" in sides[1]:
+            message = "published means are over all languages"
+            raise UserError(message, f"{self.place}.languages", "languages: all")
+        for key in ("minus", "metric"):
+            if key in self.entry:
+                raise UserError(f"published numbers know no {key!r}", f"{self.place}.{key}", "Leave the key out.")
+
+
+def _as_list(value: str | Sequence[str]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
