@@ -91,8 +91,8 @@ def pinned(names: Iterable[str], lock: Mapping[str, str]) -> list[str]:
     """The lock's lines of these packages. UserError where it has none."""
     missing = sorted(set(names) - lock.keys())
     if missing:
-        cure = "\n".join(f"{name}=={distribution(name).version}" for name in missing)
-        raise UserError(f"no version of {', '.join(missing)}", f"envs/{LOCK}", cure)
+        fix = "\n".join(f"{name}=={distribution(name).version}" for name in missing)
+        raise UserError(f"no version of {', '.join(missing)}", f"envs/{LOCK}", fix)
     return [lock[name] for name in sorted(names)]
 
 

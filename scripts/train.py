@@ -81,14 +81,14 @@ def main() -> None:
 def not_made_ahead(node: Node) -> UserError:
     """What to tell where a job counted on another process to have made its checkpoint."""
     message = "the process that trained what it stands on was to train it too, and has not"
-    cure = "Give the same command again: a job of its own trains it then, and what is finished stays."
+    fix = "Give the same command again: a job of its own trains it then, and what is finished stays."
     if node.failure.exists():
         why = f"It said: {node.failure.read_text(encoding='utf-8')}"
     elif node.lost:
         why = f"Processes that were killed while they trained it: {node.lost}"
     else:
         why = "It did not come to it: its rows were not prepared yet, perhaps."
-    return UserError(message, str(node.out), f"{why}\n{cure}")
+    return UserError(message, str(node.out), f"{why}\n{fix}")
 
 
 def later_nodes(args: argparse.Namespace) -> list[Node]:

@@ -224,12 +224,12 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("content", "message", "cure"), MISTAKES)
-def test_mistakes_in_a_file_are_told_before_any_job(project, content, message, cure):
+@pytest.mark.parametrize(("content", "message", "fix"), MISTAKES)
+def test_mistakes_in_a_file_are_told_before_any_job(project, content, message, fix):
     with pytest.raises(UserError) as caught:
         hold(project, content)
-    assert message in str(caught.value) and cure in caught.value.cure
-    assert "claims/paper.yaml" in caught.value.place
+    assert message in str(caught.value) and fix in caught.value.fix
+    assert "claims/paper.yaml" in caught.value.where
 
 
 def test_a_misspelt_file_of_claims(project):

@@ -31,7 +31,7 @@ def test_one_process_is_as_it_should_be(environ):
 def test_copies_are_refused(environ):
     with pytest.raises(UserError, match="2 copies of this program") as caught:
         refuse_duplicates(environ)
-    assert "tasks: 0" in caught.value.cure
+    assert "tasks: 0" in caught.value.fix
 
 
 @pytest.mark.parametrize("script", ["train", "predict"])

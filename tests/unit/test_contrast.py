@@ -175,7 +175,7 @@ def test_a_stage_without_any_pair_is_told(encoder):
     for recipe in (RECIPE, MUCOT):
         with pytest.raises(UserError, match=r"two sources, and chaii\.hi, mt\.ta have none") as caught:
             pairing_of(encoder, recipe, {**ROWS, "mt.ta": others})
-        assert "originals and their translations at once" in caught.value.cure
+        assert "originals and their translations at once" in caught.value.fix
     _, pairing = pairing_of(encoder, {**RECIPE, "contrast_self": True}, {"chaii.hi": ORIGINALS})
     assert pairing.partners("chaii.hi", 1) == [("chaii.hi", 1)]
 
@@ -273,7 +273,7 @@ def test_a_layer_that_the_encoder_lacks_is_told(one_pass):
     network, batch, pairs, _ = one_pass({**RECIPE, "contrast_layers": [1, 7]})
     with pytest.raises(UserError, match="has 1 layers, and layer 7 is wanted") as caught:
         network.contrasted("qa", batch, pairs, RECIPE)
-    assert caught.value.place == "recipe: contrast_layers"
+    assert caught.value.where == "recipe: contrast_layers"
 
 
 def test_without_layers_the_last_is_compared(one_pass, monkeypatch):

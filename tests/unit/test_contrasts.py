@@ -99,7 +99,7 @@ class TestDeclared:
     def test_a_mistake_gets_one_clear_message(self, keys, place, says):
         with pytest.raises(UserError) as caught:
             study(contrasts=[PAIR | keys])
-        assert caught.value.place == place, str(caught.value)
+        assert caught.value.where == place, str(caught.value)
         assert re.search(says, str(caught.value)), str(caught.value)
 
     def test_a_smallest_effect_must_be_declared(self):
@@ -126,7 +126,7 @@ class TestDeclared:
         }  # fmt: skip
         with pytest.raises(UserError, match="toy is split in several ways") as caught:
             study(datasets={"toy": toy}, tracks__toy=track, contrasts=[PAIR | {"over": ["toy"]}])
-        assert caught.value.place == "contrasts[0].over"
+        assert caught.value.where == "contrasts[0].over"
 
 
 class TestPairing:
@@ -186,7 +186,7 @@ class TestPairing:
         shutil.copy(tmp_path / "tiny/seed1/qa/worldqa.qen+worldqa.qes@200/scores/worldqa.examples.jsonl", path)
         with pytest.raises(UserError, match=r"the examples give 35.0000, the score is 40.0000") as caught:
             worked(tmp_path)
-        assert "seed2" in caught.value.place
+        assert "seed2" in caught.value.where
 
     def test_the_order_of_examples_does_not_matter(self, tmp_path):
         before = plant(tmp_path, by_difference(NOISY)).contrasts
@@ -200,7 +200,7 @@ class TestPairing:
         path.write_text(path.read_text().replace('"f1"', '"g1"', 1))
         with pytest.raises(UserError, match="an example without 'f1'") as caught:
             worked(tmp_path)
-        assert caught.value.place == f"{path}:1"
+        assert caught.value.where == f"{path}:1"
 
 
 def result_of(folder: Path, **changes) -> dict:

@@ -336,7 +336,7 @@ class TestMistakes:
     """What is wrong, where, and a line to paste."""
 
     @pytest.mark.parametrize(
-        ("keys", "place", "message", "cure"),
+        ("keys", "place", "message", "fix"),
         [
             ({"rows": "schedules"}, "tables.mine.rows", "does not fit", "Languages one by one"),
             ({"colums": "language"}, "tables.mine", "unknown key 'colums'", "Did you mean columns?"),
@@ -362,12 +362,12 @@ class TestMistakes:
             ({"show": "mean"}, "tables.mine.show", "does not fit", "standard deviation"),
         ],
     )
-    def test_is_told(self, keys, place, message, cure):
+    def test_is_told(self, keys, place, message, fix):
         entry = {"over": "qa/worldqa", "rows": "schedule", "columns": "language"} | keys
         with pytest.raises(UserError, match=re.escape(message)) as caught:
             planned(tables={"mine": entry})
-        assert caught.value.place == place
-        assert cure in caught.value.cure
+        assert caught.value.where == place
+        assert fix in caught.value.fix
 
     @pytest.mark.parametrize("name", ["contrasts", "scores"])
     def test_the_name_of_another_table(self, name):

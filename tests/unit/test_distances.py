@@ -81,7 +81,7 @@ def test_mistakes_in_a_table_are_told_with_their_line(tmp_path, text, place, mes
     path = table(tmp_path, text)
     with pytest.raises(UserError, match=message) as caught:
         read_features(path, ["8*"])
-    assert caught.value.place == f"{path}{place}"
+    assert caught.value.where == f"{path}{place}"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_mistakes_in_arrays(tmp_path, changes, message):
     path = arrays(tmp_path, **changes)
     with pytest.raises(UserError, match=message) as caught:
         read_features(path, ["S_*"])
-    assert caught.value.place == str(path)
+    assert caught.value.where == str(path)
 
 
 def test_a_file_that_is_no_archive_of_arrays(tmp_path):

@@ -236,7 +236,7 @@ def test_two_processes_load_a_file_once(address, tmp_path, hub_server):
 def test_a_wrong_hash_is_told_and_nothing_is_kept(client, address, tmp_path, expected):
     with pytest.raises(UserError, match=r"expected 0+, found [0-9a-f]+; it was deleted") as caught:
         client.download(address, tmp_path / "file", Expected(**expected))
-    assert caught.value.place == address
+    assert caught.value.where == address
     assert list(tmp_path.iterdir()) == []
 
 

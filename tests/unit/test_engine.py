@@ -186,7 +186,7 @@ def test_the_state_of_another_spec_is_refused(run):
         run(after=3, stamp="one")
     with pytest.raises(UserError, match="another spec, model, data") as caught:
         run(stamp="two")
-    assert "rm -r" in caught.value.cure
+    assert "rm -r" in caught.value.fix
 
 
 def test_a_truncated_state_is_told(run, tmp_path):

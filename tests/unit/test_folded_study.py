@@ -178,7 +178,7 @@ class TestSelection:
     def test_mistakes(self, select, message):
         with pytest.raises(UserError, match=message) as caught:
             folded(tracks__qa__select=select)
-        assert caught.value.place == "tracks.qa.select.dataset"
+        assert caught.value.where == "tracks.qa.select.dataset"
 
 
 class TestRecords:
@@ -220,10 +220,10 @@ class TestRecords:
         ).check_translators()
         with pytest.raises(UserError, match="unknown translator 'words'") as caught:
             Needs(folded(translators={"word": CHANGES["translators"]["words"]})).check_translators()
-        assert "Did you mean 'word'?" in caught.value.cure
+        assert "Did you mean 'word'?" in caught.value.fix
         with pytest.raises(UserError, match="no pair qro-qis") as caught:
             Needs(folded(translators={"words": {"command": "cat", "pairs": {"qno-qis": "x"}}})).check_translators()
-        assert caught.value.place == "translators.words"
+        assert caught.value.where == "translators.words"
 
 
 class TestRows:
@@ -286,4 +286,4 @@ class TestPublished:
     def test_mistakes(self, changes, message, place):
         with pytest.raises(UserError, match=message) as caught:
             folded(published={"table2": {**PAPER, **changes}})
-        assert caught.value.place == f"published.table2.{place}"
+        assert caught.value.where == f"published.table2.{place}"

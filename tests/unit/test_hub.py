@@ -81,7 +81,7 @@ def test_what_arrives_damaged_from_the_storage_is_told(server, tmp_path):
     server.faults[f"/blob/{sha256(b'weights')}"] = ["wrong"]
     with pytest.raises(UserError, match="another SHA-256: expected") as caught:
         hub_at(server).bring(DATA, COMMIT, ["model.safetensors"], tmp_path)
-    assert caught.value.place == f"{server.url}/datasets/some/data/resolve/{COMMIT}/model.safetensors"
+    assert caught.value.where == f"{server.url}/datasets/some/data/resolve/{COMMIT}/model.safetensors"
     server.faults[f"/datasets/some/data/resolve/{COMMIT}/README.md"] = ["wrong"]
     with pytest.raises(UserError, match="another git hash"):
         hub_at(server).bring(DATA, COMMIT, ["README.md"], tmp_path)

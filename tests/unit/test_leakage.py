@@ -52,7 +52,7 @@ def test_a_leak_stops_and_names_the_line_to_paste(splits):
     assert found["compared"] == 3
     with pytest.raises(UserError) as refused:
         refuse(found, ["old.en > mine.en"])
-    *told, _, line = refused.value.cure.split("\n")
+    *told, _, line = refused.value.fix.split("\n")
     assert told == [
         'mine.en > copied.en: 3 exact, 0 near of 3 texts, 0 rows by id; row train-2 is test-0: "Thank you."',
         f'mine.en > mine.en: 1 exact, 0 near of 2 texts, 0 rows by id; row train-1 is test-0: "{LONG.upper()}"',
@@ -111,7 +111,7 @@ def test_a_study_compares_its_tracks_and_its_pretraining_text():
 def test_an_entry_that_means_nothing_is_told():
     with pytest.raises(UserError, match="no track trains on the first") as refused:
         study(allow_leakage=["worldqa > worldqa", "worldqa.qka > worldqa"])
-    assert refused.value.place == "allow_leakage[1]"
+    assert refused.value.where == "allow_leakage[1]"
     with pytest.raises(UserError, match="allow_leakage"):
         study(allow_leakage=["worldqa"])
 

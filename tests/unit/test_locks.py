@@ -37,7 +37,7 @@ def test_a_second_process_is_refused_and_told_who_holds_the_lock(tmp_path):
     assert process.stdout.readline().startswith("held")
     with pytest.raises(UserError, match="another process is training here") as caught, locks.alone(lock, wait=False):
         pass
-    assert f"process {process.pid} on " in caught.value.cure
+    assert f"process {process.pid} on " in caught.value.fix
     process.kill()
     process.wait()
     with locks.alone(lock, wait=False):

@@ -151,7 +151,7 @@ def test_chaii_with_mixed_line_endings_keeps_those_of_its_texts():
     assert [row["context"] for row in rows] == ["one\ntwo\r\nthree", "x\n\ny", "z"]
     with pytest.raises(UserError, match="'z' is not at its offset 1") as caught:
         read_one("chaii", text.replace("z,0", "z,1"), lang="hi")
-    assert caught.value.place == "folder/file.ext:10, question c", "lines 2-4, 5-7, two empty ones, then the last"
+    assert caught.value.where == "folder/file.ext:10, question c", "lines 2-4, 5-7, two empty ones, then the last"
 
 
 def test_chaii_after_a_byte_order_mark():
@@ -243,7 +243,7 @@ FAULTS = {
 def test_a_fault_is_told_with_its_place(reader, text, message, place):
     with pytest.raises(UserError, match=message) as caught:
         read_one(reader, text, lang="hi")
-    assert place in caught.value.place
+    assert place in caught.value.where
 
 
 def test_faults_of_options_and_aligned_files():
@@ -253,10 +253,10 @@ def test_faults_of_options_and_aligned_files():
         read_one("fields", "a\tb\n", fields=(1, 3))
     with pytest.raises(UserError, match="'b' is missing") as caught:
         read_one("fields", '{"b": "x"}\n{"a": "x"}\n', fields=("b",))
-    assert caught.value.place == "folder/file.ext:2"
+    assert caught.value.where == "folder/file.ext:2"
     with pytest.raises(UserError, match="not valid JSON") as caught:
         read_one("fields", '{"b": "x"}\n{"b": \n', fields=("b",))
-    assert caught.value.place == "folder/file.ext:2"
+    assert caught.value.where == "folder/file.ext:2"
     with pytest.raises(UserError, match="2 lines against 1"):
         read("aligned", [("one", "a\nb\n"), ("two", "x\n")])
     with pytest.raises(UserError, match="one side of the pair is empty"):
@@ -521,7 +521,7 @@ def test_faults_of_items_name_the_line(reader, files, complaint, place):
     named = [(f"file{number}", text) for number, text in enumerate(files)]
     with pytest.raises(UserError, match=re.escape(complaint)) as caught:
         read(reader, named, Options(lang="hi", languages=("hi",), labels=("yes", "no")))
-    assert caught.value.place.startswith(place)
+    assert caught.value.where.startswith(place)
 
 
 # -------------------------------------------------------------------------------------------------------------- hub
@@ -621,4 +621,4 @@ def test_hub_questions_as_pairs_with_the_sentence_of_their_first_answer():
 def test_hub_data_of_another_shape(task, columns, message):
     with pytest.raises(UserError, match=message) as caught:
         from_columns(task, columns)
-    assert caught.value.place.startswith("file")
+    assert caught.value.where.startswith("file")

@@ -156,7 +156,7 @@ MISTAKES = {
 def test_a_mistake_in_a_record_is_told(tmp_path, changes, message):
     with pytest.raises(UserError) as caught:
         toy(tmp_path, **changes)
-    assert caught.match(f"(?s){message}") and caught.value.place.startswith("datasets: toy")
+    assert caught.match(f"(?s){message}") and caught.value.where.startswith("datasets: toy")
 
 
 @pytest.mark.parametrize("name", ["../toy", "/toy", "a.b", "a/b", ""])
@@ -286,7 +286,7 @@ def test_a_metric_of_another_task_is_refused():
     records = {"mine": {"task": "tagging", "metric": "mlqa", "title": "t", "licence": "l", "splits": {"test": {}}}}
     with pytest.raises(UserError, match="The metric is for question answering") as caught:
         load_registry(ROOT / "registry", records)
-    assert caught.value.place == "datasets: mine.task"
+    assert caught.value.where == "datasets: mine.task"
 
 
 def test_schema_and_readers_name_the_same_readers_of_every_task():
@@ -324,6 +324,6 @@ def test_a_record_is_checked_when_it_is_asked_for(tmp_path):
     assert registry["good"].task == RECORD["task"] and set(registry) == {"good", "bad"}
     with pytest.raises(UserError, match="chess") as caught:
         registry["bad"]
-    assert caught.value.place == f"{tmp_path / 'mine.yaml'}: bad.task"
+    assert caught.value.where == f"{tmp_path / 'mine.yaml'}: bad.task"
     with pytest.raises(UserError, match="chess"):
         load_registry(tmp_path, {"other": {**RECORD, "task": "chess"}})

@@ -105,13 +105,13 @@ def test_averages_of_names_and_of_parts():
 def test_mistakes_name_the_key(config, says):
     with pytest.raises(UserError, match=says) as caught:
         parse(config)
-    assert caught.value.place.startswith("tracks.qa.schedules.a")
+    assert caught.value.where.startswith("tracks.qa.schedules.a")
 
 
 def test_the_cure_for_an_undividable_budget_divides():
     with pytest.raises(UserError) as caught:
         parse({"a": ["l1", "l2", "l3", "l4", "l5", "l6", "l7"]})
-    suggested = int(caught.value.cure.partition("updates: ")[2].partition(",")[0])
+    suggested = int(caught.value.fix.partition("updates: ")[2].partition(",")[0])
     assert suggested % 7 == 0
 
 

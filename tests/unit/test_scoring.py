@@ -88,7 +88,7 @@ def test_broken_files(tmp_path, content, message):
     with pytest.raises(UserError) as caught:
         score(tmp_path, "qa", "d", ["qen"])
     assert message in str(caught.value)
-    assert str(path) in caught.value.place
+    assert str(path) in caught.value.where
 
 
 def test_tags_and_tokens_must_be_as_many(tmp_path):

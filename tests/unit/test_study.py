@@ -53,7 +53,7 @@ def test_an_average_names_the_panels_of_its_tasks():
 def test_mistakes_in_an_average(entry, place, message):
     with pytest.raises(UserError, match=message) as caught:
         study(averages={"mine": {"task": entry}})
-    assert caught.value.place == place
+    assert caught.value.where == place
 
 
 def test_the_metric_belongs_to_the_data_set():
@@ -80,7 +80,7 @@ OWN = {
 def test_a_data_set_that_cannot_be_scored_is_told_before_any_job(keys, message):
     with pytest.raises(UserError, match=message) as caught:
         study(datasets={"mine": OWN | keys}, tracks__qa__evaluate={"worldqa": ["qen"], "mine": "all"})
-    assert caught.value.place == "tracks.qa.evaluate.mine"
+    assert caught.value.where == "tracks.qa.evaluate.mine"
 
 
 def test_without_a_headline_the_first_data_set_is_reported_by_its_own_metric():
@@ -188,14 +188,14 @@ def test_the_summary_says_what_is_matched():
 def test_a_mistake_gets_one_clear_message(changes, place, says):
     with pytest.raises(UserError) as caught:
         Needs(study(**changes)).check_files()
-    assert caught.value.place.startswith(place), str(caught.value)
+    assert caught.value.where.startswith(place), str(caught.value)
     assert re.search(says, str(caught.value)), str(caught.value)
 
 
 def test_a_missing_data_file_is_told_before_any_job(tmp_path):
     with pytest.raises(UserError, match="no such data file") as caught:
         Needs(study(folders={"bundle": str(tmp_path)}, tracks__qa__evaluate={"xquad": ["hi"]})).check_files()
-    assert "xquad.hi" in caught.value.place
+    assert "xquad.hi" in caught.value.where
 
 
 def test_a_training_of_a_small_model_goes_on_with_the_first_stage_that_stands_on_it():
@@ -354,7 +354,7 @@ def test_contrast_is_in_the_specs_of_its_stages_alone():
 
 
 @pytest.mark.parametrize(
-    ("recipe", "message", "cure"),
+    ("recipe", "message", "fix"),
     [
         ({"contrast_share": 0.2}, "contrast_share does nothing without contrast", "contrast: 1.0"),
         ({"compat": "mucot"}, "compat does nothing without contrast", "contrast: 1.0"),
@@ -370,11 +370,11 @@ def test_contrast_is_in_the_specs_of_its_stages_alone():
         ),
     ],
 )  # fmt: skip
-def test_mistakes_in_contrast(recipe, message, cure):
+def test_mistakes_in_contrast(recipe, message, fix):
     with pytest.raises(UserError, match=message) as caught:
         study(tracks__qa__schedules=contrasted(**recipe))
-    assert caught.value.place.startswith("tracks.qa.schedules, worldqa.qen+qes@60")
-    assert caught.value.cure.startswith(cure)
+    assert caught.value.where.startswith("tracks.qa.schedules, worldqa.qen+qes@60")
+    assert caught.value.fix.startswith(fix)
 
 
 def test_keys_of_contrast_may_be_the_track_s_for_some_of_its_stages():
@@ -382,7 +382,7 @@ def test_keys_of_contrast_may_be_the_track_s_for_some_of_its_stages():
     study(tracks__qa__recipe=recipe, tracks__qa__schedules={"plain": ["qen"], **contrasted(contrast=1.0)})
     with pytest.raises(UserError, match="contrast_layers does nothing") as caught:
         study(tracks__qa__recipe=recipe)
-    assert caught.value.place == "tracks.qa.recipe"
+    assert caught.value.where == "tracks.qa.recipe"
 
 
 def test_contrast_is_for_tasks_that_it_fits():

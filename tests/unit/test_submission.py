@@ -129,7 +129,7 @@ def test_two_data_sets_of_one_task_cannot_share_a_submission(tmp_path):
     study = write_study(tmp_path, plan(tracks, []))
     with pytest.raises(UserError, match="my-xquad and other are both XTREME-R's xquad") as caught:
         write_submissions(study, tmp_path, tmp_path / "data", tmp_path / "out")
-    assert caught.value.place == "submission runs/tiny/questions/english/seed1"
+    assert caught.value.where == "submission runs/tiny/questions/english/seed1"
     assert not (tmp_path / "out").exists()
 
 
@@ -145,7 +145,7 @@ def test_missing_and_stale_predictions(tmp_path):
     write_jsonl(path, [{"id": "gone", "prediction": "gone", "gold": "gone"}])
     with pytest.raises(UserError, match="the data set has no row 'gone'") as caught:
         write_submissions(study, tmp_path, tmp_path / "data", tmp_path / "out")
-    assert caught.value.place == str(path)
+    assert caught.value.where == str(path)
     path.unlink()
     with pytest.raises(UserError, match="no such file"):
         write_submissions(study, tmp_path, tmp_path / "data", tmp_path / "out")

@@ -321,4 +321,4 @@ def test_a_broken_scores_file(tmp_path):
     path.write_text('{"languages": {', encoding="utf-8")
     with pytest.raises(UserError, match="not valid JSON") as caught:
         read(tmp_path)
-    assert caught.value.place == str(path)
+    assert caught.value.where == str(path)

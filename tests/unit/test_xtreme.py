@@ -83,7 +83,7 @@ class TestAnswers:
     def test_broken_files(self, tmp_path, gold, predictions, place, message):
         with pytest.raises(UserError, match=message) as caught:
             scored(tmp_path, "xquad", "ar", gold, predictions)
-        assert caught.value.place == str(tmp_path / place)
+        assert caught.value.where == str(tmp_path / place)
 
 
 class TestLabels:
@@ -130,7 +130,7 @@ class TestLabels:
     def test_broken_files(self, tmp_path, task, gold, predictions, place, message):
         with pytest.raises(UserError, match=message) as caught:
             scored(tmp_path, task, "th", gold, predictions)
-        assert caught.value.place == str(tmp_path / place)
+        assert caught.value.where == str(tmp_path / place)
 
 
 class TestTags:
@@ -162,7 +162,7 @@ class TestTags:
     def test_broken_files(self, tmp_path, predictions, place, message):
         with pytest.raises(UserError, match=message) as caught:
             scored(tmp_path, "udpos", "th", "NOUN\n\nVERB\n", predictions)
-        assert caught.value.place == str(tmp_path / place)
+        assert caught.value.where == str(tmp_path / place)
 
 
 class TestTatoeba:
@@ -185,7 +185,7 @@ class TestTatoeba:
     def test_broken_files(self, tmp_path):
         with pytest.raises(UserError, match="expected the number of a sentence, found '-1'") as caught:
             scored(tmp_path, "tatoeba", "ta", "0\n1\n", "0\n-1\n")
-        assert caught.value.place == str(tmp_path / "predictions:2")
+        assert caught.value.where == str(tmp_path / "predictions:2")
 
 
 class TestRankings:
@@ -262,7 +262,7 @@ class TestRankings:
     def test_broken_files(self, tmp_path, task, gold, predictions, place, message):
         with pytest.raises(UserError, match=message) as caught:
             scored(tmp_path, task, "ta", gold, predictions)
-        assert caught.value.place == str(tmp_path / place)
+        assert caught.value.where == str(tmp_path / place)
 
 
 @pytest.mark.parametrize("task", XTREME_R)
@@ -312,7 +312,7 @@ def every_format_reads_it_or_says_why(path):
             try:
                 parse(path)
             except UserError as error:
-                assert error.place.startswith(str(path))
+                assert error.where.startswith(str(path))
 
 
 @settings(max_examples=40, deadline=None)

@@ -188,8 +188,8 @@ def read_examples(path: Path, metric: Metric, key: str) -> dict[str, Examples]:
             ids, parts = found.setdefault(row["lang"], ([], []))
             parts.append(metric.parts(row, key))
         except KeyError as error:
-            cure = "Delete the file and score again."
-            raise UserError(f"an example without {error.args[0]!r}", f"{path}:{number}", cure) from None
+            fix = "Delete the file and score again."
+            raise UserError(f"an example without {error.args[0]!r}", f"{path}:{number}", fix) from None
         ids.append(row["id"])
     return {lang: sorted_examples(ids, parts) for lang, (ids, parts) in found.items()}
 
@@ -244,9 +244,9 @@ def unit_of(name: str, panel: Panel, lang: str, weight: float, runs: Sequence[Se
     """Both schedules' runs in one language, by seed; UserError where they were scored on different examples."""
     ids = runs[0][0].ids
     if any(run.ids != ids for schedule in runs for run in schedule):
-        cure = "Delete their predictions and scores of this data set, and run the study again."
+        fix = "Delete their predictions and scores of this data set, and run the study again."
         message = f"the runs to compare have scores of different examples of {panel.dataset}.{lang}"
-        raise UserError(message, panel.name, cure)
+        raise UserError(message, panel.name, fix)
     parts = np.array([[run.parts for run in schedule] for schedule in runs])
     return Unit(name, lang, panel.family(lang), weight, ids, parts[:, :, 0], parts[:, :, 1])
 

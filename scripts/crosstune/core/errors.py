@@ -19,16 +19,16 @@ SECONDS_TO_TELL = 1.0
 class UserError(Exception):
     """A mistake in the input: what is wrong, where, and what to do or paste.
 
-    `place` is a config key (`tracks.qa.budget`), a file, or `file:line`; `cure` is one or more lines to act on.
+    `where` is a config key (`tracks.qa.budget`), a file, or `file:line`; `fix` is one or more lines to act on.
     """
 
-    def __init__(self, message: str, place: str = "", cure: str = ""):
-        super().__init__(message, place, cure)
-        self.message, self.place, self.cure = message, place, cure
+    def __init__(self, message: str, where: str = "", fix: str = ""):
+        super().__init__(message, where, fix)
+        self.message, self.where, self.fix = message, where, fix
 
     def __str__(self) -> str:
-        head = f"{self.place}: {self.message}" if self.place else self.message
-        return head + (f"\n  {self.cure.replace(chr(10), chr(10) + '  ')}" if self.cure else "")
+        head = f"{self.where}: {self.message}" if self.where else self.message
+        return head + (f"\n  {self.fix.replace(chr(10), chr(10) + '  ')}" if self.fix else "")
 
 
 def run_program(main: Callable[[], None]) -> None:

@@ -106,8 +106,8 @@ def decode_text(content: bytes, place: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        cure = f"Convert it: iconv -f LATIN1 -t UTF-8 {Path(place).name}"
-        raise UserError("the text is not UTF-8", f"{place}:{line}", cure) from None
+        fix = f"Convert it: iconv -f LATIN1 -t UTF-8 {Path(place).name}"
+        raise UserError("the text is not UTF-8", f"{place}:{line}", fix) from None
 
 
 def any_of(paths: Iterable[str]) -> str:

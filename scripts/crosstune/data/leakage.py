@@ -80,9 +80,9 @@ def refuse(found: Mapping, allowed: Sequence[str]) -> None:
     if len(leaks) > TOLD:
         told.append(f"and {len(leaks) - TOLD} more pairs")
     names = sorted({*allowed, *(f"{pair['train']} > {pair['evaluate']}" for pair in leaks)})
-    cure = "Train on other rows (a record's split can `exclude` some by their ids), or say in the study that you know:"
-    cures = [*told, cure, f"allow_leakage: [{', '.join(names)}]"]
-    raise UserError("the study trains on texts of its evaluation sets", cure="\n".join(cures))
+    fix = "Train on other rows (a record's split can `exclude` some by their ids), or say in the study that you know:"
+    cures = [*told, fix, f"allow_leakage: [{', '.join(names)}]"]
+    raise UserError("the study trains on texts of its evaluation sets", fix="\n".join(cures))
 
 
 def summary(found: Mapping) -> str:

@@ -20,8 +20,8 @@ def _dataset(name: str, record: Mapping[str, Any], place: str) -> Dataset:
     unnamed = [lang for split in splits.values() for lang in split.languages if lang not in record.get("codes", {})]
     if record.get("reader") == "chaii" and unnamed:
         message = f"no code for {unnamed[0]!r}, and the reader `chaii` finds the rows of a language by its code"
-        cure = f"Say what the file's column `language` calls it:\ncodes: {{{unnamed[0]}: ...}}"
-        raise UserError(message, f"{where}.codes", cure)
+        fix = f"Say what the file's column `language` calls it:\ncodes: {{{unnamed[0]}: ...}}"
+        raise UserError(message, f"{where}.codes", fix)
     rest = {
         key: record[key]
         for key in ("task", "title", "licence", "reader", "head", "codes", "token_prefix", "notes", "xtreme")
@@ -40,8 +40,8 @@ def _folds(record: Mapping[str, Any], where: str) -> Folds:
     if set(record["splits"]) != {"train"}:
         raise UserError("folds are of a data set whose one split is `train`", f"{where}.folds", "Remove `folds`.")
     if folds.by == "draw" and not (folds.test and folds.validation):
-        cure = f"folds: {{number: {folds.number}, by: draw, test: 100, validation: 100}}"
-        raise UserError("a draw needs the numbers of its test and validation rows", f"{where}.folds", cure)
+        fix = f"folds: {{number: {folds.number}, by: draw, test: 100, validation: 100}}"
+        raise UserError("a draw needs the numbers of its test and validation rows", f"{where}.folds", fix)
     if folds.by == "context" and (folds.test or folds.validation):
         raise UserError("cross-validation tests and validates on one part each", f"{where}.folds", "by: draw")
     return folds
@@ -68,8 +68,8 @@ def _split(entry: Mapping[str, Any], record: Mapping[str, Any], where: str) -> S
             raise UserError(f"no {kind} for the languages {', '.join(absent)}", f"{where}.source.{kind}")
     if kinds == {"translate"}:
         if missing := [key for key in ("from", "by") if key not in source]:
-            cure = "source: {translate: squad, from: [en], by: apertium}"
-            raise UserError(f"missing key {missing[0]!r}", f"{where}.source", cure)
+            fix = "source: {translate: squad, from: [en], by: apertium}"
+            raise UserError(f"missing key {missing[0]!r}", f"{where}.source", fix)
     elif kinds != {"files"}:
         _check_network(source, f"{where}.source")
     hashes = entry.get("sha256", {})

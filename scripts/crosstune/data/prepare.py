@@ -146,23 +146,23 @@ def _parts(path: Path, members: Sequence[str]) -> list[tuple[str, bytes]]:
     """(place, content) of a downloaded file, or of the files in an archive that fit the patterns `members`."""
     if not members:
         return [(str(path), path.read_bytes())]
-    cure = "Correct the source's `member`."
-    chosen = read_members(path, lambda names: select(names, [[pattern] for pattern in members], str(path), cure))
+    fix = "Correct the source's `member`."
+    chosen = read_members(path, lambda names: select(names, [[pattern] for pattern in members], str(path), fix))
     return [(f"{path}/{name}", content) for name, content in chosen]
 
 
 def check_record(dataset: Dataset, split: str, lang: str, rows: int, hashes: Sequence[str | None]) -> None:
     """The number of rows and the files' hashes are those of the record, where it states them."""
     place = f"{dataset.place}: {dataset.name}.splits.{split}"
-    cure = f"Get the file that the record means, or pin this one: python scripts/pin.py {dataset.name}"
+    fix = f"Get the file that the record means, or pin this one: python scripts/pin.py {dataset.name}"
     expected = dataset.splits[split].rows.get(lang)
     if expected is not None and rows != expected:
-        raise UserError(f"expected {expected} rows for {lang!r}, found {rows}", f"{place}.rows", cure)
+        raise UserError(f"expected {expected} rows for {lang!r}, found {rows}", f"{place}.rows", fix)
     pinned = dataset.splits[split].sha256.get(lang)
     if pinned is not None and list(pinned) != list(hashes):
         wrong = next((pair for pair in zip(pinned, hashes, strict=False) if pair[0] != pair[1]), (pinned, hashes))
         message = f"the file for {lang!r} is another: expected SHA-256 {wrong[0]}, found {wrong[1]}"
-        raise UserError(message, f"{place}.sha256", cure)
+        raise UserError(message, f"{place}.sha256", fix)
 
 
 def without(rows: Sequence[dict], excluded: Sequence[str], place: str) -> list[dict]:

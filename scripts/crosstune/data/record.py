@@ -180,8 +180,8 @@ class Dataset:
     def _path(self, name: str, folders: Mapping[str, str | Path]) -> Path:
         for folder in re.findall(r"\{(\w+)\}", name):
             if folder not in folders:
-                cure = f"Say where it is in the config:\nfolders:\n  {folder}: ../path/to/{folder}"
-                raise UserError(f"data set {self.name!r} needs the folder {folder!r}", "folders", cure)
+                fix = f"Say where it is in the config:\nfolders:\n  {folder}: ../path/to/{folder}"
+                raise UserError(f"data set {self.name!r} needs the folder {folder!r}", "folders", fix)
             name = name.replace(f"{{{folder}}}", str(folders[folder]))
         return Path(name)
 

@@ -44,8 +44,8 @@ class Registry(Mapping[str, Dataset]):
                 self._datasets[name] = self._fold(whole, fold)
             return self._datasets[name]
         near = difflib.get_close_matches(str(name), self._records, 1)
-        cure = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self._records)}."
-        raise UserError(f"unknown data set {name!r}", "registry", cure)
+        fix = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self._records)}."
+        raise UserError(f"unknown data set {name!r}", "registry", fix)
 
     def __contains__(self, name: object) -> bool:
         return name in self._records or self._parts(name)[1] > 0
@@ -56,8 +56,8 @@ class Registry(Mapping[str, Dataset]):
             try:
                 record = validate({name: self._records[name]}, SCHEMA)[name]
             except UserError as error:
-                where = f"{place}: {error.place}" if error.place.partition(".")[0] == name else place
-                raise UserError(error.message, where, error.cure) from None
+                where = f"{place}: {error.where}" if error.where.partition(".")[0] == name else place
+                raise UserError(error.message, where, error.fix) from None
             dataset = _dataset(name, record, place)
             # Known before it is checked: what it translates could be a translation of it.
             self._datasets[name] = dataset

@@ -42,7 +42,7 @@ def floor(task: str, dataset: str, data: Sequence[Path], train: Sequence[Path] =
     metrics = metric_named(metric or task)
     metrics.check_languages([language_of(path) for path in data], dataset)
     if task not in TRIVIAL_ANSWERS:
-        raise UserError(f"no floor is defined for the task {task!r}", cure=f"Known: {', '.join(TRIVIAL_ANSWERS)}.")
+        raise UserError(f"no floor is defined for the task {task!r}", fix=f"Known: {', '.join(TRIVIAL_ANSWERS)}.")
     parts = {language_of(path): read_jsonl(path) for path in data}
     known = Known([row for path in train for row in read_jsonl(path)], [row for rows in parts.values() for row in rows])
     baselines: dict[str, dict[str, dict]] = {}

@@ -70,15 +70,15 @@ def pair(task: str, lang: str, gold: Path, predictions: Path) -> tuple[list[dict
         raise UserError("the file holds no examples", str(gold), f"Is it a file of {task} in {lang!r}?")
     if form.aligned and len(wanted) != len(given):
         place = f"{predictions}:{max((entry.line for entry in given.values()), default=1)}"
-        cure = "Examples are paired by their order alone, so that the two files must have as many."
-        raise UserError(f"{len(given)} predictions end here, {gold} has {len(wanted)} examples", place, cure)
+        fix = "Examples are paired by their order alone, so that the two files must have as many."
+        raise UserError(f"{len(given)} predictions end here, {gold} has {len(wanted)} examples", place, fix)
     rows = []
     for name in wanted:
         if name in given:
             row = {"id": name, "prediction": given[name].value, "gold": wanted[name].value}
             if problem := metric.problem(row):
-                cure = f"The gold is at {whereabouts(gold, name, wanted[name])}."
-                raise UserError(problem, whereabouts(predictions, name, given[name]), cure)
+                fix = f"The gold is at {whereabouts(gold, name, wanted[name])}."
+                raise UserError(problem, whereabouts(predictions, name, given[name]), fix)
             rows.append(row)
     missing = [name for name in wanted if name not in given]
     return rows, missing, [name for name in given if name not in wanted]
@@ -234,8 +234,8 @@ def read_questions(path: Path, lang: str) -> dict[str, Entry]:
             for question in paragraph["qas"]
         ]
     except (KeyError, TypeError):
-        cure = "Expected data > paragraphs > qas > id, answers > text."
-        raise UserError("not in the shape of SQuAD v1.1", f"{path}:1", cure) from None
+        fix = "Expected data > paragraphs > qas > id, answers > text."
+        raise UserError("not in the shape of SQuAD v1.1", f"{path}:1", fix) from None
     entries: dict[str, Entry] = {}
     for name, answers in found:
         if name in entries or not answers:
@@ -272,8 +272,8 @@ def read_mentions(path: Path, lang: str) -> dict[str, Entry]:
             for mention in parse(line, path, number)["mentions"]:
                 entries[text(mention["example_id"])] = Entry([text(mention["entity_id"])], number)
         except (KeyError, TypeError):
-            cure = "Expected mentions > example_id, entity_id."
-            raise UserError("not a context of Mewsli-X", f"{path}:{number}", cure) from None
+            fix = "Expected mentions > example_id, entity_id."
+            raise UserError("not a context of Mewsli-X", f"{path}:{number}", fix) from None
     return entries
 
 
@@ -311,8 +311,8 @@ def answer_sentences(path: Path, lang: str) -> Iterator[tuple[str, list[str]]]:
                     same = [index for index, sentence in enumerate(sentences) if sentence == sentences[home]]
                     yield question["id"], [f"{lang}_{number}_{index}" for index in same]
     except (KeyError, TypeError, ValueError, IndexError):
-        cure = "Expected data > paragraphs > context, sentence_breaks, qas."
-        raise UserError("not a file of XQuAD-R", f"{path}:1", cure) from None
+        fix = "Expected data > paragraphs > context, sentence_breaks, qas."
+        raise UserError("not a file of XQuAD-R", f"{path}:1", fix) from None
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def load_devices(folder: Path | str) -> Devices:
     """The table of `folder`/gpus.yaml. Raises UserError for a record that lacks something."""
     path = Path(folder) / "gpus.yaml"
     content = mend_yaml(read_yaml(path), str(path))
-    cure = "known_as: [A100], tflops: {bf16: 312, fp32: 19.5}, watts: 400, title: ..., source: ..."
+    fix = "known_as: [A100], tflops: {bf16: 312, fp32: 19.5}, watts: 400, title: ..., source: ..."
     devices = []
     for name, record in content.get("devices", {}).items():
         try:
@@ -69,7 +69,7 @@ def load_devices(folder: Path | str) -> Devices:
         except (KeyError, TypeError):
             fits = False
         if not fits:
-            raise UserError("a device needs its names, peaks and power", f"{path}: {name}", cure)
+            raise UserError("a device needs its names, peaks and power", f"{path}: {name}", fix)
         devices.append(device)
     if CPU not in content.get("devices", {}):
         raise UserError(f"no record of {CPU!r}, a core of a CPU", str(path), f"devices: {{{CPU}: {{...}}}}")

@@ -30,8 +30,8 @@ def refuse_duplicates(environ: Mapping[str, str]) -> None:
     tasks = int(environ.get("SLURM_STEP_NUM_TASKS") or environ.get("SLURM_NTASKS") or 1)
     if tasks > 1:
         message = f"SLURM has started {tasks} copies of this program, and each would do the whole job"
-        cure = "Ask for one task; in a Snakemake profile for SLURM: set-resources: {train: {tasks: 0}}"
-        raise UserError(message, "SLURM_STEP_NUM_TASKS", cure)
+        fix = "Ask for one task; in a Snakemake profile for SLURM: set-resources: {train: {tasks: 0}}"
+        raise UserError(message, "SLURM_STEP_NUM_TASKS", fix)
 
 
 @contextmanager

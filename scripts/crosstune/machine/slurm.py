@@ -24,5 +24,5 @@ def check_names(names: Iterable[str]) -> None:
     """
     for name in names:
         if (size := len(name.replace("/", "_").encode())) > LONGEST_NAME:
-            cure = "Give the study, its models, tracks and data sets shorter names, or run it with --cores in one job."
-            raise UserError(f"{size} bytes are too long for the folder of a SLURM job's logs", name, cure)
+            fix = "Give the study, its models, tracks and data sets shorter names, or run it with --cores in one job."
+            raise UserError(f"{size} bytes are too long for the folder of a SLURM job's logs", name, fix)

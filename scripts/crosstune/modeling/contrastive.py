@@ -156,8 +156,8 @@ class Pairing:
                 self._rows.setdefault(name, []).append((source, row))
         if not contrast.alone and not any(len({source for source, _ in rows}) > 1 for rows in self._rows.values()):
             message = f"contrast needs rows of one origin in two sources, and {', '.join(windows)} have none"
-            cure = "Train the stage on originals and their translations at once, or leave contrast out of its recipe."
-            raise UserError(message, "recipe: contrast", cure)
+            fix = "Train the stage on originals and their translations at once, or leave contrast out of its recipe."
+            raise UserError(message, "recipe: contrast", fix)
 
     def partners(self, source: str, window: int) -> list[tuple[str, int]]:
         """The windows that can be a window's partner, as (source, window)."""

@@ -76,8 +76,8 @@ def load_claims(root: Path, name: str, place: str, registry: Registry) -> Claims
         content = validate(read_yaml(path), root / "schemas/claims.schema.yaml")
     except UserError as error:
         # read_yaml names the file itself.
-        where = error.place if error.place.startswith(str(path)) else f"{shown}: {error.place}"
-        raise UserError(error.message, where, error.cure) from None
+        where = error.where if error.where.startswith(str(path)) else f"{shown}: {error.where}"
+        raise UserError(error.message, where, error.fix) from None
     named = [claim for section in SECTIONS for claim in content[section]]
     if twice := [claim for claim in named if named.count(claim) > 1]:
         raise UserError(f"two claims have the id {twice[0]!r}", str(shown), "Give one of them another.")

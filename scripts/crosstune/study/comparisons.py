@@ -50,8 +50,8 @@ def contrasts_of(study: "Study") -> list[dict]:
     names = [contrast["name"] for contrast in found]
     for number, name in enumerate(names):
         if name in names[:number]:
-            cure = f"name: {name}-{number + 1}"
-            raise UserError(f"two contrasts are named {name!r}", f"contrasts[{number}].name", cure)
+            fix = f"name: {name}-{number + 1}"
+            raise UserError(f"two contrasts are named {name!r}", f"contrasts[{number}].name", fix)
     return found
 
 
@@ -162,8 +162,8 @@ def published_of(study: "Study", name: str, folder: Path) -> dict:
         for schedule in pair:
             check_known(schedule, names, "schedule", f"{place}.differences[{number}]")
     if entry["protocol"] == "mucot" and not study.config["tracks"][track].get("select", {}).get("trace"):
-        cure = f"tracks:\n  {track}:\n    select: {{dataset: {dataset}, every: 100, trace: true}}"
-        raise UserError("MuCoT's protocol needs the test scores along a training", f"{place}.protocol", cure)
+        fix = f"tracks:\n  {track}:\n    select: {{dataset: {dataset}, every: 100, trace: true}}"
+        raise UserError("MuCoT's protocol needs the test scores along a training", f"{place}.protocol", fix)
     # In the paper's order: a config that has become JSON has lost its own.
     columns = [[column, entry["columns"][column]] for column in table["columns"] if column in entry["columns"]]
     rows = [

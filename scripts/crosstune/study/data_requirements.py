@@ -104,7 +104,7 @@ class Needs:
         """What one job translates for a data set. Raises UserError where the data set has no such pair."""
         found = {f"{t.source}-{t.target}": t for t in self.translations if (t.dataset, t.split) == (dataset, split)}
         if pair not in found:
-            raise UserError(f"{dataset} has no translation {pair!r}", cure=f"There are: {', '.join(found)}")
+            raise UserError(f"{dataset} has no translation {pair!r}", fix=f"There are: {', '.join(found)}")
         return found[pair]
 
     def translate_spec(self, dataset: str, split: str, pair: str) -> dict:
@@ -153,8 +153,8 @@ class Needs:
         folders, file = self._study.config["folders"], self._study.config["distances"]["file"]
         for folder in FOLDER.findall(file):
             if folder not in folders:
-                cure = f"Say where it is in the config:\nfolders:\n  {folder}: ../path/to/{folder}"
-                raise UserError(f"the features of languages need the folder {folder!r}", "folders", cure)
+                fix = f"Say where it is in the config:\nfolders:\n  {folder}: ../path/to/{folder}"
+                raise UserError(f"the features of languages need the folder {folder!r}", "folders", fix)
         return [FOLDER.sub(lambda match: str(folders[match[1]]), file)]
 
     @property
@@ -294,14 +294,14 @@ class Needs:
                 place = self._study.registry[wanted.dataset].place
                 where = f"{place}: {wanted.dataset}.splits.{wanted.split}.source.by"
                 near = difflib.get_close_matches(wanted.translator, known, 1)
-                cure = f"Did you mean {near[0]!r}?" if near else "translators: {NAME: {command: ..., pairs: ...}}"
-                raise UserError(f"unknown translator {wanted.translator!r}", where, cure)
+                fix = f"Did you mean {near[0]!r}?" if near else "translators: {NAME: {command: ..., pairs: ...}}"
+                raise UserError(f"unknown translator {wanted.translator!r}", where, fix)
             # A model is asked by the job that has it.
             if "model" not in known[wanted.translator]:
                 try:
                     load_translator(known[wanted.translator]).check(wanted.source, wanted.target)
                 except UserError as error:
-                    raise UserError(error.message, f"translators.{wanted.translator}", error.cure) from None
+                    raise UserError(error.message, f"translators.{wanted.translator}", error.fix) from None
 
     def check_downloads(self, environment: Mapping[str, str]) -> None:
         """UserError where something is still to be fetched and the user forbids the network."""

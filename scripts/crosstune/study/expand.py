@@ -319,8 +319,8 @@ class Study:
         for node in self.checkpoints.values():
             spec = Path(node.path) / "state" / "spec.json"
             if spec.exists() and read_json(spec) != node.spec:
-                cure = f"Go back to the config it was started with, or give it up: rm -r {spec.parent}"
-                raise UserError("an interrupted training of another spec left its state here", str(spec.parent), cure)
+                fix = f"Go back to the config it was started with, or give it up: rm -r {spec.parent}"
+                raise UserError("an interrupted training of another spec left its state here", str(spec.parent), fix)
 
     def prepared(self, dataset: str, split: str, language: str) -> str:
         """Path of a prepared split's manifest; its rows lie beside it as .jsonl."""
@@ -400,7 +400,7 @@ class Study:
         try:
             self.registry[dataset].require(language, "train")
         except UserError as error:
-            raise UserError(error.message, place, error.cure) from None
+            raise UserError(error.message, place, error.fix) from None
         if self.registry[dataset].task in HEADLESS:
             raise UserError(f"{dataset} is for evaluation: nothing can be trained on it", place)
         return f"{dataset}.{language}"
@@ -417,7 +417,7 @@ class Study:
             for language in record.languages[:1] if languages == "all" else languages:
                 record.require(language, split)
         except UserError as error:
-            raise UserError(error.message, place, error.cure) from None
+            raise UserError(error.message, place, error.fix) from None
         return tuple(languages)
 
     def _evaluate(self, track: str) -> dict[str, tuple[str, ...]]:

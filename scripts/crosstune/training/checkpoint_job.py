@@ -389,8 +389,8 @@ def _carried_moments(node: Node, parent: Path, manifest: dict) -> dict[str, torc
     if node.spec["recipe"]["optimizer"] == "reset" or not manifest["parents"]:
         return {}
     if not (parent / OPTIMIZER).exists():
-        cure = f"Make it again: snakemake --cores 1 --forcerun {node.parents[0]}/{MANIFEST}"
-        raise UserError("the stage before did not keep its optimizer's state", str(parent / OPTIMIZER), cure)
+        fix = f"Make it again: snakemake --cores 1 --forcerun {node.parents[0]}/{MANIFEST}"
+        raise UserError("the stage before did not keep its optimizer's state", str(parent / OPTIMIZER), fix)
     return load_file(parent / OPTIMIZER)
 
 

@@ -45,8 +45,8 @@ def needed(wanted: Sequence[Path], nodes: Sequence[Node]) -> list[Node]:
 
 def _restore(node: Node, knobs: Knobs, stop: StopRequest) -> None:
     if absent := node.missing(node.parents):
-        cure = "Prepare the data again: snakemake --cores 1 check"
-        raise UserError(f"no such file, and the weights of {node.out} must be trained again", str(absent), cure)
+        fix = "Prepare the data again: snakemake --cores 1 check"
+        raise UserError(f"no such file, and the weights of {node.out} must be trained again", str(absent), fix)
     if not node.is_made(node.parents):
         shutil.rmtree(node.draft, ignore_errors=True)
         make_checkpoint(node, node.parents, knobs, stop)

@@ -40,7 +40,7 @@ class StateFolder:
         path = self._folder / STATE
         if not path.exists():
             return None
-        cure = f"If it is not wanted any more: rm -r {self._folder}"
+        fix = f"If it is not wanted any more: rm -r {self._folder}"
         try:
             with safe_open(path, "pt") as file:
                 notes = json.loads(file.metadata()["notes"])
@@ -48,9 +48,9 @@ class StateFolder:
                 spent = json.loads(file.metadata().get("spent", "{}"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, KeyError, TypeError, ValueError):
-            raise UserError("the saved state cannot be read", str(path), cure) from None
+            raise UserError("the saved state cannot be read", str(path), fix) from None
         if found != self._stamp:
-            raise UserError("the saved state belongs to another spec, model, data or precision", str(path), cure)
+            raise UserError("the saved state belongs to another spec, model, data or precision", str(path), fix)
         if self._meter:
             self._meter.resume(spent)
         return tensors, notes

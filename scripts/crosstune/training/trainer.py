@@ -124,8 +124,8 @@ def train(
                 total, contrasted = ranks.summed(loss, contrast)
                 if not total < float("inf"):
                     ranks.told(partial(state.note_divergence, number + 1, total))
-                    cure = "Lower the learning rate (recipe: lr)."
-                    raise UserError(f"the loss is {total} at update {number + 1}", cure=cure)
+                    fix = "Lower the learning rate (recipe: lr)."
+                    raise UserError(f"the loss is {total} at update {number + 1}", fix=fix)
                 figures = {"loss": f"{total:.3f}"}
             if on_curve:
                 line = {"update": number + 1, "loss": round(total, 6), "lr": rate, "tokens": tokens}

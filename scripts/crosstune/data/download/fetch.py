@@ -111,12 +111,12 @@ def fetched(source: HubSource | UrlSource, downloads: Path) -> list[dict]:
     for entry in entries:
         entry["place"] = manifest.parent / entry["path"]
         if not entry["place"].exists() or sha256_file(entry["place"]) != entry["sha256"]:
-            cure = f"rm -f {entry['place']} {manifest}\n{FETCH_ALL}"
-            raise UserError("the file is no longer what was downloaded", str(entry["place"]), cure)
+            fix = f"rm -f {entry['place']} {manifest}\n{FETCH_ALL}"
+            raise UserError("the file is no longer what was downloaded", str(entry["place"]), fix)
     return entries
 
 
-def select(names: Iterable[str], choices: Iterable[Sequence[str]], place: str, cure: str) -> list[str]:
+def select(names: Iterable[str], choices: Iterable[Sequence[str]], place: str, fix: str) -> list[str]:
     """The names that are meant: of each choice, all that fit its first pattern that any fits.
 
     Raises UserError at `place` where nothing fits a choice.
@@ -127,7 +127,7 @@ def select(names: Iterable[str], choices: Iterable[Sequence[str]], place: str, c
         if not fitting:
             data = [name for name in sorted(names) if not name.endswith((".md", ".gitattributes"))]
             shown = ", ".join(data[:12]) + (f" and {len(data) - 12} more" if len(data) > 12 else "")
-            raise UserError(f"no file fits {' or '.join(choice)}", place, f"There are: {shown or 'none'}\n{cure}")
+            raise UserError(f"no file fits {' or '.join(choice)}", place, f"There are: {shown or 'none'}\n{fix}")
         found.update(dict.fromkeys(fitting))
     return list(found)
 

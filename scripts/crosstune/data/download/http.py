@@ -216,8 +216,8 @@ class Client:
 
     def _open(self, url: str, headers: Mapping[str, str] = {}, method: str = "GET") -> http.client.HTTPResponse:
         if self.forbidden:
-            cure = f"Where there is a network, run this once with your study:\n  {FETCH_ALL}"
-            raise UserError("this is not on disk yet, and HF_HUB_OFFLINE forbids to download it", url, cure)
+            fix = f"Where there is a network, run this once with your study:\n  {FETCH_ALL}"
+            raise UserError("this is not on disk yet, and HF_HUB_OFFLINE forbids to download it", url, fix)
         request = urllib.request.Request(url, headers={"User-Agent": "crosstune", **headers}, method=method)
         self._authorise(request)
         try:
@@ -276,14 +276,14 @@ LOOK_AT_SOURCE = "Look at the source's revision, address and hashes in its recor
 def explained(failure: HttpFailure) -> UserError:
     """The failure of an ordinary address, for its user."""
     if failure.status in (401, 403):
-        cure = "Download it with a browser, and name the file on disk in the record: `source: {files: ...}`."
+        fix = "Download it with a browser, and name the file on disk in the record: `source: {files: ...}`."
     elif failure.status in (404, 410):
-        cure = "There is no such file any more, or the address has a typing error: open it with a browser."
+        fix = "There is no such file any more, or the address has a typing error: open it with a browser."
     elif failure.status:
-        cure = "The server is at fault or overloaded: give the same command again later; what has arrived stays."
+        fix = "The server is at fault or overloaded: give the same command again later; what has arrived stays."
     else:
-        cure = "Is there a network, and does it need a proxy (https_proxy)? What has arrived stays."
-    return UserError(f"cannot be downloaded ({failure})", failure.url, cure)
+        fix = "Is there a network, and does it need a proxy (https_proxy)? What has arrived stays."
+    return UserError(f"cannot be downloaded ({failure})", failure.url, fix)
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:

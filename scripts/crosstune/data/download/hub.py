@@ -122,17 +122,17 @@ class Hub:
         log_in = f"make a token at {self.endpoint}/settings/tokens and: export HF_TOKEN=<your token>"
         if failure.code == "GatedRepo":
             ask = f"Accept its terms at {page}"
-            cure = f"{ask} with the account of your token." if token else f"{ask}, {log_in}"
-            return UserError("the hub wants its terms accepted first", repository.id, cure)
+            fix = f"{ask} with the account of your token." if token else f"{ask}, {log_in}"
+            return UserError("the hub wants its terms accepted first", repository.id, fix)
         if failure.code == "RevisionNotFound":
-            cure = f"Choose a commit of {page}/commits/main and write its 40 digits as the `revision`."
-            return UserError(f"the {noun} has no commit {revision}", repository.id, cure)
+            fix = f"Choose a commit of {page}/commits/main and write its 40 digits as the `revision`."
+            return UserError(f"the {noun} has no commit {revision}", repository.id, fix)
         if failure.code == "EntryNotFound":
             return UserError("the hub lists this file and does not have it", failure.url, f"Look at {page}")
         if failure.status in (401, 403, 404):
             private = "with the account of your token." if token else f"{log_in}"
-            cure = f"Is the name right? Look it up: {page}\nIf it is private: {private}"
-            return UserError(f"the hub has no such {noun}, or not for you ({failure})", repository.id, cure)
+            fix = f"Is the name right? Look it up: {page}\nIf it is private: {private}"
+            return UserError(f"the hub has no such {noun}, or not for you ({failure})", repository.id, fix)
         return explained(failure)
 
 

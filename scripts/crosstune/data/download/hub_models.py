@@ -63,8 +63,8 @@ def write_model(fetched: Path, names: Iterable[str], model: Path) -> str:
         # transformers' own message advises to run the repository's code.
         foreign = "trust_remote_code" in str(error)
         reason = "it needs the repository's own code, which is not run" if foreign else str(error)
-        cure = "Choose a model whose network and tokenizer are part of transformers."
-        raise UserError(f"transformers cannot load this model: {reason}", str(fetched), cure) from None
+        fix = "Choose a model whose network and tokenizer are part of transformers."
+        raise UserError(f"transformers cannot load this model: {reason}", str(fetched), fix) from None
     tokenizer.save_pretrained(model)
     for name in set(CONFIGS) & set(names):
         shutil.copyfile(fetched / name, model / name)
@@ -86,8 +86,8 @@ def convert(pickled: Path, weights: Path) -> None:
         found = torch.load(pickled, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError):
         # torch's own message advises to read the file without this care.
-        cure = "A pickle can run any code when it is read. Choose a model with model.safetensors."
-        raise UserError("the file is damaged or holds more than tensors", str(pickled), cure) from None
+        fix = "A pickle can run any code when it is read. Choose a model with model.safetensors."
+        raise UserError("the file is damaged or holds more than tensors", str(pickled), fix) from None
     if not isinstance(found, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in found.values()):
         raise UserError("not tensors by name", str(pickled), "Choose a model with model.safetensors.")
     # Tied weights share their memory, which safetensors refuses.

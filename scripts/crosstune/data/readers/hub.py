@@ -132,11 +132,11 @@ def _hub_sentence_pair(record: Mapping, where: str, number: int, options: Option
 def _label(value: Any, column: str, where: str) -> str:
     if isinstance(value, str) and value:
         return value
-    cure = (
+    fix = (
         "Where the file does not name its labels, the one of the branch refs/convert/parquet may.\n"
         "-1 says that the label is kept secret: use a split that has labels."
     )
-    raise UserError(f"expected the name of a label in {column!r}, found {value!r}", where, cure)
+    raise UserError(f"expected the name of a label in {column!r}, found {value!r}", where, fix)
 
 
 def _hub_id(record: Mapping, number: int) -> str:

@@ -69,8 +69,8 @@ def check_code(code: str, codes: Mapping[str, str], place: str) -> None:
 def _check_member(value: str, allowed: Sequence[str], place: str, what: str, key: str) -> None:
     if value not in allowed:
         near = difflib.get_close_matches(value, allowed, 1)
-        cure = f"Did you mean {near[0]!r}?" if near else f"The record's key `{key}` lists what may occur."
-        raise UserError(f"the {what} {value!r} is outside the set {' '.join(allowed)}", place, cure)
+        fix = f"Did you mean {near[0]!r}?" if near else f"The record's key `{key}` lists what may occur."
+        raise UserError(f"the {what} {value!r} is outside the set {' '.join(allowed)}", place, fix)
 
 
 def parse_json(text: str, place: str, first_line: int = 1) -> Any:

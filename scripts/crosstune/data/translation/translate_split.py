@@ -49,8 +49,8 @@ def translate_rows(spec: Mapping, rows: Path, out: Path, translator: Translator,
                 done.append(_translate_chunk(chunk, spec, translator))
             except UserError as error:
                 kept = sum(len(finished["outcomes"]) for finished in done.chunks)
-                cure = f"{kept} of {len(data)} rows are translated and kept: the same command again goes on."
-                raise UserError(error.message, error.place, f"{error.cure}\n{cure}".strip()) from None
+                fix = f"{kept} of {len(data)} rows are translated and kept: the same command again goes on."
+                raise UserError(error.message, error.where, f"{error.fix}\n{fix}".strip()) from None
             progress.advance(len(chunk))
         progress.close()
         rate = sum(map(len, rest)) / (time.monotonic() - begin)
@@ -151,8 +151,8 @@ def _write(finished: Sequence[Mapping], data: Sequence[dict], source: Mapping, s
     dropped = Counter(how for how, translated in outcomes if translated is None)
     if not kept:
         reasons = ", ".join(f"{how} {number}" for how, number in dropped.most_common())
-        cure = f"Look at what the translator writes for {pair}; then: rm {out}.part"
-        raise UserError(f"no row is left of {len(data)} ({reasons})", str(out), cure)
+        fix = f"Look at what the translator writes for {pair}; then: rm {out}.part"
+        raise UserError(f"no row is left of {len(data)} ({reasons})", str(out), fix)
     write_jsonl(out, kept)
     manifest = {
         "dataset": source["dataset"],

@@ -43,8 +43,8 @@ class Metric:
         """UserError at `place` for the first language without rules."""
         for language in languages:
             if self.languages and language not in self.languages:
-                cure = f"It has rules for: {', '.join(self.languages)}."
-                raise UserError(f"the metric {self.labels[self.primary]} does not know {language!r}", place, cure)
+                fix = f"It has rules for: {', '.join(self.languages)}."
+                raise UserError(f"the metric {self.labels[self.primary]} does not know {language!r}", place, fix)
 
 
 def of_labels(problem: Callable[[dict], str | None]) -> Metric:
@@ -107,4 +107,4 @@ def metric_named(name: str) -> Metric:
     try:
         return METRICS[name]
     except KeyError:
-        raise UserError(f"no metric is named {name!r}", cure=f"Known: {', '.join(METRICS)}.") from None
+        raise UserError(f"no metric is named {name!r}", fix=f"Known: {', '.join(METRICS)}.") from None

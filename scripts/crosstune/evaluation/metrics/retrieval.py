@@ -44,7 +44,7 @@ def relevant_candidates(rows: Sequence[dict]) -> dict[str, list[str]]:
                 found[key].append(row["id"])
     if absent := [key for key, candidates in found.items() if not candidates]:
         message = f"{len(absent)} questions have no answer among the candidates, such as that for {absent[0]!r}"
-        raise UserError(message, cure="Evaluate the data set in all its languages: each brings its candidates.")
+        raise UserError(message, fix="Evaluate the data set in all its languages: each brings its candidates.")
     return found
 
 

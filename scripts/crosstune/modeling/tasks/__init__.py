@@ -91,5 +91,5 @@ def load_task(head: str, labels: Sequence[str] = ()) -> Task:
     """The task type of a head name such as `qa` or `tagging.upos`."""
     kind = head.partition(".")[0]
     if kind not in MODULES:
-        raise UserError(f"unknown task type {kind!r}", cure=f"Task types: {', '.join(MODULES)}")
+        raise UserError(f"unknown task type {kind!r}", fix=f"Task types: {', '.join(MODULES)}")
     return getattr(import_module(f"crosstune.modeling.tasks.{kind}"), MODULES[kind])(labels)

@@ -103,7 +103,7 @@ class DualEncoder(Task):
 def _require(batch: Batch, sequences: int, what: str) -> None:
     """UserError where a window has another number of sequences."""
     if set(batch.windows) != {sequences}:
-        raise UserError(f"retrieval is {what}", cure="docs/tasks.md says which readers give such rows.")
+        raise UserError(f"retrieval is {what}", fix="docs/tasks.md says which readers give such rows.")
 
 
 class DualHead(nn.Module):

@@ -34,9 +34,9 @@ class CommandTranslator(Translator):
         pair = f"{source}-{target}"
         if pair not in self._pairs:
             known = ", ".join(self._pairs) or "none"
-            cure = f"Add the command's own name of the pair: pairs: {{{pair}: NAME}}"
+            fix = f"Add the command's own name of the pair: pairs: {{{pair}: NAME}}"
             raise UserError(
-                f"the command {self._words[0]} has no pair {pair} (known: {known})", "translator.pairs", cure
+                f"the command {self._words[0]} has no pair {pair} (known: {known})", "translator.pairs", fix
             )
 
     def translate(self, lines: Sequence[str], source: str, target: str) -> list[str]:

@@ -176,8 +176,8 @@ class LexiconTranslator(Translator):
         """Raises UserError for a language that the constructed world lacks."""
         for code in (source, target):
             if code not in LANGUAGES:
-                cure = f"It has: {', '.join(LANGUAGES)}."
-                raise UserError(f"the constructed world has no language {code!r}", f"{source}-{target}", cure)
+                fix = f"It has: {', '.join(LANGUAGES)}."
+                raise UserError(f"the constructed world has no language {code!r}", f"{source}-{target}", fix)
 
     def translate(self, lines: Sequence[str], source: str, target: str) -> list[str]:
         """The translation of each line. Spaces become single ones; line feeds inside of a line stay where they are.

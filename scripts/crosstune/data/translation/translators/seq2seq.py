@@ -44,9 +44,9 @@ class ModelTranslator(Translator):
             self._tokenizer = AutoTokenizer.from_pretrained(folder, **options)
             model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32, **options)
         except Exception as error:  # whatever transformers raises for files that are not of such a model
-            cure = "Name a model that AutoModelForSeq2SeqLM loads without code of its own, such as NLLB or OPUS-MT."
+            fix = "Name a model that AutoModelForSeq2SeqLM loads without code of its own, such as NLLB or OPUS-MT."
             reason = str(error).strip().partition("\n")[0]
-            raise UserError(f"not a translation model ({reason})", str(folder), cure) from None
+            raise UserError(f"not a translation model ({reason})", str(folder), fix) from None
         self._codes, self._beams = dict(codes), beams
         config = model.config
         limits = (self._tokenizer.model_max_length, getattr(config, "max_position_embeddings", None) or 10**9)
