@@ -21,12 +21,15 @@ from pathlib import Path
 import yaml
 from rivals import ROOT, copy_project, processor
 
+from crosstune.study.build import build_study
+from crosstune.study.specs import predictions_after_training
+
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from crosstune.evaluation.metrics import metric_named
 from crosstune.evaluation.scoring import read_predictions
-from crosstune.study.data_requirements import Needs
-from crosstune.study.expand import Study
+from crosstune.study.data_requirements import DataRequirements
+from crosstune.study.graph import Study
 
 SEEDS = [1, 2, 3, 4, 5]
 VARIANTS = {
@@ -41,9 +44,9 @@ def prepare_copy(folder: Path) -> tuple[Study, dict[str, str]]:
     copy_project(folder)
     config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"seeds": SEEDS}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    study = Study(config, folder)
+    study = build_study(config, folder)
     (base,) = [path for path in study.checkpoints if path.endswith("/base")]
-    targets = [f"{base}/stage.json", *Needs(study).prepared]
+    targets = [f"{base}/stage.json", *DataRequirements(study).prepared]
     subprocess.run(["snakemake", "--cores", "2", *targets], cwd=folder, check=True, capture_output=True)
     return study, {base: base}
 
@@ -55,18 +58,18 @@ def train_all(folder: Path, study: Study, made: dict[str, str], name: str, setti
         if path in made:
             continue
         made[path] = path.replace("/tiny/", f"/{name}/")
-        wanted = study.ahead(path)["predictions"]
+        wanted = predictions_after_training(study, path)
         for prediction in wanted:
             prediction["spec"]["packing"] = settings["packing"]
         command = [sys.executable, "scripts/train.py", "--spec", json.dumps(node.spec | settings)]
         command += ["--parents", *(made[parent] for parent in node.parents), "--data", *node.data]
-        command += ["--out", made[path], "--ahead", json.dumps({"predictions": wanted, "stages": []})]
+        command += ["--out", made[path], "--predict-after", json.dumps(wanted)]
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
     metric = metric_named("qa")
     found = {}
     for path in (path for path in made if "/seed" in path):
         seed, _, stage = path.split("/seed")[1].partition("/")
-        for file in sorted((folder / made[path] / "ahead/predictions/worldqa").glob("*.jsonl")):
+        for file in sorted((folder / made[path] / ".staging/predictions/worldqa").glob("*.jsonl")):
             scores = metric.summarise(metric.measure(read_predictions(file, metric), file.stem))
             found[int(seed), stage, file.stem] = scores["f1"]
     return found

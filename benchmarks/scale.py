@@ -21,10 +21,11 @@ from pathlib import Path
 import yaml
 from rivals import ROOT, processor
 
+from crosstune.study.build import build_study
+
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from crosstune.core.files import write_json
-from crosstune.study.expand import Study
 from crosstune.study.plan import plan_of
 
 STAGES = 9  # of a seed of the default study, each trained, predicted from and scored
@@ -77,7 +78,7 @@ def score(predictions: int) -> str:
 def tabulate(predictions: int) -> list[str]:
     """Tables and report of a study whose checkpoints were scored with made-up numbers."""
     languages = 10
-    study = Study(study_of(predictions // (languages * EXAMPLES)), ROOT)
+    study = build_study(study_of(predictions // (languages * EXAMPLES)), ROOT)
     draw = random.Random(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

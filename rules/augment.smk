@@ -4,8 +4,8 @@
 rule translate:
     """Translate prepared rows from one language into another; answers are found again in the translated contexts."""
     input:
-        rows=lambda w: needs.translated_rows(w.dataset, w.split, w.pair),
-        model=lambda w: needs.translator_model(w.dataset, w.split, w.pair),
+        rows=lambda w: requirements.translated_rows(w.dataset, w.split, w.pair),
+        model=lambda w: requirements.translator_model(w.dataset, w.split, w.pair),
     output:
         rows="data/translated/{dataset}/{split}.{pair}.jsonl",
         manifest="data/translated/{dataset}/{split}.{pair}.json",
@@ -16,13 +16,13 @@ rule translate:
         "../envs/gpu.yaml"
     threads: study.config["threads"]
     resources:
-        **asked(lambda w: translation_asked(w.dataset, w.split, w.pair)),
-        devices=lambda w: translation_asked(w.dataset, w.split, w.pair).gpus,
+        **resources_for(lambda w: resources_of_translation(w.dataset, w.split, w.pair)),
+        gpus=lambda w: resources_of_translation(w.dataset, w.split, w.pair).gpus,
     params:
-        spec=lambda w: canonical_json(needs.translate_spec(w.dataset, w.split, w.pair)),
+        spec=lambda w: canonical_json(requirements.translate_spec(w.dataset, w.split, w.pair)),
         model=lambda w, input: f"--model {Path(input.model[0]).parent / 'model'}" if input.model else "",
     message:
         "translate {wildcards.dataset} {wildcards.split} {wildcards.pair}"
     shell:
         "python scripts/translate.py --spec {params.spec:q} --rows {input.rows} {params.model}"
-        " --gpus {resources.devices} --out {output.rows} 2> >(tee {log} >&2)"
+        " --gpus {resources.gpus} --out {output.rows} 2> >(tee {log} >&2)"

@@ -8,7 +8,7 @@ rule clean_results:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["clean"]),
+        **resources_for(LIGHT["clean"]),
     shell:
         f"rm -rf {study.results} 2> {{log}}"
 
@@ -20,7 +20,7 @@ rule clean_reports:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["clean"]),
+        **resources_for(LIGHT["clean"]),
     shell:
         f"rm -rf {study.results}/tables {study.results}/cost {study.results}/figures {study.results}/submission {study.results}/report.html {study.results}/contrasts.json {study.results}/claims.json {study.results}/distances.json {study.results}/plan.json {study.results}/provenance.json {study.results}/crate.zip 2> {{log}}"
 
@@ -32,7 +32,7 @@ rule clean_data:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["clean"]),
+        **resources_for(LIGHT["clean"]),
     shell:
         "(mkdir -p data; find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {{}} +; rm -rf data/raw/world) 2> {log}"
 
@@ -44,6 +44,6 @@ rule clean_downloads:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["clean"]),
+        **resources_for(LIGHT["clean"]),
     shell:
         "rm -rf data/raw/hub data/raw/url 2> {log}"

@@ -9,65 +9,60 @@ from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from crosstune.artifacts.checkpoint import forget_draft
-from crosstune.machine.slurm import check_names
-from crosstune.study.comparisons import CONTRASTS_VERSION
+from crosstune.artifacts.checkpoint import remove_staged
 from crosstune.core.errors import UserError
-from crosstune.core.files import any_of, canonical_json, sha256_json
-from crosstune.study.retention import Kept
-from crosstune.machine.container import check_image, gpu_environment
-from crosstune.study.data_requirements import Needs
-from crosstune.study.plan import plan_of
-from crosstune.study.resources import Jobs, LIGHT
-from crosstune.evaluation.scoring import SCORE_VERSION
-from crosstune.study.expand import Study
-from crosstune.study.summary import summary
+from crosstune.core.files import canonical_json, paths_regex, sha256_json
 from crosstune.data.synthetic.write import WORLD_VERSION
+from crosstune.evaluation.scoring import SCORE_VERSION
+from crosstune.machine.container import check_image, gpu_environment
+from crosstune.machine.slurm import check_names
+from crosstune.study import specs, targets
+from crosstune.study.build import build_study
+from crosstune.study.checks import check_resume_states
+from crosstune.study.comparisons import CONTRASTS_VERSION
+from crosstune.study.data_requirements import DataRequirements
+from crosstune.study.plan import plan_of
+from crosstune.study.resources import LIGHT, JobResources
+from crosstune.study.retention import RetentionPolicy
+from crosstune.study.summary import summary
 
-# These rules need no data: one is for a study that is not pinned yet, one for a study whose data are elsewhere or still to
-# come, the others look at what is there.
-PLANNING = "plan" in sys.argv
-WITHOUT_DATA = PLANNING or bool({"pin", "stale", "status"} & set(sys.argv))
+# These targets need no data: estimate_cost is for a study whose data are elsewhere or still to come, pin for one that
+# nobody has pinned yet, the others inspect the results.
+PLANNING = "estimate_cost" in sys.argv
+WITHOUT_DATA = PLANNING or bool({"pin", "list_stale", "status"} & set(sys.argv))
 
-# By SIGUSR1 a cluster tells that a job's time is nearly over. It is for the training, which saves its state and ends;
-# Snakemake would die of it at once, and the training with it.
+# A cluster sends SIGUSR1 when a job's time is nearly over. The training saves its state then; Snakemake would die of the
+# signal at once, and the training with it.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
-
-def made_together():
-    """Whether the whole study is made on this machine: on a cluster, and where single files are asked for, it is not."""
-    asked_for = workflow.dag_settings
-    return workflow.local_exec and asked_for is not None and not (asked_for.targets or asked_for.target_jobs)
-
-
 try:
-    study = Study(config, workflow.basedir, together=made_together)
-    needs = Needs(study)
-    kept = Kept(study)
-    jobs = Jobs(study, kept)
-    study.check_states()
+    study = build_study(config, workflow.basedir)
+    requirements = DataRequirements(study)
+    retention = RetentionPolicy(study)
+    job_resources = JobResources(study, retention)
+    check_resume_states(study)
     if not WITHOUT_DATA:
-        needs.check_files()
-    needs.check_translators()
+        requirements.check_files()
+    requirements.check_translators()
 except UserError as error:
     raise WorkflowError(str(error))
 
 if workflow.is_main_process and PLANNING:
     # Here and not in a job: a dry run, which needs no cores and runs nothing, prints it too.
     from crosstune.machine.devices import load_devices
-    from crosstune.study.cost_estimate import Expected
-    from crosstune.study.cost_report import plan_text
+    from crosstune.study.cost_estimate import CostEstimate
+    from crosstune.study.cost_report import cost_report
 
     try:
-        expected = Expected(study, jobs, load_devices(Path(workflow.basedir, "registry")))
-        print(plan_text(expected, needs, kept), end="\n\n", flush=True)
+        estimate = CostEstimate(study, job_resources, load_devices(Path(workflow.basedir, "registry")))
+        print(cost_report(estimate, requirements, retention), end="\n\n", flush=True)
     except UserError as error:
         raise WorkflowError(str(error))
 elif workflow.is_main_process:
-    print("\n".join([*summary(study, kept), *needs.to_come()]), file=sys.stderr)
+    print("\n".join([*summary(study, retention), *requirements.pending_notices()]), file=sys.stderr)
 
-# What jobs run in with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer can pull from.
-# This is read on the machine of every job, too: there its GPUs are made visible inside.
+# The image of jobs with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer pulls from.
+# Every job's machine reads this file too; the environment there makes its GPUs visible inside the image.
 IMAGE = "containers/crosstune.sif"
 os.environ.update(gpu_environment(os.environ))
 
@@ -91,31 +86,30 @@ wildcard_constraints:
     checkpoint=r"results/[^/]+/[^/]+/seed\d+/[^/]+/.+",
 
 
-# On a cluster these run where Snakemake runs: what takes less than a job costs, and what needs the network, which
-# nodes often lack. Jobs are made of what computes: translate, leakage, pretrain, train, average, predict, contrasts.
+# On a cluster these rules run where Snakemake runs: those that take less than a job costs, and those that need the
+# network, which nodes often lack. Jobs compute: translate, leakage, pretrain, train, average, predict, contrasts.
 localrules:
     all,
-    check,
+    prepare_all,
     downloads,
     clean_results,
     clean_reports,
     clean_data,
     clean_downloads,
     pin,
-    tidy,
+    remove_weights,
     fetch,
     fetch_model,
-    world,
+    synthetic,
     prepare,
-    take_over,
-    adopt,
+    install_predictions,
     score,
-    floor,
-    expand,
-    plan,
+    baselines,
+    plan_file,
+    estimate_cost,
     provenance,
     crate,
-    stale,
+    list_stale,
     status,
     distances,
     tables,
@@ -128,8 +122,8 @@ localrules:
 onstart:
     try:
         if not WITHOUT_DATA:
-            needs.check_pins()
-            needs.check_downloads(os.environ)
+            requirements.check_pins()
+            requirements.check_downloads(os.environ)
         if workflow.executor_plugin.name == "slurm":
             check_names(
                 f"{path}_{name}" for path, node in study.checkpoints.items() for name in ["", *node.evaluate]
@@ -142,58 +136,68 @@ onstart:
 
 onsuccess:
     for path in study.checkpoints:
-        forget_draft(Path(path))
+        remove_staged(Path(path))
 
 
 def final_targets():
-    """What a study is for: its tables, its figure, its page; and no more weights than it wants to keep."""
-    read = [f"{study.results}/{name}" for name in ("tables", "figures", "report.html")]
-    return read + [f"{path}/tidied" for path in kept.removable]
+    """The results of a study: its tables, figures and page; and no weights that it does not keep."""
+    results = [f"{study.results}/{name}" for name in ("tables", "figures", "report.html")]
+    return results + [f"{path}/weights.removed" for path in retention.removable]
 
 
-def asked(amount):
-    """Memory, time and GPUs, of an amount or of a function of wildcards; Snakemake leaves out what is None.
+def resources_for(amount):
+    """Memory, time and GPUs, of an amount or of a function of wildcards; Snakemake leaves out a resource that is None.
 
-    Resources, because what a job asks for must not make it run again.
+    Resources, because a changed request must not rerun a job.
     """
     find = amount if callable(amount) else lambda w: amount
     names = ("mem_mb", "runtime", "gpu", "tasks")
-    return {name: lambda w, attempt, name=name: find(w).asked(attempt).get(name) for name in names}
+    return {name: lambda w, attempt, name=name: find(w).as_snakemake(attempt).get(name) for name in names}
 
 
-def translation_asked(*pair):
-    """What the job of a data set's split and pair of languages asks for."""
-    return jobs.translate(needs.translated_rows(*pair), bool(needs.translator_model(*pair)))
+def resources_of_translation(*pair):
+    """Resources of the job that translates a data set's split for a pair of languages."""
+    return job_resources.translate(requirements.translated_rows(*pair), bool(requirements.translator_model(*pair)))
 
 
-def again(*paths):
-    """Checkpoints to train again in a job that needs the weights of `paths`: those that have none any more."""
-    return canonical_json(kept.nodes_again(paths))
+def jobs_to_retrain(*paths):
+    """Checkpoints to retrain in a job that needs the weights of `paths`: those whose weights were removed."""
+    return canonical_json(retention.retrain_jobs(paths))
 
 
-def worked_contrasts():
-    """The results of the study's contrasts, where it declares any."""
+def predictions_after(path):
+    """Predictions that the training of a checkpoint adds."""
+    return canonical_json(specs.predictions_after_training(study, path))
+
+
+def contrast_results():
+    """The results of the study's contrasts, if it declares any."""
     return [f"{study.results}/contrasts.json"] if study.contrasts else []
 
 
 def distances_of_study(wildcards):
-    """Distances between the languages, where the study wants them."""
-    return [f"results/{wildcards.study}/distances.json"] if needs.distances_file else []
+    """Distances between the languages, if the study asks for them."""
+    return [f"results/{wildcards.study}/distances.json"] if requirements.distances_file else []
 
 
 def checkpoint_at(path):
-    """The node of the schedule tree at a path; a path of no schedule is a mistake in the target's name."""
+    """The checkpoint at a path; a path of no schedule is a mistake in the target's name."""
     if path not in study.checkpoints:
         known = "\n  ".join(sorted(study.checkpoints)[:20])
         raise WorkflowError(f"{path} is no stage of the study {study.name!r}. Stages are, for example:\n  {known}")
     return study.checkpoints[path]
 
 
+def base_of(wildcards):
+    """The path of the base model that a pretraining makes."""
+    return f"results/{wildcards.study}/{wildcards.model}/base"
+
+
 def download_at(manifest):
-    """What the study fetches for a manifest."""
-    if manifest not in needs.downloads:
+    """The download of the study with a manifest."""
+    if manifest not in requirements.downloads:
         raise WorkflowError(f"the study {study.name!r} needs no download {manifest}")
-    return needs.downloads[manifest]
+    return requirements.downloads[manifest]
 
 
 def parent_manifests(wildcards):
@@ -209,8 +213,8 @@ def stage_spec(wildcards):
 
 
 def test_data(wildcards):
-    languages = checkpoint_at(wildcards.checkpoint).evaluate.get(wildcards.dataset, ())
-    return [study.prepared(wildcards.dataset, "test", language) for language in languages]
+    checkpoint_at(wildcards.checkpoint)
+    return targets.test_manifests(study, wildcards.checkpoint, wildcards.dataset)
 
 
 def as_folders(manifests):

@@ -2,22 +2,22 @@
 # that a fault in a data file is told before anything is trained.
 
 
-rule world:
-    """Generate the constructed world: languages, facts, and texts in the formats of the real data sets."""
+rule synthetic:
+    """Generate the synthetic world: languages, facts, and texts in the formats of the real data sets."""
     output:
         manifest="data/raw/world/world.json",
     log:
-        "logs/world.log",
+        "logs/synthetic.log",
     priority: 100
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["world"]),
+        **resources_for(LIGHT["synthetic"]),
     params:
         version=WORLD_VERSION,
         spec=canonical_json(study.config["world"]),
     message:
-        "generate the constructed world"
+        "generate the synthetic world"
     shell:
         "python scripts/world.py --spec {params.spec:q} --out data/raw/world 2> >(tee {log} >&2)"
 
@@ -32,7 +32,7 @@ rule fetch:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["fetch"]),
+        **resources_for(LIGHT["fetch"]),
         # Told before a large download. A resource, because another wording must not fetch again.
         licence=lambda w: download_at(f"data/raw/{w.kind}/{w.origin}/{w.request}.json").licence,
     params:
@@ -47,7 +47,7 @@ rule fetch:
 rule prepare:
     """Read, check and write the rows of one language of one split of a data set."""
     input:
-        lambda w: needs.raw_inputs(w.dataset, w.split, w.lang),
+        lambda w: requirements.source_files(w.dataset, w.split, w.lang),
     output:
         rows="data/{dataset}/{split}.{lang}.jsonl",
         manifest="data/{dataset}/{split}.{lang}.json",
@@ -57,11 +57,11 @@ rule prepare:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["prepare"]),
+        **resources_for(LIGHT["prepare"]),
     params:
-        spec=lambda w: canonical_json(needs.prepare_spec(w.dataset, w.split, w.lang)),
+        spec=lambda w: canonical_json(requirements.prepare_spec(w.dataset, w.split, w.lang)),
         folders=lambda w: canonical_json(study.config["folders"]),
-        extra=lambda w: canonical_json(needs.records(w.dataset)),
+        extra=lambda w: canonical_json(requirements.records(w.dataset)),
     message:
         "prepare {wildcards.dataset} {wildcards.split} {wildcards.lang}"
     shell:
@@ -73,40 +73,40 @@ rule prepare:
 rule leakage:
     """Look for texts of the evaluation sets in the training data; a leak that the study does not allow is a failure."""
     input:
-        needs.prepared,
+        requirements.prepared,
     output:
         found="results/{study}/leakage.json",
         # What trainings wait for, until the study has passed once. Afterwards nobody makes it: Snakemake does not ask
         # whether a job's parameters have changed while something that it waits for is made again. Then the look comes
         # before the trainings by its priority alone.
-        passed=[] if needs.has_passed else "results/{study}/unleaked",
+        passed=[] if requirements.leakage_passed else "results/{study}/leakage.passed",
     log:
         "results/{study}/logs/leakage.log",
     priority: 200
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["leakage"]),
+        **resources_for(LIGHT["leakage"]),
     params:
-        spec=lambda w: canonical_json(study.leakage_spec()),
+        spec=lambda w: canonical_json(specs.leakage_spec(study)),
     message:
         "look for leakage in {wildcards.study}"
     shell:
         "python scripts/leakage.py --spec {params.spec:q} --data {input} --out {output.found} 2> >(tee {log} >&2);"
-        " [ -e results/{wildcards.study}/unleaked ] || touch results/{wildcards.study}/unleaked"
+        " [ -e results/{wildcards.study}/leakage.passed ] || touch results/{wildcards.study}/leakage.passed"
 
 
-rule check:
+rule prepare_all:
     """Prepare and check all data of the study, and stop there."""
     input:
-        needs.prepared,
+        requirements.prepared,
         f"{study.results}/leakage.json",
 
 
 rule downloads:
     """Fetch everything of the study that lies in the network, models too; the rest can then run without."""
     input:
-        lambda w: needs.all_downloads,
+        lambda w: requirements.all_downloads,
 
 
 rule pin:
@@ -116,9 +116,9 @@ rule pin:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["pin"]),
+        **resources_for(LIGHT["pin"]),
     params:
-        datasets=needs.unpinned,
+        datasets=requirements.unpinned,
         extra=canonical_json(study.config["datasets"]),
     message:
         "pin {params.datasets}"

@@ -1,4 +1,4 @@
-# Evaluation: predictions of every checkpoint on every language, their scores, and the floor under them.
+# Evaluation: predictions of every checkpoint on every language, their scores, and trivial baselines.
 
 
 rule predict:
@@ -18,39 +18,39 @@ rule predict:
         "../envs/gpu.yaml"
     threads: study.config["threads"]
     resources:
-        **asked(lambda w: jobs.predict(w.checkpoint, w.dataset)),
-        devices=lambda w: jobs.predict(w.checkpoint, w.dataset).gpus,
-        again=lambda w: again(w.checkpoint),
-        unless_ahead="compute",
+        **resources_for(lambda w: job_resources.predict(w.checkpoint, w.dataset)),
+        gpus=lambda w: job_resources.predict(w.checkpoint, w.dataset).gpus,
+        retrain=lambda w: jobs_to_retrain(w.checkpoint),
+        install_only="",
     params:
-        spec=lambda w: canonical_json(study.predict_spec(w.checkpoint, w.dataset)),
+        spec=lambda w: canonical_json(specs.predict_spec(study, w.checkpoint, w.dataset)),
     message:
         "predict {wildcards.dataset} with {wildcards.checkpoint}"
     shell:
         "python scripts/predict.py --spec {params.spec:q} --stage {wildcards.checkpoint} --data {input.data}"
-        " --out {output.files} --log {log} --cache data/encoded --gpus {resources.devices} --again {resources.again:q}"
-        " --unless-ahead {resources.unless_ahead}"
-        " --asked {wildcards.checkpoint}/benchmarks/predict.{wildcards.dataset}.asked.json"
+        " --out {output.files} --log {log} --cache data/encoded --gpus {resources.gpus}"
+        " --retrain {resources.retrain:q} {resources.install_only}"
+        " --requested {wildcards.checkpoint}/benchmarks/predict.{wildcards.dataset}.requested.json"
         " {resources.mem_mb} {resources.runtime}"
 
 
-# The same where a training that is still to come predicts ahead: no job of a cluster, since there is nothing to compute.
-# Input, parameters and command are those of predict, so that it makes no difference later which of the two it was.
-use rule predict as adopt with:
+# A training that is still to come stages these predictions, and this rule moves them into place: on a cluster it is no
+# job. Input, params and command are those of predict, so that neither rule makes the other's output stale.
+use rule predict as install_predictions with:
     wildcard_constraints:
-        checkpoint=any_of(needs.predicted_ahead),
+        checkpoint=paths_regex(requirements.predicted_after_training),
     retries: 0
     threads: 1
     resources:
-        **asked(LIGHT["adopt"]),
-        devices=0,
-        again="[]",
-        unless_ahead="refuse",
+        **resources_for(LIGHT["install_predictions"]),
+        gpus=0,
+        retrain="[]",
+        install_only="--install-only",
     message:
-        "take over the predictions of {wildcards.dataset} with {wildcards.checkpoint}"
+        "install the predictions of {wildcards.dataset} with {wildcards.checkpoint}"
 
 
-ruleorder: adopt > predict
+ruleorder: install_predictions > predict
 
 
 rule score:
@@ -66,7 +66,7 @@ rule score:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["score"]),
+        **resources_for(LIGHT["score"]),
     params:
         version=SCORE_VERSION,
         task=lambda w: study.registry[w.dataset].task,
@@ -80,19 +80,19 @@ rule score:
         " --out {output.scores} 2> >(tee {log} >&2)"
 
 
-rule floor:
-    """Score what needs no model: empty answers, whole contexts, the most frequent label."""
+rule baselines:
+    """Score trivial baselines: empty answers, whole contexts, the most frequent label."""
     input:
-        data=lambda w: [study.prepared(w.dataset, "test", lang) for lang in study.evaluated_languages(w.dataset)],
-        train=lambda w: study.majority_sources(w.dataset),
+        data=lambda w: [f"data/{w.dataset}/test.{lang}.json" for lang in targets.evaluated_languages(study, w.dataset)],
+        train=lambda w: targets.majority_sources(study, w.dataset),
     output:
-        "results/{study}/floor/{dataset}.json",
+        "results/{study}/baselines/{dataset}.json",
     log:
-        "results/{study}/logs/floor.{dataset}.log",
+        "results/{study}/logs/baselines.{dataset}.log",
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["floor"]),
+        **resources_for(LIGHT["baselines"]),
     params:
         version=SCORE_VERSION,
         task=lambda w: study.registry[w.dataset].task,
@@ -100,7 +100,7 @@ rule floor:
         data=lambda w, input: [Path(path).with_suffix(".jsonl") for path in input.data],
         train=lambda w, input: [Path(path).with_suffix(".jsonl") for path in input.train],
     message:
-        "score the floor of {wildcards.dataset}"
+        "score trivial baselines of {wildcards.dataset}"
     shell:
         "python scripts/floor.py --task {params.task} --metric {params.metric} --dataset {wildcards.dataset}"
         " --data {params.data} --train {params.train} --out {output} 2> >(tee {log} >&2)"

@@ -11,7 +11,7 @@ rule fetch_model:
     conda:
         "../envs/gpu.yaml"
     resources:
-        **asked(LIGHT["fetch_model"]),
+        **resources_for(LIGHT["fetch_model"]),
     message:
         "fetch {wildcards.name} at {wildcards.revision}"
     shell:
@@ -23,9 +23,9 @@ rule fetch_model:
 rule pretrain:
     """Train a sentencepiece tokenizer and a small masked language model."""
     input:
-        data=lambda w: checkpoint_at(f"results/{w.study}/{w.model}/base").data,
-        # A study that is going to be stopped pretrains nothing either.
-        unleaked=ancient("results/{study}/unleaked"),
+        data=lambda w: checkpoint_at(base_of(w)).data,
+        # A study that the leakage check stops pretrains nothing either.
+        leakage_passed=ancient("results/{study}/leakage.passed"),
     output:
         manifest="results/{study}/{model}/base/stage.json",
         model=directory("results/{study}/{model}/base/model"),
@@ -37,19 +37,17 @@ rule pretrain:
     priority: 50
     conda:
         "../envs/gpu.yaml"
-    threads: lambda w: checkpoint_at(f"results/{w.study}/{w.model}/base").threads
+    threads: lambda w: checkpoint_at(base_of(w)).threads
     resources:
-        **asked(lambda w: jobs.train(f"results/{w.study}/{w.model}/base")),
-        devices=lambda w: jobs.train(f"results/{w.study}/{w.model}/base").gpus,
-        held=lambda w: study.held(f"results/{w.study}/{w.model}/base"),
-        # What to make while the network is loaded. A resource, because a change of it must not train again.
-        ahead=lambda w: canonical_json(study.ahead(f"results/{w.study}/{w.model}/base")),
+        **resources_for(lambda w: job_resources.train(base_of(w))),
+        gpus=lambda w: job_resources.train(base_of(w)).gpus,
+        model_parallelism=lambda w: specs.model_parallelism(study.config, base_of(w)),
     params:
-        spec=lambda w: canonical_json(checkpoint_at(f"results/{w.study}/{w.model}/base").spec),
+        spec=lambda w: canonical_json(checkpoint_at(base_of(w)).spec),
         out="results/{study}/{model}/base",
     message:
         "pretrain {wildcards.model}"
     shell:
         "exec python scripts/train.py --spec {params.spec:q} --data {input.data} --out {params.out} --log {log}"
-        " --gpus {resources.devices} --held {resources.held} --cache data/encoded --ahead {resources.ahead:q}"
-        " --asked {params.out}/benchmarks/pretrain.asked.json {resources.mem_mb} {resources.runtime}"
+        " --gpus {resources.gpus} --parallelism {resources.model_parallelism} --cache data/encoded"
+        " --requested {params.out}/benchmarks/pretrain.requested.json {resources.mem_mb} {resources.runtime}"

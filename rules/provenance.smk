@@ -5,8 +5,8 @@ rule provenance:
     """Write with what, on what and in how much time the study was made."""
     input:
         manifests=[f"{path}/stage.json" for path in study.checkpoints],
-        predictions=study.predictions,
-        data=needs.prepared,
+        predictions=targets.prediction_files(study),
+        data=requirements.prepared,
     output:
         "results/{study}/provenance.json",
     log:
@@ -14,10 +14,10 @@ rule provenance:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["provenance"]),
+        **resources_for(LIGHT["provenance"]),
     params:
         # A function, because Snakemake would take {lang} in a pattern of files for a wildcard of its own.
-        config=lambda w: canonical_json(study.told),
+        config=lambda w: canonical_json(specs.config_affecting_results(study.config)),
     message:
         "write the provenance of {wildcards.study}"
     shell:
@@ -31,7 +31,7 @@ rule crate:
         provenance=f"{study.results}/provenance.json",
         tables=f"{study.results}/tables",
         figures=f"{study.results}/figures",
-        scores=study.scores,
+        scores=targets.score_files(study),
     output:
         f"{study.results}/crate.zip",
     log:
@@ -39,7 +39,7 @@ rule crate:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["crate"]),
+        **resources_for(LIGHT["crate"]),
     params:
         results=lambda w, input: os.path.dirname(input.report),
     message:
@@ -48,14 +48,14 @@ rule crate:
         "python scripts/crate.py --results {params.results} --out {output} 2> >(tee {log} >&2)"
 
 
-rule stale:
+rule list_stale:
     """List results that other code or settings made, and folders that the study does not ask for any more."""
     log:
-        "logs/stale.log",
+        "logs/list_stale.log",
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["stale"]),
+        **resources_for(LIGHT["list_stale"]),
     params:
         config=lambda w: canonical_json(study.config),
     shell:
@@ -69,7 +69,7 @@ rule status:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["status"]),
+        **resources_for(LIGHT["status"]),
     params:
         config=lambda w: canonical_json(study.config),
     shell:

@@ -2,30 +2,30 @@
 # for which its file is ancient: Snakemake asks for no more of what stands on an ancient file in the run that renews it.
 
 
-rule plan:
+rule estimate_cost:
     """Print what the study is expected to cost: jobs, hours, energy, disk. It is printed where the study is read."""
     message:
         "what {study.name} is expected to cost is printed above; nothing else is run"
 
 
-rule expand:
+rule plan_file:
     """Write the expanded study, from which tables, figures and the report are made."""
     output:
         plan="results/{study}/plan.json",
     log:
-        "results/{study}/logs/expand.log",
+        "results/{study}/logs/plan_file.log",
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["expand"]),
+        **resources_for(LIGHT["plan_file"]),
     params:
         # Functions, because Snakemake would take {lang} in a pattern of files for a wildcard of its own.
-        config=lambda w: canonical_json(study.told),
+        config=lambda w: canonical_json(specs.config_affecting_results(study.config)),
         digest=sha256_json(plan_of(study)),
     message:
         "write the plan of {wildcards.study}"
     shell:
-        "python scripts/expand.py --config {params.config:q} --out {output.plan} 2> >(tee {log} >&2)"
+        "python scripts/plan_file.py --config {params.config:q} --out {output.plan} 2> >(tee {log} >&2)"
 
 
 rule contrasts:
@@ -33,7 +33,7 @@ rule contrasts:
     input:
         plan="results/{study}/plan.json",
         leakage="results/{study}/leakage.json",
-        examples=study.contrasted,
+        examples=targets.contrast_example_files(study),
     output:
         "results/{study}/contrasts.json",
     log:
@@ -43,7 +43,7 @@ rule contrasts:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["contrasts"]),
+        **resources_for(LIGHT["contrasts"]),
     params:
         version=CONTRASTS_VERSION,
     message:
@@ -56,7 +56,7 @@ rule contrasts:
 rule distances:
     """Typological distances between the languages of the study, from a file of their features."""
     input:
-        lambda w: needs.distances_file,
+        lambda w: requirements.distances_file,
     output:
         "results/{study}/distances.json",
     log:
@@ -66,9 +66,9 @@ rule distances:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["distances"]),
+        **resources_for(LIGHT["distances"]),
     params:
-        spec=lambda w: canonical_json(needs.distances_spec),
+        spec=lambda w: canonical_json(requirements.distances_spec),
     message:
         "measure the distances between the languages of {wildcards.study}"
     shell:
@@ -82,9 +82,9 @@ rule tables:
         provenance="results/{study}/provenance.json",
         leakage="results/{study}/leakage.json",
         distances=distances_of_study,
-        scores=study.scores,
-        floors=study.floors,
-        contrasts=worked_contrasts(),
+        scores=targets.score_files(study),
+        floors=targets.baseline_files(study),
+        contrasts=contrast_results(),
     output:
         tables=directory("results/{study}/tables"),
         claims="results/{study}/claims.json",
@@ -95,7 +95,7 @@ rule tables:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["tables"]),
+        **resources_for(LIGHT["tables"]),
     message:
         "write the tables of {wildcards.study}"
     shell:
@@ -109,8 +109,8 @@ rule figures:
     input:
         plan="results/{study}/plan.json",
         leakage="results/{study}/leakage.json",
-        scores=study.scores,
-        floors=study.floors,
+        scores=targets.score_files(study),
+        floors=targets.baseline_files(study),
     output:
         directory("results/{study}/figures"),
     log:
@@ -118,7 +118,7 @@ rule figures:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["figures"]),
+        **resources_for(LIGHT["figures"]),
     message:
         "draw the figures of {wildcards.study}"
     shell:
@@ -133,9 +133,9 @@ rule report:
         provenance="results/{study}/provenance.json",
         leakage="results/{study}/leakage.json",
         distances=distances_of_study,
-        scores=study.scores,
-        floors=study.floors,
-        contrasts=worked_contrasts(),
+        scores=targets.score_files(study),
+        floors=targets.baseline_files(study),
+        contrasts=contrast_results(),
     output:
         "results/{study}/report.html",
     log:
@@ -143,7 +143,7 @@ rule report:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["report"]),
+        **resources_for(LIGHT["report"]),
     message:
         "write the report of {wildcards.study}"
     shell:

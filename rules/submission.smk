@@ -6,8 +6,8 @@ rule submission:
     input:
         plan=f"{study.results}/plan.json",
         leakage=f"{study.results}/leakage.json",
-        predictions=study.submitted_predictions,
-        data=study.submitted_data,
+        predictions=targets.submission_predictions(study),
+        data=targets.submission_data(study),
     output:
         directory(f"{study.results}/submission"),
     log:
@@ -15,7 +15,7 @@ rule submission:
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["submission"]),
+        **resources_for(LIGHT["submission"]),
     params:
         results=lambda w, input: Path(input.plan).parent,
     message:

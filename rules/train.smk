@@ -1,23 +1,13 @@
-# Training: every stage of every schedule is a folder inside its parent's.
-
-
-# On what a stage is trained, what its process makes besides, and what it is to make again. Resources, because a change of
-# them must not train again.
-how_trained = dict(
-    devices=lambda w: jobs.train(w.stage).gpus,
-    held=lambda w: study.held(w.stage),
-    ahead=lambda w: canonical_json(study.ahead(w.stage)),
-    again=lambda w: again(*checkpoint_at(w.stage).parents),
-)
+# Training: every stage of every schedule is a folder inside its parent's folder.
 
 
 rule train:
-    """Fine-tune one stage, starting from its parent's checkpoint."""
+    """Fine-tune one stage from its parent's checkpoint, and predict its evaluation sets."""
     input:
         parent=parent_manifests,
         data=stage_data,
         held_out=lambda w: checkpoint_at(w.stage).held_out,
-        unleaked=ancient(f"{study.results}/unleaked"),
+        leakage_passed=ancient(f"{study.results}/leakage.passed"),
     output:
         manifest="{stage}/stage.json",
         model=directory("{stage}/model"),
@@ -26,15 +16,18 @@ rule train:
         "{stage}/logs/train.log",
     benchmark:
         "{stage}/benchmarks/train.tsv"
-    # A lineage is finished before another is begun, so that few weights are needed at once.
-    priority: lambda w: 9 * kept.rank[w.stage]
+    # Snakemake finishes a lineage before it begins another, so that few weights are needed at once.
+    priority: lambda w: 9 * retention.priority[w.stage]
     conda:
         "../envs/gpu.yaml"
     threads: lambda w: checkpoint_at(w.stage).threads
     resources:
-        **asked(lambda w: jobs.train(w.stage)),
-        **how_trained,
-        unless_ahead="train",
+        **resources_for(lambda w: job_resources.train(w.stage)),
+        # Resources and not params, because a change of them must not retrain.
+        gpus=lambda w: job_resources.train(w.stage).gpus,
+        model_parallelism=lambda w: specs.model_parallelism(study.config, w.stage),
+        predict_after=lambda w: predictions_after(w.stage),
+        retrain=lambda w: jobs_to_retrain(*checkpoint_at(w.stage).parents),
     params:
         spec=stage_spec,
         parents=lambda w, input: as_folders(input.parent),
@@ -42,30 +35,12 @@ rule train:
     message:
         "train {wildcards.stage}"
     shell:
-        # exec: the signal that ends a job reaches the training, and no shell between dies of it.
+        # exec: the signal that ends a job reaches the training, and no shell in between dies of it.
         "exec python scripts/train.py --spec {params.spec:q} --parents {params.parents} --data {input.data}"
         " --held-out {input.held_out} --out {wildcards.stage} --log {log} {params.keep} --cache data/encoded"
-        " --gpus {resources.devices} --held {resources.held} --ahead {resources.ahead:q} --again {resources.again:q}"
-        " --unless-ahead {resources.unless_ahead}"
-        " --asked {wildcards.stage}/benchmarks/train.asked.json {resources.mem_mb} {resources.runtime}"
-
-
-# The same where the process of what it stands on makes it: no job of a cluster, which would wait in the queue to put files
-# into place. Input, parameters and command are those of train, so that it makes no difference later which it was.
-use rule train as take_over with:
-    wildcard_constraints:
-        stage=any_of(needs.trained_ahead),
-    retries: 0
-    resources:
-        # Where Snakemake runs on a cluster nothing is trained.
-        **asked(lambda w: jobs.train(w.stage) if workflow.local_exec else LIGHT["take_over"]),
-        **how_trained,
-        unless_ahead=lambda w: "train" if workflow.local_exec else "refuse",
-    message:
-        "take over {wildcards.stage}"
-
-
-ruleorder: take_over > train
+        " --gpus {resources.gpus} --parallelism {resources.model_parallelism}"
+        " --predict-after {resources.predict_after:q} --retrain {resources.retrain:q}"
+        " --requested {wildcards.stage}/benchmarks/train.requested.json {resources.mem_mb} {resources.runtime}"
 
 
 rule average:
@@ -80,12 +55,12 @@ rule average:
         "{average}/logs/average.log",
     benchmark:
         "{average}/benchmarks/average.tsv"
-    priority: lambda w: 9 * kept.rank[w.average]
+    priority: lambda w: 9 * retention.priority[w.average]
     conda:
         "../envs/gpu.yaml"
     resources:
-        **asked(lambda w: jobs.average(w.average)),
-        again=lambda w: again(*checkpoint_at(w.average).parents),
+        **resources_for(lambda w: job_resources.average(w.average)),
+        retrain=lambda w: jobs_to_retrain(*checkpoint_at(w.average).parents),
     params:
         spec=stage_spec,
         parents=lambda w, input: as_folders(input),
@@ -93,27 +68,26 @@ rule average:
         "average {wildcards.average}"
     shell:
         "python scripts/train.py --spec {params.spec:q} --parents {params.parents} --out {wildcards.average}"
-        " --cache data/encoded --again {resources.again:q}"
-        " --asked {wildcards.average}/benchmarks/average.asked.json {resources.mem_mb} {resources.runtime}"
+        " --cache data/encoded --retrain {resources.retrain:q}"
+        " --requested {wildcards.average}/benchmarks/average.requested.json {resources.mem_mb} {resources.runtime}"
         " 2> >(tee {log} >&2)"
 
 
-rule tidy:
-    """Remove weights that the study does not keep, when everything is made of them."""
+rule remove_weights:
+    """Remove weights that the study does not keep, after all jobs that read them."""
     input:
         manifest="{checkpoint}/stage.json",
-        users=lambda w: kept.users(w.checkpoint),
+        consumers=lambda w: retention.consumers(w.checkpoint),
     output:
-        "{checkpoint}/tidied",
+        "{checkpoint}/weights.removed",
     log:
-        "{checkpoint}/logs/tidy.log",
+        "{checkpoint}/logs/remove_weights.log",
     priority: 300
     conda:
         "../envs/light.yaml"
     resources:
-        **asked(LIGHT["tidy"]),
-        tidied=lambda w: canonical_json(kept.tidied(w.checkpoint)),
+        **resources_for(LIGHT["remove_weights"]),
     message:
         "remove the weights of {wildcards.checkpoint}"
     shell:
-        "python scripts/tidy.py --checkpoints {resources.tidied:q} --out {output} 2> >(tee {log} >&2)"
+        "python scripts/remove_weights.py --checkpoint {wildcards.checkpoint} --out {output} 2> >(tee {log} >&2)"

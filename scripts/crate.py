@@ -11,7 +11,7 @@ from crosstune.core.errors import run_program
 from crosstune.core.files import read_json
 from crosstune.machine.environment import commit
 from crosstune.operations.crate import write_crate
-from crosstune.study.expand import Study
+from crosstune.study.build import build_study
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     provenance = read_json(args.results / "provenance.json")
     if commit() != provenance["code"]:
         print("the workflow that is packed is not of the commit that the study was made with", file=sys.stderr)
-    write_crate(Study(provenance["config"]), Path("."), args.out)
+    write_crate(build_study(provenance["config"]), Path("."), args.out)
 
 
 if __name__ == "__main__":

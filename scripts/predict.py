@@ -9,73 +9,61 @@ import json
 import os
 from pathlib import Path
 
-from crosstune.artifacts.checkpoint import Node, adopt_predictions
+from crosstune.artifacts.checkpoint import MODEL, STAGING, CheckpointJob, install_predictions
 from crosstune.core.errors import UserError, end, run_program
 from crosstune.core.files import read_json
 from crosstune.machine.gpu_lease import take_gpus
 from crosstune.machine.hardware import quick_imports, refuse_duplicates, tell_of_no_gpu, use_threads
 from crosstune.machine.job_usage import note_asked
 
-AGAIN = (
-    "Give the same command again: a job of their own makes them then, and what is finished stays.\n"
-    "What the job of the training printed says why it has not made them."
-)
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spec", type=json.loads, required=True, help="what is predicted and how, as JSON")
+    parser.add_argument("--spec", type=json.loads, required=True, help="spec of the predictions, as JSON")
     parser.add_argument("--stage", type=Path, required=True, help="checkpoint folder")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="manifests of the prepared languages")
     parser.add_argument("--out", type=Path, required=True, help="folder of the predictions; its manifest is OUT.json")
-    parser.add_argument("--cache", type=Path, help="folder of encoded rows, shared by all checkpoints")
-    parser.add_argument("--gpus", type=int, default=1, help="0 for the CPU; of more GPUs one is used")
+    parser.add_argument("--cache", type=Path, help="folder of cached features, shared by all checkpoints")
+    parser.add_argument("--gpus", type=int, default=1, help="0 for the CPU; inference uses one of several GPUs")
     parser.add_argument("--log", type=Path, help="file for progress lines")
-    parser.add_argument("--again", type=json.loads, default=[], help="checkpoints whose weights are gone, as JSON")
-    parser.add_argument(
-        "--unless-ahead",
-        choices=["compute", "refuse"],
-        default="compute",
-        help="if no training has made them (%(default)s)",
-    )
-    parser.add_argument("--asked", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job asked for")
+    parser.add_argument("--retrain", type=json.loads, default=[], help="checkpoints without weights, as JSON")
+    parser.add_argument("--install-only", action="store_true", help="fail if the training staged no predictions")
+    parser.add_argument("--requested", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job requested")
     args = parser.parse_args()
-    note_asked(args.asked)
+    note_asked(args.requested)
     refuse_duplicates(os.environ)
 
     weights = read_json(args.stage / "stage.json")["weights"]
-    if adopt_predictions(args.stage, args.spec, weights, args.data, args.out):
+    if install_predictions(args.stage, args.spec, weights, args.data, args.out):
         return
-    if args.unless_ahead == "refuse":
-        message = "its training, which was to make these predictions, has not"
-        raise UserError(message, str(args.out), AGAIN)
+    if args.install_only:
+        message = "the training job staged no predictions: their rows were not prepared when it ended"
+        raise UserError(message, str(args.out), "Rerun the same command: a prediction job then makes them.")
     take_gpus(min(args.gpus, 1), args.log)
+    predict(args, weights)
+
+
+def predict(args: argparse.Namespace, weights: str) -> None:
+    """Load the checkpoint, retrained if its weights were removed, and write its predictions."""
     with quick_imports():
         use_threads(args.spec["threads"])
         from crosstune.modeling.feature_cache import EncodedData
         from crosstune.modeling.folder import load_network
         from crosstune.modeling.tokenization import TextEncoder
+        from crosstune.training.checkpoint_job import RuntimeOptions
         from crosstune.training.inference import predict_dataset
+        from crosstune.training.retrain import weights_of
+        from crosstune.training.trainer import STOPPED, Stopped, StopRequest
 
     tell_of_no_gpu(args.gpus, args.log)
-    if args.again:
-        make_again(args)
-    model = args.stage / "model"
-    network = load_network(model, packing=args.spec["packing"])
-    encoded = EncodedData(args.cache, TextEncoder(model))
-    predict_dataset(args.spec, network, encoded, weights, args.data, args.out, args.log)
-
-
-def make_again(args: argparse.Namespace) -> None:
-    """Train what is needed to have the weights of the checkpoint again."""
-    with quick_imports():
-        from crosstune.training.checkpoint_job import Knobs
-        from crosstune.training.restore import restore
-        from crosstune.training.trainer import STOPPED, Stopped
-
+    jobs, options = list(map(CheckpointJob.from_json, args.retrain)), RuntimeOptions(cache=args.cache)
+    scratch = args.stage / STAGING / f"retrained-{args.spec['dataset']}"
     try:
-        again = list(map(Node.from_json, args.again))
-        restore([args.stage], again, Knobs(cache=args.cache), args.log, args.spec["threads"])
+        with StopRequest() as stop, weights_of([args.stage], jobs, scratch, options, stop, args.log) as (folder,):
+            use_threads(args.spec["threads"])
+            network = load_network(folder / MODEL, packing=args.spec["packing"])
+            cache = EncodedData(args.cache, TextEncoder(folder / MODEL))
+            predict_dataset(args.spec, network, cache, weights, args.data, args.out, args.log)
     except Stopped:
         end(STOPPED)
 

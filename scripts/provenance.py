@@ -11,7 +11,7 @@ from pathlib import Path
 from crosstune.core.errors import run_program
 from crosstune.core.files import write_json
 from crosstune.operations.provenance import provenance_of
-from crosstune.study.expand import Study
+from crosstune.study.build import build_study
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="manifests of the prepared splits")
     parser.add_argument("--out", type=Path, required=True, help="provenance to write (.json)")
     args = parser.parse_args()
-    write_json(args.out, provenance_of(Study(args.config), args.data))
+    write_json(args.out, provenance_of(build_study(args.config), args.data))
 
 
 if __name__ == "__main__":

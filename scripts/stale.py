@@ -13,7 +13,7 @@ from pathlib import Path
 from crosstune.core.errors import run_program
 from crosstune.core.schema import read_config
 from crosstune.operations.stale import stale_lines
-from crosstune.study.expand import Study
+from crosstune.study.build import build_study
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--configfile", type=Path, default=Path("config.yaml"), help="the study (%(default)s)")
     parser.add_argument("--config", type=json.loads, help="the config itself, as JSON")
     args = parser.parse_args()
-    print("\n".join(stale_lines(Study(args.config or read_config(args.configfile)))))
+    print("\n".join(stale_lines(build_study(args.config or read_config(args.configfile)))))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 from crosstune.core.errors import run_program
 from crosstune.core.schema import read_config
 from crosstune.operations.status import status_lines, works_of
-from crosstune.study.expand import Study
+from crosstune.study.build import build_study
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--config", type=json.loads, help="the config itself, as JSON")
     args = parser.parse_args()
 
-    study = Study(args.config or read_config(args.configfile))
+    study = build_study(args.config or read_config(args.configfile))
     print("\n".join(status_lines(study, works_of(study))))
 
 

@@ -83,7 +83,7 @@ def training(folder: Path, stage: str, now: str | None = None) -> psutil.Process
     for process in psutil.process_iter(["cmdline", "cwd", "create_time"]):
         command = process.info["cmdline"] or []
         if "scripts/train.py" in command[:2] and stage in command and process.info["cwd"] == str(folder):
-            begun = folder / (now or stage) / "state/spec.json"
+            begun = folder / (now or stage) / "resume/spec.json"
             # Every try writes it when it has all that it needs; an earlier one's may lie there. When a process began is
             # known to a second; to import torch takes longer.
             if begun.exists() and begun.stat().st_mtime > process.info["create_time"] + 1:

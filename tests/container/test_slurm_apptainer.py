@@ -1,4 +1,4 @@
-"""Jobs of a cluster in Apptainer: what SLURM starts gives the bytes of `make`, too."""
+"""JobResources of a cluster in Apptainer: what SLURM starts gives the bytes of `make`, too."""
 
 import importlib.util
 import subprocess

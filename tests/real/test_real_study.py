@@ -29,7 +29,7 @@ def test_real_questions_and_treebanks_run_through(run):
     results = folder / "results/real-smoke"
     stage = results / "small/seed1/pos/ud.en+es+fr@200"
     scores = json.loads((stage / "scores/ud.json").read_text())["languages"]
-    floor = json.loads((results / "floor/ud.json").read_text())["baselines"]["majority"]
+    floor = json.loads((results / "baselines/ud.json").read_text())["baselines"]["majority"]
     assert set(scores) == {"en", "gl", "ta", "zh"}
     assert scores["en"]["accuracy"] > floor["en"]["accuracy"] + 5
     exposure = json.loads((stage / "stage.json").read_text())["exposure"]
@@ -66,6 +66,6 @@ def test_the_plan_of_a_paper_shares_its_prefixes(run, jobs):
     # two; of merged's three parts only Spanish is new. And the untrained head.
     assert found["train"] == runs * (5 + 3 + 3 + 2 + 2 + 1 + 1)
     assert found["average"] == runs
-    assert found["predict"] == runs // 2 * (3 + 1), "trainings predict ahead, averages do not"
+    assert found["predict"] == runs // 2 * (3 + 1), "training jobs predict, averages do not"
     assert found["fetch_model"] == 3
-    assert found["adopt"] + found["predict"] == found["score"] == runs // 2 * 18 * (3 + 1)
+    assert found["install_predictions"] + found["predict"] == found["score"] == runs // 2 * 18 * (3 + 1)

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from crosstune.artifacts.checkpoint import CheckpointJob
+from crosstune.core.files import sha256_file, write_json, write_jsonl
+from crosstune.modeling.folder import save_network
+
 TEXT = ["the cat sat on the mat", "a dog saw the red house", "who sat on the mat", "where is the house of the dog"] * 8
 
 
@@ -58,3 +62,37 @@ def typeset(tmp_path) -> Callable[[str], None]:
         assert "Overfull" not in done.stdout, done.stdout
 
     return run
+
+
+RECIPE = {
+    "lr": 1e-3, "warmup": 0.1, "decay": "linear", "weight_decay": 0.01, "clip": 1.0, "alpha": 1.0,
+    "label_smoothing": 0.0, "optimizer": "reset",
+}  # fmt: skip
+
+
+@pytest.fixture
+def untrained_job(encoder, new_network, tokenizer_folder, tmp_path):
+    """A stage that trains nothing and has no head, wanted for bitext retrieval at a layer of the one-layer encoder."""
+
+    def make(layer: int) -> CheckpointJob:
+        base = tmp_path / "base"
+        save_network(new_network(), base / "model", tokenizer_folder, "")
+        weights = sha256_file(base / "model/model.safetensors")
+        write_json(base / "stage.json", {"weights": weights, "parents": [], "lineage": {}})
+        rows = tmp_path / "data/tatoeba/test.th.jsonl"
+        write_jsonl(
+            rows, [{"id": "1", "text": "the cat", "pair": "a dog"}, {"id": "2", "text": "mat", "pair": "house"}]
+        )
+        manifest = rows.with_suffix(".json")
+        write_json(manifest, {"dataset": "tatoeba", "lang": "th", "sha256": sha256_file(rows)})
+        spec = {
+            "seed": 1, "after": [], "sources": [], "replayed": [], "replay": 0.0, "updates": 0, "epochs": None,
+            "tokens": 64, "heads": [], "source_heads": {}, "recipe": RECIPE,
+            "encoding": {"max_length": 32}, "precision": "fp32", "packing": True,
+        }  # fmt: skip
+        encoding = {"max_length": 32, "layer": layer}
+        wanted = {"dataset": "tatoeba", "head": "bitext", "encoding": encoding, "precision": "fp32", "packing": True}
+        predictions = [{"spec": wanted, "data": [str(manifest)]}]
+        return CheckpointJob(spec, base / "untrained", (base,), (), predictions=predictions)
+
+    return make

@@ -7,7 +7,9 @@ import yaml
 from crosstune.core.files import write_json
 from crosstune.data.prepare import PREPARE_VERSION
 from crosstune.evaluation.scoring import SCORE_VERSION
-from crosstune.study.expand import Study
+from crosstune.study.build import build_study
+from crosstune.study.graph import Study
+from crosstune.study.specs import predict_spec
 
 ROOT = Path(__file__).parents[2]
 HOME = "results/small/tiny/seed1/qa"
@@ -20,7 +22,7 @@ COST = {
 
 def small_study(**changes) -> Study:
     """The study of the workflow's tests, with other values for keys of its config."""
-    return Study(yaml.safe_load((ROOT / "tests/workflow/small.yaml").read_text()) | changes, ROOT)
+    return build_study(yaml.safe_load((ROOT / "tests/workflow/small.yaml").read_text()) | changes, ROOT)
 
 
 def make_training(study: Study, path: str, **cost) -> None:
@@ -32,7 +34,7 @@ def make_training(study: Study, path: str, **cost) -> None:
 def make_predictions(study: Study, path: str, **cost) -> None:
     """Predictions of a checkpoint on all that it is evaluated on, and their scores."""
     for dataset in study.checkpoints[path].evaluate:
-        write_json(Path(path, "predictions", f"{dataset}.json"), {"spec": study.predict_spec(path, dataset)})
+        write_json(Path(path, "predictions", f"{dataset}.json"), {"spec": predict_spec(study, path, dataset)})
         write_json(Path(path, "predictions", dataset, "cost.json"), COST | cost)
         write_json(Path(path, "scores", f"{dataset}.json"), {"score_version": SCORE_VERSION})
 

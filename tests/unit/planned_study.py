@@ -5,7 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from crosstune.study.expand import Study
+from crosstune.study.build import build_study
+from crosstune.study.graph import Study
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,8 +30,8 @@ tracks:
 """)
 
 
-def study(together: bool = False, **changes) -> Study:
-    """The test study with values put at dotted keys, to be made `together` on one machine or not."""
+def study(**changes) -> Study:
+    """The test study with values put at dotted keys."""
     config = copy.deepcopy(STUDY)
     for path, value in changes.items():
         *parents, last = path.split("__")
@@ -41,4 +42,4 @@ def study(together: bool = False, **changes) -> Study:
             part.pop(last, None)
         else:
             part[last] = value
-    return Study(config, ROOT, lambda: together)
+    return build_study(config, ROOT)

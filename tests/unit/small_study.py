@@ -87,7 +87,7 @@ def write_study(folder: Path, plan: dict = PLAN) -> Study:
         name: {lang: {"f1": value, "exact_match": 0, "n": 10} for lang in LANGUAGES}
         for name, value in {"empty": 0, "context": 7}.items()
     }
-    write_json(folder / "floor/worldqa.json", {"dataset": "worldqa", "baselines": floor})
+    write_json(folder / "baselines/worldqa.json", {"dataset": "worldqa", "baselines": floor})
     return read(folder)
 
 

@@ -12,8 +12,8 @@ from crosstune.artifacts.claim import COUNT, Statement
 from crosstune.core.errors import UserError
 from crosstune.data.registry import load_registry
 from crosstune.reporting.tables.claims import findings
+from crosstune.study.build import build_study
 from crosstune.study.claims import load_claims
-from crosstune.study.expand import Study
 from crosstune.study.plan import plan_of
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ def hold(project: Path, content: dict, **changes) -> list[Statement]:
     (project / "claims/paper.yaml").write_text(yaml.safe_dump({"paper": "A paper", **content}, sort_keys=False))
     config = copy.deepcopy(STUDY) | {"claims": ["paper"]} | changes
     config["models"] = {**config["models"], "mbert": {"hub": MBERT, "revision": "0" * 40}}
-    return [Statement(**entry) for entry in plan_of(Study(config, project))["claims"]]
+    return [Statement(**entry) for entry in plan_of(build_study(config, project))["claims"]]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -58,14 +58,14 @@ def test_shipped_claims_are_valid_and_their_sources_exist(name):
 @pytest.mark.parametrize("path", ["config.yaml", *(f"studies/{name}.yaml" for name in ("mucot", "mucot-world"))])
 def test_shipped_studies_are_held_against_their_claims(path):
     config = yaml.safe_load((ROOT / path).read_text())
-    found = [Statement(**entry) for entry in plan_of(Study(config, ROOT))["claims"]]
+    found = [Statement(**entry) for entry in plan_of(build_study(config, ROOT))["claims"]]
     assert {statement.claim.partition("/")[0] for statement in found} == set(config["claims"])
     assert any(not statement.not_run for statement in found)
 
 
 def test_xtreme_r_is_held_against_its_baselines():
     config = yaml.safe_load((ROOT / "studies/xtreme-r.yaml").read_text())
-    found = [Statement(**entry) for entry in plan_of(Study(config, ROOT))["claims"]]
+    found = [Statement(**entry) for entry in plan_of(build_study(config, ROOT))["claims"]]
     held = {s.claim for s in found if not s.not_run}
     # All of XTREME-R's, and of XTREME's all but the average over its own nine tasks.
     assert {s.claim for s in found if s.claim.startswith("xtreme")} - held == {
@@ -190,7 +190,7 @@ def test_rows_are_held_against_the_data_sets_in_use(project):
 
 def test_a_fold_counts_as_its_data_set(project):
     config = yaml.safe_load((ROOT / "studies/mucot.yaml").read_text())
-    found = [Statement(**entry) for entry in plan_of(Study(config, ROOT))["claims"]]
+    found = [Statement(**entry) for entry in plan_of(build_study(config, ROOT))["claims"]]
     rows = {s.about: s.known for s in found if s.kind == COUNT and not s.not_run}
     assert rows["chaii train"] == {"hi": 746, "ta": 368} and "chaii_draws train" in rows
 
@@ -235,15 +235,15 @@ def test_mistakes_in_a_file_are_told_before_any_job(project, content, message, f
 def test_a_misspelt_file_of_claims(project):
     (project / "claims/paper.yaml").write_text("paper: A paper\n")
     with pytest.raises(UserError, match=r"claims\[0\]: no claims 'papr'\n  There are: paper"):
-        Study(STUDY | {"claims": ["papr"]}, project)
+        build_study(STUDY | {"claims": ["papr"]}, project)
     with pytest.raises(UserError, match="unknown key 'claim'"):
-        Study(STUDY | {"claim": ["paper"]}, project)
+        build_study(STUDY | {"claim": ["paper"]}, project)
 
 
 def test_no_yaml_at_all(project):
     (project / "claims/paper.yaml").write_text("paper: [A paper\n")
     with pytest.raises(UserError, match=r"paper\.yaml:2: not valid YAML"):
-        Study(STUDY | {"claims": ["paper"]}, project)
+        build_study(STUDY | {"claims": ["paper"]}, project)
 
 
 def test_a_plan_without_claims_has_an_empty_ledger(tmp_path):

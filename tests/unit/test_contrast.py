@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_engine import Stopping, same
 
-from crosstune.artifacts.checkpoint import Node
+from crosstune.artifacts.checkpoint import CheckpointJob
 from crosstune.artifacts.split import origin_of
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
@@ -17,7 +17,7 @@ from crosstune.modeling.features import Windows
 from crosstune.modeling.folder import average_weights, load_network, save_network
 from crosstune.modeling.tasks.qa import QuestionAnswering
 from crosstune.training import trainer
-from crosstune.training.checkpoint_job import Knobs, make_checkpoint, train_stage
+from crosstune.training.checkpoint_job import RuntimeOptions, stage_checkpoint, train_stage
 from crosstune.training.resume import StateFolder
 
 RECIPE = {
@@ -534,10 +534,10 @@ def stage(new_network, tokenizer_folder, tmp_path):
             "source_heads": dict.fromkeys(rows, "qa"), "recipe": recipe, "encoding": OPTIONS, "precision": "fp32",
             "packing": True,
         }  # fmt: skip
-        node = Node(spec, tmp_path / name, (parent or base,), tuple(manifests), keep_optimizer=True)
+        node = CheckpointJob(spec, tmp_path / name, (parent or base,), tuple(manifests), keep_optimizer=True)
         with trainer.StopRequest() as stop:
-            train_stage(node, parent or base, Knobs(), stop)
-        return node.draft
+            train_stage(node, parent or base, RuntimeOptions(), stop)
+        return node.staging_dir
 
     return make
 
@@ -562,9 +562,9 @@ def test_a_stage_with_contrast_from_end_to_end(stage, tmp_path):
     assert one != two, "it goes on from where the stage before it was"
     mean = average_weights([first / "model", second / "model"])
     assert mean["heads.contrast.log_scale"].item() == pytest.approx((one + two) / 2)
-    node = Node({"average": []}, tmp_path / "mean", (first, second))
-    make_checkpoint(node, [first, second], Knobs(), None)
-    assert load_network(node.draft / "model").log_scale.item() == pytest.approx((one + two) / 2)
+    node = CheckpointJob({"average": []}, tmp_path / "mean", (first, second))
+    stage_checkpoint(node, [first, second], RuntimeOptions(), None)
+    assert load_network(node.staging_dir / "model").log_scale.item() == pytest.approx((one + two) / 2)
 
 
 def test_a_stage_whose_sources_have_no_pair_is_stopped_before_its_first_update(stage):

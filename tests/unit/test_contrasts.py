@@ -26,6 +26,7 @@ from crosstune.reporting.page.page import render
 from crosstune.reporting.tables.contrasts import verdict_latex, verdicts, write_verdicts
 from crosstune.study.comparisons import CONTRASTS_VERSION
 from crosstune.study.plan import plan_of
+from crosstune.study.targets import contrast_example_files
 
 ROOT = Path(__file__).parents[2]
 PAIR = {"a": "sequential", "b": "joint", "over": ["qa"], "smallest_effect": 0.5}
@@ -73,10 +74,10 @@ class TestDeclared:
     def test_what_is_compared_is_asked_of_the_workflow(self):
         home = "results/test/tiny"
         last = {"joint": "worldqa.qen+qes+qfr@60", "sequential": "worldqa.qen@20/worldqa.qes@20/worldqa.qfr@20"}
-        assert study(contrasts=[PAIR]).contrasted == sorted(
+        assert contrast_example_files(study(contrasts=[PAIR])) == sorted(
             f"{home}/seed{seed}/qa/{stage}/scores/worldqa.examples.jsonl" for seed in (1, 2) for stage in last.values()
         )
-        assert study().contrasted == []
+        assert contrast_example_files(study()) == []
 
     @pytest.mark.parametrize(
         ("keys", "place", "says"),

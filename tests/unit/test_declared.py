@@ -217,7 +217,7 @@ class TestRunsThatAreNotThere:
         write_study(tmp_path, plan_with())
         first = tmp_path / "tiny/seed2/qa/worldqa.qen@100"
         shutil.rmtree(first)
-        write_json(first / "state/diverged.json", {"updates": 7, "loss": "nan"})
+        write_json(first / "resume/diverged.json", {"updates": 7, "loss": "nan"})
         shutil.rmtree(tmp_path / "tiny/seed1/qa/worldqa.qen@200")
         table = table_of(read(tmp_path))
         labels = [row.label for row in table.rows]

@@ -7,14 +7,15 @@ import pytest
 from planned_study import study
 
 from crosstune.analysis.results import Study as Collected
-from crosstune.artifacts.checkpoint import Node
+from crosstune.artifacts.checkpoint import CheckpointJob
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_json, write_jsonl
 from crosstune.data.prepare import prepare
 from crosstune.data.registry import load_registry
 from crosstune.data.sources import FoldSource, TranslatedSource
-from crosstune.study.data_requirements import Needs
+from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.plan import plan_of
+from crosstune.study.specs import leakage_spec, retrain_job
 
 RECORDS = {
     "toy": {
@@ -110,18 +111,18 @@ class TestPlan:
         assert set(prefix.evaluate) == {"toy-fold1", "toy-fold2", "toy-fold3"}
 
     def test_folds_are_compared_with_themselves_for_leakage(self):
-        groups = [group for group in folded().leakage_spec()["groups"] if group["stop"]]
+        groups = [group for group in leakage_spec(folded())["groups"] if group["stop"]]
         for number, group in enumerate(groups, start=1):
             names = [name for name in group["train"] + group["evaluate"] if name.startswith("toy")]
             assert names and all(f"-fold{number}." in name for name in names)
 
     def test_what_has_to_be_prepared_reaches_down_to_the_source(self):
-        needs = Needs(folded())
+        needs = DataRequirements(folded())
         assert {("toy", "train", "qno"), ("toy-fold3", "test", "qro"), ("toy_mt", "train", "qis")} <= needs.needed
-        assert needs.raw_inputs("toy_mt-fold2", "train", "qis") == [
+        assert needs.source_files("toy_mt-fold2", "train", "qis") == [
             "data/toy_mt/train.qis.json", "data/toy-fold2/train.qno.json", "data/toy-fold2/train.qro.json"
         ]  # fmt: skip
-        assert needs.raw_inputs("toy_mt", "train", "qis") == [
+        assert needs.source_files("toy_mt", "train", "qis") == [
             "data/translated/toy_mt/train.qno-qis.json", "data/translated/toy_mt/train.qro-qis.json"
         ]  # fmt: skip
         assert needs.translated_rows("toy_mt", "train", "qro-qis") == "data/toy/train.qro.json"
@@ -130,7 +131,7 @@ class TestPlan:
         json.dumps([needs.prepare_spec(*key) for key in sorted(needs.needed)])
 
     def test_a_job_knows_no_more_of_the_study_than_the_records_it_reads(self):
-        needs = Needs(folded())
+        needs = DataRequirements(folded())
         assert set(needs.records("toy_mt-fold2")) == {"toy", "toy_mt"} and set(needs.records("toy-fold1")) == {"toy"}
         assert needs.records("worldqa") == {}
 
@@ -157,8 +158,8 @@ class TestSelection:
         assert "select" not in first.spec and not first.held_out
         assert last.spec["select"]["dataset"] == "toy-fold2" and last.spec["select"]["metric"] == "chaii"
         assert last.held_out == ("data/toy-fold2/validation.qno.json", "data/toy-fold2/validation.qro.json")
-        assert ("toy-fold2", "validation", "qno") in Needs(found).needed
-        node = Node.from_json(found.node(last.path))
+        assert ("toy-fold2", "validation", "qno") in DataRequirements(found).needed
+        node = CheckpointJob.from_json(retrain_job(last))
         assert [str(path) for path in node.held_out] == list(last.held_out)
 
     def test_the_test_rows_are_told_where_that_is_wanted(self):
@@ -215,14 +216,16 @@ class TestRecords:
             load_registry(tmp_path, records)
 
     def test_translators_are_checked_before_anything_runs(self):
-        Needs(
+        DataRequirements(
             folded(translators={"words": {"command": "cat", "pairs": {"qno-qis": "x", "qro-qis": "y"}}})
         ).check_translators()
         with pytest.raises(UserError, match="unknown translator 'words'") as caught:
-            Needs(folded(translators={"word": CHANGES["translators"]["words"]})).check_translators()
+            DataRequirements(folded(translators={"word": CHANGES["translators"]["words"]})).check_translators()
         assert "Did you mean 'word'?" in caught.value.fix
         with pytest.raises(UserError, match="no pair qro-qis") as caught:
-            Needs(folded(translators={"words": {"command": "cat", "pairs": {"qno-qis": "x"}}})).check_translators()
+            DataRequirements(
+                folded(translators={"words": {"command": "cat", "pairs": {"qno-qis": "x"}}})
+            ).check_translators()
         assert caught.value.where == "translators.words"
 
 

@@ -9,7 +9,9 @@ from crosstune.core.errors import UserError
 from crosstune.core.files import write_json, write_jsonl
 from crosstune.data.leakage import covers, leakage, refuse, splits_of, status, summary
 from crosstune.data.synthetic import write_world
-from crosstune.study.expand import Study
+from crosstune.study.build import build_study
+from crosstune.study.graph import Study
+from crosstune.study.specs import leakage_spec
 
 ROOT = Path(__file__).parents[2]
 LONG = "The tower of the old church was built by nine masons in the year of the flood."
@@ -97,11 +99,11 @@ def test_an_entry_means_a_pair_or_all_languages():
 
 def study(**changes) -> Study:
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    return Study({**config, **changes}, ROOT)
+    return build_study({**config, **changes}, ROOT)
 
 
 def test_a_study_compares_its_tracks_and_its_pretraining_text():
-    labelled, text = study().leakage_spec()["groups"]
+    labelled, text = leakage_spec(study())["groups"]
     assert labelled["train"] == ["worldqa.qen", "worldqa.qes", "worldqa.qfr"]
     assert labelled["stop"] and not text["stop"]
     assert labelled["evaluate"] == text["evaluate"] and len(text["evaluate"]) == 10

@@ -11,7 +11,8 @@ from crosstune.machine import environment
 from crosstune.machine.environment import LOCK, PROJECT, commit, lock_hash
 from crosstune.operations.provenance import provenance_of
 from crosstune.reporting.page.provenance import provenance_rows
-from crosstune.study.data_requirements import Needs
+from crosstune.study.data_requirements import DataRequirements
+from crosstune.study.specs import config_affecting_results
 
 GIT = ["git", "-c", "user.name=A", "-c", "user.email=a@b.c"]
 
@@ -78,7 +79,7 @@ def study(tmp_path, monkeypatch):
     """A finished study, one stage of which was trained by another commit on GPUs, and half an hour longer."""
     monkeypatch.chdir(tmp_path)
     study = small_study()
-    make_data(Needs(study).prepared)
+    make_data(DataRequirements(study).prepared)
     for path in study.checkpoints:
         make_training(study, path, seconds=1800.0)
         make_predictions(study, path, seconds=36.0)
@@ -90,7 +91,7 @@ def study(tmp_path, monkeypatch):
 
 
 def gathered(study) -> dict:
-    return provenance_of(study, list(map(Path, Needs(study).prepared)))
+    return provenance_of(study, list(map(Path, DataRequirements(study).prepared)))
 
 
 def test_a_study_s_provenance_is_that_of_its_results(study):
@@ -105,7 +106,7 @@ def test_a_study_s_provenance_is_that_of_its_results(study):
     }  # fmt: skip
     assert found["cost"]["predictions"]["energy_wh"] is None
     assert (found["began"], found["ended"]) == ("2026-01-01T00:00:00+00:00", "2026-01-02T12:00:00+00:00")
-    assert found["config"] == study.told and found["lock_sha256"] == lock_hash()
+    assert found["config"] == config_affecting_results(study.config) and found["lock_sha256"] == lock_hash()
     split = found["data"]["data/worldqa/test.qno"]
     assert split["licence"] == "CC0-1.0" and split["sources"][0]["hub"] == "an/id"
     assert found["models"]["tiny"]["weights"] == "abc"

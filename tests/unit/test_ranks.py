@@ -18,12 +18,12 @@ from test_contrast import OPTIONS, ORIGINALS, TRANSLATIONS, pairing_of
 from test_engine import ROWS as SENTENCES
 from test_tasks import PAIRS
 
-from crosstune.artifacts.checkpoint import Node, predictions_ahead
+from crosstune.artifacts.checkpoint import CheckpointJob, staged_predictions_dir
 from crosstune.core.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
 from crosstune.modeling.batching import apart, collate, together
 from crosstune.modeling.folder import save_network
 from crosstune.training import trainer
-from crosstune.training.checkpoint_job import Knobs, make_checkpoints, new_encoder
+from crosstune.training.checkpoint_job import RuntimeOptions, new_encoder, stage_checkpoint
 from crosstune.training.model_selection import BEST
 from crosstune.training.work_split import even_share, share
 
@@ -260,27 +260,37 @@ def stage(encoder, tokenizer_folder, tmp_path_factory):
     wanted = {"dataset": "chaii", "head": "qa", "encoding": OPTIONS, "precision": "fp32"}
     predictions = [{"spec": wanted, "data": [str(test)]}]
 
-    def make(name: str) -> Node:
+    def make(name: str) -> CheckpointJob:
         out = home / name
-        return Node(spec, out, (home / "base",), data, True, predictions, out / "log", held_out)
+        return CheckpointJob(spec, out, (home / "base",), data, True, predictions, out / "log", held_out)
 
     return make
 
 
 @pytest.fixture(scope="module")
-def alone(stage) -> Node:
+def alone(stage) -> CheckpointJob:
     """The stage as one process makes it, this one."""
     torch.set_num_threads(1)
     node = stage("alone")
-    make_checkpoints(node, [], Knobs())
+    with trainer.StopRequest() as stop:
+        stage_checkpoint(node, node.parents, RuntimeOptions(), stop)
     return node
 
 
-def train(node: Node, *options: str) -> subprocess.Popen:
+def train(node: CheckpointJob, *options: str) -> subprocess.Popen:
     """The program, with two processes."""
     command = [sys.executable, ROOT / "scripts/train.py", "--spec", json.dumps(node.spec), "--out", node.out]
-    command += ["--parents", *node.parents, "--data", *node.data, "--held-out", *node.held_out, "--log", node.log]
-    command += ["--ahead", json.dumps({"predictions": node.predictions}), "--keep-optimizer", "--gpus", "2", *options]
+    command += [
+        "--parents",
+        *node.parents,
+        "--data",
+        *node.data,
+        "--held-out",
+        *node.held_out,
+        "--log",
+        node.log,
+    ]
+    command += ["--predict-after", json.dumps(node.predictions), "--keep-optimizer", "--gpus", "2", *options]
     environ = {**os.environ, "CUDA_VISIBLE_DEVICES": NO_GPUS}
     return subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, env=environ)
 
@@ -305,18 +315,21 @@ def assert_same(one: Path, two: Path) -> None:
     assert manifests[0] | {"weights": ""} == manifests[1] | {"weights": ""}
 
 
-@pytest.mark.parametrize("held", ["whole", "sharded"])
-def test_two_processes_train_what_one_does(stage, alone, held):
-    node = stage(f"both-{held}")
-    process = train(node, "--held", held)
+@pytest.mark.parametrize("parallelism", ["replicated", "sharded"])
+def test_two_processes_train_what_one_does(stage, alone, parallelism):
+    node = stage(f"both-{parallelism}")
+    process = train(node, "--parallelism", parallelism)
     _, told = process.communicate(timeout=240)
     assert process.returncode == 0, told
-    assert_same(alone.draft, node.out)
-    assert read_json(node.out / "stage.json")["weights"] != read_json(alone.draft / "stage.json")["weights"]
-    assert (read_json(node.out / "cost.json")["processes"], read_json(alone.draft / "cost.json")["processes"]) == (2, 1)
-    files = [predictions_ahead(n.out, "chaii") / "hi.jsonl" for n in (alone, node)]
+    assert_same(alone.staging_dir, node.out)
+    assert read_json(node.out / "stage.json")["weights"] != read_json(alone.staging_dir / "stage.json")["weights"]
+    assert (
+        read_json(node.out / "cost.json")["processes"],
+        read_json(alone.staging_dir / "cost.json")["processes"],
+    ) == (2, 1)
+    files = [staged_predictions_dir(n.out, "chaii") / "hi.jsonl" for n in (alone, node)]
     assert [[row["id"] for row in read_jsonl(file)] for file in files] == [[row["id"] for row in ORIGINALS]] * 2
-    assert not (node.out / "state").exists()
+    assert not (node.out / "resume").exists()
 
 
 def has_looked(state: Path) -> bool:
@@ -327,21 +340,22 @@ def has_looked(state: Path) -> bool:
         return any(name.startswith(BEST) for name in file.keys())  # noqa: SIM118
 
 
-@pytest.mark.parametrize(("held", "then"), [("sharded", None), ("whole", "sharded")])
-def test_two_processes_stop_together_and_others_go_on(stage, alone, held, then):
+@pytest.mark.parametrize(("parallelism", "then"), [("sharded", None), ("replicated", "sharded")])
+def test_two_processes_stop_together_and_others_go_on(stage, alone, parallelism, then):
     """One goes on, or two that hold the network otherwise: the state is the same, whoever saved it."""
-    node = stage(f"stopped-{held}")
-    process = train(node, "--save-seconds", "0", "--held", held)
-    wait_until(lambda: has_looked(node.out / "state/state.safetensors"), process)
+    node = stage(f"stopped-{parallelism}")
+    process = train(node, "--save-interval", "0", "--parallelism", parallelism)
+    wait_until(lambda: has_looked(node.out / "resume/state.safetensors"), process)
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=120)
     assert process.returncode == 1
     assert told.count("stopped on request") == 1 and "Traceback" not in told, told
-    assert not (node.draft / "stage.json").exists()
+    assert not (node.staging_dir / "stage.json").exists()
     if then is None:
-        make_checkpoints(replace(node, log=None), [], Knobs())
-        assert_same(alone.draft, node.draft)
+        with trainer.StopRequest() as stop:
+            stage_checkpoint(replace(node, log=None), node.parents, RuntimeOptions(), stop)
+        assert_same(alone.staging_dir, node.staging_dir)
     else:
-        _, told = (process := train(node, "--held", then)).communicate(timeout=240)
+        _, told = (process := train(node, "--parallelism", then)).communicate(timeout=240)
         assert process.returncode == 0, told
-        assert_same(alone.draft, node.out)
+        assert_same(alone.staging_dir, node.out)

@@ -142,7 +142,7 @@ def test_floor_is_that_of_a_schedules_own_sources(tmp_path):
 def test_caution_at_the_floor(tmp_path):
     write_study(tmp_path)
     floor = {"high": {lang: {"f1": 51, "exact_match": 0, "n": 1} for lang in ("qen", "qes")}}
-    write_json(tmp_path / "floor/worldqa.json", {"baselines": floor})
+    write_json(tmp_path / "baselines/worldqa.json", {"baselines": floor})
     assert "No better than the floor on its own source languages in some seed: english, joint, sequential." in cautions(
         read(tmp_path).panels()[0]
     )

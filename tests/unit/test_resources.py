@@ -4,8 +4,8 @@ import pytest
 from planned_study import study
 
 from crosstune.study import resources
-from crosstune.study.resources import Amount, Jobs, Size, averaging, gpus_of, pairs_of, prediction, training
-from crosstune.study.retention import Kept
+from crosstune.study.resources import JobResources, Resources, Size, averaging, gpus_of, pairs_of, prediction, training
+from crosstune.study.retention import RetentionPolicy
 from crosstune.training import checkpoint_job, inference
 
 HOME = "results/test/tiny/seed1/qa"
@@ -14,24 +14,24 @@ LARGE = HUB | {"parameters": 559_890_432}
 MBERT = HUB | {"parameters": 177_853_440}
 
 
-def jobs(**changes) -> Jobs:
+def jobs(**changes) -> JobResources:
     found = study(**changes)
-    return Jobs(found, Kept(found))
+    return JobResources(found, RetentionPolicy(found))
 
 
 def test_every_attempt_asks_for_more():
-    amount = Amount(1000.2, 61)
-    assert amount.asked() == {"mem_mb": 1001, "runtime": 2}
-    assert amount.asked(3) == {"mem_mb": 4004, "runtime": 6}
+    amount = Resources(1000.2, 61)
+    assert amount.as_snakemake() == {"mem_mb": 1001, "runtime": 2}
+    assert amount.as_snakemake(3) == {"mem_mb": 4004, "runtime": 6}
 
 
 def test_a_gpu_is_named_where_one_is_wanted_and_slurm_starts_one_task():
-    assert Amount(1, 1, 1).asked() == {"mem_mb": 1, "runtime": 1, "gpu": 1}
-    assert Amount(1, 1, 2).asked() == {"mem_mb": 1, "runtime": 1, "gpu": 2, "tasks": 0}
+    assert Resources(1, 1, 1).as_snakemake() == {"mem_mb": 1, "runtime": 1, "gpu": 1}
+    assert Resources(1, 1, 2).as_snakemake() == {"mem_mb": 1, "runtime": 1, "gpu": 2, "tasks": 0}
 
 
 def test_one_process_has_the_memory_of_its_largest_part_and_the_time_of_all():
-    assert Amount(5, 1, 0).then(Amount(9, 2, 2), Amount(7, 3, 1)) == Amount(9, 6, 2)
+    assert Resources(5, 1, 0).plus(Resources(9, 2, 2), Resources(7, 3, 1)) == Resources(9, 6, 2)
 
 
 @pytest.mark.parametrize(
@@ -87,18 +87,13 @@ def test_a_model_of_unknown_size_asks_for_no_less_than_xlm_r_large():
         assert unknown.mib >= large.mib and unknown.seconds >= large.seconds
 
 
-def test_a_training_has_the_time_of_all_that_its_process_makes():
-    found = jobs()
-    first = f"{HOME}/worldqa.qen@20"
-    second = f"{first}/worldqa.qes@20"
-    third = f"{second}/worldqa.qfr@20"
-    lineage = [first, second, third]
-    assert found._study.later(first) == lineage[1:]
-    parts = [found._checkpoint(path).seconds for path in lineage]
-    parts += [found._prediction(path, "worldqa").seconds for path in lineage]
-    assert found.train(first).seconds == pytest.approx(resources.START_SECONDS + sum(parts))
-    assert found.train(third).seconds < found.train(second).seconds < found.train(first).seconds
-    assert found.train(f"{HOME}/worldqa.qen@60").seconds > found.predict(first, "worldqa").seconds
+def test_a_training_has_the_time_of_its_predictions():
+    found, scored = jobs(), f"{HOME}/worldqa.qen@60"
+    unscored = jobs(tracks__qa__score="final").train(f"{HOME}/worldqa.qen@20")
+    stage = found.train(f"{HOME}/worldqa.qen@20")
+    prediction = found.predict(f"{HOME}/worldqa.qen@20", "worldqa").seconds - resources.START_SECONDS
+    assert stage.seconds == pytest.approx(unscored.seconds + prediction)
+    assert found.train(scored).seconds > stage.seconds, "three times the updates"
 
 
 def test_rows_are_those_of_the_record_then_those_prepared_then_a_guess(tmp_path, monkeypatch):
@@ -145,7 +140,7 @@ def test_an_average_needs_no_gpu_and_the_sum_in_fp64():
 def test_every_job_of_a_study_asks_for_something():
     found = jobs(tracks__qa__schedules={"a": ["qen"], "b": ["qes"], "soup": {"average": ["a", "b"]}})
     for path, node in found._study.checkpoints.items():
-        asked = (found.average if "average" in node.spec else found.train)(path).asked()
+        asked = (found.average if "average" in node.spec else found.train)(path).as_snakemake()
         assert asked["mem_mb"] >= resources.PROCESS_MIB and asked["runtime"] >= 3 and "gpu" not in asked
 
 

@@ -194,7 +194,7 @@ def test_programs_take_the_metric(tmp_path):
 
 def test_floor_program(tmp_path):
     write_jsonl(tmp_path / "test.qen.jsonl", [{"id": "1", "tokens": ["a"], "tags": ["NOUN"]}])
-    out = tmp_path / "floor/worldpos.json"
+    out = tmp_path / "baselines/worldpos.json"
     done = run("floor.py", "--task", "tagging", "--dataset", "worldpos", "--data", tmp_path / "test.qen.jsonl",
                "--out", out)  # fmt: skip
     assert done.returncode == 0, done.stderr

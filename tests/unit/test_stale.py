@@ -8,6 +8,7 @@ from made_study import HOME, make_data, make_predictions, make_training, small_s
 from crosstune.core.files import read_json, write_json
 from crosstune.machine.environment import commit, lock_hash
 from crosstune.operations.stale import Maker, makers, orphans, outdated, prepared, size_told, stale_lines
+from crosstune.study.specs import predict_spec
 
 ENGLISH, FIRST, SECOND = f"{HOME}/worldqa.qen@12", f"{HOME}/worldqa.qen@6", f"{HOME}/worldqa.qen@6/worldqa.qes@6"
 
@@ -38,7 +39,7 @@ def test_a_study_of_this_code_has_nothing_stale(study):
 def test_other_versions_of_the_code_are_told_by_kind(study):
     spec = study.checkpoints[ENGLISH].spec
     change(f"{ENGLISH}/stage.json", spec=spec | {"version": spec["version"] - 1})
-    change(f"{ENGLISH}/predictions/worldqa.json", spec=study.predict_spec(ENGLISH, "worldqa") | {"version": 0})
+    change(f"{ENGLISH}/predictions/worldqa.json", spec=predict_spec(study, ENGLISH, "worldqa") | {"version": 0})
     change(f"{ENGLISH}/scores/worldqa.json", score_version=0)
     change("data/worldqa/test.qno.json", version=1)
     write_json("results/small/leakage.json", {"version": 0})
@@ -88,7 +89,7 @@ def test_folders_of_no_run_are_told_with_their_size(study):
     (old / "model").mkdir()
     (old / "model/model.safetensors").write_bytes(bytes(2_000_000))
     write_json("results/small/tiny/seed9/qa/untrained/stage.json", {"spec": {}})
-    write_json(f"{SECOND}/worldqa.qfr@6/state/spec.json", {})
+    write_json(f"{SECOND}/worldqa.qfr@6/resume/spec.json", {})
     write_json("results/small/submission/stage/x.json", {})
     found = {orphan.path: (orphan.checkpoints, orphan.size > 2_000_000) for orphan in orphans(study)}
     assert found == {

@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIGHT = [
-    "prepare", "leakage", "score", "floor", "expand", "tables", "figures", "report", "submission", "world", "pin",
-    "trace_table", "fetch", "fetch_model", "tidy", "translate", "distances", "contrasts",
+    "prepare", "leakage", "score", "floor", "plan_file", "tables", "figures", "report", "submission", "world", "pin",
+    "trace_table", "fetch", "fetch_model", "remove_weights", "translate", "distances", "contrasts",
     "provenance", "crate", "stale", "status",
 ]  # fmt: skip
 # Every name that is None in sys.modules cannot be imported.
@@ -31,22 +31,23 @@ def test_a_program_starts_without_torch(script):
     assert "usage" in found.stdout
 
 
-def test_what_was_made_ahead_is_taken_over_without_torch(tmp_path):
+def test_a_job_installs_staged_files_without_torch(tmp_path):
     from crosstune.core.files import write_json, write_jsonl
 
     spec = {"seed": 1}
     write_json(tmp_path / "parent/stage.json", {"weights": "old"})
-    write_jsonl(tmp_path / "child/ahead/stage/train.jsonl", [])
-    write_jsonl(tmp_path / "child/ahead/stage/model/model.safetensors", [])
+    write_jsonl(tmp_path / "child/.staging/checkpoint/train.jsonl", [])
+    write_jsonl(tmp_path / "child/.staging/checkpoint/model/model.safetensors", [])
     write_json(
-        tmp_path / "child/ahead/stage/stage.json", {"spec": spec, "parents": ["old"], "data": {}, "weights": "new"}
+        tmp_path / "child/.staging/checkpoint/stage.json",
+        {"spec": spec, "parents": ["old"], "data": {}, "weights": "new"},
     )
     arguments = ["--spec", json.dumps(spec), "--parents", str(tmp_path / "parent"), "--out", str(tmp_path / "child")]
     found = run_without(["torch", "transformers", "numpy"], "train", *arguments)
     assert found.returncode == 0, found.stderr
     assert (tmp_path / "child/stage.json").exists()
 
-    data, made = tmp_path / "test.qen.json", tmp_path / "child/ahead/predictions/worldqa"
+    data, made = tmp_path / "test.qen.json", tmp_path / "child/.staging/predictions/worldqa"
     write_jsonl(tmp_path / "test.qen.jsonl", [])
     write_json(data, {"dataset": "worldqa", "lang": "qen", "sha256": "rows"})
     prediction = {"dataset": "worldqa"}
@@ -56,15 +57,15 @@ def test_what_was_made_ahead_is_taken_over_without_torch(tmp_path):
     )
     out = tmp_path / "child/predictions/worldqa"
     arguments = ["--spec", json.dumps(prediction), "--stage", str(tmp_path / "child"), "--data", str(data)]
-    arguments += ["--out", str(out), "--unless-ahead", "refuse"]
+    arguments += ["--out", str(out), "--install-only"]
     found = run_without(["torch", "transformers", "numpy"], "predict", *arguments)
     assert found.returncode == 0, found.stderr
     assert (out / "qen.jsonl").exists()
 
     found = run_without(["torch", "transformers", "numpy"], "predict", *arguments)
     assert found.returncode == 1 and "Traceback" not in found.stderr
-    assert "its training, which was to make these predictions, has not" in found.stderr, "they were taken over"
-    assert "Give the same command again" in found.stderr
+    assert "the training job staged no predictions" in found.stderr, "they are installed"
+    assert "Rerun the same command" in found.stderr
 
 
 def test_a_training_imports_neither_scikit_learn_nor_pandas():

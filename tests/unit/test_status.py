@@ -83,7 +83,7 @@ def test_what_another_spec_made_is_waited_for(study):
 
 
 def test_a_training_that_another_process_holds_runs(study, process):
-    write(f"{ENGLISH}/ahead/lock", this_process().replace(str(os.getpid()), str(process.pid)))
+    write(f"{ENGLISH}/.staging/lock", this_process().replace(str(os.getpid()), str(process.pid)))
     log = "worldqa.qen@12 goes on at 3/12\nworldqa.qen@12 6/12, loss 2.100, 900 tok/s, 240 s left\n"
     write(f"{ENGLISH}/logs/train.log", log)
     (work,) = [work for work in works_of(study) if work.state == RUNNING]
@@ -96,7 +96,7 @@ def test_a_training_that_another_process_holds_runs(study, process):
 
 
 def test_other_work_in_the_same_log_says_nothing_of_a_stage():
-    """Weights that were made again before, predictions after it."""
+    """Retraining before it, predictions after it."""
     lines = [
         "base 9/10, loss 1.0, 5 tok/s, 7 s left",
         "stage 2/8, loss 1.0, 5 tok/s, 30 s left",
@@ -104,14 +104,6 @@ def test_other_work_in_the_same_log_says_nothing_of_a_stage():
     ]
     assert progress("\n".join(lines), "stage") == (0.25, 30.0)
     assert progress("\n".join(lines), "another") == (None, None)
-
-
-def test_a_stage_that_is_made_ahead_has_its_own_log(study, process):
-    make_training(study, FIRST)
-    write(f"{SECOND}/ahead/lock", f"process {process.pid} on {os.uname().nodename}")
-    write(f"{SECOND}/ahead/stage/train.log", "worldqa.qes@6 2/6, loss 2.1, 900 tok/s, 8 s left\n")
-    (work,) = [work for work in works_of(study) if work.state == RUNNING]
-    assert (work.name, work.share) == ("tiny/seed1/qa/worldqa.qen@6/worldqa.qes@6", pytest.approx(1 / 3))
 
 
 def test_a_number_that_another_process_has_been_given_is_not_the_holder(process):
@@ -123,10 +115,10 @@ def test_a_number_that_another_process_has_been_given_is_not_the_holder(process)
 
 
 def test_a_job_of_another_machine_runs_as_long_as_it_is_heard_of(study):
-    write(f"{ENGLISH}/ahead/lock", "SLURM job 7, process 12 on another-machine")
+    write(f"{ENGLISH}/.staging/lock", "SLURM job 7, process 12 on another-machine")
     write(f"{ENGLISH}/logs/train.log", "worldqa.qen@12 6/12, loss 2.100, 900 tok/s, 240 s left\n")
     assert states(study, "trainings")["tiny/seed1/qa/worldqa.qen@12"] == RUNNING
-    for name in ("ahead/lock", "logs/train.log"):
+    for name in (".staging/lock", "logs/train.log"):
         os.utime(f"{ENGLISH}/{name}", (1e9, 1e9))
     assert states(study, "trainings")["tiny/seed1/qa/worldqa.qen@12"] == INTERRUPTED
 
@@ -147,7 +139,7 @@ def test_a_failure_is_told_with_the_end_of_its_log(study):
 def test_predictions_and_scores(study, process):
     make_training(study, ENGLISH)
     make_training(study, FIRST)
-    note = f"{ENGLISH}/benchmarks/predict.worldqa.asked.json"
+    note = f"{ENGLISH}/benchmarks/predict.worldqa.requested.json"
     note_asked((note, "100", "10"))
     found = states(study, "predictions")
     assert found["tiny/seed1/qa/worldqa.qen@12: worldqa"] == RUNNING, "this process"
@@ -167,9 +159,9 @@ def test_the_time_left_is_that_of_finished_trainings_by_their_tokens(study, proc
     make_predictions(study, FIRST, seconds=30.0)
     # The rest: 12 updates, 12 of them, and 6; three predictions.
     assert time_left(works_of(study)) == f"time left: about {duration(240 + 240 + 120 + 3 * 30)}, with 1 at once"
-    write(f"{ENGLISH}/ahead/lock", f"process {process.pid} on {os.uname().nodename}")
+    write(f"{ENGLISH}/.staging/lock", f"process {process.pid} on {os.uname().nodename}")
     write(f"{ENGLISH}/logs/train.log", "worldqa.qen@12 9/12, loss 2.1, 900 tok/s, 40 s left\n")
-    write(f"{SECOND}/ahead/lock", f"process {process.pid} on {os.uname().nodename}")
+    write(f"{SECOND}/.staging/lock", f"process {process.pid} on {os.uname().nodename}")
     text = time_left(works_of(study))
     assert text == f"time left: about {duration((40 + 240 + 120 + 90) / 2)}, with 2 at once"
 

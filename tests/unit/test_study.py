@@ -8,17 +8,19 @@ import yaml
 from planned_study import ROOT, STUDY, study
 
 from crosstune.core.errors import UserError
-from crosstune.core.files import canonical_json
-from crosstune.study.data_requirements import Needs
-from crosstune.study.expand import Study
+from crosstune.study.build import build_study
+from crosstune.study.data_requirements import DataRequirements
+from crosstune.study.graph import Study
 from crosstune.study.plan import plan_of
-from crosstune.study.retention import Kept
+from crosstune.study.retention import RetentionPolicy
+from crosstune.study.specs import config_affecting_results, predict_spec
 from crosstune.study.summary import summary
+from crosstune.study.targets import score_files
 
 
-def told(found: Study) -> list[str]:
-    """What is told of a study before it runs."""
-    return summary(found, Kept(found))
+def summary_lines(found: Study) -> list[str]:
+    """The summary of a study before it runs."""
+    return summary(found, RetentionPolicy(found))
 
 
 POS = {
@@ -109,7 +111,7 @@ def test_a_spec_holds_what_affects_the_result_and_not_its_place():
 
 def test_reordered_keys_give_the_same_specs():
     reordered = dict(reversed(STUDY.items()))
-    one, two = Study(STUDY, ROOT), Study(reordered, ROOT)
+    one, two = build_study(STUDY, ROOT), build_study(reordered, ROOT)
     assert {path: node.spec for path, node in one.checkpoints.items()} == {
         path: node.spec for path, node in two.checkpoints.items()
     }
@@ -144,10 +146,10 @@ def test_a_carried_optimizer_is_kept_by_the_stage_before():
 
 
 def test_the_summary_says_what_is_matched():
-    text = "\n".join(told(study()))
+    text = "\n".join(summary_lines(study()))
     assert "compute-matched" in text
     soup = study(tracks__qa__schedules={"a": ["qen"], "b": ["qes"], "soup": {"average": ["a", "b"]}})
-    assert "soup costs 120 updates" in "\n".join(told(soup))
+    assert "soup costs 120 updates" in "\n".join(summary_lines(soup))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_the_summary_says_what_is_matched():
         ({"study": "/tmp/x"}, "study", "not allowed"),
         ({"study": "a/b"}, "study", "not allowed"),
         ({"tracks__qa__schedules": {"../x": ["qen"]}}, "tracks.qa.schedules", "not allowed"),
-        ({"tracks__qa__schedules": {"untrained": ["qen"]}}, "tracks.qa.schedules", "name of the floor"),
+        ({"tracks__qa__schedules": {"untrained": ["qen"]}}, "tracks.qa.schedules", "name of the untrained baseline"),
         ({"tracks__qa__evaluate": {"worldqa": ["../x"]}}, "tracks.qa.evaluate.worldqa", "not allowed"),
         ({"tracks__qa__evaluate": {"worldqa": ["xx"]}}, "tracks.qa.evaluate.worldqa", "has no language 'xx'"),
         ({"tracks__qa__evaluate": {"worldqb": "all"}}, "tracks.qa.evaluate.worldqb", "Did you mean 'worldqa'"),
@@ -187,59 +189,15 @@ def test_the_summary_says_what_is_matched():
 )
 def test_a_mistake_gets_one_clear_message(changes, place, says):
     with pytest.raises(UserError) as caught:
-        Needs(study(**changes)).check_files()
+        DataRequirements(study(**changes)).check_files()
     assert caught.value.where.startswith(place), str(caught.value)
     assert re.search(says, str(caught.value)), str(caught.value)
 
 
 def test_a_missing_data_file_is_told_before_any_job(tmp_path):
     with pytest.raises(UserError, match="no such data file") as caught:
-        Needs(study(folders={"bundle": str(tmp_path)}, tracks__qa__evaluate={"xquad": ["hi"]})).check_files()
+        DataRequirements(study(folders={"bundle": str(tmp_path)}, tracks__qa__evaluate={"xquad": ["hi"]})).check_files()
     assert "xquad.hi" in caught.value.where
-
-
-def test_a_training_of_a_small_model_goes_on_with_the_first_stage_that_stands_on_it():
-    found = study()
-    first = "results/test/tiny/seed1/qa/worldqa.qen@20"
-    second = f"{first}/worldqa.qes@20"
-    ahead = found.ahead(first)
-    assert [node["out"] for node in ahead["stages"]] == [second, f"{second}/worldqa.qfr@20"]
-    assert [node["parents"] for node in ahead["stages"]] == [(first,), (second,)]
-    assert [prediction["spec"]["dataset"] for prediction in ahead["predictions"]] == ["worldqa"]
-    assert found.ahead(f"{second}/worldqa.qfr@20")["stages"] == []
-
-
-def test_on_one_machine_a_process_goes_on_with_the_lineages_of_its_seed_that_come_after_its_own(monkeypatch):
-    found = study(together=True, seeds=[1, 2])
-    joint, first = (f"results/test/tiny/seed1/qa/{stage}" for stage in ("worldqa.qen+qes+qfr@60", "worldqa.qen@20"))
-    lineage = [f"{first}/worldqa.qes@20", f"{first}/worldqa.qes@20/worldqa.qfr@20"]
-    trained = [path for path, node in found.checkpoints.items() if "/seed1/" in path and node.data]
-    begun = [path for path in trained if path not in lineage]
-    assert {joint, first} <= set(begun)
-    for place, path in enumerate(begun):
-        assert [later for later in found.later(path) if later in begun] == begun[place + 1 :], "each once"
-        assert all("/seed1/" in later for later in found.later(path))
-    assert found.later(first)[:2] == lineage
-    assert found.later(lineage[1]) == []
-    base = "results/test/tiny/base"
-    assert found.later(base) == study(seeds=[1, 2]).later(base), "seeds are made side by side"
-    monkeypatch.setattr("crosstune.study.expand.BESIDE", 1)
-    assert [later for later in found.later(begun[0]) if later in begun] == [begun[1]]
-
-
-def test_a_process_is_told_no_more_than_an_argument_holds(monkeypatch):
-    found, path = study(together=True), "results/test/tiny/seed1/qa/worldqa.qen@20"
-    whole = found.ahead(path)
-    told = len(canonical_json(found.node(path))) + len(canonical_json(whole["stages"][0]))
-    monkeypatch.setattr("crosstune.study.expand.MOST_TOLD", told)
-    assert found.ahead(path) == {**whole, "stages": whole["stages"][:1]} != whole
-
-
-def test_pretraining_goes_on_with_what_trains_nothing_and_leaves_the_rest_to_run_side_by_side():
-    found = study(seeds=[1, 2])
-    ahead = found.ahead("results/test/tiny/base")
-    assert [node["out"] for node in ahead["stages"]] == [f"results/test/tiny/seed{n}/qa/untrained" for n in (1, 2)]
-    assert [node["spec"]["updates"] for node in ahead["stages"]] == [0, 0]
 
 
 def test_what_rows_are_trained_on_does_not_depend_on_how_they_are_computed():
@@ -255,17 +213,10 @@ def test_what_rows_are_trained_on_does_not_depend_on_how_they_are_computed():
     assert drawn()[f"{lineage}/worldqa.qes@20"] == [1, [["worldqa.qen"]], ["worldqa.qes"]]
 
 
-def test_stages_of_a_large_model_have_processes_of_their_own():
-    found = study(models={"mbert": {"hub": "a/b", "revision": "0" * 40}})
-    stages = [path for path in found.checkpoints if "/seed" in path]
-    assert stages
-    assert [found.ahead(path)["stages"] for path in stages] == [[]] * len(stages)
-
-
 def test_a_layer_for_each_model():
     models = {"a": {"hub": "h/a", "revision": "0" * 40}, "b": {"hub": "h/b", "revision": "0" * 40}}
     found = study(models=models, tracks__qa__encoding={"layer": {"a": 8, "b": 14}})
-    layers = [found.predict_spec(f"results/test/{name}/seed1/qa/x", "worldqa")["encoding"]["layer"] for name in "ab"]
+    layers = [predict_spec(found, f"results/test/{name}/seed1/qa/x", "worldqa")["encoding"]["layer"] for name in "ab"]
     assert layers == [8, 14]
     stages = [node.spec for node in found.checkpoints.values() if "encoding" in node.spec]
     assert stages and not any("layer" in spec["encoding"] for spec in stages), "another layer trains nothing again"
@@ -279,23 +230,25 @@ def test_what_changes_no_result_is_in_no_spec_and_not_in_the_plan():
     assert {path: node.spec for path, node in other.checkpoints.items()} == {
         path: node.spec for path, node in study().checkpoints.items()
     }
-    assert plan_of(other) == plan_of(study()) and other.told == study().told
-    assert other.told["models"]["tiny"]["pretrain"] == model["pretrain"]
+    assert plan_of(other) == plan_of(study()) and config_affecting_results(other.config) == config_affecting_results(
+        study().config
+    )
+    assert config_affecting_results(other.config)["models"]["tiny"]["pretrain"] == model["pretrain"]
 
 
 def test_a_plan_tells_the_disk_that_it_takes():
     """Two seeds of untrained, english, joint and sequential's three stages, and the base model; ten languages each."""
     stages = 2 * (1 + 1 + 1 + 3)
     parameters = (500 + 128) * 32 + 1 * (12 * 32 * 32 + 13 * 32)  # embeddings, and one layer
-    assert told(study())[-1] == (
+    assert summary_lines(study())[-1] == (
         f"{stages + 1} checkpoints (about {(stages + 1) * parameters * 4 / 1e9:.1f} GB of weights), "
         f"{stages * 10} files of predictions"
     )
     hub = {"hub": "a/b", "revision": "0" * 40}
     big = hub | {"parameters": 250_000_000}
     expected = f"{stages} checkpoints (about {stages}.0 GB of weights), "
-    assert told(study(models={"big": big}))[-1].startswith(expected)
-    unknown = told(study(models={"big": big, "other": hub}))[-1]
+    assert summary_lines(study(models={"big": big}))[-1].startswith(expected)
+    unknown = summary_lines(study(models={"big": big, "other": hub}))[-1]
     assert f"about {stages}.0 GB of weights and {stages} checkpoints of models that do not state" in unknown
 
 
@@ -409,6 +362,6 @@ def test_a_track_can_score_what_its_schedules_end_with_alone():
     every, final = study(), study(tracks__qa__score="final")
     runs = [run for run in final.runs if run.schedule.name == "sequential"]
     assert all([bool(final.checkpoints[path].evaluate) for path in run.stages] == [False, False, True] for run in runs)
-    assert len(every.scores) - len(final.scores) == 2 * 2, "two stages on the way, two seeds"
+    assert len(score_files(every)) - len(score_files(final)) == 2 * 2, "two stages on the way, two seeds"
     planned = next(run for run in plan_of(final)["runs"] if run["schedule"] == "sequential")
     assert planned["evaluated"] == [[], [], ["worldqa"]]

@@ -104,7 +104,7 @@ class TestOfASoundStudy:
     def test_with_runs_missing_and_diverged(self, tmp_path):
         prepare(tmp_path)
         shutil.rmtree(tmp_path / "tiny/seed2/qa/worldqa.qen@200")
-        write_json(tmp_path / "tiny/seed2/qa/worldqa.qen@200/state/diverged.json", {"updates": 1, "loss": "nan"})
+        write_json(tmp_path / "tiny/seed2/qa/worldqa.qen@200/resume/diverged.json", {"updates": 1, "loss": "nan"})
         tables = make_tables(tmp_path)
         assert all_problems(tables) == {}
         cell = Trace(tables / MAIN).cell("english", "qen")

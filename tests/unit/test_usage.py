@@ -19,7 +19,7 @@ def plant(tmp_path):
         path = tmp_path / "tiny/seed1/qa" / f"{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{HEADER}{seconds}\t0:00:01\t{rss}\t0\t0\t0\t0\t0\t0\t0\n")
-        note_asked([str(path.with_suffix(".asked.json")), str(mib), str(minutes)])
+        note_asked([str(path.with_suffix(".requested.json")), str(mib), str(minutes)])
 
     return make
 
@@ -51,7 +51,7 @@ def test_memory_that_nobody_measured_is_not_told(plant, tmp_path, rss):
 
 def test_a_benchmark_without_a_note_is_left_out(plant, tmp_path):
     plant("a@1/benchmarks/train", 60, 400)
-    next(tmp_path.rglob("*.asked.json")).unlink()
+    next(tmp_path.rglob("*.requested.json")).unlink()
     assert used_by_jobs(tmp_path) == []
 
 
@@ -65,5 +65,9 @@ def test_it_stands_on_the_page(plant, tmp_path):
 
 def test_nothing_is_noted_where_nothing_is_said(tmp_path):
     note_asked(None)
-    note_asked([str(tmp_path / "benchmarks/train.asked.json"), "5", "6"])
-    assert read_json(tmp_path / "benchmarks/train.asked.json") == {"mem_mb": 5, "runtime": 6, "process": this_process()}
+    note_asked([str(tmp_path / "benchmarks/train.requested.json"), "5", "6"])
+    assert read_json(tmp_path / "benchmarks/train.requested.json") == {
+        "mem_mb": 5,
+        "runtime": 6,
+        "process": this_process(),
+    }

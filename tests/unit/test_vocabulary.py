@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from crosstune.artifacts.checkpoint import Node
+from crosstune.artifacts.checkpoint import CheckpointJob
 from crosstune.core.files import read_json, sha256_file, write_json, write_jsonl
 from crosstune.core.progress import Progress
 from crosstune.modeling.batching import Mixture, compose
@@ -144,9 +144,10 @@ def test_a_stage_is_the_one_of_training_on_all_rows(new_network, tokenizer_folde
     for name, worthwhile in (("all", 0.0), ("used", WORTHWHILE)):
         monkeypatch.setattr("crosstune.modeling.used_embeddings.WORTHWHILE", worthwhile)
         data, held_out = ((manifests[split],) for split in ("train", "validation"))
-        node = Node(spec, tmp_path / name, (tmp_path / "base",), data, True, held_out=held_out)
-        checkpoint_job.make_checkpoints(node, [], checkpoint_job.Knobs())
-        made.append(node.draft)
+        node = CheckpointJob(spec, tmp_path / name, (tmp_path / "base",), data, True, held_out=held_out)
+        with trainer.StopRequest() as stop:
+            checkpoint_job.stage_checkpoint(node, node.parents, checkpoint_job.RuntimeOptions(), stop)
+        made.append(node.staging_dir)
     for file in ("model/model.safetensors", "optimizer.safetensors"):
         assert_equal(*(dict(sorted(load_file(draft / file).items())) for draft in made))
     looks = [read_json(draft / "stage.json")["selection"]["looks"] for draft in made]

@@ -38,16 +38,16 @@ def test_xtreme_r_is_planned_without_network_data_or_pins(new_project, jobs):
     assert "downloads are still to be made" in plan
     assert not (folder / "data").exists() and not (folder / "results").exists()
 
-    # What `snakemake plan` says of the jobs is what Snakemake works out; it needs no cores and writes nothing.
+    # What `snakemake estimate_cost` says of the jobs is what Snakemake works out; it needs no cores and writes nothing.
     quiet = [word if word != "rules" else "all" for word in command]
-    told = subprocess.run([*quiet, "-n", "plan"], cwd=folder, env=environment, text=True, capture_output=True)
+    told = subprocess.run([*quiet, "-n", "estimate_cost"], cwd=folder, env=environment, text=True, capture_output=True)
     assert told.returncode == 0, told.stderr
     counted = {line.split()[0]: int(line.split()[-2]) for line in told.stdout.splitlines() if line.endswith("  0")}
     planned = jobs(plan)
     # Trainings and predictions are told as one, whether a job makes them or takes them over from another's.
-    wanted = {rule: planned[rule] for rule in ("prepare", "score", "floor")}
-    wanted["train"] = planned["train"] + planned.get("take_over", 0)
-    wanted["predict"] = planned["adopt"] + planned.get("predict", 0)
+    wanted = {rule: planned[rule] for rule in ("prepare", "score", "baselines")}
+    wanted["train"] = planned["train"]
+    wanted["predict"] = planned["install_predictions"] + planned.get("predict", 0)
     assert {rule: counted[rule] for rule in wanted} == wanted
     assert "No two schedules share a stage" in told.stdout and "RTX 4090" in told.stdout
     assert not (folder / "data").exists() and not (folder / "results").exists()
@@ -89,7 +89,7 @@ def test_a_study_brings_a_data_set_of_its_own(new_project, snakemake):
     with (folder / "registry/languages.yaml").open("a") as table:
         table.write("nn: {name: Norwegian Nynorsk, family: Indo-European, genus: Germanic, script: Latn}\n")
     (folder / "study.yaml").write_text(yaml.safe_dump(config))
-    snakemake(folder, "check", "--cores", "1", "--configfile", "study.yaml")
+    snakemake(folder, "prepare_all", "--cores", "1", "--configfile", "study.yaml")
     manifest = json.loads((folder / "data/names/test.nn.json").read_text())
     assert manifest["rows"] == 2 and manifest["statistics"]["tags"] == {"B-PER": 1, "O": 2, "B-LOC": 1}
     rows = [json.loads(line) for line in (folder / "data/names/train.nn.jsonl").read_text().splitlines()]
@@ -98,5 +98,5 @@ def test_a_study_brings_a_data_set_of_its_own(new_project, snakemake):
     assert "names.nn@20" in plan and "error" not in plan.lower()
 
     (folder / "names/nn.train.tsv").write_text(NAMES.replace("B-LOC", "B-PLACE"))
-    done = snakemake(folder, "check", "--cores", "1", "--configfile", "study.yaml", check=False)
+    done = snakemake(folder, "prepare_all", "--cores", "1", "--configfile", "study.yaml", check=False)
     assert done.returncode and "nn.train.tsv:4: the tag 'B-PLACE' is outside the set" in done.stdout

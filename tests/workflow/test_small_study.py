@@ -44,7 +44,7 @@ def write_config(folder: Path, **changes) -> str:
 
 def results(folder: Path) -> dict[str, str]:
     """Hashes of everything that must be the same in every run of a study."""
-    kept = ("tables/", "scores/", "predictions/", "stage.json", "train.jsonl", "model.safetensors", "floor/")
+    kept = ("tables/", "scores/", "predictions/", "stage.json", "train.jsonl", "model.safetensors", "baselines/")
     # What making them took is another time each time.
     files = [path for path in (folder / "results").rglob("*") if path.is_file() and path.name != "cost.json"]
     return {
@@ -65,7 +65,7 @@ def test_the_folder_tree_is_the_schedule_tree(finished):
     for stage in ("untrained", "worldqa.qen@12", "worldqa.qen+qes@12", "worldqa.qen@6", "worldqa.qen@6/worldqa.qes@6"):
         for name in ("stage.json", "model/model.safetensors", "predictions/worldqa/qka.jsonl", "scores/worldqa.json"):
             assert (finished / HOME / stage / name).exists(), f"{stage}/{name}"
-        assert not (finished / HOME / stage / "state").exists()
+        assert not (finished / HOME / stage / "resume").exists()
     for name in (
         "report.html",
         "tables/qa.worldqa.tiny.f1.md",
@@ -79,7 +79,7 @@ def test_what_the_schedules_took_is_told_and_goes_into_the_plan(finished, snakem
     with (finished / "results/small/cost/cost.qa.worldqa.tiny.csv").open(encoding="utf-8") as file:
         took = {row["schedule"]: row for row in csv.DictReader(file)}
     assert float(took["sequential"]["hours"]) > 0 and took["sequential"]["updates"] == "12"
-    told = snakemake(finished, "-n", "plan", "--configfile", write_config(finished)).stdout
+    told = snakemake(finished, "-n", "estimate_cost", "--configfile", write_config(finished)).stdout
     assert "Measured: tiny, qa, " in told and "measured: tiny" in told
     assert re.search(r"^train +5 +5$", told, re.MULTILINE) and re.search(r"^cpu .* 0 +< 0.01 +", told, re.MULTILINE)
 
@@ -123,8 +123,8 @@ def test_reordered_keys_run_nothing(finished, snakemake, jobs):
 
 def test_a_new_seed_runs_that_seed_and_the_tables(finished, snakemake, jobs):
     found = jobs(snakemake(finished, "-n", "--configfile", write_config(finished, seeds=[1, 2])).stdout)
-    made = {"train": 4, "take_over": 1, "adopt": 5, "score": 5}
-    assert found == {**made, "expand": 1, "provenance": 1, "tables": 1, "figures": 1, "report": 1}
+    made = {"train": 5, "install_predictions": 5, "score": 5}
+    assert found == {**made, "plan_file": 1, "provenance": 1, "tables": 1, "figures": 1, "report": 1}
 
 
 def test_a_dropped_seed_rebuilds_only_the_tables(finished, snakemake, new_project, jobs):
@@ -134,7 +134,7 @@ def test_a_dropped_seed_rebuilds_only_the_tables(finished, snakemake, new_projec
     two = write_config(folder, seeds=[1, 2])
     snakemake(folder, "--touch", "--cores", "1", "--configfile", two, check=False)
     found = jobs(snakemake(folder, "-n", "--configfile", write_config(folder, seeds=[1])).stdout)
-    assert set(found) <= {"expand", "provenance", "tables", "figures", "report"}
+    assert set(found) <= {"plan_file", "provenance", "tables", "figures", "report"}
 
 
 def test_a_new_evaluation_language_trains_nothing(finished, snakemake, jobs):
@@ -143,10 +143,10 @@ def test_a_new_evaluation_language_trains_nothing(finished, snakemake, jobs):
     assert found.pop("prepare") == 1
     assert found == {
         "leakage": 1,
-        "floor": 1,
+        "baselines": 1,
         "predict": 5,
         "score": 5,
-        "expand": 1,
+        "plan_file": 1,
         "provenance": 1,
         "tables": 1,
         "figures": 1,
@@ -175,8 +175,10 @@ def test_what_a_job_asks_for_and_which_weights_stay_run_nothing_again(finished, 
     gpus = write_config(finished, models={"tiny": {"pretrain": pretrain, "gpus": 2, "sharded": True}})
     assert jobs(snakemake(finished, "-n", "--configfile", gpus).stdout) == {}
     again = snakemake(finished, "-n", "-p", "-F", "results/small/tiny/base/stage.json", "--configfile", gpus).stdout
-    assert "--gpus 2 --held sharded" in again
-    assert jobs(snakemake(finished, "-n", "--configfile", write_config(finished, keep="final")).stdout) == {"tidy": 1}
+    assert "--gpus 2 --parallelism sharded" in again
+    assert jobs(snakemake(finished, "-n", "--configfile", write_config(finished, keep="final")).stdout) == {
+        "remove_weights": 1
+    }
 
 
 KINDS = {
@@ -227,28 +229,30 @@ def test_weights_that_are_not_kept_are_gone_and_nothing_is_left_to_do(kinds, sna
     assert jobs(snakemake(kinds, "-n", "--configfile", kinds_config(kinds)).stdout) == {}
 
 
-def test_a_schedule_that_goes_on_from_removed_weights_trains_them_again_and_nothing_else(kinds, snakemake, jobs):
-    """Two go on from one stage, which is trained again once, with its optimizer's state."""
-    before = {path: path.stat().st_mtime_ns for path in (kinds / HOME).rglob("*.json") if "asked" not in path.name}
+def test_jobs_retrain_removed_weights_in_scratch_and_nothing_else(kinds, snakemake, jobs):
+    """Two new stages continue one stage without weights, one of them with its optimizer's state."""
+    before = {path: path.stat().st_mtime_ns for path in (kinds / HOME).rglob("*.json") if "requested" not in path.name}
     carried, other = {"train": "qfr", "optimizer": "carry"}, {"train": "qfr", "lr": 1e-4}
     config = kinds_config(kinds, **{"carried-on": ["qen", carried], "other": ["qen", other]})
     plan = snakemake(kinds, "-n", "--configfile", config).stdout
     found = jobs(plan)
-    # The new stages are removed in their turn, and so is what they were trained from.
-    assert (found["train"], found["adopt"], found["score"], found["tidy"]) == (2, 2, 2, 3)
-    assert "1 checkpoint is trained again, because the weights are gone" in plan
-    assert "something new needs them: tiny/seed1/qa/worldqa.qen@6\n" in plan
+    assert (found["train"], found["install_predictions"], found["score"]) == (2, 2, 2)
+    assert (
+        "1 checkpoint must be retrained: a new job needs weights that were removed (tiny/seed1/qa/worldqa.qen@6)\n"
+        in plan
+    )
     snakemake(kinds, "--cores", "2", "--configfile", config)
     again = [path for path in (kinds / HOME).rglob("train.log") if "worldqa.qen@6 " in path.read_text()]
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert (kinds / HOME / "worldqa.qen@6/worldqa.qfr@6~optimizer=carry/scores/worldqa.json").exists()
-    assert len([path for path in again if "qfr@6" in str(path)]) == 1, "the other waited, and found them"
+    assert len([path for path in again if "qfr@6" in str(path)]) == 2, "each in its own scratch folder"
+    assert not list(kinds.rglob(".staging"))
     assert weights(kinds) == ["worldqa.qen+qes@12/model/model.safetensors"]
     assert jobs(snakemake(kinds, "-n", "--configfile", config).stdout) == {}
 
 
-def test_a_new_language_is_predicted_from_weights_made_again(kinds, snakemake):
-    """Those of an average, whose members are gone too."""
+def test_a_new_language_is_predicted_from_retrained_weights(kinds, snakemake):
+    """Of an average, whose members have no weights either."""
     config = kinds_config(kinds, ("qen", "qno", "qka"))
     soup = f"{HOME}/average.qen+qes"
     known = json.loads((kinds / soup / "stage.json").read_text())["weights"]
@@ -256,12 +260,11 @@ def test_a_new_language_is_predicted_from_weights_made_again(kinds, snakemake):
     snakemake(kinds, target, "--cores", "1", "--configfile", config)
     predicted = json.loads((kinds / target).read_text())
     assert predicted["weights"] == known and set(predicted["languages"]) == {"qen", "qno", "qka"}
-    found = hashlib.sha256((kinds / soup / "model/model.safetensors").read_bytes()).hexdigest()
-    assert found == known
+    assert not (kinds / soup / "model").exists() and not list(kinds.rglob(".staging"))
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Manifests of checkpoints, those made ahead among them."""
+    """Manifests of checkpoints, also of staged ones."""
     return list(folder.glob("results/**/stage.json"))
 
 
@@ -304,8 +307,8 @@ def test_a_training_killed_at_random_ends_in_the_bytes_of_the_undisturbed_one(fi
     spec["budget"]["updates"] = 300
     quiet = {"cwd": finished, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     subprocess.run(train_program(finished, spec, "whole"), check=True, **quiet)
-    command = train_program(finished, spec, "killed", "--save-seconds", "0")
-    state = finished / "killed/state/state.safetensors"
+    command = train_program(finished, spec, "killed", "--save-interval", "0")
+    state = finished / "killed/resume/state.safetensors"
     luck = random.Random(1)
     for _ in range(3):
         process = subprocess.Popen(command, **quiet)
@@ -334,105 +337,21 @@ def stage_program(folder: Path, stage: str, out: str, *options: str) -> list[str
     ]  # fmt: skip
 
 
-def test_a_stage_made_ahead_is_the_one_that_its_own_process_makes(finished):
-    """In the study the first stage's process went on with the second."""
-    assert not list((finished / "results").rglob("ahead"))
-    stage = "worldqa.qen@6/worldqa.qes@6"
-    assert " 6/6, loss" in (finished / HOME / stage / "logs/train.log").read_text()
-    subprocess.run(stage_program(finished, stage, "alone"), cwd=finished, check=True, capture_output=True)
-    for name in ("model/model.safetensors", "train.jsonl", "stage.json"):
-        assert (finished / "alone" / name).read_bytes() == (finished / HOME / stage / name).read_bytes(), name
-
-
-DIVERGING = {"lr": 1e30, "clip": 0.0}
-
-
-def later_node(folder: Path, out: str, parent: str, updates: int | None = None, **recipe) -> dict:
-    """The second stage of the finished study as train.py is told to make it ahead, changed and in another place."""
-    spec = json.loads((folder / HOME / "worldqa.qen@6/worldqa.qes@6/stage.json").read_text())["spec"]
-    spec |= {"updates": updates or spec["updates"], "recipe": spec["recipe"] | recipe}
-    return {
-        "spec": spec, "out": out, "parents": [parent], "data": ["data/worldqa/train.qes.json"], "held_out": [],
-        "keep_optimizer": False, "predictions": [],
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-def test_a_process_that_ends_in_the_second_stage_keeps_the_first_and_goes_on_with_the_second(finished, end):
-    out = f"lineage-{end.name}"
-    second = later_node(finished, f"{out}/second", out, updates=300)
-    ahead = ("--ahead", json.dumps({"predictions": [], "stages": [second]}), "--save-seconds", "0")
-    command = stage_program(finished, "worldqa.qen@6", out, *ahead)
-    process = subprocess.Popen(command, cwd=finished, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not (finished / out / "second/state/state.safetensors").exists():
-        time.sleep(0.02)
-    process.send_signal(end)
-    _, said = process.communicate()
-    assert process.returncode not in (0, None) and (end == signal.SIGKILL or "the state is saved" in said)
-    assert not (finished / out / "stage.json").exists(), "its job is begun again, with all that it was told"
-    made = (finished / out / "ahead/stage/stage.json").stat().st_mtime_ns
+def test_a_job_that_is_killed_before_it_installs_finds_its_staged_checkpoint(finished):
+    command = stage_program(finished, "worldqa.qen@6", "staged")
+    subprocess.run(command, cwd=finished, check=True, capture_output=True, env={**os.environ, "SLURM_JOB_ID": "1"})
+    staged = finished / "staged/.staging/checkpoint/stage.json"
+    before = staged.stat().st_mtime_ns
+    (finished / "staged/stage.json").unlink()  # as Snakemake deletes the outputs of a killed job
     subprocess.run(command, cwd=finished, check=True, capture_output=True)
-    assert (finished / out / "stage.json").stat().st_mtime_ns == made
-    for name in ("model/model.safetensors", "stage.json"):
-        found = (finished / out / name).read_bytes()
-        assert found == (finished / HOME / "worldqa.qen@6" / name).read_bytes(), name
-    draft = finished / out / "second/ahead/stage"
-    assert (draft / "stage.json").exists() and "goes on at" in (draft / "train.log").read_text()
+    assert (finished / "staged/stage.json").stat().st_mtime_ns == before and not staged.exists()
 
 
-def test_where_nothing_may_be_trained_a_stage_is_taken_over_or_one_message_says_why_not(finished):
-    """As on a cluster, where a stage that the process of another makes ahead has no job of its own."""
-    recipes = {"made": {}, "failing": DIVERGING}
-    stages = {name: later_node(finished, f"counted/{name}", "counted", **keys) for name, keys in recipes.items()}
-    ahead = json.dumps({"predictions": [], "stages": list(stages.values())})
-    command = stage_program(finished, "worldqa.qen@6", "counted", "--ahead", ahead)
-    subprocess.run(command, cwd=finished, check=True, capture_output=True)
-
-    def take_over(name: str, *options: str) -> subprocess.CompletedProcess:
-        node = stages[name]
-        command = [
-            sys.executable, "scripts/train.py", "--spec", json.dumps(node["spec"]), "--parents", "counted",
-            "--data", *node["data"], "--out", node["out"], *options,
-        ]  # fmt: skip
-        return subprocess.run(command, cwd=finished, capture_output=True, text=True)
-
-    assert take_over("made", "--unless-ahead", "refuse").returncode == 0
-    name = "model/model.safetensors"
-    made = (finished / "counted/made" / name).read_bytes()
-    assert made == (finished / HOME / "worldqa.qen@6/worldqa.qes@6" / name).read_bytes()
-    refused = take_over("failing", "--unless-ahead", "refuse")
-    assert refused.returncode == 1 and "Traceback" not in refused.stderr
-    assert "counted/failing: the process that trained what it stands on was to train it too" in refused.stderr
-    assert "It said: the loss is" in refused.stderr and "Give the same command again" in refused.stderr
-    again = take_over("failing")
-    assert again.returncode == 1 and "the loss is" in again.stderr and "ahead" not in again.stderr
-
-
-def test_a_later_stage_that_fails_or_that_another_process_makes_does_not_stop_the_others(finished):
-    stages = [
-        later_node(finished, "first/failing", "first", **DIVERGING),
-        later_node(finished, "first/failing/next", "first/failing"),
-        later_node(finished, "first/held", "first"),
-        later_node(finished, "first/held/next", "first/held"),
-        later_node(finished, "first/other", "first"),
-    ]
-    command = stage_program(
-        finished, "worldqa.qen@6", "first", "--ahead", json.dumps({"predictions": [], "stages": stages})
-    )
-    with locks.alone(finished / "first/held/ahead/lock", wait=False):
-        found = subprocess.run(command, cwd=finished, capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
-    assert found.stderr.count("was not made ahead") == 1, found.stderr
-    assert "first/failing was not made ahead (the loss is" in found.stderr
-    made = {str(path.parent.relative_to(finished / "first")) for path in (finished / "first").rglob("stage.json")}
-    assert made == {".", "other/ahead/stage"}
-
-
-def test_a_job_waits_for_the_process_that_makes_its_checkpoint_ahead(finished):
+def test_a_job_waits_for_the_process_that_makes_its_checkpoint(finished):
     command = stage_program(finished, "worldqa.qen@6", "waiting")
-    with locks.alone(finished / "waiting/ahead/lock", wait=False):
+    with locks.alone(finished / "waiting/.staging/lock", wait=False):
         process = subprocess.Popen(command, cwd=finished, stderr=subprocess.PIPE, text=True)
-        assert "is training in waiting/ahead; waiting until it has ended" in process.stderr.readline()
+        assert "is training in waiting/.staging; waiting until it has ended" in process.stderr.readline()
         assert process.poll() is None
     process.communicate()
     assert process.returncode == 0
@@ -473,7 +392,7 @@ def test_a_submission_needs_the_final_predictions_and_no_tables(new_project, sna
     found = jobs(snakemake(folder, "-n", "submission", "--configfile", write_config(folder, **changes)).stdout)
     assert {"score", "tables", "report"}.isdisjoint(found)
     # untrained, english, joint, sequential: not what sequential predicts between its stages
-    assert (found["adopt"], found["train"], found["take_over"], found["submission"]) == (4, 3, 2, 1)
+    assert (found["install_predictions"], found["train"], found["submission"]) == (4, 5, 1)
 
 
 def leaking_config(folder: Path, **changes) -> str:
@@ -549,7 +468,7 @@ def test_a_broken_data_file_is_told_before_anything_is_trained(new_project, snak
 
 
 def test_a_state_of_another_spec_is_told_before_any_job(finished, snakemake):
-    state = finished / HOME / "worldqa.qen@12/state"
+    state = finished / HOME / "worldqa.qen@12/resume"
     state.mkdir()
     try:
         (state / "spec.json").write_text('{"seed": 5}')
@@ -652,8 +571,8 @@ def test_the_archive_of_a_study_describes_every_file_and_is_the_same_each_time(f
     for folder in ("results", "data"):
         shutil.rmtree(tmp_path / folder)
     planned = jobs(snakemake(tmp_path, "-n", "--configfile", "study.json").stdout)
-    assert (planned["world"], planned["pretrain"], planned["adopt"]) == (1, 1, 5)
-    assert (planned["train"], planned["take_over"]) == (3, 2)
+    assert (planned["synthetic"], planned["pretrain"]) == (1, 1)
+    assert (planned["train"], planned["install_predictions"]) == (5, 5)
 
 
 @pytest.fixture
@@ -694,7 +613,7 @@ def test_status_and_stale_are_told_while_another_run_has_the_folder(finished, sn
         while not any((finished / ".snakemake/locks").glob("*")) and time.monotonic() < deadline:
             time.sleep(0.2)
         asked = snakemake(finished, "status", "--cores", "1", "--configfile", config).stdout
-        stale = snakemake(finished, "stale", "--cores", "1", "--configfile", config).stdout
+        stale = snakemake(finished, "list_stale", "--cores", "1", "--configfile", config).stdout
         assert first.poll() is None, "the first run has ended before it was asked about"
     finally:
         end(first)

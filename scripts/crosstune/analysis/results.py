@@ -23,7 +23,7 @@ FINAL = -1
 
 """The stage that a schedule ends with."""
 
-DIVERGED = "state/diverged.json"
+DIVERGED = "resume/diverged.json"
 
 """What a training leaves in its stage's folder when its loss is no number any more."""
 
@@ -473,7 +473,7 @@ def read_study(plan_path: Path, results: Path) -> Study:
         for dataset in datasets[track]
     }
     floors = {
-        dataset: read_object(results / "floor" / f"{dataset}.json")
+        dataset: read_object(results / "baselines" / f"{dataset}.json")
         for dataset in sorted({dataset for names in datasets.values() for dataset in names})
     }
     traced = {entry["track"] for entry in plan.get("published", []) if entry["protocol"] == "mucot"}

@@ -1,39 +1,32 @@
-"""What a process made for jobs that come later, because it had the network at hand.
+"""The files of one checkpoint, its lock, and the staging folder in which a job makes it.
 
-Owns: where such checkpoints and predictions lie, and when a job takes them over. Must never know: models, tasks.
-
-Starting a process that trains or predicts costs seconds of imports, more than a small stage takes. So a training can
-predict at once, and go on with the stages that stand on it. What it makes lies in `<checkpoint>/ahead`, outside the
-declared outputs; the job that it is for finds it, and needs no heavy import.
+A job makes a checkpoint, and the predictions that it adds, in `<checkpoint>/.staging`, outside the outputs that the
+workflow declares: a killed job loses its declared outputs, but never what it has staged. Installing then links the
+staged files into place.
 """
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from crosstune.artifacts.split import rows_by_source
 from crosstune.core import locks
-from crosstune.core.files import read_json, remove_unfinished, write_text
+from crosstune.core.files import read_json, remove_unfinished
 
-MANIFEST, OPTIMIZER, WEIGHTS = "stage.json", "optimizer.safetensors", "model/model.safetensors"
-
-PARTS = (MANIFEST, WEIGHTS, "train.jsonl")
-
-DRAFT_LOG = "train.log"
-
-# Processes that may be killed while they make a checkpoint ahead.
-MOST_LOST = 3
+MANIFEST, OPTIMIZER, MODEL, CURVE = "stage.json", "optimizer.safetensors", "model", "train.jsonl"
+WEIGHTS = f"{MODEL}/model.safetensors"
+STAGING, RESUME = ".staging", "resume"
 
 
 @dataclass(frozen=True)
-class Node:
-    """A checkpoint to make: what it is (`spec`), its folder, the folders of its parents, the manifests of its data.
+class CheckpointJob:
+    """A checkpoint to make: its `spec`, its folder, the folders of its parents, the manifests of its data.
 
-    `held_out`: manifests of rows that it is scored on while it is trained. `predictions`: what to predict with it at
-    once, each a `spec` and the manifests of its `data`.
+    `held_out`: manifests of rows that the training is evaluated on. `predictions`: data sets to predict after the
+    training, each as a `spec` and the manifests of its `data`.
     """
 
     spec: dict
@@ -46,200 +39,152 @@ class Node:
     held_out: tuple[Path, ...] = ()
 
     @classmethod
-    def from_json(cls, value: dict) -> "Node":
-        """A node as the workflow writes it for a training that goes on with it."""
+    def from_json(cls, value: dict) -> "CheckpointJob":
+        """A job as the workflow describes a checkpoint to retrain."""
         parents, data, held_out = (tuple(map(Path, value[key])) for key in ("parents", "data", "held_out"))
-        plain = {key: value[key] for key in ("spec", "keep_optimizer", "predictions")}
+        plain = {key: value[key] for key in ("spec", "keep_optimizer")}
         return cls(out=Path(value["out"]), parents=parents, data=data, held_out=held_out, **plain)
 
     @property
-    def unpredicted(self) -> list[dict]:
-        """Predictions that are wanted of it, whose rows are prepared, and that its whole draft has not."""
-        weights = read_json(self.draft / MANIFEST)["weights"]
-        found = []
-        for wanted in self.predictions:
-            data = list(map(Path, wanted["data"]))
-            if all(path.exists() for path in data) and not made_ahead(self.out, wanted["spec"], weights, data):
-                found.append(wanted)
-        return found
+    def staging_dir(self) -> Path:
+        """The folder in which the job makes the checkpoint."""
+        return self.out / STAGING / "checkpoint"
 
     @property
-    def draft(self) -> Path:
-        """Where the checkpoint is made."""
-        return self.out / "ahead" / "stage"
+    def resume_dir(self) -> Path:
+        """The folder of the state from which an interrupted training resumes."""
+        return self.out / RESUME
 
     @property
-    def failure(self) -> Path:
-        """Where a process that was to make the checkpoint ahead says why it has not."""
-        return self.out / "ahead" / "failure"
-
-    @property
-    def lost(self) -> int:
-        """How many processes that were making the checkpoint ahead one after the other did not live to say anything."""
-        return int(self._begun.read_text(encoding="utf-8")) if self._begun.exists() else 0
-
-    @property
-    def given_up(self) -> bool:
-        """Whether making it ahead has cost too many processes their life; then it is left to a job of its own."""
-        return self.lost >= MOST_LOST
-
-    @property
-    def _begun(self) -> Path:
-        return self.out / "ahead" / "begun"
+    def missing_predictions(self) -> list[dict]:
+        """Requested predictions that are not staged yet for the staged weights, if their rows are prepared."""
+        weights = read_json(self.staging_dir / MANIFEST)["weights"]
+        missing = []
+        for request in self.predictions:
+            data = list(map(Path, request["data"]))
+            prepared = all(path.exists() for path in data)
+            if prepared and not predictions_are_current(self.out, request["spec"], weights, data):
+                missing.append(request)
+        return missing
 
     @contextmanager
-    def ahead_of_its_job(self) -> Iterator[None]:
-        """In the block a process, the only one, makes the checkpoint for a later job. Held where another one does."""
-        with self.alone():
-            self.failure.unlink(missing_ok=True)
-            write_text(self._begun, str(self.lost + 1))
-            try:
-                yield
-            finally:
-                self._begun.unlink(missing_ok=True)
-
-    @property
-    def progress_log(self) -> Path:
-        """The job's log; for a stage that has no job yet a file of the draft, since a job begins with an empty log."""
-        return self.log or self.draft / DRAFT_LOG
-
-    @contextmanager
-    def alone(self, wait: bool = False) -> Iterator[None]:
-        """The block is of the only process that makes the checkpoint. Where another does, it is waited for, or told."""
+    def locked(self, wait: bool = False) -> Iterator[None]:
+        """Hold the checkpoint's lock: one process makes it. With `wait` another holder is waited for, else LockHeld."""
         try:
-            with locks.alone(self.out / "ahead" / "lock", wait):
+            with locks.alone(self.out / STAGING / "lock", wait):
                 yield
         finally:
-            remove_empty(self.draft.parent, self.out)
+            remove_empty(self.staging_dir.parent, self.out)
 
-    def missing(self, parents: Sequence[Path]) -> Path | None:
-        """The first file that it needs and that is not there."""
-        needed = [*self.data, *self.held_out, *(parent / MANIFEST for parent in parents)]
+    def missing_input(self) -> Path | None:
+        """The first input file that does not exist."""
+        needed = [*self.data, *self.held_out, *(parent / MANIFEST for parent in self.parents)]
         return next((path for path in needed if not path.exists()), None)
 
-    def is_made(self, parents: Sequence[Path]) -> bool:
-        """Whether its draft is whole and of this spec, these parents' weights and these rows."""
-        parts = [*PARTS, *([OPTIMIZER] if self.keep_optimizer else [])]
-        if self.missing(parents) or not all((self.draft / part).exists() for part in parts):
+    def is_staged(self) -> bool:
+        """Whether the staged checkpoint is complete, and of this spec, these parents' weights and these rows."""
+        parts = [MANIFEST, WEIGHTS, CURVE, *([OPTIMIZER] if self.keep_optimizer else [])]
+        if self.missing_input() or not all((self.staging_dir / part).exists() for part in parts):
             return False
-        return self._is_of(self.draft, parents)
-
-    def is_finished(self, parents: Sequence[Path]) -> bool:
-        """Whether it is in place already, of this spec, these parents' weights and these rows; with weights or not."""
-        return (self.out / MANIFEST).exists() and not self.missing(parents) and self._is_of(self.out, parents)
-
-    def _is_of(self, folder: Path, parents: Sequence[Path]) -> bool:
-        manifest = read_json(folder / MANIFEST)
-        weights = [read_json(parent / MANIFEST)["weights"] for parent in parents]
+        manifest = read_json(self.staging_dir / MANIFEST)
+        parents = [read_json(parent / MANIFEST)["weights"] for parent in self.parents]
         found = [manifest[key] for key in ("spec", "parents", "data")] + [manifest.get("held_out", {})]
-        return found == [self.spec, weights, hashes_of(self.data), hashes_of(self.held_out)]
+        return found == [self.spec, parents, data_hashes(self.data), data_hashes(self.held_out)]
 
-    def is_followed_by_unmade(self, later: Sequence["Node"]) -> bool:
-        """Whether one of `later`, which stands on this one's whole draft, is still to be made by this one's process.
+    def install(self, keep_staged: bool = False) -> None:
+        """Link the staged checkpoint into place; remove the staged files and the state to resume from.
 
-        Not where another is making it, where it has failed, or where it has cost too many processes their life: this
-        one must not wait for it for ever.
+        `keep_staged`: the staged files stay until `remove_staged`. A cluster may start a job twice, and the outputs of
+        the first are then deleted.
         """
-        made = {self.out: self.draft}
-        for follower in later:
-            if not made.keys() >= set(follower.parents):
-                continue
-            parents = [made[parent] for parent in follower.parents]
-            if follower.is_made(parents) and not follower.unpredicted:
-                made[follower.out] = follower.draft
-            elif follower.is_finished(parents):
-                made |= {follower.out: follower.out} if (follower.out / WEIGHTS).exists() else {}
-            elif not (follower.missing(parents) or follower.failure.exists() or follower.given_up):
-                with suppress(locks.Held), follower.alone():
-                    return True
-        return False
-
-    def settle(self, keep: bool = False) -> None:
-        """Put the draft into place, with what it told of its progress, and remove it and the state of its training.
-
-        `keep`: the draft stays until forget_draft, for a job that is begun a second time and whose outputs are deleted.
-        """
-        noted = self.draft / DRAFT_LOG
-        if self.log and noted.exists():
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            with self.log.open("a", encoding="utf-8") as log:
-                log.write(noted.read_text(encoding="utf-8"))
-            noted.unlink()
-        shutil.rmtree(self.out / "model", ignore_errors=True)
-        link_files(self.draft, self.out)
-        if not keep:
-            shutil.rmtree(self.draft)
-        shutil.rmtree(self.out / "state", ignore_errors=True)
-        self.failure.unlink(missing_ok=True)
-        self._begun.unlink(missing_ok=True)
-        remove_empty(self.draft.parent, self.out)
+        shutil.rmtree(self.out / MODEL, ignore_errors=True)
+        link_tree(self.staging_dir, self.out)
+        if not keep_staged:
+            shutil.rmtree(self.staging_dir)
+        shutil.rmtree(self.resume_dir, ignore_errors=True)
+        remove_empty(self.staging_dir.parent, self.out)
 
 
-def forget_draft(checkpoint: Path) -> None:
-    """Remove what `settle` has kept."""
+def remove_staged(checkpoint: Path) -> None:
+    """Remove the staged copy of a installed checkpoint."""
     if (checkpoint / MANIFEST).exists():
-        shutil.rmtree(checkpoint / "ahead" / "stage", ignore_errors=True)
-        remove_empty(checkpoint / "ahead", checkpoint)
+        shutil.rmtree(checkpoint / STAGING / "checkpoint", ignore_errors=True)
+        remove_empty(checkpoint / STAGING, checkpoint)
 
 
-def hashes_of(manifests: Sequence[Path]) -> dict[str, str]:
-    """The hashes of prepared rows, by source; those held out also say of which split."""
-    found = {}
+def data_hashes(manifests: Sequence[Path]) -> dict[str, str]:
+    """SHA-256 of prepared rows by source; held-out rows also name their split."""
+    hashes = {}
     for path in manifests:
         manifest = read_json(path)
         split = "" if manifest["split"] == "train" else f"{manifest['split']}/"
-        found[f"{split}{manifest['dataset']}.{manifest['lang']}"] = manifest["sha256"]
-    return found
+        hashes[f"{split}{manifest['dataset']}.{manifest['lang']}"] = manifest["sha256"]
+    return hashes
 
 
-def predictions_ahead(checkpoint: Path, dataset: str) -> Path:
-    """Folder of predictions that a training made; their manifest lies beside it."""
-    return checkpoint / "ahead" / "predictions" / dataset
+# --- weights ---------------------------------------------------------------------------------------------------------
 
 
-def made_ahead(checkpoint: Path, spec: dict, weights: str, data: Sequence[Path]) -> bool:
-    """Whether a training made predictions of this spec, these weights and these rows."""
-    made = predictions_ahead(checkpoint, spec["dataset"])
-    if not made.with_suffix(".json").exists():
+def has_weights(checkpoint: Path | str) -> bool:
+    """Whether a checkpoint folder holds its weights."""
+    return Path(checkpoint, WEIGHTS).exists()
+
+
+def remove_weights(checkpoint: Path) -> None:
+    """Remove the model and the optimizer's state. A kill halfway leaves no model that looks complete."""
+    remove_staged(checkpoint)
+    for part in (WEIGHTS, OPTIMIZER):
+        (checkpoint / part).unlink(missing_ok=True)
+    shutil.rmtree(checkpoint / MODEL, ignore_errors=True)
+
+
+# --- staged predictions ----------------------------------------------------------------------------------------------
+
+
+def staged_predictions_dir(checkpoint: Path, dataset: str) -> Path:
+    """Folder of the predictions that a training job staged; their manifest lies beside it."""
+    return checkpoint / STAGING / "predictions" / dataset
+
+
+def predictions_are_current(checkpoint: Path, spec: dict, weights: str, data: Sequence[Path]) -> bool:
+    """Whether staged predictions are complete, and of this spec, these weights and these rows."""
+    staged = staged_predictions_dir(checkpoint, spec["dataset"])
+    if not staged.with_suffix(".json").exists():
         return False
-    manifest = read_json(made.with_suffix(".json"))
-    wanted = {source.rpartition(".")[2]: split.sha256 for source, split in rows_by_source(data).items()}
-    found = {language: entry["data"] for language, entry in manifest["languages"].items()}
-    if (manifest["spec"], manifest["weights"], found) != (spec, weights, wanted):
+    manifest = read_json(staged.with_suffix(".json"))
+    rows = {source.rpartition(".")[2]: split.sha256 for source, split in rows_by_source(data).items()}
+    predicted = {language: entry["data"] for language, entry in manifest["languages"].items()}
+    if (manifest["spec"], manifest["weights"], predicted) != (spec, weights, rows):
         return False
-    return all((made / f"{language}.jsonl").exists() for language in wanted)
+    return all((staged / f"{language}.jsonl").exists() for language in rows)
 
 
-def adopt_predictions(checkpoint: Path, spec: dict, weights: str, data: Sequence[Path], out: Path) -> bool:
-    """Take over predictions, if there are any of this spec, these weights and these rows."""
-    if not made_ahead(checkpoint, spec, weights, data):
+def install_predictions(checkpoint: Path, spec: dict, weights: str, data: Sequence[Path], out: Path) -> bool:
+    """Move current staged predictions to `out`; False if there are none."""
+    if not predictions_are_current(checkpoint, spec, weights, data):
         return False
-    made = predictions_ahead(checkpoint, spec["dataset"])
-    put(made.with_suffix(".json"), out.with_suffix(".json"))
-    take_over(made, out)
-    made.with_suffix(".json").unlink()
-    remove_unfinished(made.with_suffix(".json"))
-    remove_empty(made.parent, checkpoint)
+    staged = staged_predictions_dir(checkpoint, spec["dataset"])
+    link_or_copy(staged.with_suffix(".json"), out.with_suffix(".json"))
+    # Linked first and removed after: a job that is killed in between finds the staged files when it starts again.
+    link_tree(staged, out)
+    shutil.rmtree(staged)
+    staged.with_suffix(".json").unlink()
+    remove_unfinished(staged.with_suffix(".json"))
+    remove_empty(staged.parent, checkpoint)
     return True
 
 
-def take_over(folder: Path, target: Path) -> None:
-    """Let `target` have the files of `folder`, then remove `folder`.
-
-    Not moved: a job that is killed on the way loses its outputs, and must find the folder whole when it begins again.
-    """
-    link_files(folder, target)
-    shutil.rmtree(folder)
+# --- files -----------------------------------------------------------------------------------------------------------
 
 
-def link_files(folder: Path, target: Path) -> None:
-    """Let `target` have the files of `folder`, without what a killed process has left of writing one."""
+def link_tree(folder: Path, target: Path) -> None:
+    """Link all files of `folder` below `target`, without temporary files of a killed writer."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".tmp"):
-        put(path, target / path.relative_to(folder))
+        link_or_copy(path, target / path.relative_to(folder))
 
 
-def put(path: Path, target: Path) -> None:
-    """A second name for a file; a copy where the file system has no such thing."""
+def link_or_copy(path: Path, target: Path) -> None:
+    """A hard link to a file, or a copy if the file system has no hard links."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     try:
@@ -249,37 +194,10 @@ def put(path: Path, target: Path) -> None:
 
 
 def remove_empty(folder: Path, top: Path) -> None:
-    """Remove a folder and those above it, below `top`, as far as they are empty."""
+    """Remove a folder and its ancestors below `top` as long as they are empty."""
     while folder != top:
         try:
             folder.rmdir()
         except OSError:  # not empty, or another job was faster
             return
         folder = folder.parent
-
-
-MODEL = "model"
-
-
-def has_weights(checkpoint: Path | str) -> bool:
-    return Path(checkpoint, WEIGHTS).exists()
-
-
-def remove_weights(checkpoint: Path | str) -> None:
-    """Remove the model and the optimizer's state. Killed on the way it leaves no model that looks whole."""
-    for part in (WEIGHTS, OPTIMIZER):
-        Path(checkpoint, part).unlink(missing_ok=True)
-    shutil.rmtree(Path(checkpoint, MODEL), ignore_errors=True)
-
-
-def tidy(checkpoints: Iterable[dict]) -> list[str]:
-    """Remove the weights of each checkpoint (`path`) for which no file (`until`) is waited any more; their paths."""
-    done = [entry["path"] for entry in checkpoints if _all_exist(entry["until"])]
-    for path in done:
-        forget_draft(Path(path))
-        remove_weights(path)
-    return done
-
-
-def _all_exist(files: Sequence[str]) -> bool:
-    return all(Path(file).exists() for file in files)

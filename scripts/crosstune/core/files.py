@@ -110,7 +110,7 @@ def decode_text(content: bytes, place: str) -> str:
         raise UserError("the text is not UTF-8", f"{place}:{line}", fix) from None
 
 
-def any_of(paths: Iterable[str]) -> str:
+def paths_regex(paths: Iterable[str]) -> str:
     """A regular expression of some paths; of none, one that matches nothing.
 
     It branches at every folder, so that a match looks at few of them however many they are. Folders that hold the same
@@ -122,5 +122,5 @@ def any_of(paths: Iterable[str]) -> str:
         below.setdefault(name + slash, []).append(rest)
     alike: dict[str, list[str]] = {}
     for top, rests in below.items():
-        alike.setdefault(f"(?:{any_of(rests)})" if top.endswith("/") else "", []).append(re.escape(top))
+        alike.setdefault(f"(?:{paths_regex(rests)})" if top.endswith("/") else "", []).append(re.escape(top))
     return "|".join(f"(?:{'|'.join(tops)}){branch}" for branch, tops in alike.items()) or "(?!)"

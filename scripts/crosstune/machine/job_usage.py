@@ -43,10 +43,10 @@ def note_asked(asked: Sequence[str] | None) -> None:
 
 
 def used_by_jobs(results: Path) -> list[Used]:
-    """Every job under `results` with a benchmark (`<name>.tsv`) and a note of what it asked (`<name>.asked.json`)."""
+    """Every job under `results` with a benchmark (`<name>.tsv`) and a note of its request (`<name>.requested.json`)."""
     found = []
     for path in sorted(results.rglob("benchmarks/*.tsv")):
-        note = path.with_suffix(".asked.json")
+        note = path.with_suffix(".requested.json")
         if not note.exists():
             continue
         with path.open(encoding="utf-8", newline="") as file:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import atomic_open, read_json, sha256_file
-from crosstune.study.expand import Study
+from crosstune.study.graph import Study
 
 METADATA, CONFIG, README = "ro-crate-metadata.json", "study.json", "README.md"
 
@@ -54,7 +54,7 @@ CHECKPOINT = ("stage.json", "cost.json", "train.jsonl", "predictions", "scores")
 
 RESULTS = (
     "plan.json", "provenance.json", "leakage.json", "contrasts.json", "claims.json", "distances.json", "report.html",
-    "tables", "figures", "floor", "cost", "submission",
+    "tables", "figures", "baselines", "cost", "submission",
 )  # fmt: skip
 
 FORMATS = {

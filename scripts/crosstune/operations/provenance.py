@@ -17,9 +17,9 @@ from crosstune.data.prepare import PREPARE_VERSION
 from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.environment import agent, made_by, now, read_cost, repository
 from crosstune.study.comparisons import CONTRASTS_VERSION
-from crosstune.study.expand import Study
+from crosstune.study.graph import Study
 from crosstune.study.paths import base_path
-from crosstune.study.specs import PREDICT_VERSION, PRETRAIN_VERSION, TRAIN_VERSION
+from crosstune.study.specs import PREDICT_VERSION, PRETRAIN_VERSION, TRAIN_VERSION, config_affecting_results
 
 VERSIONS = {
     "prepare": PREPARE_VERSION,
@@ -50,8 +50,8 @@ def provenance_of(study: Study, data: Sequence[Path]) -> dict:
     ]
     told = [cost for cost in (*trainings, *predictions) if "began" in cost]
     return {
-        "config": study.told,
-        "config_sha256": sha256_json(study.told),
+        "config": config_affecting_results(study.config),
+        "config_sha256": sha256_json(config_affecting_results(study.config)),
         **made_by(),
         "agent": agent(),
         "repository": repository(),
@@ -101,6 +101,6 @@ def _data(path: Path) -> dict:
 
 def _model(study: Study, name: str) -> dict:
     """The base model: where it is from, and the hash of its weights."""
-    node = study.checkpoints[base_path(study.results, name, study.config["models"][name])]
+    node = study.checkpoints[base_path(study.name, name, study.config["models"][name])]
     found = {"weights": read_json(Path(node.path, MANIFEST)).get("weights")}
     return {**node.spec, **found} if "hub" in node.spec else {"pretrained_on": node.spec["sources"], **found}

@@ -14,17 +14,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosstune.artifacts.checkpoint import MANIFEST
+from crosstune.artifacts.checkpoint import MANIFEST, RESUME, STAGING
 from crosstune.core.files import read_json
 from crosstune.data.leakage import LEAKAGE_VERSION
 from crosstune.data.prepare import PREPARE_VERSION
 from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.environment import commit, lock_hash, read_cost
 from crosstune.study.comparisons import CONTRASTS_VERSION
-from crosstune.study.expand import Study
+from crosstune.study.graph import Study
+from crosstune.study.paths import PreparedPath
+from crosstune.study.specs import predict_spec
+from crosstune.study.targets import evaluated_sets
 
 # What lies in a checkpoint's folder beside the stages that stand on it.
-PARTS = ("model", "predictions", "scores", "logs", "benchmarks", "ahead", "state")
+PARTS = ("model", "predictions", "scores", "logs", "benchmarks", STAGING, RESUME)
 
 # Of each reason so many files are named.
 NAMED = 3
@@ -80,7 +83,7 @@ def outdated(study: Study) -> list[Outdated]:
         found.append(_other_spec(Path(path, MANIFEST), "checkpoint", node.spec))
         for dataset in node.evaluate:
             predictions = Path(path, "predictions", f"{dataset}.json")
-            found.append(_other_spec(predictions, "predictions", study.predict_spec(path, dataset)))
+            found.append(_other_spec(predictions, "predictions", predict_spec(study, path, dataset)))
             scores = Path(path, "scores", f"{dataset}.json")
             found.append(_other_version(scores, "scores", SCORE_VERSION, "score_version"))
     return [entry for entry in found if entry]
@@ -89,8 +92,8 @@ def outdated(study: Study) -> list[Outdated]:
 def prepared(study: Study) -> list[str]:
     """Manifests of the rows that the study trains on and evaluates."""
     found = {path for node in study.checkpoints.values() for path in (*node.data, *node.held_out)}
-    tests = [(dataset, language) for dataset, languages in study.all_evaluated() for language in languages]
-    return sorted(found | {study.prepared(dataset, "test", language) for dataset, language in tests})
+    tests = [(dataset, language) for dataset, languages in evaluated_sets(study) for language in languages]
+    return sorted(found | {str(PreparedPath(dataset, "test", language)) for dataset, language in tests})
 
 
 def makers(study: Study) -> Counter[Maker]:
@@ -183,7 +186,7 @@ def _checkpoints(folder: Path) -> int:
     """Checkpoints at and below a folder, whole ones and such as were left unfinished."""
     number = 0
     for _, folders, files in os.walk(folder):
-        number += MANIFEST in files or "state" in folders
+        number += MANIFEST in files or RESUME in folders
         folders[:] = [name for name in folders if name not in PARTS]
     return number
 

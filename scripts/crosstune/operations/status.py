@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosstune.artifacts.checkpoint import DRAFT_LOG, MANIFEST
+from crosstune.artifacts.checkpoint import MANIFEST, RESUME, STAGING
 from crosstune.core.files import read_json
 from crosstune.core.locks import is_there
 from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.environment import read_cost
-from crosstune.study.expand import Study
-from crosstune.study.graph import Checkpoint
+from crosstune.study.graph import Checkpoint, Study
+from crosstune.study.specs import predict_spec
 
 DONE, RUNNING, FAILED, INTERRUPTED, WAITING = STATES = ("done", "running", "failed", "interrupted", "waiting")
 
@@ -128,13 +128,11 @@ def _training(study: Study, node: Checkpoint) -> Work:
     name = node.path.removeprefix(f"{study.results}/")
     model = name.partition("/")[0]
     common = {"model": f"{model} (pretraining)" if kind == "pretrain" else model, "size": _tokens(node)}
-    folder = next((place for place in (out, out / "ahead/stage") if _spec(place / MANIFEST) == node.spec), None)
-    if folder == out or (folder and not _runs(out / "ahead/lock")):  # its own job has only to put it into place
-        return Work("trainings", name, DONE, log, seconds=read_cost(folder).get("seconds"), **common)
-    made_ahead = out / "ahead/stage" / DRAFT_LOG
-    text = tail(made_ahead if made_ahead.exists() else log)
+    if _spec(out / MANIFEST) == node.spec:
+        return Work("trainings", name, DONE, log, seconds=read_cost(out).get("seconds"), **common)
+    text = tail(log)
     share, left = progress(text, out.name)
-    if _runs(out / "ahead/lock", log, made_ahead, out / "state/state.safetensors"):
+    if _runs(out / STAGING / "lock", log, out / RESUME / "state.safetensors"):
         return Work("trainings", name, RUNNING, log, share=share, seconds=left, **common)
     # What has told that it is through was of another spec, and is waited for again.
     state = WAITING if not text or (share == 1 and not FAILURE.search(text)) else _ended(text)
@@ -145,10 +143,10 @@ def _prediction(study: Study, node: Checkpoint, dataset: str, made: bool) -> Wor
     out = Path(node.path, "predictions", dataset)
     log = Path(node.path, "logs", f"predict.{dataset}.log")
     name = f"{node.path.removeprefix(f'{study.results}/')}: {dataset}"
-    common = {"model": node.path.split("/")[2], "size": float(len(node.evaluate[dataset]))}
-    if made and _spec(out.with_suffix(".json")) == study.predict_spec(node.path, dataset):
+    common = {"model": node.location.model, "size": float(len(node.evaluate[dataset]))}
+    if made and _spec(out.with_suffix(".json")) == predict_spec(study, node.path, dataset):
         return Work("predictions", name, DONE, log, seconds=read_cost(out).get("seconds"), **common)
-    note = Path(node.path, "benchmarks", f"predict.{dataset}.asked.json")
+    note = Path(node.path, "benchmarks", f"predict.{dataset}.requested.json")
     text = tail(log)
     share, left = progress(text, f"predict {dataset}")
     if made and _runs(note, log):
@@ -159,7 +157,7 @@ def _prediction(study: Study, node: Checkpoint, dataset: str, made: bool) -> Wor
 
 def _score(study: Study, node: Checkpoint, dataset: str, made: bool) -> Work:
     out, log = Path(node.path, "scores", f"{dataset}.json"), Path(node.path, "logs", f"score.{dataset}.log")
-    name, model = f"{node.path.removeprefix(f'{study.results}/')}: {dataset}", node.path.split("/")[2]
+    name, model = f"{node.path.removeprefix(f'{study.results}/')}: {dataset}", node.location.model
     if made and out.exists() and read_json(out).get("score_version") == SCORE_VERSION:
         return Work("scores", name, DONE, log, model)
     return Work("scores", name, FAILED if made and FAILURE.search(tail(log)) else WAITING, log, model)

@@ -10,17 +10,17 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crosstune.artifacts.claim import COUNT, DIRECTION, NUMBER, Statement
 from crosstune.core.errors import UserError
 from crosstune.core.schema import check_known, read_yaml, validate
 from crosstune.data.registry import Registry
 from crosstune.evaluation.metrics import metric_named
+from crosstune.study.graph import Study
+from crosstune.study.paths import Source
 from crosstune.study.published_tables import load_published
-
-if TYPE_CHECKING:
-    from crosstune.study.expand import Study
+from crosstune.study.targets import evaluated_sets
 
 SECTIONS = ("tables", "numbers", "directions", "counts")
 
@@ -50,7 +50,7 @@ class ClaimsFile:
         return Statement(f"{self.name}/{name}", kind, claim["says"], source, url, verified, how)
 
 
-def statements_of(study: "Study", number: int, root: Path) -> list[dict]:
+def resolve_claims(study: Study, number: int, root: Path) -> list[dict]:
     """Every statement of the study's `claims[number]`, as plan.json has it. UserError where the file is wrong."""
     file = load_claims(root, study.config["claims"][number], f"claims[{number}]", study.registry)
     holders = (hold_table, hold_number, hold_direction, hold_count)
@@ -158,12 +158,12 @@ def tested(registry: Registry, dataset: str) -> tuple[str, ...]:
 # --- what of a study they are about ----------------------------------------------------------------------------------
 
 
-def models_of(study: "Study", claim: Mapping) -> list[str]:
+def models_of(study: Study, claim: Mapping) -> list[str]:
     """The models of the study that are the paper's."""
     return [name for name, model in study.config["models"].items() if model.get("hub") == claim["model"]]
 
 
-def ground_of(study: "Study", claim: Mapping, model: str, dataset: str) -> list[str]:
+def ground_of(study: Study, claim: Mapping, model: str, dataset: str) -> list[str]:
     """What is not the paper's own."""
     others = [] if dataset in claim["datasets"] else [f"data set {dataset}"]
     if "model" in claim and model not in models_of(study, claim):
@@ -171,12 +171,12 @@ def ground_of(study: "Study", claim: Mapping, model: str, dataset: str) -> list[
     return others
 
 
-def published_entries(study: "Study", table: str) -> list[dict]:
+def published_entries(study: Study, table: str) -> list[dict]:
     """The entries of the study's key `published` for a published table."""
     return [entry for entry in study.published if study.config["published"][entry["name"]]["numbers"] == table]
 
 
-def hold_table(study: "Study", file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
+def hold_table(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
     """One statement for every number of the table that stands beside runs of the paper's data and model."""
     table = file.tables[claim["numbers"]]
     how = f"as published/{claim['numbers'].partition('.')[0]}.yaml says"
@@ -208,7 +208,7 @@ def no_table(claim: Mapping) -> str:
     return f"the study has no table of {claim['numbers']} under `published`"
 
 
-def ordered_rows(study: "Study", entry: Mapping, table: Mapping) -> dict[str, str]:
+def ordered_rows(study: Study, entry: Mapping, table: Mapping) -> dict[str, str]:
     """The schedule of ours beside each row of a published table that the study has, in the paper's order."""
     rows = study.config["published"][entry["name"]]["rows"]
     return {row: rows[row] for row in table["rows"] if row in rows}
@@ -226,7 +226,7 @@ def held(entry: Mapping, model: str, schedule: str, column: str) -> dict[str, st
     return {"model": model, "published": entry["name"], "schedule": schedule, "column": column} | panel
 
 
-def hold_number(study: "Study", file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
+def hold_number(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
     """One statement for every model of the study that is the paper's."""
     blank = replace(
         file.statement(NUMBER, name, claim), **{key: claim[key] for key in ("value", "tolerance", "schedule", "metric")}
@@ -251,7 +251,7 @@ def hold_number(study: "Study", file: ClaimsFile, name: str, claim: Mapping) -> 
         yield replace(blank, model=model)
 
 
-def hold_direction(study: "Study", file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
+def hold_direction(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
     """One statement for every model, and for every table of the study that has both rows."""
     blank = replace(file.statement(DIRECTION, name, claim), least=claim["least"])
     if "numbers" in claim:
@@ -294,7 +294,7 @@ def hold_direction(study: "Study", file: ClaimsFile, name: str, claim: Mapping) 
         )
 
 
-def _hold_rows(study: "Study", blank: Statement, file: ClaimsFile, claim: Mapping) -> Iterator[Statement]:
+def _hold_rows(study: Study, blank: Statement, file: ClaimsFile, claim: Mapping) -> Iterator[Statement]:
     """A direction between two rows of a published table, in every table of ours that is beside it."""
     table, column = file.tables[claim["numbers"]], claim["column"]
     entries = published_entries(study, claim["numbers"])
@@ -316,7 +316,7 @@ def _hold_rows(study: "Study", blank: Statement, file: ClaimsFile, claim: Mappin
             yield replace(blank, about=about, than=b, ground=ground, **held(entry, model, a, column))
 
 
-def hold_count(study: "Study", file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
+def hold_count(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
     """One statement for every copy of the data set that the study uses."""
     total = sum(claim["rows"].values())
     blank = replace(file.statement(COUNT, name, claim), value=total, rows=claim["rows"], split=claim["split"])
@@ -331,36 +331,36 @@ def hold_count(study: "Study", file: ClaimsFile, name: str, claim: Mapping) -> I
         yield replace(blank, about=about, dataset=dataset, known=known, place=record.place)
 
 
-def datasets_of(study: "Study") -> set[str]:
+def datasets_of(study: Study) -> set[str]:
     """The data sets that the study trains on or evaluates, whole."""
     sources = {source for node in study.checkpoints.values() for source in node.spec.get("sources", [])}
-    names = {source.rpartition(".")[0] for source in sources} | {name for name, _ in study.all_evaluated()}
+    names = {Source.parse(source).dataset for source in sources} | {name for name, _ in evaluated_sets(study)}
     return {study.registry[name].whole or name for name in names}
 
 
-def _lacking(study: "Study", track: str, dataset: str, schedules: list[str]) -> str:
+def _lacking(study: Study, track: str, dataset: str, schedules: list[str]) -> str:
     """Why a study has no runs of these schedules on a data set; empty where it has."""
     if track not in study.config["tracks"]:
         return f"the study has no track {track}"
-    if dataset not in study.evaluate[track]:
+    if dataset not in study.tracks[track].evaluate:
         return f"the track {track} does not evaluate {dataset}"
-    names = [schedule.name for schedule in study.schedules[track]]
+    names = study.tracks[track].schedule_names
     absent = [name for name in schedules if name not in names]
     return f"the track {track} has no schedule {' or '.join(absent)}, only {', '.join(names)}" if absent else ""
 
 
-def _untested(study: "Study", track: str, dataset: str, languages: list[str]) -> str:
+def _untested(study: Study, track: str, dataset: str, languages: list[str]) -> str:
     """Which of the languages are not evaluated; empty where all are."""
-    absent = [lang for lang in languages if lang not in study.evaluate[track][dataset]]
+    absent = [lang for lang in languages if lang not in study.tracks[track].evaluate[dataset]]
     return f"{dataset} is not evaluated in {', '.join(absent)}" if absent else ""
 
 
-def _lacking_average(study: "Study", claim: Mapping) -> str:
+def _lacking_average(study: Study, claim: Mapping) -> str:
     """Why a study has no such average; empty where it has."""
     if claim["average"] not in study.averages:
         return f"the study has no average {claim['average']}"
     entries = study.averages[claim["average"]]
     tracks = [entry["track"] for entry in entries if "schedule" not in entry]
-    names = {schedule.name for track in tracks for schedule in study.schedules[track]}
+    names = {schedule.name for track in tracks for schedule in study.tracks[track].schedules}
     absent = [name for name in (claim["schedule"], claim.get("less")) if name and name not in names]
     return f"the average {claim['average']} has no schedule {' or '.join(absent)}" if absent else ""

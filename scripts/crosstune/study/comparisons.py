@@ -6,22 +6,20 @@ is expanded.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from crosstune.core.errors import UserError
 from crosstune.core.schema import check_known
 from crosstune.evaluation.metrics import XTREME_R, metric_named
+from crosstune.study.folds import fold_dataset
+from crosstune.study.graph import Study
 from crosstune.study.published_tables import load_published
-
-if TYPE_CHECKING:
-    from crosstune.study.expand import Study
 
 CONTRASTS_VERSION = 2
 
 """Of the formulas behind contrasts.json: raised when a change of them changes its numbers, which are then made anew."""
 
 
-def check_headline(study: "Study") -> None:
+def check_headline(study: Study) -> None:
     """UserError where the study's key `headline` names what there is not."""
     headline = study.config.get("headline")
     if not headline:
@@ -30,7 +28,7 @@ def check_headline(study: "Study") -> None:
         raise UserError(
             f"unknown track {headline['track']!r}", "headline.track", f"Tracks: {', '.join(study.config['tracks'])}"
         )
-    names = [schedule.name for schedule in study.schedules[headline["track"]]]
+    names = study.tracks[headline["track"]].schedule_names
     for role in ("single", "joint", "sequential"):
         if headline.get(role, names[0]) not in names:
             raise UserError(
@@ -44,7 +42,7 @@ def check_headline(study: "Study") -> None:
         raise UserError(message, "headline.metric", f"It has: {', '.join(labels)}")
 
 
-def contrasts_of(study: "Study") -> list[dict]:
+def resolve_contrasts(study: Study) -> list[dict]:
     """The declared contrasts, each with its panels and, for each of them, metric and languages."""
     found = [_contrast_of(study, entry, number) for number, entry in enumerate(study.config["contrasts"])]
     names = [contrast["name"] for contrast in found]
@@ -55,7 +53,7 @@ def contrasts_of(study: "Study") -> list[dict]:
     return found
 
 
-def _contrast_of(study: "Study", entry: Mapping, number: int) -> dict:
+def _contrast_of(study: Study, entry: Mapping, number: int) -> dict:
     place = f"contrasts[{number}]"
     if entry["a"] == entry["b"]:
         raise UserError("a schedule is compared with itself", f"{place}.b", "Name two schedules.")
@@ -75,15 +73,15 @@ def _contrast_of(study: "Study", entry: Mapping, number: int) -> dict:
     }
 
 
-def panels_over(study: "Study", over: str, place: str) -> list[tuple[str, str]]:
+def panels_over(study: Study, over: str, place: str) -> list[tuple[str, str]]:
     """The panels that an entry of `over` means: one, or all of a track."""
     if "/" in over:
         return [panel_of(study, over, place)]
     check_known(over, study.config["tracks"], "track", place)
-    return [(over, dataset) for dataset in study.evaluate[over]]
+    return [(over, dataset) for dataset in study.tracks[over].evaluate]
 
 
-def _contrasted_panel(study: "Study", entry: Mapping, track: str, dataset: str, place: str) -> dict:
+def _contrasted_panel(study: Study, entry: Mapping, track: str, dataset: str, place: str) -> dict:
     """A panel of a contrast with its metric and languages; UserError where the contrast cannot be asked of it."""
     compared = schedules_with_head(study, track, dataset)
     for role in ("a", "b"):
@@ -96,7 +94,7 @@ def _contrasted_panel(study: "Study", entry: Mapping, track: str, dataset: str, 
     shown = headline["metric"] if (track, dataset) == (headline.get("track"), headline.get("dataset")) else None
     wanted = entry.get("metric", shown or metric.primary)
     check_known(wanted, metric.labels, f"metric of {dataset}", f"{place}.metric")
-    evaluated = study.evaluate[track][dataset]
+    evaluated = study.tracks[track].evaluate[dataset]
     languages = entry["languages"]
     if languages == "low":
         chosen = [code for code in evaluated if is_low(study, code)]
@@ -109,17 +107,18 @@ def _contrasted_panel(study: "Study", entry: Mapping, track: str, dataset: str, 
     return {"track": track, "dataset": dataset, "metric": wanted, "languages": chosen}
 
 
-def schedules_with_head(study: "Study", track: str, dataset: str) -> list[str]:
+def schedules_with_head(study: Study, track: str, dataset: str) -> list[str]:
     """The schedules of a track that end with a head for a data set, and so have scores of it."""
     names = {
         run.schedule.name: None
         for run in study.runs
-        if run.track == track and study.in_fold(dataset, run.fold) in study.checkpoints[run.stages[-1]].evaluate
+        if run.track == track
+        and fold_dataset(study.registry, dataset, run.fold) in study.checkpoints[run.stages[-1]].evaluate
     }
     return list(names)
 
 
-def is_low(study: "Study", code: str) -> bool:
+def is_low(study: Study, code: str) -> bool:
     """Whether a language is low-resource: the study says which are, or else the language table."""
     listed = study.config.get("low_resource")
     if listed is not None:
@@ -127,7 +126,7 @@ def is_low(study: "Study", code: str) -> bool:
     return code in study.languages and study.languages[code].resource == "low"
 
 
-def average_of(study: "Study", name: str) -> list[dict[str, str]]:
+def resolve_average(study: Study, name: str) -> list[dict[str, str]]:
     """Task, track, data set and perhaps schedule of every column: XTREME-R's tasks in its order, then others."""
     rank = {task: number for number, task in enumerate(XTREME_R)}
     tasks = study.config["averages"][name]
@@ -136,7 +135,7 @@ def average_of(study: "Study", name: str) -> list[dict[str, str]]:
         place = f"averages.{name}.{task}"
         entry = {"panel": tasks[task]} if isinstance(tasks[task], str) else tasks[task]
         track, dataset = panel_of(study, entry["panel"], place)
-        names = [schedule.name for schedule in study.schedules[track]]
+        names = study.tracks[track].schedule_names
         if entry.get("schedule", names[0]) not in names:
             message = f"the track {track!r} has no schedule {entry['schedule']!r}"
             raise UserError(message, f"{place}.schedule", f"Schedules: {', '.join(names)}")
@@ -145,16 +144,16 @@ def average_of(study: "Study", name: str) -> list[dict[str, str]]:
     return found
 
 
-def published_of(study: "Study", name: str, folder: Path) -> dict:
+def resolve_published(study: Study, name: str, folder: Path) -> dict:
     """A published table with the schedules and columns of ours that stand beside it."""
     entry, place = study.config["published"][name], f"published.{name}"
     table = load_published(folder, entry["numbers"], f"{place}.numbers")
     track, dataset = panel_of(study, entry["panel"], f"{place}.panel")
-    languages = study.evaluate[track][dataset]
+    languages = study.tracks[track].evaluate[dataset]
     for column, ours in entry["columns"].items():
         check_known(column, table["columns"], "published column", f"{place}.columns")
         check_known(ours, ["pooled", "all", *languages], "column", f"{place}.columns.{column}")
-    names = [schedule.name for schedule in study.schedules[track]]
+    names = study.tracks[track].schedule_names
     for row, schedule in entry["rows"].items():
         check_known(row, table["rows"], "published row", f"{place}.rows")
         check_known(schedule, names, "schedule", f"{place}.rows.{row}")
@@ -183,12 +182,12 @@ def published_of(study: "Study", name: str, folder: Path) -> dict:
     return shown | own | {"differences": entry["differences"], "protocol": entry["protocol"]}
 
 
-def panel_of(study: "Study", panel: str, place: str) -> tuple[str, str]:
+def panel_of(study: Study, panel: str, place: str) -> tuple[str, str]:
     """Track and data set of a panel `track/dataset`."""
     track, _, dataset = panel.partition("/")
     if track not in study.config["tracks"]:
         raise UserError(f"unknown track {track!r}", place, f"Tracks: {', '.join(study.config['tracks'])}")
-    if dataset not in study.evaluate[track]:
-        known = ", ".join(f"{track}/{evaluated}" for evaluated in study.evaluate[track])
+    if dataset not in study.tracks[track].evaluate:
+        known = ", ".join(f"{track}/{evaluated}" for evaluated in study.tracks[track].evaluate)
         raise UserError(f"the track {track!r} does not evaluate {dataset!r}", place, f"Panels: {known}")
     return track, dataset

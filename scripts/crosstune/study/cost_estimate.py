@@ -17,18 +17,19 @@ from pathlib import Path
 
 from crosstune.artifacts.cost import UNKNOWN, predictions_took, training_took
 from crosstune.machine.devices import CPU, Device, Devices
-from crosstune.study.expand import Study
-from crosstune.study.graph import Run
+from crosstune.study.graph import Run, Study
+from crosstune.study.paths import CheckpointPath, PreparedPath
 from crosstune.study.resources import (
     LEARNED,
     PREDICTED,
     UNKNOWN_TEST_ROWS,
     UNKNOWN_TRAINING_ROWS,
     UPDATE_SECONDS,
-    Jobs,
+    JobResources,
     Size,
     gpus_of,
 )
+from crosstune.study.specs import predict_spec
 
 # A row's tokens as a part of the longest row's. Training rows of studies/xtreme-r.yaml: 0.1 to 0.5, questions 0.44.
 FILLED = 0.5
@@ -41,7 +42,7 @@ BASE = "base model"
 
 
 @dataclass(frozen=True)
-class Work:
+class WorkEstimate:
     """Tokens of a checkpoint: trained on, computed beside them as partners, looked at on the way, predicted."""
 
     updates: float = 0
@@ -62,16 +63,16 @@ class Measured:
         return Measured(self.tokens + other.tokens, self.hours + other.hours)
 
 
-class Expected:
+class CostEstimate:
     """Hours of a study's checkpoints, by their paths, on any device. Finished work is looked for at these paths.
 
     `uncounted`: prepared splits, met so far, of which nobody knows yet how many rows they have.
     """
 
-    def __init__(self, study: Study, jobs: Jobs, devices: Devices):
+    def __init__(self, study: Study, jobs: JobResources, devices: Devices):
         self.study, self.devices, self._jobs = study, devices, jobs
         self.uncounted: set[str] = set()
-        self._works: dict[str, Work] = {}
+        self._works: dict[str, WorkEstimate] = {}
 
     # ---- which checkpoints ----
 
@@ -98,17 +99,17 @@ class Expected:
     def size(self, model: str) -> Size:
         return Size.of(self.study.config["models"][model])
 
-    def work(self, path: str) -> Work:
+    def work(self, path: str) -> WorkEstimate:
         """The work of one checkpoint."""
         if path not in self._works:
             self._works[path] = self._work(path)
         return self._works[path]
 
-    def _work(self, path: str) -> Work:
+    def _work(self, path: str) -> WorkEstimate:
         node = self.study.checkpoints[path]
         predicted = sum(self._tokens_predicted(path, dataset) for dataset in node.evaluate)
         if "average" in node.spec:
-            return Work(predicted=predicted)
+            return WorkEstimate(predicted=predicted)
         budget, longest = node.spec.get("budget", node.spec), node.spec.get("encoding", node.spec)["max_length"]
         updates = budget.get("updates")
         if updates is None:
@@ -119,12 +120,12 @@ class Expected:
             looks = math.ceil(updates / node.spec["select"]["every"])
             looked = looks * self._rows(node.held_out, UNKNOWN_TEST_ROWS) * longest * FILLED
         partners = trained if "contrast" in node.spec["recipe"] else 0
-        return Work(updates, trained, partners, looked, predicted)
+        return WorkEstimate(updates, trained, partners, looked, predicted)
 
     def rows_predicted(self, path: str, dataset: str) -> int:
         """Rows of a data set in all languages that a checkpoint predicts."""
         languages = self.study.checkpoints[path].evaluate[dataset]
-        return self._rows([self.study.prepared(dataset, "test", lang) for lang in languages], UNKNOWN_TEST_ROWS)
+        return self._rows([str(PreparedPath(dataset, "test", lang)) for lang in languages], UNKNOWN_TEST_ROWS)
 
     def _rows(self, manifests: Iterable[str], unknown: int) -> int:
         """Rows of prepared splits; `unknown` of each that nobody has counted, which is noted."""
@@ -133,7 +134,7 @@ class Expected:
         return sum(unknown if rows is None else rows for rows in found.values())
 
     def _tokens_predicted(self, path: str, dataset: str) -> float:
-        longest = self.study.predict_spec(path, dataset)["encoding"]["max_length"]
+        longest = predict_spec(self.study, path, dataset)["encoding"]["max_length"]
         return self.rows_predicted(path, dataset) * longest * FILLED
 
     # ---- how long it takes ----
@@ -251,5 +252,5 @@ def is_trained(path: str) -> bool:
 
 def place_of(path: str) -> tuple[str, str]:
     """Model and track of a checkpoint."""
-    _, _, model, *rest = path.split("/")
-    return model, rest[1] if rest[0] != "base" else BASE
+    location = CheckpointPath.parse(path)
+    return location.model, location.track or BASE

@@ -1,4 +1,4 @@
-"""What `snakemake plan` prints: the jobs of a study, the hours, energy and disk that they are expected to take.
+"""What `snakemake estimate_cost` prints: the jobs of a study, the hours, energy and disk that they are expected to take.
 
 Owns: this text. Must never know: how hours are worked out.
 """
@@ -12,11 +12,12 @@ from tabulate import tabulate
 
 from crosstune.core.text import count
 from crosstune.machine.devices import CPU, Device
-from crosstune.study.cost_estimate import BASE, FILLED, Expected
-from crosstune.study.data_requirements import Needs
+from crosstune.study.cost_estimate import BASE, FILLED, CostEstimate
+from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.resources import UNKNOWN_TEST_ROWS, UPDATE_SECONDS, gpus_of
-from crosstune.study.retention import Kept
+from crosstune.study.retention import RetentionPolicy
 from crosstune.study.summary import parameters_of, weights_of
+from crosstune.study.targets import baseline_files, score_files
 
 # Bytes of a predicted row, with its gold answers and its score.
 ROW_BYTES = 400
@@ -24,27 +25,27 @@ ROW_BYTES = 400
 WIDTH = 110
 
 
-def plan_text(expected: Expected, needs: Needs, kept: Kept) -> str:
+def cost_report(estimate: CostEstimate, requirements: DataRequirements, retention: RetentionPolicy) -> str:
     """The text, for a terminal."""
-    study = expected.study
+    study = estimate.study
     amounts = {"model": study.config["models"], "seed": study.config["seeds"], "run": study.runs}
     head = f"study {study.name}: {', '.join(count(len(found), noun) for noun, found in amounts.items())}"
     sections = [
         head,
-        _table(("job", "in all", "done"), jobs_of(expected, needs)),
-        *(_hours_of_schedules(expected, track) for track in study.config["tracks"]),
-        *_hours_by_device(expected),
-        "Disk\n" + _table(("", "GB"), _disk(expected, kept)),
-        _lines(_assumptions(expected)),
-        _lines(needs.to_come()),
+        _table(("job", "in all", "done"), jobs_of(estimate, requirements)),
+        *(_hours_of_schedules(estimate, track) for track in study.config["tracks"]),
+        *_hours_by_device(estimate),
+        "Disk\n" + _table(("", "GB"), _disk(estimate, retention)),
+        _lines(_assumptions(estimate)),
+        _lines(requirements.pending_notices()),
     ]
     return "\n\n".join(filter(None, sections))
 
 
-def jobs_of(expected: Expected, needs: Needs) -> list[tuple[str, int, int]]:
+def jobs_of(estimate: CostEstimate, requirements: DataRequirements) -> list[tuple[str, int, int]]:
     """Rule, its jobs in the whole study, and how many of these are done; rules without jobs are left out."""
-    study = expected.study
-    nodes = [study.checkpoints[path] for path in expected.made]
+    study = estimate.study
+    nodes = [study.checkpoints[path] for path in estimate.made]
     manifests = {
         "pretrain": [node.path for node in nodes if not node.parents],
         "train": [node.path for node in nodes if node.parents and "average" not in node.spec],
@@ -52,16 +53,17 @@ def jobs_of(expected: Expected, needs: Needs) -> list[tuple[str, int, int]]:
     }
     predictions = [f"{node.path}/predictions/{name}.json" for node in nodes for name in node.evaluate]
     translated = [
-        f"data/translated/{t.dataset}/{t.split}.{t.source}-{t.target}.json" for t in dict.fromkeys(needs.translations)
+        f"data/translated/{t.dataset}/{t.split}.{t.source}-{t.target}.json"
+        for t in dict.fromkeys(requirements.translations)
     ]
     files = {
-        "fetch, fetch_model": needs.all_downloads,
-        "prepare": needs.prepared,
+        "fetch, fetch_model": requirements.all_downloads,
+        "prepare": requirements.prepared,
         "translate": translated,
         **{rule: [f"{path}/stage.json" for path in paths] for rule, paths in manifests.items()},
         "predict": predictions,
-        "score": study.scores,
-        "floor": study.floors,
+        "score": score_files(study),
+        "baselines": baseline_files(study),
     }
     return [(rule, len(made), sum(Path(file).exists() for file in made)) for rule, made in files.items() if made]
 
@@ -69,73 +71,73 @@ def jobs_of(expected: Expected, needs: Needs) -> list[tuple[str, int, int]]:
 # --- hours -----------------------------------------------------------------------------------------------------------
 
 
-def _hours_of_schedules(expected: Expected, track: str) -> str:
+def _hours_of_schedules(estimate: CostEstimate, track: str) -> str:
     """Schedules x models; a last row of what they share when they are trained together."""
-    study = expected.study
+    study = estimate.study
     models = list(study.config["models"])
-    devices = {model: expected.device_of(model) for model in models}
+    devices = {model: estimate.device_of(model) for model in models}
     rows = []
-    for schedule in study.schedules[track]:
-        paths = {model: expected.alone(expected.runs(model, track, schedule.name)) for model in models}
-        work = [expected.work(path) for path in paths[models[0]]]
+    for schedule in study.tracks[track].schedules:
+        paths = {model: estimate.alone(estimate.runs(model, track, schedule.name)) for model in models}
+        work = [estimate.work(path) for path in paths[models[0]]]
         sizes = (f"{sum(part.updates for part in work):,.0f}", figure(sum(part.trained for part in work) / 1e6))
-        rows.append((schedule.name, *sizes, *(_hours(expected, paths[model], devices[model]) for model in models)))
-    together = (_hours(expected, expected.stages(model, track), devices[model]) for model in models)
+        rows.append((schedule.name, *sizes, *(_hours(estimate, paths[model], devices[model]) for model in models)))
+    together = (_hours(estimate, estimate.stages(model, track), devices[model]) for model in models)
     rows.append(("all, shared stages once", "", "", *together))
     head = ("schedule", "updates", "M tokens", *(f"{model}, {_unit(devices[model])}" for model in models))
-    return f"Track {track}, hours of {_replicates(expected, track)}\n" + _table(head, rows)
+    return f"Track {track}, hours of {_replicates(estimate, track)}\n" + _table(head, rows)
 
 
-def _replicates(expected: Expected, track: str) -> str:
+def _replicates(estimate: CostEstimate, track: str) -> str:
     """`5 seeds`, `5 seeds x 10 splits of the data`."""
-    seeds, folds = expected.study.config["seeds"], expected.study.folds[track]
+    seeds, folds = estimate.study.config["seeds"], estimate.study.tracks[track].folds
     return count(len(seeds), "seed") + (f" x {len(folds)} splits of the data" if folds != (0,) else "")
 
 
-def _hours_by_device(expected: Expected) -> list[str]:
+def _hours_by_device(estimate: CostEstimate) -> list[str]:
     """A table for the models that want GPUs, and one for those that compute on cores."""
-    models = expected.study.config["models"]
+    models = estimate.study.config["models"]
     with_gpu = [name for name, model in models.items() if gpus_of(model)]
     on_cores = [name for name in models if name not in with_gpu]
     found = []
-    for mine, candidates in ((with_gpu, expected.candidates(with_gpu)), (on_cores, [expected.devices[CPU]])):
+    for mine, candidates in ((with_gpu, estimate.candidates(with_gpu)), (on_cores, [estimate.devices[CPU]])):
         if mine:
-            rows = [_device_row(expected, mine, device) for device in candidates]
+            rows = [_device_row(estimate, mine, device) for device in candidates]
             head = ("device", "h on their own", "h shared", "h to do", "kWh", "speed")
             title = "Device hours: each schedule on its own, shared stages once, still to do"
             found.append(f"In all: {', '.join(mine)}. {title}\n" + _table(head, rows))
-            found.append("\n".join([*_pretraining(expected, mine), *_sharing(expected, mine)]))
+            found.append("\n".join([*_pretraining(estimate, mine), *_sharing(estimate, mine)]))
     return found
 
 
-def _device_row(expected: Expected, models: Sequence[str], device: Device) -> tuple[str, ...]:
-    shared = [path for model in models for path in expected.stages(model)]
-    hours = expected.hours(shared, device)
+def _device_row(estimate: CostEstimate, models: Sequence[str], device: Device) -> tuple[str, ...]:
+    shared = [path for model in models for path in estimate.stages(model)]
+    hours = estimate.hours(shared, device)
     kwh = None if hours is None or device.watts is None else hours * device.watts / 1000
-    left = expected.left(shared, device)
-    measured = [model for model in models if expected.is_measured(model, device)]
+    left = estimate.left(shared, device)
+    measured = [model for model in models if estimate.is_measured(model, device)]
     basis = f"measured: {', '.join(measured)}" if measured else "assumed"
-    return (device.name, *map(figure, (expected.hours_alone(models, device), hours, left, kwh)), basis)
+    return (device.name, *map(figure, (estimate.hours_alone(models, device), hours, left, kwh)), basis)
 
 
-def _pretraining(expected: Expected, models: Sequence[str]) -> list[str]:
+def _pretraining(estimate: CostEstimate, models: Sequence[str]) -> list[str]:
     """What the base models take that are pretrained here; it is in the totals."""
-    bases = {model: expected.stages(model, BASE) for model in models}
+    bases = {model: estimate.stages(model, BASE) for model in models}
     told = [
-        f"{model} {_hours(expected, paths, expected.device_of(model))} {_unit(expected.device_of(model))}"
+        f"{model} {_hours(estimate, paths, estimate.device_of(model))} {_unit(estimate.device_of(model))}"
         for model, paths in bases.items()
         if paths
     ]
     return [f"Of these, pretraining: {', '.join(told)}."] if told else []
 
 
-def _sharing(expected: Expected, models: Sequence[str]) -> list[str]:
+def _sharing(estimate: CostEstimate, models: Sequence[str]) -> list[str]:
     """The sentence of what shared stages save, on the device of each model."""
     totals: dict[str, list[float]] = {}
     for model in models:
-        device = expected.device_of(model)
-        alone = expected.hours_alone([model], device)
-        shared = expected.hours(expected.stages(model), device)
+        device = estimate.device_of(model)
+        alone = estimate.hours_alone([model], device)
+        shared = estimate.hours(estimate.stages(model), device)
         if alone is not None and shared is not None:
             sums = totals.setdefault(_unit(device), [0.0, 0.0])
             sums[0] += alone
@@ -152,18 +154,18 @@ def _unit(device: Device) -> str:
     return "core h" if device.name == CPU else f"{device.name} h"
 
 
-def _hours(expected: Expected, paths: Iterable[str], device: Device) -> str:
-    return figure(expected.hours(paths, device))
+def _hours(estimate: CostEstimate, paths: Iterable[str], device: Device) -> str:
+    return figure(estimate.hours(paths, device))
 
 
 # --- what it stands on -----------------------------------------------------------------------------------------------
 
 
-def _assumptions(expected: Expected) -> list[str]:
+def _assumptions(estimate: CostEstimate) -> list[str]:
     """What is measured, what is assumed, and what is not in the numbers."""
-    study = expected.study
-    lines = [*_measured(expected), *_assumed_sizes(expected)]
-    share = ", ".join(f"{part:.0%} of the peak in {precision}" for precision, part in expected.devices.share.items())
+    study = estimate.study
+    lines = [*_measured(estimate), *_assumed_sizes(estimate)]
+    share = ", ".join(f"{part:.0%} of the peak in {precision}" for precision, part in estimate.devices.share.items())
     lines += [
         f"Assumed where nothing is measured: {share} (registry/gpus.yaml), {UPDATE_SECONDS} s beside it for every "
         f"update, rows that fill {FILLED:.0%} of the longest length.",
@@ -173,10 +175,10 @@ def _assumptions(expected: Expected) -> list[str]:
         "cooling and idling are not in it.",
         "Hours: without the start of jobs, encoding, downloads, translation and waiting in a queue.",
     ]
-    if expected.uncounted:
+    if estimate.uncounted:
         lines.append(
             f"Splits of data whose rows are not counted yet, each taken for {UNKNOWN_TEST_ROWS:,} for testing: "
-            f"{len(expected.uncounted)}. Preparing the data (snakemake --cores 2 check) counts them."
+            f"{len(estimate.uncounted)}. Preparing the data (snakemake --cores 2 prepare_all) counts them."
         )
     return lines
 
@@ -185,24 +187,24 @@ def _precision(name: str) -> str:
     return "bf16 where the device has it" if name == "auto" else name
 
 
-def _measured(expected: Expected) -> list[str]:
+def _measured(estimate: CostEstimate) -> list[str]:
     lines = []
-    for (kind, model, device, track), found in sorted(expected.measured.items(), key=str):
+    for (kind, model, device, track), found in sorted(estimate.measured.items(), key=str):
         if kind == "train" and track is not None:
             lines.append(f"Measured: {model}, {track}, {found.tokens / found.hours / 3600:,.0f} tokens/s a {device}.")
     return lines
 
 
-def _assumed_sizes(expected: Expected) -> list[str]:
-    unknown = [name for name, model in expected.study.config["models"].items() if parameters_of(model) is None]
+def _assumed_sizes(estimate: CostEstimate) -> list[str]:
+    unknown = [name for name, model in estimate.study.config["models"].items() if parameters_of(model) is None]
     return [f"Taken for a large model, since it does not state its `parameters`: {name}." for name in unknown]
 
 
-def _disk(expected: Expected, kept: Kept) -> list[tuple[str, str]]:
-    study = expected.study
-    weights = weights_of(study, kept)
+def _disk(estimate: CostEstimate, retention: RetentionPolicy) -> list[tuple[str, str]]:
+    study = estimate.study
+    weights = weights_of(study, retention)
     rows = sum(
-        expected.rows_predicted(path, name) for path in expected.made for name in study.checkpoints[path].evaluate
+        estimate.rows_predicted(path, name) for path in estimate.made for name in study.checkpoints[path].evaluate
     )
     lines = [
         ("weights, all checkpoints", figure(weights.all / 1e9)),

@@ -19,8 +19,10 @@ from crosstune.data.prepare import PREPARE_VERSION, source_manifests
 from crosstune.data.sources import FoldSource, HubSource, Location, TranslatedSource, UrlSource, WorldSource
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION
 from crosstune.data.translation.translators import load_translator
-from crosstune.study.expand import Study
+from crosstune.study.graph import Expansion
+from crosstune.study.paths import PreparedPath
 from crosstune.study.plan import language_of, used_languages
+from crosstune.study.targets import evaluated_sets, test_manifests
 
 PIN_ALL = "snakemake --cores 1 pin"
 
@@ -53,16 +55,16 @@ class Translation:
     translator: str
 
 
-class Needs:
-    """The data of a study."""
+class DataRequirements:
+    """The data that a study needs before anything is trained."""
 
-    def __init__(self, study: Study):
+    def __init__(self, study: Expansion):
         self._study = study
 
     @property
-    def has_passed(self) -> bool:
+    def leakage_passed(self) -> bool:
         """Whether the guard against leakage has let the study through before."""
-        return Path(self._study.results, "unleaked").exists()
+        return Path(self._study.results, "leakage.passed").exists()
 
     def prepare_spec(self, dataset: str, split: str, language: str) -> dict:
         """What the prepared rows of one language depend on, beside the content of their source."""
@@ -89,7 +91,7 @@ class Needs:
         wanted = {whole, registry.translated(whole)}
         return {name: record for name, record in self._study.config["datasets"].items() if name in wanted}
 
-    def raw_inputs(self, dataset: str, split: str, language: str) -> list[str]:
+    def source_files(self, dataset: str, split: str, language: str) -> list[str]:
         """Files that preparing waits for: the record's, or manifests of what its rows are made of."""
         location = self._location(dataset, split, language)
         if isinstance(location, WorldSource):
@@ -119,7 +121,7 @@ class Needs:
     def translated_rows(self, dataset: str, split: str, pair: str) -> str:
         """Manifest of the rows that a translation is made of."""
         wanted = self.translation(dataset, split, pair)
-        return self._study.prepared(wanted.origin, wanted.split, wanted.source)
+        return str(PreparedPath(wanted.origin, wanted.split, wanted.source))
 
     def translator_model(self, dataset: str, split: str, pair: str) -> list[str]:
         """Manifest of the model that translates, where it is one of the hub."""
@@ -168,59 +170,33 @@ class Needs:
         }
 
     @property
-    def predicted_ahead(self) -> list[str]:
-        """Checkpoints whose predictions their training is going to make, because it will have all the rows of them.
+    def predicted_after_training(self) -> list[str]:
+        """Checkpoints whose training job will also predict, because all evaluation data will be ready by then.
 
-        Until the study has passed once, trainings wait for the look for leakage, and that for all rows.
+        Until the study has passed the leakage check once, trainings wait for the check, and the check for all rows.
         """
-        checkpoints = self._study.checkpoints.items()
-        to_train = [path for path, node in checkpoints if node.evaluate and "average" not in node.spec]
-        to_train = filter(self._is_to_make, to_train)
-        return [path for path in to_train if not self.has_passed or self._has_rows(path)]
+        trained = [
+            path for path, node in self._study.checkpoints.items() if node.evaluate and "average" not in node.spec
+        ]
+        missing = [path for path in trained if not Path(path, "stage.json").exists()]
+        return [path for path in missing if not self.leakage_passed or self._has_rows(path)]
 
     def _has_rows(self, path: str) -> bool:
         """Whether all rows that a checkpoint is evaluated on are prepared."""
-        evaluate = self._study.checkpoints[path].evaluate.items()
-        tests = {self._study.prepared(dataset, "test", lang) for dataset, languages in evaluate for lang in languages}
-        return all(Path(manifest).exists() for manifest in tests)
-
-    @property
-    def trained_ahead(self) -> list[str]:
-        """Checkpoints that the process of one that they stand on is going to make, because it will have their rows.
-
-        One that is taken over itself has no process that makes others; parents come first among the checkpoints.
-        """
-        found: dict[str, None] = {}
-        for path in filter(self._is_to_make, self._study.checkpoints):
-            if path in found:
-                continue
-            made = {path}
-            for later in self._study.told_of(path):
-                if made.issuperset(self._study.checkpoints[later].parents) and self._will_be_ready(later):
-                    made.add(later)
-            found.update(dict.fromkeys(made - {path}))
-        return list(found)
-
-    def _is_to_make(self, path: str) -> bool:
-        return not Path(path, "stage.json").exists()
-
-    def _will_be_ready(self, path: str) -> bool:
-        """Whether a checkpoint is to be made, and its rows will be there as soon as any training begins."""
-        node = self._study.checkpoints[path]
-        rows_are_there = not self.has_passed or all(Path(file).exists() for file in (*node.data, *node.held_out))
-        return self._is_to_make(path) and rows_are_there
+        evaluate = self._study.checkpoints[path].evaluate
+        return all(Path(manifest).exists() for name in evaluate for manifest in test_manifests(self._study, path, name))
 
     @property
     def prepared(self) -> list[str]:
         """Manifests of all prepared splits that the study uses."""
-        return sorted(self._study.prepared(*key) for key in self.needed)
+        return sorted(str(PreparedPath(*key)) for key in self.needed)
 
     @cached_property
     def needed(self) -> set[tuple[str, str, str]]:
         """(data set, split, language) of everything that has to be prepared."""
-        keys = {(d, "test", lang) for d, languages in self._study.all_evaluated() for lang in languages}
+        keys = {(d, "test", lang) for d, languages in evaluated_sets(self._study) for lang in languages}
         for node in self._study.checkpoints.values():
-            keys |= {_key(manifest) for manifest in (*node.data, *node.held_out)}
+            keys |= {tuple(PreparedPath.parse(manifest)) for manifest in (*node.data, *node.held_out)}
         fresh = set(keys)
         while fresh:  # what others are made of has to be prepared too
             fresh = {parent for key in fresh for parent in self._parents(*key)} - keys
@@ -233,7 +209,10 @@ class Needs:
         if isinstance(location, TranslatedSource):
             return {(location.dataset, location.split, origin) for origin in location.origins}
         if isinstance(location, FoldSource):
-            return {_key(f"{PREPARED}/{path}") for path in source_manifests(location, dataset, language)}
+            return {
+                tuple(PreparedPath.parse(f"{PREPARED}/{path}"))
+                for path in source_manifests(location, dataset, language)
+            }
         return set()
 
     def _location(self, dataset: str, split: str, language: str) -> Location:
@@ -256,7 +235,7 @@ class Needs:
     @property
     def all_downloads(self) -> list[str]:
         """Manifests of everything that the study needs from the network: data sets and models of the hub."""
-        models = [f"{node.path}/stage.json" for node in self._study.checkpoints.values() if "hub" in node.spec]
+        models = [f"{node.path}/stage.json" for node in self._study.checkpoints.values() if node.is_fetched]
         translators = sorted({path for t in self.translations for path in self._models.get(t.translator, [])})
         return [*self.downloads, *models, *translators]
 
@@ -313,11 +292,11 @@ class Needs:
     def missing_downloads(self) -> list[str]:
         """Manifests of what is still to be fetched; what is prepared needs no download any more."""
         prepared = {
-            path for key in self.needed if Path(self._study.prepared(*key)).exists() for path in self.raw_inputs(*key)
+            path for key in self.needed if Path(str(PreparedPath(*key))).exists() for path in self.source_files(*key)
         }
         return [path for path in self.all_downloads if path not in prepared and not Path(path).exists()]
 
-    def to_come(self) -> list[str]:
+    def pending_notices(self) -> list[str]:
         """Lines for a dry run: what would have to be pinned and downloaded first."""
         lines = []
         if names := self.unpinned:
@@ -325,10 +304,3 @@ class Needs:
         if missing := self.missing_downloads:
             lines.append(f"{len(missing)} downloads are still to be made ({FETCH_ALL})")
         return lines
-
-
-def _key(manifest: str) -> tuple[str, str, str]:
-    """(data set, split, language) of a prepared manifest."""
-    dataset, _, name = manifest.removeprefix(f"{PREPARED}/").removesuffix(".json").partition("/")
-    split, _, language = name.partition(".")
-    return dataset, split, language

@@ -1,14 +1,21 @@
-"""The nodes of a study: checkpoints and runs."""
+"""An expanded study as data: its tracks, checkpoints and runs, and the comparisons that it declares."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from crosstune.data.registry import Language, Registry
+from crosstune.study.paths import CheckpointPath
 from crosstune.study.schedules import Schedule
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One folder with weights: a base model, a stage, or an average. `path` is relative to the project."""
+    """One folder with weights: a base model, a stage, or an average. `path` is relative to the project.
+
+    `evaluate`: the languages of every data set that the checkpoint is evaluated on. `data`, `held_out`: manifests of
+    its training rows and of the rows that select the best update.
+    """
 
     path: str
     spec: dict
@@ -19,12 +26,22 @@ class Checkpoint:
     keep_optimizer: bool = False
     held_out: tuple[str, ...] = ()
 
+    @property
+    def is_fetched(self) -> bool:
+        """Whether it is a model of the hub, which nothing here trains."""
+        return "hub" in self.spec
+
+    @property
+    def location(self) -> CheckpointPath:
+        """The parts of its path; a fetched model has none."""
+        return CheckpointPath.parse(self.path)
+
 
 @dataclass(frozen=True)
 class Run:
     """One schedule of one track, with one model and one seed; `stages` are checkpoint paths, the last is final.
 
-    `fold`: of the track's data sets that are split in several ways, which it trains and is scored on; 0 without any.
+    `fold`: the fold that it trains and is evaluated on, if the track's data sets are split in several ways; else 0.
     """
 
     model: str
@@ -33,3 +50,70 @@ class Run:
     schedule: Schedule
     stages: tuple[str, ...]
     fold: int = 0
+
+
+@dataclass(frozen=True)
+class Track:
+    """A family of schedules with what they are evaluated on: data sets with their languages.
+
+    `folds`: the numbers of the folds that its data sets are split into, from 1; (0,) if there are none.
+    """
+
+    name: str
+    config: Mapping
+    schedules: tuple[Schedule, ...]
+    evaluate: Mapping[str, tuple[str, ...]]
+    folds: tuple[int, ...] = (0,)
+
+    @property
+    def schedule_names(self) -> list[str]:
+        return [schedule.name for schedule in self.schedules]
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """A config with everything that follows from it: tracks, checkpoints by path, runs."""
+
+    config: Mapping
+    registry: Registry
+    languages: Mapping[str, Language]
+    tracks: Mapping[str, Track]
+    checkpoints: Mapping[str, Checkpoint]
+    runs: tuple[Run, ...]
+
+    @property
+    def name(self) -> str:
+        return self.config["study"]
+
+    @property
+    def results(self) -> str:
+        """The study's folder of results."""
+        return f"results/{self.name}"
+
+    @cached_property
+    def children(self) -> dict[str, list[str]]:
+        """The checkpoints that are made directly from each checkpoint."""
+        found: dict[str, list[str]] = {}
+        for path, node in self.checkpoints.items():
+            for parent in node.parents:
+                found.setdefault(parent, []).append(path)
+        return found
+
+    def lineage(self, path: str) -> list[str]:
+        """A checkpoint after its ancestors, without the base model; of an average all members with theirs."""
+        found: dict[str, None] = {}
+        for parent in self.checkpoints[path].parents:
+            if self.checkpoints[parent].parents:
+                found.update(dict.fromkeys(self.lineage(parent)))
+        return [*found, path]
+
+
+@dataclass(frozen=True)
+class Study(Expansion):
+    """An expansion with the comparisons that the config declares, as plan.json has them."""
+
+    contrasts: tuple[dict, ...] = ()
+    averages: Mapping[str, list[dict]] = field(default_factory=dict)
+    published: tuple[dict, ...] = ()
+    tables: tuple[dict, ...] = ()
+    claims: tuple[dict, ...] = ()

@@ -1,44 +1,79 @@
-"""Paths of results and prepared data, and the names of heads."""
+"""Paths of results and prepared data, and names of sources: parsing and printing them."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
-from crosstune.data.readers.pieces import UPOS
-from crosstune.data.record import Dataset
-from crosstune.study.schedules import Schedule
-
-# Task types with classes, and those that need no head, so that every checkpoint can be evaluated.
-LABELLED = ("tagging", "classification")
-
-HEADLESS = ("bitext",)
+CHECKPOINT = re.compile(
+    r"results/(?P<study>[^/]+)/(?P<model>[^/]+)/(base|seed(?P<seed>\d+)/(?P<track>[^/]+)/(?P<stages>.+))"
+)
+PREPARED = re.compile(r"data/(?P<dataset>[^/]+)/(?P<split>[^/.]+)\.(?P<language>[^/]+)\.json")
 
 
-def base_path(results: str, name: str, model: Mapping) -> str:
-    """Folder of a base model. The hub's are shared by all studies, a pretrained one belongs to its study."""
+class Source(NamedTuple):
+    """The training rows of one language of a data set, written `dataset.language`."""
+
+    dataset: str
+    language: str
+
+    @classmethod
+    def parse(cls, name: str) -> "Source":
+        dataset, _, language = name.rpartition(".")
+        return cls(dataset, language)
+
+    def __str__(self) -> str:
+        return f"{self.dataset}.{self.language}"
+
+    @property
+    def manifest(self) -> str:
+        """The manifest of the prepared rows."""
+        return str(PreparedPath(self.dataset, "train", self.language))
+
+
+class PreparedPath(NamedTuple):
+    """The manifest of a prepared split; its rows lie beside it as .jsonl."""
+
+    dataset: str
+    split: str
+    language: str
+
+    @classmethod
+    def parse(cls, path: str) -> "PreparedPath":
+        return cls(**PREPARED.fullmatch(path).groupdict())
+
+    def __str__(self) -> str:
+        return f"data/{self.dataset}/{self.split}.{self.language}.json"
+
+
+@dataclass(frozen=True)
+class CheckpointPath:
+    """The folder of a checkpoint of a study: its base model, or `stages`, folders inside each other, of one seed."""
+
+    study: str
+    model: str
+    seed: int | None = None
+    track: str = ""
+    stages: tuple[str, ...] = ()
+
+    @staticmethod
+    @cache
+    def parse(path: str) -> "CheckpointPath":
+        """The parts of `results/<study>/<model>/seed<n>/<track>/<stage>/...` or `results/<study>/<model>/base`."""
+        parts = CHECKPOINT.fullmatch(path)
+        if parts["seed"] is None:
+            return CheckpointPath(parts["study"], parts["model"])
+        stages = tuple(parts["stages"].split("/"))
+        return CheckpointPath(parts["study"], parts["model"], int(parts["seed"]), parts["track"], stages)
+
+    def __str__(self) -> str:
+        home = f"results/{self.study}/{self.model}"
+        return "/".join([f"{home}/seed{self.seed}/{self.track}", *self.stages]) if self.stages else f"{home}/base"
+
+
+def base_path(study: str, name: str, model: Mapping) -> str:
+    """Folder of a base model. All studies share the hub's models; a pretrained one belongs to its study."""
     if "hub" in model:
         return f"models/{model['hub'].replace('/', '--')}@{model['revision']}"
-    return f"{results}/{name}/base"
-
-
-def head_of(dataset: Dataset) -> dict:
-    """Name and labels of the head that a data set trains: `qa`, `mlm`, `tagging.upos`, `classification.nli`.
-
-    Data sets whose heads are of one name share it.
-    """
-    if dataset.task in LABELLED:
-        labels = dataset.labels or dataset.tags or UPOS
-        name = dataset.head or ("upos" if set(labels) == set(UPOS) else dataset.whole or dataset.name)
-        return {"name": f"{dataset.task}.{name}", "labels": sorted(labels)}
-    return {"name": {"text": "mlm"}.get(dataset.task, dataset.task), "labels": []}
-
-
-def prepared_source(source: str) -> str:
-    """Manifest of the training rows of `dataset.language`."""
-    dataset, _, language = source.rpartition(".")
-    return f"data/{dataset}/train.{language}.json"
-
-
-def sources_of(schedule: Schedule) -> Iterator[str]:
-    """All sources of a schedule's stages, or of its members', as often as they occur."""
-    for part in schedule.members or [schedule]:
-        for stage in part.stages:
-            yield from stage.sources
+    return str(CheckpointPath(study, name))

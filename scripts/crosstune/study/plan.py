@@ -3,23 +3,21 @@
 Owns: the form of plan.json. Must never know: how a study is expanded, how numbers are printed.
 """
 
-from typing import TYPE_CHECKING
-
 from crosstune.core.errors import UserError
 from crosstune.data.registry import Language
 from crosstune.evaluation.metrics import metric_named
-from crosstune.study.paths import sources_of
+from crosstune.study.folds import fold_dataset
+from crosstune.study.graph import Run, Study
+from crosstune.study.paths import Source
+from crosstune.study.schedules import schedule_sources
+from crosstune.study.targets import evaluated_sets
 
-if TYPE_CHECKING:
-    from crosstune.study.expand import Study
-    from crosstune.study.graph import Run
 
-
-def plan_of(study: "Study") -> dict:
+def plan_of(study: Study) -> dict:
     """What tables, figures and the report need to know of the study, as plain data."""
     low = study.config.get("low_resource")
-    track = next(iter(study.evaluate))
-    dataset = next(iter(study.evaluate[track]))
+    track = next(iter(study.tracks))
+    dataset = next(iter(study.tracks[track].evaluate))
     headline = study.config.get("headline") or {
         "track": track, "dataset": dataset, "metric": metric_named(study.registry[dataset].metric).primary
     }  # fmt: skip
@@ -38,12 +36,12 @@ def plan_of(study: "Study") -> dict:
         "models": list(study.config["models"]),
         "languages": languages,
         "tracks": {name: track_plan(study, name) for name in study.config["tracks"]},
-        "contrasts": study.contrasts,
+        "contrasts": list(study.contrasts),
         "averages": study.averages,
-        "published": study.published,
-        "tables": study.tables,
+        "published": list(study.published),
+        "tables": list(study.tables),
         **({"distances": study.config["distances"]} if "distances" in study.config else {}),
-        "claims": study.claims,
+        "claims": list(study.claims),
         "cited": cited(study),
         "runs": [
             {
@@ -56,8 +54,8 @@ def plan_of(study: "Study") -> dict:
                 "evaluated": [
                     [
                         name
-                        for name in sorted(study.evaluate[run.track])
-                        if study.in_fold(name, run.fold) in study.checkpoints[path].evaluate
+                        for name in sorted(study.tracks[run.track].evaluate)
+                        if fold_dataset(study.registry, name, run.fold) in study.checkpoints[path].evaluate
                     ]
                     for path in run.stages
                 ],
@@ -71,7 +69,7 @@ def plan_of(study: "Study") -> dict:
     }
 
 
-def members_of(study: "Study", run: "Run") -> list[str]:
+def members_of(study: Study, run: Run) -> list[str]:
     """The stages of all that an average is made of, in order."""
     found: dict[str, None] = {}
     for member in study.checkpoints[run.stages[-1]].parents:
@@ -79,13 +77,13 @@ def members_of(study: "Study", run: "Run") -> list[str]:
     return [path.removeprefix(f"{study.results}/") for path in found]
 
 
-def used_languages(study: "Study") -> list[str]:
+def used_languages(study: Study) -> list[str]:
     """The codes of all languages that the study trains on or evaluates, sorted."""
-    evaluated = {language for _, languages in study.all_evaluated() for language in languages}
-    return sorted(evaluated | {s.rpartition(".")[2] for run in study.runs for s in sources_of(run.schedule)})
+    evaluated = {language for _, languages in evaluated_sets(study) for language in languages}
+    return sorted(evaluated | {Source.parse(s).language for run in study.runs for s in schedule_sources(run.schedule)})
 
 
-def cited(study: "Study") -> list[dict[str, str]]:
+def cited(study: Study) -> list[dict[str, str]]:
     """What a publication must name: models, with what they are, and data sets, with their licences."""
     models = [
         {
@@ -95,8 +93,8 @@ def cited(study: "Study") -> list[dict[str, str]]:
         }
         for name, model in study.config["models"].items()
     ]
-    trained = {s.rpartition(".")[0] for run in study.runs for s in sources_of(run.schedule)}
-    names = trained | {dataset for datasets in study.evaluate.values() for dataset in datasets}
+    trained = {Source.parse(s).dataset for run in study.runs for s in schedule_sources(run.schedule)}
+    names = trained | {dataset for track in study.tracks.values() for dataset in track.evaluate}
     records = [study.registry[name] for name in sorted(names)]
     return [{**model, "licence": ""} for model in models] + [
         {"what": "data set", "name": record.name, "title": record.title, "licence": record.licence}
@@ -104,25 +102,25 @@ def cited(study: "Study") -> list[dict[str, str]]:
     ]
 
 
-def track_plan(study: "Study", name: str) -> dict:
+def track_plan(study: Study, name: str) -> dict:
     """What is told of a track."""
     track = study.config["tracks"][name]
     runs = [run for run in study.runs if run.track == name]
-    evaluate = study.evaluate[name]
+    evaluate = study.tracks[name].evaluate
     return {
         "metrics": {dataset: study.registry[dataset].metric for dataset in evaluate},
         "xtreme": {dataset: study.registry[dataset].xtreme for dataset in evaluate if study.registry[dataset].xtreme},
-        "trained": sorted({s.rpartition(".")[2] for run in runs for s in sources_of(run.schedule)}),
+        "trained": sorted({Source.parse(s).language for run in runs for s in schedule_sources(run.schedule)}),
         "evaluate": {dataset: list(languages) for dataset, languages in evaluate.items()},
         "folded": [dataset for dataset in evaluate if study.registry.folds(dataset)],
-        "folds": [fold for fold in study.folds[name] if fold],
+        "folds": [fold for fold in study.tracks[name].folds if fold],
         "budget": {key: track["budget"][key] for key in ("updates", "epochs", "tokens") if key in track["budget"]},
         "matched": track["budget"]["matched"],
         "schedules": list(dict.fromkeys(run.schedule.name for run in runs)),
     }
 
 
-def language_of(study: "Study", code: str) -> Language:
+def language_of(study: Study, code: str) -> Language:
     """A language of the table; UserError, with a line to paste, for one that is not in it."""
     if code not in study.languages:
         line = f"{code}: {{name: ..., family: ..., genus: ..., script: Latn, resource: low}}"

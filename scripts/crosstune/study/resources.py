@@ -14,10 +14,12 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.core.files import read_json
-from crosstune.study.expand import Study
-from crosstune.study.graph import Checkpoint
-from crosstune.study.retention import Kept
+from crosstune.study.graph import Checkpoint, Expansion
+from crosstune.study.paths import CheckpointPath, PreparedPath
+from crosstune.study.retention import RetentionPolicy
+from crosstune.study.specs import predict_spec
 from crosstune.study.summary import parameters_of
+from crosstune.study.targets import test_manifests
 
 MIB = 2**20
 
@@ -104,19 +106,19 @@ PROGRAM_MIB = 4000
 
 
 @dataclass(frozen=True)
-class Amount:
+class Resources:
     """Memory in MiB, time in seconds and GPUs of a job that runs for the first time."""
 
     mib: float
     seconds: float
     gpus: int = 0
 
-    def then(self, *others: "Amount") -> "Amount":
-        """This and then the others in one process."""
+    def plus(self, *others: "Resources") -> "Resources":
+        """The resources of one process that does this and then the others."""
         every = (self, *others)
-        return Amount(max(a.mib for a in every), sum(a.seconds for a in every), max(a.gpus for a in every))
+        return Resources(max(a.mib for a in every), sum(a.seconds for a in every), max(a.gpus for a in every))
 
-    def asked(self, attempt: int = 1) -> dict[str, int]:
+    def as_snakemake(self, attempt: int = 1) -> dict[str, int]:
         """Snakemake's resources: `mem_mb` (MiB) doubles with every attempt, `runtime` (minutes) grows by as much again.
 
         `gpu` is left out where none is wanted. `tasks` is 0 where there are several GPUs: without it SLURM's plugin
@@ -128,30 +130,29 @@ class Amount:
 
 # Jobs that compute nothing to speak of: (MiB, minutes).
 LIGHT = {
-    name: Amount(mib, 60 * minutes)
+    name: Resources(mib, 60 * minutes)
     for name, (mib, minutes) in {
-        "world": (2000, 30),
+        "synthetic": (2000, 30),
         "fetch": (2000, 720),
         "fetch_model": (16000, 720),
         "prepare": (4000, 60),
         "leakage": (8000, 240),
         "pin": (2000, 60),
-        "expand": (2000, 20),
+        "plan_file": (2000, 20),
         "provenance": (2000, 60),
         "crate": (4000, 240),
-        "stale": (2000, 60),
+        "list_stale": (2000, 60),
         "status": (2000, 20),
-        "adopt": (500, 20),
-        "take_over": (500, 20),
+        "install_predictions": (500, 20),
         "score": (2000, 60),
-        "floor": (2000, 60),
+        "baselines": (2000, 60),
         "distances": (1000, 20),
         "contrasts": (4000, 60),
         "tables": (4000, 60),
         "figures": (4000, 60),
         "report": (4000, 60),
         "submission": (4000, 60),
-        "tidy": (500, 20),
+        "remove_weights": (500, 20),
         "clean": (500, 20),
     }.items()
 }
@@ -204,7 +205,7 @@ def process_mib(size: Size) -> float:
 def training(
     size: Size, updates: float, tokens: float, rows: float, threads: int, pass_tokens: float = TRAINING_PASS,
     logits: float = 0,
-) -> Amount:  # fmt: skip
+) -> Resources:  # fmt: skip
     """A training of so many updates of `tokens` tokens on `rows` rows. `logits`: those of a pass, over a vocabulary.
 
     On a machine without GPU the activations are in its memory; a job that gets one asks for them nevertheless. Of
@@ -214,65 +215,63 @@ def training(
     memory = size.parameters * (TRAINED + SAVED) + size.activations(pass_tokens) + logits * LOGITS + rows * ROW
     work = size.seconds(LEARNED, updates * tokens, threads) + updates * UPDATE_SECONDS + rows * ROW_SECONDS
     work += (0 if size.gpus else updates * size.parameters * ADAMW_SECONDS) + size.parameters * TRAINED * DISK_SECONDS
-    return Amount(process_mib(size) + memory / MIB + others, MARGIN * work, size.gpus)
+    return Resources(process_mib(size) + memory / MIB + others, MARGIN * work, size.gpus)
 
 
-def prediction(size: Size, rows: float, length: int, threads: int) -> Amount:
+def prediction(size: Size, rows: float, length: int, threads: int) -> Resources:
     """Predictions of so many rows whose windows have up to `length` tokens; of several GPUs they use one."""
     size = replace(size, gpus=min(size.gpus, 1))
     memory = size.parameters * LOADED + size.activations(PREDICTION_PASS, LIVE_LAYERS) + rows * ROW
     work = size.seconds(PREDICTED, rows * WINDOWS * length, threads) + rows * ROW_SECONDS
-    return Amount(process_mib(size) + memory / MIB, MARGIN * work, size.gpus)
+    return Resources(process_mib(size) + memory / MIB, MARGIN * work, size.gpus)
 
 
-def averaging(size: Size, members: int) -> Amount:
+def averaging(size: Size, members: int) -> Resources:
     """The mean of several checkpoints' weights; no GPU does it."""
     work = size.parameters * 4 * (members + 2) * DISK_SECONDS
-    return Amount(PROCESS_MIB + size.parameters * AVERAGED / MIB, MARGIN * work)
+    return Resources(PROCESS_MIB + size.parameters * AVERAGED / MIB, MARGIN * work)
 
 
-class Jobs:
-    """What the jobs of a study ask for. Their paths are those of the study's checkpoints."""
+class JobResources:
+    """The resources that the jobs of a study request. Their paths are those of the study's checkpoints."""
 
-    def __init__(self, study: Study, kept: Kept):
-        self._study, self._kept = study, kept
+    def __init__(self, study: Expansion, retention: RetentionPolicy):
+        self._study, self._retention = study, retention
         self._rows: dict[str, int] = {}
-        self._found: dict[tuple, Amount] = {}
+        self._found: dict[tuple, Resources] = {}
 
-    def train(self, path: str) -> Amount:
-        """A stage, an average or a pretraining, with what its process makes besides: lost weights, what comes ahead."""
+    def train(self, path: str) -> Resources:
+        """A training with its predictions, after retraining ancestors whose weights were removed."""
         if path not in self._found:
-            made = [path, *self._study.later(path)]
-            parts = [self._checkpoint(node) for node in (*self._kept.again(self._parents(path)), *made)]
-            parts += [self._prediction(node, name) for node in made for name in self._study.checkpoints[node].evaluate]
-            self._found[path] = self._start.then(*parts)
+            parts = [self._checkpoint(node) for node in (*self._retention.to_retrain(self._parents(path)), path)]
+            parts += [self._prediction(path, name) for name in self._study.checkpoints[path].evaluate]
+            self._found[path] = self._start.plus(*parts)
         return self._found[path]
 
-    def average(self, path: str) -> Amount:
-        """An average, with the weights of its members that are lost."""
-        again = self._kept.again(self._parents(path))
-        return self._start.then(self._checkpoint(path), *map(self._checkpoint, again))
+    def average(self, path: str) -> Resources:
+        """An average, after retraining members whose weights were removed."""
+        retrained = self._retention.to_retrain(self._parents(path))
+        return self._start.plus(self._checkpoint(path), *map(self._checkpoint, retrained))
 
-    def predict(self, path: str, dataset: str) -> Amount:
-        """Predictions of a checkpoint on a data set, with its weights where they are lost."""
+    def predict(self, path: str, dataset: str) -> Resources:
+        """Predictions of a checkpoint on a data set, after retraining it if its weights were removed."""
         if (path, dataset) not in self._found:
-            again = [self._checkpoint(node) for node in self._kept.again([path])]
-            self._found[path, dataset] = self._start.then(*again, self._prediction(path, dataset))
+            retrained = [self._checkpoint(node) for node in self._retention.to_retrain([path])]
+            self._found[path, dataset] = self._start.plus(*retrained, self._prediction(path, dataset))
         return self._found[path, dataset]
 
-    def translate(self, rows: str, by_model: bool) -> Amount:
+    def translate(self, rows: str, by_model: bool) -> Resources:
         """Translation of the prepared rows of a manifest, by a sequence-to-sequence model or by a program."""
         seconds = MARGIN * self.rows_at(rows, UNKNOWN_TRAINING_ROWS) * TRANSLATED_SECONDS[by_model]
         if not by_model:
-            return self._start.then(Amount(PROGRAM_MIB, seconds))
+            return self._start.plus(Resources(PROGRAM_MIB, seconds))
         size = Size.of({"hub": "translator"})
-        return self._start.then(prediction(size, 0, TRANSLATED_LENGTH, self._threads), Amount(0, seconds, size.gpus))
+        return self._start.plus(prediction(size, 0, TRANSLATED_LENGTH, self._threads), Resources(0, seconds, size.gpus))
 
     def rows_at(self, manifest: str, unknown: int | None = None) -> int | None:
         """Rows of a prepared split: as its record says, else as counted where it is prepared, else `unknown`."""
         if manifest not in self._rows:
-            dataset, _, name = manifest.removeprefix("data/").removesuffix(".json").partition("/")
-            split, _, language = name.partition(".")
+            dataset, split, language = PreparedPath.parse(manifest)
             rows = self._study.registry[dataset].require(language, split).rows.get(language)
             if rows is None:
                 if not Path(manifest).exists():
@@ -282,8 +281,8 @@ class Jobs:
         return self._rows[manifest]
 
     @property
-    def _start(self) -> Amount:
-        return Amount(0, START_SECONDS)
+    def _start(self) -> Resources:
+        return Resources(0, START_SECONDS)
 
     @property
     def _threads(self) -> int:
@@ -294,12 +293,12 @@ class Jobs:
         return {name: Size.of(model) for name, model in self._study.config["models"].items()}
 
     def _size(self, path: str) -> Size:
-        return self._sizes[path.split("/")[2]]
+        return self._sizes[CheckpointPath.parse(path).model]
 
     def _parents(self, path: str) -> tuple[str, ...]:
         return self._study.checkpoints[path].parents
 
-    def _checkpoint(self, path: str) -> Amount:
+    def _checkpoint(self, path: str) -> Resources:
         """One checkpoint, without what its process does besides."""
         node, size = self._study.checkpoints[path], self._size(path)
         spec = node.spec
@@ -316,21 +315,20 @@ class Jobs:
         pass_tokens = max(TRAINING_PASS, pairs * 2 * longest / 2)
         logits = TRAINING_PASS * spec["recipe"]["mask"] * spec["vocabulary"] if "vocabulary" in spec else 0
         made = training(size, updates, tokens, rows, node.threads, pass_tokens, logits)
-        return made.then(*self._looks(node, size, updates))
+        return made.plus(*self._looks(node, size, updates))
 
-    def _looks(self, node: Checkpoint, size: Size, updates: float) -> list[Amount]:
+    def _looks(self, node: Checkpoint, size: Size, updates: float) -> list[Resources]:
         """Scores of held-out rows along the training; they compute in the memory of the training."""
         if "select" not in node.spec:
             return []
         rows = sum(self.rows_at(manifest, UNKNOWN_TEST_ROWS) for manifest in node.held_out)
         look = prediction(size, rows, node.spec["encoding"]["max_length"], node.threads)
-        return [Amount(look.mib, look.seconds * math.ceil(updates / node.spec["select"]["every"]), size.gpus)]
+        return [Resources(look.mib, look.seconds * math.ceil(updates / node.spec["select"]["every"]), size.gpus)]
 
-    def _prediction(self, path: str, dataset: str) -> Amount:
-        languages = self._study.checkpoints[path].evaluate.get(dataset, ())
-        manifests = [self._study.prepared(dataset, "test", language) for language in languages]
+    def _prediction(self, path: str, dataset: str) -> Resources:
+        manifests = test_manifests(self._study, path, dataset)
         rows = sum(self.rows_at(manifest, UNKNOWN_TEST_ROWS) for manifest in manifests)
-        encoding = self._study.predict_spec(path, dataset)["encoding"]
+        encoding = predict_spec(self._study, path, dataset)["encoding"]
         return prediction(self._size(path), rows, encoding["max_length"], self._threads)
 
 

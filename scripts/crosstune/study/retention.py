@@ -1,14 +1,10 @@
-"""The weights that a study keeps on disk, those that are gone, and the most disk that they take at once.
+"""Which weights a study keeps on disk, which must be retrained, and the most disk that weights take at once.
 
-Owns: the policy `keep`, who still needs a checkpoint's weights, the order in which checkpoints are made.
-Must never know: Snakemake, how weights are made or removed.
-
-What a study knows for good is small: manifests, curves, predictions, scores. Weights are large, and are needed until
-they have been predicted from and everything that stands on them is trained. Under `keep: final` or `none` they are then
-removed. Nothing is done again for that: jobs wait for manifests, never for weights. A job that needs weights that are
-gone trains them again first, in its own process, from the last ancestor that has them; the same spec gives the same
-bytes, and the manifest's hash says whether it did. Weights that somebody deleted by hand are found missing in the same
-way.
+The permanent results of a study are small: manifests, curves, predictions, scores. Weights are large, and are needed
+until their predictions exist and every dependent stage is trained. With `keep: final` or `none` they are then removed.
+Removing weights triggers no reruns: jobs depend on manifests, not on weight files. A job that needs removed weights
+retrains them first, in a scratch folder, from the nearest ancestor that has weights. The same spec gives the same
+bytes, and the manifest's hash verifies them. Weights that somebody deleted by hand are handled in the same way.
 """
 
 import heapq
@@ -17,133 +13,81 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.artifacts.checkpoint import has_weights
-from crosstune.study.expand import Study
-from crosstune.study.graph import Checkpoint
+from crosstune.study.graph import Checkpoint, Expansion
+from crosstune.study.specs import retrain_job
 
 
-class Kept:
-    """The weights of a study. What is on disk is looked at once, when it is first asked for."""
+class RetentionPolicy:
+    """The weights of a study. The disk is inspected once, at the first question about it."""
 
-    def __init__(self, study: Study):
-        self._study = study
+    def __init__(self, study: Expansion):
+        self.study = study
         self._nodes: Mapping[str, Checkpoint] = study.checkpoints
 
-    # ---- what is removed, and when ----
-
-    @property
-    def removable(self) -> list[str]:
-        """Checkpoints whose weights the policy does not keep. Base models stay: everything stands on them."""
-        return list(self._removable)
-
     @cached_property
-    def _removable(self) -> dict[str, None]:
-        final = {run.stages[-1] for run in self._study.runs}
-        spared = {"all": self._nodes, "final": final, "none": ()}[self._study.config["keep"]]
-        return {path: None for path, node in self._nodes.items() if node.parents and path not in spared}
+    def removable(self) -> dict[str, None]:
+        """Checkpoints whose weights the policy does not keep. Base models stay: everything depends on them."""
+        final = {run.stages[-1] for run in self.study.runs}
+        kept = {"all": self._nodes, "final": final, "none": ()}[self.study.config["keep"]]
+        return {path: None for path, node in self._nodes.items() if node.parents and path not in kept}
 
-    def users(self, path: str) -> list[str]:
-        """Files that are made of a checkpoint's weights: its predictions, and the manifests of what stands on it."""
+    def consumers(self, path: str) -> list[str]:
+        """Files that jobs make from a checkpoint's weights: its predictions, and the manifests of its children."""
         predictions = [f"{path}/predictions/{dataset}.json" for dataset in self._nodes[path].evaluate]
-        return predictions + [manifest_of(child) for child in self._children.get(path, [])]
+        return predictions + [manifest_of(child) for child in self.study.children.get(path, [])]
 
-    def tidied(self, path: str) -> list[dict]:
-        """What to remove once a checkpoint's users are made: its weights, and those it was made again from.
-
-        `until`: the files that must be there, users of a checkpoint's weights or of what is made again from them. The
-        last of several that were made again from the same weights removes these. A user that is made anew is not there
-        while its job runs, because Snakemake deletes it before.
-        """
-        return [
-            {"path": step, "until": list(dict.fromkeys([*self.users(step), *self._later_users.get(step, [])]))}
-            for step in [*self._above(path), path]
-            if step in self._removable
-        ]
-
-    # ---- what is gone, and made again ----
-
-    def gone(self, path: str) -> bool:
-        """Whether a checkpoint was made, and has no weights any more. The hub's models are fetched, never made."""
-        return path in self._gone
-
-    def again(self, paths: Iterable[str]) -> list[str]:
-        """Checkpoints whose weights must be made again to have those of `paths`, parents first."""
+    def to_retrain(self, paths: Iterable[str]) -> list[str]:
+        """Checkpoints to retrain for the weights of `paths`, parents first."""
         found: dict[str, None] = {}
         for path in paths:
-            if self.gone(path):
-                found.update(dict.fromkeys([*self.again(self._nodes[path].parents), path]))
+            if path in self._without_weights:
+                found.update(dict.fromkeys([*self.to_retrain(self._nodes[path].parents), path]))
         return list(found)
 
-    def nodes_again(self, paths: Iterable[str]) -> list[dict]:
-        """The same as train.py and predict.py take them."""
-        return [self._study.node(path, predicted=False) for path in self.again(paths)]
+    def retrain_jobs(self, paths: Iterable[str]) -> list[dict]:
+        """The same as the programs take them."""
+        return [retrain_job(self._nodes[path]) for path in self.to_retrain(paths)]
 
     @property
-    def wanted_again(self) -> list[str]:
-        """Checkpoints whose weights are gone and that something that is not made yet needs."""
-        return [path for path, files in self._later_users.items() if not all(Path(file).exists() for file in files)]
+    def pending_retrains(self) -> list[str]:
+        """Checkpoints without weights that a job which is still to run needs."""
+        needed = [
+            path
+            for path in self._without_weights
+            if not all(Path(consumer).exists() for consumer in self.consumers(path))
+        ]
+        return self.to_retrain(needed)
 
     @cached_property
-    def _gone(self) -> frozenset[str]:
-        made = [path for path, node in self._nodes.items() if "hub" not in node.spec]
-        return frozenset(path for path in made if Path(manifest_of(path)).exists() and not has_weights(path))
-
-    @cached_property
-    def _later_users(self) -> dict[str, list[str]]:
-        """For each checkpoint that is gone its users, and those of all that is made again from it."""
-        found: dict[str, dict[str, None]] = {}
-        for path in self._nodes:
-            if self.gone(path):
-                for step in self.again([path]):
-                    found.setdefault(step, {}).update(dict.fromkeys(self.users(path)))
-        return {path: list(files) for path, files in found.items()}
-
-    def _above(self, path: str) -> list[str]:
-        """All that a checkpoint stands on, parents first."""
-        found: dict[str, None] = {}
-        for parent in self._nodes[path].parents:
-            found.update(dict.fromkeys([*self._above(parent), parent]))
-        return list(found)
-
-    @cached_property
-    def _children(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for path, node in self._nodes.items():
-            for parent in node.parents:
-                found.setdefault(parent, []).append(path)
-        return found
-
-    # ---- order and disk ----
+    def _without_weights(self) -> dict[str, None]:
+        """Checkpoints with a manifest and no weights. The hub's models are fetched, never trained."""
+        trained = [path for path, node in self._nodes.items() if not node.is_fetched]
+        return {path: None for path in trained if Path(manifest_of(path)).exists() and not has_weights(path)}
 
     @cached_property
     def _order(self) -> list[str]:
-        return making_order({path: node.parents for path, node in self._nodes.items()})
+        return schedule_order({path: node.parents for path, node in self._nodes.items()})
 
     @cached_property
-    def rank(self) -> dict[str, float]:
-        """From 1 for the checkpoint to make first down to above 0 for the last.
+    def priority(self) -> dict[str, float]:
+        """From 1 for the checkpoint to train first down to above 0 for the last."""
+        return {path: 1 - number / len(self._order) for number, path in enumerate(self._order)}
 
-        Those that the process of another makes come last: while that is at it, other cores have other work to begin.
-        """
-        ahead = {later for path in self._order for later in self._study.later(path)}
-        order = sorted(self._order, key=lambda path: path in ahead)
-        return {path: 1 - number / len(order) for number, path in enumerate(order)}
-
-    def peak(self, size: Callable[[str], int]) -> int:
+    def peak_disk(self, size: Callable[[str], int]) -> int:
         """The most bytes of weights at once, if one job runs at a time; `size` is that of a checkpoint."""
         parents = {path: node.parents for path, node in self._nodes.items()}
-        processes = [[path, *self._study.later(path)] for path in self._order]
-        return peak(self._order, parents, size, self._removable, processes)
+        return peak_disk(self._order, parents, size, self.removable)
 
 
 def manifest_of(path: str) -> str:
     return f"{path}/stage.json"
 
 
-def making_order(parents: Mapping[str, Sequence[str]]) -> list[str]:
-    """An order in which every checkpoint comes after its parents and lineages are finished before others are begun.
+def schedule_order(parents: Mapping[str, Sequence[str]]) -> list[str]:
+    """An order of training: every checkpoint after its parents, and each lineage finished before the next begins.
 
-    Of those whose parents are made the deepest comes first, and of equally deep ones that which stands first in
-    `parents`: so few weights are needed at once.
+    Among checkpoints whose parents are trained the deepest comes first, and among equally deep ones the first in
+    `parents`: few weights are then needed at once.
     """
     depth: dict[str, int] = {}
     waiting = {path: len(set(above)) for path, above in parents.items()}
@@ -167,29 +111,24 @@ def making_order(parents: Mapping[str, Sequence[str]]) -> list[str]:
     return order
 
 
-def peak(
+def peak_disk(
     order: Sequence[str],
     parents: Mapping[str, Sequence[str]],
     size: Callable[[str], int],
     removable: Collection[str],
-    processes: Sequence[Sequence[str]] = (),
 ) -> int:
-    """The most bytes at once where checkpoints are made in `order`.
+    """The most bytes of weights at once, if checkpoints are trained in `order`.
 
-    The weights of a removable one go when it and all that stand on it are made. `processes`: a checkpoint and those
-    that its process makes at once, before their turn; what was made so already is not made again.
+    The weights of a removable checkpoint are removed after the last of its children is trained.
     """
     turn = {path: number for number, path in enumerate(order)}
-    made = dict(turn)
-    for first, *later in processes:
-        made.update({path: min(made[path], made[first]) for path in later})
     last = dict(turn)
     for path in order:
         for parent in parents[path]:
             last[parent] = max(last[parent], turn[path])
     change = [0] * (len(order) + 1)
     for path in order:
-        change[made[path]] += size(path)
+        change[turn[path]] += size(path)
         if path in removable:
             change[last[path] + 1] -= size(path)
     most = present = 0

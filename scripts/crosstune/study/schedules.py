@@ -10,7 +10,7 @@ in the same way share their first folders and train them once.
 
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -34,7 +34,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageSpec:
     """Training on one mixture. `sources` are sorted `dataset.language` names, `recipe` differs from the track's."""
 
     sources: tuple[str, ...]
@@ -68,15 +68,15 @@ class Schedule:
     """A name and its lineage of stages; or, with `members`, the average of the members' final weights."""
 
     name: str
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[StageSpec, ...] = ()
     members: tuple["Schedule", ...] = ()
 
     @property
-    def path(self) -> str:
-        """The folder of the final checkpoint, relative to the track's folder."""
+    def folders(self) -> tuple[str, ...]:
+        """The folders of the stages inside each other, below the track's folder; the last is the final checkpoint."""
         if self.members:
-            return "average." + "+".join(member.name for member in self.members)
-        return "/".join(stage.folder for stage in self.stages) or UNTRAINED
+            return ("average." + "+".join(member.name for member in self.members),)
+        return tuple(stage.folder for stage in self.stages) or (UNTRAINED,)
 
     @property
     def prefixes(self) -> list["Schedule"]:
@@ -90,6 +90,13 @@ class Schedule:
         """Updates spent over all stages and members; None where a stage counts epochs."""
         parts = [m.total_updates for m in self.members] or [stage.updates for stage in self.stages]
         return None if None in parts else sum(parts)
+
+
+def schedule_sources(schedule: Schedule) -> Iterator[str]:
+    """All sources of a schedule's stages, or of its members', as often as they occur."""
+    for part in schedule.members or [schedule]:
+        for stage in part.stages:
+            yield from stage.sources
 
 
 def by_dataset(sources: Sequence[str]) -> list[tuple[str, list[str]]]:
@@ -158,7 +165,7 @@ def _label(item: object) -> str:
     return "+".join(part.strip() for part in str(text).split("+"))
 
 
-def _stages(items: list, resolve: Callable, budget: Budget, place: str) -> tuple[Stage, ...]:
+def _stages(items: list, resolve: Callable, budget: Budget, place: str) -> tuple[StageSpec, ...]:
     stages = []
     for number, item in enumerate(items):
         here = f"{place}[{number}]"
@@ -178,11 +185,11 @@ def _stages(items: list, resolve: Callable, budget: Budget, place: str) -> tuple
             sorted((k, tuple(v) if isinstance(v, list) else v) for k, v in config.items() if k not in STAGE_KEYS)
         )
         replayed = float(config.get("replay", 0))
-        stages.append(Stage(tuple(sorted(sources)), config.get("updates"), config.get("epochs"), replayed, recipe))
+        stages.append(StageSpec(tuple(sorted(sources)), config.get("updates"), config.get("epochs"), replayed, recipe))
     return _divide(stages, budget, place)
 
 
-def _divide(stages: list[Stage], budget: Budget, place: str) -> tuple[Stage, ...]:
+def _divide(stages: list[StageSpec], budget: Budget, place: str) -> tuple[StageSpec, ...]:
     """Give every stage its share of the track's budget."""
     if budget.epochs is not None:
         if any(stage.updates is not None for stage in stages):

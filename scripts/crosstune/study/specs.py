@@ -1,8 +1,232 @@
-"""Versions of the code that results depend on."""
+"""Specs of jobs: everything that affects a result and nothing else.
 
-# Raised by hand when a change of the code changes results: everything that stands on the old code is then made anew.
+A spec reaches its job as canonical JSON, so that reordering the config reruns nothing. Its hash stamps the state that
+an interrupted job leaves.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from crosstune.core.errors import UserError
+from crosstune.core.files import sha256_json
+from crosstune.data.leakage import LEAKAGE_VERSION
+from crosstune.data.readers.pieces import UPOS
+from crosstune.data.record import Dataset
+from crosstune.data.registry import Registry
+from crosstune.study.folds import fold_dataset, fold_schedule
+from crosstune.study.graph import Checkpoint, Expansion, Track
+from crosstune.study.paths import CheckpointPath, PreparedPath, Source
+from crosstune.study.recipe import learns_temperature
+from crosstune.study.schedules import Schedule, schedule_sources
+
+# Raise a version by hand when a change of the code changes results: the jobs and their dependents then rerun.
 PRETRAIN_VERSION = 3
-
 TRAIN_VERSION = 5
-
 PREDICT_VERSION = 2
+# Task types with classes, and those without head, on which every checkpoint can be evaluated.
+LABELLED = ("tagging", "classification")
+HEADLESS = ("bitext",)
+# Keys of a model that say how it is trained and change no result.
+RUNTIME_KEYS = ("gpus", "sharded")
+
+
+def config_affecting_results(config: Mapping) -> dict:
+    """The config without the keys that change no result: which weights are kept, on which GPUs a model is trained."""
+    models = {
+        name: {key: value for key, value in model.items() if key not in RUNTIME_KEYS}
+        for name, model in config["models"].items()
+    }
+    return {key: value for key, value in config.items() if key != "keep"} | {"models": models}
+
+
+# --- heads -----------------------------------------------------------------------------------------------------------
+
+
+def head_spec(dataset: Dataset) -> dict:
+    """Name and labels of the head that a data set trains: `qa`, `mlm`, `tagging.upos`, `classification.nli`.
+
+    Data sets whose heads have the same name share it.
+    """
+    if dataset.task in LABELLED:
+        labels = dataset.labels or dataset.tags or UPOS
+        name = dataset.head or ("upos" if set(labels) == set(UPOS) else dataset.whole or dataset.name)
+        return {"name": f"{dataset.task}.{name}", "labels": sorted(labels)}
+    return {"name": {"text": "mlm"}.get(dataset.task, dataset.task), "labels": []}
+
+
+def head_name(registry: Registry, source: str) -> str:
+    """The name of the head that a source trains."""
+    return head_spec(registry[Source.parse(source).dataset])["name"]
+
+
+def schedule_heads(registry: Registry, track: Track, schedule: Schedule) -> dict[str, dict]:
+    """Heads of a schedule's checkpoint: of every source so far; of all evaluated data sets if nothing is trained."""
+    trained = {Source.parse(source).dataset for stage in schedule.stages for source in stage.sources}
+    heads: dict[str, dict] = {}
+    for dataset in sorted(trained) or track.evaluate:
+        head = head_spec(registry[dataset])
+        if head["name"] not in HEADLESS and heads.setdefault(head["name"], head) != head:
+            message = f"two data sets share the head {head['name']!r} and differ in their labels"
+            raise UserError(message, f"{registry[dataset].place}: {dataset}", "Give one another `head`.")
+    return heads
+
+
+def weight_names_key(registry: Registry, track: Track, schedule: Schedule) -> tuple:
+    """The facts that decide the names of the saved weights: heads, the last stage's head, a learned temperature."""
+    last = schedule.stages[-1].sources[:1] if schedule.stages else ()
+    shared = track.config["recipe"]
+    learned = any(learns_temperature({**shared, **stage.changes}) for stage in schedule.stages)
+    heads = schedule_heads(registry, track, schedule)
+    return sorted(heads), [head_name(registry, source) for source in last], learned
+
+
+# --- trainings -------------------------------------------------------------------------------------------------------
+
+
+def pretrain_spec(config: Mapping, pretrain: Mapping, sources: Sequence[str]) -> dict:
+    """The spec of a base model that is pretrained on the text of `sources`."""
+    return {
+        "version": PRETRAIN_VERSION,
+        "sources": sorted(sources),
+        **{key: pretrain[key] for key in ("vocabulary", "hidden", "layers", "heads", "max_length", "seed")},
+        "budget": {key: value for key, value in pretrain["budget"].items() if key != "matched"},
+        "recipe": pretrain["recipe"],
+        "threads": pretrain["threads"],
+        "precision": config["precision"],
+        "packing": config["packing"],
+    }
+
+
+def stage_spec(config: Mapping, registry: Registry, track: Track, schedule: Schedule, seed: int, parent: dict) -> dict:
+    """The spec of a schedule's last stage, from the spec of its parent; of an untrained head if it has no stage."""
+    stage = schedule.stages[-1] if schedule.stages else None
+    earlier = sorted({source for before in schedule.stages[:-1] for source in before.sources})
+    replayed = earlier if stage and stage.replay else []
+    sources = [*(stage.sources if stage else ()), *replayed]
+    heads = schedule_heads(registry, track, schedule)
+    return {
+        "version": TRAIN_VERSION,
+        "parent": sha256_json(parent),
+        "after": [list(before.sources) for before in schedule.stages[:-1]],
+        "seed": seed,
+        "sources": list(stage.sources) if stage else [],
+        "replayed": replayed,
+        "replay": stage.replay if stage else 0.0,
+        "updates": stage.updates if stage else 0,
+        "epochs": stage.epochs if stage else None,
+        "tokens": track.config["budget"]["tokens"],
+        "heads": [heads[name] for name in sorted(heads)],
+        "source_heads": {source: head_name(registry, source) for source in sources},
+        "recipe": {**track.config["recipe"], **(stage.changes if stage else {})},
+        # The layer says which states predictions compare; training does not use it.
+        "encoding": {key: value for key, value in track.config["encoding"].items() if key != "layer"},
+        "threads": config["threads"],
+        "precision": config["precision"],
+        "packing": config["packing"],
+        **_selection_spec(config, registry, track, stage.sources if stage else ()),
+    }
+
+
+def average_spec(parents: Sequence[dict]) -> dict:
+    """The spec of the average of checkpoints with these specs."""
+    return {"version": TRAIN_VERSION, "average": [sha256_json(parent) for parent in parents]}
+
+
+def _selection_spec(config: Mapping, registry: Registry, track: Track, sources: Sequence[str]) -> dict:
+    """How a stage's best update is selected: on the validation split of a data set that it trains on, if declared."""
+    select = track.config.get("select")
+    trained = {Source.parse(source).dataset for source in sources}
+    chosen = [name for name in trained if select and select["dataset"] in (name, registry[name].whole)]
+    if not chosen:
+        return {}
+    record = registry[chosen[0]]
+    return {
+        "select": {
+            "dataset": record.name,
+            "languages": list(record.splits["validation"].languages),
+            "metric": record.metric,
+            "head": head_spec(record)["name"],
+            "precision": config["predict_precision"],
+            "every": select["every"],
+            "trace": select["trace"],
+        }
+    }
+
+
+def held_out_manifests(spec: Mapping) -> tuple[str, ...]:
+    """Prepared rows that a training is evaluated on; test rows only to be logged."""
+    if not (select := spec.get("select")):
+        return ()
+    splits = ("validation", "test") if select["trace"] else ("validation",)
+    return tuple(str(PreparedPath(select["dataset"], split, lang)) for split in splits for lang in select["languages"])
+
+
+def retrain_job(node: Checkpoint) -> dict:
+    """A checkpoint as the programs take one that they retrain."""
+    keys = ("spec", "parents", "data", "held_out", "keep_optimizer")
+    return {"out": node.path} | {key: getattr(node, key) for key in keys}
+
+
+def model_parallelism(config: Mapping, path: str) -> str:
+    """Whether each of several GPUs holds the whole model (`replicated`) or a part of it (`sharded`)."""
+    model = config["models"][CheckpointPath.parse(path).model]
+    return "sharded" if model.get("sharded") else "replicated"
+
+
+# --- predictions -----------------------------------------------------------------------------------------------------
+
+
+def predict_spec(study: Expansion, path: str, dataset: str) -> dict:
+    """The spec of a checkpoint's predictions on a data set; weights and rows count besides."""
+    location, config = CheckpointPath.parse(path), study.config
+    encoding = study.tracks[location.track].config["encoding"]
+    layer = encoding.get("layer")
+    return {
+        "version": PREDICT_VERSION,
+        "dataset": dataset,
+        "head": head_spec(study.registry[dataset])["name"],
+        "encoding": {**encoding, "layer": layer[location.model]} if isinstance(layer, Mapping) else encoding,
+        "threads": config["threads"],
+        "precision": config["predict_precision"],
+        "packing": config["packing"],
+    }
+
+
+def predictions_after_training(study: Expansion, path: str) -> list[dict]:
+    """All predictions of a checkpoint, each with its spec and the manifests of its rows."""
+    return [
+        {
+            "spec": predict_spec(study, path, dataset),
+            "data": [str(PreparedPath(dataset, "test", language)) for language in languages],
+        }
+        for dataset, languages in study.checkpoints[path].evaluate.items()
+    ]
+
+
+# --- leakage ---------------------------------------------------------------------------------------------------------
+
+
+def leakage_spec(study: Expansion) -> dict:
+    """The comparisons of leakage.py: every track's sources with its evaluation sets, and unlabelled text with all.
+
+    Unlabelled text teaches no answers: its leaks are reported and stop nothing.
+    """
+    registry = study.registry
+    evaluated: dict[tuple[str, int], list[str]] = {}
+    for track in study.tracks.values():
+        for fold in track.folds:
+            evaluated[track.name, fold] = sorted(
+                str(Source(fold_dataset(registry, dataset, fold), language))
+                for dataset, languages in track.evaluate.items()
+                for language in languages
+            )
+    text = {source for node in study.checkpoints.values() for source in node.spec.get("sources", [])}
+    text = {source for source in text if registry[Source.parse(source).dataset].task == "text"}
+    groups = []
+    for track, fold in evaluated:
+        runs = [run for run in study.runs if (run.track, run.fold) == (track, fold)]
+        trained = {source for run in runs for source in schedule_sources(fold_schedule(registry, run.schedule, fold))}
+        groups.append({"train": sorted(trained - text), "evaluate": evaluated[track, fold], "stop": True})
+    if text:
+        everything = sorted({name for names in evaluated.values() for name in names})
+        groups.append({"train": sorted(text), "evaluate": everything, "stop": False})
+    return {"version": LEAKAGE_VERSION, "groups": groups, "allow": sorted(study.config["allow_leakage"])}

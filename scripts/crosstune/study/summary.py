@@ -6,9 +6,8 @@ Owns: these lines. Must never know: jobs, data.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from crosstune.study.expand import Study
-from crosstune.study.graph import Checkpoint
-from crosstune.study.retention import Kept
+from crosstune.study.graph import Checkpoint, Study
+from crosstune.study.retention import RetentionPolicy
 
 BYTES_A_PARAMETER = 4  # weights are stored in fp32
 
@@ -16,27 +15,27 @@ BYTES_A_PARAMETER = 4  # weights are stored in fp32
 NAMED = 5
 
 
-def summary(study: Study, kept: Kept) -> list[str]:
+def summary(study: Study, retention: RetentionPolicy) -> list[str]:
     """Lines for a person: what will be trained, and that the schedules of a track cost the same."""
     models, seeds = len(study.config["models"]), len(study.config["seeds"])
     lines = [f"study {study.name}: {models} model{'s' * (models != 1)}, {seeds} seed{'s' * (seeds != 1)}"]
     for name, track in study.config["tracks"].items():
         budget = track["budget"]
-        names = [schedule.name for schedule in study.schedules[name]]
+        names = study.tracks[name].schedule_names
         spent = f"{budget['updates']} updates" if "updates" in budget else f"{budget['epochs']:g} epochs a stage"
         kind = "compute-matched" if budget["matched"] else "NOT compute-matched"
         lines.append(f"track {name}: {', '.join(names)}; each {spent} x {budget['tokens']} tokens, {kind}")
-        for schedule in study.schedules[name]:
+        for schedule in study.tracks[name].schedules:
             if "updates" in budget and schedule.total_updates not in (0, budget["updates"]):
                 lines.append(f"  {schedule.name} costs {schedule.total_updates} updates: the sum of its members")
     trained = sum(bool(node.data) for node in study.checkpoints.values())
     lines.append(f"{len(study.runs)} runs share {trained} trainings")
-    lines.append(_amounts(study, kept))
-    if again := kept.wanted_again:
-        names = ", ".join(path.removeprefix(f"{study.results}/") for path in again[:NAMED])
-        more = f" and {len(again) - NAMED} more" if len(again) > NAMED else ""
-        what = "1 checkpoint is" if len(again) == 1 else f"{len(again)} checkpoints are"
-        lines.append(f"{what} trained again, because the weights are gone and something new needs them: {names}{more}")
+    lines.append(_amounts(study, retention))
+    if retrained := retention.pending_retrains:
+        names = ", ".join(path.removeprefix(f"{study.results}/") for path in retrained[:NAMED])
+        more = f" and {len(retrained) - NAMED} more" if len(retrained) > NAMED else ""
+        subject = "1 checkpoint" if len(retrained) == 1 else f"{len(retrained)} checkpoints"
+        lines.append(f"{subject} must be retrained: a new job needs weights that were removed ({names}{more})")
     return lines
 
 
@@ -49,19 +48,19 @@ class Weights:
     unknown: int
 
 
-def weights_of(study: Study, kept: Kept) -> Weights:
+def weights_of(study: Study, retention: RetentionPolicy) -> Weights:
     """The weights that a study makes, base models of the hub aside, where one job runs at a time."""
-    sizes = {path: _checkpoint_bytes(study, node) for path, node in study.checkpoints.items() if "hub" not in node.spec}
+    sizes = {path: _checkpoint_bytes(study, node) for path, node in study.checkpoints.items() if not node.is_fetched}
     known = sum(filter(None, sizes.values()))
-    most = known if study.config["keep"] == "all" else kept.peak(lambda path: sizes.get(path) or 0)
+    most = known if study.config["keep"] == "all" else retention.peak_disk(lambda path: sizes.get(path) or 0)
     return Weights(known, most, list(sizes.values()).count(None))
 
 
-def _amounts(study: Study, kept: Kept) -> str:
+def _amounts(study: Study, retention: RetentionPolicy) -> str:
     """How many checkpoints and files of predictions, one a language, the study makes, and the disk they take."""
-    made = [node for node in study.checkpoints.values() if "hub" not in node.spec]
+    made = [node for node in study.checkpoints.values() if not node.is_fetched]
     predictions = sum(len(languages) for node in made for languages in node.evaluate.values())
-    found = weights_of(study, kept)
+    found = weights_of(study, retention)
     weights = f"about {found.all / 1e9:.1f} GB of weights"
     if (policy := study.config["keep"]) != "all":
         weights += f", {found.most / 1e9:.1f} GB at most at once with keep: {policy}"
@@ -71,8 +70,8 @@ def _amounts(study: Study, kept: Kept) -> str:
 
 
 def _checkpoint_bytes(study: Study, node: Checkpoint) -> int | None:
-    """Bytes of a checkpoint's weights, without its small heads; with AdamW's two moments where they are kept."""
-    parameters = parameters_of(study.config["models"][node.path.split("/")[2]])
+    """Bytes of a checkpoint's weights, without its small heads; with AdamW's two moments where they are retention."""
+    parameters = parameters_of(study.config["models"][node.location.model])
     return parameters and parameters * BYTES_A_PARAMETER * (3 if node.keep_optimizer else 1)
 
 

@@ -6,15 +6,13 @@ Owns: the meaning of the study's key `tables`. Must never know: scores, how a ta
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crosstune.core.errors import UserError
 from crosstune.core.schema import check_known
 from crosstune.evaluation.metrics import Metric, metric_named
 from crosstune.study.comparisons import is_low, panel_of, panels_over, schedules_with_head
-
-if TYPE_CHECKING:
-    from crosstune.study.expand import Study
+from crosstune.study.graph import Study
 
 RESERVED = ("claims", "contrasts", "scores", "summary")
 
@@ -31,7 +29,7 @@ TOLD = (*FILTERS, "metric", "aggregate", "show", "minus", "published", "caption"
 """Keys that plan.json has as the study says them."""
 
 
-def tables_of(study: "Study") -> list[dict[str, Any]]:
+def resolve_tables(study: Study) -> list[dict[str, Any]]:
     """The declared tables by name, with all of their panels, and their axes as lists."""
     found = [Declaration(study, name) for name in sorted(study.config["tables"])]
     for declaration in found:
@@ -43,7 +41,7 @@ def tables_of(study: "Study") -> list[dict[str, Any]]:
 class Declaration:
     """An entry of the key `tables`."""
 
-    study: "Study"
+    study: Study
     name: str
 
     @property
@@ -112,7 +110,7 @@ class Declaration:
     def _check_filters(self) -> None:
         """Languages, models and seeds that there are, and not none."""
         languages = self.entry["languages"]
-        evaluated = [code for track, dataset in self.panels for code in self.study.evaluate[track][dataset]]
+        evaluated = [code for track, dataset in self.panels for code in self.study.tracks[track].evaluate[dataset]]
         if languages == "low" and not any(is_low(self.study, code) for code in evaluated):
             message = "none of the evaluated languages is marked as low-resource"
             raise UserError(message, f"{self.place}.languages", "languages: all")

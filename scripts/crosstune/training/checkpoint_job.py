@@ -1,16 +1,14 @@
-"""One checkpoint folder: a stage is trained from its parent, an average is made of several, a base model pretrained.
+"""Making one checkpoint: train a stage from its parent, average several checkpoints, or pretrain a base model.
 
-Owns: what such a folder holds and in which order it is written (the manifest last).
-Must never know: configs, Snakemake.
+A job prepares its data, fits, and writes the staged folder with the manifest last.
 """
 
 import io
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -18,20 +16,18 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save
 
-from crosstune.artifacts.checkpoint import MANIFEST, OPTIMIZER, Node, has_weights, hashes_of, predictions_ahead
+from crosstune.artifacts.checkpoint import (
+    CURVE,
+    MANIFEST,
+    MODEL,
+    OPTIMIZER,
+    CheckpointJob,
+    data_hashes,
+    staged_predictions_dir,
+)
 from crosstune.artifacts.split import Split, origin_of, rows_by_source
 from crosstune.core.errors import UserError
-from crosstune.core.files import (
-    atomic_open,
-    read_json,
-    read_jsonl,
-    sha256_file,
-    sha256_json,
-    write_json,
-    write_jsonl,
-    write_text,
-)
-from crosstune.core.locks import Held
+from crosstune.core.files import atomic_open, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from crosstune.core.progress import Progress
 from crosstune.evaluation.metrics import metric_named
 from crosstune.machine.cost_meter import Meter
@@ -52,151 +48,134 @@ from crosstune.training.model_selection import Scores, Selection
 from crosstune.training.profiler import Profiler
 from crosstune.training.resume import StateFolder
 
-# Tokens of one forward pass in training. Another number rounds otherwise, so it is no knob.
+# Tokens of one forward pass in training. Another number rounds differently, so it is no option.
 PASS_TOKENS = 4096
 
 
 @dataclass(frozen=True)
-class Knobs:
-    """What changes how a job runs and never what comes out.
+class RuntimeOptions:
+    """Options that change how a job runs and never its result.
 
-    Seconds between saved states, the folder of encoded rows, the folder for a profile of the training, the processes
+    Seconds between saved states, the folder of cached features, the folder for a profile of the training, the processes
     that share it.
     """
 
-    save_seconds: float = 20.0
+    save_interval: float = 20.0
     cache: Path | None = None
     profile: Path | None = None
     ranks: Ranks = field(default_factory=Ranks)
 
 
-def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
-    """Make the draft of `node` and then, as far as it goes, those of `later`.
+@dataclass(frozen=True)
+class Start:
+    """Everything that a training begins with: the network, its tokenizer's folder, the parent's manifest.
 
-    Raises what making `node` raises, and engine.Stopped. Several processes make the draft of `node` and no other: going
-    on would save a job of several GPUs little, and they would have to agree on what fails.
+    `key` identifies the training for random streams. `main_head` gets the names that transformers uses. `moments`:
+    the optimizer's state that the stage carries on.
     """
-    with trainer.StopRequest() as stop:
-        if knobs.ranks.size > 1 and knobs.ranks.told(lambda: node.is_made(node.parents)):
-            return
-        if absent := node.missing(node.parents):
-            raise UserError("no such file, and the training needs it", str(absent))
-        _make_draft(node, node.parents, knobs, stop)
-        if knobs.ranks.size == 1:
-            _make_later(node, later, replace(knobs, profile=None), stop)
+
+    network: Network
+    tokenizer: Path
+    mixture: Mixture
+    key: tuple
+    main_head: str
+    parent: dict = field(default_factory=dict)
+    moments: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-def _make_later(node: Node, later: Sequence[Node], knobs: Knobs, stop: trainer.StopRequest) -> None:
-    """Make the drafts of `later`, each of which stands on `node`, on one before it, or on what was there already.
+@dataclass(frozen=True)
+class Inputs:
+    """The encoded data of a training and its plan: for each update the windows that it trains on."""
 
-    One that fails is left to its own job, with a note of why; one that another process is making, to that. Stopped is
-    raised, since the jobs of `later` may count on this process: with its drafts it goes on when it is begun again.
+    encoder: TextEncoder
+    cache: EncodedData
+    corpus: trainer.Corpus
+    plan: list
+    options: dict
+
+    @property
+    def lengths(self) -> dict[str, np.ndarray]:
+        """Tokens of every window, by source."""
+        return {source: windows.lengths for source, windows in self.corpus.windows.items()}
+
+
+def stage_checkpoint(
+    job: CheckpointJob, parents: Sequence[Path], options: RuntimeOptions, stop: trainer.StopRequest
+) -> None:
+    """Make the staged checkpoint of a job and its predictions, as far as they are not staged yet.
+
+    `parents`: the folders with the weights of its parents. Raises UserError if an input is missing, and Stopped.
     """
-    made = {node.out: node.draft}
-    for follower in later:
-        parents = [made.get(parent, parent) for parent in follower.parents]
-        if follower.missing(parents) or not all(map(has_weights, parents)) or follower.is_finished(parents):
-            continue
-        if follower.given_up:
-            continue
-        if stop.asked:
-            raise trainer.Stopped
-        try:
-            with follower.ahead_of_its_job():
-                _make_draft(follower, parents, knobs, stop)
-            made[follower.out] = follower.draft
-        except trainer.Stopped:
-            raise
-        except Held:
-            continue
-        except Exception as error:
-            why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            print(f"{follower.out} was not made ahead ({why})", file=sys.stderr)
-            with suppress(OSError):  # the disk may be full, and what is made stays
-                write_text(follower.failure, why)
-
-
-def _make_draft(node: Node, parents: Sequence[Path], knobs: Knobs, stop: trainer.StopRequest) -> None:
-    """Make the draft; for one that is whole, the predictions that the process which made it did not come to."""
-    if node.is_made(parents):
-        _predict_from_draft(node, knobs)
+    if missing := job.missing_input():
+        raise UserError("no such file, and the training needs it", str(missing))
+    if options.ranks.told(job.is_staged):
+        if options.ranks.main:
+            predict_after_training(job, options)
         return
-    if knobs.ranks.main:
-        shutil.rmtree(node.draft, ignore_errors=True)
-    make_checkpoint(node, parents, knobs, stop)
-
-
-def _predict_from_draft(node: Node, knobs: Knobs) -> None:
-    if unpredicted := node.unpredicted:
-        model = node.draft / "model"
-        network = load_network(model, packing=unpredicted[0]["spec"]["packing"])
-        predict_ahead(node, network, EncodedData(knobs.cache, TextEncoder(model)))
-
-
-def make_checkpoint(node: Node, parents: Sequence[Path], knobs: Knobs, stop: trainer.StopRequest) -> None:
-    """Average the parents, or train from the one parent, or pretrain where there is none."""
-    if "average" in node.spec:
-        average_stages(node, parents)
+    if options.ranks.main:
+        shutil.rmtree(job.staging_dir, ignore_errors=True)
+    if "average" in job.spec:
+        average_stages(job, parents)
     elif parents:
-        train_stage(node, parents[0], knobs, stop)
+        train_stage(job, parents[0], options, stop)
     else:
-        pretrain_base(node, knobs, stop)
+        pretrain_base(job, options, stop)
 
 
-def train_stage(node: Node, parent: Path, knobs: Knobs, stop: trainer.StopRequest) -> None:
+def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, stop: trainer.StopRequest) -> None:
     """Train one stage of a schedule from the checkpoint folder `parent`.
 
-    Heads that the parent lacks are drawn from the seed.
+    The seed draws heads that the parent lacks.
     """
-    spec = node.spec
-    network = load_network(parent / "model", spec["recipe"].get("dropout"), spec["packing"])
+    spec = job.spec
+    network = load_network(parent / MODEL, spec["recipe"].get("dropout"), spec["packing"])
     for head in spec["heads"]:
         if head["name"] not in network.tasks:
             network.add_head(head["name"], head["labels"], seed=spec["seed"])
-    # Two stages of one lineage must not share an order. What the rows are computed with must not change it, nor what
-    # they are learned with: schedules, models and settings are compared on the same rows.
+    # Two stages of one lineage must not share an order of rows. Neither encoding, model nor recipe may change the
+    # order: they are compared on the same rows.
     key = (spec["seed"], spec["after"], spec["sources"])
     mixture = Mixture(tuple(spec["sources"]), tuple(spec["replayed"]), spec["recipe"]["alpha"], spec["replay"])
     heads = [spec["source_heads"][source] for source in spec["sources"]] or [head["name"] for head in spec["heads"]]
-    main_head = heads[0] if heads else ""  # what needs no head is evaluated on the bare encoder
+    main_head = heads[0] if heads else ""  # a task without head is evaluated on the bare encoder
     manifest = read_json(parent / MANIFEST)
-    moments = _carried_moments(node, parent, manifest)
-    _run(node, network, mixture, key, manifest, parent / "model", knobs, stop, main_head, moments)
+    moments = _carried_moments(job, parent, manifest)
+    _fit_checkpoint(job, Start(network, parent / MODEL, mixture, key, main_head, manifest, moments), options, stop)
 
 
-def pretrain_base(node: Node, knobs: Knobs, stop: trainer.StopRequest) -> None:
+def pretrain_base(job: CheckpointJob, options: RuntimeOptions, stop: trainer.StopRequest) -> None:
     """Train a sentencepiece tokenizer and a small BERT with masked language modelling, from registry text."""
     from crosstune.modeling.tokenizer_training import train_tokenizer
 
-    spec = node.spec
+    spec = job.spec
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = Path(folder)
-        train_tokenizer([split.rows for split in rows_by_source(node.data).values()], spec["vocabulary"], tokenizer)
+        train_tokenizer([split.rows for split in rows_by_source(job.data).values()], spec["vocabulary"], tokenizer)
         network = new_encoder(spec, TextEncoder(tokenizer))
         network.add_head("mlm", [], seed=spec["seed"])
         mixture = Mixture(tuple(spec["sources"]), alpha=spec["recipe"]["alpha"])
-        _run(node, network, mixture, (spec["seed"], "pretrain"), {}, tokenizer, knobs, stop, "mlm", {})
+        _fit_checkpoint(job, Start(network, tokenizer, mixture, (spec["seed"], "pretrain"), "mlm"), options, stop)
 
 
-def average_stages(node: Node, parents: Sequence[Path]) -> None:
+def average_stages(job: CheckpointJob, parents: Sequence[Path]) -> None:
     """Average the final weights of several schedules."""
     meter = Meter(threads=1)
-    model = node.draft / "model"
-    weights = average_weights([parent / "model" for parent in parents])
+    model = job.staging_dir / MODEL
+    weights = average_weights([parent / MODEL for parent in parents])
     model.mkdir(parents=True, exist_ok=True)
-    for path in sorted((parents[0] / "model").iterdir()):
+    for path in sorted((parents[0] / MODEL).iterdir()):
         if path.name != WEIGHTS:
             shutil.copyfile(path, model / path.name)
     with atomic_open(model / WEIGHTS) as file:
         file.write(save(dict(sorted(weights.items())), {"format": "pt"}))
-    write_jsonl(node.draft / "train.jsonl", [])
+    write_jsonl(job.staging_dir / CURVE, [])
     members = [read_json(parent / MANIFEST) for parent in parents]
     lineage: dict = {}
     for member in members:
         lineage = add_exposure(lineage, member["lineage"])
-    write_cost(node.draft, {**meter.cost(), "tokens": 0, "processes": 1})
+    write_cost(job.staging_dir, {**meter.cost(), "tokens": 0, "processes": 1})
     manifest = {"updates": 0, "exposure": {}, "lineage": lineage, "data": {}}
-    _write_manifest(node, manifest, sha256_file(model / WEIGHTS), [member["weights"] for member in members])
+    _write_manifest(job, manifest, sha256_file(model / WEIGHTS), [member["weights"] for member in members])
 
 
 def new_encoder(spec: dict, encoder: TextEncoder) -> Network:
@@ -221,75 +200,127 @@ def new_encoder(spec: dict, encoder: TextEncoder) -> Network:
     return Network(BertModel(config, add_pooling_layer=False), spec["packing"])
 
 
-def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head, moments) -> None:
-    """Encode, plan, train, and write the folder with its manifest last."""
-    spec, out, ranks = node.spec, node.draft, knobs.ranks
-    meter = Meter(spec.get("threads", 1), ranks.size)
-    encoder = TextEncoder(tokenizer)
-    encoded = EncodedData(knobs.cache, encoder)
-    splits = rows_by_source(node.data)
-    options = spec.get("encoding") or {"max_length": spec["max_length"]}
-    contrast = Contrast.of(spec["recipe"], options["max_length"])
-    encode = partial(encode_sources, network, encoded, splits, spec.get("source_heads", {}), options, contrast)
-    corpus = ranks.main_first(encode)
+# --- prepare data, fit, write ----------------------------------------------------------------------------------------
+
+
+def _fit_checkpoint(job: CheckpointJob, start: Start, options: RuntimeOptions, stop: trainer.StopRequest) -> None:
+    """Prepare the data, fit, write the staged folder, and predict with the trained network."""
+    meter = Meter(job.spec.get("threads", 1), options.ranks.size)
+    inputs = _prepare_data(job, start, options)
+    curve, moments, selection = _fit(job, start, inputs, options, meter, stop)
+    options.ranks.part()
+    if not options.ranks.main:
+        return
+    _write_checkpoint(job, start, inputs, meter, options.ranks.size, curve, moments, selection)
+    shutil.rmtree(job.resume_dir)
+    predict_after_training(job, options, start.network, inputs.cache)
+
+
+def _prepare_data(job: CheckpointJob, start: Start, options: RuntimeOptions) -> Inputs:
+    """Encode the sources and plan the updates."""
+    spec, network = job.spec, start.network
+    encoder = TextEncoder(start.tokenizer)
+    cache = EncodedData(options.cache, encoder)
+    encoding = spec.get("encoding") or {"max_length": spec["max_length"]}
+    contrast = Contrast.of(spec["recipe"], encoding["max_length"])
+    splits, heads = rows_by_source(job.data), spec.get("source_heads", {})
+    corpus = options.ranks.main_first(partial(encode_sources, network, cache, splits, heads, encoding, contrast))
     if corpus.pairing and contrast.learned:
         network.learn_temperature(contrast.scale)
-    lengths = {source: windows.lengths for source, windows in corpus.windows.items()}
-    budget = spec.get("budget", spec)
-    plan = []
-    if mixture.fresh:
-        plan = compose(lengths, mixture, budget["tokens"], key, budget.get("updates"), budget.get("epochs"))
-    hashes, held_out = hashes_of(node.data), hashes_of(node.held_out)
+    budget, plan = spec.get("budget", spec), []
+    if start.mixture.fresh:
+        lengths = {source: windows.lengths for source, windows in corpus.windows.items()}
+        plan = compose(lengths, start.mixture, budget["tokens"], start.key, budget.get("updates"), budget.get("epochs"))
+    return Inputs(encoder, cache, corpus, plan, encoding)
+
+
+def _fit(
+    job: CheckpointJob, start: Start, inputs: Inputs, options: RuntimeOptions, meter: Meter, stop: trainer.StopRequest
+) -> tuple[list[dict], dict[str, torch.Tensor], Selection | None]:
+    """Train through the plan: the learning curve, the optimizer's moments, and the evaluations on held-out rows."""
+    spec, ranks, network, corpus = job.spec, options.ranks, start.network, inputs.corpus
     precision = resolve_precision(spec["precision"])
-    stamp = sha256_json([spec, precision, {**hashes, **held_out}, parent.get("weights")])
-    state = StateFolder(node.out / "state", stamp, meter)
-    ranks.told(lambda: write_json(node.out / "state" / "spec.json", spec))
-    settings = trainer.Settings(spec["recipe"], key, precision, PASS_TOKENS, knobs.save_seconds)
+    hashes = {**data_hashes(job.data), **data_hashes(job.held_out)}
+    state = StateFolder(job.resume_dir, sha256_json([spec, precision, hashes, start.parent.get("weights")]), meter)
+    ranks.told(lambda: write_json(job.resume_dir / "spec.json", spec))
+    settings = trainer.Settings(spec["recipe"], start.key, precision, PASS_TOKENS, options.save_interval)
 
     def progress(total: int, done: int) -> Progress:
         if not ranks.main:
-            return Progress(node.out.name, total, done, terminal=io.StringIO())
-        return Progress(node.out.name, total, done, node.progress_log)
+            return Progress(job.out.name, total, done, terminal=io.StringIO())
+        return Progress(job.out.name, total, done, job.log)
 
-    profiler = Profiler(knobs.profile) if knobs.profile and ranks.main else None
-    used = UsedRows(network, corpus.heads.values(), (windows.ids for windows in corpus.windows.values()), moments)
-    decayed = partial(trainer.decayed, spec["recipe"], updates=len(plan))
+    profiler = Profiler(options.profile) if options.profile and ranks.main else None
+    windows = (windows.ids for windows in corpus.windows.values())
+    used = UsedRows(network, corpus.heads.values(), windows, start.moments)
+    decayed = partial(trainer.decayed, spec["recipe"], updates=len(inputs.plan))
     selection = None
     if "select" in spec:
-        selection = selection_of(
-            spec["select"], options, network, encoded, node.held_out, lambda done: used.with_others(decayed(done))
-        )
+        able = partial(_with_all_embeddings, used, decayed)
+        selection = selection_of(spec["select"], inputs.options, network, inputs.cache, job.held_out, able)
     used.keep_alone()
     curve, moments = trainer.train(
-        network, encoder, corpus, plan, settings, state, stop, progress, used.taken(moments), profiler, selection, ranks
-    )
-    ranks.part()
-    if not ranks.main:
-        return
-    used.give_back(decayed(len(plan)))
-    moments = used.put_back(moments)
-    save_network(network, out / "model", tokenizer, main_head)
-    write_jsonl(out / "train.jsonl", curve)
-    if node.keep_optimizer:
+        network, inputs.encoder, corpus, inputs.plan, settings, state, stop, progress, used.taken(start.moments),
+        profiler, selection, ranks,
+    )  # fmt: skip
+    if ranks.main:
+        used.give_back(decayed(len(inputs.plan)))
+    return curve, used.put_back(moments) if ranks.main else moments, selection
+
+
+def _with_all_embeddings(used: UsedRows, decayed: Callable[[int], float], done: int) -> AbstractContextManager:
+    """While it is open, the network has all rows of its embeddings, as they are after `done` updates."""
+    return used.with_others(decayed(done))
+
+
+def _write_checkpoint(
+    job: CheckpointJob,
+    start: Start,
+    inputs: Inputs,
+    meter: Meter,
+    processes: int,
+    curve: list[dict],
+    moments: dict[str, torch.Tensor],
+    selection: Selection | None,
+) -> None:
+    """Write model, curve, optimizer, cost and, last, the manifest."""
+    out, plan, lengths = job.staging_dir, inputs.plan, inputs.lengths
+    save_network(start.network, out / MODEL, start.tokenizer, start.main_head)
+    write_jsonl(out / CURVE, curve)
+    if job.keep_optimizer:
         with atomic_open(out / OPTIMIZER) as file:
             file.write(save({name: tensor.contiguous() for name, tensor in moments.items()}))
     exposure = count_exposure(plan, lengths)
-    weights = sha256_file(out / "model" / WEIGHTS)
-    # What a stage has seen of each source since the base model; the base's own text does not count.
-    lineage = add_exposure(parent["lineage"], exposure) if parent else {}
+    weights = sha256_file(out / MODEL / WEIGHTS)
+    # All that a stage has seen of each source since the base model; the base's own text does not count.
+    lineage = add_exposure(start.parent["lineage"], exposure) if start.parent else {}
     tokens = sum(seen["tokens"] for seen in exposure.values())
-    write_cost(out, {**meter.cost(), "tokens": tokens, "processes": ranks.size})
-    manifest = {"updates": len(plan), "exposure": exposure, "lineage": lineage, "data": hashes}
-    manifest |= {"precision": precision, "packed": network.packed}
+    write_cost(out, {**meter.cost(), "tokens": tokens, "processes": processes})
+    manifest = {"updates": len(plan), "exposure": exposure, "lineage": lineage, "data": data_hashes(job.data)}
+    manifest |= {"precision": resolve_precision(job.spec["precision"]), "packed": start.network.packed}
     if selection:
-        manifest |= {"held_out": held_out, "selection": {"update": selection.update, "looks": selection.looks}}
-    if corpus.pairing:
-        # Beside the budget: windows that were computed as partners alone.
-        partners = [corpus.pairing.drawn(update, n, len(plan), key).values() for n, update in enumerate(plan)]
+        chosen = {"update": selection.update, "looks": selection.looks}
+        manifest |= {"held_out": data_hashes(job.held_out), "selection": chosen}
+    if pairing := inputs.corpus.pairing:
+        # Windows that were computed as partners alone are outside the budget.
+        partners = [pairing.drawn(update, n, len(plan), start.key).values() for n, update in enumerate(plan)]
         manifest["partners"] = count_exposure(partners, lengths)
-    _write_manifest(node, manifest, weights, [parent["weights"]] if parent else [])
-    state.remove()
-    predict_ahead(node, network, encoded)
+    _write_manifest(job, manifest, weights, [start.parent["weights"]] if start.parent else [])
+
+
+def predict_after_training(
+    job: CheckpointJob, options: RuntimeOptions, network: Network | None = None, cache: EncodedData | None = None
+) -> None:
+    """Stage the missing predictions of a staged checkpoint whose rows are prepared."""
+    missing = job.missing_predictions
+    if missing and network is None:  # an earlier process staged the checkpoint
+        model = job.staging_dir / MODEL
+        network = load_network(model, packing=missing[0]["spec"]["packing"])
+        cache = EncodedData(options.cache, TextEncoder(model))
+    weights = read_json(job.staging_dir / MANIFEST)["weights"]
+    for request in missing:
+        out = staged_predictions_dir(job.out, request["spec"]["dataset"])
+        predict_dataset(request["spec"], network, cache, weights, list(map(Path, request["data"])), out, job.log)
 
 
 def selection_of(
@@ -325,18 +356,6 @@ def selection_of(
             }
 
     return Selection(select["every"], metric.primary, scores)
-
-
-def predict_ahead(node: Node, network: Network, encoded: EncodedData) -> None:
-    """The predictions that the node's whole draft is wanted for and has not, as far as their data are prepared."""
-    weights = read_json(node.draft / MANIFEST)["weights"]
-    try:
-        for wanted in node.unpredicted:
-            out, manifests = predictions_ahead(node.out, wanted["spec"]["dataset"]), list(map(Path, wanted["data"]))
-            predict_dataset(wanted["spec"], network, encoded, weights, manifests, out, node.progress_log)
-    except Exception as error:
-        # The training is done; a job of the predictions will say what is wrong with them.
-        print(f"{node.out} was not predicted from at once ({type(error).__name__}: {error})", file=sys.stderr)
 
 
 def encode_sources(
@@ -385,14 +404,14 @@ def add_exposure(first: dict, second: dict) -> dict[str, dict[str, int]]:
     }
 
 
-def _carried_moments(node: Node, parent: Path, manifest: dict) -> dict[str, torch.Tensor]:
-    if node.spec["recipe"]["optimizer"] == "reset" or not manifest["parents"]:
+def _carried_moments(job: CheckpointJob, parent: Path, manifest: dict) -> dict[str, torch.Tensor]:
+    if job.spec["recipe"]["optimizer"] == "reset" or not manifest["parents"]:
         return {}
     if not (parent / OPTIMIZER).exists():
-        fix = f"Make it again: snakemake --cores 1 --forcerun {node.parents[0]}/{MANIFEST}"
+        fix = f"Make it again: snakemake --cores 1 --forcerun {job.parents[0]}/{MANIFEST}"
         raise UserError("the stage before did not keep its optimizer's state", str(parent / OPTIMIZER), fix)
     return load_file(parent / OPTIMIZER)
 
 
-def _write_manifest(node: Node, manifest: dict, weights: str, parents: list[str]) -> None:
-    write_json(node.draft / MANIFEST, {"spec": node.spec, "parents": parents, "weights": weights, **manifest})
+def _write_manifest(job: CheckpointJob, manifest: dict, weights: str, parents: list[str]) -> None:
+    write_json(job.staging_dir / MANIFEST, {"spec": job.spec, "parents": parents, "weights": weights, **manifest})

@@ -23,7 +23,7 @@ STATE = "state.safetensors"
 
 
 class StateFolder:
-    """`<stage>/state`, stamped with what identifies the training (the hash of its spec, data and parent).
+    """`<stage>/resume`, stamped with what identifies the training (the hash of its spec, data and parent).
 
     With the state goes what the training has taken so far, as `meter` has it: an attempt goes on counting from there.
     """

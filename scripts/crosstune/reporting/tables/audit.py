@@ -290,7 +290,7 @@ class Trace:
         content, values = self.plan["tracks"][track], {}
         for fold in content["folds"] if dataset in content.get("folded", []) else [0]:
             name = scored(content, dataset, {"fold": fold})
-            found = self._read(self.results / "floor" / f"{name}.json").get("baselines", {})
+            found = self._read(self.results / "baselines" / f"{name}.json").get("baselines", {})
             scores, codes = found.get(select["baseline"], {}), self.languages(track, dataset, select)
             if set(codes) <= set(scores):
                 values[f"0/{fold}" if fold else "0"] = self._over(select, [scores[code] for code in codes], metrics)
@@ -393,7 +393,9 @@ class Trace:
             content = self.plan["tracks"][track]
             folds = content["folds"] if dataset in content.get("folded", []) else [0]
             name = scored(content, dataset, {"fold": folds[0]})
-            yield from ({axis: name} for name in self._read(self.results / f"floor/{name}.json").get("baselines", {}))
+            yield from (
+                {axis: name} for name in self._read(self.results / f"baselines/{name}.json").get("baselines", {})
+            )
         elif axis in ("schedule", "stage"):
             yield from self._scheduled(axis, panels)
         else:

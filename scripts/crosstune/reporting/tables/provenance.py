@@ -27,7 +27,7 @@ FILES = {
     "scores": "{stage}/scores/{dataset}.json",
     "predictions": "{stage}/predictions/{dataset}.json",
     "predicted": "{stage}/predictions/{dataset}/{language}.jsonl",
-    "floor": "floor/{dataset}.json",
+    "floor": "baselines/{dataset}.json",
     "data": "data/{dataset}/{split}.{language}.jsonl",
 }
 

@@ -1,6 +1,6 @@
 """Write a study's plan: its runs and where their results lie.
 
-python scripts/expand.py --config "$(cat resolved.json)" --out results/default/plan.json
+python scripts/plan_file.py --config "$(cat resolved.json)" --out results/default/plan.json
 """
 
 import argparse
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crosstune.core.errors import run_program
 from crosstune.core.files import write_json
-from crosstune.study.expand import Study
+from crosstune.study.build import build_study
 from crosstune.study.plan import plan_of
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="plan to write")
     args = parser.parse_args()
 
-    write_json(args.out, plan_of(Study(args.config)))
+    write_json(args.out, plan_of(build_study(args.config)))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ from planned_study import ROOT, study
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_json
+from crosstune.data.download.http import Expected
 from crosstune.machine.devices import Device, Devices, load_devices
-from crosstune.study.cost_estimate import Expected
-from crosstune.study.cost_report import jobs_of, plan_text
-from crosstune.study.data_requirements import Needs
-from crosstune.study.resources import Jobs
-from crosstune.study.retention import Kept
+from crosstune.study.cost_estimate import CostEstimate
+from crosstune.study.cost_report import cost_report, jobs_of
+from crosstune.study.data_requirements import DataRequirements
+from crosstune.study.resources import JobResources
+from crosstune.study.retention import RetentionPolicy
 
 HOME = "results/test/tiny/seed1/qa"
 SHARE = {"bf16": 0.5, "fp32": 0.5}
@@ -38,7 +39,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 def expected(**changes) -> Expected:
     found = study(**BRANCHES | changes)
-    return Expected(found, Jobs(found, Kept(found)), Devices([CORE, OLD, FAST], SHARE))
+    return CostEstimate(found, JobResources(found, RetentionPolicy(found)), Devices([CORE, OLD, FAST], SHARE))
 
 
 def plant(stage: str, seconds: float, tokens: int, **device) -> None:
@@ -171,7 +172,7 @@ def test_what_is_done_is_not_left():
 
 
 def told(found: Expected) -> str:
-    return plan_text(found, Needs(found.study), Kept(found.study))
+    return cost_report(found, DataRequirements(found.study), RetentionPolicy(found.study))
 
 
 def test_the_plan_tells_jobs_hours_energy_and_what_sharing_saves():
@@ -198,7 +199,7 @@ def test_the_plan_says_what_is_measured():
     plant(f"{HOME}/worldqa.qen@20", 36, 3600)
     text = told(expected())
     assert "Measured: tiny, qa, 100 tokens/s a cpu." in text and "measured: tiny" in text
-    assert ("train", 8, 1) in jobs_of(expected(), Needs(study(**BRANCHES)))
+    assert ("train", 8, 1) in jobs_of(expected(), DataRequirements(study(**BRANCHES)))
 
 
 def test_models_with_gpus_and_without_have_tables_of_their_own():

@@ -1,0 +1,37 @@
+"""From a config to a study: the one place that knows expansion, comparisons, tables and claims together."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+
+from crosstune.core.schema import validate
+from crosstune.data.registry import load_languages, load_registry
+from crosstune.study.checks import check_allowed_leakage, check_contrastive, check_layers
+from crosstune.study.claims import resolve_claims
+from crosstune.study.comparisons import check_headline, resolve_average, resolve_contrasts, resolve_published
+from crosstune.study.expand import expand
+from crosstune.study.graph import Study
+from crosstune.study.table_specs import resolve_tables
+
+
+def build_study(config: Mapping, root: Path | str = ".") -> Study:
+    """The study of a config. Raises UserError for every mistake that can be known before a job starts.
+
+    `root`: the project's folder, with schemas/, registry/, published/ and claims/.
+    """
+    root = Path(root)
+    config = validate(config, root / "schemas/study.schema.yaml")
+    expansion = expand(config, load_registry(root / "registry", config["datasets"]), load_languages(root / "registry"))
+    check_headline(expansion)
+    check_layers(expansion)
+    check_contrastive(expansion)
+    check_allowed_leakage(expansion)
+    study = Study(
+        **{field.name: getattr(expansion, field.name) for field in fields(expansion)},
+        contrasts=tuple(resolve_contrasts(expansion)),
+        averages={name: resolve_average(expansion, name) for name in config["averages"]},
+        published=tuple(resolve_published(expansion, name, root / "published") for name in config["published"]),
+        tables=tuple(resolve_tables(expansion)),
+    )
+    claims = [entry for number in range(len(config["claims"])) for entry in resolve_claims(study, number, root)]
+    return replace(study, claims=tuple(claims))

@@ -1,0 +1,89 @@
+"""Mistakes of an expanded study that no schema can see. Each check raises UserError for the first one it finds."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from crosstune.artifacts.checkpoint import RESUME
+from crosstune.core.errors import UserError
+from crosstune.core.files import read_json
+from crosstune.data.leakage import covers
+from crosstune.data.record import Dataset
+from crosstune.data.registry import Registry
+from crosstune.evaluation.metrics import XTREME_R, metric_named
+from crosstune.study.folds import fold_dataset
+from crosstune.study.graph import Expansion, Track
+from crosstune.study.paths import Source
+from crosstune.study.recipe import check_contrast, contrast_keys
+from crosstune.study.schedules import schedule_sources
+from crosstune.study.specs import leakage_spec
+
+
+def check_metric(record: Dataset, languages: tuple[str, ...], where: str) -> None:
+    """The metric knows the languages, and is the official one if the data set is a task of XTREME-R."""
+    metric_named(record.metric).check_languages(languages, where)
+    official = XTREME_R.get(record.xtreme, record.metric)
+    if record.metric != official:
+        message = f"{record.name} is XTREME-R's {record.xtreme}, which is scored by {official}, not {record.metric}"
+        raise UserError(message, where, f"Its record must say: metric: {official}")
+
+
+def check_selection(registry: Registry, track: Track) -> None:
+    """The data set that selects the best update has the splits for that, and a schedule trains on it."""
+    if not (select := track.config.get("select")):
+        return
+    where = f"tracks.{track.name}.select.dataset"
+    if select["dataset"] not in registry:
+        raise UserError(f"unknown data set {select['dataset']!r}", where)
+    record = registry[fold_dataset(registry, select["dataset"], 1)]
+    for split in ("validation", "test") if select["trace"] else ("validation",):
+        if split not in record.splits:
+            have = ", ".join(record.splits)
+            raise UserError(f"data set {select['dataset']!r} has no {split} split", where, f"It has: {have}.")
+    trained = {Source.parse(s).dataset for schedule in track.schedules for s in schedule_sources(schedule)}
+    if select["dataset"] not in trained:
+        known = ", ".join(sorted(trained))
+        raise UserError(f"no schedule trains on {select['dataset']!r}", where, f"They train on: {known}")
+
+
+def check_layers(study: Expansion) -> None:
+    """A track's layer by model names the models of the study."""
+    for track in study.tracks.values():
+        layer = track.config["encoding"].get("layer")
+        if isinstance(layer, Mapping) and set(layer) != set(study.config["models"]):
+            example = ", ".join(f"{model}: 8" for model in study.config["models"])
+            message = f"expected a layer for each model of the study, found {', '.join(layer)}"
+            raise UserError(message, f"tracks.{track.name}.encoding.layer", f"layer: {{{example}}}")
+
+
+def check_contrastive(study: Expansion) -> None:
+    """The contrastive keys of every recipe fit each other and the task types, and have an effect."""
+    trained = [node for node in study.checkpoints.values() if node.parents and node.spec.get("sources")]
+    for name, track in study.tracks.items():
+        shared = contrast_keys(track.config["recipe"])
+        nodes = [node for node in trained if node.location.track == name]
+        for node in nodes:
+            tasks = {head.partition(".")[0] for head in node.spec["source_heads"].values()}
+            where = f"tracks.{name}.schedules, {node.location.stages[-1]}"
+            check_contrast(node.spec["recipe"], shared, tasks, where)
+        if shared and not any("contrast" in node.spec["recipe"] for node in nodes):
+            raise UserError(f"{shared[0]} does nothing without contrast", f"tracks.{name}.recipe", "contrast: 1.0")
+
+
+def check_allowed_leakage(study: Expansion) -> None:
+    """Every entry of allow_leakage names a source and an evaluated set of one track."""
+    if not study.config["allow_leakage"]:
+        return
+    groups = [group for group in leakage_spec(study)["groups"] if group["stop"]]
+    for number, entry in enumerate(study.config["allow_leakage"]):
+        if not any(covers(entry, s, e) for group in groups for s in group["train"] for e in group["evaluate"]):
+            message = f"no track trains on the first and evaluates the second of {entry!r}"
+            raise UserError(message, f"allow_leakage[{number}]", "Correct the names, or leave the entry out.")
+
+
+def check_resume_states(study: Expansion) -> None:
+    """No interrupted training has left a state of another spec in the folder of a checkpoint."""
+    for path, node in study.checkpoints.items():
+        spec = Path(path, RESUME, "spec.json")
+        if spec.exists() and read_json(spec) != node.spec:
+            fix = f"Go back to the config it was started with, or give it up: rm -r {spec.parent}"
+            raise UserError("an interrupted training of another spec left its state here", str(spec.parent), fix)

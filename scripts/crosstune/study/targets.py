@@ -1,0 +1,92 @@
+"""Files of an expanded study that rules ask for: scores, predictions, baselines, submissions."""
+
+from crosstune.study.folds import fold_dataset, fold_schedule
+from crosstune.study.graph import Expansion, Study
+from crosstune.study.paths import PreparedPath, Source
+from crosstune.study.schedules import schedule_sources
+from crosstune.study.specs import head_spec
+
+
+def score_files(study: Expansion) -> list[str]:
+    """Scores of every checkpoint on every data set that it has a head for."""
+    return [f"{path}/scores/{name}.json" for path, node in study.checkpoints.items() for name in node.evaluate]
+
+
+def prediction_files(study: Expansion) -> list[str]:
+    """Predictions of every checkpoint on every data set that it has a head for."""
+    return [f"{path}/predictions/{name}.json" for path, node in study.checkpoints.items() for name in node.evaluate]
+
+
+def contrast_example_files(study: Study) -> list[str]:
+    """Scores of the examples that the study's contrasts compare."""
+    compared = {
+        (panel["track"], schedule, panel["dataset"])
+        for contrast in study.contrasts
+        for panel in contrast["panels"]
+        for schedule in (contrast["a"], contrast["b"])
+    }
+    return sorted(
+        {
+            f"{run.stages[-1]}/scores/{dataset}.examples.jsonl"
+            for run in study.runs
+            for track, schedule, dataset in compared
+            if (run.track, run.schedule.name) == (track, schedule)
+        }
+    )
+
+
+def baseline_files(study: Expansion) -> list[str]:
+    """Scores of the trivial baselines on every evaluated data set."""
+    return [f"{study.results}/baselines/{name}.json" for name in sorted({name for name, _ in evaluated_sets(study)})]
+
+
+def submission_predictions(study: Expansion) -> list[str]:
+    """Final predictions of every run on the data sets that are tasks of XTREME-R."""
+    return sorted(
+        {
+            f"{run.stages[-1]}/predictions/{dataset}.json"
+            for run in study.runs
+            for dataset in study.checkpoints[run.stages[-1]].evaluate
+            if study.registry[dataset].xtreme
+        }
+    )
+
+
+def submission_data(study: Expansion) -> list[str]:
+    """Prepared rows of the data sets that are tasks of XTREME-R."""
+    submitted = [(name, languages) for name, languages in evaluated_sets(study) if study.registry[name].xtreme]
+    return sorted({str(PreparedPath(name, "test", lang)) for name, languages in submitted for lang in languages})
+
+
+def evaluated_sets(study: Expansion) -> list[tuple[str, tuple[str, ...]]]:
+    """The evaluated data sets of all tracks, with their languages; of a data set in folds, each fold."""
+    return [
+        (fold_dataset(study.registry, dataset, fold), languages)
+        for track in study.tracks.values()
+        for dataset, languages in track.evaluate.items()
+        for fold in (track.folds if study.registry.folds(dataset) else (0,))
+    ]
+
+
+def evaluated_languages(study: Expansion, dataset: str) -> list[str]:
+    """Languages of a data set that any track evaluates, in the registry's order."""
+    evaluated = {language for name, languages in evaluated_sets(study) if name == dataset for language in languages}
+    return [language for language in study.registry[dataset].languages if language in evaluated]
+
+
+def test_manifests(study: Expansion, path: str, dataset: str) -> list[str]:
+    """Prepared test rows of a data set that a checkpoint is evaluated on."""
+    languages = study.checkpoints[path].evaluate.get(dataset, ())
+    return [str(PreparedPath(dataset, "test", language)) for language in languages]
+
+
+def majority_sources(study: Expansion, dataset: str) -> list[str]:
+    """Prepared training rows with the labels of a data set, of which its baseline takes the most frequent one."""
+    registry, head = study.registry, head_spec(study.registry[dataset])
+    sources = {
+        Source.parse(source)
+        for run in study.runs
+        if dataset in {fold_dataset(registry, name, run.fold) for name in study.tracks[run.track].evaluate}
+        for source in schedule_sources(fold_schedule(registry, run.schedule, run.fold))
+    }
+    return [source.manifest for source in sorted(sources) if head_spec(registry[source.dataset]) == head]
