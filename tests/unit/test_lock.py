@@ -145,3 +145,9 @@ def test_the_images_are_made_of_the_lock():
         text = (ROOT / "containers" / name).read_text()
         assert {found for found in included if f"envs/{found}" in text} == included
         assert "install.sh" in text and "pip install" not in text
+
+
+def test_the_hooks_have_the_versions_of_the_lock():
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    versions = {line for hook in repository["hooks"] for line in hook["additional_dependencies"]}
+    assert versions and versions <= set(LOCK.values())
