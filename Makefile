@@ -1,4 +1,4 @@
-# Two commands do everything on a fresh machine:
+# Two commands for a fresh machine:
 #   make        sets up the environment and runs the default study
 #   make test   sets up the environment and passes the tests
 PYTHON ?= python3
@@ -14,11 +14,12 @@ study: $(READY)
 	snakemake --cores $(CORES)
 	@echo "Read results/default/report.html"
 
-# How far a study is, while it runs too: make status STUDY=studies/xtreme-r.yaml
+# Progress of a study, also while it runs: make status STUDY=studies/xtreme-r.yaml
 status: $(READY)
 	@python scripts/status.py --configfile $(STUDY)
 
-# The archive of a study is looked at by the validator of RO-Crate's profiles, whose packages are not those of the lock.
+# RO-Crate's validator checks the archive of a study. It has an environment of its own, because its packages differ from
+# the lock's.
 test: export CROSSTUNE_VALIDATOR := $(CURDIR)/.validator/bin/python
 test: $(READY) .validator/ready
 	ruff check . && ruff format --check .
@@ -26,7 +27,7 @@ test: $(READY) .validator/ready
 	snakemake --lint
 	python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
-# On a real SLURM, and in real images, which they set up as root on Debian; elsewhere they skip and say why.
+# Tests on a real SLURM and in real images. As root on Debian they set these up; elsewhere they skip with a reason.
 test-cluster: $(READY)
 	python -m pytest -m cluster
 
@@ -38,7 +39,7 @@ test-containers: $(READY)
 	.validator/bin/python -m pip install --quiet --disable-pip-version-check roc-validator==0.13.0
 	touch .validator/ready
 
-# torch first: the other packages then find it there and do not choose a build of their own.
+# Install torch first, so that the other packages do not choose another build of it.
 $(READY): envs/requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' envs/requirements.lock)"

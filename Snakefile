@@ -1,15 +1,15 @@
-# crosstune: does fine-tuning on several languages help the others, and one after the other or all at once?
+# crosstune: does fine-tuning on several languages help other languages? One after the other, or all at once?
 #
 #   snakemake --cores 2                                    the study of config.yaml
 #   snakemake --cores 2 --configfile studies/x.yaml        another study
-#   snakemake -n                                           what would run
-#   snakemake -n plan                                      what it would cost
+#   snakemake -n                                           the jobs, without running them
+#   snakemake -n plan                                      the expected cost
 
 from snakemake.utils import min_version
 
 min_version("9.18")
 
-# A study given with --configfile stands alone; it is not laid over the default one.
+# A study from --configfile replaces the default study; Snakemake would merge the two.
 if "study" not in config:
 
     configfile: "config.yaml"

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Build the image with podman or docker, whichever runs here, and Apptainer's file of it where Apptainer is. `make image`
-# calls it. Variables: TORCH_INDEX (see install.sh), IMAGE (tag), SIF (file), BUILD_OPTIONS and SIF_OPTIONS
-# (handed to `podman build` and `apptainer build`).
+# Build the image with podman or docker, whichever runs here, and Apptainer's file from it if Apptainer is installed.
+# `make image` calls it. Variables: TORCH_INDEX (see install.sh), IMAGE (tag), SIF (file), BUILD_OPTIONS (for
+# `podman build` or `docker build`) and SIF_OPTIONS (for `apptainer build`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 commit=$(git describe --always --abbrev=40 --dirty 2>/dev/null || echo unknown)
 IMAGE=${IMAGE:-crosstune:$version}
-# The one place that names the file is the rules', which run in it.
+# The rules run in this file; rules/common.smk is the only place with its name.
 SIF=${SIF:-$(sed -n 's/^IMAGE = "\(.*\)"/\1/p' rules/common.smk)}
 arguments=(--build-arg "TORCH_INDEX=${TORCH_INDEX:-}" --build-arg "VERSION=$version" --build-arg "COMMIT=$commit")
 
@@ -22,7 +22,7 @@ if [ -z "$engine$apptainer" ]; then
 fi
 
 if [ -n "$engine" ]; then
-  # The labels once more: a step that is in podman's cache is not made again when only its argument is another.
+  # Set the labels again: podman reuses a cached step even if its argument changed.
   labels=(--label "org.opencontainers.image.version=$version" --label "org.opencontainers.image.revision=$commit")
   # shellcheck disable=SC2086
   $engine build --file containers/Dockerfile --tag "$IMAGE" "${arguments[@]}" "${labels[@]}" ${BUILD_OPTIONS:-} .
@@ -31,7 +31,7 @@ fi
 
 if [ -n "$apptainer" ]; then
   if [ -n "$engine" ]; then
-    # Of its files in a folder: by an archive of its layers it would take several times as long.
+    # Build from a folder of files: an archive of layers takes several times as long.
     files=$(mktemp -d)
     trap 'rm -rf "$files"' EXIT
     container=$($engine create "$IMAGE" true)

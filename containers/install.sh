@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The environment of envs/image.in at the versions of the lock, in /opt/crosstune. Dockerfile and crosstune.def run it as
-# root on Debian, beside a copy of envs/. What is there already stays as it is.
-#   install.sh TORCH_INDEX     address of an index with the build of torch to take (for CPUs, for a version of CUDA);
-#                              empty: the build that pip finds as it is configured
+# Install the packages of envs/image.in at the lock's versions in /opt/crosstune. Dockerfile and crosstune.def run it as
+# root on Debian, beside a copy of envs/. An existing environment stays as it is.
+#   install.sh TORCH_INDEX     address of an index with the wanted build of torch (for CPUs, for a version of CUDA);
+#                              if empty, pip's configuration decides
 set -euo pipefail
 index=$1
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,8 +18,8 @@ fi
 
 options=(--quiet --disable-pip-version-check --root-user-action ignore)
 [ -z "$index" ] || export PIP_EXTRA_INDEX_URL=$index
-# A cache is used where the build has been handed one; the image keeps none.
+# Use a cache if the build provides one; the image keeps none.
 [ -d /root/.cache/pip ] || options+=(--no-cache-dir)
-# pip compiles one file after another; a process for each core is faster. Files for a newer Python stay as they are.
+# pip compiles files one by one; one process per core is faster. Files for a newer Python stay uncompiled.
 $python -m pip install "${options[@]}" --no-compile --constraint "$here/requirements.lock" --requirement "$here/image.in"
 $python -m compileall -qq -j 0 /opt/crosstune/lib || true
