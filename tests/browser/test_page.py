@@ -8,8 +8,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
-from planted_study import CONTRAST, by_difference, plant
-from small_study import plan, write_study
+from helpers.planted_scores import CONTRAST, by_difference, plant
+from helpers.study_results import plan, write_study
 
 from crosstune.core.files import write_json
 from crosstune.reporting.page.page import write_report

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from planned_study import study
+from helpers.study_config import study
 
 from crosstune.artifacts.checkpoint import remove_weights, tidy
 from crosstune.study.resources import Jobs

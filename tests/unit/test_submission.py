@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from xtreme_rows import rows_of
+from helpers.xtreme_rows import rows_of
 
-from crosstune.analysis.results import Study, read_study
+from crosstune.analysis.results import StudyResults, load_results
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_json, write_jsonl
 from crosstune.evaluation.metrics import METRICS, XTREME_R
@@ -49,7 +49,7 @@ def plan(tracks: dict[str, dict], average: list[dict]) -> dict:
     }  # fmt: skip
 
 
-def write_study(folder: Path, plan: dict) -> Study:
+def write_study(folder: Path, plan: dict) -> StudyResults:
     """Predictions of every run, all of them right under the schedule joint, and the prepared rows."""
     write_json(folder / "plan.json", plan)
     for run in plan["runs"]:
@@ -60,7 +60,7 @@ def write_study(folder: Path, plan: dict) -> Study:
             for lang in LANGUAGES:
                 write_jsonl(folder / run["stages"][0] / "predictions" / dataset / f"{lang}.jsonl", given)
                 write_jsonl(folder / "data" / dataset / f"test.{lang}.jsonl", prepared)
-    return read_study(folder / "plan.json", folder)
+    return load_results(folder / "plan.json", folder)
 
 
 def right(task: str, row: dict) -> dict:

@@ -41,7 +41,7 @@ def test_transfer_against_mono_lingual():
 
 def test_zero_shot():
     """b before its stage 30 - 5 = 25; c the mean of 20 and 26 less 7: 16."""
-    assert transfer.zero_shot(R, STREAM, {"a": 99.0, "b": 5.0, "c": 7.0}) == 20.5
+    assert transfer.zero_shot_transfer(R, STREAM, {"a": 99.0, "b": 5.0, "c": 7.0}) == 20.5
 
 
 def test_final_average_retention_gap():
@@ -59,13 +59,13 @@ def test_a_stage_whose_language_is_not_scored():
     assert transfer.forgetting(matrix, stream) == (10 + 16) / 2
     assert transfer.backward_transfer(matrix, stream) == (-10 - 16) / 2
     assert transfer.transfer(matrix, stream, {"c": 82.0}) == -2
-    assert transfer.zero_shot(matrix, stream, {"c": 7.0}) == 16
+    assert transfer.zero_shot_transfer(matrix, stream, {"c": 7.0}) == 16
 
 
 def test_what_has_no_terms_is_none():
     assert transfer.forgetting(R[:2], [None, "b"]) is None
     assert transfer.transfer(R[:2], ["a", None], {}) is None
-    assert transfer.zero_shot(R[:2], ["a", None], {}) is None
+    assert transfer.zero_shot_transfer(R[:2], ["a", None], {}) is None
     assert transfer.final_performance(R, []) is None
     assert transfer.stream_average(R, []) is None
     assert transfer.retention(R, []) is None
@@ -77,7 +77,7 @@ def test_a_missing_score_is_an_error_and_not_a_number():
     for call in (
         lambda: transfer.forgetting([R[0], {}, R[2]], STREAM),
         lambda: transfer.transfer(R, STREAM, {"b": 66.0}),
-        lambda: transfer.zero_shot(R, STREAM, {"b": 5.0}),
+        lambda: transfer.zero_shot_transfer(R, STREAM, {"b": 5.0}),
         lambda: transfer.stream_average([R[0], {}], STREAM),
     ):
         with pytest.raises(KeyError):
@@ -136,7 +136,7 @@ def test_a_constant_added_to_all_scores_changes_no_difference(drawn, shift):
     moved = [{name: value + shift for name, value in row.items()} for row in matrix]
     reference = dict.fromkeys(stream, 10.0)
     moved_reference = dict.fromkeys(stream, 10.0 + shift)
-    for measure in (transfer.transfer, transfer.zero_shot):
+    for measure in (transfer.transfer, transfer.zero_shot_transfer):
         assert measure(moved, stream, moved_reference) == pytest.approx(measure(matrix, stream, reference), abs=1e-9)
     assert transfer.forgetting(moved, stream) == pytest.approx(transfer.forgetting(matrix, stream), abs=1e-9)
     assert transfer.final_performance(moved, stream) == pytest.approx(
