@@ -73,9 +73,9 @@ def language_means(
 ) -> dict[Replicate, float]:
     """The mean over `languages` of every run that has scores in all of them: macro-average, or over all examples."""
     return {
-        run: mean_score([found[lang] for lang in languages], metric, pooled)
-        for run, found in scores.items()
-        if all(lang in found for lang in languages)
+        run: mean_score([by_language[lang] for lang in languages], metric, pooled)
+        for run, by_language in scores.items()
+        if all(lang in by_language for lang in languages)
     }
 
 

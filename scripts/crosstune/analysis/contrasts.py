@@ -172,10 +172,10 @@ class ExampleReader:
 
     def read(self, stage: str, dataset: str, metric: Metric, key: str) -> dict[str, ExampleScores]:
         """The examples of a stage on a data set by language; empty without scores."""
-        known = (stage, dataset, key)
-        if known not in self._cache:
-            self._cache[known] = read_examples(self.results / stage / f"scores/{dataset}.examples.jsonl", metric, key)
-        return self._cache[known]
+        place = (stage, dataset, key)
+        if place not in self._cache:
+            self._cache[place] = read_examples(self.results / stage / f"scores/{dataset}.examples.jsonl", metric, key)
+        return self._cache[place]
 
 
 def read_examples(path: Path, metric: Metric, key: str) -> dict[str, ExampleScores]:

@@ -121,14 +121,14 @@ def _power(difference: float, freedom: float, confidence: float) -> float:
     """
     bound = student_quantile((1 + confidence) / 2, freedom)
     first, last = -40 / freedom - 9 / math.sqrt(freedom), math.log1p(80 / freedom) / 2
-    total = found = 0.0
+    total = power = 0.0
     for number in range(GRID + 1):
         x = first + (last - first) * number / GRID
         u = math.exp(x)
         weight = math.exp(freedom * (x - u * u / 2 + 0.5))
         total += weight
-        found += weight * (normal_cdf(difference - bound * u) + normal_cdf(-difference - bound * u))
-    return found / total
+        power += weight * (normal_cdf(difference - bound * u) + normal_cdf(-difference - bound * u))
+    return power / total
 
 
 def normal_cdf(z: float) -> float:

@@ -276,8 +276,8 @@ def _files(path: Path) -> list[Path]:
     """A file, or all files of a folder except hidden files and caches."""
     if path.is_file():
         return [path]
-    found = (file for file in path.rglob("*") if file.is_file())
-    return [file for file in found if not file.name.startswith(".") and "__pycache__" not in file.parts]
+    files = (file for file in path.rglob("*") if file.is_file())
+    return [file for file in files if not file.name.startswith(".") and "__pycache__" not in file.parts]
 
 
 def _existing(path: Path) -> Path:

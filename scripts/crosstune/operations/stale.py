@@ -68,19 +68,19 @@ class CodeState:
 
 def outdated_results(study: Study) -> list[OutdatedResult]:
     """Existing results that differ from the output of this code and config."""
-    found = [_other_version(Path(path), "prepared data", PREPARE_VERSION) for path in prepared_manifests(study)]
-    found.append(_other_version(Path(study.results, "leakage.json"), "leakage check", LEAKAGE_VERSION))
-    found.append(_other_version(Path(study.results, "contrasts.json"), "contrasts", CONTRASTS_VERSION))
+    entries = [_other_version(Path(path), "prepared data", PREPARE_VERSION) for path in prepared_manifests(study)]
+    entries.append(_other_version(Path(study.results, "leakage.json"), "leakage check", LEAKAGE_VERSION))
+    entries.append(_other_version(Path(study.results, "contrasts.json"), "contrasts", CONTRASTS_VERSION))
     for path, node in study.checkpoints.items():
         if "hub" in node.spec:
             continue
-        found.append(_other_spec(Path(path, MANIFEST), "checkpoint", node.spec))
+        entries.append(_other_spec(Path(path, MANIFEST), "checkpoint", node.spec))
         for dataset in node.evaluate:
             predictions = Path(path, "predictions", f"{dataset}.json")
-            found.append(_other_spec(predictions, "predictions", study.predict_spec(path, dataset)))
+            entries.append(_other_spec(predictions, "predictions", study.predict_spec(path, dataset)))
             scores = Path(path, "scores", f"{dataset}.json")
-            found.append(_other_version(scores, "scores", SCORE_VERSION, "score_version"))
-    return [entry for entry in found if entry]
+            entries.append(_other_version(scores, "scores", SCORE_VERSION, "score_version"))
+    return [entry for entry in entries if entry]
 
 
 def prepared_manifests(study: Study) -> list[str]:
@@ -151,18 +151,20 @@ def _reason_lines(results: Sequence[OutdatedResult]) -> Iterator[str]:
 
 
 def _other_version(path: Path, kind: str, version: int, key: str = "version") -> OutdatedResult | None:
-    if not path.exists() or (found := read_json(path).get(key)) == version:
+    if not path.exists() or (recorded := read_json(path).get(key)) == version:
         return None
-    old = "no version" if found is None else f"version {found}"
+    old = "no version" if recorded is None else f"version {recorded}"
     return OutdatedResult(str(path), kind, f"{old} of the code, now {version}")
 
 
 def _other_spec(path: Path, kind: str, spec: Mapping) -> OutdatedResult | None:
-    if not path.exists() or (found := read_json(path)["spec"]) == spec:
+    if not path.exists() or (recorded := read_json(path)["spec"]) == spec:
         return None
-    if found.get("version") != spec.get("version"):
-        return OutdatedResult(str(path), kind, f"version {found.get('version')} of the code, now {spec.get('version')}")
-    keys = sorted(key for key in {*found, *spec} if found.get(key) != spec.get(key))
+    if recorded.get("version") != spec.get("version"):
+        return OutdatedResult(
+            str(path), kind, f"version {recorded.get('version')} of the code, now {spec.get('version')}"
+        )
+    keys = sorted(key for key in {*recorded, *spec} if recorded.get(key) != spec.get(key))
     # A checkpoint's spec has a hash of its parent's spec, and so of all ancestors' specs.
     if set(keys) <= {"parent", "average"}:
         return OutdatedResult(str(path), kind, "an ancestor is retrained")

@@ -105,10 +105,9 @@ def order_clause(panel: Panel) -> str:
 
 def verdict_clause(panel: Panel, contrast: SeedDifference, wording: Mapping[str, str]) -> str:
     """The words for the verdict of the declared contrast between two schedules or, without one, of their seeds."""
-    found = declared(panel, contrast.a, contrast.b, target_languages(panel))
-    if not found or not found[0].worked:
+    verdict, reversed_order = declared(panel, contrast.a, contrast.b, target_languages(panel)) or (None, False)
+    if not verdict or not verdict.worked:
         return f"{wording[contrast.verdict]}: {evidence(contrast)}"
-    verdict, reversed_order = found
     better, worse = ("lower", "higher") if reversed_order else ("higher", "lower")
     outcome = verdict.verdict("seeds")
     words = wording[{"better": better, "worse": worse}.get(outcome, outcome)]

@@ -63,10 +63,10 @@ def time_text(cost: Mapping) -> str:
 
 def energy_text(costs: Sequence[Mapping]) -> str:
     """`0.31 kWh`, with the number of measured jobs unless all were measured."""
-    known, number = sum(cost["energy_of"] for cost in costs), sum(cost["number"] for cost in costs)
-    if not known:
+    measured, number = sum(cost["energy_of"] for cost in costs), sum(cost["number"] for cost in costs)
+    if not measured:
         return "not measured: the counters of this machine could not be read"
-    part = "" if known == number else f", measured for {known} of {number} jobs"
+    part = "" if measured == number else f", measured for {measured} of {number} jobs"
     return f"{sum(cost['energy_wh'] or 0 for cost in costs) / 1000:.2g} kWh{part}"
 
 

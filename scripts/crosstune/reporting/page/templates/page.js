@@ -4,8 +4,8 @@
 const FILTERED_FROM = 8; // the smallest number of rows of a table with a filter
 
 function number(text) {
-  const found = text.replaceAll(",", "").match(/^[▲▼\s]*([+\-−]?\d+(\.\d+)?)/);
-  return found ? parseFloat(found[1].replace("−", "-")) : null;
+  const match = text.replaceAll(",", "").match(/^[▲▼\s]*([+\-−]?\d+(\.\d+)?)/);
+  return match ? parseFloat(match[1].replace("−", "-")) : null;
 }
 
 // Numbers by size, then texts by alphabet; numbers precede texts in both directions.
