@@ -2,7 +2,7 @@
 
     python benchmarks/contrasts.py --out benchmarks/results/contrasts.md
 
-What is measured is everything that is computed of a contrast once its scores are read (contrasts.numbers), on one core:
+What is measured is everything that is computed of a contrast once its scores are read (contrast_numbers), on one core:
 of a mean over examples (F1 of questions) and of a ratio of sums (F1 of tags), with examples of each language's own and
 translated.
 """

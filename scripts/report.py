@@ -1,4 +1,4 @@
-"""Write the page of a study: the answer to its question, figures, tables and provenance.
+"""Write the report of a study: the answer to its question, figures, tables and provenance.
 
     python scripts/report.py --plan results/default/plan.json --results results/default \\
         --out results/default/report.html

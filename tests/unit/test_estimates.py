@@ -1,4 +1,4 @@
-"""Estimates, tests and the parts of the variance, against numbers worked by hand and other programs' results."""
+"""Estimates, tests and variance components, against hand calculations and other programs."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ class TestVerdict:
             (2.0, 0.05, 0.9, "better"),
         ],
     )
-    def test_words(self, mean, p, equivalence_p, expected):
+    def test_outcomes(self, mean, p, equivalence_p, expected):
         assert verdict(mean, p, equivalence_p, 0.05) == expected
 
     def test_agrees_with_the_intervals(self):
@@ -88,7 +88,7 @@ class TestSeeds:
         assert (found.mean, found.error, found.freedom) == (2.5, pytest.approx(1.5), 1)
         assert found.interval(0.95).high == pytest.approx(2.5 + 1.5 * 12.7062, abs=1e-3)
 
-    def test_one_seed_says_nothing(self):
+    def test_one_seed_has_no_estimate(self):
         alone = sample([[1.0, 2.0]])
         assert (estimate_over_seeds(alone), estimate_over_examples(alone), estimate_over_families(alone)) == (
             None,
@@ -104,21 +104,21 @@ class TestLanguages:
         rows, columns, both = two_way_variances(np.array([[1.0, 2.0], [3.0, 6.0]]))
         assert (rows, columns, both) == ((2.25, 1), (1.0, 1), (0.25, 1))
         assert crossed_variance(rows, columns, both) == (3.0, 1)
-        # The variance is never below that of one way alone.
+        # The variance is never below that of one factor alone.
         assert crossed_variance((1.0, 4), (0.1, 2), (0.5, 8))[0] == 1.0
         # 3 of the variance with 2 degrees and 1 with 10: 4 / (3 / 2 + 1 / 10); with 2 more of 40 a seventh less.
         assert crossed_variance((3.0, 2), (1.0, 10), (0.5, 20)) == (3.5, pytest.approx(2.5))
         assert crossed_variance((3.0, 2), (1.0, 10), (0.5, 20), [(2.0, 40)]) == (5.5, pytest.approx(6 / 1.65))
 
-    def test_degrees_lie_between_those_of_the_ways(self):
+    def test_degrees_of_freedom_lie_between_those_of_the_factors(self):
         assert combined_freedom([(1.0, 2), (0.0, 49)]) == 2 and combined_freedom(
             [(0.0, 2), (1.0, 49)]
         ) == pytest.approx(49)
-        assert combined_freedom([(0.0, 2), (0.0, 49)]) == 2  # nothing varies: those of the poorer way
+        assert combined_freedom([(0.0, 2), (0.0, 49)]) == 2  # without variance: the smaller one
         assert combined_freedom([(np.array([1.0, 0.0]), 2), (np.array([1.0, 0.0]), 6)]).tolist() == [3, 2]
 
     def test_t_is_close_to_cochrans(self):
-        """Cochran (1964): the quantiles of the ways, weighed by their variances."""
+        """Cochran (1964): the quantiles of the factors, weighted by their variances."""
         for share in (0.2, 0.5, 0.8):
             found = student_quantile(0.975, float(combined_freedom([(share, 20), (1 - share, 60)])))
             cochran = share * student_quantile(0.975, 20) + (1 - share) * student_quantile(0.975, 60)
@@ -135,7 +135,7 @@ class TestLanguages:
         # By seed 5, 5; by family 3, 7: V = 8 / 2 = 4; what is left +-1: mean square 4, by 4 cells 1. 0 + 4 - 1 < 4.
         assert (found.error, found.freedom) == (2.0, 1)
 
-    def test_one_family_says_nothing_of_others(self):
+    def test_one_family_has_no_estimate_over_families(self):
         assert estimate_over_families(sample(CELLS, families=[0, 0, 0])) is None
 
     def test_translated_examples_add_their_covariance(self):
@@ -197,11 +197,11 @@ class TestExamples:
         assert (among.mean, among.error, among.freedom) == (alone.mean, alone.error, 3)
         assert alone.freedom > 3
 
-    def test_one_example_says_nothing(self):
+    def test_one_example_has_no_estimate_over_examples(self):
         assert estimate_over_examples(sample([[1.0], [2.0]], influences=[np.zeros((2, 1))])) is None
 
 
-class TestParts:
+class TestComponents:
     def test_by_hand(self):
         # Mean squares of [[1, 2], [3, 6]]: seeds 9, languages 4, what is left 1.
         found = variance_components(sample([[1, 2], [3, 6]]))
@@ -215,7 +215,7 @@ class TestParts:
         assert family_variances(np.array([1.0, 3.0, 8.0]), [0, 0, 1]) == (pytest.approx(22 / (4 / 3)), 2.0)
         assert family_variances(np.array([1.0, 3.0]), [0, 1]) == (None, 2.0)
 
-    def test_examples_are_told_from_seeds(self):
+    def test_components_of_examples_and_seeds_are_separated(self):
         found = variance_components(sample([[2.0], [6.0]], influences=[np.array([[-0.5, 0.5], [-1.5, 1.5]])]))
         # One mean of two examples: V(seed x example) is 1 a cell of four, 2 a mean; V(example) 4 - 1; seeds 8 - 2.
         assert found == {"seed": pytest.approx(6), "example": pytest.approx(3), "seed x example": pytest.approx(2)}
@@ -232,7 +232,7 @@ class TestSeveralLanguages:
         assert count_effects([5, -5, 5, 5], [0.001, 0.012, 0.03, 0.04], 0.05) == (1, 1)
 
     @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.integers(0, 7), st.floats(0, 1), st.floats(0.01, 0.2))
-    def test_smaller_p_never_counts_less(self, p, place, smaller, alpha):
+    def test_a_smaller_p_never_lowers_the_count(self, p, place, smaller, alpha):
         lower = list(p)
         lower[place % len(p)] = min(smaller, p[place % len(p)])
         ones = [1] * len(p)
@@ -250,7 +250,7 @@ class TestSeveralLanguages:
 
 
 class TestAgainstOtherPrograms:
-    """Their numbers, from scipy 1.17.1 and statsmodels 0.15.0, stand here with the calls that gave them."""
+    """Numbers of scipy 1.17.1 and statsmodels 0.15.0, with the calls that computed them."""
 
     def test_students_t_and_tost(self):
         """stats.ttest_1samp(CELLS.mean(axis=1), 0), its confidence_interval(0.95), and the larger p of
@@ -268,7 +268,7 @@ class TestAgainstOtherPrograms:
         assert (rows[1], columns[1], both[1]) == (3, 2, 6)
         assert [12 * term[0] for term in (rows, columns, both)] == pytest.approx([1.05, 2.77083333333, 0.7075])
 
-    def test_parts_of_the_variance(self):
+    def test_variance_components(self):
         """mixedlm("y ~ 1", data, groups="one", vc_formula={"s": "0 + C(seed)", "l": "0 + C(language)"}).fit(reml=True),
         whose estimates are those of the analysis of variance where the design is balanced and none is below 0."""
         found = variance_components(sample(CELLS))

@@ -157,7 +157,7 @@ def test_a_schedule_below_the_baseline_is_a_limitation(tmp_path):
     floor = {"high": {lang: {"f1": 51, "exact_match": 0, "n": 1} for lang in ("qen", "qes")}}
     write_json(tmp_path / "floor/worldqa.json", {"baselines": floor})
     assert (
-        "No better than the best baseline on its own training languages with some seed: english, joint, sequential."
+        "No better than trivial baselines on its own training languages with some seed: english, joint, sequential."
         in (limitations(read(tmp_path).panels()[0]))
     )
 

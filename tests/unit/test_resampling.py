@@ -30,14 +30,14 @@ def test_counts_are_multinomial():
     assert np.cov(counts.T)[0, :2] == pytest.approx([0.75, -0.25], abs=0.03)
 
 
-def test_a_mean_varies_as_theory_says():
+def test_the_variance_of_a_resampled_mean():
     values = np.array([1.0, 2.0, 4.0, 9.0])
     found = resampled_ratios(values, None, new_rng(), 40_000)
     assert found.mean() == pytest.approx(4, abs=0.03)
     assert found.var() == pytest.approx(values.var() / 4, rel=0.03)
 
 
-def test_chunks_are_no_part_of_the_result(monkeypatch):
+def test_the_chunk_size_does_not_matter(monkeypatch):
     values = new_rng(1).random((2, 3, 50))
     whole = resampled_ratios(values, None, new_rng(), 40)
     assert whole.shape == (40, 2, 3)
@@ -46,14 +46,14 @@ def test_chunks_are_no_part_of_the_result(monkeypatch):
 
 
 def test_all_scores_share_a_draw():
-    """What differs by a constant in every example differs by it in every replicate."""
+    """A constant difference in every example is the difference in every replicate."""
     values = new_rng(1).random(30)
     found = resampled_ratios(np.stack([values, values + 2]), None, new_rng(), 100)
     assert found[:, 1] - found[:, 0] == pytest.approx(np.full(100, 2.0))
     assert found[:, 0].std() > 0
 
 
-def test_ratios():
+def test_ratios_by_hand():
     above, below = np.array([4.0, 0.0, 6.0]), np.array([2.0, 0.0, 4.0])
     found = resampled_ratios(above, below, new_rng(), 500)
     # 2 or 1.5 alone, a mixture, or 0 where only the empty example was drawn.
@@ -79,7 +79,7 @@ def test_a_group_is_drawn_whole():
     assert set(np.round(weighed, 9)) == {1.5, 4.75, 8.0}
 
 
-def test_percentiles():
+def test_the_percentile_interval_by_hand():
     assert percentile_interval(np.arange(101.0), 0.9) == (pytest.approx(5), pytest.approx(95))
 
 
@@ -110,7 +110,7 @@ class TestSignFlip:
         assert sign_flip_p(values[::-1]) == pytest.approx(sign_flip_p(values))
         assert sign_flip_p([-value for value in values]) == pytest.approx(sign_flip_p(values))
 
-    def test_many_seeds_are_enumerated_too(self):
+    def test_many_seeds_are_enumerated(self):
         assert sign_flip_p([1.0] * 30) == smallest_sign_flip_p(30) == 2.0**-29
 
     def test_five_seeds_cannot_reach_the_usual_level(self):

@@ -295,7 +295,7 @@ class Panel:
 
     @property
     def baselines(self) -> list[str]:
-        """The trivial baselines that were scored on this data set."""
+        """The trivial baselines with score files, that is all but the untrained model."""
         return list(self.study.baseline_scores.get(self.scored_dataset(self.folds[0]), {}))
 
     def baseline_cell(self, baseline: str, languages: Sequence[str], metric: str, pooled: bool = False) -> Cell:
@@ -307,15 +307,12 @@ class Panel:
         return Cell(language_means(scores, languages, metric, pooled), planned_runs=0)
 
     def best_baseline(self, languages: Sequence[str], metric: str) -> float | None:
-        """The macro-average of the best baseline in each of `languages`; None if one of them has no baseline score.
-
-        Baselines are the trivial ones and the untrained model.
-        """
+        """The macro-average of the best trivial baseline in each of `languages`; None if one of them has none."""
         scores = [self._baseline_means(lang, metric) for lang in languages]
         return statistics.fmean(map(max, scores)) if scores and all(scores) else None
 
     def _baseline_means(self, lang: str, metric: str) -> list[float]:
-        """The mean scores of all baselines in one language."""
+        """The mean scores of all trivial baselines in one language, the untrained model included."""
         cells = [self.baseline_cell(baseline, [lang], metric) for baseline in self.baselines]
         if UNTRAINED in self.schedules:
             cells.append(self.cell(UNTRAINED, [lang], metric))

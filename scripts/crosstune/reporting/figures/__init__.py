@@ -48,8 +48,8 @@ def panel_figures(panel: Panel, results: Path) -> Iterator[Figure]:
     yield Figure(
         "languages",
         "Every language, every seed",
-        "Large marks: mean over seeds. Small marks: seeds. Line: their range. Grey bar: the best baseline in that "
-        "language, among the trivial baselines and the untrained model."
+        "Large marks: mean over seeds. Small marks: seeds. Line: their range. Grey bar: the best trivial "
+        "baseline in that language."
         + (f" {omitted} further schedules are not drawn; the tables have all of them." if omitted > 0 else ""),
         languages_figure(panel),
     )

@@ -1,7 +1,7 @@
-"""The dot plot: every language, schedule and seed against the best baseline.
+"""The dot plot: every language, schedule and seed against the best trivial baseline.
 
 There is one row per language, grouped by its relation to the trained languages. A row has marks per schedule (large:
-mean, small: seeds) and a grey bar for the best baseline. Shape, colour and vertical order encode the schedule.
+mean, small: seeds) and a grey bar for the best trivial baseline. Shape, colour and vertical order encode the schedule.
 """
 
 import math
@@ -51,19 +51,19 @@ def score_records(panel: Panel, schedules: list[str], rows: dict[str, list[str]]
 
 
 def baseline_records(panel: Panel, rows: dict[str, list[str]]) -> list[dict]:
-    """The best baseline of every row that has one."""
+    """The best trivial baseline of every row that has one."""
     scores = {label: panel.best_baseline(languages, panel.metric) for label, languages in rows.items()}
     return [{"row": label, "score": round(score, 4)} for label, score in scores.items() if score is not None]
 
 
 def score_axis(panel: Panel, scale: alt.Scale, labelled: bool) -> alt.X:
     """The horizontal axis, labelled in the lowest block only."""
-    title = f"{panel.labels[panel.metric]}; grey bar: best baseline" if labelled else None
+    title = f"{panel.labels[panel.metric]}; grey bar: best trivial baseline" if labelled else None
     return alt.X("score:Q", scale=scale, axis=alt.Axis(title=title, labels=labelled, labelFlush=False, tickCount=6))
 
 
 def dot_plot_block(title: str, rows: list[str], schedules: list[str], x: alt.X) -> alt.LayerChart:
-    """One block of rows: best baseline, range over seeds, seeds, means."""
+    """One block of rows: best trivial baseline, range over seeds, seeds, means."""
     row = alt.Y("row:N", sort=None, title=None, axis=alt.Axis(minExtent=170, grid=False))
     scores = alt.Chart(alt.NamedData(f"scores {title}")).encode(
         y=row.scale(paddingInner=0.3),
@@ -74,7 +74,7 @@ def dot_plot_block(title: str, rows: list[str], schedules: list[str], x: alt.X) 
     who = [alt.Tooltip("row:N", title="language"), alt.Tooltip("schedule:N")]
     seed = [*who, alt.Tooltip("seed:N"), alt.Tooltip("score:Q", format=".1f")]
     mean = [*who, alt.Tooltip("mean(score):Q", title="mean", format=".1f")]
-    best = [who[0], alt.Tooltip("score:Q", title="best baseline", format=".1f")]
+    best = [who[0], alt.Tooltip("score:Q", title="best trivial baseline", format=".1f")]
     return alt.layer(
         baseline.encode(y=row, x=x, tooltip=best),
         scores.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x=x.aggregate("min"), x2="max(score):Q"),

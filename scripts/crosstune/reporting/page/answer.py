@@ -194,7 +194,7 @@ def seed_differences(panel: Panel) -> tuple[list[str], list[tuple[str, list[Seed
 
 @dataclass(frozen=True)
 class BaselineMargin:
-    """A schedule on its own training languages, against the best baseline in these languages."""
+    """A schedule on its own training languages, against the best trivial baseline in each of them."""
 
     schedule: str
     languages: list[str]
@@ -208,7 +208,7 @@ class BaselineMargin:
 
 
 def baseline_margins(panel: Panel) -> list[BaselineMargin]:
-    """Every trained schedule with scores and a baseline on its own training languages."""
+    """Every trained schedule with scores and trivial baselines in its own training languages."""
     margins = []
     for schedule in panel.schedules:
         trained = panel.training_languages(schedule)
@@ -224,12 +224,12 @@ def baseline_margins(panel: Panel) -> list[BaselineMargin]:
 
 
 def limitations(panel: Panel) -> list[str]:
-    """Sentences on the limits of the answer: missing runs, schedules no better than baselines, unequal budgets."""
+    """Sentences on the limits of the answer: missing runs, schedules below trivial baselines, unequal budgets."""
     missing, planned = panel.count_missing_runs()
     weak = [row.schedule for row in baseline_margins(panel) if row.smallest <= 0]
     sentences = [
         (missing, f"{missing} of {count(planned, 'run')} missing; every number uses the runs that exist."),
-        (weak, f"No better than the best baseline on its own training languages with some seed: {', '.join(weak)}."),
+        (weak, f"No better than trivial baselines on its own training languages with some seed: {', '.join(weak)}."),
         (not panel.track_plan["matched"], "The schedules are not compute-matched: differences may come from budgets."),
         (not panel.low_resource_languages, "No evaluated language is marked as low-resource."),
     ]

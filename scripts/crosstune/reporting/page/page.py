@@ -1,7 +1,7 @@
-"""The page of a study: the answer to its question, then the evidence.
+"""The report of a study: the answer to its question, then the evidence.
 
-Its text, style and script are in templates/. The page is one file without external resources: it contains the program
-that draws the figures.
+Its text, style and script are in templates/. The report is one HTML page without external resources: it contains the
+program that draws the figures.
 """
 
 import json
@@ -53,12 +53,12 @@ FUNCTIONS = (
 
 
 def write_report(study: StudyResults, results: Path, out: Path) -> None:
-    """Write the page of a study to `out`, one file without external resources."""
+    """Write the report of a study to `out`."""
     write_text(out, render_page(study, results))
 
 
 def render_page(study: StudyResults, results: Path) -> str:
-    """The page as HTML. Reads stage.json, provenance.json and leakage.json in `results`, as far as they exist."""
+    """The report as HTML. Reads stage.json, provenance.json and leakage.json in `results`, as far as they exist."""
     environment = Environment(
         loader=PackageLoader("crosstune.reporting.page"),
         autoescape=True,
