@@ -71,14 +71,11 @@ def mean_cell(cells: Sequence[Cell], planned_runs: int) -> Cell:
 def language_means(
     scores: Mapping[Replicate, Mapping[str, dict]], languages: Sequence[str], metric: str, pooled: bool
 ) -> dict[Replicate, float]:
-    """The mean over `languages` of every run that has scores in all of them: macro-average, or over all examples."""
-    return {
-        run: mean_score([by_language[lang] for lang in languages], metric, pooled)
-        for run, by_language in scores.items()
-        if all(lang in by_language for lang in languages)
-    }
-
-
-def mean_score(scores: Sequence[dict], metric: str, pooled: bool = False) -> float:
-    """The mean of a metric over the scores of several languages, with equal weights or weighted by their examples."""
-    return statistics.fmean([entry[metric] for entry in scores], [entry["n"] if pooled else 1 for entry in scores])
+    """The mean over `languages`, by their examples if `pooled`, of every run that has scores in all of them."""
+    means = {}
+    for run, by_language in scores.items():
+        if all(lang in by_language for lang in languages):
+            entries = [by_language[lang] for lang in languages]
+            weights = [entry["n"] if pooled else 1 for entry in entries]
+            means[run] = statistics.fmean([entry[metric] for entry in entries], weights)
+    return means

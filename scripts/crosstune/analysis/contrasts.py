@@ -201,9 +201,8 @@ def read_examples(path: Path, metric: Metric, key: str) -> dict[str, ExampleScor
 
 
 def sort_examples(ids: Sequence[str], parts: Sequence[tuple[float, float]]) -> ExampleScores:
-    order = sorted(range(len(ids)), key=lambda place: ids[place])
-    parts_by_id = np.array([parts[place] for place in order], dtype=float)
-    return ExampleScores(tuple(ids[place] for place in order), parts_by_id.T)
+    order = sorted(range(len(ids)), key=lambda i: ids[i])
+    return ExampleScores(tuple(ids[i] for i in order), np.array([parts[i] for i in order], dtype=float).T)
 
 
 def pair_scores(study: StudyResults, contrast: dict, model: str, reader: ExampleReader) -> PairedScores:
@@ -349,9 +348,7 @@ def bootstrap_intervals(paired: PairedScores, confidence: float, replicates: int
         scores[:, group] = resampled_differences([paired.units[number] for number in group], rng, replicates)
     means = resampled_seed_means(scores, stream("contrasts", "seeds"))
     intervals = {
-        "units": {
-            unit.name: percentile_interval(means[:, number], confidence) for number, unit in enumerate(paired.units)
-        },
+        "units": {unit.name: percentile_interval(means[:, i], confidence) for i, unit in enumerate(paired.units)},
         "examples": percentile_interval(means @ sample.weights, confidence),
     }
     if max(paired.families):

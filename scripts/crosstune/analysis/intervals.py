@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -57,13 +57,7 @@ def _group_means(values: Mapping[Replicate, float], field: str) -> list[float]:
 @cache
 def student_quantile(probability: float, freedom: float) -> float:
     """The quantile of Student's distribution with `freedom` degrees of freedom, for a probability in [0.5, 1)."""
-    low, high = 0.0, 1.0
-    while student_cdf(high, freedom) < probability:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if student_cdf(middle, freedom) < probability else (low, middle)
-    return (low + high) / 2
+    return _solve(lambda t: student_cdf(t, freedom), probability, 80)
 
 
 def student_cdf(t: float, freedom: float) -> float:
@@ -105,12 +99,17 @@ def incomplete_beta(a: float, b: float, x: float, y: float) -> float:
 @cache
 def detectable_effect(freedom: float, confidence: float = CONFIDENCE, power: float = 0.8) -> float:
     """The true difference, in standard errors, that a two-sided t test detects with probability `power`."""
+    return _solve(lambda difference: _power(difference, freedom, confidence), power, 50)
+
+
+def _solve(function: Callable[[float], float], target: float, steps: int) -> float:
+    """The argument above 0 at which an increasing function reaches `target`, by bisection."""
     low, high = 0.0, 1.0
-    while _power(high, freedom, confidence) < power:
+    while function(high) < target:
         high *= 2
-    for _ in range(50):
+    for _ in range(steps):
         middle = (low + high) / 2
-        low, high = (middle, high) if _power(middle, freedom, confidence) < power else (low, middle)
+        low, high = (middle, high) if function(middle) < target else (low, middle)
     return (low + high) / 2
 
 

@@ -143,14 +143,12 @@ class Panel:
     @cached_property
     def seen_languages(self) -> list[str]:
         """Evaluated languages that some schedule of the track trains on."""
-        trained = self.track_plan["trained"]
-        return [lang for lang in self.track_plan["evaluate"][self.dataset] if lang in trained]
+        return [lang for lang in self.track_plan["evaluate"][self.dataset] if lang in self.track_plan["trained"]]
 
     @cached_property
     def unseen_languages(self) -> list[str]:
         """Evaluated languages that no schedule of the track trains on."""
-        trained = self.track_plan["trained"]
-        return [lang for lang in self.track_plan["evaluate"][self.dataset] if lang not in trained]
+        return [lang for lang in self.track_plan["evaluate"][self.dataset] if lang not in self.track_plan["trained"]]
 
     @cached_property
     def low_resource_languages(self) -> list[str]:
@@ -362,10 +360,9 @@ class TaskAverage:
     def missing_tasks(self, model: str, schedule: str) -> list[str]:
         """The incomplete tasks of a row: `xcopa (not evaluated)`, `xnli (1 of 3 seeds)`."""
         cells = {task: self.cell(model, schedule, task) for task in self.tasks}
+        counts = {task: f"{len(cell.values)} of {cell.planned_runs} seeds" for task, cell in cells.items()}
         return [
-            f"{task} ({len(cell.values)} of {cell.planned_runs} seeds)"
-            if cell.planned_runs
-            else f"{task} (not evaluated)"
+            f"{task} ({counts[task] if cell.planned_runs else 'not evaluated'})"
             for task, cell in cells.items()
             if cell.missing_runs or not cell.planned_runs
         ]

@@ -80,8 +80,7 @@ def producer_counts(trainings: Sequence[Mapping], predictions: Sequence[Mapping]
     counts = {kind: Counter(map(_producer, costs)) for kind, costs in zip(KINDS, (trainings, predictions), strict=True)}
     every = sorted(sum(counts.values(), Counter()).items(), key=lambda item: (-item[1], str(item[0])))
     return [
-        dict(zip(keys, producer, strict=True)) | {kind: counts[kind][producer] for kind in KINDS}
-        for producer, _ in every
+        dict(zip(keys, values, strict=True)) | {kind: counts[kind][values] for kind in KINDS} for values, _ in every
     ]
 
 

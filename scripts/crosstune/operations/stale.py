@@ -93,12 +93,10 @@ def prepared_manifests(study: Study) -> list[str]:
 def count_code_states(study: Study) -> Counter[CodeState]:
     """The number of checkpoints and predictions by code state."""
     folders = [Path(path) for path, node in study.checkpoints.items() if "hub" not in node.spec]
-    finished = [folder for folder in folders if (folder / MANIFEST).exists()]
-    predictions = [
-        Path(path, "predictions", name) for path in finished for name in study.checkpoints[str(path)].evaluate
-    ]
-    finished += [folder for folder in predictions if folder.with_suffix(".json").exists()]
-    return Counter(CodeState.from_record(read_cost(folder)) for folder in finished)
+    folders = [folder for folder in folders if (folder / MANIFEST).exists()]
+    outputs = [Path(path, "predictions", name) for path in folders for name in study.checkpoints[str(path)].evaluate]
+    folders += [folder for folder in outputs if folder.with_suffix(".json").exists()]
+    return Counter(CodeState.from_record(read_cost(folder)) for folder in folders)
 
 
 def orphan_folders(study: Study) -> list[OrphanFolder]:
@@ -160,10 +158,9 @@ def _other_version(path: Path, kind: str, version: int, key: str = "version") ->
 def _other_spec(path: Path, kind: str, spec: Mapping) -> OutdatedResult | None:
     if not path.exists() or (recorded := read_json(path)["spec"]) == spec:
         return None
-    if recorded.get("version") != spec.get("version"):
-        return OutdatedResult(
-            str(path), kind, f"version {recorded.get('version')} of the code, now {spec.get('version')}"
-        )
+    old, new = recorded.get("version"), spec.get("version")
+    if old != new:
+        return OutdatedResult(str(path), kind, f"version {old} of the code, now {new}")
     keys = sorted(key for key in {*recorded, *spec} if recorded.get(key) != spec.get(key))
     # A checkpoint's spec has a hash of its parent's spec, and so of all ancestors' specs.
     if set(keys) <= {"parent", "average"}:

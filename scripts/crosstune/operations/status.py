@@ -135,9 +135,7 @@ def _training(study: Study, node: Checkpoint) -> JobStatus:
     share, left = progress(text, out.name)
     if _is_running(out / "ahead/lock", log, made_ahead, out / "state/state.safetensors"):
         return JobStatus("trainings", name, RUNNING, log, share=share, seconds=left, **common)
-    # A log that reached its end without a result belongs to another spec: the job waits for its rerun.
-    state = WAITING if not text or (share == 1 and not FAILURE.search(text)) else _end_state(text)
-    return JobStatus("trainings", name, state, log, **common)
+    return JobStatus("trainings", name, _stopped_state(text, share), log, **common)
 
 
 def _prediction(study: Study, node: Checkpoint, dataset: str, trained: bool) -> JobStatus:
@@ -152,8 +150,7 @@ def _prediction(study: Study, node: Checkpoint, dataset: str, trained: bool) -> 
     share, left = progress(text, f"predict {dataset}")
     if trained and _is_running(note, log):
         return JobStatus("predictions", name, RUNNING, log, share=share, seconds=left, **common)
-    state = WAITING if not trained or not text or (share == 1 and not FAILURE.search(text)) else _end_state(text)
-    return JobStatus("predictions", name, state, log, **common)
+    return JobStatus("predictions", name, _stopped_state(text, share) if trained else WAITING, log, **common)
 
 
 def _score(study: Study, node: Checkpoint, dataset: str, predicted: bool) -> JobStatus:
@@ -184,8 +181,11 @@ def _is_running(holder: Path, *logs: Path) -> bool:
     return exists
 
 
-def _end_state(text: str) -> str:
-    return FAILED if FAILURE.search(text) else INTERRUPTED
+def _stopped_state(text: str, share: float | None) -> str:
+    """The state of a job that does not run, from its log. A log with its last line is that of another spec."""
+    if FAILURE.search(text):
+        return FAILED
+    return WAITING if not text or share == 1 else INTERRUPTED
 
 
 # --- logs ------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from pathlib import Path
 import altair as alt
 
 from crosstune.analysis.results import Panel
-from crosstune.reporting.figures.rows import drawn_schedules
+from crosstune.reporting.figures.rows import drawn_schedules, mean_and_range
 from crosstune.reporting.figures.style import chart_spec, colour_encoding, shape_encoding
 from crosstune.reporting.tables.cost import spent_by_schedule
 
@@ -22,9 +22,7 @@ def cost_records(panel: Panel, results: Path) -> list[dict]:
             "schedule": schedule,
             "hours": round(spent[schedule].hours, 6),
             "device": spent[schedule].device,
-            "score": round(cell.mean, 4),
-            "low": round(min(cell.values.values()), 4),
-            "high": round(max(cell.values.values()), 4),
+            **mean_and_range(cell),
         }
         for schedule, cell in cells.items()
         if cell.mean is not None

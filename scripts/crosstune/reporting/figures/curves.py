@@ -4,6 +4,7 @@ import altair as alt
 
 from crosstune.analysis.cells import Cell
 from crosstune.analysis.results import UNTRAINED, Panel, StageInfo
+from crosstune.reporting.figures.rows import mean_and_range
 from crosstune.reporting.figures.style import COLOURS, chart_spec, colour_encoding, shape_encoding
 
 WIDTH, HEIGHT = 225, 190
@@ -88,15 +89,7 @@ def stage_records(panel: Panel, schedule: str, series: dict[str, list[str]]) -> 
         cells = {name: panel.cell(schedule, group, panel.metric, stage.number - 1) for name, group in series.items()}
         steps.append((stage.number, f"{stage.number} {panel.short_sources(stage.sources)}", cells))
     return [
-        {
-            "schedule": schedule,
-            "number": number,
-            "stage": name,
-            "line": line,
-            "score": round(cell.mean, 4),
-            "low": round(min(cell.values.values()), 4),
-            "high": round(max(cell.values.values()), 4),
-        }
+        {"schedule": schedule, "number": number, "stage": name, "line": line, **mean_and_range(cell)}
         for number, name, cells in steps
         for line, cell in cells.items()
         if cell.mean is not None

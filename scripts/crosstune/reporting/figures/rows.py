@@ -1,5 +1,6 @@
-"""The schedules and rows that the figures show, in order."""
+"""The schedules and rows that the figures show, in order, and the numbers of a mark."""
 
+from crosstune.analysis.cells import Cell
 from crosstune.analysis.results import UNTRAINED, Panel
 from crosstune.reporting.figures.style import SHAPES
 
@@ -9,6 +10,12 @@ def drawn_schedules(panel: Panel) -> list[str]:
     headline = [name for name in panel.study.plan.get("headline", {}).values() if name in panel.schedules]
     rest = [name for name in panel.schedules if name != UNTRAINED and name not in headline]
     return [*headline, *rest][: len(SHAPES)]
+
+
+def mean_and_range(cell: Cell) -> dict[str, float]:
+    """Mean, lowest and highest value of a cell over its runs."""
+    numbers = {"score": cell.mean, "low": min(cell.values.values()), "high": max(cell.values.values())}
+    return {name: round(number, 4) for name, number in numbers.items()}
 
 
 def row_blocks(panel: Panel) -> dict[str, dict[str, list[str]]]:

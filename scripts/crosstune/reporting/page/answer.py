@@ -256,9 +256,8 @@ def relatedness_rows(panel: Panel) -> list[RelatednessRow]:
         return []
     rows = []
     for schedule in panel.schedules:
-        near, far = (panel.cell(schedule, languages, panel.metric) for languages in (related, unrelated))
         if schedule != UNTRAINED:
-            rows.append(
-                RelatednessRow(schedule, near, far, SeedDifference("related", "unrelated", near.difference(far)))
-            )
+            near, far = (panel.cell(schedule, languages, panel.metric) for languages in (related, unrelated))
+            difference = SeedDifference("related", "unrelated", near.difference(far))
+            rows.append(RelatednessRow(schedule, near, far, difference))
     return rows
