@@ -25,15 +25,21 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from crosstune.analysis.estimates import (  # noqa: E402
     Sample,
-    components,
     count_effects,
-    of_one_language,
-    over_examples,
-    over_families,
-    over_seeds,
+    estimate_one_language,
+    estimate_over_examples,
+    estimate_over_families,
+    estimate_over_seeds,
+    variance_components,
 )
-from crosstune.analysis.intervals import detectable  # noqa: E402
-from crosstune.analysis.resampling import over_groups, percentiles, resampled_ratios, resampled_seeds, sign_flip  # noqa: E402
+from crosstune.analysis.intervals import detectable_effect  # noqa: E402
+from crosstune.analysis.resampling import (  # noqa: E402
+    percentile_interval,
+    resampled_group_means,
+    resampled_ratios,
+    resampled_seed_means,
+    sign_flip_p,
+)
 
 CONFIDENCE = 0.95
 REPLICATES = 500
@@ -110,8 +116,8 @@ def bootstrap_in_general(found: Truth, design: Design, rng: np.random.Generator)
         scores = resampled_ratios(found.cells, None, rng, REPLICATES)
     else:
         scores = np.stack([resampled_ratios(cell, None, rng, REPLICATES) for cell in found.cells], axis=1)
-    means = resampled_seeds(scores, rng)
-    return percentiles(over_groups(means, found.sample.weights, design.families, rng), CONFIDENCE)
+    means = resampled_seed_means(scores, rng)
+    return percentile_interval(resampled_group_means(means, found.sample.weights, design.families, rng), CONFIDENCE)
 
 
 def coverage(design: Design, deviations: dict[str, float], studies: int, rng: np.random.Generator) -> list[str]:
@@ -125,10 +131,10 @@ def coverage(design: Design, deviations: dict[str, float], studies: int, rng: np
 
     for number, found in enumerate(simulate(design, deviations, studies, rng)):
         for name, estimate, truth in (
-            ("seeds", over_seeds(found.sample), found.seeds),
-            ("examples", over_examples(found.sample), found.examples),
-            ("languages", over_families(found.sample), found.languages),
-            ("seeds, misread", over_seeds(found.sample), found.languages),
+            ("seeds", estimate_over_seeds(found.sample), found.seeds),
+            ("examples", estimate_over_examples(found.sample), found.examples),
+            ("languages", estimate_over_families(found.sample), found.languages),
+            ("seeds, misread", estimate_over_seeds(found.sample), found.languages),
         ):
             if estimate:
                 ends = estimate.interval(CONFIDENCE)
@@ -145,29 +151,32 @@ def errors(design: Design, deviations: dict[str, float], studies: int, rng: np.r
     """One row: what the verdict of the first question, the sign-flip test and the count of languages get wrong."""
     smallest = 0.5
     wrong, missed, found_effect, flipped, family = [], [], [], [], []
-    typical = np.mean([over_seeds(truth.sample).error ** 2 for truth in simulate(design, deviations, 200, rng)]) ** 0.5
-    effect = detectable(design.seeds - 1, CONFIDENCE) * typical
+    typical = (
+        np.mean([estimate_over_seeds(truth.sample).error ** 2 for truth in simulate(design, deviations, 200, rng)])
+        ** 0.5
+    )
+    effect = detectable_effect(design.seeds - 1, CONFIDENCE) * typical
     nowhere = deviations | {"family": 0.0, "language": 0.0}
     for truth in simulate(design, deviations, studies, rng):
         still = shifted(truth.sample, -truth.seeds)
-        wrong.append(over_seeds(still).verdict(smallest, CONFIDENCE) in ("better", "worse"))
-        missed.append(over_seeds(shifted(still, smallest)).verdict(smallest, CONFIDENCE) == "equivalent")
-        found_effect.append(over_seeds(shifted(still, effect)).p <= 1 - CONFIDENCE)
-        flipped.append(sign_flip(still.by_seed) <= 1 - CONFIDENCE)
+        wrong.append(estimate_over_seeds(still).verdict(smallest, CONFIDENCE) in ("better", "worse"))
+        missed.append(estimate_over_seeds(shifted(still, smallest)).verdict(smallest, CONFIDENCE) == "equivalent")
+        found_effect.append(estimate_over_seeds(shifted(still, effect)).p <= 1 - CONFIDENCE)
+        flipped.append(sign_flip_p(still.by_seed) <= 1 - CONFIDENCE)
     for truth in simulate(design, nowhere, studies // 2, rng):
-        units = [of_one_language(truth.sample, number) for number in range(truth.sample.units)]
+        units = [estimate_one_language(truth.sample, number) for number in range(truth.sample.units)]
         family.append(any(count_effects([unit.mean for unit in units], [unit.p for unit in units], 1 - CONFIDENCE)))
     rates = [f"{100 * np.mean(values):.1f}" for values in (wrong, missed, flipped, family, found_effect)]
     return [design.name, *rates]
 
 
 def shifted(sample: Sample, by: float) -> Sample:
-    return Sample(sample.differences + by, sample.influences, sample.weights, sample.families, sample.parts)
+    return Sample(sample.differences + by, sample.influences, sample.weights, sample.families, sample.example_groups)
 
 
 def recovered(design: Design, deviations: dict[str, float], studies: int, rng: np.random.Generator) -> list[list[str]]:
     """What the decomposition of the variance says of simulated studies: roots of mean variances."""
-    found = [components(truth.sample) for truth in simulate(design, deviations, studies, rng)]
+    found = [variance_components(truth.sample) for truth in simulate(design, deviations, studies, rng)]
     return [
         [name, f"{deviations[name]:.2f}", f"{np.mean([one[name] for one in found]) ** 0.5:.2f}"] for name in found[0]
     ]

@@ -2,7 +2,7 @@
 
     python benchmarks/contrasts.py --out benchmarks/results/contrasts.md
 
-What is measured is everything that is computed of a contrast once its scores are read (contrasts.numbers), on one core:
+What is measured is everything that is computed of a contrast once its scores are read (contrast_numbers), on one core:
 of a mean over examples (F1 of questions) and of a ratio of sums (F1 of tags), with examples of each language's own and
 translated.
 """
@@ -27,7 +27,7 @@ def measure(variant: str, seeds: int, languages: int, examples: int) -> None:
     """Print seconds and the peak of memory in MB."""
     import numpy as np
 
-    from crosstune.analysis.contrasts import REPLICATES, Pairing, Unit, numbers
+    from crosstune.analysis.contrasts import REPLICATES, LanguageScores, PairedScores, contrast_numbers
 
     ratio, translated = VARIANTS[variant]
     rng = np.random.default_rng(0)
@@ -36,10 +36,12 @@ def measure(variant: str, seeds: int, languages: int, examples: int) -> None:
         above = rng.random((2, seeds, examples)) * 100
         below = rng.integers(1, 30, (2, seeds, examples)).astype(float) if ratio else np.ones((2, seeds, examples))
         ids = tuple(f"{0 if translated else number}-{example}" for example in range(examples))
-        units.append(Unit(f"l{number:02d}", f"l{number:02d}", f"f{number % 15}", 1 / languages, ids, above, below))
-    paired = Pairing(list(range(seeds)), list(range(seeds)), units)
+        units.append(
+            LanguageScores(f"l{number:02d}", f"l{number:02d}", f"f{number % 15}", 1 / languages, ids, above, below)
+        )
+    paired = PairedScores(list(range(seeds)), list(range(seeds)), units)
     began = time.perf_counter()
-    numbers(paired, 0.5, 0.95, REPLICATES)
+    contrast_numbers(paired, 0.5, 0.95, REPLICATES)
     print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

@@ -20,7 +20,7 @@ from rivals import ROOT, processor
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from crosstune.analysis.results import read_study
+from crosstune.analysis.results import load_results
 from crosstune.core.files import write_json
 from crosstune.reporting.page.page import write_report
 
@@ -121,7 +121,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         plant(folder, args.languages, args.schedules, args.tasks, args.seeds)
-        study, page = read_study(folder / "plan.json", folder), folder / "report.html"
+        study, page = load_results(folder / "plan.json", folder), folder / "report.html"
         begin = time.process_time()
         write_report(study, folder, page)
         written = time.process_time() - begin

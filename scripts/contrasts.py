@@ -1,17 +1,17 @@
-"""Work out the declared contrasts of a study: differences between two schedules, with intervals, tests and a verdict.
+"""Compute the declared contrasts of a study: differences between two schedules, with intervals, tests and a verdict.
 
     python scripts/contrasts.py --plan results/default/plan.json --results results/default \\
         --out results/default/contrasts.json
 
-Reads the plan and the scores of examples. Runs without scores are counted, not hidden. docs/statistics.md says what
-every number answers.
+Reads the plan and the scores of examples. Seeds without scores are listed as missing. docs/statistics.md explains every
+number.
 """
 
 import argparse
 from pathlib import Path
 
-from crosstune.analysis.contrasts import work_contrasts
-from crosstune.analysis.results import read_study
+from crosstune.analysis.contrasts import compute_contrasts
+from crosstune.analysis.results import load_results
 from crosstune.core.errors import run_program
 from crosstune.core.files import write_json
 from crosstune.study.comparisons import CONTRASTS_VERSION
@@ -23,8 +23,8 @@ def main() -> None:
     parser.add_argument("--results", required=True, type=Path, help="the study's folder of results")
     parser.add_argument("--out", required=True, type=Path, help="file to write (.json)")
     args = parser.parse_args()
-    study = read_study(args.plan, args.results)
-    write_json(args.out, {"version": CONTRASTS_VERSION, "contrasts": work_contrasts(study, args.results)})
+    study = load_results(args.plan, args.results)
+    write_json(args.out, {"version": CONTRASTS_VERSION, "contrasts": compute_contrasts(study, args.results)})
 
 
 if __name__ == "__main__":

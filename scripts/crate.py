@@ -1,4 +1,4 @@
-"""Pack a finished study as an RO-Crate: results, workflow and config, described by the profile Workflow Run Crate.
+"""Pack a finished study as an RO-Crate (profile Workflow Run Crate): results, workflow and config.
 
 python scripts/crate.py --results results/default --out results/default/crate.zip
 """
@@ -22,7 +22,7 @@ def main() -> None:
 
     provenance = read_json(args.results / "provenance.json")
     if commit() != provenance["code"]:
-        print("the workflow that is packed is not of the commit that the study was made with", file=sys.stderr)
+        print("the packed workflow has another commit than the results of the study", file=sys.stderr)
     write_crate(build_study(provenance["config"]), Path("."), args.out)
 
 

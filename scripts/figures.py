@@ -2,13 +2,13 @@
 
     python scripts/figures.py --plan results/default/plan.json --results results/default --out results/default/figures
 
-Reads the plan, the scores and what stages took, and needs no network.
+Reads the plan, the scores and the cost records. Needs no network.
 """
 
 import argparse
 from pathlib import Path
 
-from crosstune.analysis.results import read_study
+from crosstune.analysis.results import load_results
 from crosstune.core.errors import run_program
 from crosstune.reporting.figures import write_figures
 
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--results", required=True, type=Path, help="the study's folder of results")
     parser.add_argument("--out", required=True, type=Path, help="folder to write the figures into")
     args = parser.parse_args()
-    write_figures(read_study(args.plan, args.results), args.results, args.out)
+    write_figures(load_results(args.plan, args.results), args.results, args.out)
 
 
 if __name__ == "__main__":

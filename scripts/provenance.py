@@ -1,6 +1,6 @@
-"""Write with what, on what and in how much time a study was made, from what lies beside its results.
+"""Write the provenance of a study: code, environment, data, models, hardware and cost, from its manifests and records.
 
-python scripts/provenance.py --config "$(cat resolved.json)" --data data/worldqa/test.qen.json \\
+    python scripts/provenance.py --config "$(cat resolved.json)" --data data/worldqa/test.qen.json \\
         --out results/default/provenance.json
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from crosstune.core.errors import run_program
 from crosstune.core.files import write_json
-from crosstune.operations.provenance import provenance_of
+from crosstune.operations.provenance import study_provenance
 from crosstune.study.build import build_study
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="manifests of the prepared splits")
     parser.add_argument("--out", type=Path, required=True, help="provenance to write (.json)")
     args = parser.parse_args()
-    write_json(args.out, provenance_of(build_study(args.config), args.data))
+    write_json(args.out, study_provenance(build_study(args.config), args.data))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""Write the page of a study: the answer to its question, the figure, the tables and where everything comes from.
+"""Write the report of a study: the answer to its question, figures, tables and provenance.
 
     python scripts/report.py --plan results/default/plan.json --results results/default \\
         --out results/default/report.html
 
-Reads the plan, the scores, and stage.json, contrasts.json, distances.json, provenance.json and leakage.json where they
-exist.
+Reads the plan, the scores, and stage.json, contrasts.json, distances.json, provenance.json and leakage.json, as far as
+they exist.
 """
 
 import argparse
 from pathlib import Path
 
-from crosstune.analysis.results import read_study
+from crosstune.analysis.results import load_results
 from crosstune.core.errors import run_program
 from crosstune.reporting.page.page import write_report
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--results", required=True, type=Path, help="the study's folder of results")
     parser.add_argument("--out", required=True, type=Path, help="page to write (.html)")
     args = parser.parse_args()
-    write_report(read_study(args.plan, args.results), args.results, args.out)
+    write_report(load_results(args.plan, args.results), args.results, args.out)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""List results of a study that other code or another config made, and folders that it does not ask for any more.
+"""List outdated results of a study, results of another commit, and folders that the study no longer needs.
 
     python scripts/stale.py
     python scripts/stale.py --configfile studies/xtreme-r.yaml
 
-Reads only, and deletes nothing.
+Deletes nothing.
 """
 
 import argparse

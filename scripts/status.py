@@ -1,4 +1,4 @@
-"""Tell how far a study is, while it runs or afterwards. Reads files only.
+"""Print the progress of a study, during its run or later. Reads files only.
 
 python scripts/status.py
 python scripts/status.py --configfile studies/xtreme-r.yaml
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from crosstune.core.errors import run_program
 from crosstune.core.schema import read_config
-from crosstune.operations.status import status_lines, works_of
+from crosstune.operations.status import job_statuses, status_lines
 from crosstune.study.build import build_study
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     args = parser.parse_args()
 
     study = build_study(args.config or read_config(args.configfile))
-    print("\n".join(status_lines(study, works_of(study))))
+    print("\n".join(status_lines(study, job_statuses(study))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write a study's predictions, and the gold labels, in the folders and files of XTREME-R.
+"""Write a study's predictions and gold labels in XTREME-R's folders and file formats.
 
     python scripts/submission.py --plan results/default/plan.json --results results/default --data data \\
         --out results/default/submission
@@ -7,7 +7,7 @@
 import argparse
 from pathlib import Path
 
-from crosstune.analysis.results import read_study
+from crosstune.analysis.results import load_results
 from crosstune.core.errors import run_program
 from crosstune.operations.xtreme_submission import write_submissions
 
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path, help="folder of the prepared data")
     parser.add_argument("--out", required=True, type=Path, help="folder to write the submissions into")
     args = parser.parse_args()
-    write_submissions(read_study(args.plan, args.results), args.results, args.data, args.out)
+    write_submissions(load_results(args.plan, args.results), args.results, args.data, args.out)
 
 
 if __name__ == "__main__":

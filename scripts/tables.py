@@ -11,7 +11,7 @@ and the manifests of checkpoints and predictions. Runs without scores are counte
 import argparse
 from pathlib import Path
 
-from crosstune.analysis.results import read_study
+from crosstune.analysis.results import load_results
 from crosstune.core.errors import run_program
 from crosstune.reporting.tables.claims import write_ledger, write_ledger_tables
 from crosstune.reporting.tables.contrasts import write_verdicts
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--claims", required=True, type=Path, help="ledger of the study's claims to write (.json)")
     parser.add_argument("--cost", required=True, type=Path, help="folder to write what the schedules took into")
     args = parser.parse_args()
-    study = read_study(args.plan, args.results)
+    study = load_results(args.plan, args.results)
     write_tables(study, args.out)
     write_companions(study, args.out)
     write_transfer(study, args.out)

@@ -1,4 +1,4 @@
-"""A real Chromium without a window, installed by Debian's apt-get where it is missing and that is possible."""
+"""A real headless Chromium, installed with Debian's apt-get if it is missing and the tests run as root."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ PACKAGES = ("chromium", "chromium-driver")
 
 @pytest.fixture(scope="session")
 def chromium():
-    """A driver of Chromium that collects what the console says. Its methods are selenium's."""
+    """Selenium's driver of Chromium, which collects the console messages."""
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         if not shutil.which("apt-get") or os.getuid():
             pytest.skip(f"there is no {' or '.join(PACKAGES)}, and only root on Debian can install them here")
@@ -27,7 +27,7 @@ def chromium():
     options.binary_location = shutil.which("chromium")
     for argument in ("headless=new", "no-sandbox", "disable-gpu", "hide-scrollbars", "disable-dev-shm-usage"):
         options.add_argument(f"--{argument}")
-    # Nothing can be reached: a page that asks for something is told so on the console.
+    # No host can be reached: a request of the page is an error on the console.
     options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
@@ -37,7 +37,7 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def screenshots(tmp_path_factory) -> Path:
-    """Where pictures are written, to be looked at: $CROSSTUNE_SCREENSHOTS, or a folder of the tests."""
+    """The folder of screenshots for inspection: $CROSSTUNE_SCREENSHOTS, or a temporary one."""
     folder = Path(os.environ.get("CROSSTUNE_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,15 +1,11 @@
-"""The page in a real Chromium: nothing is asked for, nothing goes wrong, everything can be reached and read."""
+"""The page in a real Chromium: no requests, no errors, readable and accessible by keyboard."""
 
 import base64
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-
-from planted_study import CONTRAST, by_difference, plant
-from small_study import plan, write_study
+from helpers.planted_scores import CONTRAST, by_difference, plant
+from helpers.study_results import plan, write_study
 
 from crosstune.core.files import write_json
 from crosstune.reporting.page.page import write_report
@@ -19,7 +15,7 @@ DESKTOP, PHONE = (1400, 900), (390, 844)
 
 
 def hostile_plan() -> dict:
-    """The small study's plan with a hostile text wherever the data or the config have their say."""
+    """The example study's plan with a hostile text in every name of data and config."""
     changed = plan()
     for code, about in changed["languages"].items():
         about["name"] = f"{HOSTILE} {code}"
@@ -52,7 +48,7 @@ def hostile(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def opened(chromium):
-    """Open a page in a window of some size, in light or dark, and draw all of its figures."""
+    """Open a page in a window of some size, in light or dark, and draw all its figures."""
 
     def go(page: Path, size: tuple[int, int] = DESKTOP, dark: bool = False):
         chromium.get_log("browser")
@@ -77,7 +73,7 @@ def wait_until(driver, script: str, *arguments) -> None:
 
 
 def picture(driver, path: Path) -> None:
-    """Write a screenshot of the whole page, also of what is far from the window."""
+    """Write a screenshot of the whole page, beyond the window too."""
     driver.execute_script("for (const f of document.querySelectorAll('figure')) f.style.contentVisibility = 'visible'")
     height = driver.execute_script("return document.documentElement.scrollHeight")
     width = driver.execute_script("return document.documentElement.clientWidth")
@@ -89,7 +85,7 @@ def picture(driver, path: Path) -> None:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_it_opens_without_a_complaint(opened, page, screenshots, size, dark):
+def test_the_page_opens_without_errors_or_requests(opened, page, screenshots, size, dark):
     driver = opened(page, size, dark)
     assert driver.get_log("browser") == []
     assert driver.execute_script("return performance.getEntriesByType('resource').map(e => e.name)") == []
@@ -100,7 +96,7 @@ def test_it_opens_without_a_complaint(opened, page, screenshots, size, dark):
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_texts_stand_out_from_the_ground(opened, page, dark):
+def test_texts_have_enough_contrast(opened, page, dark):
     driver = opened(page, dark=dark)
     ground = luminance(driver, "return getComputedStyle(document.body).backgroundColor")
     figures = driver.execute_script(
@@ -135,7 +131,7 @@ def column(driver, table, place: int) -> list[str]:
 
 
 def table_of(driver, caption: str):
-    """The table whose caption begins so."""
+    """The table with this text in its caption."""
     return next(
         table
         for table in driver.find_elements("css selector", "main table")
@@ -149,7 +145,7 @@ def test_tables_sort_by_keyboard_and_filter(opened, page):
     from selenium.webdriver.common.keys import Keys
 
     driver = opened(page)
-    table = table_of(driver, "Intervals answer for other seeds")
+    table = table_of(driver, "Intervals over seeds and examples")
     heading = table.find_elements("css selector", "thead tr:last-child th")[0]
     before = column(driver, table, 0)
     assert len(before) == 12
@@ -168,7 +164,7 @@ def test_tables_sort_by_keyboard_and_filter(opened, page):
 
 def test_numbers_sort_by_size(opened, page):
     driver = opened(page)
-    table = table_of(driver, "Intervals answer for other seeds")
+    table = table_of(driver, "Intervals over seeds and examples")
     place = next(
         n
         for n, cell in enumerate(table.find_elements("css selector", "thead th"))
@@ -179,12 +175,12 @@ def test_numbers_sort_by_size(opened, page):
     assert numbers == sorted(numbers, reverse=True)
 
 
-def test_everything_is_reached_by_keyboard(opened, page):
+def test_every_control_is_reached_by_keyboard(opened, page):
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
 
     driver = opened(page)
-    # Chromium goes on from what was scrolled to last: begin at the top, as a reader does.
+    # Chromium continues at the last scroll position: begin at the top, like a reader.
     driver.execute_script(
         "const body = document.body; body.tabIndex = -1; body.focus(); body.removeAttribute('tabindex')"
     )
@@ -200,8 +196,8 @@ def test_everything_is_reached_by_keyboard(opened, page):
     assert not any(html.startswith("<body") for html in seen)
 
 
-def test_a_figure_that_comes_twice_at_once_is_drawn_once(chromium, opened, page):
-    """A busy browser tells an observer of several crossings together."""
+def test_a_figure_that_is_reported_twice_is_drawn_once(chromium, opened, page):
+    """A busy browser reports several crossings to an observer in one call."""
     script = """
         const Observer = window.IntersectionObserver
         window.IntersectionObserver = function (tell, options) {
@@ -215,13 +211,16 @@ def test_a_figure_that_comes_twice_at_once_is_drawn_once(chromium, opened, page)
         }"""
     added = chromium.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
     try:
-        drawn = opened(page).execute_script("return window.drawn")
+        driver = opened(page)
+        all_drawn = "return new Set(window.drawn).size === document.querySelectorAll('figure.figure').length"
+        wait_until(driver, all_drawn)
+        drawn = driver.execute_script("return window.drawn")
     finally:
         chromium.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
     assert len(drawn) >= 4 and len(drawn) == len(set(drawn))
 
 
-def test_figures_tell_what_they_show(opened, page):
+def test_figures_have_alternative_text(opened, page):
     driver = opened(page)
     figures = driver.find_elements("css selector", "figure.figure .drawing")
     assert len(figures) >= 4

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.analysis.results import Study
+from crosstune.analysis.results import StudyResults
 from crosstune.artifacts.claim import COUNT
 from crosstune.data.prepare import prepare
 from crosstune.data.registry import load_registry
@@ -28,8 +28,8 @@ def test_the_rows_of_the_real_files_are_those_that_are_claimed(bundle, tmp_path,
         prepare(registry[dataset], said["split"], lang, {"bundle": bundle}, tmp_path, *files)
     about = {"value": sum(said["rows"].values()), "rows": said["rows"], "split": said["split"], "dataset": dataset}
     entry = file.statement(COUNT, claim, said).entry() | about
-    (finding,) = findings(Study({"claims": [entry]}, {}, {}), tmp_path / "results/small")
+    (finding,) = findings(StudyResults({"claims": [entry]}, {}, {}), tmp_path / "results/small")
     assert (finding.verdict, finding.remark, len(finding.files)) == ("reproduced", "", len(said["rows"]))
     entry["rows"] = {**said["rows"], next(iter(said["rows"])): 1}
-    (finding,) = findings(Study({"claims": [entry]}, {}, {}), tmp_path / "results/small")
+    (finding,) = findings(StudyResults({"claims": [entry]}, {}, {}), tmp_path / "results/small")
     assert finding.verdict == "contradicted"

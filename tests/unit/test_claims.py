@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from planned_study import STUDY
+from helpers.study_config import STUDY
 
 from crosstune.artifacts.claim import COUNT, Statement
 from crosstune.core.errors import UserError
@@ -247,6 +247,6 @@ def test_no_yaml_at_all(project):
 
 
 def test_a_plan_without_claims_has_an_empty_ledger(tmp_path):
-    from small_study import write_study
+    from helpers.study_results import write_study
 
     assert findings(write_study(tmp_path), tmp_path) == []

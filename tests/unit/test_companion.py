@@ -5,8 +5,10 @@ import io
 
 import pytest
 import yaml
+from helpers.study_results import by_seed
 
-from crosstune.analysis.results import Cell, Study
+from crosstune.analysis.cells import Cell
+from crosstune.analysis.results import StudyResults
 from crosstune.core.errors import UserError
 from crosstune.reporting.page.answer import answer
 from crosstune.reporting.tables.published import (
@@ -92,7 +94,7 @@ def study(scores=SCORES, **changes):
         for schedule, by_run in scores.items()
         for (seed, fold), (hi, ta) in by_run.items()
     }
-    return Study(plan, found, {})
+    return StudyResults(plan, found, {})
 
 
 def rows_of(text):
@@ -144,7 +146,7 @@ def test_the_page_says_whose_numbers_and_over_what():
 
 
 def test_a_rounded_zero_has_no_minus():
-    assert with_interval(Cell({1: -0.04, 2: -0.01}, 2), "+.1f") == "+0.0 [-0.2, +0.2]"
+    assert with_interval(Cell(by_seed({1: -0.04, 2: -0.01}), 2), "+.1f") == "+0.0 [-0.2, +0.2]"
 
 
 def test_differences_in_words():
@@ -171,7 +173,7 @@ def test_mucots_protocol_takes_another_checkpoint_for_every_column():
     looks = [look(100, (50, 0), (11, 12)), look(200, (40, 90), (21, 22)), look(300, (50, 10), (31, 32))]
     plain = study(protocol="mucot")
     stages = [stage for run in plain.plan["runs"] for stage in run["stages"]]
-    (companion,) = companions(Study(plain.plan, plain.scores, {}, dict.fromkeys(stages, looks)))
+    (companion,) = companions(StudyResults(plain.plan, plain.scores, {}, dict.fromkeys(stages, looks)))
     assert set(companion.cell("plain", "hi").values.values()) == {31}  # 50 twice: the later
     assert set(companion.cell("plain", "macro").values.values()) == {21.5}  # 65 at the second look
     assert set(companion.cell("plain", "overall").values.values()) == {21.25}  # 37.5, 52.5, 40 over examples

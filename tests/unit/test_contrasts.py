@@ -1,4 +1,4 @@
-"""Declared contrasts: what a study may declare, what is paired, and what tables and report say of it."""
+"""Declared contrasts: declaration, pairing, numbers, and their words in tables and on the page."""
 
 import csv
 import json
@@ -10,19 +10,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.planted_scores import CONTRAST, SHAPE, by_difference, compute, planned, plant, write_examples
+from helpers.study_config import study
+from helpers.study_results import read
 from hypothesis import given
 from hypothesis import strategies as st
-from planned_study import study
-from planted_study import CONTRAST, SHAPE, by_difference, planned, plant, worked, write_examples
-from small_study import read
 
-from crosstune.analysis.contrasts import Pairing, Reader, Unit, bootstrap, numbers, pair
+from crosstune.analysis.contrasts import (
+    ExampleReader,
+    LanguageScores,
+    PairedScores,
+    bootstrap_intervals,
+    contrast_numbers,
+    pair_scores,
+)
 from crosstune.analysis.estimates import VERDICTS
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, read_jsonl, write_json, write_jsonl
 from crosstune.evaluation.metrics import METRICS
 from crosstune.reporting.page.answer import answer
-from crosstune.reporting.page.page import render
+from crosstune.reporting.page.page import render_page
 from crosstune.reporting.tables.contrasts import verdict_latex, verdicts, write_verdicts
 from crosstune.study.comparisons import CONTRASTS_VERSION
 from crosstune.study.plan import plan_of
@@ -67,11 +74,11 @@ class TestDeclared:
         found = plan_of(study(contrasts=[PAIR], headline=headline))
         assert found["contrasts"][0]["panels"][0]["metric"] == "exact_match"
 
-    def test_a_track_is_all_that_it_evaluates(self):
+    def test_a_track_stands_for_all_its_data_sets(self):
         found = study(contrasts=[PAIR | {"over": ["qa", "pos/worldpos"]}], tracks__pos=POS)
         assert [panel["dataset"] for panel in found.contrasts[0]["panels"]] == ["worldqa", "worldpos"]
 
-    def test_what_is_compared_is_asked_of_the_workflow(self):
+    def test_the_workflow_needs_the_examples_of_both_schedules(self):
         home = "results/test/tiny"
         last = {"joint": "worldqa.qen+qes+qfr@60", "sequential": "worldqa.qen@20/worldqa.qes@20/worldqa.qfr@20"}
         assert contrast_example_files(study(contrasts=[PAIR])) == sorted(
@@ -142,11 +149,11 @@ class TestPairing:
         scores["joint"][2]["qix"] += 7
         found = plant(tmp_path, scores)
         (panel,), (result,) = found.panels(), found.contrasts
-        cell = panel.cell("sequential", ["qna", "qix"], "f1").minus(panel.cell("joint", ["qna", "qix"], "f1"))
-        assert {int(seed): value for seed, value in result["by_seed"].items()} == pytest.approx(cell.values)
+        cell = panel.cell("sequential", ["qna", "qix"], "f1").difference(panel.cell("joint", ["qna", "qix"], "f1"))
+        assert result["by_seed"] == pytest.approx({str(run): value for run, value in cell.values.items()})
         assert result["mean"] == pytest.approx(cell.mean)
 
-    def test_every_language_counts_alike(self, tmp_path):
+    def test_languages_have_equal_weight(self, tmp_path):
         scores = by_difference([2.0, 2.0, 2.0])
         for found in scores["sequential"].values():
             found["qix"] += 4
@@ -154,64 +161,64 @@ class TestPairing:
         assert result["mean"] == 4
         assert {entry["name"]: entry["difference"] for entry in result["languages"]} == {"qna": 2, "qix": 6}
 
-    def test_a_seed_without_a_language_is_missing(self, tmp_path):
+    def test_a_seed_that_lacks_a_language_is_missing(self, tmp_path):
         scores = by_difference(STEADY)
         del scores["joint"][2]["qix"]
         found = plant(tmp_path, scores)
-        (told,) = verdicts(found)
-        assert told.result["seeds"] == [1, 3, 4, 5, 6]
-        assert told.missing == "1 of 6 seeds missing, for want of scores of joint, seed 2."
-        assert told.missing in told.caption and "S = 5 of 6 seeds (1, 3, 4, 5, 6)" in told.caption
-        assert told.missing in render(found, tmp_path)
+        (verdict,) = verdicts(found)
+        assert verdict.result["seeds"] == [1, 3, 4, 5, 6]
+        assert verdict.missing == "1 of 6 seeds missing, for want of scores of joint, seed 2."
+        assert verdict.missing in verdict.caption and "S = 5 of 6 seeds (1, 3, 4, 5, 6)" in verdict.caption
+        assert verdict.missing in render_page(found, tmp_path)
 
-    def test_runs_that_failed_are_missing(self, tmp_path):
+    def test_failed_runs_are_missing(self, tmp_path):
         plant(tmp_path, by_difference(STEADY[:3]))
         for seed in (1, 2, 3):
             shutil.rmtree(tmp_path / f"tiny/seed{seed}/qa/worldqa.qen+worldqa.qes@200")
-        found = worked(tmp_path)
-        (told,) = verdicts(found)
-        assert (told.worked, told.verdict("seeds")) == (False, "undecided")
-        assert told.first == "Nothing can be said of sequential and joint: no seed has scores of both."
+        found = compute(tmp_path)
+        (verdict,) = verdicts(found)
+        assert (verdict.worked, verdict.verdict("seeds")) == (False, "undecided")
+        assert verdict.first == "Nothing can be said of sequential and joint: no seed has scores of both."
         write_verdicts(found, tmp_path / "tables")
         assert "3 of 3 seeds missing" in (tmp_path / "tables/contrasts.md").read_text()
-        assert "no seed has scores of both" in render(found, tmp_path)
+        assert "no seed has scores of both" in render_page(found, tmp_path)
 
-    def test_the_wrong_examples_are_caught(self, tmp_path):
+    def test_unmatched_examples_raise_an_error(self, tmp_path):
         plant(tmp_path, by_difference(STEADY))
         path = tmp_path / "tiny/seed2/qa/worldqa.qen+worldqa.qes@200/scores/worldqa.examples.jsonl"
         rows = read_jsonl(path)
         write_jsonl(path, [row | {"id": row["id"] + "x"} for row in rows])
         with pytest.raises(UserError, match=r"different examples of worldqa\.qna"):
-            worked(tmp_path)
+            compute(tmp_path)
         # Another seed's file: its examples do not give this seed's score.
         shutil.copy(tmp_path / "tiny/seed1/qa/worldqa.qen+worldqa.qes@200/scores/worldqa.examples.jsonl", path)
         with pytest.raises(UserError, match=r"the examples give 35.0000, the score is 40.0000") as caught:
-            worked(tmp_path)
+            compute(tmp_path)
         assert "seed2" in caught.value.where
 
     def test_the_order_of_examples_does_not_matter(self, tmp_path):
         before = plant(tmp_path, by_difference(NOISY)).contrasts
         path = tmp_path / "tiny/seed2/qa/worldqa.qen+worldqa.qes@200/scores/worldqa.examples.jsonl"
         write_jsonl(path, read_jsonl(path)[::-1])
-        assert worked(tmp_path).contrasts == before
+        assert compute(tmp_path).contrasts == before
 
-    def test_a_broken_line_is_told(self, tmp_path):
+    def test_a_broken_line_raises_an_error(self, tmp_path):
         plant(tmp_path, by_difference(STEADY))
         path = tmp_path / "tiny/seed2/qa/worldqa.qen+worldqa.qes@200/scores/worldqa.examples.jsonl"
         path.write_text(path.read_text().replace('"f1"', '"g1"', 1))
         with pytest.raises(UserError, match="an example without 'f1'") as caught:
-            worked(tmp_path)
+            compute(tmp_path)
         assert caught.value.where == f"{path}:1"
 
 
 def result_of(folder: Path, **changes) -> dict:
     """The numbers of the planted contrast with other keys, of few replicates."""
-    paired = pair(read(folder), CONTRAST | changes, "tiny", Reader(folder))
-    return numbers(paired, 0.5, 0.95, 200)
+    paired = pair_scores(read(folder), CONTRAST | changes, "tiny", ExampleReader(folder))
+    return contrast_numbers(paired, 0.5, 0.95, 200)
 
 
 class TestInvariance:
-    def test_swapped_schedules(self, tmp_path):
+    def test_swapped_schedules_change_the_sign(self, tmp_path):
         plant(tmp_path, by_difference(NOISY))
         here, there = (result_of(tmp_path, a=a, b=b) for a, b in (("sequential", "joint"), ("joint", "sequential")))
         assert there["mean"] == -here["mean"]
@@ -224,7 +231,7 @@ class TestInvariance:
         assert (there["better"], there["worse"]) == (here["worse"], here["better"])
         assert there["sign_flip"] == here["sign_flip"]
 
-    def test_order_of_languages(self, tmp_path):
+    def test_the_order_of_languages_does_not_matter(self, tmp_path):
         plant(tmp_path, by_difference(NOISY, ["qen", "qes", "qna", "qix"]))
         panel = CONTRAST["panels"][0]
         here, there = (
@@ -244,27 +251,27 @@ class TestInvariance:
 
 
 class TestExamples:
-    def test_both_schedules_meet_the_same_draw(self, tmp_path):
-        """All examples differ alike, so that only the seeds can make a replicate differ."""
+    def test_both_schedules_share_the_draw_of_examples(self, tmp_path):
+        """All examples have the same difference: only the seeds vary between replicates."""
         plant(tmp_path, by_difference([2.0, 2.0, 2.0]))
         found = result_of(tmp_path)
         assert found["bootstrap"] == {"examples": (2.0, 2.0), "languages": (2.0, 2.0)}
         assert found["languages"][0]["bootstrap"] == (2.0, 2.0)
 
     def test_translated_examples_are_drawn_together(self):
-        """What an example adds in one language it takes in the other."""
+        """The two languages have opposite deviations in every example."""
 
-        def unit(name: str, ids: str, sign: int) -> Unit:
+        def unit(name: str, ids: str, sign: int) -> LanguageScores:
             moved = np.tile(sign * np.array(SHAPE), (2, 1))
-            return Unit(
+            return LanguageScores(
                 name, name, name, 0.5, tuple(ids), np.stack([50 + moved, np.full((2, 4), 50.0)]), np.ones((2, 2, 4))
             )
 
-        same = Pairing([1, 2], [1, 2], [unit("x", "1234", 1), unit("y", "1234", -1)])
-        other = Pairing([1, 2], [1, 2], [unit("x", "1234", 1), unit("y", "5678", -1)])
-        assert (same.parts, other.parts) == ([[0, 1]], [[0], [1]])
-        assert bootstrap(same, 0.95, 300)["examples"] == pytest.approx((0, 0), abs=1e-9)
-        low, high = bootstrap(other, 0.95, 300)["examples"]
+        same = PairedScores([1, 2], [1, 2], [unit("x", "1234", 1), unit("y", "1234", -1)])
+        other = PairedScores([1, 2], [1, 2], [unit("x", "1234", 1), unit("y", "5678", -1)])
+        assert (same.example_groups, other.example_groups) == ([[0, 1]], [[0], [1]])
+        assert bootstrap_intervals(same, 0.95, 300)["examples"] == pytest.approx((0, 0), abs=1e-9)
+        low, high = bootstrap_intervals(other, 0.95, 300)["examples"]
         assert high - low > 3
 
     @pytest.mark.parametrize("name", sorted(METRICS))
@@ -293,7 +300,7 @@ class TestExamples:
         """A little more of an example moves a ratio by its influence."""
         rng = np.random.default_rng(3)
         above, below = rng.random((2, 1, 5)) * 10, rng.random((2, 1, 5)) + 0.5
-        unit = Unit("x", "x", "x", 1.0, tuple("abcde"), above, below)
+        unit = LanguageScores("x", "x", "x", 1.0, tuple("abcde"), above, below)
         weights = np.ones(5)
         weights[place] += 1e-6
         moved = (above @ weights / (below @ weights))[0] - (above @ weights / (below @ weights))[1]
@@ -301,9 +308,9 @@ class TestExamples:
         assert unit.influences.sum() == pytest.approx(0, abs=1e-12)
 
 
-class TestTold:
+class TestWords:
     @pytest.mark.parametrize(
-        ("differences", "verdict", "words"),
+        ("differences", "outcome", "words"),
         [
             # Mean 3.0667, s^2 = 0.0466667: standard error 0.08819, t = 2.5706.
             (STEADY, "better", "one language after the other (sequential) is better for them than all at once (joint): "
@@ -316,13 +323,13 @@ class TestTold:
              "for them is undecided: 0.0 points higher on average (95% interval -2.5 to 2.5, S = 6 seeds)."),
         ],
     )  # fmt: skip
-    def test_the_first_sentence_follows_the_verdict(self, tmp_path, differences, verdict, words):
+    def test_the_first_sentence_follows_the_verdict(self, tmp_path, differences, outcome, words):
         found = plant(tmp_path, by_difference(differences))
-        (told,), (panel,) = verdicts(found), found.panels()
-        assert told.verdict("seeds") == verdict and verdict in VERDICTS
+        (verdict,), (panel,) = verdicts(found), found.panels()
+        assert verdict.verdict("seeds") == outcome and outcome in VERDICTS
         assert answer(panel).endswith(f"; {words}")
-        page = render(found, tmp_path)
-        assert answer(panel) in page and "Where the study declares a contrast, its verdict" in page
+        page = render_page(found, tmp_path)
+        assert answer(panel) in page and "If the study declares a contrast, its verdict" in page
 
     def test_a_contrast_the_other_way_round(self, tmp_path):
         found = plant(tmp_path, by_difference(STEADY), [CONTRAST | {"a": "joint", "b": "sequential"}])
@@ -348,13 +355,13 @@ class TestTold:
         found = plant(tmp_path, by_difference(STEADY), [CONTRAST | {"panels": [panel]}])
         assert "S = " not in answer(found.panels()[0])
 
-    def test_words(self, tmp_path):
-        (told,) = verdicts(plant(tmp_path, by_difference(STEADY)))
-        assert told.first == (
+    def test_sentences_name_the_numbers(self, tmp_path):
+        (verdict,) = verdicts(plant(tmp_path, by_difference(STEADY)))
+        assert verdict.first == (
             "sequential is better than joint in 2 languages: 3.1 points higher on average (95% interval 2.8 to 3.3, "
             "S = 6 seeds)."
         )
-        examples, languages, counted, signs = told.further
+        examples, languages, counted, signs = verdict.further
         assert examples.startswith("For other examples of these languages sequential is better (3.1, 95% interval")
         assert languages.startswith("For languages in general sequential is better (3.1, 95% interval")
         assert "2 families, which count alike and are too few for more than a rough guide" in languages
@@ -365,23 +372,23 @@ class TestTold:
         (unsure,) = verdicts(plant(tmp_path / "noisy", by_difference(NOISY)))
         assert unsure.further[2] == "Language by language, no difference holds after Holm's correction for all 2."
         # t(5) with 80% power: 3.4866 standard errors of 0.08819.
-        assert "finds a true difference of 0.3 points" in told.power
+        assert "finds a true difference of 0.3 points" in verdict.power
 
     def test_languages_have_their_names(self, tmp_path):
         found = plant(tmp_path, by_difference(STEADY))
         del found.plan["languages"]["qna"]["name"]
-        (told,) = verdicts(found)
-        assert [row[0] for row in told.language_rows()[1]] == ["Ixish (qix)", "qna"]
+        (verdict,) = verdicts(found)
+        assert [row[0] for row in verdict.language_rows()[1]] == ["Ixish (qix)", "qna"]
         # Of several panels.
-        assert told.title_of("worldqa.qix") == "worldqa: Ixish (qix)"
+        assert verdict.title_of("worldqa.qix") == "worldqa: Ixish (qix)"
 
     def test_few_seeds(self, tmp_path):
-        (told,) = verdicts(plant(tmp_path, by_difference(STEADY[:5])))
-        assert told.further[-1] == "A sign-flip test is not possible with 5 seeds: its smallest p is 0.062."
-        (told,) = verdicts(plant(tmp_path / "one", by_difference(STEADY[:1])))
-        assert told.first.endswith("3.0 points higher in the only seed, which cannot tell an effect from chance.")
-        assert told.verdict("seeds") == "undecided" and told.power == ""
-        assert "needs two seeds" in told.question_rows()[1][0][1]
+        (verdict,) = verdicts(plant(tmp_path, by_difference(STEADY[:5])))
+        assert verdict.further[-1] == "A sign-flip test is not possible with 5 seeds: its smallest p is 0.062."
+        (verdict,) = verdicts(plant(tmp_path / "one", by_difference(STEADY[:1])))
+        assert verdict.first.endswith("3.0 points higher in the only seed, which cannot tell an effect from chance.")
+        assert verdict.verdict("seeds") == "undecided" and verdict.power == ""
+        assert "needs two seeds" in verdict.question_rows()[1][0][1]
 
     def test_tables(self, tmp_path):
         found = plant(tmp_path, by_difference(NOISY))
@@ -404,17 +411,17 @@ class TestTold:
         found = plant(tmp_path, by_difference([-11.1, -22.2, -33.3]))
         typeset("\n".join(map(verdict_latex, verdicts(found))))
 
-    def test_what_was_worked_of_another_plan_is_left_alone(self, tmp_path):
+    def test_contrasts_of_another_plan_are_ignored(self, tmp_path):
         plant(tmp_path, by_difference(STEADY))
         plan = read_json(tmp_path / "plan.json")
         plan["contrasts"][0]["smallest_effect"] = 1.0
         write_json(tmp_path / "plan.json", plan)
         found = read(tmp_path)
         assert found.contrasts == []
-        assert "The declared contrasts have not been worked out." in render(found, tmp_path)
+        assert "The declared contrasts have not been computed." in render_page(found, tmp_path)
         assert "S = " not in answer(found.panels()[0])
 
-    def test_several_panels_count_alike(self, tmp_path):
+    def test_several_panels_have_equal_weight(self, tmp_path):
         panel = CONTRAST["panels"][0]
         contrast = CONTRAST | {"panels": [panel, panel | {"dataset": "other", "languages": ["qna"]}]}
         plan = planned([1, 2], [contrast], ["qna", "qix"])
@@ -430,14 +437,14 @@ class TestTold:
                 }
                 write_examples(tmp_path / run["stages"][-1], rows, dataset)
         write_json(tmp_path / "plan.json", plan)
-        (result,) = worked(tmp_path).contrasts
+        (result,) = compute(tmp_path).contrasts
         assert result["mean"] == (3 + 7) / 2
         assert [entry["name"] for entry in result["languages"]] == ["other.qna", "worldqa.qix", "worldqa.qna"]
 
-    def test_the_program(self, tmp_path):
+    def test_the_program_writes_the_same_contrasts(self, tmp_path):
         plant(tmp_path, by_difference(STEADY))
         before = read_json(tmp_path / "contrasts.json")
         command = [sys.executable, "scripts/contrasts.py", "--plan", str(tmp_path / "plan.json")]
-        command += ["--results", str(tmp_path), "--out", str(tmp_path / "again.json")]
+        command += ["--results", str(tmp_path), "--out", str(tmp_path / "program.json")]
         subprocess.run(command, cwd=ROOT, check=True)
-        assert json.loads((tmp_path / "again.json").read_text()) == {"version": CONTRASTS_VERSION, **before}
+        assert json.loads((tmp_path / "program.json").read_text()) == {"version": CONTRASTS_VERSION, **before}

@@ -3,8 +3,8 @@
 import csv
 
 import pytest
-from planned_study import study as planned_study
-from small_study import PLAN, plan, read, write_study
+from helpers.study_config import study as planned_study
+from helpers.study_results import PLAN, plan, read, write_study
 
 from crosstune.artifacts.cost import CORE, UNKNOWN, Took, predictions_took, training_took
 from crosstune.core.files import read_json, write_json

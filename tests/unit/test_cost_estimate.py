@@ -1,7 +1,7 @@
 """What a study is expected to take: hours worked out by hand, shared stages, measured speeds, the printed plan."""
 
 import pytest
-from planned_study import ROOT, study
+from helpers.study_config import ROOT, study
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_json

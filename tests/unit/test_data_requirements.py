@@ -1,7 +1,7 @@
 """What a study needs from disk and from the network is known, and told, before any job."""
 
 import pytest
-from planned_study import study
+from helpers.study_config import study
 
 from crosstune.core.errors import UserError
 from crosstune.study.data_requirements import DataRequirements

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers.study_config import study as planned
+from helpers.study_results import plan, read, write_study
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from planned_study import study as planned
-from small_study import plan, read, write_study
 
-from crosstune.analysis.results import Study
+from crosstune.analysis.results import StudyResults
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, write_json
 from crosstune.reporting.tables.custom import declared_tables, write_declared
@@ -41,7 +41,7 @@ def plan_with(base: dict | None = None, **keys) -> dict:
     return (base or plan()) | {"tables": [entry_of(**keys)]}
 
 
-def table_of(study: Study) -> Table:
+def table_of(study: StudyResults) -> Table:
     (table,) = declared_tables(study)
     return table
 
@@ -327,7 +327,7 @@ PUBLISHED = {
 def test_a_published_table_of_the_project_beside_a_study():
     entry = {"over": "qa/worldqa", "rows": "schedule", "columns": ["language", "group"], "published": "paper"}
     plan = plan_of(planned(published={"paper": PUBLISHED}, tables={"mine": entry}))
-    table = table_of(Study(plan, {}, {}))
+    table = table_of(StudyResults(plan, {}, {}))
     labels = {row.label: row.key for row in table.rows}
     assert texts(table)[labels["english, published (yes, none, no)"], "qen"] == "57.0"
 

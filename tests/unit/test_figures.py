@@ -1,15 +1,15 @@
-"""The figures: which a panel has, what data they hold, that they can be drawn."""
+"""The figures of a panel: their kinds, data and files."""
 
 from pathlib import Path
 
 import pytest
-from small_study import plan, read, write_study
+from helpers.study_results import by_seed, plan, read, write_study
 
 from crosstune.analysis.intervals import interval
 from crosstune.core.files import write_json
-from crosstune.reporting.figures import figures_of, write_figures
-from crosstune.reporting.figures.curves import staged
-from crosstune.reporting.figures.differences import family_rows, pairs
+from crosstune.reporting.figures import panel_figures, write_figures
+from crosstune.reporting.figures.curves import multi_stage_schedules
+from crosstune.reporting.figures.differences import compared_schedules, family_rows
 from crosstune.reporting.figures.heat import heat_records
 
 
@@ -21,15 +21,15 @@ def panel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def figures(panel):
-    return {figure.kind: figure for figure in figures_of(panel, Path())}
+    return {figure.kind: figure for figure in panel_figures(panel, Path())}
 
 
-def test_every_seed_of_every_row_over_its_floor(figures):
+def test_the_dot_plot_has_every_seed_and_the_best_baseline(figures):
     datasets = figures["languages"].spec["datasets"]
     assert len(datasets["scores Averages"]) == 2 * 3 * 2  # rows x trained schedules x seeds
     record = {"row": "low-resource languages", "schedule": "joint", "seed": 1, "score": 19}
     assert record in datasets["scores Averages"]
-    assert datasets["floors Unseen, of no trained family"] == [{"row": "Ixish (qix)", "score": 7}]
+    assert datasets["baselines Unseen, of no trained family"] == [{"row": "Ixish (qix)", "score": 7}]
 
 
 def test_the_heat_map_has_every_schedule(panel):
@@ -46,7 +46,7 @@ def test_a_schedule_without_scores_has_no_shade(tmp_path):
 
 
 def test_curves_follow_the_stages(panel, figures):
-    assert staged(panel) == ["sequential"]
+    assert multi_stage_schedules(panel) == ["sequential"]
     of_line = [record for record in figures["curves"].spec["datasets"]["stages"] if record["line"] == "Enish (qen)"]
     assert [(record["stage"], record["score"]) for record in of_line] == [
         ("untrained", 5),
@@ -56,15 +56,15 @@ def test_curves_follow_the_stages(panel, figures):
     assert (of_line[-1]["low"], of_line[-1]["high"]) == (30, 34)
 
 
-def test_differences_by_language_and_family(panel, figures):
-    assert pairs(panel) == [("joint", "english"), ("sequential", "joint")]
+def test_differences_are_by_language_and_family(panel, figures):
+    assert compared_schedules(panel) == [("joint", "english"), ("sequential", "joint")]
     assert family_rows(panel)[1:4] == [
         ("north: mean of 2", "family", ["qen", "qna"]),
         ("Enish (qen)", "language", ["qen"]),
         ("Naish (qna)", "language", ["qna"]),
     ]
     rows = {record["row"]: record for record in figures["differences"].spec["datasets"]["joint - english"]}
-    wanted = interval({1: 10.0, 2: 12.0})
+    wanted = interval(by_seed({1: 10.0, 2: 12.0}))
     assert rows["Naish (qna)"] == {
         "row": "Naish (qna)", "kind": "language", "difference": 11, "runs": 2,
         "low": round(wanted.low, 4), "high": round(wanted.high, 4),
@@ -72,21 +72,21 @@ def test_differences_by_language_and_family(panel, figures):
     assert rows["north: mean of 2"]["difference"] == 2.5  # qen: -6, qna: 11
 
 
-def test_cost_against_score(tmp_path):
+def test_the_cost_figure_has_time_and_score(tmp_path):
     (panel,) = write_study(tmp_path).panels()
     for run in panel.runs("joint") + panel.runs("english"):
         stage = tmp_path / run["stages"][-1]
         manifest = {"spec": {"threads": 1}, "updates": 200, "exposure": {"worldqa.qen": {"examples": 1, "tokens": 9}}}
         write_json(stage / "stage.json", manifest)
         write_json(stage / "cost.json", {"seconds": 360 * run["seed"], "device": "CPU", "devices": 0, "cores": 1})
-    figure = {figure.kind: figure for figure in figures_of(panel, tmp_path)}["cost"]
+    figure = {figure.kind: figure for figure in panel_figures(panel, tmp_path)}["cost"]
     (joint, english) = figure.spec["datasets"]["schedules"]
     assert (joint["schedule"], joint["hours"], joint["minutes"], joint["score"]) == ("joint", 0.15, 9, 19.5)
     assert (joint["low"], joint["high"]) == (19, 20) and english["schedule"] == "english"
     assert figure.svg.startswith("<svg")
 
 
-def test_files(tmp_path, figures):
+def test_every_figure_is_written_as_svg_and_pdf(tmp_path, figures):
     paths = write_figures(write_study(tmp_path), tmp_path, tmp_path / "figures")
     assert [path.name for path in paths[:2]] == ["qa.worldqa.tiny.languages.svg", "qa.worldqa.tiny.languages.pdf"]
     assert len(paths) == 2 * len(figures)
@@ -95,13 +95,13 @@ def test_files(tmp_path, figures):
     assert all(path.read_bytes().startswith(b"%PDF") for path in paths[1::2])
 
 
-def test_same_scores_same_pictures(tmp_path, figures):
+def test_equal_scores_give_equal_pictures(tmp_path, figures):
     write_study(tmp_path)
     (panel,) = read(tmp_path).panels()
-    assert {figure.kind: figure.svg for figure in figures_of(panel, Path())} == {
+    assert {figure.kind: figure.svg for figure in panel_figures(panel, Path())} == {
         k: figure.svg for k, figure in figures.items()
     }
 
 
-def test_every_figure_tells_those_who_do_not_see_it(figures):
+def test_every_figure_has_alternative_text(figures):
     assert all(len(figure.alt) > 20 and figure.caption for figure in figures.values())

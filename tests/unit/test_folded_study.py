@@ -4,9 +4,9 @@ import copy
 import json
 
 import pytest
-from planned_study import study
+from helpers.study_config import study
 
-from crosstune.analysis.results import Study as Collected
+from crosstune.analysis.results import StudyResults as Collected
 from crosstune.artifacts.checkpoint import CheckpointJob
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_json, write_jsonl
@@ -142,7 +142,7 @@ class TestPlan:
         assert run["mixtures"][1] == ["toy.qno", "toy.qro", "toy_mt.qis"]
         assert plan["tracks"]["qa"]["folds"] == [1, 2, 3] and plan["tracks"]["qa"]["folded"] == ["toy"]
         (panel,) = Collected(plan, {}, {}).panels()
-        assert panel.scored(2) == "toy-fold2"
+        assert panel.scored_dataset(2) == "toy-fold2"
 
     def test_a_track_without_folds_is_planned_as_before(self):
         found = study()

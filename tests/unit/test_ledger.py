@@ -10,14 +10,14 @@ import json
 from pathlib import Path
 
 import pytest
-import small_study
+from helpers import study_results
 from test_companion import ENTRY
 from test_companion import study as folded_study
 
-from crosstune.analysis.results import Study
+from crosstune.analysis.results import StudyResults
 from crosstune.artifacts.claim import Statement
 from crosstune.core.files import write_json
-from crosstune.reporting.page.page import render
+from crosstune.reporting.page.page import render_page
 from crosstune.reporting.tables.claims import (
     findings,
     ledger_csv,
@@ -37,7 +37,7 @@ PANEL = {"model": "tiny", "track": "qa", "dataset": "worldqa", "metric": "f1"}
 def number(value=22.5, tolerance=13.0, **changes):
     content = {
         **PANEL, "value": value, "tolerance": tolerance, "schedule": "english", "about": "english",
-        "languages": list(small_study.LANGUAGES),
+        "languages": list(study_results.LANGUAGES),
     }  # fmt: skip
     return Statement("paper/a", "number", "So.", "A paper, Table 1", "", True, "read", **{**content, **changes})
 
@@ -53,9 +53,9 @@ def rows(said, known, **changes):
     return Statement("paper/c", "count", "So.", "A paper, README", "", True, "read", **{**content, **changes})
 
 
-def study_with(folder, *statements, plan=None) -> Study:
-    plan = plan or small_study.plan()
-    return small_study.write_study(folder, plan | {"claims": [statement.entry() for statement in statements]})
+def study_with(folder, *statements, plan=None) -> StudyResults:
+    plan = plan or study_results.plan()
+    return study_results.write_study(folder, plan | {"claims": [statement.entry() for statement in statements]})
 
 
 def verdict(folder, statement):
@@ -119,7 +119,7 @@ def test_what_is_not_verified_is_shown_and_decides_nothing(tmp_path):
 
 
 def test_one_run_decides_nothing(tmp_path):
-    plan = small_study.plan()
+    plan = study_results.plan()
     plan["runs"] = [run for run in plan["runs"] if run["seed"] == 1]
     study = study_with(tmp_path, number(), direction(["qes"]), plan=plan)
     for finding in findings(study, tmp_path):
@@ -129,20 +129,20 @@ def test_one_run_decides_nothing(tmp_path):
 
 def test_what_has_not_run(tmp_path):
     no_language = direction("seen")
-    plan = small_study.plan()
+    plan = study_results.plan()
     plan["tracks"]["qa"]["trained"] = []
     absent = number(not_run="the study has no track pos")
     study = study_with(tmp_path, absent, no_language, number(), plan=plan)
     assert [(f.verdict, f.remark) for f in findings(study, tmp_path)][:2] == [
         ("not run", "the study has no track pos"), ("not run", "no evaluated language is seen"),
     ]  # fmt: skip
-    empty = Study(study.plan, {}, {})
+    empty = StudyResults(study.plan, {}, {})
     last = findings(empty, tmp_path)[2]
     assert (last.verdict, last.remark, last.missing, last.files) == ("not run", "no run has a score yet", 2, ())
 
 
 def test_missing_runs_are_told(tmp_path):
-    plan = small_study.plan()
+    plan = study_results.plan()
     plan["runs"] += [
         {**run, "seed": 3, "stages": [s.replace("seed1", "seed3") for s in run["stages"]]}
         for run in plan["runs"]
@@ -174,7 +174,7 @@ def test_an_average_over_tasks(tmp_path):
         number(24.0, 20.0, schedule="joint", average="one", metric=metric, track="", dataset="")
         for metric in ("mean", "mean_f1")
     ]
-    plan = small_study.plan() | {"averages": {"one": [{"task": "worldqa", "track": "qa", "dataset": "worldqa"}]}}
+    plan = study_results.plan() | {"averages": {"one": [{"task": "worldqa", "track": "qa", "dataset": "worldqa"}]}}
     both, f1 = findings(study_with(tmp_path, *claims, plan=plan), tmp_path)
     assert both.ours == pytest.approx(0.75 * 32.5) and f1.ours == 32.5
     assert len(both.files) == 2 and both.files[0].endswith("/scores/worldqa.json")
@@ -189,7 +189,7 @@ def beside(kind="number", looks=None, **changes):
     content = {"model": "tiny", "track": "qa", "dataset": "chaii", "published": "table2", "column": "hi"}
     content |= {"schedule": "more", "than": "plain"} if kind == "direction" else {"schedule": "plain", "value": 57.0}
     claim = Statement("paper/t", kind, "So.", "A paper, Table 2", "", True, "read", **content)
-    return Study(study.plan | {"claims": [claim.entry()]}, study.scores, {}, looks or {})
+    return StudyResults(study.plan | {"claims": [claim.entry()]}, study.scores, {}, looks or {})
 
 
 def test_folds_widen_the_interval_of_a_table(tmp_path):
@@ -272,15 +272,15 @@ def test_what_is_written_and_what_is_not(tmp_path):
     assert content["study"] == "small" and content["claims"][0]["verdict"] == "reproduced"
     assert content["claims"][0]["interval"] == [9.7938, 35.2062] and len(content["claims"][0]["files"]) == 2
     assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == ["claims.csv", "claims.md", "claims.tex"]
-    write_ledger(small_study.write_study(tmp_path / "b"), tmp_path / "b", tmp_path / "none.json")
-    write_ledger_tables(small_study.write_study(tmp_path / "b"), tmp_path / "b", tmp_path / "none")
+    write_ledger(study_results.write_study(tmp_path / "b"), tmp_path / "b", tmp_path / "none.json")
+    write_ledger_tables(study_results.write_study(tmp_path / "b"), tmp_path / "b", tmp_path / "none")
     assert json.loads((tmp_path / "none.json").read_text())["claims"] == [] and not (tmp_path / "none").exists()
 
 
 def test_the_page_has_a_section(tmp_path):
-    page = render(ledger(tmp_path), tmp_path)
-    assert "What others have said" in page and "another ground: data set worldqa" in page
-    assert "What others have said" not in render(small_study.write_study(tmp_path / "b"), tmp_path / "b")
+    page = render_page(ledger(tmp_path), tmp_path)
+    assert "Published claims" in page and "another ground: data set worldqa" in page
+    assert "Published claims" not in render_page(study_results.write_study(tmp_path / "b"), tmp_path / "b")
 
 
 def test_latex_has_a_float_for_every_fourteen_rows_and_escapes(tmp_path):

@@ -1,15 +1,15 @@
-"""What made a result, looked up; and a study's provenance, gathered and in words."""
+"""The code and environment of a result; a study's provenance and its words."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
-from made_study import HOME, make_data, make_predictions, make_training, small_study
+from helpers.study_files import HOME, workflow_study, write_manifests, write_predictions, write_training
 
 from crosstune.core.files import sha256_file
 from crosstune.machine import environment
 from crosstune.machine.environment import LOCK, PROJECT, commit, lock_hash
-from crosstune.operations.provenance import provenance_of
+from crosstune.operations.provenance import study_provenance
 from crosstune.reporting.page.provenance import provenance_rows
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.specs import config_affecting_results
@@ -69,29 +69,29 @@ def test_the_address_of_the_code_is_a_public_one(repository, address, found):
     assert environment.repository(folder) == found
 
 
-def test_the_lock_is_the_one_that_everything_is_made_of(tmp_path):
+def test_the_lock_hash_is_that_of_the_requirements(tmp_path):
     assert lock_hash() == sha256_file(PROJECT / LOCK)
     assert lock_hash(tmp_path) is None
 
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """A finished study, one stage of which was trained by another commit on GPUs, and half an hour longer."""
+    """A finished study with one stage from another commit, trained on GPUs and half an hour longer."""
     monkeypatch.chdir(tmp_path)
-    study = small_study()
-    make_data(DataRequirements(study).prepared)
+    study = workflow_study()
+    write_manifests(DataRequirements(study).prepared)
     for path in study.checkpoints:
-        make_training(study, path, seconds=1800.0)
-        make_predictions(study, path, seconds=36.0)
+        write_training(study, path, seconds=1800.0)
+        write_predictions(study, path, seconds=36.0)
     other = {"commit": "f" * 40, "changed": True}
     gpus = {"device": "NVIDIA H200", "devices": 2, "cores": 2, "energy_wh": 250.0, "energy_of": ["gpu"]}
     late = {"seconds": 3600.0, "ended": "2026-01-02T12:00:00+00:00"}
-    make_training(study, f"{HOME}/worldqa.qen@12", code=other, **gpus, **late)
+    write_training(study, f"{HOME}/worldqa.qen@12", code=other, **gpus, **late)
     return study
 
 
 def gathered(study) -> dict:
-    return provenance_of(study, list(map(Path, DataRequirements(study).prepared)))
+    return study_provenance(study, list(map(Path, DataRequirements(study).prepared)))
 
 
 def test_a_study_s_provenance_is_that_of_its_results(study):
@@ -116,27 +116,27 @@ def test_the_same_results_have_the_same_provenance(study):
     assert gathered(study) == gathered(study)
 
 
-def test_provenance_in_words(study):
+def test_provenance_has_words_for_its_facts(study):
     rows = provenance_rows(gathered(study))
-    told = dict(rows)
-    assert told["Code"] == "commit 0123456789ab; commit ffffffffffff, with changes that are not committed"
-    assert told["Lock of packages (SHA-256)"] == "feedfeedfeed"
-    assert told["Hardware"] == "a processor, 1 core; 2 x NVIDIA H200"
-    assert told["Time of trainings"] == "3.5 hours for 6, one after the other; 2 GPU hours"
-    assert told["Energy"] == "0.25 kWh, measured for 1 of 11 jobs"
-    assert told["Model"] == "tiny: pretrained here on 5 sources; weights SHA-256 abc"
+    facts = dict(rows)
+    assert facts["Code"] == "commit 0123456789ab; commit ffffffffffff, with uncommitted changes"
+    assert facts["Lock of packages (SHA-256)"] == "feedfeedfeed"
+    assert facts["Hardware"] == "a processor, 1 core; 2 x NVIDIA H200"
+    assert facts["Time of trainings"] == "3.5 hours for 6, one after the other; 2 GPU hours"
+    assert facts["Energy"] == "0.25 kWh, measured for 1 of 11 jobs"
+    assert facts["Model"] == "tiny: pretrained here on 5 sources; weights SHA-256 abc"
     (line,) = [value for what, value in rows if what == "Data" and value.startswith("worldqa ")]
     assert line.startswith("worldqa (CC0-1.0): 60 rows in 6 splits, from an/id at cccccccccccc;")
     assert all(isinstance(text, str) for row in rows for text in row)
 
 
-def test_provenance_of_a_time_that_wrote_less_down_is_told_as_far_as_it_goes(study):
+def test_results_without_records_have_partial_provenance(study):
     for path in Path("results").rglob("cost.json"):
         path.unlink()
     found = gathered(study)
     assert found["began"] is None and found["made"][0]["commit"] is None
-    told = dict(provenance_rows(found))
-    assert (told["Code"], told["Hardware"]) == ("unknown commit", "unknown")
-    assert "not measured" in told["Energy"]
+    facts = dict(provenance_rows(found))
+    assert (facts["Code"], facts["Hardware"]) == ("unknown commit", "unknown")
+    assert "not measured" in facts["Energy"]
     older = {"config_sha256": "ab" * 32, "code": {"commit": "c" * 40, "changed": False}}
     assert provenance_rows(older)[0] == ("Code", "commit cccccccccccc")

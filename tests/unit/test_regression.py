@@ -7,7 +7,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from crosstune.analysis.regression import fit, least_squares, over_groups, over_points, rank_correlation, ranks
+from crosstune.analysis.regression import (
+    fit_line,
+    group_interval,
+    least_squares,
+    point_interval,
+    rank_correlation,
+    ranks,
+)
 
 X, Y = [1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 7.0, 8.0]
 GROUPS = ["a", "a", "b", "c"]
@@ -17,18 +24,18 @@ GROUPS = ["a", "a", "b", "c"]
 SHARES = st.integers(0, 100).map(lambda percent: percent / 100)
 
 
-def test_by_hand():
+def test_line_and_point_interval_by_hand():
     """Means 2.5 and 5; sum of squares 5, of products 4.5 + 1 + 1 + 4.5 = 11: slope 2.2, intercept -0.5."""
     assert least_squares(X, Y) == (pytest.approx(2.2), pytest.approx(-0.5))
     # Residuals 0.3, -0.9, 0.9, -0.3: squares 1.8, over 2 degrees 0.9, over 5: 0.18. t(2) = 4.302653.
-    found = over_points(X, Y)
+    found = point_interval(X, Y)
     half = 4.302653 * math.sqrt(0.18)
     assert (found.low, found.high) == (pytest.approx(2.2 - half, abs=1e-5), pytest.approx(2.2 + half, abs=1e-5))
 
 
-def test_groups_by_hand():
+def test_group_interval_by_hand():
     """Without a: (3, 7), (4, 8), slope 1. Without b: x 1, 2, 4, y 2, 3, 8, slope 29/14. Without c: 2.5."""
-    found = over_groups(X, Y, GROUPS)
+    found = group_interval(X, Y, GROUPS)
     squares = (1 - 2.2) ** 2 + (29 / 14 - 2.2) ** 2 + (2.5 - 2.2) ** 2
     half = 4.302653 * math.sqrt(2 / 3 * squares)
     assert (found.low, found.high) == (pytest.approx(2.2 - half, abs=1e-5), pytest.approx(2.2 + half, abs=1e-5))
@@ -37,39 +44,39 @@ def test_groups_by_hand():
 @given(
     st.lists(st.tuples(SHARES, st.floats(-100, 100), st.integers(0, 3)), min_size=3, max_size=30),
 )
-def test_against_numpy(points):
+def test_the_line_is_that_of_numpy(points):
     x, y, groups = (list(column) for column in zip(*points, strict=True))
     assume(np.ptp(x) > 1e-3)
     design = np.column_stack([x, np.ones(len(x))])
     (slope, intercept), *_ = np.linalg.lstsq(design, np.array(y), rcond=None)
-    line = fit(x, y, groups)
+    line = fit_line(x, y, groups)
     assert line.slope == pytest.approx(slope, rel=1e-6, abs=1e-6)
     assert line.intercept == pytest.approx(intercept, rel=1e-6, abs=1e-6)
     assert (line.points, line.groups) == (len(points), len(set(groups)))
     # The middle of both intervals is the slope.
-    for found in filter(None, (line.over_points, line.over_groups)):
+    for found in filter(None, (line.point_interval, line.group_interval)):
         assert (found.low + found.high) / 2 == pytest.approx(slope, rel=1e-6, abs=1e-6)
 
 
 def test_languages_of_one_family_are_not_counted_as_independent():
-    """Ten copies of every point tell no more than the points do where copies are of one group."""
-    alone = over_groups([0.0, 1.0, 2.0], [0.0, 2.0, 1.0], ["a", "b", "c"])
-    copied = over_groups([0.0, 1.0, 2.0] * 10, [0.0, 2.0, 1.0] * 10, ["a", "b", "c"] * 10)
+    """Ten copies of every point in its group have the information of the points."""
+    alone = group_interval([0.0, 1.0, 2.0], [0.0, 2.0, 1.0], ["a", "b", "c"])
+    copied = group_interval([0.0, 1.0, 2.0] * 10, [0.0, 2.0, 1.0] * 10, ["a", "b", "c"] * 10)
     assert copied.high - copied.low == pytest.approx(alone.high - alone.low)
-    assert over_points([0.0, 1.0, 2.0] * 10, [0.0, 2.0, 1.0] * 10).high < alone.high
+    assert point_interval([0.0, 1.0, 2.0] * 10, [0.0, 2.0, 1.0] * 10).high < alone.high
 
 
-def test_what_cannot_be_known_is_none():
-    assert fit([], [], []) is None
-    assert fit([1.0], [2.0], ["a"]) is None
-    assert fit([1.0, 1.0], [2.0, 3.0], ["a", "b"]) is None
-    two = fit([1.0, 2.0], [2.0, 2.0], ["a", "b"])
-    assert (two.over_points, two.over_groups, two.rank_correlation) == (None, None, None)
-    # Without group b all x are equal: the slope hangs on it.
-    assert over_groups([1.0, 1.0, 2.0], [1.0, 2.0, 3.0], ["a", "c", "b"]) is None
+def test_undetermined_numbers_are_none():
+    assert fit_line([], [], []) is None
+    assert fit_line([1.0], [2.0], ["a"]) is None
+    assert fit_line([1.0, 1.0], [2.0, 3.0], ["a", "b"]) is None
+    two = fit_line([1.0, 2.0], [2.0, 2.0], ["a", "b"])
+    assert (two.point_interval, two.group_interval, two.rank_correlation) == (None, None, None)
+    # Without group b all x are equal: the slope is undetermined.
+    assert group_interval([1.0, 1.0, 2.0], [1.0, 2.0, 3.0], ["a", "c", "b"]) is None
 
 
-def test_ranks_and_their_correlation():
+def test_ranks_and_their_correlation_by_hand():
     assert ranks([30.0, 10.0, 30.0, 20.0]) == [3.5, 1, 3.5, 2]
     assert rank_correlation([1.0, 2.0, 3.0, 9.0], [1.0, 10.0, 100.0, 101.0]) == pytest.approx(1)
     assert rank_correlation([1.0, 2.0, 3.0], [3.0, 2.0, 1.0]) == pytest.approx(-1)
@@ -77,11 +84,11 @@ def test_ranks_and_their_correlation():
     assert rank_correlation(X, [5.0, 5.0, 6.0, 7.0]) == pytest.approx(4.5 / math.sqrt(5 * 4.5))
 
 
-def test_against_scipy():
+def test_line_and_correlation_are_those_of_scipy():
     """scipy 1.17.1: linregress(x, y), with 0.975 quantiles of t(4) times its stderr around the slope; spearmanr."""
-    found = fit([0.1, 0.25, 0.3, 0.42, 0.55, 0.61], [8.0, 6.5, 7.1, 3.0, 4.2, 1.1], list("abcdef"))
+    found = fit_line([0.1, 0.25, 0.3, 0.42, 0.55, 0.61], [8.0, 6.5, 7.1, 3.0, 4.2, 1.1], list("abcdef"))
     assert (found.slope, found.intercept) == (pytest.approx(-12.544896669975635), pytest.approx(9.645853262340944))
-    ends = found.over_points
+    ends = found.point_interval
     assert (ends.low, ends.high) == (pytest.approx(-20.7450050229388), pytest.approx(-4.344788317012473))
     found = rank_correlation([1.0, 2.0, 2.0, 4.0, 5.0, 7.0], [3.0, 1.0, 4.0, 4.0, 9.0, 2.0])
     assert found == pytest.approx(0.1911764705882353)

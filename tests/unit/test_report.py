@@ -1,21 +1,29 @@
-"""The page of a study: the wording of its answer, and what the page must and must not hold."""
+"""The page of a study: the wording of its answer, its required and its forbidden content."""
 
 import re
 import shutil
 from html.parser import HTMLParser
 
 import pytest
-from small_study import plan, read, write_study
+from helpers.study_results import by_seed, plan, read, write_study
 
-from crosstune.analysis.results import Cell
+from crosstune.analysis.cells import Cell
 from crosstune.core.files import write_json
-from crosstune.reporting.figures import figures_of
-from crosstune.reporting.page.answer import Contrast, answer, cautions, contrasts, evidence, floor_rows, relation_rows
-from crosstune.reporting.page.page import bibtex, exposure, render, signed, write_report
+from crosstune.reporting.figures import panel_figures
+from crosstune.reporting.page.answer import (
+    SeedDifference,
+    answer,
+    baseline_margins,
+    evidence,
+    limitations,
+    relatedness_rows,
+    seed_differences,
+)
+from crosstune.reporting.page.page import bibtex, exposure, render_page, signed, write_report
 
 
-def contrast(*differences: float) -> Contrast:
-    return Contrast("joint", "english", Cell(dict(enumerate(differences, start=1)), len(differences)))
+def contrast(*differences: float) -> SeedDifference:
+    return SeedDifference("joint", "english", Cell(by_seed(dict(enumerate(differences, start=1))), len(differences)))
 
 
 @pytest.mark.parametrize(
@@ -24,7 +32,7 @@ def contrast(*differences: float) -> Contrast:
         # s = 0.5, standard error 0.289, t(2) = 4.30: 2 +- 1.24.
         ((1.5, 2.0, 2.5), "higher"),
         ((-1.5, -2.0, -2.5), "lower"),
-        # All seeds agree, as they do one time in four by chance alone: s = 0.95, 1.03 +- 2.36.
+        # All seeds agree, which has probability 1/4 by chance: s = 0.95, 1.03 +- 2.36.
         ((1.0, 2.0, 0.1), "unclear"),
         ((-1.0, -2.0), "unclear"),
         ((9.0, 9.0, -0.1), "unclear"),
@@ -38,37 +46,39 @@ def test_a_direction_needs_an_interval_without_0(differences, verdict):
     assert contrast(*differences).verdict == verdict
 
 
-def test_evidence():
+def test_evidence_has_size_interval_and_seeds():
     three, two = evidence(contrast(1, 2, 3)), evidence(contrast(-4, 1))
     assert three == "2.0 points higher on average (95% interval -0.5 to 4.5; higher in 3 of 3 seeds)"
     assert two == "1.5 points lower on average (95% interval -33.3 to 30.3; lower in 1 of 2 seeds)"
     assert evidence(contrast(2)) == "2.0 points higher in the only seed, which cannot tell an effect from chance"
 
 
-def test_leaks_stand_on_the_page(tmp_path):
+def test_the_page_lists_leaks(tmp_path):
     study = write_study(tmp_path)
-    assert "Nobody looked for them" in render(study, tmp_path)
+    assert "Not checked." in render_page(study, tmp_path)
     pair = {"train": "squad.en", "evaluate": "xquad.en", "texts": 9, "exact": 2, "near": 1, "short": 3, "id": 0}
     found = {"compared": 7, "pairs": [pair | {"status": "chance"}]}
     write_json(tmp_path / "leakage.json", found)
-    page = render(study, tmp_path)
-    assert "7 pairs" in page and "No evaluation text stands" in page and "xquad.en" not in page
+    page = render_page(study, tmp_path)
+    assert "7 pairs" in page and "No evaluation text is in the training data" in page and "xquad.en" not in page
     found["pairs"].append(pair | {"status": "allowed"})
     write_json(tmp_path / "leakage.json", found)
     numbers = "<td>9</td><td>5</td><td>1</td><td>0</td>"
-    assert f'squad.en</th><td class="text">xquad.en</td>{numbers}<td class="text">allowed' in render(study, tmp_path)
+    assert f'squad.en</th><td class="text">xquad.en</td>{numbers}<td class="text">allowed' in render_page(
+        study, tmp_path
+    )
 
 
-def test_averages_stand_on_the_page(tmp_path):
+def test_the_page_has_averages_over_tasks(tmp_path):
     averaged = plan()
-    assert "Averages over tasks" not in render(write_study(tmp_path, averaged), tmp_path)
+    assert "Averages over tasks" not in render_page(write_study(tmp_path, averaged), tmp_path)
     averaged["averages"] = {"mine": [{"task": "xquad", "track": "qa", "dataset": "worldqa"}]}
-    page = render(write_study(tmp_path, averaged), tmp_path)
+    page = render_page(write_study(tmp_path, averaged), tmp_path)
     assert "Averages over tasks" in page
     assert "mean, F1 only" in page
 
 
-def test_answer(tmp_path):
+def test_the_answer_has_its_numbers(tmp_path):
     # Low-resource averages: english 13, 14; joint 19, 20; sequential 11.5, 13.5.
     (panel,) = write_study(tmp_path).panels()
     assert answer(panel) == (
@@ -87,7 +97,10 @@ def test_seeds_that_disagree_give_no_clear_difference(tmp_path):
     path.write_text(path.read_text().replace('"f1": 20', '"f1": 40'))
     (panel,) = read(tmp_path).panels()
     text = answer(panel)
-    assert "makes no clear difference to the 2 low-resource languages against one source (english): 4.0 points" in text
+    assert (
+        "makes no clear difference to the 2 low-resource languages compared with one source (english): 4.0 points"
+        in text
+    )
     assert "there is no clear difference for them" in text
 
 
@@ -99,7 +112,7 @@ def test_seeds_that_disagree_give_no_clear_difference(tmp_path):
         ({"single": "nowhere", "joint": "joint", "sequential": "sequential"}, "no schedule of this track as “single”"),
     ],
 )
-def test_what_the_plan_cannot_answer_is_said(tmp_path, headline, words):
+def test_the_answer_says_why_a_plan_cannot_answer(tmp_path, headline, words):
     changed = plan()
     changed.pop("headline")
     if headline is not None:
@@ -113,11 +126,11 @@ def test_seeds_are_paired(tmp_path):
     shutil.rmtree(tmp_path / "tiny/seed1/qa/worldqa.qen@200")
     (panel,) = read(tmp_path).panels()
     assert "(no seed has scores of both joint and english)" in answer(panel)
-    assert any("2 of 8 runs missing" in text for text in cautions(panel))
+    assert any("2 of 8 runs missing" in text for text in limitations(panel))
 
 
-def test_contrasts_by_group(tmp_path):
-    groups, rows = contrasts(write_study(tmp_path).panels()[0])
+def test_differences_are_by_language_group(tmp_path):
+    groups, rows = seed_differences(write_study(tmp_path).panels()[0])
     assert groups == [
         "low-resource (2)",
         "unseen related (1)",
@@ -128,33 +141,34 @@ def test_contrasts_by_group(tmp_path):
     ]
     name, (low, related, unrelated, *_) = rows[0]
     assert name == "joint - english"
-    assert low.difference.values == {1: 6, 2: 6}
-    assert related.difference.values == {1: 10, 2: 12}
-    assert unrelated.difference.values == {1: 2, 2: 0}
+    assert low.difference.values == by_seed({1: 6, 2: 6})
+    assert related.difference.values == by_seed({1: 10, 2: 12})
+    assert unrelated.difference.values == by_seed({1: 2, 2: 0})
 
 
-def test_floor_is_that_of_a_schedules_own_sources(tmp_path):
-    english, joint, _ = floor_rows(write_study(tmp_path).panels()[0])
-    assert (english.languages, english.floor, english.margin.values) == (["qen"], 7, {1: 43, 2: 47})
-    assert (joint.languages, joint.margin.values, joint.smallest) == (["qen", "qes"], {1: 37.5, 2: 39.5}, 37.5)
+def test_the_baseline_is_that_of_a_schedules_own_languages(tmp_path):
+    english, joint, _ = baseline_margins(write_study(tmp_path).panels()[0])
+    assert (english.languages, english.baseline, english.margin.values) == (["qen"], 7, by_seed({1: 43, 2: 47}))
+    assert (joint.languages, joint.margin.values, joint.smallest) == (["qen", "qes"], by_seed({1: 37.5, 2: 39.5}), 37.5)
 
 
-def test_caution_at_the_floor(tmp_path):
+def test_a_schedule_below_the_baseline_is_a_limitation(tmp_path):
     write_study(tmp_path)
     floor = {"high": {lang: {"f1": 51, "exact_match": 0, "n": 1} for lang in ("qen", "qes")}}
     write_json(tmp_path / "baselines/worldqa.json", {"baselines": floor})
-    assert "No better than the floor on its own source languages in some seed: english, joint, sequential." in cautions(
-        read(tmp_path).panels()[0]
+    assert (
+        "No better than trivial baselines on its own training languages with some seed: english, joint, sequential."
+        in (limitations(read(tmp_path).panels()[0]))
     )
 
 
-def test_related_against_unrelated(tmp_path):
+def test_related_and_unrelated_languages_are_compared(tmp_path):
     (panel,) = write_study(tmp_path).panels()
-    english = relation_rows(panel)[0]
-    assert english.contrast.difference.values == {1: 14, 2: 16}
+    english = relatedness_rows(panel)[0]
+    assert english.contrast.difference.values == by_seed({1: 14, 2: 16})
     changed = plan()
     changed["languages"]["qix"]["family"] = "south"
-    assert relation_rows(write_study(tmp_path, changed).panels()[0]) == []
+    assert relatedness_rows(write_study(tmp_path, changed).panels()[0]) == []
 
 
 def test_exposure_is_summed_over_stages_and_averaged_over_seeds(tmp_path):
@@ -178,8 +192,8 @@ def test_the_page_says_how_it_was_computed(tmp_path):
     assert "trained in bf16, rows padded to the longest; others trained in fp32, rows packed end to end" in page
 
 
-class Asked(HTMLParser):
-    """What elements of a page ask for."""
+class Resources(HTMLParser):
+    """The tags of a page and the addresses of their resources."""
 
     def __init__(self):
         super().__init__()
@@ -191,28 +205,28 @@ class Asked(HTMLParser):
         self.addresses |= {value for name, value in attrs if name in ("src", "href", "data", "action", "poster")}
 
 
-def test_page_asks_for_nothing_from_outside(tmp_path):
+def test_the_page_has_no_external_resources(tmp_path):
     study = write_study(tmp_path)
     write_report(study, tmp_path, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
-    asked = Asked()
-    asked.feed(page)
-    assert not asked.tags & {"img", "iframe", "object", "embed", "base"}
-    assert {address for address in asked.addresses if not address.startswith("#")} == {"data:,"}
+    resources = Resources()
+    resources.feed(page)
+    assert not resources.tags & {"img", "iframe", "object", "embed", "base"}
+    assert {address for address in resources.addresses if not address.startswith("#")} == {"data:,"}
     assert not re.search(r"@import|url\(", page[: page.index("</style>")])
 
 
-def test_page_holds_answer_tables_figure_and_provenance(tmp_path):
+def test_the_page_has_answer_tables_figures_and_provenance(tmp_path):
     study = write_study(tmp_path)
     write_json(tmp_path / "provenance.json", {"config": {"study": "small"}, "commit": "0123abc"})
-    page = render(study, tmp_path)
+    page = render_page(study, tmp_path)
     assert answer(study.panels()[0]) in page
-    figures = list(figures_of(study.panels()[0], tmp_path))
+    figures = list(panel_figures(study.panels()[0], tmp_path))
     assert [figure.kind for figure in figures] == ["languages", "heat", "differences", "curves"]
     assert all(f'aria-label="{figure.alt}"' in page and figure.svg in page for figure in figures)
     assert "→ qes" in page and "0123abc" in page and "&#34;study&#34;: &#34;small&#34;" in page
-    assert page == render(read(tmp_path), tmp_path)
+    assert page == render_page(read(tmp_path), tmp_path)
 
 
 def test_the_entry_to_cite_has_the_year_of_the_results(tmp_path):
@@ -224,16 +238,16 @@ def test_the_entry_to_cite_has_the_year_of_the_results(tmp_path):
 def test_names_cannot_break_the_page(tmp_path):
     changed = plan()
     changed["languages"]["qna"]["name"] = '<b>&"x'
-    page = render(write_study(tmp_path, changed), tmp_path)
+    page = render_page(write_study(tmp_path, changed), tmp_path)
     assert '<b>&"x' not in page
 
 
-def test_study_without_scores(tmp_path):
+def test_a_study_without_scores_has_a_page(tmp_path):
     write_json(tmp_path / "plan.json", plan())
-    page = render(read(tmp_path), tmp_path)
+    page = render_page(read(tmp_path), tmp_path)
     assert "no seed has scores of both joint and english" in page
     assert "8 of 8 runs missing" in page
 
 
-def test_signs():
+def test_numbers_have_signs():
     assert [signed(value) for value in (1.25, -1.0, 0.04, -0.04)] == ["+1.2", "-1.0", "0.0", "0.0"]

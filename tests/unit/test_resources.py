@@ -1,7 +1,7 @@
 """What jobs ask for: enough for what was measured, in proportion to what is known, more at every attempt."""
 
 import pytest
-from planned_study import study
+from helpers.study_config import study
 
 from crosstune.study import resources
 from crosstune.study.resources import JobResources, Resources, Size, averaging, gpus_of, pairs_of, prediction, training

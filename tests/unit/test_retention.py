@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from planned_study import study
+from helpers.study_config import study
 
 from crosstune.artifacts.checkpoint import remove_weights
 from crosstune.study.resources import JobResources

@@ -1,4 +1,4 @@
-"""How far a study is, by what its jobs leave in its folder."""
+"""The progress of a study, from the files of its jobs."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from made_study import HOME, make_predictions, make_training, small_study
+from helpers.study_files import HOME, workflow_study, write_predictions, write_training
 
 from crosstune.core.files import write_json
 from crosstune.core.locks import is_there, this_process
@@ -18,11 +18,11 @@ from crosstune.operations.status import (
     INTERRUPTED,
     RUNNING,
     WAITING,
-    duration,
+    duration_text,
+    job_statuses,
     progress,
     status_lines,
     time_left,
-    works_of,
 )
 from crosstune.training import trainer
 
@@ -33,12 +33,12 @@ ENGLISH, FIRST, SECOND = f"{HOME}/worldqa.qen@12", f"{HOME}/worldqa.qen@6", f"{H
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return small_study()
+    return workflow_study()
 
 
 @pytest.fixture
 def process():
-    """Another process, that lives until it is killed."""
+    """Another process, which lives until it is killed."""
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     yield process
     process.kill()
@@ -46,7 +46,7 @@ def process():
 
 
 def states(study, kind: str) -> dict[str, str]:
-    return {work.name: work.state for work in works_of(study) if work.kind == kind}
+    return {job.name: job.state for job in job_statuses(study) if job.kind == kind}
 
 
 def write(path: str, text: str) -> None:
@@ -54,49 +54,49 @@ def write(path: str, text: str) -> None:
     Path(path).write_text(text)
 
 
-def told(study) -> str:
-    return "\n".join(status_lines(study, works_of(study)))
+def report(study) -> str:
+    return "\n".join(status_lines(study, job_statuses(study)))
 
 
-def test_nothing_is_there_yet(study):
+def test_a_new_study_waits(study):
     assert set(states(study, "trainings").values()) == {WAITING} and len(states(study, "trainings")) == 6
     assert set(states(study, "predictions").values()) == {WAITING} == set(states(study, "scores").values())
-    text = told(study)
+    text = report(study)
     assert "time left: not known before one has finished: predictions of tiny (5), " in text
 
 
-def test_what_is_made_is_done(study):
+def test_finished_jobs_are_done(study):
     for path in study.checkpoints:
-        make_training(study, path)
-        make_predictions(study, path)
-    assert {work.state for work in works_of(study)} == {DONE}
-    assert "nothing is left to do" in told(study)
+        write_training(study, path)
+        write_predictions(study, path)
+    assert {job.state for job in job_statuses(study)} == {DONE}
+    assert "nothing is left to do" in report(study)
 
 
-def test_what_another_spec_made_is_waited_for(study):
-    make_training(study, ENGLISH)
-    make_predictions(study, ENGLISH)
+def test_results_of_another_spec_wait_for_their_rerun(study):
+    write_training(study, ENGLISH)
+    write_predictions(study, ENGLISH)
     write(f"{ENGLISH}/logs/train.log", "worldqa.qen@12 12/12, loss 1.000, 100 tok/s, 0 s left\n")
     write_json(f"{ENGLISH}/stage.json", {"spec": {"version": 1}})
     assert states(study, "trainings")["tiny/seed1/qa/worldqa.qen@12"] == WAITING
     assert states(study, "predictions")["tiny/seed1/qa/worldqa.qen@12: worldqa"] == WAITING
 
 
-def test_a_training_that_another_process_holds_runs(study, process):
+def test_a_training_runs_while_another_process_has_its_lock(study, process):
     write(f"{ENGLISH}/.staging/lock", this_process().replace(str(os.getpid()), str(process.pid)))
     log = "worldqa.qen@12 goes on at 3/12\nworldqa.qen@12 6/12, loss 2.100, 900 tok/s, 240 s left\n"
     write(f"{ENGLISH}/logs/train.log", log)
-    (work,) = [work for work in works_of(study) if work.state == RUNNING]
-    assert (work.name, work.share, work.seconds) == ("tiny/seed1/qa/worldqa.qen@12", 0.5, 240.0)
-    assert "   50%, 4 min left  tiny/seed1/qa/worldqa.qen@12" in told(study)
+    (job,) = [job for job in job_statuses(study) if job.state == RUNNING]
+    assert (job.name, job.share, job.seconds) == ("tiny/seed1/qa/worldqa.qen@12", 0.5, 240.0)
+    assert "   50%, 4 min left  tiny/seed1/qa/worldqa.qen@12" in report(study)
     process.kill()
     process.wait()
     assert states(study, "trainings")["tiny/seed1/qa/worldqa.qen@12"] == INTERRUPTED, "its process is gone"
-    assert "tiny/seed1/qa/worldqa.qen@12  (results/small/tiny/seed1/qa/worldqa.qen@12/logs/train.log)" in told(study)
+    assert "tiny/seed1/qa/worldqa.qen@12  (results/small/tiny/seed1/qa/worldqa.qen@12/logs/train.log)" in report(study)
 
 
-def test_other_work_in_the_same_log_says_nothing_of_a_stage():
-    """Retraining before it, predictions after it."""
+def test_progress_is_that_of_the_named_stage():
+    """The log has the progress of a retrained parent before, and of predictions after it."""
     lines = [
         "base 9/10, loss 1.0, 5 tok/s, 7 s left",
         "stage 2/8, loss 1.0, 5 tok/s, 30 s left",
@@ -114,7 +114,7 @@ def test_a_number_that_another_process_has_been_given_is_not_the_holder(process)
     assert is_there("", time.time()) is False
 
 
-def test_a_job_of_another_machine_runs_as_long_as_it_is_heard_of(study):
+def test_a_job_of_another_machine_runs_while_its_files_change(study):
     write(f"{ENGLISH}/.staging/lock", "SLURM job 7, process 12 on another-machine")
     write(f"{ENGLISH}/logs/train.log", "worldqa.qen@12 6/12, loss 2.100, 900 tok/s, 240 s left\n")
     assert states(study, "trainings")["tiny/seed1/qa/worldqa.qen@12"] == RUNNING
@@ -123,29 +123,29 @@ def test_a_job_of_another_machine_runs_as_long_as_it_is_heard_of(study):
     assert states(study, "trainings")["tiny/seed1/qa/worldqa.qen@12"] == INTERRUPTED
 
 
-def test_a_failure_is_told_with_the_end_of_its_log(study):
+def test_a_failure_shows_the_end_of_its_log(study):
     lines = [f"worldqa.qen@12 {n}/12, loss 9.9, 1 tok/s, 1 s left" for n in range(1, 9)]
     write(f"{ENGLISH}/logs/train.log", "\n".join(lines) + "\nerror: the loss is nan at update 9\n  Lower the rate.\n")
     write(f"{FIRST}/logs/train.log", f"worldqa.qen@6 3/6, loss 1.0\n{trainer.STOPPED}\n")
     found = states(study, "trainings")
     assert found["tiny/seed1/qa/worldqa.qen@12"] == FAILED
     assert found["tiny/seed1/qa/worldqa.qen@6"] == INTERRUPTED
-    text = told(study)
+    text = report(study)
     assert "    error: the loss is nan at update 9\n      Lower the rate." in text
     assert "worldqa.qen@12 8/12" in text and "worldqa.qen@12 3/12" not in text, "the last lines only"
     assert text.index("failed (its log ends with)") < text.index("interrupted (")
 
 
-def test_predictions_and_scores(study, process):
-    make_training(study, ENGLISH)
-    make_training(study, FIRST)
+def test_predictions_and_scores_have_states_of_their_own(study, process):
+    write_training(study, ENGLISH)
+    write_training(study, FIRST)
     note = f"{ENGLISH}/benchmarks/predict.worldqa.requested.json"
     note_asked((note, "100", "10"))
     found = states(study, "predictions")
     assert found["tiny/seed1/qa/worldqa.qen@12: worldqa"] == RUNNING, "this process"
     write(f"{FIRST}/logs/predict.worldqa.log", "Traceback (most recent call last):\n")
     assert states(study, "predictions")["tiny/seed1/qa/worldqa.qen@6: worldqa"] == FAILED
-    make_predictions(study, FIRST)
+    write_predictions(study, FIRST)
     write_json(f"{FIRST}/scores/worldqa.json", {"score_version": 0})
     assert states(study, "predictions")["tiny/seed1/qa/worldqa.qen@6: worldqa"] == DONE
     assert states(study, "scores")["tiny/seed1/qa/worldqa.qen@6: worldqa"] == WAITING
@@ -153,24 +153,26 @@ def test_predictions_and_scores(study, process):
 
 def test_the_time_left_is_that_of_finished_trainings_by_their_tokens(study, process):
     for path in (BASE, f"{HOME}/untrained"):
-        make_training(study, path, seconds=1000.0)
-        make_predictions(study, path, seconds=30.0)
-    make_training(study, FIRST, seconds=120.0)  # 6 updates
-    make_predictions(study, FIRST, seconds=30.0)
+        write_training(study, path, seconds=1000.0)
+        write_predictions(study, path, seconds=30.0)
+    write_training(study, FIRST, seconds=120.0)  # 6 updates
+    write_predictions(study, FIRST, seconds=30.0)
     # The rest: 12 updates, 12 of them, and 6; three predictions.
-    assert time_left(works_of(study)) == f"time left: about {duration(240 + 240 + 120 + 3 * 30)}, with 1 at once"
+    assert (
+        time_left(job_statuses(study)) == f"time left: about {duration_text(240 + 240 + 120 + 3 * 30)}, with 1 at once"
+    )
     write(f"{ENGLISH}/.staging/lock", f"process {process.pid} on {os.uname().nodename}")
     write(f"{ENGLISH}/logs/train.log", "worldqa.qen@12 9/12, loss 2.1, 900 tok/s, 40 s left\n")
     write(f"{SECOND}/.staging/lock", f"process {process.pid} on {os.uname().nodename}")
-    text = time_left(works_of(study))
-    assert text == f"time left: about {duration((40 + 240 + 120 + 90) / 2)}, with 2 at once"
+    text = time_left(job_statuses(study))
+    assert text == f"time left: about {duration_text((40 + 240 + 120 + 90) / 2)}, with 2 at once"
 
 
-def test_durations_are_told_in_the_unit_that_fits():
-    found = [duration(seconds) for seconds in (0.4, 119, 121, 3599, 5400, 3 * 86400)]
+def test_durations_have_fitting_units():
+    found = [duration_text(seconds) for seconds in (0.4, 119, 121, 3599, 5400, 3 * 86400)]
     assert found == ["0 s", "119 s", "2 min", "60 min", "1.5 h", "3.0 days"]
 
 
-def test_it_needs_no_torch():
+def test_the_status_needs_no_torch():
     code = "import sys; sys.modules.update(torch=None, numpy=None, snakemake=None); import crosstune.operations.status"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2] / "scripts")

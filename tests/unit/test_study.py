@@ -5,7 +5,7 @@ import re
 
 import pytest
 import yaml
-from planned_study import ROOT, STUDY, study
+from helpers.study_config import ROOT, STUDY, study
 
 from crosstune.core.errors import UserError
 from crosstune.study.build import build_study

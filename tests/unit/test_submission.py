@@ -1,4 +1,4 @@
-"""Submissions: every run's predictions in XTREME-R's files, which score as the study does."""
+"""Submissions: every run's predictions in XTREME-R's files, with the study's scores."""
 
 import json
 import subprocess
@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from xtreme_rows import rows_of
+from helpers.xtreme_rows import rows_of
 
-from crosstune.analysis.results import Study, read_study
+from crosstune.analysis.results import StudyResults, load_results
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_json, write_jsonl
 from crosstune.evaluation.metrics import METRICS, XTREME_R
@@ -49,7 +49,7 @@ def plan(tracks: dict[str, dict], average: list[dict]) -> dict:
     }  # fmt: skip
 
 
-def write_study(folder: Path, plan: dict) -> Study:
+def write_study(folder: Path, plan: dict) -> StudyResults:
     """Predictions of every run, all of them right under the schedule joint, and the prepared rows."""
     write_json(folder / "plan.json", plan)
     for run in plan["runs"]:
@@ -60,7 +60,7 @@ def write_study(folder: Path, plan: dict) -> Study:
             for lang in LANGUAGES:
                 write_jsonl(folder / run["stages"][0] / "predictions" / dataset / f"{lang}.jsonl", given)
                 write_jsonl(folder / "data" / dataset / f"test.{lang}.jsonl", prepared)
-    return read_study(folder / "plan.json", folder)
+    return load_results(folder / "plan.json", folder)
 
 
 def right(task: str, row: dict) -> dict:
@@ -85,7 +85,7 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_exported_files_score_as_the_study_does(tmp_path):
+def test_exported_files_have_the_scores_of_the_study(tmp_path):
     study = write_study(tmp_path, plan(all_tracks(), average()))
     write_submissions(study, tmp_path, tmp_path / "data", tmp_path / "out")
     for name, tasks in TRACKS.items():
@@ -133,13 +133,13 @@ def test_two_data_sets_of_one_task_cannot_share_a_submission(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_study_without_any_of_the_tasks(tmp_path):
+def test_a_study_without_xtreme_tasks_raises_an_error(tmp_path):
     study = write_study(tmp_path, plan({"questions": track([])}, []))
     with pytest.raises(UserError, match="no evaluated data set is one of XTREME-R's tasks"):
         write_submissions(study, tmp_path, tmp_path / "data", tmp_path / "out")
 
 
-def test_missing_and_stale_predictions(tmp_path):
+def test_missing_and_outdated_predictions_raise_an_error(tmp_path):
     study = write_study(tmp_path, plan({"search": track(["tatoeba"])}, []))
     path = tmp_path / "tiny/seed1/search/english/predictions/my-tatoeba/zh.jsonl"
     write_jsonl(path, [{"id": "gone", "prediction": "gone", "gold": "gone"}])
@@ -151,7 +151,7 @@ def test_missing_and_stale_predictions(tmp_path):
         write_submissions(study, tmp_path, tmp_path / "data", tmp_path / "out")
 
 
-def test_program(tmp_path):
+def test_the_program_writes_submissions(tmp_path):
     write_study(tmp_path, plan({"questions": track(["mlqa"])}, []))
     command = [sys.executable, SCRIPTS / "submission.py", "--plan", tmp_path / "plan.json", "--results", tmp_path]
     command += ["--data", tmp_path / "data", "--out", tmp_path / "out"]

@@ -5,9 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_study import plan, read, write_study
+from helpers.study_results import by_seed, plan, read, write_study
 
-from crosstune.analysis.results import Average, Cell, read_study
+from crosstune.analysis.cells import Cell, Replicate
+from crosstune.analysis.results import TaskAverage, load_results
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, write_json
 from crosstune.core.text import decimal
@@ -26,25 +27,29 @@ def file_bytes(folder: Path) -> dict[str, bytes]:
 
 
 def test_cells():
-    cell = Cell({1: 50.0, 2: 54.0}, expected=3)
-    assert (cell.mean, cell.sd, cell.missing) == (52, pytest.approx(8**0.5), 1)
-    assert Cell({1: 50.0}, expected=1).sd is None
-    assert Cell({}, expected=2).mean is None
-    assert cell.minus(Cell({2: 50.0, 3: 1.0}, expected=3)).values == {2: 4}
+    cell = Cell(by_seed({1: 50.0, 2: 54.0}), planned_runs=3)
+    assert (cell.mean, cell.sd, cell.missing_runs) == (52, pytest.approx(8**0.5), 1)
+    assert Cell(by_seed({1: 50.0}), planned_runs=1).sd is None
+    assert Cell({}, planned_runs=2).mean is None
+    assert cell.difference(Cell(by_seed({2: 50.0, 3: 1.0}), planned_runs=3)).values == by_seed({2: 4})
 
 
 def test_numbers_as_printed():
     assert decimal(-0.04, 1) == "0.0"
     assert decimal(2.25, 4) == "2.2500"
-    assert cell_text(Cell({1: 50.0, 2: 54.0}, 2)) == "52.0 ± 2.8"
-    assert cell_text(Cell({1: 50.0}, 1)) == "50.0"
+    assert cell_text(Cell(by_seed({1: 50.0, 2: 54.0}), 2)) == "52.0 ± 2.8"
+    assert cell_text(Cell(by_seed({1: 50.0}), 1)) == "50.0"
     assert cell_text(Cell({}, 1)) == "n/a"
 
 
 def test_groups_of_languages(tmp_path):
     (panel,) = write_study(tmp_path).panels()
-    assert (panel.seen, panel.unseen, panel.low) == (["qen", "qes"], ["qna", "qix"], ["qna", "qix"])
-    assert (panel.related, panel.unrelated) == (["qna"], ["qix"])
+    assert (panel.seen_languages, panel.unseen_languages, panel.low_resource_languages) == (
+        ["qen", "qes"],
+        ["qna", "qix"],
+        ["qna", "qix"],
+    )
+    assert (panel.related_languages, panel.unrelated_languages) == (["qna"], ["qix"])
 
 
 def test_schedule_by_language(tmp_path):
@@ -165,7 +170,7 @@ def test_same_scores_same_bytes(tmp_path):
     assert file_bytes(tmp_path / "one") == file_bytes(tmp_path / "two")
 
 
-def write_averaged(folder: Path, **entry: str) -> Average:
+def write_averaged(folder: Path, **entry: str) -> TaskAverage:
     """The small study with a second track on one data set in one language, and their average."""
     both = plan()
     both["tracks"]["nli"] = both["tracks"]["qa"] | {
@@ -189,11 +194,11 @@ def write_averaged(folder: Path, **entry: str) -> Average:
             {"task": "xnli", "track": "nli", "dataset": "xnli"} | entry,
         ]
     }
-    (average,) = write_study(folder, both).averages()
+    (average,) = write_study(folder, both).task_averages()
     return average
 
 
-def numbers_of(average: Average, schedule: str) -> dict[str, str]:
+def numbers_of(average: TaskAverage, schedule: str) -> dict[str, str]:
     table = average_table(average)
     (row,) = [cells for heading, cells in zip(table.rows, table.cells, strict=True) if heading.key == schedule]
     return {column.key: cell_text(cell) for column, cell in zip(table.columns, row, strict=True)}
@@ -206,9 +211,9 @@ class TestAverages:
         xquad: 16.125 and 17.625. Mean of the two tasks: 28.0625 and 33.8125. With F1 alone: 30.75 and 36.75.
         """
         average = write_averaged(tmp_path)
-        assert average.cell("tiny", "english", "xquad").values == {1: 16.125, 2: 17.625}
-        assert average.mean("tiny", "english").values == {1: 28.0625, 2: 33.8125}
-        assert average.mean("tiny", "english", primary=True).values == {1: 30.75, 2: 36.75}
+        assert average.cell("tiny", "english", "xquad").values == by_seed({1: 16.125, 2: 17.625})
+        assert average.mean("tiny", "english").values == by_seed({1: 28.0625, 2: 33.8125})
+        assert average.mean("tiny", "english", primary=True).values == by_seed({1: 30.75, 2: 36.75})
         assert numbers_of(average, "english") == {
             "xquad": "16.9 ± 1.1", "xnli": "45.0 ± 7.1", "average": "30.9 ± 4.1", "average_f1": "33.8 ± 4.2"
         }  # fmt: skip
@@ -227,7 +232,7 @@ class TestAverages:
         average = write_averaged(tmp_path)
         assert numbers_of(average, "sequential")["average"] == "n/a"
         # joint has a score of xnli for seed 1 alone: F1 (45 + 44 + 30 + 8) / 4 = 31.75, x 0.75 = 23.8125; and 60.
-        assert average.mean("tiny", "joint").values == {1: (23.8125 + 60) / 2}
+        assert average.mean("tiny", "joint").values == by_seed({1: (23.8125 + 60) / 2})
         write_tables(average.study, tmp_path / "tables")
         rows = {row["row"]: row for row in rows_of(tmp_path / "tables/average.two.csv")}
         assert (rows["sequential"]["average_mean"], rows["sequential"]["missing"]) == ("", "2")
@@ -241,15 +246,15 @@ class TestAverages:
         scores = read_json(path)
         del scores["languages"]["qix"]
         write_json(path, scores)
-        (average,) = read(tmp_path).averages()
-        assert average.lacking("tiny", "english") == ["xquad (1 of 2 seeds)"]
-        assert average.mean("tiny", "english").values == {1: 28.0625}
+        (average,) = read(tmp_path).task_averages()
+        assert average.missing_tasks("tiny", "english") == ["xquad (1 of 2 seeds)"]
+        assert average.mean("tiny", "english").values == by_seed({1: 28.0625})
 
     def test_a_named_schedule_stands_in_every_row(self, tmp_path):
         average = write_averaged(tmp_path, schedule="raw")
         assert average.schedules == ["untrained", "english", "joint", "sequential"]
         assert numbers_of(average, "sequential")["xnli"] == numbers_of(average, "english")["xnli"] == "32.0 ± 2.8"
-        assert average.mean("tiny", "english").values == {1: (16.125 + 30) / 2, 2: (17.625 + 34) / 2}
+        assert average.mean("tiny", "english").values == by_seed({1: (16.125 + 30) / 2, 2: (17.625 + 34) / 2})
         assert "xnli: nli/xnli, accuracy, always of schedule raw" in average_table(average).caption
 
     def test_caption_says_what_a_reader_needs(self, tmp_path):
@@ -270,7 +275,7 @@ def wide_table(columns: int) -> Table:
     headings = tuple(
         Heading(f"l{number}", "seen" if number < 5 else "unseen", f"l{number}") for number in range(columns)
     )
-    cells = tuple(Cell({1: 20.0 + number, 2: 88.8}, 2) for number in range(columns))
+    cells = tuple(Cell(by_seed({1: 20.0 + number, 2: 88.8}), 2) for number in range(columns))
     return Table(
         "wide",
         "Ünïcode & 100% of_it",
@@ -290,7 +295,9 @@ def test_a_table_with_many_languages_is_turned():
 def test_parts_of_a_wide_table():
     parts = wide_table(20).parts(9)
     assert [len(part.columns) for part in parts] == [7, 7, 6]
-    assert [cell.values[1] for part in parts for cell in part.cells[0]] == [20.0 + number for number in range(20)]
+    assert [cell.values[Replicate(1)] for part in parts for cell in part.cells[0]] == [
+        20.0 + number for number in range(20)
+    ]
     assert parts[1].caption.startswith("Part 2 of 3. ")
 
 
@@ -312,7 +319,7 @@ def test_latex_compiles(tmp_path, typeset):
 
 def test_a_plan_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match="no such plan"):
-        read_study(tmp_path / "plan.json", tmp_path)
+        load_results(tmp_path / "plan.json", tmp_path)
 
 
 def test_a_broken_scores_file(tmp_path):

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_study import LANGUAGES, plan, read, write_study
+from helpers.study_results import LANGUAGES, plan, read, write_study
 from test_companion import study as folded_study
 from test_declared import entry_of, published_plan
 from test_tables import write_averaged
 
 from crosstune.analysis import results
-from crosstune.analysis.results import Cell, Panel
+from crosstune.analysis.cells import Cell
+from crosstune.analysis.results import Panel
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, sha256_file, write_json, write_jsonl
 from crosstune.reporting.tables.audit import Trace
@@ -160,7 +161,7 @@ class TestPlantedMistakes:
 
     def test_a_wrong_seed(self, tmp_path, monkeypatch):
         prepare(tmp_path)
-        right = Panel.scores_of
+        right = Panel.run_scores
 
         def wrong(panel: Panel, run: dict, stage: int) -> dict:
             if run["schedule"] == "joint" and run["seed"] == 2:
@@ -168,17 +169,17 @@ class TestPlantedMistakes:
                 return right(panel, run | {"stages": stages}, stage)
             return right(panel, run, stage)
 
-        monkeypatch.setattr(Panel, "scores_of", wrong)
+        monkeypatch.setattr(Panel, "run_scores", wrong)
         found = all_problems(make_tables(tmp_path))
         assert set(found) >= {MAIN, f"{MAIN}.transfer", f"{MAIN}.gains", "families", "gains", "low", "seeds", "stages"}
         assert "schedule: joint, qen: run 2: the table has 45.0, the scores give 47.0" in found[MAIN]
 
     def test_a_language_left_out_of_an_average(self, tmp_path, monkeypatch):
         prepare(tmp_path)
-        right = Panel.averages
+        right = Panel.language_groups
         monkeypatch.setattr(
             Panel,
-            "averages",
+            "language_groups",
             property(lambda panel: {name: codes[:-1] or codes for name, codes in right.fget(panel).items()}),
         )
         found = all_problems(make_tables(tmp_path))
@@ -187,7 +188,7 @@ class TestPlantedMistakes:
 
     def test_a_language_left_out_of_the_columns(self, tmp_path, monkeypatch):
         prepare(tmp_path)
-        monkeypatch.setattr(Panel, "unseen", property(lambda panel: ["qna"]))
+        monkeypatch.setattr(Panel, "unseen_languages", property(lambda panel: ["qna"]))
         found = all_problems(make_tables(tmp_path))
         assert 'the columns lack {"language":"qix"}' in found[MAIN]
         assert 'the rows lack {"language":"qix"}' in found["gains"]
@@ -210,13 +211,13 @@ class TestPlantedMistakes:
     def test_a_missing_run_that_is_not_counted(self, tmp_path, monkeypatch):
         prepare(tmp_path)
         shutil.rmtree(tmp_path / "tiny/seed2/qa/worldqa.qen@200")
-        right = Panel._new_cell
+        right = Panel.compute_cell
 
         def dropped(panel: Panel, *rest) -> Cell:
             cell = right(panel, *rest)
             return Cell(cell.values, len(cell.values))
 
-        monkeypatch.setattr(Panel, "_new_cell", dropped)
+        monkeypatch.setattr(Panel, "compute_cell", dropped)
         assert "schedule: english, qen: of 1 runs, the plan has 2" in problems(make_tables(tmp_path))
 
     def test_a_schedule_left_out(self, tmp_path, monkeypatch):
@@ -231,9 +232,13 @@ class TestPlantedMistakes:
         prepare(tmp_path)
         monkeypatch.setattr(results, "FINAL", 0)
         right = Panel.cell
-        monkeypatch.setattr(
-            Panel, "cell", lambda panel, name, codes, metric, stage=0: right(panel, name, codes, metric, max(0, stage))
-        )
+
+        def of_first_stage(
+            panel: Panel, name: str, codes: list[str], metric: str, stage: int = 0, pooled=False
+        ) -> Cell:
+            return right(panel, name, codes, metric, max(0, stage), pooled)
+
+        monkeypatch.setattr(Panel, "cell", of_first_stage)
         assert any(
             problem.startswith("schedule: sequential, qen: run 1") for problem in problems(make_tables(tmp_path))
         )

@@ -1,4 +1,4 @@
-"""Transfer and forgetting on matrices worked by hand, and what must hold of any matrix."""
+"""Transfer and forgetting on matrices by hand, and properties of every matrix."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ R = [
 STREAM = ["a", "b", "c"]
 
 
-def test_forgetting():
+def test_forgetting_by_hand():
     """Stage 1: a 60 - 50 = 10. Stage 2: a max(60, 50) - 44 = 16, b 70 - 64 = 6, mean 11. Mean 10.5."""
     assert transfer.forgetting(R, STREAM) == 10.5
 
@@ -27,24 +27,24 @@ def test_a_score_from_before_a_languages_own_stage_counts_in_one_variant():
     assert transfer.forgetting(matrix, STREAM, since_trained=True) == 10.5
 
 
-def test_backward_transfer():
+def test_backward_transfer_by_hand():
     """Stage 1: a 50 - 60 = -10. Stage 2: a 44 - 60 = -16, b 64 - 70 = -6, mean -11. Mean -10.5."""
     assert transfer.backward_transfer(R, STREAM) == -10.5
     # A language that recovers: a is back at 60, so that only b's -6 is left of the second mean, -3.
     assert transfer.backward_transfer([R[0], R[1], R[2] | {"a": 60.0}], STREAM) == (-10 - 3) / 2
 
 
-def test_transfer_against_mono_lingual():
+def test_transfer_against_monolingual_training_by_hand():
     """b 70 - 66 = 4, c 80 - 82 = -2; the first language has nothing to be transferred from."""
     assert transfer.transfer(R, STREAM, {"b": 66.0, "c": 82.0}) == 1
 
 
-def test_zero_shot():
+def test_zero_shot_transfer_by_hand():
     """b before its stage 30 - 5 = 25; c the mean of 20 and 26 less 7: 16."""
-    assert transfer.zero_shot(R, STREAM, {"a": 99.0, "b": 5.0, "c": 7.0}) == 20.5
+    assert transfer.zero_shot_transfer(R, STREAM, {"a": 99.0, "b": 5.0, "c": 7.0}) == 20.5
 
 
-def test_final_average_retention_gap():
+def test_averages_retention_and_gap_by_hand():
     assert transfer.final_performance(R, STREAM) == (44 + 64 + 80) / 3
     assert transfer.stream_average(R, STREAM) == pytest.approx((110 + 146 + 188) / 9)
     assert transfer.retention(R, ["a"]) == -16
@@ -52,20 +52,20 @@ def test_final_average_retention_gap():
     assert transfer.transfer_gap(R[2], ["a", "b"], ["x"]) == 54 - 12
 
 
-def test_a_stage_whose_language_is_not_scored():
+def test_a_stage_without_scored_language_is_skipped():
     """The second language is not evaluated: stage 2 has a's 16 alone, and c is the one to be transferred to."""
     matrix = [{"a": scores["a"], "c": scores["c"]} for scores in R]
     stream = ["a", None, "c"]
     assert transfer.forgetting(matrix, stream) == (10 + 16) / 2
     assert transfer.backward_transfer(matrix, stream) == (-10 - 16) / 2
     assert transfer.transfer(matrix, stream, {"c": 82.0}) == -2
-    assert transfer.zero_shot(matrix, stream, {"c": 7.0}) == 16
+    assert transfer.zero_shot_transfer(matrix, stream, {"c": 7.0}) == 16
 
 
-def test_what_has_no_terms_is_none():
+def test_an_empty_sum_is_none():
     assert transfer.forgetting(R[:2], [None, "b"]) is None
     assert transfer.transfer(R[:2], ["a", None], {}) is None
-    assert transfer.zero_shot(R[:2], ["a", None], {}) is None
+    assert transfer.zero_shot_transfer(R[:2], ["a", None], {}) is None
     assert transfer.final_performance(R, []) is None
     assert transfer.stream_average(R, []) is None
     assert transfer.retention(R, []) is None
@@ -77,14 +77,14 @@ def test_a_missing_score_is_an_error_and_not_a_number():
     for call in (
         lambda: transfer.forgetting([R[0], {}, R[2]], STREAM),
         lambda: transfer.transfer(R, STREAM, {"b": 66.0}),
-        lambda: transfer.zero_shot(R, STREAM, {"b": 5.0}),
+        lambda: transfer.zero_shot_transfer(R, STREAM, {"b": 5.0}),
         lambda: transfer.stream_average([R[0], {}], STREAM),
     ):
         with pytest.raises(KeyError):
             call()
 
 
-# ------------------------------------------------------------------------------------------------ whatever the scores
+# --- properties of every matrix --------------------------------------------------------------------------------------
 
 scores = st.integers(0, 100).map(float)
 
@@ -136,7 +136,7 @@ def test_a_constant_added_to_all_scores_changes_no_difference(drawn, shift):
     moved = [{name: value + shift for name, value in row.items()} for row in matrix]
     reference = dict.fromkeys(stream, 10.0)
     moved_reference = dict.fromkeys(stream, 10.0 + shift)
-    for measure in (transfer.transfer, transfer.zero_shot):
+    for measure in (transfer.transfer, transfer.zero_shot_transfer):
         assert measure(moved, stream, moved_reference) == pytest.approx(measure(matrix, stream, reference), abs=1e-9)
     assert transfer.forgetting(moved, stream) == pytest.approx(transfer.forgetting(matrix, stream), abs=1e-9)
     assert transfer.final_performance(moved, stream) == pytest.approx(

@@ -3,14 +3,14 @@
 import csv
 import shutil
 
-import planned_study
 import pytest
-from small_study import LANGUAGES, plan, read, write_study
+from helpers import study_config
+from helpers.study_results import LANGUAGES, by_seed, plan, read, write_study
 
 from crosstune.analysis.intervals import interval
-from crosstune.analysis.results import Panel, Study, read_study
+from crosstune.analysis.results import Panel, StudyResults, load_results
 from crosstune.core.files import write_json
-from crosstune.reporting.page.page import render
+from crosstune.reporting.page.page import render_page
 from crosstune.reporting.tables.distance import distance_sheet, distance_told, points
 from crosstune.reporting.tables.formats import Sheet, sheet_latex, sheet_markdown
 from crosstune.reporting.tables.transfer import (
@@ -57,9 +57,13 @@ def write_scores(folder, stage: str, scores: dict[int, list[float]]) -> None:
 
 
 def values_of(panel: Panel, schedule: str = "sequential") -> dict[str, dict | str]:
-    """Every measure by run, or why there is none."""
+    """Every measure by seed, or why there is none."""
     sequence = Sequential(panel, schedule)
-    return {measure.key: lacks(sequence, measure) or measured(sequence, measure).values for measure in MEASURES}
+    return {
+        measure.key: lacks(sequence, measure)
+        or {run.seed: value for run, value in measured(sequence, measure).values.items()}
+        for measure in MEASURES
+    }
 
 
 def test_measures_by_hand(tmp_path):
@@ -121,9 +125,9 @@ def test_a_stage_of_several_languages_or_of_one_again(tmp_path, second):
 def test_replayed_rows_are_no_language_of_a_stage(tmp_path):
     """The plan has a stage's own sources alone, so that a sequence with replay is a stream of languages."""
     replayed = {"english": ["qen"], "replayed": ["qen", {"train": "qes", "replay": 0.5}]}
-    planned = plan_of(planned_study.study(tracks__qa__schedules=replayed))
+    planned = plan_of(study_config.study(tracks__qa__schedules=replayed))
     write_json(tmp_path / "plan.json", planned)
-    (panel,) = read_study(tmp_path / "plan.json", tmp_path).panels()
+    (panel,) = load_results(tmp_path / "plan.json", tmp_path).panels()
     assert Sequential(panel, "replayed").stream == ["qen", "qes"]
 
 
@@ -170,7 +174,7 @@ def test_the_sheet(tmp_path):
     cells = dict(sheet.rows)
     assert cells["forgetting"] == "20.0 [20.0, 20.0]"
     assert cells["transfer, against mono-lingual"] == "not run"
-    over = interval({1: 3.5, 2: 4.5})
+    over = interval(by_seed({1: 3.5, 2: 4.5}))
     assert cells["joint less sequential"] == f"4.0 [{over.low:.1f}, {over.high:.1f}]"
     for words in (
         "SQuAD v1.1 F1",
@@ -218,10 +222,10 @@ def test_gains_over_one_source(tmp_path):
         ("joint", "less english"), ("sequential", "less english")
     ]  # fmt: skip
     rows = {(row.group, row.key): cells for row, cells in zip(table.rows, table.cells, strict=True)}
-    assert rows["language", "qes"][0].values == {1: 34, 2: 34}
-    assert rows["language", "qna"][1].values == {1: -2, 2: -2}
-    assert rows["family", "isolate"][0].values == {1: 2, 2: 0}
-    assert rows["family", "north"][0].values == {1: 10, 2: 12}
+    assert rows["language", "qes"][0].values == by_seed({1: 34, 2: 34})
+    assert rows["language", "qna"][1].values == by_seed({1: -2, 2: -2})
+    assert rows["family", "isolate"][0].values == by_seed({1: 2, 2: 0})
+    assert rows["family", "north"][0].values == by_seed({1: 10, 2: 12})
     assert {group for group, _ in rows} == {"language", "family"}  # one script, one level: nothing to tell apart
 
 
@@ -230,7 +234,7 @@ def test_gains_over_the_first_stage(tmp_path):
     del changed["headline"]["single"]
     table = gains_table(write_study(tmp_path, changed).panels()[0])
     assert [(column.key, column.group) for column in table.columns] == [("sequential", "less its first stage")]
-    assert table.cells[0][0].values == {1: -20, 2: -20}
+    assert table.cells[0][0].values == by_seed({1: -20, 2: -20})
 
 
 def test_groups_of_unseen_languages(tmp_path):
@@ -247,7 +251,7 @@ def test_groups_of_unseen_languages(tmp_path):
 # ---------------------------------------------------------------------------------------------- transfer by distance
 
 
-def write_distant(folder, **changes) -> Study:
+def write_distant(folder, **changes) -> StudyResults:
     changed = plan()
     settings = {"file": "{bundle}/features.npz", "features": ["S_*"], "min_features": 20, "to": "nearest"}
     changed["distances"] = settings | changes
@@ -332,7 +336,7 @@ def test_latex_compiles(tmp_path, typeset):
 
 
 def test_the_page_has_them(tmp_path):
-    page = render(write_distant(tmp_path), tmp_path)
+    page = render_page(write_distant(tmp_path), tmp_path)
     assert page.count(">Transfer and forgetting</h2>") == 1
     for words in ("forgetting since trained", "20.0 [20.0, 20.0]", "less english", "After english, transfer has"):
         assert words in page

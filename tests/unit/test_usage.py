@@ -1,12 +1,12 @@
 """What jobs used of what they asked for, from planted benchmark files."""
 
 import pytest
-from small_study import write_study
+from helpers.study_results import write_study
 
 from crosstune.core.files import read_json
 from crosstune.core.locks import this_process
 from crosstune.machine.job_usage import note_asked, usage_table, used_by_jobs
-from crosstune.reporting.page.page import render
+from crosstune.reporting.page.page import render_page
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
@@ -57,10 +57,10 @@ def test_a_benchmark_without_a_note_is_left_out(plant, tmp_path):
 
 def test_it_stands_on_the_page(plant, tmp_path):
     study = write_study(tmp_path)
-    assert "What the jobs used" not in render(study, tmp_path)
+    assert "Memory and time of the jobs" not in render_page(study, tmp_path)
     plant("a@1/benchmarks/train", 60, 1234)
-    page = render(study, tmp_path)
-    assert "What the jobs used" in page and "1,234" in page
+    page = render_page(study, tmp_path)
+    assert "Memory and time of the jobs" in page and "1,234" in page
 
 
 def test_nothing_is_noted_where_nothing_is_said(tmp_path):

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.xtreme_rows import rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from xtreme_rows import rows_of
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_text

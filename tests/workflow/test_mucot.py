@@ -111,7 +111,7 @@ def test_a_small_table_runs_through(new_project, snakemake):
     assert overall["low"] and float(overall["low"]) <= float(overall["ours"]) <= float(overall["high"])
     assert "which no single model has" in (results / "tables/original.tiny.md").read_text()
     page = (results / "report.html").read_text()
-    assert "Beside published numbers" in page and "What others have said" in page
+    assert "Comparison with published numbers" in page and "Published claims" in page
 
     # The constructed world answers directions alone, on its own ground: one pair of rows is here, in both tables.
     ledger = {}

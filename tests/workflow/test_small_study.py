@@ -94,6 +94,13 @@ def test_every_cell_of_every_table_is_what_the_scores_of_its_runs_give(finished)
         assert done.returncode == 0, done.stderr
 
 
+def test_snakemakes_report_has_page_figures_and_tables(finished, snakemake):
+    snakemake(finished, "--configfile", write_config(finished), "--report", "snakemake.html")
+    report = (finished / "snakemake.html").read_text()
+    for name in ("report.html", "qa.worldqa.tiny.languages.svg", "qa.worldqa.tiny.f1.csv", "cost.qa.worldqa.tiny.csv"):
+        assert f'"{name}"' in report
+
+
 def test_a_stage_loads_with_transformers(finished):
     from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
@@ -167,7 +174,7 @@ def test_no_job_used_more_than_it_asked_for(finished):
     assert {job.rule for job in jobs} == {"pretrain", "train", "predict"} and len(jobs) == 11
     assert [job for job in jobs if job.memory > 1 or job.time > 1] == []
     assert any(job.memory > 0.1 for job in jobs), "somebody measured it"
-    assert "What the jobs used" in (finished / "results/small/report.html").read_text()
+    assert "Memory and time of the jobs" in (finished / "results/small/report.html").read_text()
 
 
 def test_what_a_job_asks_for_and_which_weights_stay_run_nothing_again(finished, snakemake, jobs):
@@ -620,5 +627,5 @@ def test_status_and_stale_are_told_while_another_run_has_the_folder(finished, sn
         shutil.rmtree(finished / "results/small/tiny/seed8", ignore_errors=True)
     done = re.search(r"^trainings +(\d+) ", asked, re.MULTILINE)
     assert done and 6 <= int(done[1]) < 11, asked
-    assert "Nothing is of older versions." in stale, stale
+    assert "Nothing is outdated." in stale, stale
     assert "No folder is left over." in stale, stale

@@ -1,10 +1,7 @@
-"""The declared contrasts of a study, worked from the scores of its examples.
+"""The declared contrasts of a study: estimates and tests of the difference between two schedules, for contrasts.json.
 
-Owns: pairing two schedules by seed, language and example, what is computed of every contrast, the form of
-contrasts.json. Must never know: formulas (estimates.py, resampling.py), how results are told.
-
-Both schedules are scored on the same examples with the same seeds, and what is compared is the difference of one seed
-in one language. A seed counts if both schedules have all languages of the contrast; the others are named as missing.
+Both schedules are scored on the same examples with the same seeds. The observation is the difference of one seed in one
+language. A contrast uses the seeds for which both schedules have scores in all its languages, and lists the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,23 +14,23 @@ import numpy as np
 from crosstune.analysis.estimates import (
     Estimate,
     Sample,
-    components,
     count_effects,
-    holm,
-    of_one_language,
-    over_examples,
-    over_families,
-    over_seeds,
+    estimate_one_language,
+    estimate_over_examples,
+    estimate_over_families,
+    estimate_over_seeds,
+    holm_adjust,
+    variance_components,
 )
 from crosstune.analysis.resampling import (
-    over_groups,
-    percentiles,
+    percentile_interval,
+    resampled_group_means,
     resampled_ratios,
-    resampled_seeds,
-    sign_flip,
-    smallest_sign_flip,
+    resampled_seed_means,
+    sign_flip_p,
+    smallest_sign_flip_p,
 )
-from crosstune.analysis.results import FINAL, Panel, Study
+from crosstune.analysis.results import FINAL, Panel, StudyResults
 from crosstune.core.errors import UserError
 from crosstune.core.random_streams import stream
 from crosstune.evaluation.metrics import Metric
@@ -47,12 +44,12 @@ DIGITS = 6
 
 TOLERANCE = 1e-4
 
-"""By which a score and the mean of its examples may differ."""
+"""The largest accepted difference between a score and the score computed from its examples."""
 
 
 @dataclass(frozen=True)
-class Examples:
-    """One run's scores in one language: sorted ids, numerators and denominators (examples,) of a number's parts."""
+class ExampleScores:
+    """One run's examples in one language, sorted by id. parts: (2, examples), numerators and denominators."""
 
     ids: tuple[str, ...]
     parts: np.ndarray
@@ -64,10 +61,10 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Unit:
+class LanguageScores:
     """One language of one panel, scored by both schedules with every seed.
 
-    numerators, denominators: (2, seeds, examples), `a` first.
+    numerators, denominators: (2, seeds, examples), schedule `a` first.
     """
 
     name: str
@@ -86,11 +83,12 @@ class Unit:
 
     @property
     def differences(self) -> np.ndarray:
+        """(seeds,)."""
         return self.scores[0] - self.scores[1]
 
     @cached_property
     def influences(self) -> np.ndarray:
-        """How far each example moves the difference, (seeds, examples): exact for means, to first order for ratios."""
+        """The influence of each example on the difference, (seeds, examples): exact for means, linear for ratios."""
         below = self.denominators.sum(axis=-1, keepdims=True)
         moved = self.numerators - self.scores[..., None] * self.denominators
         moved = np.divide(moved, below, out=np.zeros_like(moved), where=below != 0)
@@ -98,26 +96,27 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Pairing:
-    """What a contrast compares for one model: the seeds and units that there are."""
+class PairedScores:
+    """The complete seeds of a contrast with one model, and its units: the languages of its panels."""
 
     seeds: list[int]
-    planned: list[int]
-    units: list[Unit]
-    lacking: list[str] = field(default_factory=list)
+    planned_seeds: list[int]
+    units: list[LanguageScores]
+    missing_scores: list[str] = field(default_factory=list)
 
     @cached_property
     def families(self) -> list[int]:
+        """The number of each unit's family, from 0 in alphabetical order."""
         names = sorted({unit.family for unit in self.units})
         return [names.index(unit.family) for unit in self.units]
 
     @cached_property
-    def parts(self) -> list[list[int]]:
-        """The units that have the same examples, together."""
-        found: dict[tuple[str, ...], list[int]] = {}
+    def example_groups(self) -> list[list[int]]:
+        """The units by their examples: the languages of a translated test set form one group."""
+        groups: dict[tuple[str, ...], list[int]] = {}
         for number, unit in enumerate(self.units):
-            found.setdefault(unit.ids, []).append(number)
-        return list(found.values())
+            groups.setdefault(unit.ids, []).append(number)
+        return list(groups.values())
 
     @cached_property
     def sample(self) -> Sample:
@@ -126,58 +125,65 @@ class Pairing:
             [unit.influences for unit in self.units],
             np.array([unit.weight for unit in self.units]),
             self.families,
-            self.parts,
+            self.example_groups,
         )
 
 
-def work_contrasts(study: Study, results: Path) -> list[dict]:
-    """Every contrast of the plan for every model, as contrasts.json holds it; reads the scores of examples."""
-    reader = Reader(results)
+def compute_contrasts(study: StudyResults, results: Path) -> list[dict]:
+    """Every contrast of the plan with every model, as entries of contrasts.json; reads the scores of examples."""
+    reader = ExampleReader(results)
     return [
-        work(study, contrast, model, reader)
+        compute_contrast(study, contrast, model, reader)
         for contrast in study.plan.get("contrasts", [])
         for model in study.plan["models"]
         if any((model, panel["track"], contrast["a"]) in study.runs for panel in contrast["panels"])
     ]
 
 
-def work(study: Study, contrast: dict, model: str, reader: "Reader", replicates: int = REPLICATES) -> dict:
-    """One contrast with one model: {"contrast", "model", "seeds", "planned", "lacking", ...} and, where any seed has
-    both schedules, the numbers: see `numbers`."""
-    paired = pair(study, contrast, model, reader)
+def compute_contrast(
+    study: StudyResults, contrast: dict, model: str, reader: "ExampleReader", replicates: int = REPLICATES
+) -> dict:
+    """One contrast with one model: {"contrast", "model", "seeds", "planned", "lacking"} and, if any seed is complete,
+    its `contrast_numbers`."""
+    paired = pair_scores(study, contrast, model, reader)
     head = {
         "contrast": contrast,
         "model": model,
         "seeds": paired.seeds,
-        "planned": paired.planned,
-        "lacking": paired.lacking,
+        "planned": paired.planned_seeds,
+        "lacking": paired.missing_scores,
     }
     if not paired.seeds:
         return head
-    return head | rounded(numbers(paired, contrast["smallest_effect"], contrast["confidence"], replicates))
+    return head | round_floats(
+        contrast_numbers(paired, contrast["smallest_effect"], contrast["confidence"], replicates)
+    )
 
 
 # --- pairing ---------------------------------------------------------------------------------------------------------
 
 
-class Reader:
-    """Scores of examples under a folder of results, each file read once."""
+class ExampleReader:
+    """Reads the scores of examples under a folder of results, each file once."""
 
     def __init__(self, results: Path):
         self.results = results
-        self._found: dict[tuple[str, str, str], dict[str, Examples]] = {}
+        self._cache: dict[tuple[str, str, str], dict[str, ExampleScores]] = {}
 
-    def read(self, stage: str, dataset: str, metric: Metric, key: str) -> dict[str, Examples]:
-        """The examples of a stage on a data set by language; empty where nothing was scored."""
-        known = (stage, dataset, key)
-        if known not in self._found:
-            self._found[known] = read_examples(self.results / stage / f"scores/{dataset}.examples.jsonl", metric, key)
-        return self._found[known]
+    def read(self, stage: str, dataset: str, metric: Metric, key: str) -> dict[str, ExampleScores]:
+        """The examples of a stage on a data set by language; empty without scores."""
+        place = (stage, dataset, key)
+        if place not in self._cache:
+            self._cache[place] = read_examples(self.results / stage / f"scores/{dataset}.examples.jsonl", metric, key)
+        return self._cache[place]
 
 
-def read_examples(path: Path, metric: Metric, key: str) -> dict[str, Examples]:
-    """A file of score.py; empty where there is none. Raises UserError for a line that is no record of the metric."""
-    found: dict[str, tuple[list[str], list[tuple[float, float]]]] = {}
+def read_examples(path: Path, metric: Metric, key: str) -> dict[str, ExampleScores]:
+    """The examples in a file of score.py by language; empty without the file.
+
+    Raises UserError for a line that is no record of the metric.
+    """
+    by_language: dict[str, tuple[list[str], list[tuple[float, float]]]] = {}
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError:
@@ -185,86 +191,89 @@ def read_examples(path: Path, metric: Metric, key: str) -> dict[str, Examples]:
     for number, line in enumerate(lines, start=1):
         row = parse_row(line, f"{path}:{number}")
         try:
-            ids, parts = found.setdefault(row["lang"], ([], []))
+            ids, parts = by_language.setdefault(row["lang"], ([], []))
             parts.append(metric.parts(row, key))
         except KeyError as error:
             fix = "Delete the file and score again."
             raise UserError(f"an example without {error.args[0]!r}", f"{path}:{number}", fix) from None
         ids.append(row["id"])
-    return {lang: sorted_examples(ids, parts) for lang, (ids, parts) in found.items()}
+    return {lang: sort_examples(ids, parts) for lang, (ids, parts) in by_language.items()}
 
 
-def sorted_examples(ids: Sequence[str], parts: Sequence[tuple[float, float]]) -> Examples:
-    order = sorted(range(len(ids)), key=lambda place: ids[place])
-    return Examples(tuple(ids[place] for place in order), np.array([parts[place] for place in order], dtype=float).T)
+def sort_examples(ids: Sequence[str], parts: Sequence[tuple[float, float]]) -> ExampleScores:
+    order = sorted(range(len(ids)), key=lambda i: ids[i])
+    return ExampleScores(tuple(ids[i] for i in order), np.array([parts[i] for i in order], dtype=float).T)
 
 
-def pair(study: Study, contrast: dict, model: str, reader: Reader) -> Pairing:
-    """The examples of both schedules, by seed and language."""
-    found: dict[int, dict[tuple[int, str], dict[str, Examples]]] = {}
-    planned, lacking = set(), set()
+def pair_scores(study: StudyResults, contrast: dict, model: str, reader: ExampleReader) -> PairedScores:
+    """The examples of both schedules, paired by seed and language. Raises UserError if they do not match."""
+    scored: dict[int, dict[tuple[int, str], dict[str, ExampleScores]]] = {}
+    planned, missing = set(), set()
     panels = [Panel(study, model, entry["track"], entry["dataset"]) for entry in contrast["panels"]]
     for number, (panel, entry) in enumerate(zip(panels, contrast["panels"], strict=True)):
         for role in ("a", "b"):
             for run in panel.runs(contrast[role]):
-                seed = run["seed"]
+                seed, stage = run["seed"], run["stages"][FINAL]
                 planned.add(seed)
-                scored = reader.read(run["stages"][FINAL], panel.dataset, panel.measured, entry["metric"])
-                scores = panel.scores_of(run, FINAL)
+                examples = reader.read(stage, panel.dataset, panel.metric_spec, entry["metric"])
+                scores = panel.run_scores(run, FINAL)
                 for lang in entry["languages"]:
-                    if lang in scored and lang in scores:
-                        check_score(scored[lang], scores[lang][entry["metric"]], f"{run['stages'][FINAL]}, {lang}")
-                        found.setdefault(seed, {}).setdefault((number, lang), {})[role] = scored[lang]
+                    if lang in examples and lang in scores:
+                        check_score(examples[lang], scores[lang][entry["metric"]], f"{stage}, {lang}")
+                        scored.setdefault(seed, {}).setdefault((number, lang), {})[role] = examples[lang]
                     else:
-                        lacking.add(f"{contrast[role]}, seed {seed}")
-    wanted = [(number, lang) for number, entry in enumerate(contrast["panels"]) for lang in entry["languages"]]
-    seeds = [seed for seed in sorted(found) if all(len(found[seed].get(key, {})) == 2 for key in wanted)]
+                        missing.add(f"{contrast[role]}, seed {seed}")
+    keys = [(number, lang) for number, entry in enumerate(contrast["panels"]) for lang in entry["languages"]]
+    seeds = [seed for seed in sorted(scored) if all(len(scored[seed].get(key, {})) == 2 for key in keys)]
     units = []
-    if seeds:
-        for number, lang in wanted:
-            runs = [found[seed][number, lang] for seed in seeds]
-            entry = contrast["panels"][number]
-            weight = 1 / len(panels) / len(entry["languages"])
-            name = lang if len(panels) == 1 else f"{entry['dataset']}.{lang}"
-            units.append(
-                unit_of(name, panels[number], lang, weight, [[run[role] for run in runs] for role in ("a", "b")])
-            )
+    for number, lang in keys if seeds else []:
+        entry, panel = contrast["panels"][number], panels[number]
+        weight = 1 / len(panels) / len(entry["languages"])
+        name = lang if len(panels) == 1 else f"{entry['dataset']}.{lang}"
+        runs = [[scored[seed][number, lang][role] for seed in seeds] for role in ("a", "b")]
+        units.append(language_scores(name, panel, lang, weight, runs))
     units.sort(key=lambda unit: unit.name)
-    return Pairing(seeds, sorted(planned), units, sorted(lacking))
+    return PairedScores(seeds, sorted(planned), units, sorted(missing))
 
 
-def check_score(examples: Examples, score: float, place: str) -> None:
-    """UserError where the examples of a run do not give the score that its tables show."""
+def check_score(examples: ExampleScores, score: float, place: str) -> None:
+    """Raise UserError if a run's examples do not give the score that its tables show."""
     if abs(examples.score - score) > TOLERANCE:
         message = f"the examples give {examples.score:.4f}, the score is {score:.4f}"
         raise UserError(message, place, "Delete the scores of this checkpoint, and run the study again.")
 
 
-def unit_of(name: str, panel: Panel, lang: str, weight: float, runs: Sequence[Sequence[Examples]]) -> Unit:
-    """Both schedules' runs in one language, by seed; UserError where they were scored on different examples."""
+def language_scores(
+    name: str, panel: Panel, lang: str, weight: float, runs: Sequence[Sequence[ExampleScores]]
+) -> LanguageScores:
+    """Both schedules' runs in one language, by seed. Raises UserError if they were scored on different examples."""
     ids = runs[0][0].ids
     if any(run.ids != ids for schedule in runs for run in schedule):
         fix = "Delete their predictions and scores of this data set, and run the study again."
         message = f"the runs to compare have scores of different examples of {panel.dataset}.{lang}"
         raise UserError(message, panel.name, fix)
     parts = np.array([[run.parts for run in schedule] for schedule in runs])
-    return Unit(name, lang, panel.family(lang), weight, ids, parts[:, :, 0], parts[:, :, 1])
+    return LanguageScores(name, lang, panel.family(lang), weight, ids, parts[:, :, 0], parts[:, :, 1])
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
-def numbers(paired: Pairing, smallest: float, confidence: float, replicates: int) -> dict:
-    """What is computed of a contrast.
+def contrast_numbers(paired: PairedScores, smallest: float, confidence: float, replicates: int) -> dict:
+    """The estimates and tests of a contrast.
 
     "by_seed": the mean difference of every seed. "questions": for `seeds`, `examples` and `languages` an estimate (see
-    `told`) with what such a design detects, or None; "families": how many there are. "bootstrap": percentile
-    intervals. "sign_flip": p and the smallest p there could be. "languages": an estimate for each, with Holm's p.
-    "better", "worse": in how many at least. "components": the parts of the variance.
+    `estimate_as_dict`) with the detectable difference of the design, or None. "families": their number. "bootstrap":
+    percentile intervals. "sign_flip": p and the smallest possible p. "languages": an estimate for each, with Holm's p.
+    "better", "worse": lower bounds of the number of languages. "components": the variance components.
     """
     sample = paired.sample
-    estimates = {"seeds": over_seeds(sample), "examples": over_examples(sample), "languages": over_families(sample)}
-    drawn = bootstrap(paired, confidence, replicates) if len(paired.seeds) > 1 else {}
+    estimates = {
+        "seeds": estimate_over_seeds(sample),
+        "examples": estimate_over_examples(sample),
+        "languages": estimate_over_families(sample),
+    }
+    intervals = bootstrap_intervals(paired, confidence, replicates) if len(paired.seeds) > 1 else {}
     languages = [
         {
             "name": unit.name,
@@ -273,8 +282,8 @@ def numbers(paired: Pairing, smallest: float, confidence: float, replicates: int
             "a": float(unit.scores[0].mean()),
             "b": float(unit.scores[1].mean()),
             "difference": float(unit.differences.mean()),
-            "estimate": told(of_one_language(sample, number), smallest, confidence),
-            "bootstrap": drawn.get("units", {}).get(unit.name),
+            "estimate": estimate_as_dict(estimate_one_language(sample, number), smallest, confidence),
+            "bootstrap": intervals.get("units", {}).get(unit.name),
         }
         for number, unit in enumerate(paired.units)
     ]
@@ -282,19 +291,21 @@ def numbers(paired: Pairing, smallest: float, confidence: float, replicates: int
         "mean": float(sample.by_seed.mean()),
         "by_seed": {str(seed): float(value) for seed, value in zip(paired.seeds, sample.by_seed, strict=True)},
         "questions": {
-            name: estimate and told(estimate, smallest, confidence) | {"detects": estimate.detects(confidence)}
+            name: estimate
+            and estimate_as_dict(estimate, smallest, confidence)
+            | {"detects": estimate.detectable_difference(confidence)}
             for name, estimate in estimates.items()
         },
         "families": len({unit.family for unit in paired.units}),
-        "bootstrap": {name: ends for name, ends in drawn.items() if name != "units"},
-        "sign_flip": {"p": sign_flip(sample.by_seed), "smallest": smallest_sign_flip(len(paired.seeds))},
+        "bootstrap": {name: ends for name, ends in intervals.items() if name != "units"},
+        "sign_flip": {"p": sign_flip_p(sample.by_seed), "smallest": smallest_sign_flip_p(len(paired.seeds))},
         "languages": languages,
-        **counted(languages, confidence),
-        "components": components(sample),
+        **language_counts(languages, confidence),
+        "components": variance_components(sample),
     }
 
 
-def told(estimate: Estimate | None, smallest: float, confidence: float) -> dict | None:
+def estimate_as_dict(estimate: Estimate | None, smallest: float, confidence: float) -> dict | None:
     """An estimate as plain data."""
     if estimate is None:
         return None
@@ -311,41 +322,43 @@ def told(estimate: Estimate | None, smallest: float, confidence: float) -> dict 
     }
 
 
-def counted(languages: Sequence[dict], confidence: float) -> dict:
-    """In how many languages `a` is at least better, and worse, and every language's p after Holm; empty without any
-    p."""
-    known = [entry["estimate"] for entry in languages]
-    if not all(known):
+def language_counts(languages: Sequence[dict], confidence: float) -> dict:
+    """Lower bounds of the number of languages in which `a` is better and worse, and Holm's p of every language.
+
+    Empty if a language has no p.
+    """
+    estimates = [entry["estimate"] for entry in languages]
+    if not all(estimates):
         return {}
-    p = [estimate["p"] for estimate in known]
-    better, worse = count_effects([estimate["mean"] for estimate in known], p, 1 - confidence)
+    p = [estimate["p"] for estimate in estimates]
+    better, worse = count_effects([estimate["mean"] for estimate in estimates], p, 1 - confidence)
     names = [entry["name"] for entry in languages]
-    return {"better": better, "worse": worse, "holm": dict(zip(names, holm(p), strict=True))}
+    return {"better": better, "worse": worse, "holm": dict(zip(names, holm_adjust(p), strict=True))}
 
 
-def bootstrap(paired: Pairing, confidence: float, replicates: int) -> dict:
-    """Percentile intervals: of "examples" and, with two or more families, of "languages"; and of every unit in "units".
+def bootstrap_intervals(paired: PairedScores, confidence: float, replicates: int) -> dict:
+    """Percentile intervals: "examples"; "languages", with two or more families; and "units", one for each unit.
 
-    The streams belong to what is drawn, and not to the schedules, so that every contrast meets the same draws.
+    The random streams depend on the resampled examples and not on the schedules: every contrast uses the same draws.
     """
     sample = paired.sample
     scores = np.empty((replicates, len(paired.units), len(paired.seeds)))
-    for part in paired.parts:
-        rng = stream("contrasts", "examples", paired.units[part[0]].name)
-        scores[:, part] = resampled_differences([paired.units[number] for number in part], rng, replicates)
-    means = resampled_seeds(scores, stream("contrasts", "seeds"))
-    found = {
-        "units": {unit.name: percentiles(means[:, number], confidence) for number, unit in enumerate(paired.units)},
-        "examples": percentiles(means @ sample.weights, confidence),
+    for group in paired.example_groups:
+        rng = stream("contrasts", "examples", paired.units[group[0]].name)
+        scores[:, group] = resampled_differences([paired.units[number] for number in group], rng, replicates)
+    means = resampled_seed_means(scores, stream("contrasts", "seeds"))
+    intervals = {
+        "units": {unit.name: percentile_interval(means[:, i], confidence) for i, unit in enumerate(paired.units)},
+        "examples": percentile_interval(means @ sample.weights, confidence),
     }
     if max(paired.families):
-        drawn = over_groups(means, sample.weights, paired.families, stream("contrasts", "families"))
-        found["languages"] = percentiles(drawn, confidence)
-    return found
+        by_family = resampled_group_means(means, sample.weights, paired.families, stream("contrasts", "families"))
+        intervals["languages"] = percentile_interval(by_family, confidence)
+    return intervals
 
 
-def resampled_differences(units: Sequence[Unit], rng: np.random.Generator, replicates: int) -> np.ndarray:
-    """Differences by seed of resampled examples, which all units share: (replicates, units, seeds)."""
+def resampled_differences(units: Sequence[LanguageScores], rng: np.random.Generator, replicates: int) -> np.ndarray:
+    """Differences by seed on resampled examples, which all units share: (replicates, units, seeds)."""
     above = np.stack([unit.numerators for unit in units])
     below = np.stack([unit.denominators for unit in units])
     if (below == 1).all():
@@ -354,12 +367,12 @@ def resampled_differences(units: Sequence[Unit], rng: np.random.Generator, repli
     return scores[:, :, 0] - scores[:, :, 1]
 
 
-def rounded(value: object) -> object:
-    """Plain data whose numbers do not show the last bits, in which processors differ."""
+def round_floats(value: object) -> object:
+    """Plain data with rounded floats, whose last bits differ between processors."""
     if isinstance(value, float):
         return round(value, DIGITS) + 0.0
     if isinstance(value, Mapping):
-        return {key: rounded(item) for key, item in value.items()}
+        return {key: round_floats(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [rounded(item) for item in value]
+        return [round_floats(item) for item in value]
     return value

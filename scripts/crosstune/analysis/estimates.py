@@ -1,17 +1,15 @@
-"""What is concluded from differences between two schedules: means, errors, tests, and the parts of their variance.
+"""Estimates of a difference between two schedules: means, standard errors, tests and variance components.
 
-Owns: the formulas of docs/statistics.md. Must never know: files, names, how numbers are told.
+docs/statistics.md explains the formulas. A sample holds one difference per seed and unit (a language of a data set).
+Three questions about it have a mean, a standard error and degrees of freedom of their own:
 
-A sample holds one difference for every seed and unit (a language of a data set). Three questions are asked of it, and
-each has a mean, a standard error and degrees of freedom of its own:
+- `estimate_over_seeds`: does the difference hold for other seeds, in these languages and on these examples?
+- `estimate_over_examples`: for other seeds and other examples, in these languages?
+- `estimate_over_families`: for other seeds, languages and examples? Language families are the units, with equal weight.
 
-- `over_seeds`: would other seeds say the same, of these languages and these examples?
-- `over_examples`: would other seeds and other examples, of these languages?
-- `over_families`: would other seeds, other languages and other examples? Families are the units, each counts alike.
-
-Ways that are crossed add up as V(rows) + V(columns) - V(both), each of which is a mean square (Cameron, Gelbach &
-Miller 2011; for two ways this is the analysis of variance), with degrees of freedom between those of the ways (Cochran
-1964). The functions on arrays take leading axes, so that many simulated studies are worked at once.
+The variance of crossed factors is V(rows) + V(columns) - V(both), each a mean square (Cameron, Gelbach & Miller 2011;
+for two factors it is the analysis of variance). Its degrees of freedom lie between those of the factors (Cochran 1964).
+Functions on arrays accept leading axes, which compute many simulated studies at once.
 """
 
 import math
@@ -21,14 +19,14 @@ from functools import cached_property
 
 import numpy as np
 
-from crosstune.analysis.intervals import Interval, detectable, student_quantile, student_tail
+from crosstune.analysis.intervals import Interval, detectable_effect, student_quantile, student_tail
 
 VERDICTS = ("better", "worse", "equivalent", "undecided")
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean difference with its standard error and degrees of freedom, in points."""
+    """A mean difference in points, with its standard error and degrees of freedom."""
 
     mean: float
     error: float
@@ -44,29 +42,28 @@ class Estimate:
         return min(1.0, 2 * self._tail(abs(self.mean)))
 
     def equivalence_p(self, smallest: float) -> float:
-        """p of a difference of at least `smallest`: the larger of the two one-sided tests' (TOST, Schuirmann 1987)."""
+        """p of equivalence: the larger p of two one-sided tests against ±`smallest` (TOST, Schuirmann 1987)."""
         return max(self._tail(smallest + self.mean), self._tail(smallest - self.mean))
 
     def verdict(self, smallest: float, confidence: float) -> str:
-        """One of VERDICTS: see `verdict`."""
         return verdict(self.mean, self.p, self.equivalence_p(smallest), 1 - confidence)
 
-    def detects(self, confidence: float) -> float:
-        """The smallest true difference that such a design finds with 80% power."""
-        return self.error * detectable(self.freedom, confidence)
+    def detectable_difference(self, confidence: float) -> float:
+        """The smallest true difference that the design detects with 80% power."""
+        return self.error * detectable_effect(self.freedom, confidence)
 
     def _tail(self, distance: float) -> float:
-        """P of a deviation above `distance`; without any error every distance above 0 is out of reach."""
+        """P of a deviation above `distance`. Without an error, no deviation exceeds a distance above 0."""
         if self.error == 0:
             return 0.0 if distance > 0 else 0.5 if distance == 0 else 1.0
         return student_tail(distance / self.error, self.freedom)
 
 
 def verdict(mean: float, p: float, equivalence_p: float, alpha: float) -> str:
-    """What may be said of a difference: equivalent, better, worse or undecided.
+    """The verdict on a difference, one of VERDICTS.
 
-    A difference that is surely smaller than the smallest effect of interest is equivalent, even if it is surely not 0.
-    "No difference" is never concluded from a large p: that is undecided.
+    A difference that is significantly smaller than the smallest effect of interest is equivalent, even if it is
+    significantly not 0. A large p is no evidence of equivalence: it gives undecided.
     """
     if equivalence_p <= alpha:
         return "equivalent"
@@ -79,17 +76,19 @@ def verdict(mean: float, p: float, equivalence_p: float, alpha: float) -> str:
 class Sample:
     """Differences between two schedules.
 
-    differences: (seeds, units). influences: for every unit (seeds, examples), how far each example moves the unit's
-    difference: for a mean (d - mean) / n; each row adds up to 0. weights: (units,), of the mean over units; they add
-    up to 1. families: the number of each unit's family, from 0. parts: the units that have the same examples,
-    together.
+    differences: (seeds, units).
+    influences: for every unit (seeds, examples), the influence of each example on the unit's difference. For a mean it
+    is (d - mean) / n; each row adds up to 0.
+    weights: (units,), of the mean over units; they add up to 1.
+    families: the number of each unit's family, from 0.
+    example_groups: the units in groups that share their examples.
     """
 
     differences: np.ndarray
     influences: Sequence[np.ndarray]
     weights: np.ndarray
     families: Sequence[int]
-    parts: Sequence[Sequence[int]]
+    example_groups: Sequence[Sequence[int]]
 
     @property
     def seeds(self) -> int:
@@ -106,7 +105,7 @@ class Sample:
 
     @cached_property
     def family_weights(self) -> np.ndarray:
-        """Weights of the units where every family counts alike: (families, units), each row of one family."""
+        """Weights of the units for equal weights of the families: (families, units), one row per family."""
         members = np.asarray(self.families) == np.arange(max(self.families) + 1)[:, None]
         weights = members * self.weights
         return weights / weights.sum(axis=1, keepdims=True) / len(members)
@@ -119,57 +118,59 @@ class Sample:
 # --- the three questions ---------------------------------------------------------------------------------------------
 
 
-def over_seeds(sample: Sample) -> Estimate | None:
-    """These languages and examples, other seeds: Student's t of the seeds' means. None below two seeds."""
+def estimate_over_seeds(sample: Sample) -> Estimate | None:
+    """For other seeds: Student's t of the seeds' means. None below two seeds."""
     if sample.seeds < 2:
         return None
     return _estimate(sample.by_seed.mean(), (mean_variance(sample.by_seed), sample.seeds - 1))
 
 
-def over_examples(sample: Sample) -> Estimate | None:
-    """These languages, other seeds and examples. None below two seeds, or where a unit has but one example."""
-    if sample.seeds < 2 or min(found.shape[1] for found in sample.influences) < 2:
+def estimate_over_examples(sample: Sample) -> Estimate | None:
+    """For other seeds and examples. None below two seeds or with a unit of a single example."""
+    if sample.seeds < 2 or min(unit.shape[1] for unit in sample.influences) < 2:
         return None
-    parts = [
-        example_variances(sum(sample.weights[unit] * sample.influences[unit] for unit in part)) for part in sample.parts
+    by_group = [
+        example_variances(sum(sample.weights[unit] * sample.influences[unit] for unit in group))
+        for group in sample.example_groups
     ]
-    examples, interaction = (add([part[way] for part in parts]) for way in (0, 1))
+    examples, interaction = map(sum_variances, zip(*by_group, strict=True))
     seeds = (mean_variance(sample.by_seed), sample.seeds - 1)
-    return _estimate(sample.by_seed.mean(), crossed(seeds, examples, interaction))
+    return _estimate(sample.by_seed.mean(), crossed_variance(seeds, examples, interaction))
 
 
-def of_one_language(sample: Sample, unit: int) -> Estimate | None:
-    """`over_examples` of one unit alone, as one test of many: with the degrees of freedom of its seeds.
+def estimate_one_language(sample: Sample, unit: int) -> Estimate | None:
+    """`estimate_over_examples` of one unit as one test of many: with the degrees of freedom of its seeds.
 
-    Those of both ways are right on average. Where few seeds happen to lie close together they are too many, which
-    shows far out in the tails, where Holm's procedure looks.
+    The combined degrees of freedom are right on average. They are too many if a few seeds happen to lie close together.
+    That shows far out in the tails, which decide Holm's procedure.
     """
-    found = over_examples(sample.unit(unit))
-    return found and replace(found, freedom=float(sample.seeds - 1))
+    estimate = estimate_over_examples(sample.unit(unit))
+    return estimate and replace(estimate, freedom=float(sample.seeds - 1))
 
 
-def over_families(sample: Sample) -> Estimate | None:
-    """Other seeds, languages and examples. None below two seeds or two families of languages."""
+def estimate_over_families(sample: Sample) -> Estimate | None:
+    """For other seeds, languages and examples. None below two seeds or two families of languages."""
     weights = sample.family_weights
     families = len(weights)
     if sample.seeds < 2 or families < 2:
         return None
     means = families * sample.differences @ weights.T
-    seeds, languages, both = two_way(means)
+    seeds, languages, both = two_way_variances(means)
     shared = [
-        (_shared(sample, part), sample.influences[part[0]].shape[1] - 1) for part in sample.parts if len(part) > 1
+        (_shared_variance(sample, group), sample.influences[group[0]].shape[1] - 1)
+        for group in sample.example_groups
+        if len(group) > 1
     ]
-    return _estimate(means.mean(), crossed(seeds, languages, both, [term for term in shared if term[1] > 0]))
+    return _estimate(means.mean(), crossed_variance(seeds, languages, both, [term for term in shared if term[1] > 0]))
 
 
-def _shared(sample: Sample, part: Sequence[int]) -> float:
-    """The variance that families share because their examples are the same: their covariances, at least 0."""
-    means = np.stack([sample.influences[unit].mean(axis=0) for unit in part], axis=1)
-    by_family = means @ sample.family_weights[:, part].T
+def _shared_variance(sample: Sample, group: Sequence[int]) -> float:
+    """The variance that families share through common examples: the sum of their covariances, at least 0."""
+    means = np.stack([sample.influences[unit].mean(axis=0) for unit in group], axis=1)
+    by_family = means @ sample.family_weights[:, group].T
     examples = len(means)
-    return max(
-        0.0, float(((by_family.sum(axis=1) ** 2) - (by_family**2).sum(axis=1)).sum()) * examples / (examples - 1)
-    )
+    covariances = float(((by_family.sum(axis=1) ** 2) - (by_family**2).sum(axis=1)).sum())
+    return max(0.0, covariances * examples / (examples - 1))
 
 
 def _estimate(mean: float, variance: tuple[float, float]) -> Estimate:
@@ -178,7 +179,7 @@ def _estimate(mean: float, variance: tuple[float, float]) -> Estimate:
 
 # --- variances -------------------------------------------------------------------------------------------------------
 
-# A variance of a mean with its degrees of freedom.
+# The variance of a mean with its degrees of freedom.
 Term = tuple[np.ndarray | float, np.ndarray | float]
 
 
@@ -187,10 +188,10 @@ def mean_variance(values: np.ndarray) -> np.ndarray | float:
     return values.var(axis=-1, ddof=1) / values.shape[-1]
 
 
-def two_way(cells: np.ndarray) -> tuple[Term, Term, Term]:
+def two_way_variances(cells: np.ndarray) -> tuple[Term, Term, Term]:
     """V(rows), V(columns) and V(both) of the mean of cells (..., rows, columns).
 
-    V(both) is the interaction's mean square by the number of cells.
+    V(both) is the mean square of the interaction over the number of cells.
     """
     rows, columns = cells.shape[-2:]
     by_row, by_column = cells.mean(axis=-1), cells.mean(axis=-2)
@@ -212,20 +213,19 @@ def example_variances(influences: np.ndarray) -> tuple[Term, Term]:
     return ((means**2).sum(axis=(-2, -1)) * scale, examples - 1), (rest, (seeds - 1) * (examples - 1))
 
 
-def crossed(rows: Term, columns: Term, both: Term, more: Sequence[Term] = ()) -> Term:
-    """V(rows) + V(columns) - V(both), at least the larger of the first two, + more; degrees of freedom as `between`."""
+def crossed_variance(rows: Term, columns: Term, both: Term, more: Sequence[Term] = ()) -> Term:
+    """max(V(rows) + V(columns) - V(both), V(rows), V(columns)) + more, with `combined_freedom`."""
     least = np.maximum(rows[0], columns[0])
     total = np.maximum(rows[0] + columns[0] - both[0], least) + sum(term[0] for term in more)
-    return total, between([rows, columns, *more])
+    return total, combined_freedom([rows, columns, *more])
 
 
-def between(terms: Sequence[Term]) -> np.ndarray | float:
-    """Degrees of freedom of a sum: the harmonic mean of its parts', weighed by their variances.
+def combined_freedom(terms: Sequence[Term]) -> np.ndarray | float:
+    """Degrees of freedom of a sum of variances: the harmonic mean of the terms', weighted by their variances.
 
-    To first order in 1 / freedom its t is the mean of the parts' t, weighed in the same way, which is Cochran's (1964)
-    answer to the problem of Behrens and Fisher. Satterthwaite's (1946) degrees are those of a variance whose parts are
-    known. With the few seeds of a study they are far too many where these happen to lie close together, and the
-    interval is then too narrow twice over.
+    To first order in 1 / freedom its t is the mean of the terms' t with the same weights: Cochran's (1964) solution of
+    the Behrens-Fisher problem. Satterthwaite's (1946) degrees of freedom assume known variances. With few seeds
+    they are far too many if the seeds happen to lie close together: the interval is then doubly too narrow.
     """
     total = sum(term[0] for term in terms)
     spread = np.asarray(sum(term[0] / term[1] for term in terms))
@@ -233,44 +233,44 @@ def between(terms: Sequence[Term]) -> np.ndarray | float:
     return np.divide(total, spread, out=poorest, where=spread > 0)
 
 
-def add(terms: Sequence[Term]) -> Term:
-    """The sum of independent variances, all of them alike in kind, with Satterthwaite's (1946) degrees of freedom."""
+def sum_variances(terms: Sequence[Term]) -> Term:
+    """The sum of independent variances of one kind, with Satterthwaite's (1946) degrees of freedom."""
     total = sum(term[0] for term in terms)
     spread = np.asarray(sum(term[0] ** 2 / term[1] for term in terms))
     poorest = np.full(np.shape(spread), float(min(term[1] for term in terms)))
     return total, np.divide(np.square(total), spread, out=poorest, where=spread > 0)
 
 
-def components(sample: Sample) -> dict[str, float]:
-    """The variance of one seed's difference in one language, in its parts; empty below two seeds.
+def variance_components(sample: Sample) -> dict[str, float]:
+    """The variance components of one seed's difference in one language; empty below two seeds.
 
-    seed, family, language (within its family), seed x language, example (the same for all seeds), seed x example; the
-    last two of a mean over a language's examples. Estimated by the analysis of variance, of unequal families as in
-    Searle, Casella & McCulloch (1992), at least 0; `family` only where languages share one.
+    seed, family, language (within its family), seed x language, example (common to all seeds), seed x example. The last
+    two are those of a mean over a language's examples. The estimator is the analysis of variance, for unequal families
+    as in Searle, Casella & McCulloch (1992), at least 0. `family` needs languages that share one.
     """
-    if sample.seeds < 2 or min(found.shape[1] for found in sample.influences) < 2:
+    if sample.seeds < 2 or min(unit.shape[1] for unit in sample.influences) < 2:
         return {}
-    by_unit = [example_variances(found) for found in sample.influences]
+    by_unit = [example_variances(unit) for unit in sample.influences]
     noise = sample.seeds * float(np.mean([rest[0] for _, rest in by_unit]))
     example = float(np.mean([both[0] for both, _ in by_unit])) - noise / sample.seeds
-    found = {"seed": 0.0, "example": example, "seed x example": noise}
+    parts = {"seed": 0.0, "example": example, "seed x example": noise}
     if sample.units == 1:
-        found["seed"] = float(sample.by_seed.var(ddof=1)) - noise
+        parts["seed"] = float(sample.by_seed.var(ddof=1)) - noise
     else:
-        seeds, _, both = two_way(sample.differences)
+        seeds, _, both = two_way_variances(sample.differences)
         interaction = float(both[0]) * sample.seeds * sample.units
-        found["seed"] = sample.seeds * float(seeds[0]) - interaction / sample.units
-        found["seed x language"] = interaction - noise
+        parts["seed"] = sample.seeds * float(seeds[0]) - interaction / sample.units
+        parts["seed x language"] = interaction - noise
         between, within = family_variances(sample.differences.mean(axis=0), sample.families)
         if between is not None:
-            found["family"] = between
-        found["language"] = within - interaction / sample.seeds - max(0.0, example)
+            parts["family"] = between
+        parts["language"] = within - interaction / sample.seeds - max(0.0, example)
     order = ("seed", "family", "language", "seed x language", "example", "seed x example")
-    return {name: max(0.0, found[name]) for name in order if name in found}
+    return {name: max(0.0, parts[name]) for name in order if name in parts}
 
 
 def family_variances(values: np.ndarray, families: Sequence[int]) -> tuple[float | None, float]:
-    """Variances between and within families of unequal size; the first is None where that cannot be told apart."""
+    """Variances between and within families of unequal size. The first is None if it cannot be identified."""
     sizes = np.bincount(families)
     if len(sizes) in (1, len(values)):
         return None, float(values.var(ddof=1))
@@ -284,9 +284,8 @@ def family_variances(values: np.ndarray, families: Sequence[int]) -> tuple[float
 # --- several languages -----------------------------------------------------------------------------------------------
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjusted p-values, in the order given: those at most alpha hold together with confidence 1 -
-    alpha."""
+def holm_adjust(p: Sequence[float]) -> list[float]:
+    """Holm's (1979) adjusted p-values, in the given order: to reject those up to alpha has family-wise error alpha."""
     order = sorted(range(len(p)), key=lambda place: p[place])
     adjusted, largest = [0.0] * len(p), 0.0
     for rank, place in enumerate(order):
@@ -296,9 +295,9 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def count_effects(means: Sequence[float], p: Sequence[float], alpha: float) -> tuple[int, int]:
-    """In how many languages at least `a` is better, and in how many worse: K-hat of Dror et al. (2017).
+    """Lower bounds of the number of languages in which `a` is better, and worse: K-hat of Dror et al. (2017).
 
-    It counts what Holm's procedure rejects, which under any dependence is too many with probability alpha at most.
+    It counts the rejections of Holm's procedure. Under any dependence they are too many with probability alpha at most.
     """
-    held = [mean for mean, adjusted in zip(means, holm(p), strict=True) if adjusted <= alpha]
-    return sum(mean > 0 for mean in held), sum(mean < 0 for mean in held)
+    rejected = [mean for mean, adjusted in zip(means, holm_adjust(p), strict=True) if adjusted <= alpha]
+    return sum(mean > 0 for mean in rejected), sum(mean < 0 for mean in rejected)

@@ -1,8 +1,4 @@
-"""A straight line through points that come in groups, and how sure its slope is.
-
-Owns: ordinary least squares with one regressor, two intervals of the slope, rank correlation. Must never know: what the
-points are.
-"""
+"""Least squares with one regressor on grouped points: two intervals of the slope, and rank correlation."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -13,33 +9,31 @@ from crosstune.analysis.intervals import CONFIDENCE, Interval, student_quantile
 
 
 @dataclass(frozen=True)
-class Line:
-    """y = intercept + slope x by least squares; intervals of the slope where they can be known.
+class LinearFit:
+    """y = intercept + slope x by least squares.
 
-    over_points: as if every point were drawn by itself. over_groups: as if groups of points were.
-    rank_correlation: Spearman's, None where all y are equal.
+    point_interval: of the slope, for independent points. group_interval: for points correlated within groups.
+    rank_correlation: Spearman's, None if all y are equal.
     """
 
     slope: float
     intercept: float
-    over_points: Interval | None
-    over_groups: Interval | None
+    point_interval: Interval | None
+    group_interval: Interval | None
     rank_correlation: float | None
     points: int
     groups: int
 
 
-def fit(x: Sequence[float], y: Sequence[float], groups: Sequence[Hashable]) -> Line | None:
-    """The line through the points (x, y), each of which belongs to a group; None where all x are equal."""
-    found = least_squares(x, y)
-    if found is None:
+def fit_line(x: Sequence[float], y: Sequence[float], groups: Sequence[Hashable]) -> LinearFit | None:
+    """The line through the points (x, y) of some groups; None if all x are equal."""
+    line = least_squares(x, y)
+    if line is None:
         return None
-    slope, intercept = found
-    return Line(
-        slope,
-        intercept,
-        over_points(x, y),
-        over_groups(x, y, groups),
+    return LinearFit(
+        *line,
+        point_interval(x, y),
+        group_interval(x, y, groups),
         rank_correlation(x, y),
         len(x),
         len(set(groups)),
@@ -47,7 +41,7 @@ def fit(x: Sequence[float], y: Sequence[float], groups: Sequence[Hashable]) -> L
 
 
 def least_squares(x: Sequence[float], y: Sequence[float]) -> tuple[float, float] | None:
-    """Slope and intercept; None where they are not determined."""
+    """Slope and intercept; None if they are not determined."""
     if len(x) < 2 or max(x) == min(x):
         return None
     x_mean, y_mean = fmean(x), fmean(y)
@@ -56,45 +50,42 @@ def least_squares(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]
     return slope, y_mean - slope * x_mean
 
 
-def over_points(x: Sequence[float], y: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
-    """slope ± t(n - 2) s / sqrt(sum of (x - mean)^2), s^2 the residuals' sum of squares over n - 2.
-
-    None below 3 points.
-    """
-    found = least_squares(x, y)
-    if found is None or len(x) < 3:
+def point_interval(x: Sequence[float], y: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
+    """slope ± t(n - 2) s / sqrt(sum of (x - mean)^2), s^2 = residual sum of squares / (n - 2); None below 3 points."""
+    line = least_squares(x, y)
+    if line is None or len(x) < 3:
         return None
-    slope, intercept = found
+    slope, intercept = line
     x_mean = fmean(x)
     residuals = math.fsum((b - intercept - slope * a) ** 2 for a, b in zip(x, y, strict=True))
     error = math.sqrt(residuals / (len(x) - 2) / math.fsum((a - x_mean) ** 2 for a in x))
     return _around(slope, error, len(x) - 2, confidence)
 
 
-def over_groups(
+def group_interval(
     x: Sequence[float], y: Sequence[float], groups: Sequence[Hashable], confidence: float = CONFIDENCE
 ) -> Interval | None:
-    """The interval where points of one group are alike: slope ± t(G - 1) times the error of the jackknife over groups.
+    """The cluster-robust interval of the slope: slope ± t(G - 1) error, with the jackknife over G groups.
 
     error^2 = (G - 1) / G * sum over groups of (slope without the group - slope)^2, the CV3 estimator of MacKinnon,
-    Nielsen & Webb 2023. None below 3 groups, and where the slope hangs on one group.
+    Nielsen & Webb (2023). None below 3 groups, or if the slope is undetermined without one of them.
     """
-    found = least_squares(x, y)
+    line = least_squares(x, y)
     names = list(dict.fromkeys(groups))
-    if found is None or len(names) < 3:
+    if line is None or len(names) < 3:
         return None
-    without = []
+    leave_one_out = []
     for name in names:
-        kept = [(a, b) for a, b, group in zip(x, y, groups, strict=True) if group != name]
-        without.append(least_squares(*zip(*kept, strict=True)) if kept else None)
-    if None in without:
+        rest = [(a, b) for a, b, group in zip(x, y, groups, strict=True) if group != name]
+        leave_one_out.append(least_squares(*zip(*rest, strict=True)) if rest else None)
+    if None in leave_one_out:
         return None
-    squares = math.fsum((slope - found[0]) ** 2 for slope, _ in without)
-    return _around(found[0], math.sqrt((len(names) - 1) / len(names) * squares), len(names) - 1, confidence)
+    squares = math.fsum((slope - line[0]) ** 2 for slope, _ in leave_one_out)
+    return _around(line[0], math.sqrt((len(names) - 1) / len(names) * squares), len(names) - 1, confidence)
 
 
 def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
-    """Spearman's: Pearson's correlation of the ranks, equal values sharing the mean of theirs."""
+    """Spearman's rank correlation, with mean ranks for ties; None if it is undefined."""
     a, b = ranks(x), ranks(y)
     if len(a) < 2 or max(a) == min(a) or max(b) == min(b):
         return None
@@ -105,7 +96,7 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
 
 
 def ranks(values: Sequence[float]) -> list[float]:
-    """Ranks from 1; equal values have the mean of their ranks."""
+    """Ranks from 1, mean ranks for ties."""
     return [
         sum(other < value for other in values) + (sum(other == value for other in values) + 1) / 2 for value in values
     ]

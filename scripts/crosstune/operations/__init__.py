@@ -1,5 +1,5 @@
 """Care of a study: status, stale results, provenance, archive, submission to XTREME-R.
 
-Owns what a user asks about a study beside its results.
+Owns the tools for a study besides its results.
 May import: core, artifacts, machine, data, evaluation, study, analysis.
 """

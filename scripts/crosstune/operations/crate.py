@@ -1,10 +1,8 @@
-"""A study as an RO-Crate: its results, the workflow that made them and what is known of the run, in one archive.
+"""A study as an RO-Crate: one archive of its results, its workflow and a description of its run.
 
-Owns: which files are packed, how they are described, and an archive whose bytes depend on its content alone.
-Must never know: what is in the results.
-
-The description is RO-Crate 1.1 metadata by the profile Workflow Run Crate 0.5 (https://w3id.org/ro/wfrun/workflow/0.5):
-the Snakefile is the main workflow, one CreateAction the run. Weights stay outside; the manifests have their hashes.
+The metadata follow RO-Crate 1.1 and the profile Workflow Run Crate 0.5 (https://w3id.org/ro/wfrun/workflow/0.5): the
+Snakefile is the main workflow, one CreateAction is the run. Weights are not included; the manifests have their hashes.
+The bytes of the archive depend on its content alone.
 """
 
 import hashlib
@@ -29,13 +27,13 @@ PROFILES = {
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": ("Workflow RO-Crate", "1.0"),
 }
 
-LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
+SNAKEMAKE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
 
 APACHE = "https://spdx.org/licenses/Apache-2.0"
 
 PARAMETER = "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE"
 
-# What makes the archive a folder in which the study can be run again.
+# With these files the study can run again in the unpacked archive.
 WORKFLOW = (
     "Snakefile",
     "rules",
@@ -49,7 +47,7 @@ WORKFLOW = (
     "LICENSE",
 )
 
-# Of a checkpoint and of a study: everything but weights, states, logs and what is made for a moment.
+# The results of a checkpoint and of a study, without weights, training states, logs and temporary files.
 CHECKPOINT = ("stage.json", "cost.json", "train.jsonl", "predictions", "scores")
 
 RESULTS = (
@@ -63,19 +61,19 @@ FORMATS = {
     ".py": "text/x-python", ".yaml": "application/yaml",
 }  # fmt: skip
 
-# No file of a ZIP archive can be older.
+# The earliest time that a ZIP archive can store.
 OLDEST = (1980, 1, 1, 0, 0, 0)
 
 
 def write_crate(study: Study, root: Path, out: Path) -> None:
-    """Pack the study below `root`, the folder of the project, into the archive `out`.
+    """Pack the study below `root`, the project's folder, into the archive `out`.
 
-    The same results give the same bytes. Raises UserError where the study is not finished.
+    The same results give the same bytes. Raises UserError if the study is not finished.
     """
-    provenance = read_json(_there(root / study.results / "provenance.json"))
-    files = {path: root / path for path in packed(study, [f"{path}.json" for path in provenance["data"]], root)}
-    texts = {CONFIG: _text(provenance["config"]), README: readme(study, provenance)}
-    texts[METADATA] = _text(describe(study, provenance, files, texts))
+    provenance = read_json(_existing(root / study.results / "provenance.json"))
+    files = {path: root / path for path in packed_files(study, [f"{path}.json" for path in provenance["data"]], root)}
+    texts = {CONFIG: _json_text(provenance["config"]), README: readme(study, provenance)}
+    texts[METADATA] = _json_text(crate_metadata(study, provenance, files, texts))
     with atomic_open(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted({*files, *texts}):
             entry = zipfile.ZipInfo(name, OLDEST)
@@ -87,56 +85,56 @@ def write_crate(study: Study, root: Path, out: Path) -> None:
                 shutil.copyfileobj(source, target)
 
 
-def packed(study: Study, data: Sequence[str], root: Path) -> list[str]:
+def packed_files(study: Study, data: Sequence[str], root: Path) -> list[str]:
     """The files of the archive, relative to the project, sorted; `data`: the manifests of prepared splits."""
-    wanted = [*WORKFLOW, *(f"{study.results}/{name}" for name in RESULTS), *data]
+    included = [*WORKFLOW, *(f"{study.results}/{name}" for name in RESULTS), *data]
     for path in study.checkpoints:
-        wanted += [f"{path}/{name}" for name in CHECKPOINT]
-    found = {file for name in wanted for file in _files(root / name)}
-    return sorted(str(file.relative_to(root)) for file in found)
+        included += [f"{path}/{name}" for name in CHECKPOINT]
+    files = {file for name in included for file in _files(root / name)}
+    return sorted(str(file.relative_to(root)) for file in files)
 
 
-def describe(study: Study, provenance: Mapping, files: Mapping[str, Path], texts: Mapping[str, str]) -> dict:
+def crate_metadata(study: Study, provenance: Mapping, files: Mapping[str, Path], texts: Mapping[str, str]) -> dict:
     """The metadata: a JSON-LD graph of the files, the workflow, its parameters and its run.
 
-    `files` of the archive by their names there; `texts`: those that are made for it.
+    `files`: files on disk by their names in the archive; `texts`: the contents of the files written for it.
     """
-    described = {name: _file(name, file.stat().st_size, sha256_file(file)) for name, file in files.items()}
+    entities = {name: _file(name, file.stat().st_size, sha256_file(file)) for name, file in files.items()}
     for name, text in texts.items():
         content = text.encode()
-        described[name] = _file(name, len(content), hashlib.sha256(content).hexdigest())
-    described[CONFIG] |= {"name": "the study's config, with all defaults", "exampleOfWork": _ref("#config")}
-    described[README] |= {"name": "what is in this archive", "about": _ref("./")}
+        entities[name] = _file(name, len(content), hashlib.sha256(content).hexdigest())
+    entities[CONFIG] |= {"name": "the study's config, with all defaults", "exampleOfWork": _ref("#config")}
+    entities[README] |= {"name": "the content of this archive", "about": _ref("./")}
     data, results = ([name for name in files if name.startswith(folder)] for folder in ("data/", "results/"))
     for parameter, names in (("#data", data), ("#results", results)):
         for name in names:
-            described[name]["exampleOfWork"] = _ref(parameter)
-    described["Snakefile"] |= _workflow(provenance)
+            entities[name]["exampleOfWork"] = _ref(parameter)
+    entities["Snakefile"] |= _workflow(provenance)
     models = [_model(name, model) for name, model in sorted(provenance["models"].items()) if "hub" in model]
-    entities = [
+    graph = [
         _descriptor(),
-        _root(study, provenance, described),
-        *(_described(url, "CreativeWork", name, version=version) for url, (name, version) in PROFILES.items()),
+        _root(study, provenance, entities),
+        *(_entity(url, "CreativeWork", name, version=version) for url, (name, version) in PROFILES.items()),
         _language(provenance),
         *_parameters(),
         _run(study, provenance, [CONFIG, *data], models, results),
         {"@id": "#agent", "@type": "Person", "name": provenance["agent"]},
         *_licences(provenance),
         *models,
-        *(described[name] for name in sorted(described)),
+        *(entities[name] for name in sorted(entities)),
     ]
-    return {"@context": CONTEXT, "@graph": entities}
+    return {"@context": CONTEXT, "@graph": graph}
 
 
 def readme(study: Study, provenance: Mapping) -> str:
-    """What a person who unpacks the archive needs to know."""
+    """The README of the archive."""
     commit = provenance["code"].get("commit", "unknown")
     return (
         f"# {study.name}\n\n"
         f"A study of crosstune, packed as an RO-Crate (https://www.researchobject.org/ro-crate): {METADATA}\n"
         f"describes every file. Its page is {study.results}/report.html; around it are manifests and scores.\n"
-        "Weights are not here; each stage.json has their SHA-256.\n\n"
-        f"The workflow is that of commit {commit}. To run the study again from nothing, in this folder:\n\n"
+        "Weights are not included; each stage.json has their SHA-256.\n\n"
+        f"The workflow is that of commit {commit}. To rerun the whole study in this folder:\n\n"
         "```sh\n"
         "rm -r results data\n"
         "pip install -r envs/requirements.lock\n"
@@ -159,7 +157,7 @@ def _root(study: Study, provenance: Mapping, files: Iterable[str]) -> dict:
         "@type": "Dataset",
         "name": f"The study {study.name!r} of crosstune",
         "description": "Fine-tuning on several languages, one after the other or at once: results of "
-        f"{len(study.runs)} runs, and the workflow that made them.",
+        f"{len(study.runs)} runs, and their workflow.",
         "datePublished": provenance["ended"],
         "license": _ref("#licences"),
         "conformsTo": [_ref(url) for url in PROFILES],
@@ -170,12 +168,12 @@ def _root(study: Study, provenance: Mapping, files: Iterable[str]) -> dict:
 
 
 def _workflow(provenance: Mapping) -> dict:
-    """What makes the Snakefile the main workflow."""
+    """The properties of the Snakefile as the main workflow."""
     return {
         "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
         "name": "crosstune",
-        "description": "Trains a multilingual model on task data of several languages by schedules that it compares.",
-        "programmingLanguage": _ref(LANGUAGE),
+        "description": "Trains a multilingual model on task data of several languages and compares schedules.",
+        "programmingLanguage": _ref(SNAKEMAKE),
         "license": _ref(APACHE),
         **({"url": provenance["repository"]} if provenance["repository"] else {}),
         "version": provenance["code"].get("commit", "unknown"),
@@ -186,7 +184,7 @@ def _workflow(provenance: Mapping) -> dict:
 
 def _language(provenance: Mapping) -> dict:
     return {
-        "@id": LANGUAGE,
+        "@id": SNAKEMAKE,
         "@type": "ComputerLanguage",
         "name": "Snakemake",
         "alternateName": "Snakemake workflow",
@@ -197,7 +195,7 @@ def _language(provenance: Mapping) -> dict:
 
 
 def _parameters() -> list[dict]:
-    """What goes into the workflow and what comes out."""
+    """The inputs and outputs of the workflow."""
     return [
         {
             "@id": f"#{name}",
@@ -239,26 +237,26 @@ def _licences(provenance: Mapping) -> list[dict]:
     licences: dict[str, str] = {}
     for path, split in provenance["data"].items():
         licences[path.split("/")[1]] = split["licence"]
-    told = "; ".join(f"{name}: {licence}" for name, licence in sorted(licences.items()))
-    text = f"The workflow is under Apache-2.0. What is made of a data set is under its own licence: {told}."
+    listing = "; ".join(f"{name}: {licence}" for name, licence in sorted(licences.items()))
+    text = f"The workflow is under Apache-2.0. Data derived from a data set are under its own licence: {listing}."
     return [
-        _described("#licences", "CreativeWork", "Apache-2.0, and the licences of the data sets", description=text),
-        _described(APACHE, "CreativeWork", "Apache License 2.0", description="of the workflow"),
+        _entity("#licences", "CreativeWork", "Apache-2.0, and the licences of the data sets", description=text),
+        _entity(APACHE, "CreativeWork", "Apache License 2.0", description="of the workflow"),
     ]
 
 
 def _model(name: str, model: Mapping) -> dict:
     url = f"https://huggingface.co/{model['hub']}/tree/{model['revision']}"
-    return _described(url, "CreativeWork", model["hub"], version=model["revision"], description=f"the model {name}")
+    return _entity(url, "CreativeWork", model["hub"], version=model["revision"], description=f"the model {name}")
 
 
 def _file(path: str, size: int, sha256: str) -> dict:
     kind = FORMATS.get(Path(path).suffix, "text/plain")
-    told = {"name": Path(path).name, "contentSize": str(size), "sha256": sha256, "encodingFormat": kind}
-    return {"@id": _id(path), "@type": "File", **told}
+    properties = {"name": Path(path).name, "contentSize": str(size), "sha256": sha256, "encodingFormat": kind}
+    return {"@id": _id(path), "@type": "File", **properties}
 
 
-def _described(url: str, kind: str, name: str, **more: str) -> dict:
+def _entity(url: str, kind: str, name: str, **more: str) -> dict:
     return {"@id": url, "@type": kind, "name": name, **more}
 
 
@@ -267,7 +265,7 @@ def _ref(url: str) -> dict:
 
 
 def _id(path: str) -> str:
-    """A path as the metadata writes it: what has no place in a URL is escaped."""
+    """A path as an identifier in the metadata, with the escapes of a URL."""
     return quote(path, safe="/@+~=,;!$&'()*:")
 
 
@@ -275,18 +273,18 @@ def _id(path: str) -> str:
 
 
 def _files(path: Path) -> list[Path]:
-    """A file, or all files of a folder but what Python and systems leave there."""
+    """A file, or all files of a folder except hidden files and caches."""
     if path.is_file():
         return [path]
-    found = (file for file in path.rglob("*") if file.is_file())
-    return [file for file in found if not file.name.startswith(".") and "__pycache__" not in file.parts]
+    files = (file for file in path.rglob("*") if file.is_file())
+    return [file for file in files if not file.name.startswith(".") and "__pycache__" not in file.parts]
 
 
-def _there(path: Path) -> Path:
+def _existing(path: Path) -> Path:
     if not path.exists():
         raise UserError("the study is not finished", str(path), "Run it first: snakemake --cores 2 crate")
     return path
 
 
-def _text(value: object) -> str:
+def _json_text(value: object) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"

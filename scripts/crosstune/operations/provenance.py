@@ -1,9 +1,6 @@
-"""The provenance of a whole study: with what, on what and in how much time its results were made.
+"""The provenance of a study: code, environment, data, models, hardware and cost, for `provenance.json`.
 
-Owns: `provenance.json`, gathered from the manifests of the results and the notes beside them (`cost.json`), and how it
-reads in words. Must never know: scores, what a report looks like.
-
-It is written last and says what was, not what is: where nobody wrote something down it is missing or None.
+It is gathered last, from the manifests and cost records of the results. Facts without a record are missing or None.
 """
 
 from collections import Counter
@@ -34,21 +31,21 @@ VERSIONS = {
 KINDS = ("trainings", "predictions")
 
 
-def provenance_of(study: Study, data: Sequence[Path]) -> dict:
-    """The provenance of a study whose results are there; `data`: the manifests of its prepared splits.
+def study_provenance(study: Study, data: Sequence[Path]) -> dict:
+    """The provenance of a finished study; `data`: the manifests of its prepared splits.
 
-    `config`, `config_sha256`; `code`, `lock_sha256`, `environment` of the process that gathers this; `agent`, who runs
-    it; `repository`, the web address of the code; `versions` of the code that results depend on; `data`: of every
-    prepared split its rows' hash, licence and sources with hashes and revisions; `models`; `made`: each combination of
-    commit, tree, lock and hardware, with what it made; `cost` of trainings and predictions; `began`, `ended`: the first
-    and the last moment that any of them tells, in UTC.
+    `config`, `config_sha256`. `code`, `lock_sha256`, `environment`: of this process. `agent`: its user. `repository`:
+    the web address of the code. `versions` of the code that results depend on. `data`: for every prepared split the
+    number and hash of its rows, its licence and its sources with hashes and revisions. `models`. `made`: the number of
+    trainings and predictions for each combination of commit, tree, lock and hardware. `cost` of trainings and
+    predictions. `began`, `ended`: the first and the last recorded time, in UTC.
     """
     nodes = {path: node for path, node in study.checkpoints.items() if "hub" not in node.spec}
     trainings = [read_cost(Path(path)) for path in nodes]
     predictions = [
         read_cost(Path(path, "predictions", dataset)) for path, node in nodes.items() for dataset in node.evaluate
     ]
-    told = [cost for cost in (*trainings, *predictions) if "began" in cost]
+    timed = [cost for cost in (*trainings, *predictions) if "began" in cost]
     return {
         "config": config_affecting_results(study.config),
         "config_sha256": sha256_json(config_affecting_results(study.config)),
@@ -58,15 +55,15 @@ def provenance_of(study: Study, data: Sequence[Path]) -> dict:
         "versions": VERSIONS,
         "data": {str(path.with_suffix("")): _data(path) for path in data},
         "models": {name: _model(study, name) for name in study.config["models"]},
-        "made": makers(trainings, predictions),
-        "cost": {"trainings": total(trainings), "predictions": total(predictions)},
-        "began": min((cost["began"] for cost in told), default=None),
-        "ended": max((cost["ended"] for cost in told), default=now()),
+        "made": producer_counts(trainings, predictions),
+        "cost": {"trainings": total_cost(trainings), "predictions": total_cost(predictions)},
+        "began": min((cost["began"] for cost in timed), default=None),
+        "ended": max((cost["ended"] for cost in timed), default=now()),
     }
 
 
-def total(costs: Sequence[Mapping]) -> dict:
-    """Their number, their seconds and watt-hours; `energy_of` so many of them is known, None where of none."""
+def total_cost(costs: Sequence[Mapping]) -> dict:
+    """Number, seconds and energy in Wh of some jobs. `energy_of`: the number of jobs with a known energy."""
     energies = [cost["energy_wh"] for cost in costs if cost.get("energy_wh") is not None]
     return {
         "number": len(costs),
@@ -77,21 +74,23 @@ def total(costs: Sequence[Mapping]) -> dict:
     }
 
 
-def makers(trainings: Sequence[Mapping], predictions: Sequence[Mapping]) -> list[dict]:
-    """With what code and hardware results were made, the most frequent first."""
+def producer_counts(trainings: Sequence[Mapping], predictions: Sequence[Mapping]) -> list[dict]:
+    """The number of trainings and predictions by code and hardware, the most frequent first."""
     keys = ("commit", "changed", "lock_sha256", "device", "devices", "cores")
-    counts = {kind: Counter(map(_maker, costs)) for kind, costs in zip(KINDS, (trainings, predictions), strict=True)}
+    counts = {kind: Counter(map(_producer, costs)) for kind, costs in zip(KINDS, (trainings, predictions), strict=True)}
     every = sorted(sum(counts.values(), Counter()).items(), key=lambda item: (-item[1], str(item[0])))
-    return [dict(zip(keys, maker, strict=True)) | {kind: counts[kind][maker] for kind in KINDS} for maker, _ in every]
+    return [
+        dict(zip(keys, values, strict=True)) | {kind: counts[kind][values] for kind in KINDS} for values, _ in every
+    ]
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _maker(cost: Mapping) -> tuple:
+def _producer(cost: Mapping) -> tuple:
     code = cost.get("code") or {}
-    made = (code.get("commit"), code.get("changed"), cost.get("lock_sha256"))
-    return (*made, cost.get("device"), cost.get("devices", 0), cost.get("cores"))
+    versions = (code.get("commit"), code.get("changed"), cost.get("lock_sha256"))
+    return (*versions, cost.get("device"), cost.get("devices", 0), cost.get("cores"))
 
 
 def _data(path: Path) -> dict:
@@ -100,7 +99,7 @@ def _data(path: Path) -> dict:
 
 
 def _model(study: Study, name: str) -> dict:
-    """The base model: where it is from, and the hash of its weights."""
+    """The origin of the base model and the hash of its weights."""
     node = study.checkpoints[base_path(study.name, name, study.config["models"][name])]
-    found = {"weights": read_json(Path(node.path, MANIFEST)).get("weights")}
-    return {**node.spec, **found} if "hub" in node.spec else {"pretrained_on": node.spec["sources"], **found}
+    weights = {"weights": read_json(Path(node.path, MANIFEST)).get("weights")}
+    return {**node.spec, **weights} if "hub" in node.spec else {"pretrained_on": node.spec["sources"], **weights}

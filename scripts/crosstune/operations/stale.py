@@ -1,11 +1,8 @@
-"""Results of a study that this code and config would not have made so, or not at all.
+"""Results that differ from the output of this code and config, in three kinds.
 
-Owns: finding them, and saying what of them another run makes anew. Must never know: how to make or delete anything.
-
-Three kinds, in the order of their weight. `Outdated`: made of another version of the code (TRAIN_VERSION and its
-like, raised by hand when results change), or by other settings; the next run makes these anew. Made by another commit,
-a changed working tree or another lock of packages: the versions say that this changes nothing. `Orphan`: a folder of
-checkpoints that the study does not ask for any more; nobody ever deletes it but you.
+An outdated result has another version of the code (TRAIN_VERSION etc., raised by hand when results change) or other
+settings; the next run recomputes it. A result of another commit, working tree or package lock has the same versions and
+stays. An orphan folder has checkpoints that the study no longer needs; only the user deletes it.
 """
 
 import os
@@ -26,16 +23,16 @@ from crosstune.study.paths import PreparedPath
 from crosstune.study.specs import predict_spec
 from crosstune.study.targets import evaluated_sets
 
-# What lies in a checkpoint's folder beside the stages that stand on it.
+# Folders in a checkpoint's folder that are no later stages.
 PARTS = ("model", "predictions", "scores", "logs", "benchmarks", STAGING, RESUME)
 
-# Of each reason so many files are named.
-NAMED = 3
+# The number of files listed for each reason.
+MAX_LISTED = 3
 
 
 @dataclass(frozen=True)
-class Outdated:
-    """A file that the next run makes anew, and why."""
+class OutdatedResult:
+    """A file that the next run recomputes, and the reason."""
 
     path: str
     kind: str
@@ -43,8 +40,8 @@ class Outdated:
 
 
 @dataclass(frozen=True)
-class Orphan:
-    """A folder of checkpoints that the study does not ask for: how many, and the bytes of all that is in it."""
+class OrphanFolder:
+    """A folder whose checkpoints the study does not need: their number, and the size of the folder in bytes."""
 
     path: str
     checkpoints: int
@@ -52,90 +49,90 @@ class Orphan:
 
 
 @dataclass(frozen=True)
-class Maker:
-    """What made a result, as far as it was written down: commit, whether the tree was changed, hash of the lock."""
+class CodeState:
+    """The code of a result, as far as recorded: commit, whether the working tree had changes, hash of the lock."""
 
     commit: str
     changed: bool | None
     lock: str
 
     @classmethod
-    def of(cls, cost: Mapping) -> "Maker":
-        """The maker that a `cost.json` names; empty where it is of a time that did not tell."""
+    def from_record(cls, cost: Mapping) -> "CodeState":
+        """The code state in a `cost.json`; empty if the file has none."""
         code = cost.get("code") or {}
         return cls(code.get("commit", ""), code.get("changed"), cost.get("lock_sha256") or "")
 
     def __str__(self) -> str:
         if not self.commit and not self.lock:
-            return "nobody wrote down by what"
+            return "not recorded"
         tree = {True: ", changed working tree", None: ""}.get(self.changed, "") if self.commit else ""
         return f"commit {self.commit[:10] or 'unknown'}{tree}, lock {self.lock[:10] or 'unknown'}"
 
 
-def outdated(study: Study) -> list[Outdated]:
-    """Results that are there and are not what this code and config make."""
-    found = [_other_version(Path(path), "prepared data", PREPARE_VERSION) for path in prepared(study)]
-    found.append(_other_version(Path(study.results, "leakage.json"), "look for leakage", LEAKAGE_VERSION))
-    found.append(_other_version(Path(study.results, "contrasts.json"), "contrasts", CONTRASTS_VERSION))
+def outdated_results(study: Study) -> list[OutdatedResult]:
+    """Existing results that differ from the output of this code and config."""
+    entries = [_other_version(Path(path), "prepared data", PREPARE_VERSION) for path in prepared_manifests(study)]
+    entries.append(_other_version(Path(study.results, "leakage.json"), "leakage check", LEAKAGE_VERSION))
+    entries.append(_other_version(Path(study.results, "contrasts.json"), "contrasts", CONTRASTS_VERSION))
     for path, node in study.checkpoints.items():
         if "hub" in node.spec:
             continue
-        found.append(_other_spec(Path(path, MANIFEST), "checkpoint", node.spec))
+        entries.append(_other_spec(Path(path, MANIFEST), "checkpoint", node.spec))
         for dataset in node.evaluate:
             predictions = Path(path, "predictions", f"{dataset}.json")
-            found.append(_other_spec(predictions, "predictions", predict_spec(study, path, dataset)))
+            entries.append(_other_spec(predictions, "predictions", predict_spec(study, path, dataset)))
             scores = Path(path, "scores", f"{dataset}.json")
-            found.append(_other_version(scores, "scores", SCORE_VERSION, "score_version"))
-    return [entry for entry in found if entry]
+            entries.append(_other_version(scores, "scores", SCORE_VERSION, "score_version"))
+    return [entry for entry in entries if entry]
 
 
-def prepared(study: Study) -> list[str]:
-    """Manifests of the rows that the study trains on and evaluates."""
-    found = {path for node in study.checkpoints.values() for path in (*node.data, *node.held_out)}
+def prepared_manifests(study: Study) -> list[str]:
+    """The manifests of the study's training and evaluation data."""
+    manifests = {path for node in study.checkpoints.values() for path in (*node.data, *node.held_out)}
     tests = [(dataset, language) for dataset, languages in evaluated_sets(study) for language in languages]
-    return sorted(found | {str(PreparedPath(dataset, "test", language)) for dataset, language in tests})
+    return sorted(manifests | {str(PreparedPath(dataset, "test", language)) for dataset, language in tests})
 
 
-def makers(study: Study) -> Counter[Maker]:
-    """How many checkpoints and predictions each maker has made."""
+def count_code_states(study: Study) -> Counter[CodeState]:
+    """The number of checkpoints and predictions by code state."""
     folders = [Path(path) for path, node in study.checkpoints.items() if "hub" not in node.spec]
-    made = [folder for folder in folders if (folder / MANIFEST).exists()]
-    predictions = [Path(path, "predictions", name) for path in made for name in study.checkpoints[str(path)].evaluate]
-    made += [folder for folder in predictions if folder.with_suffix(".json").exists()]
-    return Counter(Maker.of(read_cost(folder)) for folder in made)
+    folders = [folder for folder in folders if (folder / MANIFEST).exists()]
+    outputs = [Path(path, "predictions", name) for path in folders for name in study.checkpoints[str(path)].evaluate]
+    folders += [folder for folder in outputs if folder.with_suffix(".json").exists()]
+    return Counter(CodeState.from_record(read_cost(folder)) for folder in folders)
 
 
-def orphans(study: Study) -> list[Orphan]:
-    """Folders below the study's results that hold checkpoints and none of the study's."""
-    wanted = {parent for path in study.checkpoints for parent in (Path(path), *Path(path).parents)}
-    return list(_orphans(Path(study.results), wanted))
+def orphan_folders(study: Study) -> list[OrphanFolder]:
+    """Folders in the study's results that have checkpoints, but none of the study."""
+    needed = {parent for path in study.checkpoints for parent in (Path(path), *Path(path).parents)}
+    return list(_orphan_folders(Path(study.results), needed))
 
 
 def stale_lines(study: Study) -> Iterator[str]:
-    """All of it for a person."""
-    old, made, lost = outdated(study), makers(study), orphans(study)
-    here = Maker.of({"code": commit(), "lock_sha256": lock_hash()})
+    """The report for the user."""
+    outdated, orphans = outdated_results(study), orphan_folders(study)
+    here = CodeState.from_record({"code": commit(), "lock_sha256": lock_hash()})
     yield f"study {study.name}, in {study.results}; this code is {here}"
     yield ""
-    yield "Made by other code or settings; the next run makes them anew:" if old else "Nothing is of older versions."
-    yield from _reasons(old)
+    yield "Outdated (other code or settings); the next run recomputes them:" if outdated else "Nothing is outdated."
+    yield from _reason_lines(outdated)
     yield ""
-    others = {maker: number for maker, number in made.items() if maker != here}
+    others = {code: number for code, number in count_code_states(study).items() if code != here}
     yield (
-        "Made by another commit, tree or lock, of which the versions say that it changes nothing:"
+        "Computed with another commit, working tree or lock, but the same versions:"
         if others
-        else f"Everything was made by this {'commit and ' if here.commit else ''}lock."
+        else f"Everything was computed with this {'commit and ' if here.commit else ''}lock."
     )
-    for maker, number in sorted(others.items(), key=lambda item: (-item[1], str(item[0]))):
-        yield f"  {number:6}  checkpoints and predictions  {maker}"
+    for code, number in sorted(others.items(), key=lambda item: (-item[1], str(item[0]))):
+        yield f"  {number:6}  checkpoints and predictions  {code}"
     yield ""
-    yield "Asked for by no run of the study any more; nothing ever deletes them:" if lost else "No folder is left over."
-    for orphan in lost:
+    yield "Folders that no run of the study needs; only you delete them:" if orphans else "No folder is left over."
+    for orphan in orphans:
         checkpoints = f"{orphan.checkpoints} checkpoint{'s' * (orphan.checkpoints != 1)}"
-        yield f"  {size_told(orphan.size):>9}  {checkpoints:15}  {orphan.path}"
+        yield f"  {size_text(orphan.size):>9}  {checkpoints:15}  {orphan.path}"
 
 
-def size_told(size: int) -> str:
+def size_text(size: int) -> str:
     """`812 kB`, `14.2 MB`, `1.3 GB`."""
     for unit, name in ((1e9, "GB"), (1e6, "MB")):
         if size >= unit:
@@ -143,47 +140,48 @@ def size_told(size: int) -> str:
     return f"{size / 1000:.0f} kB"
 
 
-def _reasons(found: Sequence[Outdated]) -> Iterator[str]:
+def _reason_lines(results: Sequence[OutdatedResult]) -> Iterator[str]:
     groups: dict[tuple[str, str], list[str]] = {}
-    for entry in found:
+    for entry in results:
         groups.setdefault((entry.kind, entry.reason), []).append(entry.path)
     for (kind, reason), paths in groups.items():
         yield f"  {len(paths):6}  {kind:18}  {reason}"
-        yield from (f"          {path}" for path in paths[:NAMED])
-        if len(paths) > NAMED:
-            yield f"          and {len(paths) - NAMED} more"
+        yield from (f"          {path}" for path in paths[:MAX_LISTED])
+        if len(paths) > MAX_LISTED:
+            yield f"          and {len(paths) - MAX_LISTED} more"
 
 
-def _other_version(path: Path, kind: str, version: int, key: str = "version") -> Outdated | None:
-    if not path.exists() or (found := read_json(path).get(key)) == version:
+def _other_version(path: Path, kind: str, version: int, key: str = "version") -> OutdatedResult | None:
+    if not path.exists() or (recorded := read_json(path).get(key)) == version:
         return None
-    made = "no version" if found is None else f"version {found}"
-    return Outdated(str(path), kind, f"{made} of the code, now {version}")
+    old = "no version" if recorded is None else f"version {recorded}"
+    return OutdatedResult(str(path), kind, f"{old} of the code, now {version}")
 
 
-def _other_spec(path: Path, kind: str, spec: Mapping) -> Outdated | None:
-    if not path.exists() or (found := read_json(path)["spec"]) == spec:
+def _other_spec(path: Path, kind: str, spec: Mapping) -> OutdatedResult | None:
+    if not path.exists() or (recorded := read_json(path)["spec"]) == spec:
         return None
-    if found.get("version") != spec.get("version"):
-        return Outdated(str(path), kind, f"version {found.get('version')} of the code, now {spec.get('version')}")
-    keys = sorted(key for key in {*found, *spec} if found.get(key) != spec.get(key))
-    # A checkpoint's spec holds the stamp of its parent's, and so of everything above it.
+    old, new = recorded.get("version"), spec.get("version")
+    if old != new:
+        return OutdatedResult(str(path), kind, f"version {old} of the code, now {new}")
+    keys = sorted(key for key in {*recorded, *spec} if recorded.get(key) != spec.get(key))
+    # A checkpoint's spec has a hash of its parent's spec, and so of all ancestors' specs.
     if set(keys) <= {"parent", "average"}:
-        return Outdated(str(path), kind, "what it stands on is made anew")
-    return Outdated(str(path), kind, f"other settings: {', '.join(keys)}")
+        return OutdatedResult(str(path), kind, "an ancestor is retrained")
+    return OutdatedResult(str(path), kind, f"other settings: {', '.join(keys)}")
 
 
-def _orphans(folder: Path, wanted: set[Path]) -> Iterator[Orphan]:
-    """The topmost folders below `folder` with checkpoints that are not wanted."""
+def _orphan_folders(folder: Path, needed: set[Path]) -> Iterator[OrphanFolder]:
+    """The topmost folders below `folder` whose checkpoints are not needed."""
     for path in sorted(path for path in folder.glob("*") if path.is_dir()):
-        if path in wanted:
-            yield from _orphans(path, wanted)
-        elif path.name not in PARTS and (number := _checkpoints(path)):
-            yield Orphan(str(path), number, disk_size(path))
+        if path in needed:
+            yield from _orphan_folders(path, needed)
+        elif path.name not in PARTS and (number := _count_checkpoints(path)):
+            yield OrphanFolder(str(path), number, disk_size(path))
 
 
-def _checkpoints(folder: Path) -> int:
-    """Checkpoints at and below a folder, whole ones and such as were left unfinished."""
+def _count_checkpoints(folder: Path) -> int:
+    """The number of finished and unfinished checkpoints at and below a folder."""
     number = 0
     for _, folders, files in os.walk(folder):
         number += MANIFEST in files or RESUME in folders
@@ -192,6 +190,6 @@ def _checkpoints(folder: Path) -> int:
 
 
 def disk_size(folder: Path) -> int:
-    """Bytes of all files below a folder; one with several names counts once."""
-    found = [path.lstat() for path in folder.rglob("*") if path.is_file()]
-    return sum({(file.st_dev, file.st_ino): file.st_size for file in found}.values())
+    """The size of all files below a folder in bytes; a file with several hard links counts once."""
+    files = [path.lstat() for path in folder.rglob("*") if path.is_file()]
+    return sum({(file.st_dev, file.st_ino): file.st_size for file in files}.values())

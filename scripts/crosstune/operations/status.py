@@ -1,9 +1,7 @@
-"""How far a study is, told by its files alone: it can be asked while the study runs, and on a cluster.
+"""The progress of a study, from its files alone: it works during a run and on a cluster, without Snakemake and torch.
 
-Owns: what is done, running, failed or waiting, and how long the rest will take. Must never know: Snakemake, torch.
-
-A training has a lock while it is made, and a prediction the note of its job; both name their process. One of another
-machine is taken for running as long as its files change. How far it is stands in its log.
+A training has a lock and a prediction the note of its job; both name their process. A process of another machine counts
+as running while its files change. The log has the progress of a job.
 """
 
 import re
@@ -26,13 +24,13 @@ DONE, RUNNING, FAILED, INTERRUPTED, WAITING = STATES = ("done", "running", "fail
 
 KINDS = ("trainings", "predictions", "scores")
 
-# A process of another machine whose files have not changed for so long is not taken for running.
-SECONDS_OF_SILENCE = 1800
+# A job of another machine counts as running until its files have not changed for this time.
+MAX_SILENCE_SECONDS = 1800
 
-# Lines of a log that are shown, and logs.
+# The numbers of lines per log and of logs that the status shows.
 LINES, LOGS = 6, 10
 
-# What the end of a log is looked for in.
+# The part of a log that is read.
 TAIL_BYTES = 65536
 
 FAILURE = re.compile(r"^(error: |Traceback )", re.MULTILINE)
@@ -43,11 +41,12 @@ PROGRESS = re.compile(
 
 
 @dataclass(frozen=True)
-class Work:
-    """One training, prediction or scoring: its state, its log, and of a running one how much is done (0 to 1).
+class JobStatus:
+    """One training, prediction or scoring with its state and log.
 
-    `seconds`: what it took, or what a running one says that it will still take; None where nobody knows. `size`: what
-    it costs beside others of its `model`, as tokens; None where that is not known before.
+    `share`: the finished part of a running job (0 to 1). `seconds`: the duration of a finished job, the remaining time
+    of a running one; None if unknown. `size`: its cost relative to other jobs of its `model`, in tokens or languages;
+    None if unknown in advance.
     """
 
     kind: str
@@ -60,57 +59,57 @@ class Work:
     size: float | None = None
 
 
-def works_of(study: Study) -> list[Work]:
-    """All trainings, predictions and scores of a study, by the files in the folder of the project."""
-    found = []
+def job_statuses(study: Study) -> list[JobStatus]:
+    """All trainings, predictions and scores of a study, from the files in the project's folder."""
+    jobs = []
     for node in study.checkpoints.values():
         training = None if "hub" in node.spec else _training(study, node)
-        found += [training] if training else []
+        jobs += [training] if training else []
         for dataset in node.evaluate:
-            made = not training or training.state == DONE
-            prediction = _prediction(study, node, dataset, made)
-            found += [prediction, _score(study, node, dataset, prediction.state == DONE)]
-    return found
+            trained = not training or training.state == DONE
+            prediction = _prediction(study, node, dataset, trained)
+            jobs += [prediction, _score(study, node, dataset, prediction.state == DONE)]
+    return jobs
 
 
-def status_lines(study: Study, works: Sequence[Work]) -> Iterator[str]:
-    """The status for a person."""
-    counts = Counter((work.kind, work.state) for work in works)
+def status_lines(study: Study, jobs: Sequence[JobStatus]) -> Iterator[str]:
+    """The status report for the user."""
+    counts = Counter((job.kind, job.state) for job in jobs)
     yield f"study {study.name}, in {study.results}"
     yield f"{'':12}" + "".join(f"{state:>13}" for state in STATES)
     for kind in KINDS:
         yield f"{kind:12}" + "".join(f"{counts[kind, state] or '.':>13}" for state in STATES)
-    running = [work for work in works if work.state == RUNNING]
+    running = [job for job in jobs if job.state == RUNNING]
     if running:
         yield from ("", "running")
-        for work in running:
-            share = "starts" if work.share is None else f"{work.share:4.0%}"
-            left = "" if work.seconds is None or work.share is None else f", {duration(work.seconds)} left"
-            yield f"  {share:>6}{left}  {work.name}"
-    yield from ("", time_left(works)) if any(work.state != DONE for work in works) else ("", "nothing is left to do")
+        for job in running:
+            share = "starts" if job.share is None else f"{job.share:4.0%}"
+            left = "" if job.seconds is None or job.share is None else f", {duration_text(job.seconds)} left"
+            yield f"  {share:>6}{left}  {job.name}"
+    yield from ("", time_left(jobs)) if any(job.state != DONE for job in jobs) else ("", "nothing is left to do")
     for state in (FAILED, INTERRUPTED):
-        yield from _told([work for work in works if work.state == state], state)
+        yield from _log_lines([job for job in jobs if job.state == state], state)
 
 
-def time_left(works: Sequence[Work]) -> str:
-    """How long the rest will take, by what finished trainings and predictions of the same model took."""
-    rest = [work for work in works if work.state != DONE and work.kind != "scores"]
+def time_left(jobs: Sequence[JobStatus]) -> str:
+    """The remaining time, from the durations of finished trainings and predictions of the same model."""
+    rest = [job for job in jobs if job.state != DONE and job.kind != "scores"]
     if not rest:
         return "time left: seconds"
-    finished: dict[tuple[str, str], list[Work]] = {}
-    for work in works:
-        if work.state == DONE and work.seconds is not None:
-            finished.setdefault((work.kind, work.model), []).append(work)
-    expected = [(work, _expected(work, finished.get((work.kind, work.model), []))) for work in rest]
+    finished: dict[tuple[str, str], list[JobStatus]] = {}
+    for job in jobs:
+        if job.state == DONE and job.seconds is not None:
+            finished.setdefault((job.kind, job.model), []).append(job)
+    expected = [(job, _remaining_seconds(job, finished.get((job.kind, job.model), []))) for job in rest]
     known = [seconds for _, seconds in expected if seconds]
-    at_once = max(1, sum(work.state == RUNNING for work in rest))
-    about = f"about {duration(sum(known) / at_once)}, with {at_once} at once" if known else ""
-    unknown = Counter(f"{work.kind} of {work.model}" for work, seconds in expected if seconds is None)
+    at_once = max(1, sum(job.state == RUNNING for job in rest))
+    about = f"about {duration_text(sum(known) / at_once)}, with {at_once} at once" if known else ""
+    unknown = Counter(f"{job.kind} of {job.model}" for job, seconds in expected if seconds is None)
     others = ", ".join(f"{what} ({number})" for what, number in sorted(unknown.items()))
     return "time left: " + "; ".join(filter(None, [about, others and f"not known before one has finished: {others}"]))
 
 
-def duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """`40 s`, `12 min`, `3.5 h` or `2.1 days`."""
     for size, unit, digits in ((86400, "days", 1), (3600, "h", 1), (60, "min", 0)):
         if seconds >= 2 * size or (unit == "h" and seconds >= size):
@@ -118,10 +117,10 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-# --- what is done and what runs --------------------------------------------------------------------------------------
+# --- states of jobs --------------------------------------------------------------------------------------------------
 
 
-def _training(study: Study, node: Checkpoint) -> Work:
+def _training(study: Study, node: Checkpoint) -> JobStatus:
     out = Path(node.path)
     kind = "pretrain" if not node.parents else "average" if "average" in node.spec else "train"
     log = out / "logs" / f"{kind}.log"
@@ -129,38 +128,35 @@ def _training(study: Study, node: Checkpoint) -> Work:
     model = name.partition("/")[0]
     common = {"model": f"{model} (pretraining)" if kind == "pretrain" else model, "size": _tokens(node)}
     if _spec(out / MANIFEST) == node.spec:
-        return Work("trainings", name, DONE, log, seconds=read_cost(out).get("seconds"), **common)
-    text = tail(log)
+        return JobStatus("trainings", name, DONE, log, seconds=read_cost(out).get("seconds"), **common)
+    text = log_tail(log)
     share, left = progress(text, out.name)
-    if _runs(out / STAGING / "lock", log, out / RESUME / "state.safetensors"):
-        return Work("trainings", name, RUNNING, log, share=share, seconds=left, **common)
-    # What has told that it is through was of another spec, and is waited for again.
-    state = WAITING if not text or (share == 1 and not FAILURE.search(text)) else _ended(text)
-    return Work("trainings", name, state, log, **common)
+    if _is_running(out / STAGING / "lock", log, out / RESUME / "state.safetensors"):
+        return JobStatus("trainings", name, RUNNING, log, share=share, seconds=left, **common)
+    return JobStatus("trainings", name, _stopped_state(text, share), log, **common)
 
 
-def _prediction(study: Study, node: Checkpoint, dataset: str, made: bool) -> Work:
+def _prediction(study: Study, node: Checkpoint, dataset: str, trained: bool) -> JobStatus:
     out = Path(node.path, "predictions", dataset)
     log = Path(node.path, "logs", f"predict.{dataset}.log")
     name = f"{node.path.removeprefix(f'{study.results}/')}: {dataset}"
     common = {"model": node.location.model, "size": float(len(node.evaluate[dataset]))}
-    if made and _spec(out.with_suffix(".json")) == predict_spec(study, node.path, dataset):
-        return Work("predictions", name, DONE, log, seconds=read_cost(out).get("seconds"), **common)
+    if trained and _spec(out.with_suffix(".json")) == predict_spec(study, node.path, dataset):
+        return JobStatus("predictions", name, DONE, log, seconds=read_cost(out).get("seconds"), **common)
     note = Path(node.path, "benchmarks", f"predict.{dataset}.requested.json")
-    text = tail(log)
+    text = log_tail(log)
     share, left = progress(text, f"predict {dataset}")
-    if made and _runs(note, log):
-        return Work("predictions", name, RUNNING, log, share=share, seconds=left, **common)
-    state = WAITING if not made or not text or (share == 1 and not FAILURE.search(text)) else _ended(text)
-    return Work("predictions", name, state, log, **common)
+    if trained and _is_running(note, log):
+        return JobStatus("predictions", name, RUNNING, log, share=share, seconds=left, **common)
+    return JobStatus("predictions", name, _stopped_state(text, share) if trained else WAITING, log, **common)
 
 
-def _score(study: Study, node: Checkpoint, dataset: str, made: bool) -> Work:
+def _score(study: Study, node: Checkpoint, dataset: str, predicted: bool) -> JobStatus:
     out, log = Path(node.path, "scores", f"{dataset}.json"), Path(node.path, "logs", f"score.{dataset}.log")
     name, model = f"{node.path.removeprefix(f'{study.results}/')}: {dataset}", node.location.model
-    if made and out.exists() and read_json(out).get("score_version") == SCORE_VERSION:
-        return Work("scores", name, DONE, log, model)
-    return Work("scores", name, FAILED if made and FAILURE.search(tail(log)) else WAITING, log, model)
+    if predicted and out.exists() and read_json(out).get("score_version") == SCORE_VERSION:
+        return JobStatus("scores", name, DONE, log, model)
+    return JobStatus("scores", name, FAILED if predicted and FAILURE.search(log_tail(log)) else WAITING, log, model)
 
 
 def _spec(manifest: Path) -> dict | None:
@@ -170,28 +166,31 @@ def _spec(manifest: Path) -> dict | None:
         return None
 
 
-def _runs(holder: Path, *heard: Path) -> bool:
-    """Whether the process that is named in a lock or a note is there; of another machine, whether it is `heard` of."""
+def _is_running(holder: Path, *logs: Path) -> bool:
+    """Whether the process named in a lock or a note exists; on another machine, whether it or its logs are recent."""
     try:
-        text, wrote = holder.read_text(encoding="utf-8"), holder.stat().st_mtime
+        text, written = holder.read_text(encoding="utf-8"), holder.stat().st_mtime
     except FileNotFoundError:
         return False
-    there = is_there(read_json(holder).get("process", "") if holder.suffix == ".json" else text, wrote)
-    if there is None:
-        times = [path.stat().st_mtime for path in heard if path.exists()]
-        return time.time() - max([wrote, *times]) < SECONDS_OF_SILENCE
-    return there
+    exists = is_there(read_json(holder).get("process", "") if holder.suffix == ".json" else text, written)
+    if exists is None:
+        times = [path.stat().st_mtime for path in logs if path.exists()]
+        return time.time() - max([written, *times]) < MAX_SILENCE_SECONDS
+    return exists
 
 
-def _ended(text: str) -> str:
-    return FAILED if FAILURE.search(text) else INTERRUPTED
+def _stopped_state(text: str, share: float | None) -> str:
+    """The state of a job that does not run, from its log. A log with its last line is that of another spec."""
+    if FAILURE.search(text):
+        return FAILED
+    return WAITING if not text or share == 1 else INTERRUPTED
 
 
 # --- logs ------------------------------------------------------------------------------------------------------------
 
 
-def tail(log: Path) -> str:
-    """The end of a log; empty where there is none."""
+def log_tail(log: Path) -> str:
+    """The end of a log; empty without the file."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - TAIL_BYTES))
@@ -201,47 +200,47 @@ def tail(log: Path) -> str:
 
 
 def progress(text: str, name: str) -> tuple[float | None, float | None]:
-    """How much of `name` is done by the last line that tells (0 to 1), and the seconds left that the line tells."""
-    told = [match for match in PROGRESS.finditer(text) if match["name"] == name]
-    if not told:
+    """The finished share (0 to 1) and the remaining seconds of `name`, from its last progress line in a log."""
+    matches = [match for match in PROGRESS.finditer(text) if match["name"] == name]
+    if not matches:
         return None, None
-    last = told[-1]
+    last = matches[-1]
     share = int(last["done"]) / max(1, int(last["total"]))
     return share, float(last["left"]) if last["left"] else None
 
 
-def _told(works: Sequence[Work], state: str) -> Iterator[str]:
-    """The last lines of the logs of what failed or was interrupted."""
-    if works:
-        what = "its log ends with" if state == FAILED else "the same command goes on with it; its log ends with"
-        yield from ("", f"{state} ({what})")
-    for work in works[:LOGS]:
-        yield f"  {work.name}  ({work.log})"
-        lines = [line for line in tail(work.log).splitlines() if line.strip()]
+def _log_lines(jobs: Sequence[JobStatus], state: str) -> Iterator[str]:
+    """The last lines of the logs of failed or interrupted jobs."""
+    if jobs:
+        note = "" if state == FAILED else "rerun the same command to resume; "
+        yield from ("", f"{state} ({note}its log ends with)")
+    for job in jobs[:LOGS]:
+        yield f"  {job.name}  ({job.log})"
+        lines = [line for line in log_tail(job.log).splitlines() if line.strip()]
         yield from (f"    {line}" for line in lines[-LINES:])
-    if len(works) > LOGS:
-        yield f"  and {len(works) - LOGS} more"
+    if len(jobs) > LOGS:
+        yield f"  and {len(jobs) - LOGS} more"
 
 
 # --- time ------------------------------------------------------------------------------------------------------------
 
 
 def _tokens(node: Checkpoint) -> float | None:
-    """Tokens that a training sees; None where it counts epochs."""
+    """The number of training tokens; None for a budget in epochs."""
     budget = node.spec.get("budget", node.spec)
     if "average" in node.spec:
         return 0.0
     return None if budget.get("updates") is None else float(budget["updates"] * budget["tokens"])
 
 
-def _expected(work: Work, finished: Sequence[Work]) -> float | None:
-    """Seconds that one will still take: as a running one says itself, else by the finished ones of its model."""
-    if work.state == RUNNING and work.seconds is not None:
-        return work.seconds
-    if work.size == 0:
+def _remaining_seconds(job: JobStatus, finished: Sequence[JobStatus]) -> float | None:
+    """The remaining seconds of a job: from its own log or, if it has none, from finished jobs of its model."""
+    if job.state == RUNNING and job.seconds is not None:
+        return job.seconds
+    if job.size == 0:
         return 0.0
-    left = 1 - (work.share or 0)
+    left = 1 - (job.share or 0)
     sized = [other for other in finished if other.size]
-    if work.size and sized:
-        return left * work.size * sum(other.seconds for other in sized) / sum(other.size for other in sized)
+    if job.size and sized:
+        return left * job.size * sum(other.seconds for other in sized) / sum(other.size for other in sized)
     return left * statistics.fmean(other.seconds for other in finished) if finished else None

@@ -1,7 +1,4 @@
-"""What `snakemake estimate_cost` prints: the jobs of a study, the hours, energy and disk that they are expected to take.
-
-Owns: this text. Must never know: how hours are worked out.
-"""
+"""The printed cost report: the jobs of a study, and the hours, energy and disk that they are expected to take."""
 
 import math
 import textwrap

@@ -1,4 +1,4 @@
-"""One schedule against another, language by language and family by family, with intervals."""
+"""Differences between two schedules by language and by family, with confidence intervals."""
 
 import statistics
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ import altair as alt
 
 from crosstune.analysis.intervals import CONFIDENCE, interval
 from crosstune.analysis.results import Panel
-from crosstune.reporting.figures.style import BLUE, GREY, finished
+from crosstune.reporting.figures.style import BLUE, GREY, chart_spec
 
 WIDTH = 210
 
@@ -16,46 +16,45 @@ STEP = 17
 FAMILY, LANGUAGE = "family", "language"
 
 
-def pairs(panel: Panel) -> list[tuple[str, str]]:
-    """What is compared: the study's declared contrasts on this data set, then the headline's, each once."""
+def compared_schedules(panel: Panel) -> list[tuple[str, str]]:
+    """Pairs of schedules: the study's declared contrasts on this data set, then those of the headline, each once."""
     declared = [
         (contrast["a"], contrast["b"])
         for contrast in panel.study.plan.get("contrasts", [])
-        if any((own["track"], own["dataset"]) == (panel.track, panel.dataset) for own in contrast["panels"])
+        if any((entry["track"], entry["dataset"]) == (panel.track, panel.dataset) for entry in contrast["panels"])
     ]
     roles = panel.study.plan.get("headline") or {}
-    asked = [(roles.get(a), roles.get(b)) for a, b in (("joint", "single"), ("sequential", "joint"))]
-    found: list[tuple[str, str]] = []
-    for a, b in [*declared, *asked]:
-        known = {a, b} <= set(panel.schedules) and (a, b) not in found and (b, a) not in found
-        if known and any(difference(panel, a, b, "", "", [language]) for language in panel.languages):
-            found.append((a, b))
-    return found
+    headline = [(roles.get(a), roles.get(b)) for a, b in (("joint", "single"), ("sequential", "joint"))]
+    pairs: list[tuple[str, str]] = []
+    for a, b in [*declared, *headline]:
+        new = {a, b} <= set(panel.schedules) and (a, b) not in pairs and (b, a) not in pairs
+        if new and any(difference_record(panel, a, b, "", "", [language]) for language in panel.languages):
+            pairs.append((a, b))
+    return pairs
 
 
 def differences_figure(panel: Panel) -> dict:
-    """A chart for every pair of schedules; rows are families, by name, each over its languages."""
+    """A chart per pair of schedules, with a row per language and per family of several languages."""
     rows = family_rows(panel)
     data = {
         f"{a} - {b}": [
-            record for label, kind, languages in rows if (record := difference(panel, a, b, label, kind, languages))
+            record
+            for label, kind, languages in rows
+            if (record := difference_record(panel, a, b, label, kind, languages))
         ]
-        for a, b in pairs(panel)
+        for a, b in compared_schedules(panel)
     }
     labels = [label for label, _, _ in rows]
     charts = [
         difference_chart(name, labels, panel, labelled=place == 0, ranged=any("low" in record for record in records))
         for place, (name, records) in enumerate(data.items())
     ]
-    told = (
-        f"Differences in {panel.labels[panel.metric]} by language and family, with {CONFIDENCE:.0%} intervals: "
-        + ", ".join(data)
-    )
-    return finished(alt.hconcat(*charts, spacing=12), data, told)
+    title = f"Differences in {panel.labels[panel.metric]} by language and family, with {CONFIDENCE:.0%} intervals: "
+    return chart_spec(alt.hconcat(*charts, spacing=12), data, title + ", ".join(data))
 
 
 def family_rows(panel: Panel) -> list[tuple[str, str, list[str]]]:
-    """(label, kind, languages) of every row: a family of several languages heads them."""
+    """(label, kind, languages) of every row; a family of several languages precedes them."""
     families: dict[str, list[str]] = {}
     for language in panel.languages:
         families.setdefault(panel.family(language), []).append(language)
@@ -63,14 +62,14 @@ def family_rows(panel: Panel) -> list[tuple[str, str, list[str]]]:
     for family, languages in sorted(families.items()):
         if len(languages) > 1:
             rows.append((f"{family}: mean of {len(languages)}", FAMILY, languages))
-        rows += [(panel.title(language), LANGUAGE, [language]) for language in languages]
+        rows += [(panel.language_title(language), LANGUAGE, [language]) for language in languages]
     return rows
 
 
-def difference(panel: Panel, a: str, b: str, label: str, kind: str, languages: Iterable[str]) -> dict | None:
-    """The mean difference of one row with its interval over seeds; without one where a single seed has both."""
+def difference_record(panel: Panel, a: str, b: str, label: str, kind: str, languages: Iterable[str]) -> dict | None:
+    """The mean difference of one row and its interval over seeds (none for a single seed); None without a value."""
     cells = [panel.cell(schedule, list(languages), panel.metric) for schedule in (a, b)]
-    values = cells[0].minus(cells[1]).values
+    values = cells[0].difference(cells[1]).values
     if not values:
         return None
     record = {
@@ -79,12 +78,12 @@ def difference(panel: Panel, a: str, b: str, label: str, kind: str, languages: I
         "difference": round(statistics.fmean(values.values()), 4),
         "runs": len(values),
     }
-    found = interval(values)
-    return record | ({"low": round(found.low, 4), "high": round(found.high, 4)} if found else {})
+    ends = interval(values)
+    return record | ({"low": round(ends.low, 4), "high": round(ends.high, 4)} if ends else {})
 
 
 def difference_chart(name: str, rows: list[str], panel: Panel, labelled: bool, ranged: bool) -> alt.LayerChart:
-    """The rows of one pair, `labelled` with their names, `ranged` with their intervals."""
+    """The rows of one pair; `labelled` shows their names, `ranged` their intervals."""
     base = alt.Chart(alt.NamedData(name)).encode(
         y=alt.Y(
             "row:N",

@@ -1,30 +1,30 @@
-"""Transfer against typological distance: a mark for each language, a line for each schedule."""
+"""Transfer by typological distance: a mark per language, a line per schedule."""
 
 import altair as alt
 
 from crosstune.analysis.results import Panel
 from crosstune.reporting.figures.rows import drawn_schedules
-from crosstune.reporting.figures.style import GREY, coloured, finished, shaped
+from crosstune.reporting.figures.style import GREY, chart_spec, colour_encoding, shape_encoding
 from crosstune.reporting.tables.distance import lines_by_distance, points
 
 WIDTH, HEIGHT = 520, 300
 
 
-def fitted(panel: Panel) -> list[str]:
-    """The drawn schedules that have a line."""
+def schedules_with_line(panel: Panel) -> list[str]:
+    """The drawn schedules with enough languages for a line."""
     return [name for name in drawn_schedules(panel) if name in lines_by_distance(panel)]
 
 
 def distance_figure(panel: Panel) -> dict:
-    """Languages that a schedule does not train on, by distance, with the line of least squares."""
-    schedules, records, ends = fitted(panel), [], []
+    """The languages on which a schedule does not train, by distance, with the least-squares line."""
+    schedules, records, ends = schedules_with_line(panel), [], []
     lines = lines_by_distance(panel)
     for schedule in schedules:
         at = points(panel, schedule)
         records += [
             {
                 "schedule": schedule,
-                "language": panel.title(point.language),
+                "language": panel.language_title(point.language),
                 "family": panel.family(point.language),
                 "distance": round(point.distance, 4),
                 "transfer": round(point.transfer, 4),
@@ -47,8 +47,8 @@ def distance_figure(panel: Panel) -> dict:
     marks = alt.Chart(alt.NamedData("languages")).mark_point(filled=True, size=60, opacity=0.85)
     chart = alt.layer(
         alt.Chart(alt.NamedData("languages")).mark_rule(color=GREY, strokeDash=[4, 3]).encode(y=alt.datum(0)),
-        alt.Chart(alt.NamedData("lines")).mark_line(strokeWidth=1.5).encode(x=x, y=y, color=coloured(schedules)),
-        marks.encode(x=x, y=y, color=coloured(schedules), shape=shaped(schedules), tooltip=tip),
+        alt.Chart(alt.NamedData("lines")).mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour_encoding(schedules)),
+        marks.encode(x=x, y=y, color=colour_encoding(schedules), shape=shape_encoding(schedules), tooltip=tip),
     ).properties(width=WIDTH, height=HEIGHT)
-    told = "Transfer to languages that a schedule does not train on, by their distance to its sources: "
-    return finished(chart, {"languages": records, "lines": ends}, told + ", ".join(schedules) + ".")
+    description = "Transfer to languages on which a schedule does not train, by their distance to its sources: "
+    return chart_spec(chart, {"languages": records, "lines": ends}, description + ", ".join(schedules) + ".")

@@ -1,20 +1,20 @@
-"""Every language with every schedule: the mean over seeds as a number on its shade."""
+"""The heat map: the mean over seeds of every language with every schedule, as a number on a shade."""
 
 import altair as alt
 
 from crosstune.analysis.results import Panel
 from crosstune.reporting.figures.rows import row_blocks
-from crosstune.reporting.figures.style import finished
+from crosstune.reporting.figures.style import chart_spec
 
 STEP_X, STEP_Y = 62, 19
 
 DARK = 0.68
 
-"""The share of the highest score from which a shade is so dark that its number is white."""
+"""The share of the highest score above which numbers are white, on the dark shades."""
 
 
 def heat_figure(panel: Panel) -> dict:
-    """The heat map of a panel in its primary metric: languages in the blocks of the dot plot, all schedules."""
+    """The heat map of a panel in its primary metric: the rows of the dot plot, all schedules."""
     blocks = row_blocks(panel)
     data = {title: heat_records(panel, rows) for title, rows in blocks.items()}
     highest = max((record["score"] for part in data.values() for record in part), default=100)
@@ -22,14 +22,12 @@ def heat_figure(panel: Panel) -> dict:
     parts = [
         heat_block(title, list(rows), panel.schedules, highest, title == titles[0]) for title, rows in blocks.items()
     ]
-    told = (
-        f"Mean {panel.labels[panel.metric]} of every schedule in every language; the same numbers stand in the tables."
-    )
-    return finished(alt.vconcat(*parts, spacing=8), data, told)
+    description = f"Mean {panel.labels[panel.metric]} of every schedule in every language, as in the tables."
+    return chart_spec(alt.vconcat(*parts, spacing=8), data, description)
 
 
 def heat_records(panel: Panel, rows: dict[str, list[str]]) -> list[dict]:
-    """One record per row and schedule that has any run."""
+    """One record per row and schedule with scores."""
     cells = {
         (label, schedule): panel.cell(schedule, languages, panel.metric)
         for label, languages in rows.items()
@@ -43,7 +41,7 @@ def heat_records(panel: Panel, rows: dict[str, list[str]]) -> list[dict]:
 
 
 def heat_block(title: str, rows: list[str], schedules: list[str], highest: float, first: bool) -> alt.LayerChart:
-    """One block of rows; the first has the names of the schedules above it."""
+    """One block of rows; the first shows the names of the schedules."""
     names = alt.Axis(orient="top", labelAngle=-35, labels=first, title=None, labelLimit=160, domain=False)
     base = alt.Chart(alt.NamedData(title)).encode(
         x=alt.X("schedule:N", scale=alt.Scale(domain=schedules), axis=names),

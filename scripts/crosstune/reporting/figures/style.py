@@ -1,9 +1,7 @@
-"""What the figures share: colours, marks, type, and how a chart becomes a specification with its data.
+"""The common style of the figures: colours, shapes, fonts, and the specification of a chart with its data.
 
-Owns: the look. Must never know: what a figure shows.
-
-Colours are those of Okabe and Ito, which the colour-blind tell apart; everything that a colour tells is told by a
-shape, a place or a number too, so that the figures can be read in grey.
+The palette of Okabe and Ito suits colour-blind readers. A shape, position or number repeats all information of a
+colour: figures are readable in grey.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,20 +17,20 @@ BLUE, GREY = "#0072b2", "#777777"
 FONT = "Helvetica, Arial, sans-serif"
 
 
-def coloured(names: Sequence[str], field: str = "schedule") -> alt.Color:
-    """A colour for each of `names`, of which there are at most as many as colours."""
+def colour_encoding(names: Sequence[str], field: str = "schedule") -> alt.Color:
+    """A colour for each of `names`, at most len(COLOURS)."""
     return alt.Color(f"{field}:N", scale=alt.Scale(domain=list(names), range=list(COLOURS[: len(names)])))
 
 
-def shaped(names: Sequence[str], field: str = "schedule") -> alt.Shape:
-    """A shape for each of `names`."""
+def shape_encoding(names: Sequence[str], field: str = "schedule") -> alt.Shape:
+    """A shape for each of `names`, at most len(SHAPES)."""
     return alt.Shape(f"{field}:N", scale=alt.Scale(domain=list(names), range=list(SHAPES[: len(names)])))
 
 
-def finished(chart: alt.TopLevelMixin, data: Mapping[str, list[dict]], alt_text: str) -> dict:
-    """The Vega-Lite specification of a chart with its data by name, and what it tells those who do not see it.
+def chart_spec(chart: alt.TopLevelMixin, data: Mapping[str, list[dict]], alt_text: str) -> dict:
+    """The Vega-Lite specification of a chart, with its named data and its alternative text.
 
-    The data are added here: Altair would validate every record of inline data, which takes minutes.
+    The data bypass Altair, which validates every record of inline data and takes minutes for that.
     """
     styled = (
         chart.configure(font=FONT, background="white")

@@ -1,18 +1,17 @@
-"""The question of a study, answered in words, and what weakens the answer.
+"""The answer to a study's question in words, and its limitations.
 
-Owns: the comparisons that answer the question, and how they are worded. Must never know: pages, how scores are made.
-
-The question: does fine-tuning on several source languages help low-resource languages against one source, and is one
-language after the other better than all at once? Where the study declares a contrast between the two schedules, its
-verdict is the answer. Elsewhere schedules are compared seed by seed, and a direction is claimed only where the 95%
-interval of the mean difference leaves out 0; everything else is called no clear difference.
+The question: does fine-tuning on several source languages help low-resource languages compared with one source, and is
+training on one language after the other better than on all at once? The verdict of a declared contrast between the two
+schedules answers it. Without one, schedules are compared seed by seed, and the answer claims a direction only if the
+95% interval of the mean difference excludes 0.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from crosstune.analysis.cells import Cell
 from crosstune.analysis.intervals import Interval, interval
-from crosstune.analysis.results import UNTRAINED, Cell, Panel
+from crosstune.analysis.results import UNTRAINED, Panel
 from crosstune.core.text import count, decimal
 from crosstune.reporting.tables.contrasts import declared
 from crosstune.reporting.tables.published import companions, told
@@ -21,8 +20,8 @@ ROLES = ("single", "joint", "sequential")
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """Schedule `a` against schedule `b`: the difference a - b of the mean score over some languages, by seed."""
+class SeedDifference:
+    """The difference a - b between two schedules in their mean score over some languages, by seed."""
 
     a: str
     b: str
@@ -43,12 +42,12 @@ class Contrast:
 
     @property
     def interval(self) -> Interval | None:
-        """Of the mean difference over seeds; None for a single one."""
+        """The interval of the mean difference over seeds; None for a single seed."""
         return interval(self.difference.values)
 
     @property
     def verdict(self) -> str:
-        """`higher` or `lower` where the interval leaves out 0, else `unclear`; `missing` without any seed."""
+        """`higher` or `lower` if the interval excludes 0, else `unclear`; `missing` without a seed."""
         if not self.seeds:
             return "missing"
         ends = self.interval
@@ -56,41 +55,41 @@ class Contrast:
 
 
 def answer(panel: Panel) -> str:
-    """The question answered in one sentence, with its numbers, for one model.
+    """The answer in one sentence, with its numbers, for one model.
 
-    A study that regenerates a published table, and names no schedules for the question, asks for its differences.
+    For a study that reproduces a published table and names no headline schedules, these are the table's differences.
     """
-    asked = [companion for companion in companions(panel.study) if companion.panel == panel]
-    if not headline(panel) and asked and asked[0].entry["differences"]:
-        return told(asked[0])
+    published = [companion for companion in companions(panel.study) if companion.panel == panel]
+    if not headline(panel) and published and published[0].entry["differences"]:
+        return told(published[0])
     return f"{sources_clause(panel)}; {order_clause(panel)}."
 
 
 def sources_clause(panel: Panel) -> str:
-    """Several sources against one."""
+    """The answer for several sources against one."""
     schedules = headline(panel)
-    if problem := unanswerable(panel, "joint", "single"):
+    if problem := unanswerable_reason(panel, "joint", "single"):
         return f"Whether several source languages help {target_name(panel)} cannot be answered ({problem})"
-    contrast = compare(panel, schedules["joint"], schedules["single"], targets(panel))
+    contrast = compare(panel, schedules["joint"], schedules["single"], target_languages(panel))
     several = f"fine-tuning on several source languages at once ({contrast.a})"
     one, them = f"one source ({contrast.b})", target_name(panel)
     wording = {
         "higher": f"{several} helps {them} compared with {one}",
         "lower": f"{several} hurts {them} compared with {one}",
-        "unclear": f"{several} makes no clear difference to {them} against {one}",
+        "unclear": f"{several} makes no clear difference to {them} compared with {one}",
         "equivalent": f"{several} and on {one} are equivalent for {them}",
         "undecided": f"whether {several} helps {them} compared with {one} is undecided",
     }
-    text = concluded(panel, contrast, wording)
+    text = verdict_clause(panel, contrast, wording)
     return text[:1].upper() + text[1:]
 
 
 def order_clause(panel: Panel) -> str:
-    """One source after the other against all at once."""
+    """The answer for one source after the other against all at once."""
     schedules = headline(panel)
-    if problem := unanswerable(panel, "sequential", "joint"):
+    if problem := unanswerable_reason(panel, "sequential", "joint"):
         return f"whether to train on one after the other or on all at once cannot be answered ({problem})"
-    contrast = compare(panel, schedules["sequential"], schedules["joint"], targets(panel))
+    contrast = compare(panel, schedules["sequential"], schedules["joint"], target_languages(panel))
     wording = {
         "higher": f"one language after the other ({contrast.a}) is better for them than all at once ({contrast.b})",
         "lower": f"one language after the other ({contrast.a}) is worse for them than all at once ({contrast.b})",
@@ -101,41 +100,41 @@ def order_clause(panel: Panel) -> str:
         "undecided": f"whether one language after the other ({contrast.a}) or all at once ({contrast.b}) is better for "
         "them is undecided",
     }
-    return concluded(panel, contrast, wording)
+    return verdict_clause(panel, contrast, wording)
 
 
-def concluded(panel: Panel, contrast: Contrast, wording: Mapping[str, str]) -> str:
-    """The words for the verdict of the declared contrast between two schedules; without one for that of the seeds."""
-    found = declared(panel, contrast.a, contrast.b, targets(panel))
-    if not found or not found[0].worked:
+def verdict_clause(panel: Panel, contrast: SeedDifference, wording: Mapping[str, str]) -> str:
+    """The words for the verdict of the declared contrast between two schedules or, without one, of their seeds."""
+    verdict, reversed_order = declared(panel, contrast.a, contrast.b, target_languages(panel)) or (None, False)
+    if not verdict or not verdict.worked:
         return f"{wording[contrast.verdict]}: {evidence(contrast)}"
-    verdict, turned = found
-    better, worse = ("lower", "higher") if turned else ("higher", "lower")
-    words = wording[{"better": better, "worse": worse}.get(verdict.verdict("seeds"), verdict.verdict("seeds"))]
-    within = f", within {verdict.smallest} points" if verdict.verdict("seeds") == "equivalent" else ""
+    better, worse = ("lower", "higher") if reversed_order else ("higher", "lower")
+    outcome = verdict.verdict("seeds")
+    words = wording[{"better": better, "worse": worse}.get(outcome, outcome)]
+    within = f", within {verdict.smallest} points" if outcome == "equivalent" else ""
     return f"{words}{within}: {verdict.evidence_of(contrast.a)}"
 
 
-def declares(panel: Panel) -> bool:
-    """Whether a declared contrast answers any part of the question."""
+def has_declared_contrast(panel: Panel) -> bool:
+    """Whether a declared contrast answers part of the question."""
     schedules = headline(panel)
     pairs = [(schedules.get("joint"), schedules.get(other)) for other in ("single", "sequential")]
-    return any(all(pair) and declared(panel, *pair, targets(panel)) for pair in pairs)
+    return any(all(pair) and declared(panel, *pair, target_languages(panel)) for pair in pairs)
 
 
-def unanswerable(panel: Panel, *roles: str) -> str:
-    """Why two schedules of the headline cannot be compared, empty where they can."""
+def unanswerable_reason(panel: Panel, *roles: str) -> str:
+    """The reason why two schedules of the headline cannot be compared; empty if they can."""
     schedules = headline(panel)
     for role in roles:
         if role not in schedules:
             return f"the plan names no schedule of this track as “{role}”"
     names = [schedules[role] for role in roles]
-    if compare(panel, *names, targets(panel)).verdict == "missing":
+    if compare(panel, *names, target_languages(panel)).verdict == "missing":
         return f"no seed has scores of both {' and '.join(names)}"
     return ""
 
 
-def evidence(contrast: Contrast) -> str:
+def evidence(contrast: SeedDifference) -> str:
     """`11.7 points higher on average (95% interval 10.4 to 13.0; higher in 3 of 3 seeds)`."""
     mean = contrast.difference.mean
     direction = "higher" if mean >= 0 else "lower"
@@ -148,35 +147,35 @@ def evidence(contrast: Contrast) -> str:
 
 
 def headline(panel: Panel) -> dict[str, str]:
-    """The schedules that the question is about, by role, as far as the plan names them and the track has them."""
+    """The schedules of the question by role, as far as the plan names them and the track has them."""
     named = panel.study.plan.get("headline") or {}
     return {role: named[role] for role in ROLES if named.get(role) in panel.schedules}
 
 
-def targets(panel: Panel) -> list[str]:
-    """The languages that the question is about: low-resource ones; where none is marked so, unseen ones; else all."""
-    return panel.low or panel.unseen or panel.languages
+def target_languages(panel: Panel) -> list[str]:
+    """The languages of the question: low-resource ones; if there are none, unseen ones; if none either, all."""
+    return panel.low_resource_languages or panel.unseen_languages or panel.languages
 
 
 def target_name(panel: Panel) -> str:
-    kind = "low-resource" if panel.low else "unseen" if panel.unseen else "evaluated"
-    return f"the {count(len(targets(panel)), f'{kind} language')}"
+    kind = "low-resource" if panel.low_resource_languages else "unseen" if panel.unseen_languages else "evaluated"
+    return f"the {count(len(target_languages(panel)), f'{kind} language')}"
 
 
-def compare(panel: Panel, a: str, b: str, languages: Sequence[str]) -> Contrast:
-    """The difference by seed; where the data are split in several ways, of the means over the splits."""
-    difference = panel.cell(a, languages, panel.metric).minus(panel.cell(b, languages, panel.metric))
-    return Contrast(a, b, difference if panel.folds == [0] else difference.by_seed())
+def compare(panel: Panel, a: str, b: str, languages: Sequence[str]) -> SeedDifference:
+    """The difference by seed; for folded data, of the means over folds."""
+    difference = panel.cell(a, languages, panel.metric).difference(panel.cell(b, languages, panel.metric))
+    return SeedDifference(a, b, difference if panel.folds == [0] else difference.average_folds())
 
 
-def contrasts(panel: Panel) -> tuple[list[str], list[tuple[str, list[Contrast]]]]:
-    """The numbers behind the answer: names of the groups of languages, and every contrast in every group."""
+def seed_differences(panel: Panel) -> tuple[list[str], list[tuple[str, list[SeedDifference]]]]:
+    """The names of the language groups, and every difference between headline schedules in every group."""
     groups = {
-        "low-resource": panel.low,
-        "unseen related": panel.related,
-        "unseen unrelated": panel.unrelated,
-        "unseen": panel.unseen,
-        "seen": panel.seen,
+        "low-resource": panel.low_resource_languages,
+        "unseen related": panel.related_languages,
+        "unseen unrelated": panel.unrelated_languages,
+        "unseen": panel.unseen_languages,
+        "seen": panel.seen_languages,
         "all": panel.languages,
     }
     groups = {name: languages for name, languages in groups.items() if languages}
@@ -190,17 +189,17 @@ def contrasts(panel: Panel) -> tuple[list[str], list[tuple[str, list[Contrast]]]
     return [f"{name} ({len(languages)})" for name, languages in groups.items()], rows
 
 
-# --- the floor and relatedness ---------------------------------------------------------------------------------------
+# --- baselines, limitations, relatedness -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Margin:
-    """A schedule on the languages it trained on itself, against the best floor of these languages."""
+class BaselineMargin:
+    """A schedule on its own training languages, against the best trivial baseline in each of them."""
 
     schedule: str
     languages: list[str]
     score: Cell
-    floor: float
+    baseline: float
     margin: Cell
 
     @property
@@ -208,53 +207,57 @@ class Margin:
         return min(self.margin.values.values())
 
 
-def floor_rows(panel: Panel) -> list[Margin]:
-    """Every trained schedule that has scores against the floor, on its own source languages."""
-    rows = []
+def baseline_margins(panel: Panel) -> list[BaselineMargin]:
+    """Every trained schedule with scores and trivial baselines in its own training languages."""
+    margins = []
     for schedule in panel.schedules:
-        trained = {source.split(".", 1)[1] for stage in panel.stages(schedule) for source in stage.sources}
-        languages = [lang for lang in panel.languages if lang in trained]
-        floor = panel.best_floor(languages, panel.metric)
-        if schedule == UNTRAINED or floor is None:
+        trained = panel.training_languages(schedule)
+        languages = [lang for lang in panel.seen_languages if lang in trained]
+        baseline = panel.best_baseline(languages, panel.metric)
+        if schedule == UNTRAINED or baseline is None:
             continue
         score = panel.cell(schedule, languages, panel.metric)
-        margin = Cell({seed: value - floor for seed, value in score.values.items()}, score.expected)
+        margin = Cell({run: value - baseline for run, value in score.values.items()}, score.planned_runs)
         if margin.values:
-            rows.append(Margin(schedule, languages, score, floor, margin))
-    return rows
+            margins.append(BaselineMargin(schedule, languages, score, baseline, margin))
+    return margins
 
 
-def cautions(panel: Panel) -> list[str]:
-    """What weakens the answer: missing runs, schedules at the floor, budgets that differ."""
-    missing, planned = panel.missing_runs()
-    sunk = [row.schedule for row in floor_rows(panel) if row.smallest <= 0]
-    found = [
-        (missing, f"{missing} of {count(planned, 'run')} missing; every number rests on the runs that exist."),
-        (sunk, f"No better than the floor on its own source languages in some seed: {', '.join(sunk)}."),
-        (not panel.content["matched"], "The schedules are not compute-matched: a difference may come from the budget."),
-        (not panel.low, "No evaluated language is marked as low-resource."),
+def limitations(panel: Panel) -> list[str]:
+    """Sentences on the limits of the answer: missing runs, schedules below trivial baselines, unequal budgets."""
+    missing, planned = panel.count_missing_runs()
+    weak = [row.schedule for row in baseline_margins(panel) if row.smallest <= 0]
+    sentences = [
+        (missing, f"{missing} of {count(planned, 'run')} missing; every number uses the runs that exist."),
+        (weak, f"No better than trivial baselines on its own training languages with some seed: {', '.join(weak)}."),
+        (not panel.track_plan["matched"], "The schedules are not compute-matched: differences may come from budgets."),
+        (not panel.low_resource_languages, "No evaluated language is marked as low-resource."),
     ]
-    return [text for holds, text in found if holds]
+    return [text for applies, text in sentences if applies]
 
 
 @dataclass(frozen=True)
-class Relation:
-    """A schedule on unseen low-resource languages: those of a trained family against the others."""
+class RelatednessRow:
+    """A schedule on related and unrelated unseen low-resource languages, by the families of the trained ones."""
 
     schedule: str
     related: Cell
     unrelated: Cell
-    contrast: Contrast
+    contrast: SeedDifference
 
 
-def relation_rows(panel: Panel) -> list[Relation]:
-    """Every trained schedule on related and unrelated unseen low-resource languages; empty where a kind is absent."""
-    related, unrelated = ([lang for lang in group if lang in panel.low] for group in (panel.related, panel.unrelated))
+def relatedness_rows(panel: Panel) -> list[RelatednessRow]:
+    """A row per trained schedule; empty without unseen low-resource languages of both kinds."""
+    low = panel.low_resource_languages
+    related, unrelated = (
+        [lang for lang in group if lang in low] for group in (panel.related_languages, panel.unrelated_languages)
+    )
     if not (related and unrelated):
         return []
     rows = []
     for schedule in panel.schedules:
-        near, far = (panel.cell(schedule, languages, panel.metric) for languages in (related, unrelated))
         if schedule != UNTRAINED:
-            rows.append(Relation(schedule, near, far, Contrast("related", "unrelated", near.minus(far))))
+            near, far = (panel.cell(schedule, languages, panel.metric) for languages in (related, unrelated))
+            difference = SeedDifference("related", "unrelated", near.difference(far))
+            rows.append(RelatednessRow(schedule, near, far, difference))
     return rows

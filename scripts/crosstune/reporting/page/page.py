@@ -1,27 +1,33 @@
-"""The page of a study: its question answered in words, then everything behind the answer.
+"""The report of a study: the answer to its question, then the evidence.
 
-Owns: the page, and what it says of how the numbers came about. Must never know: how they are worded (answer.py), drawn
-(figures) or made.
-
-The page's text, look and behaviour are the files of the folder page. It is one file that asks for nothing from outside:
-the program that draws the figures stands in it.
+Its text, style and script are in templates/. The report is one HTML page without external resources: it contains the
+program that draws the figures.
 """
 
 import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosstune.analysis.results import Panel, Study, read_object
+from crosstune.analysis.results import Panel, StudyResults, read_json_object
 from crosstune.core.files import write_text
 from crosstune.core.text import decimal
 from crosstune.machine.job_usage import usage_table, used_by_jobs
-from crosstune.reporting.figures import drawing_program, figures_of
-from crosstune.reporting.page.answer import answer, cautions, contrasts, declares, floor_rows, headline, relation_rows
+from crosstune.reporting.figures import drawing_program, panel_figures
+from crosstune.reporting.page.answer import (
+    answer,
+    baseline_margins,
+    has_declared_contrast,
+    headline,
+    limitations,
+    relatedness_rows,
+    seed_differences,
+)
 from crosstune.reporting.page.provenance import provenance_rows
 from crosstune.reporting.tables.claims import ledger_section
 from crosstune.reporting.tables.contrasts import verdicts
@@ -36,14 +42,23 @@ from crosstune.reporting.tables.transfer import gains_table, measures_sheet
 
 TEMPLATE = "report.html.j2"
 
+FUNCTIONS = (
+    answer, average_table, baseline_margins, companion_rows, companions, declared_tables, difference_rows,
+    distance_sheet, distance_told, examples_line, gains_table, has_declared_contrast, headline, limitations,
+    measures_sheet, provenance_rows, relatedness_rows, schedule_table, seed_differences, transfer_table, usage_table,
+    verdicts,
+)  # fmt: skip
 
-def write_report(study: Study, results: Path, out: Path) -> None:
-    """Write the page of a study to `out`: one file that asks for nothing from outside."""
-    write_text(out, render(study, results))
+"""The functions that the templates call, besides those of this module."""
 
 
-def render(study: Study, results: Path) -> str:
-    """The page as HTML. Reads stage.json, provenance.json and leakage.json under `results` where they exist."""
+def write_report(study: StudyResults, results: Path, out: Path) -> None:
+    """Write the report of a study to `out`."""
+    write_text(out, render_page(study, results))
+
+
+def render_page(study: StudyResults, results: Path) -> str:
+    """The report as HTML. Reads stage.json, provenance.json and leakage.json in `results`, as far as they exist."""
     environment = Environment(
         loader=PackageLoader("crosstune.reporting.page"),
         autoescape=True,
@@ -51,40 +66,34 @@ def render(study: Study, results: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    functions = [answer, cautions, contrasts, declares, first_panels, floor_rows, headline]
-    functions += [relation_rows, usage_table, verdicts, bibtex, cited, declared_tables, provenance_rows]
-    functions += [measures_sheet, gains_table, distance_sheet, distance_told]
-    functions += [
-        average_table,
-        schedule_table,
-        transfer_table,
-        companions,
-        companion_rows,
-        difference_rows,
-        examples_line,
-    ]
-    environment.globals.update({function.__name__: function for function in functions})
-    environment.globals.update(exposure=lambda panel: exposure(panel, results), most_columns=MOST_COLUMNS)
-    environment.globals.update(figures_of=lambda panel: figures_of(panel, results))
-    environment.globals.update(cost_sheet=lambda panel: cost_sheet(panel, results))
-    environment.globals.update(computed=computed(study, results), used=used_by_jobs(results))
-    environment.globals.update(ledger=ledger_section(study, results))
-    environment.globals.update(vega=drawing_program())
-    environment.filters.update(decimal=decimal, signed=signed, pretty=pretty, named=named)
-    provenance = read_object(results / "provenance.json")
-    leakage = read_object(results / "leakage.json")
-    values = {"study": study, "plan": study.plan, "provenance": provenance, "leakage": leakage}
+    functions = {function.__name__: function for function in (*FUNCTIONS, bibtex, citation_rows, track_panels)}
+    readers = {
+        function.__name__: partial(function, results=results) for function in (cost_sheet, exposure, panel_figures)
+    }
+    environment.globals.update(functions | readers)
+    environment.filters.update(decimal=decimal, signed=signed, indented_json=indented_json, with_name=with_name)
+    values = {
+        "study": study,
+        "plan": study.plan,
+        "provenance": read_json_object(results / "provenance.json"),
+        "leakage": read_json_object(results / "leakage.json"),
+        "ledger": ledger_section(study, results),
+        "computations": computations(study, results),
+        "used": used_by_jobs(results),
+        "most_columns": MOST_COLUMNS,
+        "vega": drawing_program(),
+    }
     return environment.get_template(TEMPLATE).render(values).lstrip()
 
 
-def first_panels(study: Study) -> list[Panel]:
-    """One panel for every model and track, whatever data sets it is evaluated on."""
+def track_panels(study: StudyResults) -> list[Panel]:
+    """The first panel of every model and track."""
     return list({(panel.model, panel.track): panel for panel in reversed(study.panels())}.values())[::-1]
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """What a schedule trained on, as means over seeds: (examples, tokens) by source, None for a source it never saw."""
+    """The training data of a schedule: (examples, tokens) by source, as means over seeds; None for an unused source."""
 
     schedule: str
     by_source: list[tuple[float, float] | None]
@@ -92,9 +101,9 @@ class Exposure:
 
 
 def exposure(panel: Panel, results: Path) -> tuple[list[str], list[Exposure]]:
-    """The sources of a track and what every schedule saw of each, from the `exposure` of its runs' stage.json."""
-    seen = {schedule: [run_exposure(run, results) for run in panel.runs(schedule)] for schedule in panel.schedules}
-    recorded = {schedule: [run for run in runs if run] for schedule, runs in seen.items()}
+    """The sources of a track and the exposure of every schedule, from `exposure` in its runs' stage.json."""
+    by_run = {schedule: [run_exposure(run, results) for run in panel.runs(schedule)] for schedule in panel.schedules}
+    recorded = {schedule: [run for run in runs if run] for schedule, runs in by_run.items()}
     sources = sorted({source for runs in recorded.values() for run in runs for source in run})
     rows = []
     for schedule, runs in recorded.items():
@@ -106,23 +115,23 @@ def exposure(panel: Panel, results: Path) -> tuple[list[str], list[Exposure]]:
     return sources, rows
 
 
-def computed(study: Study, results: Path) -> list[str]:
-    """How the checkpoints of the plan were computed, each way once: the arithmetic, and whether rows were packed."""
+def computations(study: StudyResults, results: Path) -> list[str]:
+    """The ways in which the plan's checkpoints were computed: precision, and packed or padded rows."""
     stages = sorted({stage for run in study.plan["runs"] for stage in run["stages"]})
-    found = set()
+    ways = set()
     for stage in stages:
-        manifest = read_object(results / stage / "stage.json") or {}
+        manifest = read_json_object(results / stage / "stage.json") or {}
         if "precision" in manifest:
             rows = "packed end to end" if manifest["packed"] else "padded to the longest"
-            found.add(f"trained in {manifest['precision']}, rows {rows}")
-    return sorted(found)
+            ways.add(f"trained in {manifest['precision']}, rows {rows}")
+    return sorted(ways)
 
 
 def run_exposure(run: dict, results: Path) -> dict[str, tuple[int, int]]:
-    """(examples, tokens) by source, summed over the stages of a run; empty where a stage did not record them."""
+    """(examples, tokens) by source, summed over the stages of a run; empty if a stage has no record."""
     total: dict[str, tuple[int, int]] = {}
     for stage in run["stages"]:
-        recorded = (read_object(results / stage / "stage.json") or {}).get("exposure")
+        recorded = (read_json_object(results / stage / "stage.json") or {}).get("exposure")
         if recorded is None:
             return {}
         for source, counts in recorded.items():
@@ -138,32 +147,32 @@ def mean_exposure(pairs: Sequence[tuple[int, int]]) -> tuple[float, float] | Non
     return statistics.fmean(examples), statistics.fmean(tokens)
 
 
-def cited(study: Study) -> list[list[str]]:
-    """What a publication names of the plan, a line each: what it is, its name, its title, its licence."""
-    return [[own["what"], own["name"], own["title"], own["licence"]] for own in study.plan.get("cited", [])]
+def citation_rows(study: StudyResults) -> list[list[str]]:
+    """The models and data sets to cite, a row each: kind, name, title, licence."""
+    return [[entry[key] for key in ("what", "name", "title", "licence")] for entry in study.plan.get("cited", [])]
 
 
-def bibtex(study: Study, provenance: dict | None) -> str:
-    """An entry for the study and the code that made it."""
-    state = dict(provenance_rows(provenance or {})).get("Code", "of unknown commit")
+def bibtex(study: StudyResults, provenance: dict | None) -> str:
+    """A BibTeX entry for the study and its code."""
+    code = dict(provenance_rows(provenance or {})).get("Code", "of unknown commit")
     name = study.plan["study"]
-    lines = [f"title = {{Study {name}, made with crosstune}},", f"note = {{crosstune {state}}},"]
+    lines = [f"title = {{Study {name}, made with crosstune}},", f"note = {{crosstune {code}}},"]
     if ended := (provenance or {}).get("ended"):
         lines.append(f"year = {{{ended[:4]}}},")
     return "\n".join([f"@misc{{crosstune-{name},", *(f"  {line}" for line in lines), "}"])
 
 
-def named(label: str, heading: Heading, panel: Panel | None) -> str | Markup:
-    """The label of a language with its name before the code; other labels as they are."""
-    name = panel and panel.about(heading.key).get("name")
+def with_name(label: str, heading: Heading, panel: Panel | None) -> str | Markup:
+    """The label of a language with its name before the code; other labels unchanged."""
+    name = panel and panel.language_info(heading.key).get("name")
     return Markup("{} <small>{}</small>").format(name, label) if name else label
 
 
 def signed(number: float) -> str:
-    """`+1.2` or `-1.2`; what rounds to nothing has no sign."""
+    """`+1.2` or `-1.2`; a number that rounds to 0 has no sign."""
     text = decimal(number, 1)
     return text if text.startswith("-") or float(text) == 0 else f"+{text}"
 
 
-def pretty(value: object) -> str:
+def indented_json(value: object) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from crosstune.analysis.cells import Cell, Replicate, replicate
 from crosstune.analysis.intervals import CONFIDENCE, Interval, interval
-from crosstune.analysis.results import FINAL, Average, Cell, Panel, Study, read_object, replicate
+from crosstune.analysis.results import FINAL, Panel, StudyResults, TaskAverage, read_json_object
 from crosstune.artifacts.claim import COUNT, DIRECTION, NUMBER, Statement
 from crosstune.core.files import write_json, write_text
 from crosstune.core.text import count, decimal
@@ -70,7 +71,7 @@ class Finding:
     files: tuple[str, ...] = ()
 
 
-def findings(study: Study, results: Path) -> list[Finding]:
+def findings(study: StudyResults, results: Path) -> list[Finding]:
     """The ledger of a study: one finding for every statement of its plan, in the plan's order.
 
     Reads prepared manifests beside `results`, where they exist, for the rows of data sets.
@@ -82,16 +83,16 @@ def findings(study: Study, results: Path) -> list[Finding]:
 # --- numbers and directions ------------------------------------------------------------------------------------------
 
 
-def found(study: Study, statement: Statement, results: Path) -> Finding:
+def found(study: StudyResults, statement: Statement, results: Path) -> Finding:
     """The verdict on a number or a direction."""
     ours = Ours(NO_RUNS, problem=statement.not_run) if statement.not_run else ours_of(study, statement, results)
     if ours.cell.mean is None:
-        return Finding(statement, NOT_RUN, ours.problem or "no run has a score yet", missing=ours.cell.missing)
+        return Finding(statement, NOT_RUN, ours.problem or "no run has a score yet", missing=ours.cell.missing_runs)
     within = interval(ours.cell.values)
     verdict = verdict_of(statement, within)
     alone = "one run has no interval" if within is None and statement.verified else ""
     remark = "; ".join(filter(None, [another_ground(statement), alone, unverified(statement)]))
-    runs, missing = len(ours.cell.values), ours.cell.missing
+    runs, missing = len(ours.cell.values), ours.cell.missing_runs
     return Finding(statement, verdict, remark, ours.cell.mean, within, runs, missing, ours.files)
 
 
@@ -109,7 +110,7 @@ def verdict_of(statement: Statement, ours: Interval | None) -> str:
     return REPRODUCED if low <= ours.low and ours.high <= high else UNDECIDED
 
 
-def ours_of(study: Study, statement: Statement, results: Path) -> Ours:
+def ours_of(study: StudyResults, statement: Statement, results: Path) -> Ours:
     """Our number of a statement: from a published table's companion, an average over tasks, or a panel."""
     if statement.published:
         return _beside_published(study, statement, results)
@@ -118,7 +119,7 @@ def ours_of(study: Study, statement: Statement, results: Path) -> Ours:
     panel = Panel(study, statement.model, statement.track, statement.dataset)
     languages = statement.languages
     if isinstance(languages, str):
-        languages = panel.averages.get(languages)
+        languages = panel.language_groups.get(languages)
         if not languages:
             return Ours(NO_RUNS, problem=f"no evaluated language is {statement.languages}")
 
@@ -128,7 +129,7 @@ def ours_of(study: Study, statement: Statement, results: Path) -> Ours:
     return _paired(statement, cell, lambda schedule, runs: _scores(panel, schedule, results, runs))
 
 
-def _beside_published(study: Study, statement: Statement, results: Path) -> Ours:
+def _beside_published(study: StudyResults, statement: Statement, results: Path) -> Ours:
     """What stands beside a number of a published table, by the table's own protocol."""
     beside = (c for c in companions(study) if c.entry["name"] == statement.published)
     companion = next(c for c in beside if c.panel.model == statement.model)
@@ -144,15 +145,15 @@ def _beside_published(study: Study, statement: Statement, results: Path) -> Ours
     return _paired(statement, lambda schedule: companion.cell(schedule, statement.column), files)
 
 
-def _of_average(study: Study, statement: Statement, results: Path) -> Ours:
+def _of_average(study: StudyResults, statement: Statement, results: Path) -> Ours:
     """The mean over the tasks of an average."""
-    average = Average(study, statement.average)
+    average = TaskAverage(study, statement.average)
 
     def files(schedule: str, seeds: Iterable) -> list[str]:
         found = []
         for task, entry in average.tasks.items():
             panel, named = average.panel(statement.model, task), entry.get("schedule", schedule)
-            runs = {replicate(run) for run in panel.runs(named) if run["seed"] in seeds}
+            runs = {replicate(run) for run in panel.runs(named) if Replicate(run["seed"]) in seeds}
             found += _scores(panel, named, results, runs)
         return found
 
@@ -166,7 +167,7 @@ def _paired(statement: Statement, cell: Callable[[str], Cell], files: Callable[[
     """The number of a schedule, or its difference from another run by run."""
     schedules = [name for name in (statement.schedule, statement.than) if name]
     first, *others = map(cell, schedules)
-    number = first.minus(others[0]) if others else first
+    number = first.difference(others[0]) if others else first
     paths = [path for name in schedules for path in files(name, number.values)]
     return Ours(number, tuple(dict.fromkeys(paths)))
 
@@ -174,7 +175,10 @@ def _paired(statement: Statement, cell: Callable[[str], Cell], files: Callable[[
 def _scores(panel: Panel, schedule: str, results: Path, runs: Iterable) -> list[str]:
     """The scores files of some runs of a schedule."""
     chosen = [run for run in panel.runs(schedule) if replicate(run) in runs]
-    return [str(results / run["stages"][FINAL] / f"scores/{panel.scored(run.get('fold', 0))}.json") for run in chosen]
+    return [
+        str(results / run["stages"][FINAL] / f"scores/{panel.scored_dataset(run.get('fold', 0))}.json")
+        for run in chosen
+    ]
 
 
 def another_ground(statement: Statement) -> str:
@@ -195,7 +199,7 @@ def found_rows(statement: Statement, results: Path) -> Finding:
     rows, files = {}, []
     for lang, known in {**dict.fromkeys(statement.rows), **statement.known}.items():
         manifest = results.parent.parent / f"data/{statement.dataset}/{statement.split}.{lang}.json"
-        prepared = read_object(manifest)
+        prepared = read_json_object(manifest)
         if prepared is not None:
             rows[lang], place = prepared["rows"], str(manifest)
         elif known is not None:
@@ -290,7 +294,7 @@ def sources(ledger: list[Finding]) -> dict[str, str]:
     return found
 
 
-def ledger_section(study: Study, results: Path) -> dict | None:
+def ledger_section(study: StudyResults, results: Path) -> dict | None:
     """What the report shows: the summary, head and rows of the table, and what is said; None without claims."""
     ledger = findings(study, results)
     return (
@@ -298,7 +302,7 @@ def ledger_section(study: Study, results: Path) -> dict | None:
     )
 
 
-def write_ledger(study: Study, results: Path, out: Path) -> None:
+def write_ledger(study: StudyResults, results: Path, out: Path) -> None:
     """Write claims.json to `out`. A study without claims has an empty one."""
     write_json(out, {"study": study.plan["study"], "claims": [record(f) for f in findings(study, results)]})
 
@@ -330,7 +334,7 @@ def record(finding: Finding) -> dict:
     }
 
 
-def write_ledger_tables(study: Study, results: Path, out: Path) -> None:
+def write_ledger_tables(study: StudyResults, results: Path, out: Path) -> None:
     """Write claims.csv, .md and .tex into the folder `out`; nothing for a study without claims."""
     ledger = findings(study, results)
     if ledger:

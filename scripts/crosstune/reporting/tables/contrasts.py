@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from crosstune.analysis.results import Panel, Study
+from crosstune.analysis.results import Panel, StudyResults
 from crosstune.core.files import write_text
 from crosstune.core.text import count, decimal
 from crosstune.reporting.tables.formats import csv_text, escape, latex_table, pipe_table
@@ -45,7 +45,7 @@ PARTS = {
 class Verdict:
     """One contrast with one model: the result and how it is told."""
 
-    study: Study
+    study: StudyResults
     result: dict
 
     @property
@@ -247,7 +247,7 @@ class Verdict:
     def title_of(self, unit: str) -> str:
         """`Name (code)` of a language, behind its data set where there are several panels."""
         dataset, _, language = unit.rpartition(".")
-        return ": ".join(filter(None, [dataset, self.panels[0].title(language)]))
+        return ": ".join(filter(None, [dataset, self.panels[0].language_title(language)]))
 
     def part_rows(self) -> tuple[list[str], list[list[str]]]:
         """The parts of the variance of one seed's difference in one language."""
@@ -271,7 +271,7 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def verdicts(study: Study) -> list[Verdict]:
+def verdicts(study: StudyResults) -> list[Verdict]:
     """The results of all contrasts, in the order of the plan."""
     return [Verdict(study, result) for result in study.contrasts]
 
@@ -292,7 +292,7 @@ def declared(panel: Panel, a: str, b: str, languages: Sequence[str]) -> tuple[Ve
 COLUMNS = ("mean", "low", "high", "error", "freedom", "p", "equivalence_p", "verdict")
 
 
-def write_verdicts(study: Study, out: Path) -> None:
+def write_verdicts(study: StudyResults, out: Path) -> None:
     """Write contrasts.{csv,md,tex} into the folder `out`, and contrasts.languages.csv; nothing without contrasts."""
     found = verdicts(study)
     if not found:

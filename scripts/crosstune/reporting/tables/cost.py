@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosstune.analysis.results import Panel, Study
+from crosstune.analysis.results import Panel, StudyResults
 from crosstune.artifacts.cost import Took, Training, predictions_took, training_took
 from crosstune.core.files import write_text
 from crosstune.core.text import count, decimal
@@ -53,7 +53,7 @@ class Charge:
 def spent_by_schedule(panel: Panel, results: Path) -> dict[str, Spent]:
     """What the schedules of a panel took, as far as some run of theirs has written it down, by their names."""
     users = Counter(
-        stage for schedule in panel.content["schedules"] for run in panel.runs(schedule) for stage in stages_of(run)
+        stage for schedule in panel.track_plan["schedules"] for run in panel.runs(schedule) for stage in stages_of(run)
     )
     found = {}
     for schedule in panel.schedules:
@@ -116,7 +116,7 @@ def cost_sheet(panel: Panel, results: Path) -> Sheet | None:
     found = spent_by_schedule(panel, results)
     if not found:
         return None
-    group, languages = next(iter(panel.averages.items()))
+    group, languages = next(iter(panel.language_groups.items()))
     label = panel.labels[panel.metric]
     head = ["schedule", f"{label}, {group}", "updates", "tokens", "hours", "hours, shared", "hours of predictions",
             "kWh", "device"]  # fmt: skip
@@ -168,7 +168,7 @@ def describe_cost(panel: Panel) -> str:
     )
 
 
-def write_costs(study: Study, results: Path, out: Path) -> list[Path]:
+def write_costs(study: StudyResults, results: Path, out: Path) -> list[Path]:
     """Write the sheet of every panel that has one into the folder `out`, as CSV, Markdown and LaTeX; the paths."""
     out.mkdir(parents=True, exist_ok=True)
     contents = {}

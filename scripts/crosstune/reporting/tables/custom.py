@@ -13,8 +13,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from crosstune.analysis.cells import Cell, Replicate, mean_cell
 from crosstune.analysis.intervals import CONFIDENCE
-from crosstune.analysis.results import FINAL, Cell, Panel, Stage, Study, mean_of
+from crosstune.analysis.results import FINAL, Panel, StageInfo, StudyResults
 from crosstune.core.files import write_text
 from crosstune.core.text import count
 from crosstune.reporting.tables.formats import latex, markdown, wide_csv
@@ -42,13 +43,13 @@ KINDS = ("family", "script", "resource")
 """Axes of languages that the language table sets apart."""
 
 
-def declared_tables(study: Study) -> Iterator[Table]:
+def declared_tables(study: StudyResults) -> Iterator[Table]:
     """Every table that the study declares, as far as there are runs."""
     for entry in study.plan.get("tables", []):
         yield Declared(study, entry).table()
 
 
-def write_declared(study: Study, out: Path) -> None:
+def write_declared(study: StudyResults, out: Path) -> None:
     """Write every declared table into the folder `out` as `<name>.csv`, `.md` and `.tex`."""
     for table in declared_tables(study):
         write_text(out / f"{table.name}.csv", wide_csv(table))
@@ -56,7 +57,7 @@ def write_declared(study: Study, out: Path) -> None:
         write_text(out / f"{table.name}.tex", latex(table))
 
 
-def of_seeds(study: Study, seeds: Sequence[int]) -> Study:
+def of_seeds(study: StudyResults, seeds: Sequence[int]) -> StudyResults:
     """The study with the runs of these seeds alone."""
     runs = [run for run in study.plan["runs"] if run["seed"] in seeds]
     return replace(study, plan=study.plan | {"runs": runs, "seeds": list(seeds)})
@@ -71,11 +72,11 @@ def noted(heading: Heading, cells: Sequence[Cell]) -> Heading:
 class Declared:
     """One declared table: an entry of the plan's `tables`, and the scores it is made of."""
 
-    whole: Study
+    whole: StudyResults
     entry: Mapping[str, Any]
 
     @cached_property
-    def study(self) -> Study:
+    def study(self) -> StudyResults:
         """The study with the seeds that the table counts."""
         return of_seeds(self.whole, self.entry.get("seeds", self.whole.plan["seeds"]))
 
@@ -96,7 +97,7 @@ class Declared:
     @cached_property
     def _panels(self) -> dict[tuple[str, int | None], list[Panel]]:
         """Its panels by model, with the runs of one seed or, under None, with those of all."""
-        studies: dict[int | None, Study] = {None: self.study}
+        studies: dict[int | None, StudyResults] = {None: self.study}
         if "seed" in self.axes:
             studies |= {seed: of_seeds(self.study, [seed]) for seed in self.study.plan["seeds"]}
         return {
@@ -114,8 +115,8 @@ class Declared:
     @cached_property
     def languages(self) -> list[str]:
         """The languages that it counts, those first that some schedule trains on."""
-        every = [lang for panel in self.panels for lang in panel.seen]
-        every += [lang for panel in self.panels for lang in panel.unseen]
+        every = [lang for panel in self.panels for lang in panel.seen_languages]
+        every += [lang for panel in self.panels for lang in panel.unseen_languages]
         return [lang for lang in dict.fromkeys(every) if self._counts(lang)]
 
     @property
@@ -166,7 +167,7 @@ class Declared:
         if axis == "stage":
             return self._stages()
         if axis == "language":
-            seen = {lang for panel in self.panels for lang in panel.seen}
+            seen = {lang for panel in self.panels for lang in panel.seen_languages}
             return [
                 Heading(lang + (SEEN_MARK if lang in seen else ""), axis, lang, {axis: lang}) for lang in self.languages
             ]
@@ -180,7 +181,7 @@ class Declared:
             sizes = {kind: sum(self._kind(axis, lang) == kind for lang in self.languages) for kind in kinds}
             return {kind: f"{kind} ({size})" for kind, size in sizes.items()}
         if axis == "group":
-            names = dict.fromkeys(name for panel in self.panels for name in panel.averages)
+            names = dict.fromkeys(name for panel in self.panels for name in panel.language_groups)
             return {name: name for name in names if self._any(name)}
         if axis == "dataset":
             alone = len({panel.dataset for panel in self.panels}) == len(self.panels)
@@ -211,7 +212,7 @@ class Declared:
             for schedule in self.schedules
             for panel in [next(panel for panel in self.panels if schedule in panel.schedules)]
             # An average of checkpoints, and the untrained model, have no stages, but are scored like one.
-            for stage in panel.stages(schedule) or [Stage(1, (), 0)]
+            for stage in panel.stages(schedule) or [StageInfo(1, (), 0)]
             if panel.is_scored(schedule, stage)
         ]
         if "schedule" in self.axes:
@@ -243,14 +244,16 @@ class Declared:
         if "minus" in self.entry:
             last = {key: value for key, value in select.items() if key != "stage"}
             bases = [self._panel_cell(panel, self.entry["minus"], last) for panel in panels]
-            cells = [cell.minus(base) for cell, base in zip(cells, bases, strict=True)]
+            cells = [cell.difference(base) for cell, base in zip(cells, bases, strict=True)]
         if len(cells) == 1:
             return cells[0]
-        if not all(cell.expected for cell in cells):
+        if not all(cell.planned_runs for cell in cells):
             return Cell({}, 0)
         # Panels meet seed by seed; one whose data are split in several ways gives the mean over its folds.
-        cells = [cell.by_seed() if panel.folds != [0] else cell for panel, cell in zip(panels, cells, strict=True)]
-        return mean_of(cells, len(panels[0].study.plan["seeds"]))
+        cells = [
+            cell.average_folds() if panel.folds != [0] else cell for panel, cell in zip(panels, cells, strict=True)
+        ]
+        return mean_cell(cells, len(panels[0].study.plan["seeds"]))
 
     def _panel_cell(self, panel: Panel, schedule: str, select: Mapping[str, Any]) -> Cell:
         """The number of one panel."""
@@ -260,12 +263,12 @@ class Declared:
             return Cell({}, 0)
         stage = number - 1 if number else FINAL
         metric = select.get("metric", self.entry.get("metric", panel.metric))
-        cell = panel.pooled_cell if self.entry["aggregate"] == "pooled" else panel.cell
-        return cell(schedule, self._selected(panel, select), metric, stage)
+        pooled = self.entry["aggregate"] == "pooled"
+        return panel.cell(schedule, self._selected(panel, select), metric, stage, pooled)
 
     def _selected(self, panel: Panel, select: Mapping[str, Any]) -> list[str]:
         """The languages of a panel that rows and columns select together."""
-        group = panel.averages.get(select["group"], []) if "group" in select else panel.languages
+        group = panel.language_groups.get(select["group"], []) if "group" in select else panel.languages
         return [
             lang
             for lang in group
@@ -304,7 +307,7 @@ class Declared:
         ours = select.get("language") or (everything if select.get("group") == "all" else None)
         columns = [column for column, beside in self._published["columns"] if beside == ours]
         published = self._published["rows"][select["published_row"]]["published"]
-        return Cell({0: published[columns[0]]} if columns else {}, 0)
+        return Cell({Replicate(0): published[columns[0]]} if columns else {}, 0)
 
     # ---- the caption ----
 
@@ -327,9 +330,11 @@ class Declared:
         if "published" in entry:
             unverified = "" if self._published["verified"] else " They are not verified."
             sentences.append(f"Published: {self._published['title']}, {self._published['what']}.{unverified}")
-        if "language" in self.axes and any(lang in panel.seen for panel in self.panels for lang in self.languages):
+        if "language" in self.axes and any(
+            lang in panel.seen_languages for panel in self.panels for lang in self.languages
+        ):
             sentences.append(f"{SEEN_MARK} seen: some schedule of the track trains on it.")
-        if not all(panel.content["matched"] for panel in self.panels):
+        if not all(panel.track_plan["matched"] for panel in self.panels):
             sentences.append("The schedules are NOT compute-matched.")
         return " ".join([*sentences, presence(*self._presence())])
 
@@ -365,8 +370,8 @@ class Declared:
             if self._selected(panel, {})
             for name in names
         ]
-        lacking = sum(cell.missing for cell in cells)
-        return lacking, sum(len(cell.diverged) for cell in cells), sum(cell.expected for cell in cells)
+        lacking = sum(cell.missing_runs for cell in cells)
+        return lacking, sum(len(cell.diverged) for cell in cells), sum(cell.planned_runs for cell in cells)
 
 
 def _name(panel: Panel) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosstune.analysis.intervals import CONFIDENCE, Interval
-from crosstune.analysis.regression import Line, fit
+from crosstune.analysis.regression import LinearFit, fit_line
 from crosstune.analysis.results import UNTRAINED, Panel
 from crosstune.core.text import count, decimal
 from crosstune.reporting.tables.formats import Sheet, csv_text
@@ -42,12 +42,14 @@ class Point:
 def points(panel: Panel, schedule: str) -> list[Point]:
     """The languages whose distance is known; transfer is the score less that of the untrained model, the runs' mean."""
     settings, pairs = panel.study.plan["distances"], panel.study.distances["pairs"]
-    trained = panel.trained(schedule)
+    trained = panel.training_languages(schedule)
     found = []
     for language in panel.languages:
         near = [(*pairs.get(language, {}).get(source, (0.0, 0)), source) for source in trained]
         near = [entry for entry in near if entry[1] >= settings["min_features"]]
-        gain = panel.cell(schedule, [language], panel.metric).minus(panel.cell(UNTRAINED, [language], panel.metric))
+        gain = panel.cell(schedule, [language], panel.metric).difference(
+            panel.cell(UNTRAINED, [language], panel.metric)
+        )
         if language in trained or not near or gain.mean is None:
             continue
         if settings["to"] == "nearest":
@@ -58,7 +60,7 @@ def points(panel: Panel, schedule: str) -> list[Point]:
     return found
 
 
-def lines_by_distance(panel: Panel) -> dict[str, Line]:
+def lines_by_distance(panel: Panel) -> dict[str, LinearFit]:
     """The line of transfer on distance of every schedule with enough languages; empty without distances."""
     if panel.study.distances is None or UNTRAINED not in panel.schedules:
         return {}
@@ -66,7 +68,7 @@ def lines_by_distance(panel: Panel) -> dict[str, Line]:
     for schedule in panel.schedules:
         at = points(panel, schedule)
         families = [panel.family(point.language) for point in at]
-        line = fit([point.distance for point in at], [point.transfer for point in at], families)
+        line = fit_line([point.distance for point in at], [point.transfer for point in at], families)
         if line and line.points >= FEWEST:
             found[schedule] = line
     return found
@@ -81,8 +83,8 @@ def distance_sheet(panel: Panel) -> Sheet | None:
     rows = [
         [
             schedule,
-            f"{decimal(line.slope * STEP, 2)} {_ends(line.over_points)}".strip(),
-            _ends(line.over_groups) or "n/a",
+            f"{decimal(line.slope * STEP, 2)} {_ends(line.point_interval)}".strip(),
+            _ends(line.group_interval) or "n/a",
             decimal(line.rank_correlation, 2) or "n/a",
             str(line.points),
             str(line.groups),
@@ -94,7 +96,7 @@ def distance_sheet(panel: Panel) -> Sheet | None:
          "rank_correlation", "languages", "families"]
     ]  # fmt: skip
     for schedule, line in found.items():
-        ends = [end for found in (line.over_points, line.over_groups) for end in _both(found)]
+        ends = [end for found in (line.point_interval, line.group_interval) for end in _both(found)]
         own = [decimal(number, 4) for number in (line.slope, line.intercept, *ends, line.rank_correlation)]
         lines.append([schedule, *own, line.points, line.groups])
     return Sheet(f"{panel.name}.{panel.metric}.distance", describe_distance(panel), head, rows, lines)
@@ -137,8 +139,8 @@ def distance_told(panel: Panel) -> str:
     return " ".join(_told(name, line) for name, line in shown.items())
 
 
-def _told(schedule: str, line: Line) -> str:
-    over = line.over_groups
+def _told(schedule: str, line: LinearFit) -> str:
+    over = line.group_interval
     clear = over is not None and not over.low <= 0 <= over.high
     wording = ("falls with distance" if line.slope < 0 else "rises with distance") if clear else "has no clear trend"
     size = f"{line.slope * STEP:+.1f} points {_ends(over, 1)}".strip()

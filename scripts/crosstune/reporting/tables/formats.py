@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from crosstune.analysis.results import Cell
+from crosstune.analysis.cells import Cell
 from crosstune.core.text import decimal
 from crosstune.reporting.tables.table import ROOMY_COLUMNS, Form, Heading, Table
 
@@ -75,7 +75,7 @@ def wide_csv(table: Table) -> str:
         (
             row.group,
             row.key,
-            max(cell.missing for cell in cells),
+            max(cell.missing_runs for cell in cells),
             *(decimal(number, 4) for cell in cells for number in table.form.numbers(cell).values()),
         )
         for row, cells in zip(table.rows, table.cells, strict=True)

@@ -14,7 +14,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from crosstune.analysis.results import Cell, Panel, Replicate, Study, folds_of, mean_of, read_object, scored_name
+from crosstune.analysis.cells import Cell, mean_cell
+from crosstune.analysis.results import Panel, StudyResults, dataset_folds, read_json_object, scored_dataset
 from crosstune.core.files import canonical_json, sha256_file, write_text
 from crosstune.reporting.tables.custom import declared_tables
 from crosstune.reporting.tables.published import Companion, companions
@@ -34,7 +35,7 @@ FILES = {
 """Where things lie: in the study's folder of results; prepared data in the project's."""
 
 
-def write_sidecars(study: Study, results: Path, out: Path) -> None:
+def write_sidecars(study: StudyResults, results: Path, out: Path) -> None:
     """Write tables/<name>.json for every table of numbers, into the folder `out`.
 
     Those are the tables by schedule and stage, averages, gains, measures of transfer, published tables, contrasts and
@@ -46,7 +47,7 @@ def write_sidecars(study: Study, results: Path, out: Path) -> None:
         write_text(out / f"{table.name}.json", sidecar(table, origins))
 
 
-def traced_tables(study: Study) -> Iterator[Table]:
+def traced_tables(study: StudyResults) -> Iterator[Table]:
     """Every table of a study whose cells have runs behind them."""
     yield from tables(study)
     yield from declared_tables(study)
@@ -89,14 +90,9 @@ def heading(heading: Heading) -> dict[str, Any]:
 
 def told(cell: Cell) -> dict[str, Any]:
     """The numbers of a cell: by run, and over them; how many runs should have given one, and which diverged."""
-    found: dict[str, Any] = {"values": {run_name(run): value for run, value in cell.values.items()}}
-    found |= {"mean": cell.mean, "sd": cell.sd, "expected": cell.expected}
-    return found | ({"diverged": sorted(map(run_name, cell.diverged))} if cell.diverged else {})
-
-
-def run_name(run: Replicate) -> str:
-    """`1`, or `1/2` for the second fold of seed 1."""
-    return "/".join(map(str, run)) if isinstance(run, tuple) else str(run)
+    found: dict[str, Any] = {"values": {str(run): value for run, value in cell.values.items()}}
+    found |= {"mean": cell.mean, "sd": cell.sd, "expected": cell.planned_runs}
+    return found | ({"diverged": sorted(map(str, cell.diverged))} if cell.diverged else {})
 
 
 def lines_of(content: Mapping[str, Any]) -> str:
@@ -113,14 +109,14 @@ def lines_of(content: Mapping[str, Any]) -> str:
 class Origins:
     """Where the numbers of a study come from; what is known of a stage is read once."""
 
-    def __init__(self, study: Study, results: Path):
+    def __init__(self, study: StudyResults, results: Path):
         self.study, self.results = study, results
         self._stages: dict[tuple[str, str], dict[str, Any]] = {}
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
         """The code and the config that the study was expanded with."""
-        found = read_object(self.results / "provenance.json") or {}
+        found = read_json_object(self.results / "provenance.json") or {}
         config = {"config_sha256": found["config_sha256"]} if "config_sha256" in found else {}
         return code_of(found) | config
 
@@ -133,15 +129,15 @@ class Origins:
     @staticmethod
     def _read(folder: Path, dataset: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        if made := read_object(folder / "stage.json"):
+        if made := read_json_object(folder / "stage.json"):
             found |= {"weights": made["weights"], "trained_on": {"split": "train", "sha256": made.get("data", {})}}
         manifest, scores = folder / "predictions" / f"{dataset}.json", folder / "scores" / f"{dataset}.json"
-        if predicted := read_object(manifest):
+        if predicted := read_json_object(manifest):
             hashes = {f"{dataset}.{lang}": entry["data"] for lang, entry in predicted["languages"].items()}
             found |= {"predictions": sha256_file(manifest), "tested_on": {"split": "test", "sha256": hashes}}
         if scores.exists():
             found["scores"] = sha256_file(scores)
-        if code := code_of(read_object(folder / "cost.json") or {}):
+        if code := code_of(read_json_object(folder / "cost.json") or {}):
             found["code"] = code
         return found
 
@@ -179,8 +175,8 @@ class Listed:
         key = (*told.values(), dataset)
         if key not in self._places:
             content = self._origins.study.plan["tracks"][run["track"]]
-            fold = run.get("fold", 0) if folds_of(content, dataset) != [0] else 0
-            name = scored_name(dataset, fold)
+            fold = run.get("fold", 0) if dataset_folds(content, dataset) != [0] else 0
+            name = scored_dataset(dataset, fold)
             stages = [self._stage(stage, name) for stage in run["stages"]]
             self._places[key] = len(self.runs)
             self.runs.append(told | {"dataset": name, "stages": stages})
@@ -208,7 +204,7 @@ def place_of(entries: list[dict], entry: dict) -> int:
     return entries.index(entry)
 
 
-def panels_of(study: Study, select: Mapping[str, Any]) -> Iterable[tuple[str, str | None]]:
+def panels_of(study: StudyResults, select: Mapping[str, Any]) -> Iterable[tuple[str, str | None]]:
     """The panels of a cell, each with the schedule that stands for it in an average whatever the row's own is."""
     if "average" in select:
         entries = {entry["task"]: entry for entry in study.plan["averages"][select["average"]]}
@@ -250,12 +246,12 @@ def measures_table(panel: Panel) -> Table | None:
     return Table(f"{panel.name}.{panel.metric}.measures", "", "measure", rows, columns, cells, select=select)
 
 
-def contrasts_table(study: Study) -> Table:
+def contrasts_table(study: StudyResults) -> Table:
     """The difference of every contrast, seed by seed: over several panels the mean, in which each counts alike."""
     rows, cells = [], []
     for entry, model in product(study.plan["contrasts"], study.plan["models"]):
         differences = [
-            panel.cell(entry["a"], own["languages"], own["metric"]).minus(
+            panel.cell(entry["a"], own["languages"], own["metric"]).difference(
                 panel.cell(entry["b"], own["languages"], own["metric"])
             )
             for own in entry["panels"]
@@ -263,7 +259,7 @@ def contrasts_table(study: Study) -> Table:
         ]
         select = {"contrast": entry["name"], "model": model, "schedule": entry["a"], "minus": entry["b"]}
         rows.append(Heading(entry["name"], model, entry["name"], select))
-        cells.append((mean_of(differences, differences[0].expected),))
+        cells.append((mean_cell(differences, differences[0].planned_runs),))
     return Table("contrasts", "", "contrast", tuple(rows), (Heading("difference", "", "difference"),), tuple(cells))
 
 

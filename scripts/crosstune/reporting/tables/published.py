@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from crosstune.analysis.cells import Cell, replicate
 from crosstune.analysis.intervals import CONFIDENCE, interval
-from crosstune.analysis.results import FINAL, Cell, Panel, Study, replicate
+from crosstune.analysis.results import FINAL, Panel, StudyResults
 from crosstune.core.files import write_text
 from crosstune.core.text import count, decimal
 from crosstune.reporting.tables.formats import csv_text, escape, latex_table, pipe_table
@@ -37,12 +38,11 @@ class Companion:
         ours = self.columns[column]
         if self.entry["protocol"] == "mucot":
             return self._best_looks(schedule, ours)
-        cell = self.panel.pooled_cell if ours == "pooled" else self.panel.cell
-        return cell(schedule, self._languages(column), self.panel.metric)
+        return self.panel.cell(schedule, self._languages(column), self.panel.metric, pooled=ours == "pooled")
 
     def difference(self, a: str, b: str, column: str) -> Cell:
         """Schedule `a` less schedule `b` in a column, run by run."""
-        return self.cell(a, column).minus(self.cell(b, column))
+        return self.cell(a, column).difference(self.cell(b, column))
 
     def _languages(self, column: str) -> list[str]:
         ours = self.columns[column]
@@ -53,7 +53,7 @@ class Companion:
         runs, metric = self.panel.runs(schedule), self.panel.metric
         found = {}
         for run in runs:
-            looks = self.panel.study.looks.get(run["stages"][FINAL], [])
+            looks = self.panel.study.evaluations.get(run["stages"][FINAL], [])
             if looks:
                 best = max(looks, key=lambda look: (over(look["scores"]["validation"], ours, metric), look["update"]))
                 found[replicate(run)] = over(best["scores"]["test"], ours, metric)
@@ -61,7 +61,7 @@ class Companion:
 
     def examples(self, column: str) -> int:
         """How many examples our number of a column is of, in all splits of the data together."""
-        return sum(self.panel.examples.get(lang, 0) for lang in self._languages(column))
+        return sum(self.panel.example_counts.get(lang, 0) for lang in self._languages(column))
 
     @property
     def caption(self) -> str:
@@ -97,14 +97,14 @@ def meaning(ours: str) -> str:
     return {"pooled": "the mean over all examples", "all": "the mean over languages"}.get(ours, ours)
 
 
-def companions(study: Study) -> Iterator[Companion]:
+def companions(study: StudyResults) -> Iterator[Companion]:
     """Every published table of a study with every model."""
     for entry in study.plan.get("published", []):
         for model in study.plan["models"]:
             yield Companion(Panel(study, model, entry["track"], entry["dataset"]), entry)
 
 
-def write_companions(study: Study, out: Path) -> None:
+def write_companions(study: StudyResults, out: Path) -> None:
     """Write every table into the folder `out`, as CSV (one line per number), Markdown and LaTeX."""
     for companion in companions(study):
         write_text(out / f"{companion.name}.csv", companion_csv(companion))
@@ -139,7 +139,7 @@ def numbers(cell: Cell) -> list[str]:
 
 
 def counts(companion: Companion, cell: Cell, column: str) -> list[int]:
-    return [len(cell.values), cell.missing, companion.examples(column)]
+    return [len(cell.values), cell.missing_runs, companion.examples(column)]
 
 
 def companion_rows(companion: Companion) -> tuple[list[str], list[list[str]]]:
@@ -173,7 +173,7 @@ def with_interval(cell: Cell, form: str = ".1f") -> str:
     if cell.mean is None:
         return "n/a"
     found = interval(cell.values)
-    lacks = f" ({len(cell.values)}/{cell.expected} runs)" if cell.missing else ""
+    lacks = f" ({len(cell.values)}/{cell.planned_runs} runs)" if cell.missing_runs else ""
     # Added to 0.0, a rounded -0.04 does not read -0.0.
     mean, *ends = (round(number, 1) + 0.0 for number in (cell.mean, *((found.low, found.high) if found else ())))
     between = ", ".join(f"{end:{form}}" for end in ends)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from crosstune.analysis.results import UNTRAINED, Average, Panel, Stage, Study
+from crosstune.analysis.results import UNTRAINED, Panel, StageInfo, StudyResults, TaskAverage
 from crosstune.core.files import write_text
 from crosstune.core.text import count, decimal
 from crosstune.evaluation.metrics import XTREME_R
@@ -23,7 +23,7 @@ from crosstune.reporting.tables.table import Heading, Table, build, numbers, pre
 SEEN_MARK = "†"
 
 
-def write_tables(study: Study, out: Path) -> list[Path]:
+def write_tables(study: StudyResults, out: Path) -> list[Path]:
     """Write every table of the study into the folder `out` and return the paths.
 
     scores.csv: one line per run, stage, language and metric. summary.csv: mean and deviation of every final number.
@@ -40,13 +40,13 @@ def write_tables(study: Study, out: Path) -> list[Path]:
     return [out / name for name in contents]
 
 
-def tables(study: Study) -> Iterator[Table]:
+def tables(study: StudyResults) -> Iterator[Table]:
     """Every table of a study, in the order of its panels."""
     for panel in study.panels():
         for metric in panel.labels:
             yield schedule_table(panel, metric)
         yield transfer_table(panel)
-    yield from map(average_table, study.averages())
+    yield from map(average_table, study.task_averages())
 
 
 def schedule_table(panel: Panel, metric: str) -> Table:
@@ -57,8 +57,8 @@ def schedule_table(panel: Panel, metric: str) -> Table:
     floors = [
         (
             Heading(name, "floor", name, {"baseline": name}),
-            [panel.floor_cell(name, languages, metric) for languages in columns.values()]
-            + [panel.pooled_floor_cell(name, panel.languages, metric) for _ in pooled],
+            [panel.baseline_cell(name, languages, metric) for languages in columns.values()]
+            + [panel.baseline_cell(name, panel.languages, metric, pooled=True) for _ in pooled],
         )
         for name in panel.baselines
     ]
@@ -66,7 +66,7 @@ def schedule_table(panel: Panel, metric: str) -> Table:
         (
             Heading(schedule, "floor" if schedule == UNTRAINED else "schedule", schedule, {"schedule": schedule}),
             [panel.cell(schedule, languages, metric) for languages in columns.values()]
-            + [panel.pooled_cell(schedule, panel.languages, metric) for _ in pooled],
+            + [panel.cell(schedule, panel.languages, metric, pooled=True) for _ in pooled],
         )
         for schedule in floor_first(panel.schedules)
     ]
@@ -105,7 +105,7 @@ def panel_select(panel: Panel, metric: str) -> dict[str, Any]:
     return {"over": [f"{panel.track}/{panel.dataset}"], "model": panel.model, "metric": metric}
 
 
-def average_table(average: Average) -> Table:
+def average_table(average: TaskAverage) -> Table:
     """Models x schedules x tasks, and the mean over the tasks; a row that cannot have it says what it lacks."""
     tasks = [Heading(task, "task", task, {"task": [task]}) for task in average.tasks]
     means = [
@@ -115,7 +115,7 @@ def average_table(average: Average) -> Table:
     rows, cells = [], []
     for model in average.study.plan["models"]:
         for schedule in floor_first(average.schedules):
-            lacks = "; ".join(average.lacking(model, schedule))
+            lacks = "; ".join(average.missing_tasks(model, schedule))
             label = schedule + (f" [lacks {lacks}]" if lacks else "")
             rows.append(Heading(label, model, schedule, {"model": model, "schedule": schedule}))
             numbers = [average.cell(model, schedule, task) for task in average.tasks]
@@ -126,13 +126,13 @@ def average_table(average: Average) -> Table:
     return Table(name, caption, "schedule", tuple(rows), (*tasks, *means), tuple(cells), select=select)
 
 
-def describe_average(average: Average) -> str:
+def describe_average(average: TaskAverage) -> str:
     """What the caption must say: what a number is, where it comes from, which official tasks are not in it."""
     plan, model = average.study.plan, average.study.plan["models"][0]
     sources = []
     for task, entry in average.tasks.items():
         labels = average.panel(model, task).labels
-        measure = " and ".join(labels[key] for key in average.panel(model, task).measured.averaged)
+        measure = " and ".join(labels[key] for key in average.panel(model, task).metric_spec.averaged)
         always = f", always of schedule {entry['schedule']}" if "schedule" in entry else ""
         sources.append(f"{task}: {entry['track']}/{entry['dataset']}, {measure}{always}")
     absent = [task for task in XTREME_R if task not in average.tasks]
@@ -151,10 +151,11 @@ def describe_average(average: Average) -> str:
 
 def column_languages(panel: Panel) -> dict[Heading, list[str]]:
     """The columns of a panel's tables and the languages that each averages over."""
-    seen = {Heading(lang + SEEN_MARK, "seen", lang, {"language": lang}): [lang] for lang in panel.seen}
-    unseen = {Heading(lang, "unseen", lang, {"language": lang}): [lang] for lang in panel.unseen}
+    seen = {Heading(lang + SEEN_MARK, "seen", lang, {"language": lang}): [lang] for lang in panel.seen_languages}
+    unseen = {Heading(lang, "unseen", lang, {"language": lang}): [lang] for lang in panel.unseen_languages}
     averages = {
-        Heading(name, "average", f"average_{name}", {"group": name}): langs for name, langs in panel.averages.items()
+        Heading(name, "average", f"average_{name}", {"group": name}): langs
+        for name, langs in panel.language_groups.items()
     }
     return seen | unseen | averages
 
@@ -163,16 +164,16 @@ def floor_first(schedules: Iterable[str]) -> list[str]:
     return sorted(schedules, key=lambda schedule: schedule != UNTRAINED)
 
 
-def stage_label(panel: Panel, stage: Stage) -> str:
+def stage_label(panel: Panel, stage: StageInfo) -> str:
     """`qen + qes` for a first stage, `→ qfr` for one that goes on from the stage before it."""
-    return ("→ " if stage.number > 1 else "") + (panel.short(stage.sources) or UNTRAINED)
+    return ("→ " if stage.number > 1 else "") + (panel.short_sources(stage.sources) or UNTRAINED)
 
 
 def describe(panel: Panel) -> str:
     """What a caption must say: model, seeds, budget, matching, groups of languages, missing runs."""
-    content, seeds = panel.content, panel.study.plan["seeds"]
+    content, seeds, low = panel.track_plan, panel.study.plan["seeds"], panel.low_resource_languages
     budget = content["budget"]
-    missing, planned = panel.missing_runs()
+    missing, planned = panel.count_missing_runs()
     folded = f" and {len(panel.folds)} splits of the data" if panel.folds != [0] else ""
     matched = "compute-matched: the same for every schedule" if content["matched"] else "NOT compute-matched"
     sentences = [
@@ -180,9 +181,9 @@ def describe(panel: Panel) -> str:
         f"deviation over {count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}){folded}.",
         f"Budget {budget['updates']} updates of {budget['tokens']} tokens ({matched}).",
         f"{SEEN_MARK} seen: some schedule of the track trains on it; unseen: none does.",
-        f"Averages are macro-averages over languages; low: low-resource languages ({', '.join(panel.low) or 'none'})"
+        f"Averages are macro-averages over languages; low: low-resource languages ({', '.join(low) or 'none'})"
         + ("; pooled: over all examples." if panel.can_pool else "."),
-        presence(missing, panel.diverged_runs(), planned),
+        presence(missing, panel.count_diverged_runs(), planned),
     ]
     return " ".join(sentences)
 
@@ -190,12 +191,12 @@ def describe(panel: Panel) -> str:
 # --- formats ---------------------------------------------------------------------------------------------------------
 
 
-def scores_csv(study: Study) -> str:
+def scores_csv(study: StudyResults) -> str:
     """One line for every score that exists: the long, tidy form of everything."""
     panel_head, stage_head = ["model", "track", "dataset"], ["schedule", "stage", "sources", "updates"]
     head = [*panel_head, *stage_head, "seed", "fold", "language", "metric", "value"]
     lines = (
-        (*origin, *(run if isinstance(run, tuple) else (run, "")), lang, metric, decimal(value, 4))
+        (*origin, run.seed, run.fold or "", lang, metric, decimal(value, 4))
         for panel in study.panels()
         for schedule in panel.schedules
         for stage in panel.stages(schedule)
@@ -207,7 +208,7 @@ def scores_csv(study: Study) -> str:
     return csv_text([head, *lines])
 
 
-def summary_csv(study: Study) -> str:
+def summary_csv(study: StudyResults) -> str:
     """One line for every final number of the tables: mean, deviation, runs found and missing."""
     head = ["model", "track", "dataset", "metric", "schedule", "group", "language", "mean", "sd", "runs", "missing"]
     lines = (

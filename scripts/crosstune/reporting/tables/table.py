@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
+from crosstune.analysis.cells import Cell
 from crosstune.analysis.intervals import interval
-from crosstune.analysis.results import Cell
 from crosstune.core.text import count, decimal
 
 # The most columns of a LaTeX table in an article of one column, and from how many on it is set smaller.
@@ -133,9 +133,9 @@ def build(
 
 def lacking(cells: Sequence[Cell]) -> str:
     """` [2/3 runs]` for a row some of whose cells lack runs, ` [1/3 runs, 1 diverged]` where a training diverged."""
-    worst = max(cells, key=lambda cell: cell.missing)
+    worst = max(cells, key=lambda cell: cell.missing_runs)
     diverged = f", {len(worst.diverged)} diverged" if worst.diverged else ""
-    return f" [{len(worst.values)}/{worst.expected} runs{diverged}]" if worst.missing else ""
+    return f" [{len(worst.values)}/{worst.planned_runs} runs{diverged}]" if worst.missing_runs else ""
 
 
 def presence(missing: int, diverged: int, planned: int) -> str:
@@ -153,5 +153,5 @@ def cell_text(cell: Cell, between: str = " ± ") -> str:
 
 def numbers(cell: Cell) -> tuple[str, str, int | str, int]:
     """Mean, deviation, runs found (nothing for a number that has none) and runs missing."""
-    runs = len(cell.values) if cell.expected else ""
-    return decimal(cell.mean, 4), decimal(cell.sd, 4), runs, cell.missing
+    runs = len(cell.values) if cell.planned_runs else ""
+    return decimal(cell.mean, 4), decimal(cell.sd, 4), runs, cell.missing_runs

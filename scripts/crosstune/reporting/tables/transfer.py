@@ -14,8 +14,9 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.analysis import transfer
+from crosstune.analysis.cells import Cell, replicate
 from crosstune.analysis.intervals import CONFIDENCE
-from crosstune.analysis.results import FINAL, UNTRAINED, Cell, Panel, Stage, Study, replicate
+from crosstune.analysis.results import FINAL, UNTRAINED, Panel, StageInfo, StudyResults
 from crosstune.core.files import write_text
 from crosstune.core.text import count
 from crosstune.reporting.tables.distance import distance_sheet, lines_by_distance, points_csv
@@ -35,7 +36,7 @@ class Sequential:
     schedule: str
 
     @cached_property
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[StageInfo]:
         return self.panel.stages(self.schedule)
 
     @cached_property
@@ -48,7 +49,7 @@ class Sequential:
     @property
     def trained(self) -> list[str]:
         """All source languages, in the order of the stages."""
-        return self.panel.trained(self.schedule)
+        return self.panel.training_languages(self.schedule)
 
     @property
     def sources(self) -> list[str]:
@@ -63,7 +64,7 @@ class Sequential:
     @property
     def low(self) -> list[str]:
         """The low-resource ones among these."""
-        return [language for language in self.others if language in self.panel.low]
+        return [language for language in self.others if language in self.panel.low_resource_languages]
 
     @property
     def first(self) -> list[str]:
@@ -137,7 +138,7 @@ class Scored:
 
     def _numbers(self, run: dict, stage: int) -> dict[str, float]:
         panel = self.sequence.panel
-        return {language: entry[panel.metric] for language, entry in panel.scores_of(run, stage).items()}
+        return {language: entry[panel.metric] for language, entry in panel.run_scores(run, stage).items()}
 
 
 # --- measures --------------------------------------------------------------------------------------------------------
@@ -199,7 +200,7 @@ MEASURES = (
     Measure(
         "zero_shot",
         "zero-shot generalisation, against untrained",
-        lambda run: transfer.zero_shot(run.matrix, run.sequence.stream, run.untrained),
+        lambda run: transfer.zero_shot_transfer(run.matrix, run.sequence.stream, run.untrained),
         streams=True,
         stages=True,
         reference="untrained",
@@ -221,13 +222,14 @@ MEASURES = (
     Measure(
         "final_performance",
         "final performance",
-        lambda run: transfer.mean_over(run.final, run.sequence.sources),
+        lambda run: transfer.average_score(run.final, run.sequence.sources),
     ),
     Measure(
         "joint_gap",
         "joint less sequential",
         lambda run: _less(
-            transfer.mean_over(run.joint, run.sequence.sources), transfer.mean_over(run.final, run.sequence.sources)
+            transfer.average_score(run.joint, run.sequence.sources),
+            transfer.average_score(run.final, run.sequence.sources),
         ),
         reference="joint",
     ),
@@ -240,7 +242,7 @@ MEASURES = (
     Measure(
         "low_resource",
         "low-resource languages",
-        lambda run: transfer.mean_over(run.final, run.sequence.low),
+        lambda run: transfer.average_score(run.final, run.sequence.low),
         languages=lambda sequence: sequence.low,
     ),
 )
@@ -293,7 +295,7 @@ def measures_sheet(panel: Panel) -> Sheet | None:
             lack = lacks(sequence, measure)
             cell = Cell({}, 0) if lack else measured(sequence, measure)
             row.append(lack or with_interval(cell))
-            counts = ["", ""] if lack else [len(cell.values), cell.missing]
+            counts = ["", ""] if lack else [len(cell.values), cell.missing_runs]
             lines.append([sequence.schedule, measure.key, *numbers(cell), *counts, lack])
     head = ["measure", *(sequence.schedule for sequence in found)]
     return Sheet(f"{panel.name}.{panel.metric}.measures", describe_measures(panel, found), head, rows, lines)
@@ -337,14 +339,17 @@ def gains_table(panel: Panel) -> Table | None:
 
     def gains(languages: Sequence[str]) -> list[Cell]:
         return [
-            panel.cell(name, languages, panel.metric).minus(panel.cell(base, languages, panel.metric, stage))
+            panel.cell(name, languages, panel.metric).difference(panel.cell(base, languages, panel.metric, stage))
             for name, base, stage in columns
         ]
 
     rows = [
         (
             Heading(
-                language + (SEEN_MARK if language in panel.seen else ""), "language", language, {"language": language}
+                language + (SEEN_MARK if language in panel.seen_languages else ""),
+                "language",
+                language,
+                {"language": language},
             ),
             gains([language]),
         )
@@ -388,13 +393,13 @@ def language_groups(panel: Panel) -> dict[str, dict[str, list[str]]]:
     """Unseen languages by family, script and resource level, as far as there are several of the kind."""
     kinds = {
         "family": panel.family,
-        "script": lambda language: panel.about(language).get("script") or "unknown",
-        "resource level": lambda language: panel.about(language).get("resource") or "neither",
+        "script": lambda language: panel.language_info(language).get("script") or "unknown",
+        "resource level": lambda language: panel.language_info(language).get("resource") or "neither",
     }
     found: dict[str, dict[str, list[str]]] = {}
     for kind, of in kinds.items():
         groups: dict[str, list[str]] = {}
-        for language in panel.unseen:
+        for language in panel.unseen_languages:
             groups.setdefault(of(language), []).append(language)
         if len(groups) > 1:
             found[kind] = dict(sorted(groups.items()))
@@ -404,7 +409,7 @@ def language_groups(panel: Panel) -> dict[str, dict[str, list[str]]]:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def write_transfer(study: Study, out: Path) -> list[Path]:
+def write_transfer(study: StudyResults, out: Path) -> list[Path]:
     """Write every such table into the folder `out` as CSV, Markdown and LaTeX, and return the paths.
 
     `<track>.<dataset>.<model>.<metric>.` and `measures` (where a schedule has several stages), `gains` (where there is

@@ -1,15 +1,14 @@
-// The page's own behaviour: tables that sort and filter, figures that answer to the pointer. Without it the page can
-// be read as it is.
+// Sorting and filtering of tables, interactive figures. The page is readable without this script.
 "use strict";
 
-const FILTERED_FROM = 8; // rows from which a table gets a field to filter them by
+const FILTERED_FROM = 8; // the smallest number of rows of a table with a filter
 
 function number(text) {
-  const found = text.replaceAll(",", "").match(/^[▲▼\s]*([+\-−]?\d+(\.\d+)?)/);
-  return found ? parseFloat(found[1].replace("−", "-")) : null;
+  const match = text.replaceAll(",", "").match(/^[▲▼\s]*([+\-−]?\d+(\.\d+)?)/);
+  return match ? parseFloat(match[1].replace("−", "-")) : null;
 }
 
-// Numbers by size, before texts by alphabet; what is not there comes last, whatever the direction.
+// Numbers by size, then texts by alphabet; numbers precede texts in both directions.
 function comparison(place, direction) {
   return (a, b) => {
     const [one, other] = [a, b].map((row) => row.cells[place]?.textContent.trim() ?? "");
@@ -20,7 +19,7 @@ function comparison(place, direction) {
   };
 }
 
-// Rows of a group stay in it: sorting is within every body of the table.
+// Rows stay in their group: each body of the table is sorted separately.
 function sort(table, heading, place) {
   const direction = heading.getAttribute("aria-sort") === "descending" ? 1 : -1;
   for (const other of heading.parentNode.cells) other.removeAttribute("aria-sort");
@@ -51,10 +50,9 @@ function makeFilterable(table) {
   field.placeholder = "Filter rows";
   field.setAttribute("aria-label", "Filter the rows of the table below");
   field.addEventListener("input", () => {
-    const wanted = field.value.trim().toLowerCase();
+    const query = field.value.trim().toLowerCase();
     for (const row of rows) {
-      const kept = row.classList.contains("group") || row.textContent.toLowerCase().includes(wanted);
-      row.hidden = !kept;
+      row.hidden = !row.classList.contains("group") && !row.textContent.toLowerCase().includes(query);
     }
     for (const body of table.tBodies) {
       const left = [...body.rows].some((row) => !row.hidden && !row.classList.contains("group"));
@@ -64,7 +62,7 @@ function makeFilterable(table) {
   table.closest(".scroll").before(field);
 }
 
-// A figure is drawn when it comes near the window: drawing all of a large study at once would take seconds.
+// Figures are drawn when they come near the window: all figures of a large study at once would take seconds.
 async function draw(figure) {
   const drawing = figure.querySelector(".drawing");
   const spec = JSON.parse(figure.querySelector("script").textContent);
@@ -77,7 +75,7 @@ async function draw(figure) {
 function drawWhenNear(figures) {
   const watcher = new IntersectionObserver(
     (entries) => {
-      // One that came, went and came again while the browser was busy is told of twice at once.
+      // A busy browser reports a figure twice in one call if it came, went and came back.
       const near = new Set(entries.filter((one) => one.isIntersecting).map((one) => one.target));
       for (const figure of near) {
         watcher.unobserve(figure);

@@ -1,15 +1,14 @@
-"""Studies whose scores of examples are planted, so that what their contrasts must find is known."""
+"""Studies with planted scores of examples, and so with known contrasts."""
 
 import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from small_study import MIXTURES, PLAN, STAGES, UPDATES, read
-
-from crosstune.analysis.contrasts import work_contrasts
-from crosstune.analysis.results import Study
+from crosstune.analysis.contrasts import compute_contrasts
+from crosstune.analysis.results import StudyResults
 from crosstune.core.files import write_json, write_jsonl
 from crosstune.evaluation.metrics import metric_named
+from helpers.study_results import MIXTURES, PLAN, STAGES, UPDATES, read
 
 CONTRAST = {
     "name": "order",
@@ -20,14 +19,14 @@ CONTRAST = {
     "panels": [{"track": "qa", "dataset": "worldqa", "metric": "f1", "languages": ["qna", "qix"]}],
 }
 SHAPE = (-10.0, 10.0, -4.0, 4.0)
-"""How the examples of a language lie about its score, in every run alike."""
+"""The deviations of a language's examples from its score, the same in every run."""
 
 Scores = Mapping[str, Mapping[int, Mapping[str, float]]]
 """F1 by schedule, seed and language."""
 
 
 def by_difference(differences: Sequence[float], languages: Sequence[str] = ("qna", "qix")) -> Scores:
-    """Sequential less joint, seed by seed, the same in every language; seeds differ much, and in both alike."""
+    """Scores with these differences sequential - joint by seed, in all languages; seeds have large common effects."""
     seeds = range(1, len(differences) + 1)
     joint = {seed: {lang: 30.0 + 5 * seed + place for place, lang in enumerate(languages)} for seed in seeds}
     moved = {
@@ -37,7 +36,7 @@ def by_difference(differences: Sequence[float], languages: Sequence[str] = ("qna
 
 
 def planned(seeds: Sequence[int], contrasts: Sequence[dict], languages: Sequence[str]) -> dict:
-    """The small study's plan with other seeds, and its contrasts."""
+    """The plan of the example study with other seeds, and contrasts."""
     plan = copy.deepcopy(PLAN) | {"seeds": list(seeds), "contrasts": list(contrasts)}
     plan["tracks"]["qa"]["evaluate"] = {"worldqa": list(languages)}
     plan["runs"] = [
@@ -57,8 +56,8 @@ def planned(seeds: Sequence[int], contrasts: Sequence[dict], languages: Sequence
     return plan
 
 
-def plant(folder: Path, scores: Scores, contrasts: Sequence[dict] = (CONTRAST,)) -> Study:
-    """Write the study and its scores, work its contrasts, and read all of it."""
+def plant(folder: Path, scores: Scores, contrasts: Sequence[dict] = (CONTRAST,)) -> StudyResults:
+    """Write the study with its scores, compute its contrasts, and load it."""
     seeds = sorted({seed for runs in scores.values() for seed in runs})
     languages = list(dict.fromkeys(lang for runs in scores.values() for found in runs.values() for lang in found))
     write_json(folder / "plan.json", planned(seeds, contrasts, languages))
@@ -72,17 +71,17 @@ def plant(folder: Path, scores: Scores, contrasts: Sequence[dict] = (CONTRAST,))
                 for lang, score in found.items()
             }
             write_examples(folder / f"tiny/seed{seed}/qa/{STAGES[schedule][-1]}", examples)
-    return worked(folder)
+    return compute(folder)
 
 
 def write_examples(stage: Path, examples: Mapping[str, list[dict]], dataset: str = "worldqa", task: str = "qa") -> None:
-    """The two files of score.py."""
+    """The two files of score.py for a data set."""
     write_jsonl(stage / f"scores/{dataset}.examples.jsonl", [row for rows in examples.values() for row in rows])
     languages = {lang: metric_named(task).summarise(rows) for lang, rows in examples.items()}
     write_json(stage / f"scores/{dataset}.json", {"dataset": dataset, "languages": languages})
 
 
-def worked(folder: Path) -> Study:
-    """The study with its contrasts worked anew."""
-    write_json(folder / "contrasts.json", {"contrasts": work_contrasts(read(folder), folder)})
+def compute(folder: Path) -> StudyResults:
+    """The study with recomputed contrasts."""
+    write_json(folder / "contrasts.json", {"contrasts": compute_contrasts(read(folder), folder)})
     return read(folder)

@@ -1,4 +1,4 @@
-"""A study to plan: on the constructed world, with values that a test may change."""
+"""The config of a small study on synthetic data, for tests of planning."""
 
 import copy
 from pathlib import Path
@@ -31,7 +31,7 @@ tracks:
 
 
 def study(**changes) -> Study:
-    """The test study with values put at dotted keys."""
+    """The test study with other values at `__`-separated keys (None removes a key)."""
     config = copy.deepcopy(STUDY)
     for path, value in changes.items():
         *parents, last = path.split("__")

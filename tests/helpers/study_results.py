@@ -1,9 +1,10 @@
-"""A study of four languages and two seeds, small enough to compute every number of its tables by hand."""
+"""The results of a study of four languages and two seeds, small enough to check its tables by hand."""
 
 import copy
 from pathlib import Path
 
-from crosstune.analysis.results import Study, read_study
+from crosstune.analysis.cells import Replicate
+from crosstune.analysis.results import StudyResults, load_results
 from crosstune.core.files import write_json
 
 LANGUAGES = ("qen", "qes", "qna", "qix")
@@ -69,12 +70,12 @@ PLAN = {
 
 
 def plan() -> dict:
-    """A copy of the plan, free to be changed."""
+    """A copy of the plan for changes."""
     return copy.deepcopy(PLAN)
 
 
-def write_study(folder: Path, plan: dict = PLAN) -> Study:
-    """Write the plan, every score and the floor into `folder`, and read them back."""
+def write_study(folder: Path, plan: dict = PLAN) -> StudyResults:
+    """Write the plan, all scores and the baselines into `folder`, and load them."""
     write_json(folder / "plan.json", plan)
     for run in PLAN["runs"]:
         for stage, scores in zip(run["stages"], SCORES[run["schedule"]][run["seed"]], strict=True):
@@ -91,5 +92,10 @@ def write_study(folder: Path, plan: dict = PLAN) -> Study:
     return read(folder)
 
 
-def read(folder: Path) -> Study:
-    return read_study(folder / "plan.json", folder)
+def read(folder: Path) -> StudyResults:
+    return load_results(folder / "plan.json", folder)
+
+
+def by_seed(values: dict[int, float]) -> dict[Replicate, float]:
+    """The values of a cell of unfolded runs, from values by seed."""
+    return {Replicate(seed): value for seed, value in values.items()}

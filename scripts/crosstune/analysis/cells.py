@@ -1,0 +1,81 @@
+"""Cells: one number of a study with its value in every run."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+
+class Replicate(NamedTuple):
+    """The identity of a run within its schedule: its seed and, if the data are split in folds, its fold (from 1)."""
+
+    seed: int
+    fold: int = 0
+
+    def __str__(self) -> str:
+        """`1`, or `1/2` for the second fold of seed 1."""
+        return f"{self.seed}/{self.fold}" if self.fold else str(self.seed)
+
+
+def replicate(run: dict) -> Replicate:
+    """The replicate of a planned run."""
+    return Replicate(run["seed"], run.get("fold", 0))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number per run. `planned_runs`: how many runs should give one; 0 if the number needs no run.
+
+    `diverged`: the runs without a number because the loss of their training became NaN or infinite.
+    """
+
+    values: dict[Replicate, float]
+    planned_runs: int
+    diverged: frozenset[Replicate] = frozenset()
+
+    @cached_property
+    def mean(self) -> float | None:
+        return statistics.fmean(self.values.values()) if self.values else None
+
+    @cached_property
+    def sd(self) -> float | None:
+        """Sample standard deviation over runs (n - 1), None below two."""
+        return statistics.stdev(self.values.values()) if len(self.values) > 1 else None
+
+    @property
+    def missing_runs(self) -> int:
+        return self.planned_runs - len(self.values) if self.planned_runs else 0
+
+    def difference(self, other: "Cell") -> "Cell":
+        """The differences self - other, run by run, over the runs that both have."""
+        differences = {run: value - other.values[run] for run, value in self.values.items() if run in other.values}
+        return Cell(differences, self.planned_runs, self.diverged | other.diverged)
+
+    def average_folds(self) -> "Cell":
+        """The means over folds: one number per seed."""
+        by_seed: dict[Replicate, list[float]] = {}
+        for run, value in self.values.items():
+            by_seed.setdefault(Replicate(run.seed), []).append(value)
+        diverged = frozenset(Replicate(run.seed) for run in self.diverged) - by_seed.keys()
+        return Cell({seed: statistics.fmean(values) for seed, values in by_seed.items()}, len(by_seed), diverged)
+
+
+def mean_cell(cells: Sequence[Cell], planned_runs: int) -> Cell:
+    """The means of several cells, run by run, over the runs that all of them have."""
+    runs = [run for run in cells[0].values if all(run in cell.values for cell in cells)]
+    means = {run: statistics.fmean(cell.values[run] for cell in cells) for run in runs}
+    return Cell(means, planned_runs, frozenset().union(*(cell.diverged for cell in cells)))
+
+
+def language_means(
+    scores: Mapping[Replicate, Mapping[str, dict]], languages: Sequence[str], metric: str, pooled: bool
+) -> dict[Replicate, float]:
+    """The mean over `languages`, by their examples if `pooled`, of every run that has scores in all of them."""
+    means = {}
+    for run, by_language in scores.items():
+        if all(lang in by_language for lang in languages):
+            entries = [by_language[lang] for lang in languages]
+            weights = [entry["n"] if pooled else 1 for entry in entries]
+            means[run] = statistics.fmean([entry[metric] for entry in entries], weights)
+    return means

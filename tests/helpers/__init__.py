@@ -1,0 +1,1 @@
+"""Example studies and rows for tests: their configs, files, results and planted scores."""
