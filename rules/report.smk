@@ -1,15 +1,18 @@
-# What people read: tables, the figure, the page. All wait for the look for leakage, and not only through the trainings,
-# for which its file is ancient: Snakemake asks for no more of what stands on an ancient file in the run that renews it.
+# Results for readers: tables, figures, the page. Each waits for the leakage check directly. The check's file is ancient()
+# for trainings, and Snakemake does not rerun dependents of an ancient() input in the run that updates it.
+
+
+report: "report/study.rst"
 
 
 rule estimate_cost:
-    """Print what the study is expected to cost: jobs, hours, energy, disk. It is printed where the study is read."""
+    """Print the expected cost of the study: jobs, hours, energy, disk. common.smk prints it when it reads the study."""
     message:
-        "what {study.name} is expected to cost is printed above; nothing else is run"
+        "the expected cost of {study.name} is printed above; nothing else runs"
 
 
 rule plan_file:
-    """Write the expanded study, from which tables, figures and the report are made."""
+    """Write the expanded study, which tables, figures and the page read."""
     output:
         plan="results/{study}/plan.json",
     log:
@@ -19,7 +22,7 @@ rule plan_file:
     resources:
         **resources_for(LIGHT["plan_file"]),
     params:
-        # Functions, because Snakemake would take {lang} in a pattern of files for a wildcard of its own.
+        # A function, because Snakemake would take {lang} in a pattern of files for a wildcard.
         config=lambda w: canonical_json(specs.config_affecting_results(study.config)),
         digest=sha256_json(plan_of(study)),
     message:
@@ -29,7 +32,7 @@ rule plan_file:
 
 
 rule contrasts:
-    """Work out the declared contrasts from the scores of examples: intervals, tests, verdicts."""
+    """Compute the declared contrasts from the scores of examples: intervals, tests, verdicts."""
     input:
         plan="results/{study}/plan.json",
         leakage="results/{study}/leakage.json",
@@ -47,7 +50,7 @@ rule contrasts:
     params:
         version=CONTRASTS_VERSION,
     message:
-        "work out the contrasts of {wildcards.study}"
+        "compute the contrasts of {wildcards.study}"
     shell:
         "python scripts/contrasts.py --plan {input.plan} --results results/{wildcards.study} --out {output}"
         " 2> >(tee {log} >&2)"
@@ -61,7 +64,7 @@ rule distances:
         "results/{study}/distances.json",
     log:
         "results/{study}/logs/distances.log",
-    # First of all: what is wrong with the file is told before anything is trained.
+    # First of all: a mistake in the file ends the study before it trains anything.
     priority: 100
     conda:
         "../envs/light.yaml"
@@ -76,7 +79,7 @@ rule distances:
 
 
 rule tables:
-    """Tables of schedule x language, the transfer matrix after every stage, the ledger of claims, what it all took."""
+    """Tables of schedule x language, the transfer matrix after every stage, the results of claims, the cost."""
     input:
         plan="results/{study}/plan.json",
         provenance="results/{study}/provenance.json",
@@ -86,10 +89,22 @@ rule tables:
         floors=targets.baseline_files(study),
         contrasts=contrast_results(),
     output:
-        tables=directory("results/{study}/tables"),
+        tables=report(
+            directory("results/{study}/tables"),
+            patterns=["{table}.csv"],
+            caption="report/tables.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
         claims="results/{study}/claims.json",
-        # Apart from the tables: those of two equal runs are the same bytes, and times never are.
-        cost=directory("results/{study}/cost"),
+        # Apart from the tables: two equal runs give the same bytes of tables, but never the same times.
+        cost=report(
+            directory("results/{study}/cost"),
+            patterns=["{table}.csv"],
+            caption="report/cost.rst",
+            category="Cost",
+            labels={"table": "{table}"},
+        ),
     log:
         "results/{study}/logs/tables.log",
     conda:
@@ -112,7 +127,14 @@ rule figures:
         scores=targets.score_files(study),
         floors=targets.baseline_files(study),
     output:
-        directory("results/{study}/figures"),
+        report(
+            directory("results/{study}/figures"),
+            patterns=["{panel}.{kind}.svg"],
+            caption="report/figures.rst",
+            category="Figures",
+            subcategory="{panel}",
+            labels={"figure": "{kind}"},
+        ),
     log:
         "results/{study}/logs/figures.log",
     conda:
@@ -137,7 +159,7 @@ rule report:
         floors=targets.baseline_files(study),
         contrasts=contrast_results(),
     output:
-        "results/{study}/report.html",
+        report("results/{study}/report.html", caption="report/page.rst", category="Page", labels={"page": "{study}"}),
     log:
         "results/{study}/logs/report.log",
     conda:
