@@ -15,7 +15,7 @@ rule synthetic:
         **resources_for(LIGHT["synthetic"]),
     params:
         version=WORLD_VERSION,
-        spec=canonical_json(study.config["world"]),
+        spec=canonical_json(study.config["synthetic"]),
     message:
         "generate the synthetic world"
     shell:

@@ -21,7 +21,7 @@ from crosstune.machine.gpu_lease import take_gpus
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--spec", type=json.loads, required=True, help="version, translator, from, to; for some threads or world"
+        "--spec", type=json.loads, required=True, help="version, translator, from, to; for some threads or synthetic"
     )
     parser.add_argument("--rows", type=Path, required=True, help="manifest of the prepared split; its rows are beside")
     parser.add_argument("--out", type=Path, required=True, help="rows to write (.jsonl); the manifest is its .json")
@@ -42,7 +42,7 @@ def main() -> None:
 
         use_threads(args.spec.get("threads", 1))
         tell_of_no_gpu(args.gpus, args.log)
-    translator = load_translator(args.spec["translator"], args.model, args.spec.get("world"))
+    translator = load_translator(args.spec["translator"], args.model, args.spec.get("synthetic"))
     manifest = translate_rows(args.spec, args.rows, args.out, translator, args.log)
     print(summary(manifest), file=sys.stderr)
 

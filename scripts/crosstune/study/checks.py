@@ -13,7 +13,7 @@ from crosstune.evaluation.metrics import XTREME_R, metric_named
 from crosstune.study.folds import fold_dataset
 from crosstune.study.graph import Expansion, Track
 from crosstune.study.paths import Source
-from crosstune.study.recipe import check_contrast, contrast_keys
+from crosstune.study.recipe import check_contrastive_recipe, contrastive_options, is_contrastive
 from crosstune.study.schedules import schedule_sources
 from crosstune.study.specs import leakage_spec
 
@@ -35,7 +35,7 @@ def check_selection(registry: Registry, track: Track) -> None:
     if select["dataset"] not in registry:
         raise UserError(f"unknown data set {select['dataset']!r}", where)
     record = registry[fold_dataset(registry, select["dataset"], 1)]
-    for split in ("validation", "test") if select["trace"] else ("validation",):
+    for split in ("validation", "test") if select["log_test_scores"] else ("validation",):
         if split not in record.splits:
             have = ", ".join(record.splits)
             raise UserError(f"data set {select['dataset']!r} has no {split} split", where, f"It has: {have}.")
@@ -59,14 +59,15 @@ def check_contrastive(study: Expansion) -> None:
     """The contrastive keys of every recipe fit each other and the task types, and have an effect."""
     trained = [node for node in study.checkpoints.values() if node.parents and node.spec.get("sources")]
     for name, track in study.tracks.items():
-        shared = contrast_keys(track.config["recipe"])
+        shared = contrastive_options(track.config["recipe"])
         nodes = [node for node in trained if node.location.track == name]
         for node in nodes:
             tasks = {head.partition(".")[0] for head in node.spec["source_heads"].values()}
             where = f"tracks.{name}.schedules, {node.location.stages[-1]}"
-            check_contrast(node.spec["recipe"], shared, tasks, where)
-        if shared and not any("contrast" in node.spec["recipe"] for node in nodes):
-            raise UserError(f"{shared[0]} does nothing without contrast", f"tracks.{name}.recipe", "contrast: 1.0")
+            check_contrastive_recipe(node.spec["recipe"], shared, tasks, where)
+        if shared and not any(is_contrastive(node.spec["recipe"]) for node in nodes):
+            fix = "contrastive: {weight: 1.0}"
+            raise UserError(f"{shared[0]} has no effect without a weight", f"tracks.{name}.recipe.contrastive", fix)
 
 
 def check_allowed_leakage(study: Expansion) -> None:

@@ -173,7 +173,7 @@ def ground_of(study: Study, claim: Mapping, model: str, dataset: str) -> list[st
 
 def published_entries(study: Study, table: str) -> list[dict]:
     """The entries of the study's key `published` for a published table."""
-    return [entry for entry in study.published if study.config["published"][entry["name"]]["numbers"] == table]
+    return [entry for entry in study.published if study.config["published"][entry["name"]]["table"] == table]
 
 
 def hold_table(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:

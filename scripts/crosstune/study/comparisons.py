@@ -147,7 +147,7 @@ def resolve_average(study: Study, name: str) -> list[dict[str, str]]:
 def resolve_published(study: Study, name: str, folder: Path) -> dict:
     """A published table with the schedules and columns of ours that stand beside it."""
     entry, place = study.config["published"][name], f"published.{name}"
-    table = load_published(folder, entry["numbers"], f"{place}.numbers")
+    table = load_published(folder, entry["table"], f"{place}.table")
     track, dataset = panel_of(study, entry["panel"], f"{place}.panel")
     languages = study.tracks[track].evaluate[dataset]
     for column, ours in entry["columns"].items():
@@ -160,8 +160,8 @@ def resolve_published(study: Study, name: str, folder: Path) -> dict:
     for number, pair in enumerate(entry["differences"]):
         for schedule in pair:
             check_known(schedule, names, "schedule", f"{place}.differences[{number}]")
-    if entry["protocol"] == "mucot" and not study.config["tracks"][track].get("select", {}).get("trace"):
-        fix = f"tracks:\n  {track}:\n    select: {{dataset: {dataset}, every: 100, trace: true}}"
+    if entry["protocol"] == "mucot" and not study.config["tracks"][track].get("select", {}).get("log_test_scores"):
+        fix = f"tracks:\n  {track}:\n    select: {{dataset: {dataset}, every: 100, log_test_scores: true}}"
         raise UserError("MuCoT's protocol needs the test scores along a training", f"{place}.protocol", fix)
     # In the paper's order: a config that has become JSON has lost its own.
     columns = [[column, entry["columns"][column]] for column in table["columns"] if column in entry["columns"]]

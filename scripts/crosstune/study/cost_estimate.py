@@ -19,6 +19,7 @@ from crosstune.artifacts.cost import UNKNOWN, predictions_took, training_took
 from crosstune.machine.devices import CPU, Device, Devices
 from crosstune.study.graph import Run, Study
 from crosstune.study.paths import CheckpointPath, PreparedPath
+from crosstune.study.recipe import is_contrastive
 from crosstune.study.resources import (
     LEARNED,
     PREDICTED,
@@ -119,7 +120,7 @@ class CostEstimate:
         if "select" in node.spec:
             looks = math.ceil(updates / node.spec["select"]["every"])
             looked = looks * self._rows(node.held_out, UNKNOWN_TEST_ROWS) * longest * FILLED
-        partners = trained if "contrast" in node.spec["recipe"] else 0
+        partners = trained if is_contrastive(node.spec["recipe"]) else 0
         return WorkEstimate(updates, trained, partners, looked, predicted)
 
     def rows_predicted(self, path: str, dataset: str) -> int:

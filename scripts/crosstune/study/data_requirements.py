@@ -75,7 +75,7 @@ class DataRequirements:
         spec = {
             "version": PREPARE_VERSION,
             "source": record.names(language, split) if named else asdict(location),
-            "world": self._study.config["world"] if isinstance(location, WorldSource) else None,
+            "synthetic": self._study.config["synthetic"] if isinstance(location, WorldSource) else None,
             "reader": record.reader,
             "form": [record.codes.get(language), record.tags, record.labels, record.fields, record.token_prefix],
             "rows": found.rows.get(language),
@@ -115,7 +115,7 @@ class DataRequirements:
         translator = self._study.config["translators"][wanted.translator]
         spec = {"version": TRANSLATE_VERSION, "translator": translator, "from": wanted.source, "to": wanted.target}
         if "lexicon" in translator:
-            return spec | {"world": self._study.config["world"]}
+            return spec | {"synthetic": self._study.config["synthetic"]}
         return spec | ({"threads": self._study.config["threads"]} if "model" in translator else {})
 
     def translated_rows(self, dataset: str, split: str, pair: str) -> str:

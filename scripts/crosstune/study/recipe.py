@@ -1,55 +1,67 @@
-"""Which keys of a recipe go together.
-
-Owns: mistakes that the schema cannot see, key by key. Must never know: what the keys do to a training.
-"""
+"""Recipes: merging a stage's recipe into its track's, and checking the contrastive keys."""
 
 from collections.abc import Collection, Mapping
 
 from crosstune.core.errors import UserError
 
+CONTRASTIVE = "contrastive"
 
-def contrast_keys(recipe: Mapping) -> list[str]:
-    """The keys of a recipe that say how `contrast` is done."""
-    return [key for key in recipe if key.startswith("contrast_") or key == "compat"]
+
+def merge_recipe(recipe: Mapping, changes: Mapping) -> dict:
+    """The recipe of a stage: its changes replace keys of the track's recipe, also one by one below `contrastive`."""
+    merged = {**recipe, **changes}
+    if CONTRASTIVE in recipe and CONTRASTIVE in changes:
+        merged[CONTRASTIVE] = {**recipe[CONTRASTIVE], **changes[CONTRASTIVE]}
+    return merged
+
+
+def is_contrastive(recipe: Mapping) -> bool:
+    """Whether a training with this recipe has a contrastive loss."""
+    return "weight" in recipe.get(CONTRASTIVE, {})
+
+
+def contrastive_options(recipe: Mapping) -> list[str]:
+    """The contrastive keys of a recipe that have no effect without a weight."""
+    return [key for key in recipe.get(CONTRASTIVE, {}) if key != "weight"]
 
 
 def learns_temperature(recipe: Mapping) -> bool:
     """Whether a stage with this recipe leaves a learned temperature among its weights."""
-    return "contrast" in recipe and "contrast_temperature_lr" in recipe
+    return is_contrastive(recipe) and "temperature_lr" in recipe[CONTRASTIVE]
 
 
-def check_contrast(recipe: Mapping, shared: Collection[str], tasks: Collection[str], place: str) -> None:
-    """UserError where a stage's keys of contrast do nothing, contradict each other or do not fit its task types.
+def check_contrastive_recipe(recipe: Mapping, shared: Collection[str], tasks: Collection[str], where: str) -> None:
+    """UserError if a stage's contrastive keys have no effect, contradict each other or do not fit its task types.
 
-    `shared` are keys that it has of its track, where they may be for another stage.
+    `shared` are keys that it has from its track, which may be for another stage.
     """
-    if "contrast" not in recipe:
-        if own := [key for key in contrast_keys(recipe) if key not in shared]:
-            raise UserError(f"{own[0]} does nothing without contrast", place, "contrast: 1.0")
+    if not is_contrastive(recipe):
+        if own := [key for key in contrastive_options(recipe) if key not in shared]:
+            raise UserError(f"{own[0]} has no effect without a weight", where, "contrastive: {weight: 1.0}")
         return
     if "retrieval" in tasks:
-        message = "contrast is not for retrieval, whose pairs are contrasted anyway"
-        raise UserError(message, place, "Leave contrast out.")
+        message = "the loss of retrieval is contrastive already"
+        raise UserError(message, where, "Leave contrastive out.")
     others = sorted(set(tasks) - {"qa"})
-    if others and recipe.get("contrast_parts", "both") != "both":
-        raise UserError(f"rows of {others[0]} have no question and context", place, "contrast_parts: both")
-    if recipe.get("compat") == "mucot":
-        _check_mucot(recipe, others, place)
+    if others and recipe[CONTRASTIVE].get("pooled_text", "both") != "both":
+        raise UserError(f"rows of {others[0]} have no question and context", where, "contrastive: {pooled_text: both}")
+    if recipe[CONTRASTIVE].get("mode") == "mucot":
+        _check_mucot(recipe[CONTRASTIVE], recipe["lr"], others, where)
 
 
-def _check_mucot(recipe: Mapping, others: Collection[str], place: str) -> None:
+def _check_mucot(contrastive: Mapping, lr: float, others: Collection[str], where: str) -> None:
     if others:
-        raise UserError(f"compat: mucot is for question answering, not for {others[0]}", place, "Leave compat out.")
+        raise UserError(f"mode: mucot is for question answering, not for {others[0]}", where, "Leave mode out.")
     for key, why in (
-        ("contrast_parts", "averages over all positions"),
-        ("contrast_self", "lets every row be its own partner"),
+        ("pooled_text", "averages over all positions"),
+        ("self_pairs", "lets every row be its own partner"),
     ):
-        if key in recipe:
-            raise UserError(f"compat: mucot {why}, so that {key} means nothing", place, f"Leave {key} out.")
-    if "contrast_temperature_lr" in recipe:
-        if "contrast_temperature" in recipe:
-            message = "compat: mucot learns its temperature from 0.07 on, so that contrast_temperature means nothing"
-            raise UserError(message, place, "Leave contrast_temperature out.")
-        if recipe["contrast_temperature_lr"] != recipe["lr"]:
-            message = "compat: mucot learns its temperature at the learning rate of the model"
-            raise UserError(message, place, f"contrast_temperature_lr: {recipe['lr']}")
+        if key in contrastive:
+            raise UserError(f"mode: mucot {why}, so that {key} has no effect", where, f"Leave {key} out.")
+    if "temperature_lr" in contrastive:
+        if "temperature" in contrastive:
+            message = "mode: mucot learns its temperature from 0.07 on, so that temperature has no effect"
+            raise UserError(message, where, "Leave temperature out.")
+        if contrastive["temperature_lr"] != lr:
+            message = "mode: mucot learns its temperature at the learning rate of the model"
+            raise UserError(message, where, f"contrastive: {{temperature_lr: {lr}}}")

@@ -16,6 +16,7 @@ from pathlib import Path
 from crosstune.core.files import read_json
 from crosstune.study.graph import Checkpoint, Expansion
 from crosstune.study.paths import CheckpointPath, PreparedPath
+from crosstune.study.recipe import is_contrastive
 from crosstune.study.retention import RetentionPolicy
 from crosstune.study.specs import predict_spec
 from crosstune.study.summary import parameters_of
@@ -310,10 +311,10 @@ class JobResources:
         if updates is None:
             updates = budget["epochs"] * rows * WINDOWS * longest / budget["tokens"]
         pairs = pairs_of(spec)
-        tokens = budget["tokens"] * (2 if "contrast" in spec["recipe"] else 1)
+        tokens = budget["tokens"] * (2 if is_contrastive(spec["recipe"]) else 1)
         # Texts that are each other's negatives share a pass; on average they are half as long as the longest may be.
         pass_tokens = max(TRAINING_PASS, pairs * 2 * longest / 2)
-        logits = TRAINING_PASS * spec["recipe"]["mask"] * spec["vocabulary"] if "vocabulary" in spec else 0
+        logits = TRAINING_PASS * spec["recipe"]["mlm_probability"] * spec["vocabulary"] if "vocabulary" in spec else 0
         made = training(size, updates, tokens, rows, node.threads, pass_tokens, logits)
         return made.plus(*self._looks(node, size, updates))
 
@@ -335,8 +336,8 @@ class JobResources:
 def pairs_of(spec: Mapping) -> int:
     """Pairs of texts that must share a forward pass, whatever their length; 0 where rows are on their own."""
     recipe, found = spec["recipe"], [0]
-    if "contrast" in recipe:
-        found.append(recipe.get("contrast_negatives", 64))
+    if is_contrastive(recipe):
+        found.append(recipe["contrastive"].get("negatives", 64))
     if "retrieval" in spec.get("source_heads", {}).values():
         found.append(recipe.get("negatives", 64))
     return max(found)

@@ -1,7 +1,7 @@
 """Which weights a study keeps on disk, which must be retrained, and the most disk that weights take at once.
 
 The permanent results of a study are small: manifests, curves, predictions, scores. Weights are large, and are needed
-until their predictions exist and every dependent stage is trained. With `keep: final` or `none` they are then removed.
+until their predictions exist and every dependent stage is trained. `keep_weights: final` or `none` then removes them.
 Removing weights triggers no reruns: jobs depend on manifests, not on weight files. A job that needs removed weights
 retrains them first, in a scratch folder, from the nearest ancestor that has weights. The same spec gives the same
 bytes, and the manifest's hash verifies them. Weights that somebody deleted by hand are handled in the same way.
@@ -28,7 +28,7 @@ class RetentionPolicy:
     def removable(self) -> dict[str, None]:
         """Checkpoints whose weights the policy does not keep. Base models stay: everything depends on them."""
         final = {run.stages[-1] for run in self.study.runs}
-        kept = {"all": self._nodes, "final": final, "none": ()}[self.study.config["keep"]]
+        kept = {"all": self._nodes, "final": final, "none": ()}[self.study.config["keep_weights"]]
         return {path: None for path, node in self._nodes.items() if node.parents and path not in kept}
 
     def consumers(self, path: str) -> list[str]:

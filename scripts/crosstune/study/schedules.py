@@ -13,12 +13,30 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 from crosstune.core.errors import UserError
 
 UNTRAINED = "untrained"
 
 LONGEST_FOLDER = 120
+
+# Recipe keys in the names of stage folders, which stay when a key is renamed.
+FOLDER_MARKS = {
+    "mlm_probability": "mask",
+    "sampling_alpha": "alpha",
+    "max_grad_norm": "clip",
+    "lr_schedule": "decay",
+    "contrastive.weight": "contrast",
+    "contrastive.layers": "contrast_layers",
+    "contrastive.pooled_text": "contrast_parts",
+    "contrastive.temperature": "contrast_temperature",
+    "contrastive.temperature_lr": "contrast_temperature_lr",
+    "contrastive.active_share": "contrast_share",
+    "contrastive.self_pairs": "contrast_self",
+    "contrastive.negatives": "contrast_negatives",
+    "contrastive.mode": "compat",
+}
 
 STAGE_KEYS = ("train", "updates", "epochs", "replay")
 
@@ -44,9 +62,17 @@ class StageSpec:
     recipe: tuple[tuple[str, object], ...] = ()
 
     @property
-    def changes(self) -> dict[str, object]:
-        """What the stage's recipe says otherwise than the track's, as the config has it."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in self.recipe}
+    def changes(self) -> dict[str, Any]:
+        """The stage's own recipe, which differs from the track's, as in the config."""
+        nested: dict[str, Any] = {}
+        for key, value in self.recipe:
+            outer, _, inner = key.partition(".")
+            plain = list(value) if isinstance(value, tuple) else value
+            if inner:
+                nested.setdefault(outer, {})[inner] = plain
+            else:
+                nested[key] = plain
+        return nested
 
     @property
     def folder(self) -> str:
@@ -59,7 +85,8 @@ class StageSpec:
         budget = f"{self.updates}" if self.updates is not None else f"{self.epochs:g}ep"
         replay = {"replay": self.replay} if self.replay else {}
         # No comma: Snakemake takes a path in the name of a cluster's job apart there.
-        marks = "".join(f"~{key}={_mark(value)}" for key, value in sorted({**replay, **self.changes}.items()))
+        own = {FOLDER_MARKS.get(key, key): value for key, value in self.recipe}
+        marks = "".join(f"~{key}={_mark(value)}" for key, value in sorted({**replay, **own}.items()))
         return f"{mixture}@{budget}{marks}"
 
 
@@ -181,9 +208,10 @@ def _stages(items: list, resolve: Callable, budget: Budget, place: str) -> tuple
         if config.get("replay") and number == 0:
             raise UserError("the first stage has nothing to replay", here, "Remove replay from it.")
         # A stage is hashed, so that its lists become tuples.
-        recipe = tuple(
-            sorted((k, tuple(v) if isinstance(v, list) else v) for k, v in config.items() if k not in STAGE_KEYS)
-        )
+        own = {key: value for key, value in config.items() if key not in STAGE_KEYS}
+        nested = own.pop("contrastive", {})
+        own |= {f"contrastive.{key}": value for key, value in nested.items()}
+        recipe = tuple(sorted((key, tuple(value) if isinstance(value, list) else value) for key, value in own.items()))
         replayed = float(config.get("replay", 0))
         stages.append(StageSpec(tuple(sorted(sources)), config.get("updates"), config.get("epochs"), replayed, recipe))
     return _divide(stages, budget, place)
@@ -275,6 +303,6 @@ def _rows_seen(schedule: Schedule, rows: Callable[[str], int | None], place: str
 
 
 def _mark(value: object) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return "+".join(map(_mark, value))
     return f"{value:g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

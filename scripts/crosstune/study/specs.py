@@ -15,13 +15,13 @@ from crosstune.data.registry import Registry
 from crosstune.study.folds import fold_dataset, fold_schedule
 from crosstune.study.graph import Checkpoint, Expansion, Track
 from crosstune.study.paths import CheckpointPath, PreparedPath, Source
-from crosstune.study.recipe import learns_temperature
+from crosstune.study.recipe import learns_temperature, merge_recipe
 from crosstune.study.schedules import Schedule, schedule_sources
 
 # Raise a version by hand when a change of the code changes results: the jobs and their dependents then rerun.
-PRETRAIN_VERSION = 3
-TRAIN_VERSION = 5
-PREDICT_VERSION = 2
+PRETRAIN_VERSION = 4
+TRAIN_VERSION = 6
+PREDICT_VERSION = 3
 # Task types with classes, and those without head, on which every checkpoint can be evaluated.
 LABELLED = ("tagging", "classification")
 HEADLESS = ("bitext",)
@@ -35,7 +35,7 @@ def config_affecting_results(config: Mapping) -> dict:
         name: {key: value for key, value in model.items() if key not in RUNTIME_KEYS}
         for name, model in config["models"].items()
     }
-    return {key: value for key, value in config.items() if key != "keep"} | {"models": models}
+    return {key: value for key, value in config.items() if key != "keep_weights"} | {"models": models}
 
 
 # --- heads -----------------------------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ def weight_names_key(registry: Registry, track: Track, schedule: Schedule) -> tu
     """The facts that decide the names of the saved weights: heads, the last stage's head, a learned temperature."""
     last = schedule.stages[-1].sources[:1] if schedule.stages else ()
     shared = track.config["recipe"]
-    learned = any(learns_temperature({**shared, **stage.changes}) for stage in schedule.stages)
+    learned = any(learns_temperature(merge_recipe(shared, stage.changes)) for stage in schedule.stages)
     heads = schedule_heads(registry, track, schedule)
     return sorted(heads), [head_name(registry, source) for source in last], learned
 
@@ -116,7 +116,7 @@ def stage_spec(config: Mapping, registry: Registry, track: Track, schedule: Sche
         "tokens": track.config["budget"]["tokens"],
         "heads": [heads[name] for name in sorted(heads)],
         "source_heads": {source: head_name(registry, source) for source in sources},
-        "recipe": {**track.config["recipe"], **(stage.changes if stage else {})},
+        "recipe": merge_recipe(track.config["recipe"], stage.changes if stage else {}),
         # The layer says which states predictions compare; training does not use it.
         "encoding": {key: value for key, value in track.config["encoding"].items() if key != "layer"},
         "threads": config["threads"],
@@ -147,7 +147,7 @@ def _selection_spec(config: Mapping, registry: Registry, track: Track, sources: 
             "head": head_spec(record)["name"],
             "precision": config["predict_precision"],
             "every": select["every"],
-            "trace": select["trace"],
+            "log_test_scores": select["log_test_scores"],
         }
     }
 
@@ -156,7 +156,7 @@ def held_out_manifests(spec: Mapping) -> tuple[str, ...]:
     """Prepared rows that a training is evaluated on; test rows only to be logged."""
     if not (select := spec.get("select")):
         return ()
-    splits = ("validation", "test") if select["trace"] else ("validation",)
+    splits = ("validation", "test") if select["log_test_scores"] else ("validation",)
     return tuple(str(PreparedPath(select["dataset"], split, lang)) for split in splits for lang in select["languages"])
 
 

@@ -52,7 +52,7 @@ def weights_of(study: Study, retention: RetentionPolicy) -> Weights:
     """The weights that a study makes, base models of the hub aside, where one job runs at a time."""
     sizes = {path: _checkpoint_bytes(study, node) for path, node in study.checkpoints.items() if not node.is_fetched}
     known = sum(filter(None, sizes.values()))
-    most = known if study.config["keep"] == "all" else retention.peak_disk(lambda path: sizes.get(path) or 0)
+    most = known if study.config["keep_weights"] == "all" else retention.peak_disk(lambda path: sizes.get(path) or 0)
     return Weights(known, most, list(sizes.values()).count(None))
 
 
@@ -62,8 +62,8 @@ def _amounts(study: Study, retention: RetentionPolicy) -> str:
     predictions = sum(len(languages) for node in made for languages in node.evaluate.values())
     found = weights_of(study, retention)
     weights = f"about {found.all / 1e9:.1f} GB of weights"
-    if (policy := study.config["keep"]) != "all":
-        weights += f", {found.most / 1e9:.1f} GB at most at once with keep: {policy}"
+    if (policy := study.config["keep_weights"]) != "all":
+        weights += f", {found.most / 1e9:.1f} GB at most at once with keep_weights: {policy}"
     if found.unknown:
         weights += f" and {found.unknown} checkpoints of models that do not state their `parameters`"
     return f"{len(made)} checkpoints ({weights}), {predictions} files of predictions"

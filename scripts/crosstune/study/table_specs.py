@@ -24,7 +24,7 @@ ALONE = ("schedule", "stage", "model")
 
 """Axes over which there is no mean: a cell is of one of them."""
 
-TOLD = (*FILTERS, "metric", "aggregate", "show", "minus", "published", "caption", "digits")
+TOLD = (*FILTERS, "metric", "aggregate", "statistic", "relative_to", "published", "caption", "digits")
 
 """Keys that plan.json has as the study says them."""
 
@@ -64,11 +64,11 @@ class Declaration:
     def panels(self) -> list[tuple[str, str]]:
         """Track and data set of every panel. UserError for one that there is not, or that is given twice."""
         found: list[tuple[str, str]] = []
-        for over in _as_list(self.entry["over"]):
-            for panel in panels_over(self.study, over, f"{self.place}.over"):
+        for over in _as_list(self.entry["panels"]):
+            for panel in panels_over(self.study, over, f"{self.place}.panels"):
                 if panel in found:
                     message = f"{'/'.join(panel)} is given twice"
-                    raise UserError(message, f"{self.place}.over", "Give each track or panel once.")
+                    raise UserError(message, f"{self.place}.panels", "Give each track or panel once.")
                 found.append(panel)
         return found
 
@@ -77,7 +77,7 @@ class Declaration:
         """The schedules that are shown: those of any panel, as far as the table asks for them."""
         every = [name for panel in self.panels for name in schedules_with_head(self.study, *panel)]
         wanted = self.entry.get("schedules", every)
-        return [name for name in dict.fromkeys(every) if name in wanted and name != self.entry.get("minus")]
+        return [name for name in dict.fromkeys(every) if name in wanted and name != self.entry.get("relative_to")]
 
     @property
     def metrics(self) -> list[Metric]:
@@ -87,7 +87,7 @@ class Declaration:
         """The entry as plan.json has it."""
         told = {key: self.entry[key] for key in TOLD if key in self.entry}
         over = [f"{track}/{dataset}" for track, dataset in self.panels]
-        return {"name": self.name, "over": over, "rows": self.rows, "columns": self.columns} | told
+        return {"name": self.name, "panels": over, "rows": self.rows, "columns": self.columns} | told
 
     def check(self) -> None:
         """UserError for the first mistake of the entry."""
@@ -126,9 +126,9 @@ class Declaration:
         every = [name for panel in self.panels for name in schedules_with_head(self.study, *panel)]
         for name in self.entry.get("schedules", []):
             check_known(name, list(dict.fromkeys(every)), "schedule", f"{self.place}.schedules")
-        for track, dataset in self.panels if "minus" in self.entry else []:
+        for track, dataset in self.panels if "relative_to" in self.entry else []:
             known = schedules_with_head(self.study, track, dataset)
-            check_known(self.entry["minus"], known, f"schedule of {track}/{dataset}", f"{self.place}.minus")
+            check_known(self.entry["relative_to"], known, f"schedule of {track}/{dataset}", f"{self.place}.relative_to")
         if not self.schedules:
             raise UserError("no schedule is left to show", f"{self.place}.schedules", "Leave the key out.")
         if {"schedule", "stage"}.isdisjoint([*self.rows, *self.columns]) and len(self.schedules) > 1:
@@ -145,7 +145,7 @@ class Declaration:
                 raise UserError("an axis has all metrics", f"{self.place}.metric", "Leave the key out.")
             if any(metric.labels != self.metrics[0].labels for metric in self.metrics):
                 message = "the data sets are not scored by the same metrics"
-                raise UserError(message, f"{self.place}.over", f"over: {'/'.join(self.panels[0])}")
+                raise UserError(message, f"{self.place}.panels", f"panels: {'/'.join(self.panels[0])}")
         if self.entry["aggregate"] == "pooled":
             for (_, dataset), metric in zip(self.panels, self.metrics, strict=True):
                 if not metric.pooled:
@@ -158,7 +158,7 @@ class Declaration:
         check_known(name, self.study.config["published"], "published table of this study", place)
         panel = self.study.config["published"][name]["panel"]
         if self.panels != [panel_of(self.study, panel, place)]:
-            raise UserError(f"{name!r} is of {panel} alone", f"{self.place}.over", f"over: {panel}")
+            raise UserError(f"{name!r} is of {panel} alone", f"{self.place}.panels", f"panels: {panel}")
         sides = sorted([self.rows, self.columns], key=lambda axes: axes != ["schedule"])
         if sides[0] != ["schedule"] or not {"language", "group"}.issuperset(sides[1]):
             message = "published numbers are by schedule, and by language or group of languages"
@@ -166,7 +166,7 @@ class Declaration:
         if self.entry["languages"] != "all" and "group" in sides[1]:
             message = "published means are over all languages"
             raise UserError(message, f"{self.place}.languages", "languages: all")
-        for key in ("minus", "metric"):
+        for key in ("relative_to", "metric"):
             if key in self.entry:
                 raise UserError(f"published numbers know no {key!r}", f"{self.place}.{key}", "Leave the key out.")
 
