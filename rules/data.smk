@@ -14,7 +14,7 @@ rule synthetic:
     resources:
         **resources_for(LIGHT["synthetic"]),
     params:
-        version=WORLD_VERSION,
+        version=SYNTHETIC_VERSION,
         spec=canonical_json(study.config["world"]),
     message:
         "generate the synthetic world"

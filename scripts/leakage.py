@@ -12,7 +12,7 @@ from pathlib import Path
 
 from crosstune.core.errors import run_program
 from crosstune.core.files import write_json
-from crosstune.data.leakage import leakage, refuse, splits_of, summary
+from crosstune.data.leakage import find_leakage, refuse_leaks, rows_by_split, summary_line
 
 
 def main() -> None:
@@ -22,10 +22,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="findings to write (.json)")
     args = parser.parse_args()
 
-    found = leakage(splits_of(args.data), args.spec["groups"], args.spec["allow"])
-    refuse(found, args.spec["allow"])
+    found = find_leakage(rows_by_split(args.data), args.spec["groups"], args.spec["allow"])
+    refuse_leaks(found, args.spec["allow"])
     write_json(args.out, found)
-    print(summary(found), file=sys.stderr)
+    print(summary_line(found), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from crosstune.core.errors import run_program
 from crosstune.evaluation.metrics import METRICS, XTREME_R
-from crosstune.evaluation.scoring import score, write_scores
+from crosstune.evaluation.scoring import score_predictions, write_scores
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
         print(json.dumps(score_files(args.task, args.lang, args.gold, args.predictions), indent=2, ensure_ascii=False))
         return
     require(parser, args, "dataset", "languages", "out")
-    scores, examples = score(args.predictions, args.task, args.dataset, args.languages, args.metric)
+    scores, examples = score_predictions(args.predictions, args.task, args.dataset, args.languages, args.metric)
     write_scores(args.out, scores, examples)
 
 

@@ -7,7 +7,7 @@ import argparse
 import json
 
 from crosstune.core.errors import UserError, run_program
-from crosstune.data.synthetic import write_world
+from crosstune.data.synthetic import write_files
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         spec = json.loads(arguments.spec)
     except json.JSONDecodeError as error:
         raise UserError(f"not JSON ({error})", "--spec", """Write it like '{"seed": 0}'.""") from None
-    write_world(spec, arguments.out)
+    write_files(spec, arguments.out)
 
 
 if __name__ == "__main__":

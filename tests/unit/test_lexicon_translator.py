@@ -10,26 +10,26 @@ from hypothesis import strategies as st
 
 from crosstune.core.errors import UserError
 from crosstune.data import readers
-from crosstune.data.readers.pieces import Options
-from crosstune.data.synthetic import CHAII_LANGUAGES, DEFAULT_SPEC, LANGUAGES, generate
-from crosstune.data.synthetic.facts import World
-from crosstune.data.synthetic.languages import UPOS, make_lexicon, write
+from crosstune.data.readers.pieces import ReaderOptions
+from crosstune.data.synthetic import CHAII_LANGUAGES, DEFAULT_SPEC, LANGUAGES, generate_files
+from crosstune.data.synthetic.facts import FactBase
+from crosstune.data.synthetic.languages import UPOS, make_lexicon, to_script
 from crosstune.data.synthetic.texts import (
     Phrase,
     Predicate,
     Question,
+    Realiser,
     Sentence,
-    Speaker,
-    answer_of,
-    depiction,
-    sentences_of,
-    text_of,
+    join_tokens,
+    marked_answer,
+    paragraph_sentences,
+    scene_sentence,
 )
 from crosstune.data.translation.translators.lexicon import LexiconTranslator
 
 LEXICON = make_lexicon(0)
 TRANSLATOR, ANOTHER = LexiconTranslator(0), LexiconTranslator(0)
-SPEAKERS = {code: Speaker(code, LEXICON) for code in LANGUAGES}
+SPEAKERS = {code: Realiser(code, LEXICON) for code in LANGUAGES}
 PAIRS = list(itertools.product(LANGUAGES, repeat=2))
 codes = st.sampled_from(sorted(LANGUAGES))
 
@@ -39,22 +39,22 @@ def translate(line: str, source: str, target: str) -> str:
     return translated
 
 
-def in_order_of(source: str, target: str) -> Speaker:
+def in_order_of(source: str, target: str) -> Realiser:
     """A speaker of the target language who orders clauses as the source does."""
-    speaker = Speaker(target, LEXICON)
+    realiser = Realiser(target, LEXICON)
     order, fronts = LANGUAGES[source].order, LANGUAGES[source].fronts_questions
-    speaker.language = replace(speaker.language, order=order, fronts_questions=fronts)
-    return speaker
+    realiser.language = replace(realiser.language, order=order, fronts_questions=fronts)
+    return realiser
 
 
 def some_sentences(seed: int, count: int) -> list[Sentence]:
     """Facts, scenes and questions of one world, and several people who do two things."""
-    world, rng = World(LEXICON, 0), random.Random(seed)
+    base, rng = FactBase(LEXICON, 0), random.Random(seed)
     see, carry = (Predicate(verb, Phrase("dog", article="a"), "object") for verb in ("see", "carry"))
     found = [Sentence(Phrase("baker", numeral="two", article="the"), (see, carry))]
     for _ in range(count):
-        paragraph = world.paragraph("train", rng)
-        found += [*sentences_of(paragraph), depiction(world.scene("train", rng))]
+        paragraph = base.paragraph("train", rng)
+        found += [*paragraph_sentences(paragraph), scene_sentence(base.scene("train", rng))]
         found += [Question(fact, for_person).sentence for fact in paragraph.facts for for_person in (False, True)]
     return found
 
@@ -141,11 +141,11 @@ def test_what_a_source_without_articles_gets(text, expected):
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_every_word_comes_back(code):
     """Every word of the dictionary and every plural, through every other language."""
-    speaker = SPEAKERS[code]
+    realiser = SPEAKERS[code]
     nouns = [concept for concept, upos in UPOS.items() if upos == "NOUN"]
-    forms = {write(word, speaker.language) for word in LEXICON.words[code].values()}
-    forms |= {write(name, speaker.language) for name in (*LEXICON.people, *LEXICON.places)}
-    forms |= {speaker.phrase(Phrase(noun, plural=True), "subject")[0].form for noun in nouns}
+    forms = {to_script(word, realiser.language) for word in LEXICON.words[code].values()}
+    forms |= {to_script(name, realiser.language) for name in (*LEXICON.people, *LEXICON.places)}
+    forms |= {realiser.phrase(Phrase(noun, plural=True), "subject")[0].form for noun in nouns}
     for other in LANGUAGES:
         for form in forms:
             assert translate(translate(form, code, other), other, code) == form, (form, other)
@@ -164,11 +164,11 @@ def test_a_language_translated_into_itself_stays(code):
 def marked() -> dict[str, list[str]]:
     """The contexts of worldchaii with their answers in markers."""
     sizes = {key: 2 for key in DEFAULT_SPEC if not key.startswith(("seed", "chaii"))}
-    text = generate(sizes)["chaii/train.csv"]
+    text = generate_files(sizes)["chaii/train.csv"]
     names = {code: LANGUAGES[code].name.lower() for code in ("qhi", "qta")}
     found = {}
     for lang in names:
-        rows = readers.read("chaii", [("train.csv", text)], Options(lang=lang, codes=names))
+        rows = readers.read_rows("chaii", [("train.csv", text)], ReaderOptions(lang=lang, codes=names))
         found[lang] = [
             mark(row["context"], row["answers"]["text"][0], row["answers"]["answer_start"][0]) for row in rows
         ]
@@ -200,12 +200,12 @@ def test_markers_stay_in_every_context_of_worldchaii(marked, source):
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 10_000), codes, codes, st.booleans(), st.integers(0, 3))
 def test_a_marked_answer_becomes_the_answer_of_the_target(seed, source, target, for_person, index):
-    paragraph = World(LEXICON, 0).paragraph("train", random.Random(seed))
-    sentences = sentences_of(paragraph, Question(paragraph.facts[index], for_person))
+    paragraph = FactBase(LEXICON, 0).paragraph("train", random.Random(seed))
+    sentences = paragraph_sentences(paragraph, Question(paragraph.facts[index], for_person))
     told = SPEAKERS[source].tokens(*sentences)
-    text, answer = unmark(translate(mark(text_of(told), *answer_of(told)), source, target))
+    text, answer = unmark(translate(mark(join_tokens(told), *marked_answer(told)), source, target))
     expected = in_order_of(source, target).tokens(*sentences)
-    assert (text, answer) == (text_of(expected), answer_of(expected)[0])
+    assert (text, answer) == (join_tokens(expected), marked_answer(expected)[0])
 
 
 @pytest.mark.parametrize(("text", "expected"), [

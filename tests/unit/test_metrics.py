@@ -377,8 +377,8 @@ def test_the_primary_number_of_every_metric_is_one_it_measures():
         row = {"id": "1"} | one[name]
         assert metric.problem(row) is None
         assert set(metric.labels) | {"n"} == set(metric.summarise(metric.measure([row], "en")))
-        assert metric.primary == metric.averaged[0]
-        assert set(metric.averaged) <= set(metric.labels)
+        assert metric.primary == metric.averaged_keys[0]
+        assert set(metric.averaged_keys) <= set(metric.labels)
 
 
 def test_unknown_metric():

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from crosstune.data.translation.answer_projection import REASONS, WAYS, Lines, lines_of, nearest, project
+from crosstune.data.translation.answer_projection import (
+    METHODS,
+    REJECTION_REASONS,
+    RowLines,
+    nearest_match,
+    project_answer,
+    row_lines,
+)
 
 
 def row_of(context: str, answer: str, start: int | None = None, question: str = "Where?") -> dict:
@@ -26,29 +33,29 @@ HOUSE = row_of("The house was built in 1887 by Ada Lovelace, in Rome.", "in 1887
 
 
 def test_the_lines_of_a_row():
-    assert lines_of(HOUSE) == Lines(
+    assert row_lines(HOUSE) == RowLines(
         "The house was built [[ in 1887 ]] by Ada Lovelace, in Rome.", "Where?", "in 1887"
     )  # fmt: skip
     # Punctuation is held off by a space of its own, and ends of the text are not.
-    assert lines_of(row_of("(Rome)", "Rome")).context == "( [[ Rome ]] )"
-    assert lines_of(row_of("Rome", "Rome")).context == "[[ Rome ]]"
+    assert row_lines(row_of("(Rome)", "Rome")).context == "( [[ Rome ]] )"
+    assert row_lines(row_of("Rome", "Rome")).context == "[[ Rome ]]"
 
 
 def test_each_line_break_becomes_a_space_and_offsets_stay():
-    lines = lines_of(row_of("One\r\ntwo\u2028three\nfour", "three", question="a\nb"))
-    assert lines == Lines("One  two [[ three ]] four", "a b", "three")
+    lines = row_lines(row_of("One\r\ntwo\u2028three\nfour", "three", question="a\nb"))
+    assert lines == RowLines("One  two [[ three ]] four", "a b", "three")
 
 
 def test_brackets_of_the_context_that_look_like_marks_are_made_single():
-    assert lines_of(row_of("A [[b]] c [[[d]]]", "c")).context == "A [b] [[ c ]] [d]"
+    assert row_lines(row_of("A [[b]] c [[[d]]]", "c")).context == "A [b] [[ c ]] [d]"
 
 
 def test_a_word_is_marked_whole_unless_marks_may_stand_in_words():
     row = row_of("சென்னையில் மழை", "சென்னை")
-    assert lines_of(row).context == "[[ சென்னையில் ]] மழை"
-    assert lines_of(row, inside_words=True).context == "[[ சென்னை ]] யில் மழை"
+    assert row_lines(row).context == "[[ சென்னையில் ]] மழை"
+    assert row_lines(row, inside_words=True).context == "[[ சென்னை ]] யில் மழை"
     chinese = row_of("我住在北京市。", "北京")
-    assert lines_of(chinese).context == "我住在 [[ 北京 ]] 市。", "there is no telling where a word ends"
+    assert row_lines(chinese).context == "我住在 [[ 北京 ]] 市。", "there is no telling where a word ends"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +73,7 @@ def test_a_word_is_marked_whole_unless_marks_may_stand_in_words():
     ],
 )
 def test_what_stands_between_the_marks_is_the_answer(context, expected):
-    row, how = project(HOUSE, Lines(context, "¿Dónde?", "en 1887"))
+    row, how = project_answer(HOUSE, RowLines(context, "¿Dónde?", "en 1887"))
     assert (how, row["context"], row["question"], answer_of(row)) == ("markers", expected, "¿Dónde?", "en 1887")
 
 
@@ -84,14 +91,14 @@ def test_what_stands_between_the_marks_is_the_answer(context, expected):
     ],
 )
 def test_the_spaces_that_marks_brought_go(source, answer, translated, expected):
-    row, how = project(row_of(source, answer), Lines(translated, "Dove?", "-"))
+    row, how = project_answer(row_of(source, answer), RowLines(translated, "Dove?", "-"))
     assert (how, row["context"]) == ("markers", expected)
     answer_of(row)
 
 
 def test_marks_inside_words_leave_the_word_whole():
     row = row_of("சென்னையில் மழை", "சென்னை")
-    found, how = project(row, Lines("[[ ചെന്നൈ ]] യില് മഴൈ", "എവിടെ?", "-"), inside_words=True)
+    found, how = project_answer(row, RowLines("[[ ചെന്നൈ ]] യില് മഴൈ", "എവിടെ?", "-"), inside_words=True)
     assert (how, found["context"], answer_of(found)) == ("markers", "ചെന്നൈയില് മഴൈ", "ചെന്നൈ")
 
 
@@ -109,24 +116,24 @@ def test_marks_inside_words_leave_the_word_whole():
     ],
 )
 def test_the_answer_is_searched_where_marks_are_lost(context, answer, start, found):
-    row, how = project(HOUSE, Lines(context, "¿Dónde?", answer))
+    row, how = project_answer(HOUSE, RowLines(context, "¿Dónde?", answer))
     assert (how, row["answers"]["answer_start"], answer_of(row)) == ("search", [start], found)
 
 
 def test_a_name_that_is_not_translated_is_found_by_itself():
     source = row_of("The house of Ada Lovelace, in Rome.", "Ada Lovelace")
-    row, how = project(source, Lines("La casa de Ada Lovelace, en Roma.", "¿Quién?", "Ada Encaje"))
+    row, how = project_answer(source, RowLines("La casa de Ada Lovelace, en Roma.", "¿Quién?", "Ada Encaje"))
     assert (how, answer_of(row)) == ("copy", "Ada Lovelace")
     small = row_of("There is no house in Rome.", "no")
-    assert project(small, Lines("No es una casa, no en Roma.", "¿Qué?", "ninguna")) == (None, "not found")
+    assert project_answer(small, RowLines("No es una casa, no en Roma.", "¿Qué?", "ninguna")) == (None, "not found")
 
 
 def test_a_search_finds_whole_words_before_beginnings_and_no_middles():
-    assert nearest("roma", "Aroma, romano, Roma", 0) == (15, 19)
-    assert nearest("roma", "Aroma, romano", 0) == (7, 11)
-    assert nearest("rom", "Aroma, romano", 0) is None, "too short for a beginning"
-    assert nearest("oma", "Aroma", 0) is None
-    assert nearest("北京", "我住在北京市", 0) == (3, 5)
+    assert nearest_match("roma", "Aroma, romano, Roma", 0) == (15, 19)
+    assert nearest_match("roma", "Aroma, romano", 0) == (7, 11)
+    assert nearest_match("rom", "Aroma, romano", 0) is None, "too short for a beginning"
+    assert nearest_match("oma", "Aroma", 0) is None
+    assert nearest_match("北京", "我住在北京市", 0) == (3, 5)
 
 
 @pytest.mark.parametrize(
@@ -146,14 +153,14 @@ def test_a_search_finds_whole_words_before_beginnings_and_no_middles():
     ],
 )
 def test_what_cannot_be_used_is_given_up_with_a_reason(lines, reason):
-    assert project(HOUSE, Lines(*lines)).how == reason
+    assert project_answer(HOUSE, RowLines(*lines)).how == reason
 
 
 def test_a_row_without_an_answer_is_given_up():
     for answers in ({"text": [], "answer_start": []}, {"text": [" "], "answer_start": [0]}):
         row = HOUSE | {"answers": answers}
-        assert lines_of(row) is None
-        assert project(row, Lines("a", "b", "c")) == (None, "no answer")
+        assert row_lines(row) is None
+        assert project_answer(row, RowLines("a", "b", "c")) == (None, "no answer")
 
 
 PIECES = st.sampled_from(
@@ -173,10 +180,10 @@ def rows(draw):
 @given(rows(), TEXTS, TEXTS, TEXTS, st.booleans())
 @example(HOUSE, "La casa [[ en İ1887 ]] [", "¿?a", "İ", False)
 def test_no_output_of_a_translator_breaks_it(row, context, question, answer, inside_words):
-    lines = lines_of(row, inside_words)
+    lines = row_lines(row, inside_words)
     assert (lines is None) == (not row["answers"]["text"][0].strip())
-    found, how = project(row, Lines(context, question, answer), inside_words)
-    assert how in (REASONS if found is None else WAYS)
+    found, how = project_answer(row, RowLines(context, question, answer), inside_words)
+    assert how in (REJECTION_REASONS if found is None else METHODS)
     if found:
         text = answer_of(found)
         assert text and text == text.strip()
@@ -193,8 +200,8 @@ def test_a_translation_word_by_word_keeps_text_and_answer(words, data):
     inside = [match.span() for match in re.finditer(r"\w+", context)]
     first, last = sorted((data.draw(st.sampled_from(inside)), data.draw(st.sampled_from(inside))))
     row = row_of(context, context[first[0] : last[1]], first[0])
-    lines = Lines(*(line.upper() for line in lines_of(row, inside_words=True)))
-    found, how = project(row, lines, inside_words=True)
+    lines = RowLines(*(line.upper() for line in row_lines(row, inside_words=True)))
+    found, how = project_answer(row, lines, inside_words=True)
     if how != "unchanged":
         assert how == "markers"
         assert found["context"] == context.upper()

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import decode_text
-from crosstune.data.readers import READERS, read
-from crosstune.data.readers.hub import from_records
-from crosstune.data.readers.pieces import UPOS, Options
+from crosstune.data.readers import READERS, read_rows
+from crosstune.data.readers.hub import rows_from_records
+from crosstune.data.readers.pieces import UPOS, ReaderOptions
 from crosstune.data.readers.qa import check_answers
 
 CONTEXT = "Ada lives in Paris. Émile lives in Łódź."
@@ -40,7 +40,7 @@ def conllu_file(*lines):
 
 
 def read_one(reader, text, **options):
-    return read(reader, [("folder/file.ext", text)], Options(codes=CHAII_CODES, **options))
+    return read_rows(reader, [("folder/file.ext", text)], ReaderOptions(codes=CHAII_CODES, **options))
 
 
 # ---------------------------------------------------------------------------------------------------- what is read
@@ -110,7 +110,7 @@ def test_lines_are_split_at_line_feeds_only():
 
 def test_pairs_and_aligned_files_give_the_same_pairs():
     expected = [("a", "x"), ("b", "y")]
-    aligned = read("aligned", [("one.txt", "a\n\nb\n"), ("two.txt", "x\n\ny\n")])
+    aligned = read_rows("aligned", [("one.txt", "a\n\nb\n"), ("two.txt", "x\n\ny\n")])
     pairs = read_one("pairs", "a\tx\nb\ty\n")
     assert [(row["text"], row["pair"]) for row in aligned] == [(row["text"], row["pair"]) for row in pairs] == expected
 
@@ -140,8 +140,8 @@ def test_chaii_takes_the_rows_of_its_language():
 
 def test_chaii_goes_by_the_codes_of_the_record():
     text = chaii_file(["a", "x", "?", "x", 0, "this"], ["b", "x", "?", "x", 0, "that"])
-    options = Options(lang="qaa", codes={"qaa": "that", "qab": "this"})
-    assert [row["id"] for row in read("chaii", [("f", text)], options)] == ["b"]
+    options = ReaderOptions(lang="qaa", codes={"qaa": "that", "qab": "this"})
+    assert [row["id"] for row in read_rows("chaii", [("f", text)], options)] == ["b"]
 
 
 def test_chaii_with_mixed_line_endings_keeps_those_of_its_texts():
@@ -160,7 +160,7 @@ def test_chaii_after_a_byte_order_mark():
 
 
 def test_rows_of_several_files_follow_each_other():
-    rows = read("lines", [("b.txt.xz", "1\n2\n"), ("a.txt", "3\n")])
+    rows = read_rows("lines", [("b.txt.xz", "1\n2\n"), ("a.txt", "3\n")])
     assert [(row["id"], row["text"]) for row in rows] == [("b:1", "1"), ("b:2", "2"), ("a:1", "3")]
 
 
@@ -258,9 +258,9 @@ def test_faults_of_options_and_aligned_files():
         read_one("fields", '{"b": "x"}\n{"b": \n', fields=("b",))
     assert caught.value.where == "folder/file.ext:2"
     with pytest.raises(UserError, match="2 lines against 1"):
-        read("aligned", [("one", "a\nb\n"), ("two", "x\n")])
+        read_rows("aligned", [("one", "a\nb\n"), ("two", "x\n")])
     with pytest.raises(UserError, match="one side of the pair is empty"):
-        read("aligned", [("one", "a\nb\nc\n"), ("two", "x\n\nz\n")])
+        read_rows("aligned", [("one", "a\nb\nc\n"), ("two", "x\n\nz\n")])
     with pytest.raises(UserError, match="needs two files, found 1"):
         read_one("aligned", "a\n")
 
@@ -351,7 +351,7 @@ def test_lines_pairs_and_aligned_round_trip(rows):
     left, right = "\n".join(text for text, _ in rows), "\n".join(pair for _, pair in rows)
     assert [row["text"] for row in read_one("lines", left)] == [text for text, _ in rows]
     for found in (
-        read("aligned", [("a", left), ("b", right)]),
+        read_rows("aligned", [("a", left), ("b", right)]),
         read_one("pairs", "\n".join(f"{text}\t{pair}" for text, pair in rows)),
     ):
         assert [(row["text"], row["pair"]) for row in found] == rows
@@ -419,8 +419,8 @@ def test_a_damaged_file_gives_rows_or_a_user_error_and_nothing_else(reader, data
         text = text[:start] + piece + text[end:]
     files = [("file", text), *((name, SECOND_FILES[name]) for name in SECOND_FILES if name == reader)]
     try:
-        options = Options("hi", languages=("hi",), labels=("yes", "no"), fields=("a",), codes=CHAII_CODES)
-        rows = read(reader, files, options)
+        options = ReaderOptions("hi", languages=("hi",), labels=("yes", "no"), fields=("a",), codes=CHAII_CODES)
+        rows = read_rows(reader, files, options)
     except UserError:
         return
     assert rows and len({row["id"] for row in rows}) == len(rows)
@@ -445,19 +445,19 @@ def test_lareqa_asks_for_the_sentences_that_hold_an_answer():
 
 def test_mewslix_marks_the_mention_in_its_sentence_and_shares_out_the_pool():
     text = "\n".join(map(json.dumps, MEWSLIX))
-    options = Options(lang="hi", languages=("hi", "de"))
-    assert read("mewslix", [("file", text)], options) == [
+    options = ReaderOptions(lang="hi", languages=("hi", "de"))
+    assert read_rows("mewslix", [("file", text)], options) == [
         {"id": "m1", "query": "Pune: In (old) { Pune } it rained.", "key": "Q1"},
         {"id": "Q1", "candidate": "A city.", "context": "", "keys": ["Q1"]},
         {"id": "Q2", "candidate": "A city.", "context": "", "keys": ["Q2"]},
     ], "the first language has what is described in none of the record's languages"
-    german = read("mewslix", [("file", text)], Options(lang="de", languages=("hi", "de")))
+    german = read_rows("mewslix", [("file", text)], ReaderOptions(lang="de", languages=("hi", "de")))
     assert [row["id"] for row in german] == ["m2", "Q3"]
 
 
 def test_a_pair_of_mewslix_is_trained_on():
     pair = {"contextual_mention": {"context": ARTICLE, "mention": MENTION}, "entity": ENTITY}
-    (row,) = read("mewslix", [("file", json.dumps(pair))], Options(lang="hi"))
+    (row,) = read_rows("mewslix", [("file", json.dumps(pair))], ReaderOptions(lang="hi"))
     assert (row["query"], row["candidate"], row["keys"]) == ("Pune: In (old) { Pune } it rained.", "A city.", ["Q1"])
     assert row["id"] == "m1"
 
@@ -490,9 +490,9 @@ def test_a_pair_has_the_first_answer_that_the_translation_kept():
 
 
 def test_classified_pairs_take_labels_from_the_third_column_or_a_second_file():
-    options = Options(labels=("entailment", "contradiction"))
-    one = read("classified", [("t.tsv", "a\tb\tentailment\nc\td\tcontradictory\n")], options)
-    two = read("classified", [("t.tsv", "a\tb\nc\td\n"), ("labels", "entailment\ncontradiction\n")], options)
+    options = ReaderOptions(labels=("entailment", "contradiction"))
+    one = read_rows("classified", [("t.tsv", "a\tb\tentailment\nc\td\tcontradictory\n")], options)
+    two = read_rows("classified", [("t.tsv", "a\tb\nc\td\n"), ("labels", "entailment\ncontradiction\n")], options)
     assert (
         one
         == two
@@ -520,7 +520,7 @@ def test_classified_pairs_take_labels_from_the_third_column_or_a_second_file():
 def test_faults_of_items_name_the_line(reader, files, complaint, place):
     named = [(f"file{number}", text) for number, text in enumerate(files)]
     with pytest.raises(UserError, match=re.escape(complaint)) as caught:
-        read(reader, named, Options(lang="hi", languages=("hi",), labels=("yes", "no")))
+        read_rows(reader, named, ReaderOptions(lang="hi", languages=("hi",), labels=("yes", "no")))
     assert caught.value.where.startswith(place)
 
 
@@ -531,7 +531,7 @@ def from_columns(task, columns, options=None, id_prefix=""):
     """Rows of a table given by columns, as the hub's files have them."""
     records = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     numbered = ((f"file, row {number}", record) for number, record in enumerate(records, 1))
-    return from_records(numbered, task, "file", options or Options(), id_prefix)
+    return rows_from_records(numbered, task, "file", options or ReaderOptions(), id_prefix)
 
 
 def test_hub_questions_with_a_prefix_of_ids():
@@ -546,7 +546,7 @@ def test_hub_questions_with_a_prefix_of_ids():
 def test_hub_sentences():
     columns = {"tokens": [["en:Ada", "en:left"]], "ner_tags": [["B-PER", "O"]]}
     expected = [{"id": "0", "tokens": ["Ada", "left"], "tags": ["B-PER", "O"]}]
-    assert from_columns("tagging", columns, Options(tags=PANX_TAGS, token_prefix="en:")) == expected
+    assert from_columns("tagging", columns, ReaderOptions(tags=PANX_TAGS, token_prefix="en:")) == expected
     columns = {"idx": ["s"], "tokens": [["Ada"]], "upos": [["PROPN"]]}
     assert from_columns("tagging", columns) == [{"id": "s", "tokens": ["Ada"], "tags": ["PROPN"]}]
 
@@ -556,7 +556,7 @@ def test_hub_text():
 
 
 def test_hub_texts_with_a_label():
-    options = Options(labels=("neutral", "x"))
+    options = ReaderOptions(labels=("neutral", "x"))
     expected = {"id": "7", "text": "a", "pair": "b", "label": "neutral"}
     for one, other in (("premise", "hypothesis"), ("sentence1", "sentence2")):
         columns = {"idx": [7], one: ["a"], other: ["b"], "label": ["neutral"]}

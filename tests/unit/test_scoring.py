@@ -9,9 +9,9 @@ import pytest
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, read_jsonl, write_jsonl
-from crosstune.evaluation.baselines import floor
+from crosstune.evaluation.baselines import score_baselines
 from crosstune.evaluation.metrics import metric_named, tagging
-from crosstune.evaluation.scoring import SCORE_VERSION, score
+from crosstune.evaluation.scoring import SCORE_VERSION, score_predictions
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 ANSWER = {"id": "1", "prediction": "red car", "gold": ["the red car"]}
@@ -24,7 +24,7 @@ def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess:
 def test_scores_and_examples(tmp_path):
     write_jsonl(tmp_path / "qen.jsonl", [ANSWER, {"id": "2", "prediction": "", "gold": ["blue"]}])
     write_jsonl(tmp_path / "qes.jsonl", [{"id": "1", "prediction": "x y", "gold": ["y"]}])
-    scores, examples = score(tmp_path, "qa", "worldqa", ["qes", "qen"])
+    scores, examples = score_predictions(tmp_path, "qa", "worldqa", ["qes", "qen"])
     assert scores == {
         "dataset": "worldqa",
         "task": "qa",
@@ -43,7 +43,7 @@ def test_corpus_scores_follow_from_the_examples(tmp_path):
         {"id": "2", "prediction": ["X", "ADJ"], "gold": ["X", "ADJ"]},
     ]
     write_jsonl(tmp_path / "qen.jsonl", rows)
-    scores, examples = score(tmp_path, "tagging", "worldpos", ["qen"])
+    scores, examples = score_predictions(tmp_path, "tagging", "worldpos", ["qen"])
     assert tagging.summarise(examples) == scores["languages"]["qen"]
 
 
@@ -86,7 +86,7 @@ def test_broken_files(tmp_path, content, message):
     path = tmp_path / "qen.jsonl"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError) as caught:
-        score(tmp_path, "qa", "d", ["qen"])
+        score_predictions(tmp_path, "qa", "d", ["qen"])
     assert message in str(caught.value)
     assert str(path) in caught.value.where
 
@@ -94,12 +94,12 @@ def test_broken_files(tmp_path, content, message):
 def test_tags_and_tokens_must_be_as_many(tmp_path):
     write_jsonl(tmp_path / "qen.jsonl", [{"id": "1", "prediction": ["NOUN"], "gold": ["NOUN", "VERB"]}])
     with pytest.raises(UserError, match="1 predicted tags for 2 tokens"):
-        score(tmp_path, "tagging", "d", ["qen"])
+        score_predictions(tmp_path, "tagging", "d", ["qen"])
 
 
 def test_unicode_line_separators_do_not_end_a_line(tmp_path):
     write_jsonl(tmp_path / "qen.jsonl", [ANSWER | {"prediction": "red\u2028car\x85"}])
-    scores, _ = score(tmp_path, "qa", "d", ["qen"])
+    scores, _ = score_predictions(tmp_path, "qa", "d", ["qen"])
     assert scores["languages"]["qen"]["exact_match"] == 100
 
 
@@ -107,7 +107,7 @@ def test_floor_of_answers(tmp_path):
     answers = {"text": ["two"], "answer_start": [4]}
     path = tmp_path / "test.qen.jsonl"
     write_jsonl(path, [{"id": "1", "context": "one two three", "question": "?", "answers": answers}])
-    baselines = floor("qa", "worldqa", [path])["baselines"]
+    baselines = score_baselines("qa", "worldqa", [path])["baselines"]
     assert baselines["empty"]["qen"] == {"f1": 0, "exact_match": 0, "n": 1}
     assert baselines["context"]["qen"] == {"f1": pytest.approx(50), "exact_match": 0, "n": 1}
 
@@ -116,8 +116,8 @@ def test_floor_of_tags(tmp_path):
     test, train = tmp_path / "test.qen.jsonl", tmp_path / "train.qes.jsonl"
     write_jsonl(test, [{"id": "1", "tokens": ["a", "b", "c"], "tags": ["NOUN", "NOUN", "VERB"]}])
     write_jsonl(train, [{"id": "1", "tokens": ["a", "b"], "tags": ["VERB", "ADJ"]}])
-    trained = floor("tagging", "worldpos", [test], [train])["baselines"]["majority"]["qen"]
-    untrained = floor("tagging", "worldpos", [test])["baselines"]["majority"]["qen"]
+    trained = score_baselines("tagging", "worldpos", [test], [train])["baselines"]["majority"]["qen"]
+    untrained = score_baselines("tagging", "worldpos", [test])["baselines"]["majority"]["qen"]
     assert trained["accuracy"] == 0  # ADJ and VERB are as frequent: the first in the alphabet
     assert untrained["accuracy"] == pytest.approx(200 / 3)
 
@@ -126,7 +126,7 @@ def floor_of(folder: Path, task: str, rows: list[dict], training_rows: list[dict
     """{baseline: primary number} of one language."""
     write_jsonl(folder / "test.th.jsonl", rows)
     write_jsonl(folder / "train.en.jsonl", training_rows or [])
-    found = floor(task, "d", [folder / "test.th.jsonl"], [folder / "train.en.jsonl"])["baselines"]
+    found = score_baselines(task, "d", [folder / "test.th.jsonl"], [folder / "train.en.jsonl"])["baselines"]
     return {name: languages["th"][metric_named(task).primary] for name, languages in found.items()}
 
 
@@ -135,7 +135,9 @@ def test_floor_of_entities(tmp_path):
     rows = [{"id": "1", "tokens": list("abcd"), "tags": ["O", "B-PER", "O", "O"]}]
     assert floor_of(tmp_path, "tagging", rows) == {"majority": 0}
     write_jsonl(tmp_path / "test.th.jsonl", rows)
-    assert floor("tagging", "d", [tmp_path / "test.th.jsonl"])["baselines"]["majority"]["th"]["accuracy"] == 75
+    assert (
+        score_baselines("tagging", "d", [tmp_path / "test.th.jsonl"])["baselines"]["majority"]["th"]["accuracy"] == 75
+    )
 
 
 def test_floor_of_labels(tmp_path):
@@ -170,12 +172,12 @@ def test_floor_of_retrieval(tmp_path):
 
 def test_scores_by_a_metric_of_the_data_sets_own(tmp_path):
     write_jsonl(tmp_path / "zh.jsonl", [{"id": "1", "prediction": "北京市", "gold": ["北京"]}])
-    scores, _ = score(tmp_path, "qa", "mlqa", ["zh"], "mlqa")
+    scores, _ = score_predictions(tmp_path, "qa", "mlqa", ["zh"], "mlqa")
     assert (scores["task"], scores["metric"]) == ("qa", "mlqa")
     assert scores["languages"]["zh"]["f1"] == pytest.approx(80)
-    assert "metric" not in score(tmp_path, "qa", "xquad", ["zh"], "qa")[0]
+    assert "metric" not in score_predictions(tmp_path, "qa", "xquad", ["zh"], "qa")[0]
     with pytest.raises(UserError, match="the metric MLQA F1 does not know 'th'"):
-        score(tmp_path, "qa", "mlqa", ["th"], "mlqa")
+        score_predictions(tmp_path, "qa", "mlqa", ["th"], "mlqa")
 
 
 def test_programs_take_the_metric(tmp_path):
@@ -204,7 +206,7 @@ def test_floor_program(tmp_path):
 def test_floor_needs_a_language_in_the_name(tmp_path):
     write_jsonl(tmp_path / "qen.jsonl", [{"id": "1", "tokens": ["a"], "tags": ["NOUN"]}])
     with pytest.raises(UserError, match="the name tells no language"):
-        floor("tagging", "d", [tmp_path / "qen.jsonl"])
+        score_baselines("tagging", "d", [tmp_path / "qen.jsonl"])
 
 
 def test_scoring_imports_nothing_heavy():

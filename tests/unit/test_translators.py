@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from crosstune.core.errors import UserError
 from crosstune.data.translation.translators import BACKENDS, load_translator
 from crosstune.data.translation.translators.command import CommandTranslator
-from crosstune.data.translation.translators.sentences import LONGEST, join, sentences
+from crosstune.data.translation.translators.sentences import MAX_CHARACTERS, join_sentences, split_sentences
 from crosstune.data.translation.translators.transliteration import SCRIPT_OF, SCRIPTS, Transliterator
 
 PAIRS = {"en-es": "eng-spa"}
@@ -200,21 +200,21 @@ def test_a_text_in_another_script_stays(source, target, text):
 
 
 def test_sentences_are_cut_after_marks_that_end_them():
-    assert sentences('He left. "Why?" she asked! [[ In 1.5 s. ]] End') == [
+    assert split_sentences('He left. "Why?" she asked! [[ In 1.5 s. ]] End') == [
         "He left.", '"Why?"', "she asked!", "[[ In 1.5 s. ]]", "End",
     ]  # fmt: skip
-    assert sentences("राम गया। सीता आई। अब") == ["राम गया।", "सीता आई।", "अब"]
-    assert sentences("我住在北京。你呢？") == ["我住在北京。", "你呢？"]  # noqa: RUF001
-    assert sentences("  ") == []
+    assert split_sentences("राम गया। सीता आई। अब") == ["राम गया।", "सीता आई।", "अब"]
+    assert split_sentences("我住在北京。你呢？") == ["我住在北京。", "你呢？"]  # noqa: RUF001
+    assert split_sentences("  ") == []
 
 
 def test_translated_sentences_are_joined_with_spaces_where_a_script_has_them():
-    assert join(["Uno.", "", " Dos. "]) == "Uno. Dos."
-    assert join(["我住在北京。", "你呢？"]) == "我住在北京。你呢？"  # noqa: RUF001
+    assert join_sentences(["Uno.", "", " Dos. "]) == "Uno. Dos."
+    assert join_sentences(["我住在北京。", "你呢？"]) == "我住在北京。你呢？"  # noqa: RUF001
 
 
 @given(st.lists(st.text(st.characters(codec="ascii"), max_size=700)).map(" ".join))
 def test_no_text_is_lost_between_sentences(line):
-    found = sentences(line)
+    found = split_sentences(line)
     assert re.sub(r"\s", "", "".join(found)) == re.sub(r"\s", "", line)
-    assert all(len(part) <= LONGEST or " " not in part for part in found)
+    assert all(len(part) <= MAX_CHARACTERS or " " not in part for part in found)

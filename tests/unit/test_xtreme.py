@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_text
 from crosstune.evaluation.metrics import METRICS, XTREME_R
-from crosstune.evaluation.xtreme_files import FORMATS, asked_order, score_files
+from crosstune.evaluation.xtreme_files import FORMATS, query_order, score_files
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -178,7 +178,7 @@ class TestTatoeba:
 
     @given(st.lists(st.text()))
     def test_every_sentence_is_asked_once(self, english):
-        order = asked_order(english)
+        order = query_order(english)
         assert sorted(order) == list(range(len(english)))
         assert [english[index].strip() for index in order] == sorted(text.strip() for text in english)
 

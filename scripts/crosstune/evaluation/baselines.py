@@ -26,34 +26,38 @@ from crosstune.evaluation.metrics.retrieval import DEPTH, relevant_candidates
 from crosstune.evaluation.scoring import scores_record
 
 
-class Known(NamedTuple):
+class ReferenceRows(NamedTuple):
     """What may be known beside a language's rows: those trained on, and those of all languages."""
 
     training: Sequence[dict]
-    everything: Sequence[dict]
+    all_languages: Sequence[dict]
 
 
-def floor(task: str, dataset: str, data: Sequence[Path], train: Sequence[Path] = (), metric: str = "") -> dict:
+def score_baselines(
+    task: str, dataset: str, data: Sequence[Path], train: Sequence[Path] = (), metric: str = ""
+) -> dict:
     """The floor of a data set from its prepared files `<split>.<lang>.jsonl`; `train` files give what is frequent.
 
     `metric` is the data set's, without it the task's own.
     Returns {"dataset", "task", "score_version", "baselines": {name: {lang: {number: 0..100, "n": examples}}}}.
     """
     metrics = metric_named(metric or task)
-    metrics.check_languages([language_of(path) for path in data], dataset)
-    if task not in TRIVIAL_ANSWERS:
-        raise UserError(f"no floor is defined for the task {task!r}", fix=f"Known: {', '.join(TRIVIAL_ANSWERS)}.")
-    parts = {language_of(path): read_jsonl(path) for path in data}
-    known = Known([row for path in train for row in read_jsonl(path)], [row for rows in parts.values() for row in rows])
+    metrics.check_languages([language_in_name(path) for path in data], dataset)
+    if task not in BASELINES:
+        raise UserError(f"no floor is defined for the task {task!r}", fix=f"Known: {', '.join(BASELINES)}.")
+    parts = {language_in_name(path): read_jsonl(path) for path in data}
+    reference = ReferenceRows(
+        [row for path in train for row in read_jsonl(path)], [row for rows in parts.values() for row in rows]
+    )
     baselines: dict[str, dict[str, dict]] = {}
     for language, rows in parts.items():
-        for name, predictions in TRIVIAL_ANSWERS[task](rows, known).items():
+        for name, predictions in BASELINES[task](rows, reference).items():
             measured = metrics.measure(predictions, language)
             baselines.setdefault(name, {})[language] = metrics.summarise(measured)
     return scores_record(task, dataset, metric, {"baselines": baselines})
 
 
-def language_of(path: Path) -> str:
+def language_in_name(path: Path) -> str:
     """The language in `<split>.<lang>.jsonl`."""
     try:
         _, language, _ = path.name.split(".")
@@ -62,7 +66,7 @@ def language_of(path: Path) -> str:
     return language
 
 
-def trivial_answers(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
+def qa_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared question-answering rows."""
     gold = [{"id": row["id"], "gold": row["answers"]["text"]} for row in rows]
     return {
@@ -71,38 +75,38 @@ def trivial_answers(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]
     }
 
 
-def trivial_tags(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
+def tagging_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared tagging rows."""
-    tag = most_frequent(tag for row in known.training or rows for tag in row["tags"])
+    tag = most_frequent(tag for row in reference.training or rows for tag in row["tags"])
     return {
         "majority": [{"id": row["id"], "gold": row["tags"], "prediction": [tag] * len(row["tags"])} for row in rows]
     }
 
 
-def trivial_labels(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
+def classification_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared classification rows."""
-    label = most_frequent(row["label"] for row in known.training or rows)
+    label = most_frequent(row["label"] for row in reference.training or rows)
     return {"majority": [{"id": row["id"], "gold": row["label"], "prediction": label} for row in rows]}
 
 
-def trivial_choices(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
+def choice_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared choice rows; positions that some row lacks cannot be the majority."""
     fewest = min(len(row["choices"]) for row in rows)
-    positions = [row["label"] for row in known.training or rows if row["label"] < fewest]
+    positions = [row["label"] for row in reference.training or rows if row["label"] < fewest]
     position = most_frequent(positions) if positions else 0
     return {"majority": [{"id": row["id"], "gold": row["label"], "prediction": position} for row in rows]}
 
 
-def trivial_pairs(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
+def bitext_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared bitext rows."""
     first = rows[0]["id"]
     return {"first": [{"id": row["id"], "gold": row["id"], "prediction": first} for row in rows]}
 
 
-def trivial_rankings(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
+def retrieval_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared retrieval rows."""
-    ranking = [row["id"] for row in known.everything if "candidate" in row][:DEPTH]
-    relevant = relevant_candidates(known.everything)
+    ranking = [row["id"] for row in reference.all_languages if "candidate" in row][:DEPTH]
+    relevant = relevant_candidates(reference.all_languages)
     return {
         "first": [
             {"id": row["id"], "gold": relevant[row["key"]], "prediction": ranking} for row in rows if "query" in row
@@ -116,11 +120,11 @@ def most_frequent(labels: Iterable[Hashable]) -> Hashable:
     return min(counts, key=lambda label: (-counts[label], label))
 
 
-TRIVIAL_ANSWERS = {
-    "qa": trivial_answers,
-    "tagging": trivial_tags,
-    "classification": trivial_labels,
-    "choice": trivial_choices,
-    "bitext": trivial_pairs,
-    "retrieval": trivial_rankings,
+BASELINES = {
+    "qa": qa_baselines,
+    "tagging": tagging_baselines,
+    "classification": classification_baselines,
+    "choice": choice_baselines,
+    "bitext": bitext_baselines,
+    "retrieval": retrieval_baselines,
 }

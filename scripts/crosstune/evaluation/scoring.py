@@ -17,7 +17,7 @@ SCORE_VERSION = 1
 """Raise it whenever the same predictions would get other scores."""
 
 
-def score(
+def score_predictions(
     predictions: Path, task: str, dataset: str, languages: Sequence[str], metric: str = ""
 ) -> tuple[dict, list[dict]]:
     """The scores of one data set and the records of its examples, from `predictions`/<lang>.jsonl.

@@ -38,10 +38,10 @@ from dataclasses import dataclass
 
 from crosstune.core.errors import UserError
 from crosstune.data.readers import items, qa, retrieval, tagging, text
-from crosstune.data.readers.pieces import DEFAULTS, Options, check_ids
+from crosstune.data.readers.pieces import DEFAULT_OPTIONS, ReaderOptions, check_ids
 
 
-def read(reader: str, files: Sequence[tuple[str, str]], options: Options = DEFAULTS) -> list[dict]:
+def read_rows(reader: str, files: Sequence[tuple[str, str]], options: ReaderOptions = DEFAULT_OPTIONS) -> list[dict]:
     """The rows of some files, each given as (place, text), one file after the other.
 
     Raises UserError where a file is not in the reader's format, holds no rows, or where an id occurs twice.
@@ -58,46 +58,46 @@ def read(reader: str, files: Sequence[tuple[str, str]], options: Options = DEFAU
 
 
 @dataclass(frozen=True)
-class Reader:
+class RowReader:
     """The task types that a reader's rows are of, and the function from files (place, text) and options to rows."""
 
     tasks: tuple[str, ...]
-    parse: Callable[[Sequence[tuple[str, str]], Options], Iterator[dict]]
+    parse: Callable[[Sequence[tuple[str, str]], ReaderOptions], Iterator[dict]]
 
 
-def _each(parse: Callable[[str, str, Options], Iterator[dict]]) -> Callable:
+def _per_file(parse: Callable[[str, str, ReaderOptions], Iterator[dict]]) -> Callable:
     """A reader of single files, applied to one file after the other."""
     return lambda files, options: (row for place, content in files for row in parse(content, place, options))
 
 
 READERS = {
-    "squad": Reader(("qa",), _each(qa.squad)),
-    "chaii": Reader(("qa",), _each(qa.chaii)),
-    "conllu": Reader(("tagging",), _each(tagging.conllu)),
-    "columns": Reader(("tagging",), _each(tagging.columns)),
-    "classified": Reader(("classification",), items.classified),
-    "copa": Reader(("choice",), _each(items.copa)),
-    "siqa": Reader(("choice",), items.siqa),
-    "lareqa": Reader(("retrieval",), _each(retrieval.lareqa)),
-    "mewslix": Reader(("retrieval",), _each(retrieval.mewslix)),
-    "squad-sentences": Reader(("retrieval",), _each(retrieval.squad_sentences)),
-    "lines": Reader(("text",), _each(text.lines)),
-    "pairs": Reader(
+    "squad": RowReader(("qa",), _per_file(qa.squad)),
+    "chaii": RowReader(("qa",), _per_file(qa.chaii)),
+    "conllu": RowReader(("tagging",), _per_file(tagging.conllu)),
+    "columns": RowReader(("tagging",), _per_file(tagging.columns)),
+    "classified": RowReader(("classification",), items.classified),
+    "copa": RowReader(("choice",), _per_file(items.copa)),
+    "siqa": RowReader(("choice",), items.siqa),
+    "lareqa": RowReader(("retrieval",), _per_file(retrieval.lareqa)),
+    "mewslix": RowReader(("retrieval",), _per_file(retrieval.mewslix)),
+    "squad-sentences": RowReader(("retrieval",), _per_file(retrieval.squad_sentences)),
+    "lines": RowReader(("text",), _per_file(text.lines)),
+    "pairs": RowReader(
         (
             "text",
             "bitext",
         ),
-        _each(text.pairs),
+        _per_file(text.pairs),
     ),
-    "aligned": Reader(
+    "aligned": RowReader(
         (
             "text",
             "bitext",
         ),
         text.aligned,
     ),
-    "fields": Reader(("text",), _each(text.fields)),
-    "squad-text": Reader(("text",), _each(qa.squad_text)),
-    "conllu-text": Reader(("text",), _each(tagging.conllu_text)),
-    "columns-text": Reader(("text",), _each(tagging.columns_text)),
+    "fields": RowReader(("text",), _per_file(text.fields)),
+    "squad-text": RowReader(("text",), _per_file(qa.squad_text)),
+    "conllu-text": RowReader(("text",), _per_file(tagging.conllu_text)),
+    "columns-text": RowReader(("text",), _per_file(tagging.columns_text)),
 }

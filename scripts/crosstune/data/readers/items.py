@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Sequence
 
 from crosstune.core.errors import UserError
-from crosstune.data.readers.pieces import Options, check_label, member, numbered_lines, parse_json, stem, text_of
+from crosstune.data.readers.pieces import (
+    ReaderOptions,
+    check_label,
+    file_stem,
+    json_field,
+    numbered_lines,
+    parse_json,
+    text_field,
+)
 
 # XNLI's machine-translated training sets spell one of their labels in their own way.
 SPELLINGS = {"contradictory": "contradiction"}
@@ -11,7 +19,7 @@ SPELLINGS = {"contradictory": "contradiction"}
 COPA_QUESTIONS = {"cause": "What was the cause?", "effect": "What was the effect?"}
 
 
-def classified(files: Sequence[tuple[str, str]], options: Options) -> Iterator[dict]:
+def classified(files: Sequence[tuple[str, str]], options: ReaderOptions) -> Iterator[dict]:
     """TSV of a text, its pair and its label; in two files, the second has the labels, one a line."""
     (place, content), *others = files
     if len(others) > 1:
@@ -30,26 +38,26 @@ def classified(files: Sequence[tuple[str, str]], options: Options) -> Iterator[d
         label = labels[index] if labels is not None else cells[2].strip()
         label = SPELLINGS.get(label, label)
         check_label(label, options.labels, where)
-        yield {"id": f"{stem(place)}:{number}", "text": cells[0], "pair": cells[1], "label": label}
+        yield {"id": f"{file_stem(place)}:{number}", "text": cells[0], "pair": cells[1], "label": label}
 
 
-def copa(content: str, place: str, options: Options) -> Iterator[dict]:
+def copa(content: str, place: str, options: ReaderOptions) -> Iterator[dict]:
     """COPA and XCOPA. The question is XTREME's English template in every language."""
     for number, record, where in _records(content, place):
-        asked = text_of(record, "question", where)
+        asked = text_field(record, "question", where)
         if asked not in COPA_QUESTIONS:
             raise UserError(f"expected cause or effect in 'question', found {asked!r}", where)
-        choices = [text_of(record, name, where) for name in ("choice1", "choice2")]
+        choices = [text_field(record, name, where) for name in ("choice1", "choice2")]
         yield {
-            "id": f"{stem(place)}:{number}",
-            "premise": text_of(record, "premise", where),
+            "id": f"{file_stem(place)}:{number}",
+            "premise": text_field(record, "premise", where),
             "question": COPA_QUESTIONS[asked],
             "choices": choices,
-            "label": _place(member(record, "label", int, where), len(choices), where),
+            "label": _choice_index(json_field(record, "label", int, where), len(choices), where),
         }
 
 
-def siqa(files: Sequence[tuple[str, str]], options: Options) -> Iterator[dict]:
+def siqa(files: Sequence[tuple[str, str]], options: ReaderOptions) -> Iterator[dict]:
     """SocialIQa: JSON lines, and the number of the right answer (from 1) line by line in a second file."""
     if len(files) != 2:
         raise UserError(f"expected a file of questions and one of labels, found {len(files)}", files[0][0])
@@ -60,15 +68,15 @@ def siqa(files: Sequence[tuple[str, str]], options: Options) -> Iterator[dict]:
         message = f"{len(answers)} labels for {len(records)} questions"
         raise UserError(message, other, f"Line n labels line n of {place}.")
     for (number, record, where), (line, answer) in zip(records, answers, strict=True):
-        choices = [text_of(record, name, where) for name in ("answerA", "answerB", "answerC")]
+        choices = [text_field(record, name, where) for name in ("answerA", "answerB", "answerC")]
         if not answer.isdecimal():
             raise UserError(f"expected the number of an answer, found {answer!r}", f"{other}:{line}")
         yield {
-            "id": f"{stem(place)}:{number}",
-            "premise": text_of(record, "context", where),
-            "question": text_of(record, "question", where),
+            "id": f"{file_stem(place)}:{number}",
+            "premise": text_field(record, "context", where),
+            "question": text_field(record, "question", where),
             "choices": choices,
-            "label": _place(int(answer) - 1, len(choices), f"{other}:{line}"),
+            "label": _choice_index(int(answer) - 1, len(choices), f"{other}:{line}"),
         }
 
 
@@ -79,7 +87,7 @@ def _records(content: str, place: str) -> Iterator[tuple[int, dict, str]]:
             yield number, parse_json(line, place, number), f"{place}:{number}"
 
 
-def _place(label: int, count: int, where: str) -> int:
+def _choice_index(label: int, count: int, where: str) -> int:
     if not 0 <= label < count:
         raise UserError(f"the label names choice {label + 1} of {count}", where, "Secret test labels are often -1.")
     return label

@@ -21,13 +21,13 @@ UPOS = (
 
 # fmt: on
 
-UNSPACED = ("ja", "km", "lo", "my", "th", "zh")  # written without spaces between words
+UNSPACED_LANGUAGES = ("ja", "km", "lo", "my", "th", "zh")  # written without spaces between words
 
-KINDS = {str: "a string", int: "a whole number", list: "a list", dict: "an object"}
+KIND_NAMES = {str: "a string", int: "a whole number", list: "a list", dict: "an object"}
 
 
 @dataclass(frozen=True)
-class Options:
+class ReaderOptions:
     """What a record says about its files beyond their format."""
 
     lang: str = ""
@@ -39,7 +39,7 @@ class Options:
     codes: Mapping[str, str] = field(default_factory=dict)
 
 
-DEFAULTS = Options()
+DEFAULT_OPTIONS = ReaderOptions()
 
 
 def check_ids(rows: Sequence[Mapping], place: str) -> None:
@@ -83,34 +83,34 @@ def parse_json(text: str, place: str, first_line: int = 1) -> Any:
         raise UserError(f"not valid JSON ({error})", f"{place}:{first_line}") from None
 
 
-def member(mapping: Any, key: str, kind: type, where: str) -> Any:
+def json_field(mapping: Any, key: str, kind: type, where: str) -> Any:
     if not isinstance(mapping, Mapping):
-        raise UserError(f"expected an object with the field {key!r}, found {short(mapping)}", where)
+        raise UserError(f"expected an object with the field {key!r}, found {describe_value(mapping)}", where)
     if key not in mapping:
         raise UserError(f"the field {key!r} is missing; there are {', '.join(map(repr, mapping)) or 'none'}", where)
     value = mapping[key]
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise UserError(f"expected {KINDS[kind]} in {key!r}, found {short(value)}", where)
+        raise UserError(f"expected {KIND_NAMES[kind]} in {key!r}, found {describe_value(value)}", where)
     if kind is str and re.search("[\ud800-\udfff]", value):
         raise UserError(f"half of a surrogate pair in {key!r}, which is no character", where)
     return value
 
 
-def text_of(mapping: Any, key: str, where: str) -> str:
-    value = member(mapping, key, str, where)
+def text_field(mapping: Any, key: str, where: str) -> str:
+    value = json_field(mapping, key, str, where)
     if not value.strip():
         raise UserError(f"the field {key!r} is empty", where)
     return value
 
 
-def identifier(mapping: Any, where: str) -> str:
+def id_field(mapping: Any, where: str) -> str:
     if isinstance(mapping, Mapping) and type(mapping.get("id")) is int:
         return str(mapping["id"])
-    return text_of(mapping, "id", where)
+    return text_field(mapping, "id", where)
 
 
-def short(value: Any) -> str:
-    kind = KINDS.get(type(value), type(value).__name__)
+def describe_value(value: Any) -> str:
+    kind = KIND_NAMES.get(type(value), type(value).__name__)
     return kind if isinstance(value, list | dict) else f"{kind}, {str(value)[:40]!r}"
 
 
@@ -119,7 +119,7 @@ def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
     return ((number, line.removesuffix("\r")) for number, line in enumerate(text.split("\n"), 1))
 
 
-def blocks(text: str) -> Iterator[list[tuple[int, str]]]:
+def line_blocks(text: str) -> Iterator[list[tuple[int, str]]]:
     """Runs of non-empty numbered lines."""
     block: list[tuple[int, str]] = []
     for number, line in numbered_lines(text + "\n"):
@@ -131,9 +131,9 @@ def blocks(text: str) -> Iterator[list[tuple[int, str]]]:
 
 
 def join_tokens(tokens: Sequence[str], lang: str) -> str:
-    return ("" if lang in UNSPACED else " ").join(tokens)
+    return ("" if lang in UNSPACED_LANGUAGES else " ").join(tokens)
 
 
-def stem(place: str) -> str:
+def file_stem(place: str) -> str:
     """The file's name without its format and compression: ids of rows that have none begin with it."""
     return re.sub(r"(\.(json|jsonl|csv|tsv|txt|conllu|gz|xz))+$", "", PurePath(place).name)

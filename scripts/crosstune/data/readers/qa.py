@@ -7,42 +7,50 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crosstune.core.errors import UserError
-from crosstune.data.readers.pieces import Options, check_code, identifier, member, parse_json, stem, text_of
+from crosstune.data.readers.pieces import (
+    ReaderOptions,
+    check_code,
+    file_stem,
+    id_field,
+    json_field,
+    parse_json,
+    text_field,
+)
 
 LOST_ANSWER = ("", -1)
 
 CHAII_COLUMNS = ("id", "context", "question", "answer_text", "answer_start", "language")
 
 
-def squad(text: str, place: str, options: Options) -> Iterator[dict]:
+def squad(text: str, place: str, options: ReaderOptions) -> Iterator[dict]:
     """Questions in SQuAD's shape. Answers that a translation has lost are left out (SQuAD-es marks them so)."""
     for paragraph, where in paragraphs(text, place):
-        context = text_of(paragraph, "context", where)
-        for index, question in enumerate(member(paragraph, "qas", list, where)):
+        context = text_field(paragraph, "context", where)
+        for index, question in enumerate(json_field(paragraph, "qas", list, where)):
             spot = f"{where}.qas[{index}]"
-            name = identifier(question, spot)
+            name = id_field(question, spot)
             spot = f"{place}, question {name}"
             answers = [
-                (member(answer, "text", str, spot), member(answer, "answer_start", int, spot))
-                for answer in member(question, "answers", list, spot)
+                (json_field(answer, "text", str, spot), json_field(answer, "answer_start", int, spot))
+                for answer in json_field(question, "answers", list, spot)
             ]
             kept = [answer for answer in answers if answer != LOST_ANSWER]
             row = {
                 "id": name,
                 "context": context,
-                "question": text_of(question, "question", spot),
+                "question": text_field(question, "question", spot),
                 "answers": {"text": [text for text, _ in kept], "answer_start": [start for _, start in kept]},
             }
             check_answers(row, spot)
             yield row
 
 
-def squad_text(text: str, place: str, options: Options) -> Iterator[dict]:
-    contexts = dict.fromkeys(text_of(paragraph, "context", where) for paragraph, where in paragraphs(text, place))
-    yield from ({"id": f"{stem(place)}:{number}", "text": context} for number, context in enumerate(contexts, 1))
+def squad_text(text: str, place: str, options: ReaderOptions) -> Iterator[dict]:
+    contexts = dict.fromkeys(text_field(paragraph, "context", where) for paragraph, where in paragraphs(text, place))
+    yield from ({"id": f"{file_stem(place)}:{number}", "text": context} for number, context in enumerate(contexts, 1))
 
 
-def chaii(text: str, place: str, options: Options) -> Iterator[dict]:
+def chaii(text: str, place: str, options: ReaderOptions) -> Iterator[dict]:
     """The rows of one language of a file like ChAII's train.csv.
 
     Its column `language` says one of the options' codes: a name that is none of them is a fault, not a row to skip.
@@ -54,7 +62,7 @@ def chaii(text: str, place: str, options: Options) -> Iterator[dict]:
             continue
         if not re.fullmatch("[0-9]{1,9}", record["answer_start"]):
             raise UserError(f"expected an offset in answer_start, found {record['answer_start']!r}", where)
-        row = {key: text_of(record, key, where) for key in ("id", "context", "question")}
+        row = {key: text_field(record, key, where) for key in ("id", "context", "question")}
         row["answers"] = {"text": [record["answer_text"]], "answer_start": [int(record["answer_start"])]}
         check_answers(row, f"{where}, question {row['id']}")
         yield row
@@ -95,6 +103,6 @@ def check_answers(row: Mapping, place: str) -> None:
 
 def paragraphs(text: str, place: str) -> Iterator[tuple[Any, str]]:
     document = parse_json(text, place)
-    for i, article in enumerate(member(document, "data", list, place)):
-        for j, paragraph in enumerate(member(article, "paragraphs", list, f"{place}: data[{i}]")):
+    for i, article in enumerate(json_field(document, "data", list, place)):
+        for j, paragraph in enumerate(json_field(article, "paragraphs", list, f"{place}: data[{i}]")):
             yield paragraph, f"{place}: data[{i}].paragraphs[{j}]"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from crosstune.core.errors import UserError
-from crosstune.data.readers.pieces import Options, blocks, check_tag, join_tokens, stem
+from crosstune.data.readers.pieces import ReaderOptions, check_tag, file_stem, join_tokens, line_blocks
 
 # The order of preference among equally high words of a multiword token: conllu_to_conll.py of
 # github.com/bplank/ud-conversion-tools, which XTREME ran with the language's code.
@@ -17,7 +17,7 @@ FUSED_TAG_ORDER = {
 }
 
 
-def conllu(text: str, place: str, options: Options) -> Iterator[dict]:
+def conllu(text: str, place: str, options: ReaderOptions) -> Iterator[dict]:
     """Sentences of CoNLL-U. Empty nodes are skipped; a multiword token stands for its words, with one tag.
 
     The tag is that of the word highest in the tree, and among equally high words the one first in FUSED_TAG_ORDER:
@@ -28,19 +28,19 @@ def conllu(text: str, place: str, options: Options) -> Iterator[dict]:
         yield {"id": name, "tokens": tokens, "tags": tags}
 
 
-def conllu_text(text: str, place: str, options: Options) -> Iterator[dict]:
+def conllu_text(text: str, place: str, options: ReaderOptions) -> Iterator[dict]:
     for name, sentence, tokens, _ in _conllu_sentences(text, place, options):
         yield {"id": name, "text": sentence or join_tokens(tokens, options.lang)}
 
 
-def columns(text: str, place: str, options: Options) -> Iterator[dict]:
-    for block in blocks(text):
+def columns(text: str, place: str, options: ReaderOptions) -> Iterator[dict]:
+    for block in line_blocks(text):
         pairs = [_token_and_tag(line, f"{place}:{number}", options) for number, line in block]
         tokens, tags = zip(*pairs, strict=True)
-        yield {"id": f"{stem(place)}:{block[0][0]}", "tokens": list(tokens), "tags": list(tags)}
+        yield {"id": f"{file_stem(place)}:{block[0][0]}", "tokens": list(tokens), "tags": list(tags)}
 
 
-def columns_text(text: str, place: str, options: Options) -> Iterator[dict]:
+def columns_text(text: str, place: str, options: ReaderOptions) -> Iterator[dict]:
     for row in columns(text, place, options):
         yield {"id": row["id"], "text": join_tokens(row["tokens"], options.lang)}
 
@@ -52,9 +52,9 @@ class _Word:
     head: int
 
 
-def _conllu_sentences(text: str, place: str, options: Options) -> Iterator[tuple[str, str, list[str], list[str]]]:
+def _conllu_sentences(text: str, place: str, options: ReaderOptions) -> Iterator[tuple[str, str, list[str], list[str]]]:
     """(id, text of the comment or "", tokens, tags) of every sentence."""
-    for block in blocks(text):
+    for block in line_blocks(text):
         comments: dict[str, str] = {}
         words: list[_Word] = []
         spans: list[tuple[int, int, str, str]] = []
@@ -77,11 +77,11 @@ def _conllu_sentences(text: str, place: str, options: Options) -> Iterator[tuple
             words.append(_word(cells, len(words) + 1, where, options))
         if not words:
             raise UserError("a sentence without words", f"{place}:{block[0][0]}")
-        name = comments.get("sent_id") or f"{stem(place)}:{block[0][0]}"
+        name = comments.get("sent_id") or f"{file_stem(place)}:{block[0][0]}"
         yield name, comments.get("text", ""), *_fuse(words, spans, options.lang)
 
 
-def _word(cells: Sequence[str], position: int, where: str, options: Options) -> _Word:
+def _word(cells: Sequence[str], position: int, where: str, options: ReaderOptions) -> _Word:
     if cells[0] != str(position):
         raise UserError(f"expected the word's number {position}, found {cells[0]!r}", where)
     if not re.fullmatch(r"_|[0-9]{1,6}", cells[6]):
@@ -118,7 +118,7 @@ def _depth(words: Sequence[_Word], position: int, where: str) -> int:
     return depth
 
 
-def _token_and_tag(line: str, where: str, options: Options) -> tuple[str, str]:
+def _token_and_tag(line: str, where: str, options: ReaderOptions) -> tuple[str, str]:
     cells = line.split("\t")
     if len(cells) != 2:
         raise UserError(f"expected a token, a tab and a tag, found {len(cells)} columns: {line[:60]!r}", where)

@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 
 from crosstune.core.errors import UserError
-from crosstune.data.readers.pieces import Options, numbered_lines, parse_json, stem, text_of
+from crosstune.data.readers.pieces import ReaderOptions, file_stem, numbered_lines, parse_json, text_field
 
 
-def lines(text: str, place: str, options: Options) -> Iterator[dict]:
+def lines(text: str, place: str, options: ReaderOptions) -> Iterator[dict]:
     yield from (
-        {"id": f"{stem(place)}:{number}", "text": line} for number, line in numbered_lines(text) if line.strip()
+        {"id": f"{file_stem(place)}:{number}", "text": line} for number, line in numbered_lines(text) if line.strip()
     )
 
 
-def pairs(text: str, place: str, options: Options) -> Iterator[dict]:
+def pairs(text: str, place: str, options: ReaderOptions) -> Iterator[dict]:
     for number, line in numbered_lines(text):
         cells = line.split("\t")
         if not line.strip():
@@ -20,10 +20,10 @@ def pairs(text: str, place: str, options: Options) -> Iterator[dict]:
         if len(cells) != 2 or not all(cell.strip() for cell in cells):
             message = f"expected a text, a tab and its translation, found {len(cells)} columns: {line[:60]!r}"
             raise UserError(message, f"{place}:{number}")
-        yield {"id": f"{stem(place)}:{number}", "text": cells[0], "pair": cells[1]}
+        yield {"id": f"{file_stem(place)}:{number}", "text": cells[0], "pair": cells[1]}
 
 
-def aligned(files: Sequence[tuple[str, str]], options: Options) -> Iterator[dict]:
+def aligned(files: Sequence[tuple[str, str]], options: ReaderOptions) -> Iterator[dict]:
     if len(files) != 2:
         places = " and ".join(place for place, _ in files)
         raise UserError(f"aligned text needs two files, found {len(files)}", places)
@@ -37,24 +37,24 @@ def aligned(files: Sequence[tuple[str, str]], options: Options) -> Iterator[dict
         if bool(line.strip()) != bool(pair.strip()):
             raise UserError(f"one side of the pair is empty (the other is {other})", f"{place}:{number}")
         if line.strip():
-            yield {"id": f"{stem(place)}:{number}", "text": line, "pair": pair}
+            yield {"id": f"{file_stem(place)}:{number}", "text": line, "pair": pair}
 
 
-def fields(text: str, place: str, options: Options) -> Iterator[dict]:
+def fields(text: str, place: str, options: ReaderOptions) -> Iterator[dict]:
     """The distinct texts of the fields: column numbers from 1 (TSV) or keys (JSON lines)."""
-    take = _cells if isinstance(options.fields[0], int) else _values
+    texts_in = _column_texts if isinstance(options.fields[0], int) else _key_texts
     texts: dict[str, int] = {}
     for number, line in numbered_lines(text):
         if line.strip():
-            for value in take(line, place, number, options.fields):
+            for value in texts_in(line, place, number, options.fields):
                 texts.setdefault(value, number)
     marks: dict[int, int] = {}
     for value, number in texts.items():
         marks[number] = marks.get(number, 0) + 1
-        yield {"id": f"{stem(place)}:{number}.{marks[number]}", "text": value}
+        yield {"id": f"{file_stem(place)}:{number}.{marks[number]}", "text": value}
 
 
-def _cells(line: str, place: str, number: int, wanted: Sequence[int]) -> list[str]:
+def _column_texts(line: str, place: str, number: int, wanted: Sequence[int]) -> list[str]:
     cells, where = line.split("\t"), f"{place}:{number}"
     if len(cells) < max(wanted):
         raise UserError(f"expected at least {max(wanted)} columns, found {len(cells)}: {line[:60]!r}", where)
@@ -64,6 +64,6 @@ def _cells(line: str, place: str, number: int, wanted: Sequence[int]) -> list[st
     return values
 
 
-def _values(line: str, place: str, number: int, wanted: Sequence[str]) -> list[str]:
+def _key_texts(line: str, place: str, number: int, wanted: Sequence[str]) -> list[str]:
     record = parse_json(line, place, number)
-    return [text_of(record, key, f"{place}:{number}") for key in wanted]
+    return [text_field(record, key, f"{place}:{number}") for key in wanted]

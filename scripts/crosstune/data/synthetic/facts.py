@@ -15,27 +15,27 @@ from crosstune.data.synthetic.languages import CONCEPTS, THINGS, Lexicon
 
 SCENE_VERBS = ("see", "buy", "carry")
 
-SHARES: Mapping[str, float] = {"text": 0.5, "train": 0.25, "validation": 0.1, "test": 0.15}
+SPLIT_SHARES: Mapping[str, float] = {"text": 0.5, "train": 0.25, "validation": 0.1, "test": 0.15}
 
 
 @dataclass(frozen=True)
-class Relation:
+class FactRelation:
     """A verb, the role of its object, the kind of value, and the word that asks for it."""
 
     name: str
     role: str
     kind: str
-    asks: str
+    question_word: str
 
 
-RELATIONS: tuple[Relation, ...] = (
-    Relation("live", "place", "place", "where"),
-    Relation("born", "place", "place", "where"),
-    Relation("work", "role", "job", "what"),
-    Relation("own", "object", "animal", "what"),
-    Relation("eat", "object", "food", "what"),
-    Relation("play", "object", "instrument", "what"),
-    Relation("love", "object", "person", "who"),
+RELATIONS: tuple[FactRelation, ...] = (
+    FactRelation("live", "place", "place", "where"),
+    FactRelation("born", "place", "place", "where"),
+    FactRelation("work", "role", "job", "what"),
+    FactRelation("own", "object", "animal", "what"),
+    FactRelation("eat", "object", "food", "what"),
+    FactRelation("play", "object", "instrument", "what"),
+    FactRelation("love", "object", "person", "who"),
 )
 
 
@@ -44,7 +44,7 @@ class Fact:
     """`person` is a name; `value` a name where it is a place or a person, else a concept, with a `quality` or ""."""
 
     person: str
-    relation: Relation
+    relation: FactRelation
     value: str
     quality: str = ""
 
@@ -79,7 +79,7 @@ class Scene:
         return self.job, self.verb, self.thing
 
 
-class World:
+class FactBase:
     """The facts of one seed, dealt out to the splits text, train, validation and test."""
 
     def __init__(self, lexicon: Lexicon, seed: int):
@@ -87,12 +87,12 @@ class World:
         values = {kind: CONCEPTS[kind] for kind in ("job", "animal", "food", "instrument")}
         values |= {"place": lexicon.places, "person": lexicon.people}
         rng = random.Random(f"{seed}/facts")
-        self.shares = {
-            (person, relation.name): _deal(rng, [value for value in values[relation.kind] if value != person])
+        self.values = {
+            (person, relation.name): _split_values(rng, [value for value in values[relation.kind] if value != person])
             for person in self.people
             for relation in RELATIONS
         }
-        self.shares |= {(job, verb): _deal(rng, THINGS) for job in CONCEPTS["job"] for verb in SCENE_VERBS}
+        self.values |= {(job, verb): _split_values(rng, THINGS) for job in CONCEPTS["job"] for verb in SCENE_VERBS}
 
     def paragraph(self, split: str, rng: random.Random) -> Paragraph:
         """A paragraph of facts of one split; no value occurs twice in it and nobody in it is another's value."""
@@ -125,7 +125,7 @@ class World:
         used = {first, second}
         facts = []
         for person, relation in pairs:
-            free = [v for v in self.shares[person, relation.name][split] if v not in used]
+            free = [v for v in self.values[person, relation.name][split] if v not in used]
             if not free:
                 return []
             value = rng.choice(free)
@@ -139,25 +139,25 @@ class World:
         return Scene(
             job,
             verb,
-            thing=rng.choice(self.shares[job, verb][split]),
-            subject_quality=_sometimes(rng, 0.5, "quality"),
-            subject_numeral=_sometimes(rng, 0.3, "numeral"),
-            quality=_sometimes(rng, 0.5, "quality"),
-            numeral=_sometimes(rng, 0.3, "numeral"),
+            thing=rng.choice(self.values[job, verb][split]),
+            subject_quality=_draw_or_none(rng, 0.5, "quality"),
+            subject_numeral=_draw_or_none(rng, 0.3, "numeral"),
+            quality=_draw_or_none(rng, 0.5, "quality"),
+            numeral=_draw_or_none(rng, 0.3, "numeral"),
             definite=rng.random() < 0.5,
-            adverb=_sometimes(rng, 0.5, "adverb"),
+            adverb=_draw_or_none(rng, 0.5, "adverb"),
         )
 
 
-def _sometimes(rng: random.Random, chance: float, kind: str) -> str:
+def _draw_or_none(rng: random.Random, chance: float, kind: str) -> str:
     return rng.choice(CONCEPTS[kind]) if rng.random() < chance else ""
 
 
-def _deal(rng: random.Random, values: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def _split_values(rng: random.Random, values: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The values in random order, cut into one part for each split in proportion to SHARES."""
     order = rng.sample(values, len(values))
     parts, done = {}, 0.0
-    for split, share in SHARES.items():
+    for split, share in SPLIT_SHARES.items():
         start, done = round(done * len(order)), done + share
         parts[split] = tuple(order[start : round(done * len(order))])
     return parts

@@ -74,12 +74,12 @@ class Phonology:
     consonants: str
     vowels: str
     final: str
-    shape: tuple[str, ...]
-    short: tuple[str, ...]
+    shapes: tuple[str, ...]
+    short_shapes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Language:
+class SyntheticLanguage:
     """One language. `marking` says how a role is marked: "-x" a suffix, "x-" a prefix, "in" or "as" an adposition.
 
     `adposition`, `adjective` and `article` say on which side of the noun these words stand, "before" or "after".
@@ -122,50 +122,50 @@ INNER_ARAVIC = (("p(?=[aou])", "v"), ("s(?=[ei])", "x"))
 SOUTH_TALMIC = (("k(?=[iu])", "c"), ("w", "v"))
 
 # The languages of the tasks of XTREME-R.
-TASK_LANGUAGES: Mapping[str, Language] = {
+TASK_LANGUAGES: Mapping[str, SyntheticLanguage] = {
     language.code: language
     for language in (
-        Language(
+        SyntheticLanguage(
             "qen", "Aldish", "Aldic", "West Aldic", "high", "SVO", (("p(?=[aeiou])", "f"), ("[ei]$", "")),
             {"object": "", "place": "in", "role": "as"}, "-s", "-en", article="before",
         ),
-        Language(
+        SyntheticLanguage(
             "qno", "Noldish", "Aldic", "West Aldic", "low", "SVO", (("[ei]$", ""), ("h", "g")),
             {"object": "", "place": "in", "role": "as"}, "-er", article="after",
         ),
-        Language(
+        SyntheticLanguage(
             "qis", "Isdish", "Aldic", "East Aldic", "low", "SVO", (("w", "v"), ("d(?=[aeiou])", "t")),
             {"object": "-a", "place": "in", "role": "as"}, "-or", "-u", adjective="after",
         ),
-        Language(
+        SyntheticLanguage(
             "qes", "Sorvan", "Sorvic", "West Sorvic", "high", "SVO", (*WEST_SORVIC, ("v", "b")),
             {"object": "", "place": "in", "role": "as"}, "-s", "-n", article="before", adjective="after",
             adjective_agrees=True,
         ),
-        Language(
+        SyntheticLanguage(
             "qit", "Itsan", "Sorvic", "West Sorvic", "low", "SVO", (*WEST_SORVIC, ("o$", "u")),
             {"object": "", "place": "in", "role": "as"}, "-i", "-no", article="before", adjective="after",
             adjective_agrees=True,
         ),
-        Language(
+        SyntheticLanguage(
             "qfr", "Fresan", "Sorvic", "East Sorvic", "high", "SVO", (*EAST_SORVIC, ("(?<=[^aeiou])[eo]$", "é")),
             {"object": "", "place": "in", "role": "as"}, "-x", "-nt", article="before", adjective="after",
             contracts=True,
         ),
-        Language(
+        SyntheticLanguage(
             "qro", "Rosan", "Sorvic", "East Sorvic", "low", "SOV", (*EAST_SORVIC, ("s(?=[ei])", "ş")),
             {"object": "-m", "place": "in", "role": "as"}, "-le", article="after", adjective="after",
         ),
-        Language(
+        SyntheticLanguage(
             "qka", "Kashan", "Kashic", "Kashic", "low", "SOV", (("q", "k"), ("z$", "s")),
             {"object": "-s", "place": "-si", "role": "-ad"}, "-eb", "-en", script="Geor",
             fronts_questions=False,
         ),
-        Language(
+        SyntheticLanguage(
             "qge", "Geshan", "Kashic", "Kashic", "low", "VSO", (("x", "w"), ("t(?=[iu])", "c")),
             {"object": "", "place": "na-", "role": "ga-"}, "mi-", script="Geor",
         ),
-        Language(
+        SyntheticLanguage(
             "qeu", "Ozka", "Ozka", "Ozka", "low", "OVS", (),
             {"object": "-ri", "place": "-tan", "role": "-gai"}, "-ak", "-te", adjective="after",
             fronts_questions=False,
@@ -174,55 +174,55 @@ TASK_LANGUAGES: Mapping[str, Language] = {
 }  # fmt: skip
 
 # Two low-resource languages with four relatives, as Hindi and Tamil have them in experiments with ChAII.
-CHAII_LANGUAGES: Mapping[str, Language] = {
+CHAII_LANGUAGES: Mapping[str, SyntheticLanguage] = {
     language.code: language
     for language in (
-        Language(
+        SyntheticLanguage(
             "qhi", "Hiravi", "Aravic", "Inner Aravic", "low", "SOV", (*INNER_ARAVIC, ("t$", "r")),
             {"object": "", "place": "in", "role": "as"}, "-on", "-in", script="Cyrl", adposition="after",
             adjective_agrees=True, fronts_questions=False,
         ),
-        Language(
+        SyntheticLanguage(
             "qmr", "Maravi", "Aravic", "Inner Aravic", "low", "SVO", (*INNER_ARAVIC, ("h", "w")),
             {"object": "-lac", "place": "in", "role": "as"}, "-ec", "-at", script="Cyrl", adposition="after",
             adjective_agrees=True, fronts_questions=False,
         ),
-        Language(
+        SyntheticLanguage(
             "qbn", "Bonari", "Aravic", "Outer Aravic", "low", "SOV", (("a(?=.*[aeiou])", "o"), ("s", "c")),
             {"object": "-kec", "place": "-tej", "role": "as"}, "-guj", script="Armn", adposition="after",
             fronts_questions=False,
         ),
-        Language(
+        SyntheticLanguage(
             "qta", "Tamuli", "Talmic", "South Talmic", "low", "SOV", (*SOUTH_TALMIC, ("p(?=[iou])", "b")),
             {"object": "-nai", "place": "-vil", "role": "-hak"}, "-gal", "-nar", script="Grek", fronts_questions=False,
         ),
-        Language(
+        SyntheticLanguage(
             "qml", "Mayuli", "Talmic", "South Talmic", "low", "OSV", (*SOUTH_TALMIC, ("t(?=[iu])", "d")),
             {"object": "-nej", "place": "-lil", "role": "-gay"}, "-mar", script="Grek", fronts_questions=False,
         ),
-        Language(
+        SyntheticLanguage(
             "qte", "Teluri", "Talmic", "North Talmic", "low", "SOV", (("c", "s"), ("u$", "i")),
             {"object": "-nun", "place": "-dob", "role": "-gas"}, "-luj", "-red", script="Armn", adjective="after",
         ),
     )
 }  # fmt: skip
 
-LANGUAGES: Mapping[str, Language] = {**TASK_LANGUAGES, **CHAII_LANGUAGES}
+LANGUAGES: Mapping[str, SyntheticLanguage] = {**TASK_LANGUAGES, **CHAII_LANGUAGES}
 
 
-def evolve(proto: str, language: Language) -> str:
+def evolve(proto: str, language: SyntheticLanguage) -> str:
     """The word that the sound changes of `language`, in order, make of a proto-word."""
     for pattern, replacement in language.changes:
         proto = re.sub(pattern, replacement, proto)
     return proto
 
 
-def write(word: str, language: Language) -> str:
+def to_script(word: str, language: SyntheticLanguage) -> str:
     """The word in the letters of the language; a script without capitals drops them."""
     return word.lower().translate(SCRIPTS[language.script]) if language.script in SCRIPTS else word
 
 
-def attach(stem: str, affix: str) -> str:
+def attach_affix(stem: str, affix: str) -> str:
     """The stem with "-x" behind it or "x-" before it; "" leaves it alone."""
     return affix[:-1] + stem if affix.endswith("-") else stem + affix[1:]
 
@@ -232,7 +232,7 @@ class Etymon:
     """Where a word comes from: its form before the sound changes, and the family, genus or language that coined it."""
 
     form: str
-    coined_in: str
+    coiner: str
 
 
 @dataclass(frozen=True)
@@ -293,12 +293,14 @@ def _coiners() -> list[tuple[str, float]]:
     return [(f, 1.0) for f in families] + [(g, GENUS_COINS) for g in genera] + [(c, LANGUAGE_COINS) for c in LANGUAGES]
 
 
-def _fresh_form(rng: random.Random, concept: str, daughters: list[Language], taken: dict[str, set[str]]) -> str:
+def _fresh_form(
+    rng: random.Random, concept: str, daughters: list[SyntheticLanguage], taken: dict[str, set[str]]
+) -> str:
     """A form whose reflex is new, and more than a letter, in every daughter; the reflexes are then taken."""
     sounds = PHONOLOGIES[daughters[0].family]
     letters = {"C": sounds.consonants, "V": sounds.vowels, "F": sounds.final}
     while True:
-        shape = rng.choice(sounds.short if concept in SHORT_WORDS else sounds.shape)
+        shape = rng.choice(sounds.short_shapes if concept in SHORT_WORDS else sounds.shapes)
         form = "".join(rng.choice(letters[kind]) for kind in shape)
         reflexes = {language.code: evolve(form, language) for language in daughters}
         if all(len(reflex) > 1 and reflex not in taken[code] for code, reflex in reflexes.items()):

@@ -24,17 +24,17 @@ from typing import NamedTuple
 
 from crosstune.core.characters import in_word, unspaced
 
-WAYS = ("markers", "search", "copy")
+METHODS = ("markers", "search", "copy")
 
-REASONS = ("no answer", "empty", "unchanged", "broken markers", "not found")
+REJECTION_REASONS = ("no answer", "empty", "unchanged", "broken markers", "not found")
 
 # The least length of an answer that is also found as the beginning of a longer word: languages add endings.
-INFLECTED_FROM = 4
+MIN_PREFIX_MATCH = 4
 
 LINE_BREAKS = re.compile("[\0\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
-class Lines(NamedTuple):
+class RowLines(NamedTuple):
     """What is translated of a row: the context with its answer marked, the question, the answer alone."""
 
     context: str
@@ -42,11 +42,11 @@ class Lines(NamedTuple):
     answer: str
 
 
-class Outcome(NamedTuple):
+class ProjectionOutcome(NamedTuple):
     """The translated context, question and answers, and one of WAYS; or None and one of REASONS."""
 
     row: dict | None
-    how: str
+    method: str
 
 
 class Marks(NamedTuple):
@@ -60,10 +60,10 @@ class Marks(NamedTuple):
 MARKS = Marks(re.compile(r"\[\[(?!\[)"), re.compile(r"(?<!\])\]\]"))
 
 # Where the context has no brackets, every bracket of the translation is of a mark: some translators make them single.
-ANY_BRACKETS = Marks(re.compile(r"\[(?:\s?\[)*"), re.compile(r"\](?:\s?\])*"))
+BRACKETS_AS_MARKS = Marks(re.compile(r"\[(?:\s?\[)*"), re.compile(r"\](?:\s?\])*"))
 
 
-def lines_of(row: dict, inside_words: bool = False) -> Lines | None:
+def row_lines(row: dict, inside_words: bool = False) -> RowLines | None:
     """The lines to translate of a prepared question-answering row, whose first answer counts; None without an answer.
 
     A mark inside a word spoils its translation. Unless `inside_words`, the whole word is marked.
@@ -71,15 +71,15 @@ def lines_of(row: dict, inside_words: bool = False) -> Lines | None:
     span = _answer_span(row, inside_words)
     if span is None:
         return None
-    context = one_line(row["context"])
+    context = replace_line_breaks(row["context"])
     parts = context[: span[0]], context[slice(*span)], context[span[1] :]
-    before, answer, after = (single_brackets(part) for part in parts)
+    before, answer, after = (collapse_brackets(part) for part in parts)
     left = " " if before and not before[-1].isspace() else ""
     right = " " if after and not after[0].isspace() else ""
-    return Lines(f"{before}{left}[[ {answer} ]]{right}{after}", one_line(row["question"]), answer)
+    return RowLines(f"{before}{left}[[ {answer} ]]{right}{after}", replace_line_breaks(row["question"]), answer)
 
 
-def project(row: dict, translated: Lines, inside_words: bool = False) -> Outcome:
+def project_answer(row: dict, translated: RowLines, inside_words: bool = False) -> ProjectionOutcome:
     """The translated row, {"context", "question", "answers"}, from the row and its translated lines.
 
     The answer is a slice of the translated context, at an offset in code points. Any output of a translator is
@@ -87,50 +87,50 @@ def project(row: dict, translated: Lines, inside_words: bool = False) -> Outcome
     """
     span = _answer_span(row, inside_words)
     if span is None:
-        return Outcome(None, "no answer")
-    source = one_line(row["context"])
-    marks = MARKS if set("[]") & set(source) else ANY_BRACKETS
-    text, question = one_line(translated.context).strip(), one_line(translated.question).strip()
+        return ProjectionOutcome(None, "no answer")
+    source = replace_line_breaks(row["context"])
+    marks = MARKS if set("[]") & set(source) else BRACKETS_AS_MARKS
+    text, question = replace_line_breaks(translated.context).strip(), replace_line_breaks(translated.question).strip()
     openings, closings = (list(pattern.finditer(text)) for pattern in marks)
-    bare = without(marks, text)
+    bare = remove_marks(marks, text)
     if not _has_words(bare) or not _has_words(question):
-        return Outcome(None, "empty")
-    if " ".join(bare.split()) == " ".join(without(marks, lines_of(row, inside_words).context).split()):
-        return Outcome(None, "unchanged")
+        return ProjectionOutcome(None, "empty")
+    if " ".join(bare.split()) == " ".join(remove_marks(marks, row_lines(row, inside_words).context).split()):
+        return ProjectionOutcome(None, "unchanged")
     if len(openings) > 1 or len(closings) > 1 or (openings and closings and closings[0].start() < openings[0].end()):
-        return Outcome(None, "broken markers")
+        return ProjectionOutcome(None, "broken markers")
     answer = source[slice(*span)]
     if openings and closings:
         parts = text[: openings[0].start()], text[openings[0].end() : closings[0].start()], text[closings[0].end() :]
         if _has_words(parts[1]) or (parts[1].strip() and not _has_words(answer)):
-            return _outcome(*_joined(parts, source, span), question, "markers")
+            return _projected(*_join_parts(parts, source, span), question, "markers")
     survivor = next(iter(openings + closings), None)
     place = survivor.start() / len(text) if survivor else span[0] / len(source)
-    for needle, how in ((_alone(translated.answer, answer, marks), "search"), (_unchanging(answer), "copy")):
-        found = nearest(needle, bare, place)
+    for needle, how in ((_search_text(translated.answer, answer, marks), "search"), (_copied_name(answer), "copy")):
+        found = nearest_match(needle, bare, place)
         if found:
-            return _outcome(bare, *found, question, how)
-    return Outcome(None, "not found")
+            return _projected(bare, *found, question, how)
+    return ProjectionOutcome(None, "not found")
 
 
-def one_line(text: str) -> str:
+def replace_line_breaks(text: str) -> str:
     """The text with a space for each character that ends a line: as long as before."""
     return LINE_BREAKS.sub(" ", text)
 
 
-def single_brackets(text: str) -> str:
+def collapse_brackets(text: str) -> str:
     """The text with `[` for `[[` or more, likewise `]`."""
     return re.sub(r"\[{2,}", "[", re.sub(r"\]{2,}", "]", text))
 
 
-def without(marks: Marks, text: str) -> str:
+def remove_marks(marks: Marks, text: str) -> str:
     """The text without marks; of the spaces around each, one is left."""
     for pattern in marks:
         text = re.sub(rf"\s*{pattern.pattern}\s*", " ", text)
     return text.strip()
 
 
-def nearest(needle: str, text: str, place: float) -> tuple[int, int] | None:
+def nearest_match(needle: str, text: str, place: float) -> tuple[int, int] | None:
     """First and last + 1 code point of `needle` in `text`, regardless of case and of the kind of spaces.
 
     Of several places the one nearest to `place` (0: the beginning, 1: the end) counts; whole words go before
@@ -142,7 +142,7 @@ def nearest(needle: str, text: str, place: float) -> tuple[int, int] | None:
     spans = [match.span() for match in re.finditer(r"\s+".join(map(re.escape, words)), text, re.IGNORECASE)]
     spans = [span for span in spans if not _inside_word(text, span[0])]
     whole = [span for span in spans if not _inside_word(text, span[1])]
-    candidates = whole or (spans if len(needle) >= INFLECTED_FROM else [])
+    candidates = whole or (spans if len(needle) >= MIN_PREFIX_MATCH else [])
     return min(candidates, key=lambda span: abs(span[0] / len(text) - place), default=None)
 
 
@@ -166,7 +166,7 @@ def _inside_word(text: str, place: int) -> bool:
     return 0 < place < len(text) and all(in_word(char) and not unspaced(char) for char in text[place - 1 : place + 1])
 
 
-def _joined(parts: Iterable[str], source: str, span: tuple[int, int]) -> tuple[str, int, int]:
+def _join_parts(parts: Iterable[str], source: str, span: tuple[int, int]) -> tuple[str, int, int]:
     """The text whose three parts the marks stood between, without the spaces they brought, and the second's span."""
     before, answer, after = parts
     left = _gap(before, answer, source[: span[0]], -1)
@@ -192,14 +192,14 @@ def _gap(outer: str, answer: str, source: str, near: int) -> str:
     return " " if outer[near].isspace() or (in_word(beside) and in_word(edge)) else ""
 
 
-def _alone(translated: str, answer: str, marks: Marks) -> str:
+def _search_text(translated: str, answer: str, marks: Marks) -> str:
     """The answer translated alone, as it is searched: without marks, and without a full stop that it did not have."""
-    text = without(marks, one_line(translated))
+    text = remove_marks(marks, replace_line_breaks(translated))
     stripped = text if answer[-1] in ".。।" else text.rstrip(".。।")
     return stripped if _has_words(stripped) else ""
 
 
-def _unchanging(answer: str) -> str:
+def _copied_name(answer: str) -> str:
     """The answer where it has a capital letter or a digit: names and numbers stay the same, other words by chance."""
     return answer if any(char.isupper() or char.isdigit() for char in answer) else ""
 
@@ -208,6 +208,6 @@ def _has_words(text: str) -> bool:
     return any(map(in_word, text))
 
 
-def _outcome(context: str, start: int, end: int, question: str, how: str) -> Outcome:
+def _projected(context: str, start: int, end: int, question: str, how: str) -> ProjectionOutcome:
     answers = {"text": [context[start:end]], "answer_start": [start]}
-    return Outcome({"context": context, "question": question, "answers": answers}, how)
+    return ProjectionOutcome({"context": context, "question": question, "answers": answers}, how)

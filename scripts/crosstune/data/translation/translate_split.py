@@ -18,13 +18,13 @@ from pathlib import Path
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from crosstune.core.progress import Progress
-from crosstune.data.translation.answer_projection import Lines, lines_of, project
+from crosstune.data.translation.answer_projection import RowLines, project_answer, row_lines
 from crosstune.data.translation.translators import Translator
 
 TRANSLATE_VERSION = 1
 
 # Characters of a chunk's lines: some 100 rows of SQuAD.
-CHUNK = 100_000
+BATCH_CHARACTERS = 100_000
 
 
 def translate_rows(spec: Mapping, rows: Path, out: Path, translator: Translator, log: Path | None = None) -> dict:
@@ -39,40 +39,40 @@ def translate_rows(spec: Mapping, rows: Path, out: Path, translator: Translator,
     _check(spec, source, rows)
     translator.check(spec["from"], spec["to"])
     data = read_jsonl(rows.with_suffix(".jsonl"))
-    with Unfinished(out.with_name(f"{out.name}.part"), sha256_json([dict(spec), source["sha256"]])) as done:
-        parts = list(chunks(data, translator.inside_words))
-        rest = parts[len(done.chunks) :]
-        progress = Progress(f"translate {spec['from']}-{spec['to']}", len(parts), len(done.chunks), log, unit="rows")
+    with PartialTranslation(out.with_name(f"{out.name}.part"), sha256_json([dict(spec), source["sha256"]])) as done:
+        parts = list(batch_rows(data, translator.inside_words))
+        rest = parts[len(done.batches) :]
+        progress = Progress(f"translate {spec['from']}-{spec['to']}", len(parts), len(done.batches), log, unit="rows")
         begin = time.monotonic()
-        for chunk in rest:
+        for batch in rest:
             try:
-                done.append(_translate_chunk(chunk, spec, translator))
+                done.append(_translate_batch(batch, spec, translator))
             except UserError as error:
-                kept = sum(len(finished["outcomes"]) for finished in done.chunks)
+                kept = sum(len(finished["outcomes"]) for finished in done.batches)
                 fix = f"{kept} of {len(data)} rows are translated and kept: the same command again goes on."
                 raise UserError(error.message, error.where, f"{error.fix}\n{fix}".strip()) from None
-            progress.advance(len(chunk))
+            progress.advance(len(batch))
         progress.close()
         rate = sum(map(len, rest)) / (time.monotonic() - begin)
-        manifest = _write(done.chunks, data, source, spec, out)
+        manifest = _write(done.batches, data, source, spec, out)
         done.remove()
     return manifest | {"rows_per_second": rate}
 
 
-def chunks(rows: Sequence[dict], inside_words: bool) -> Iterator[list[dict]]:
+def batch_rows(rows: Sequence[dict], inside_words: bool) -> Iterator[list[dict]]:
     """The rows, in order, cut so that the lines to translate of each part have about CHUNK characters."""
     part, size = [], 0
     for row in rows:
         part.append(row)
-        size += sum(map(len, lines_of(row, inside_words) or ()))
-        if size >= CHUNK:
+        size += sum(map(len, row_lines(row, inside_words) or ()))
+        if size >= BATCH_CHARACTERS:
             yield part
             part, size = [], 0
     if part:
         yield part
 
 
-class Unfinished:
+class PartialTranslation:
     """The file of an unfinished translation; `stamp` identifies what is translated, `chunks` is what it holds."""
 
     def __init__(self, path: Path, stamp: str):
@@ -89,7 +89,7 @@ class Unfinished:
         whole = content[: content.rfind(b"\n") + 1]
         self._file.truncate(len(whole))
         try:
-            head, *self.chunks = map(json.loads, whole.splitlines() or [json.dumps({"stamp": stamp})])
+            head, *self.batches = map(json.loads, whole.splitlines() or [json.dumps({"stamp": stamp})])
         except ValueError:
             raise UserError("what was translated so far cannot be read", str(path), f"rm {path}") from None
         if head.get("stamp") != stamp:
@@ -98,14 +98,14 @@ class Unfinished:
         if not whole:
             self._write(head)
 
-    def append(self, chunk: dict) -> None:
-        self._write(chunk)
-        self.chunks.append(chunk)
+    def append(self, batch: dict) -> None:
+        self._write(batch)
+        self.batches.append(batch)
 
     def remove(self) -> None:
         self._path.unlink()
 
-    def __enter__(self) -> "Unfinished":
+    def __enter__(self) -> "PartialTranslation":
         return self
 
     def __exit__(self, *_) -> None:
@@ -125,23 +125,23 @@ def _check(spec: Mapping, source: Mapping, rows: Path) -> None:
         raise UserError(f"the rows are in {source['lang']}, and {spec['from']} is to be translated", str(rows))
 
 
-def _translate_chunk(rows: Sequence[dict], spec: Mapping, translator: Translator) -> dict:
+def _translate_batch(rows: Sequence[dict], spec: Mapping, translator: Translator) -> dict:
     """What is kept of a chunk: for each row [how, translated row or None], and how much of it was truncated."""
     before = translator.truncated
-    lines = [lines_of(row, translator.inside_words) for row in rows]
+    lines = [row_lines(row, translator.inside_words) for row in rows]
     distinct = list(dict.fromkeys(line for parts in lines if parts for line in parts))
     found = dict(zip(distinct, translator.translate(distinct, spec["from"], spec["to"]), strict=True))
     outcomes = []
     for row, parts in zip(rows, lines, strict=True):
-        translated = Lines(*(found[line] for line in parts)) if parts else Lines("", "", "")
-        outcome = project(row, translated, translator.inside_words)
-        outcomes.append([outcome.how, outcome.row])
+        translated = RowLines(*(found[line] for line in parts)) if parts else RowLines("", "", "")
+        outcome = project_answer(row, translated, translator.inside_words)
+        outcomes.append([outcome.method, outcome.row])
     return {"outcomes": outcomes, "truncated": translator.truncated - before}
 
 
 def _write(finished: Sequence[Mapping], data: Sequence[dict], source: Mapping, spec: Mapping, out: Path) -> dict:
     """Write the rows that survived and the manifest."""
-    outcomes = [outcome for chunk in finished for outcome in chunk["outcomes"]]
+    outcomes = [outcome for batch in finished for outcome in batch["outcomes"]]
     pair, origin = f"{spec['from']}-{spec['to']}", f"{source['dataset']}.{spec['from']}"
     kept = [
         {"id": f"{pair}:{row['id']}", "origin": row.get("origin", f"{origin}/{row['id']}"), **translated}
@@ -164,7 +164,7 @@ def _write(finished: Sequence[Mapping], data: Sequence[dict], source: Mapping, s
         "kept": len(kept),
         "dropped": dict(sorted(dropped.items())),
         "by": dict(sorted(Counter(how for how, translated in outcomes if translated is not None).items())),
-        "truncated": sum(chunk["truncated"] for chunk in finished),
+        "truncated": sum(batch["truncated"] for batch in finished),
         "sha256": sha256_file(out),
         "data": source["sha256"],
         "spec": dict(spec),

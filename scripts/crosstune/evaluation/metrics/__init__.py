@@ -30,10 +30,10 @@ class Metric:
     problem: Callable[[dict], str | None]
     measure: Callable[[Sequence[dict], str], list[dict]]
     summarise: Callable[[Sequence[dict]], dict]
-    averaged: tuple[str, ...]
+    averaged_keys: tuple[str, ...]
     languages: tuple[str, ...] | None = None
-    pooled: bool = False
-    parts: Callable[[dict, str], tuple[float, float]] = lambda example, key: (example[key], 1)
+    is_example_mean: bool = False
+    ratio_terms: Callable[[dict, str], tuple[float, float]] = lambda example, key: (example[key], 1)
 
     @property
     def primary(self) -> str:
@@ -47,12 +47,14 @@ class Metric:
                 raise UserError(f"the metric {self.labels[self.primary]} does not know {language!r}", place, fix)
 
 
-def of_labels(problem: Callable[[dict], str | None]) -> Metric:
+def label_metric(problem: Callable[[dict], str | None]) -> Metric:
     labels = {"accuracy": "accuracy"}
-    return Metric(labels, problem, accuracy.measure, accuracy.summarise, averaged=("accuracy",), pooled=True)
+    return Metric(
+        labels, problem, accuracy.measure, accuracy.summarise, averaged_keys=("accuracy",), is_example_mean=True
+    )
 
 
-def of_answers(
+def answer_metric(
     title: str,
     measure: Callable[[Sequence[dict], str], list[dict]],
     summarise: Callable[[Sequence[dict]], dict] = qa.summarise,
@@ -61,28 +63,30 @@ def of_answers(
 ) -> Metric:
     """A metric of answers with F1 and exact match, which stand after the number `first` where there is one."""
     both = {"f1": f"{title} F1", "exact_match": f"{title} exact match"}
-    averaged = tuple(first or both)
-    return Metric({**(first or {}), **both}, qa.problem, measure, summarise, averaged, languages, pooled=True)
+    averaged_keys = tuple(first or both)
+    return Metric(
+        {**(first or {}), **both}, qa.problem, measure, summarise, averaged_keys, languages, is_example_mean=True
+    )
 
 
 METRICS = {
-    "qa": of_answers("SQuAD v1.1", qa.measure),
-    "mlqa": of_answers("MLQA", mlqa.measure, languages=mlqa.LANGUAGES),
-    "chaii": of_answers("Unicode", chaii.measure, chaii.summarise, {"jaccard": "ChAII Jaccard"}),
-    "mucot": of_answers("MuCoT's", chaii.measure_mucot, chaii.summarise, {"jaccard": "ChAII Jaccard"}),
+    "qa": answer_metric("SQuAD v1.1", qa.measure),
+    "mlqa": answer_metric("MLQA", mlqa.measure, languages=mlqa.LANGUAGES),
+    "chaii": answer_metric("Unicode", chaii.measure, chaii.summarise, {"jaccard": "ChAII Jaccard"}),
+    "mucot": answer_metric("MuCoT's", chaii.measure_mucot, chaii.summarise, {"jaccard": "ChAII Jaccard"}),
     "tagging": Metric(
         {"f1": "chunk F1 (seqeval 1.2.2)", "accuracy": "token accuracy"},
         tagging.problem,
         tagging.measure,
         tagging.summarise,
-        averaged=("f1",),
-        parts=tagging.parts,
+        averaged_keys=("f1",),
+        ratio_terms=tagging.ratio_terms,
     ),
-    "classification": of_labels(accuracy.label_problem),
-    "choice": of_labels(accuracy.choice_problem),
-    "bitext": of_labels(accuracy.label_problem),
+    "classification": label_metric(accuracy.label_problem),
+    "choice": label_metric(accuracy.choice_problem),
+    "bitext": label_metric(accuracy.label_problem),
     "retrieval": Metric(
-        {"map20": "mAP@20"}, retrieval.problem, retrieval.measure, retrieval.summarise, averaged=("map20",)
+        {"map20": "mAP@20"}, retrieval.problem, retrieval.measure, retrieval.summarise, averaged_keys=("map20",)
     ),
 }
 

@@ -60,7 +60,7 @@ def summarise(examples: Sequence[dict]) -> dict:
     }
 
 
-def parts(example: dict, key: str) -> tuple[float, float]:
+def ratio_terms(example: dict, key: str) -> tuple[float, float]:
     """What a sentence adds to the numerator and the denominator of a number of `summarise`."""
     if key == "accuracy":
         return 100 * example["correct"], example["tokens"]

@@ -48,11 +48,11 @@ class CommandTranslator(Translator):
         if shutil.which(self._words[0]) is None:
             raise UserError(f"the command {self._words[0]} is not installed", "translator.command", self._install(pair))
         words = [word.replace(PAIR, self._pairs[pair]) for word in self._words]
-        text = "".join(f"{line.translate(UNSENDABLE)}\n\n" for line in lines)
+        text = "".join(f"{line.translate(LINE_ENDS_TO_SPACES)}\n\n" for line in lines)
         environment = os.environ | {"LC_ALL": "C.UTF-8"}
         done = subprocess.run(words, input=text.encode(), capture_output=True, env=environment)
         if done.returncode:
-            message = f"{shlex.join(words)} ended with {done.returncode}: {_said(done.stderr)}"
+            message = f"{shlex.join(words)} ended with {done.returncode}: {_error_summary(done.stderr)}"
             raise UserError(message, "translator.command", self._install(pair))
         try:
             found = done.stdout.decode().removesuffix("\n").split("\n")
@@ -63,7 +63,7 @@ class CommandTranslator(Translator):
         if len(translated) != len(lines) or any(line.strip() for line in between):
             message = (
                 f"{shlex.join(words)} was given {2 * len(lines)} lines, every other one empty, and wrote "
-                f"{len(found)}, or text where an empty line belongs: {_said(done.stderr)}"
+                f"{len(found)}, or text where an empty line belongs: {_error_summary(done.stderr)}"
             )
             raise UserError(message, "translator.command", "It has to write one line for each that it reads.")
         return [line.strip() for line in translated]
@@ -78,10 +78,10 @@ class CommandTranslator(Translator):
 
 
 # What would be taken for the end of a line or of the text.
-UNSENDABLE = dict.fromkeys(map(ord, "\0\n\r"), " ")
+LINE_ENDS_TO_SPACES = dict.fromkeys(map(ord, "\0\n\r"), " ")
 
 
-def _said(stderr: bytes) -> str:
+def _error_summary(stderr: bytes) -> str:
     """The first and the last line of what a program complained of."""
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     return " ... ".join(dict.fromkeys([lines[0], lines[-1]])) if lines else "no message"

@@ -34,19 +34,19 @@ from crosstune.data.synthetic.languages import (
     LANGUAGES,
     SCRIPTS,
     UPOS,
-    Language,
     Lexicon,
+    SyntheticLanguage,
     make_lexicon,
-    write,
+    to_script,
 )
-from crosstune.data.synthetic.texts import Phrase, Speaker, Token
+from crosstune.data.synthetic.texts import Phrase, Realiser, Token
 from crosstune.data.translation.translators import Translator
 
 OPEN, CLOSE = "[[", "]]"
 
 _END = r"(?:\s|$|\[\[|\]\])"
 
-PARTS = re.compile(rf"\[\[|\]\]|[.?](?=[.?]*{_END})|(?:(?!\[\[|\]\]|[.?]+{_END})\S)+")  # marker, stop, or word
+LINE_PARTS = re.compile(rf"\[\[|\]\]|[.?](?=[.?]*{_END})|(?:(?!\[\[|\]\]|[.?]+{_END})\S)+")  # marker, stop, or word
 
 STOPS = (".", "?")
 
@@ -58,7 +58,7 @@ ROLES = ("subject", "object", "place", "role")
 
 OBJECT_ROLES = {relation.name: relation.role for relation in RELATIONS}
 
-SENTENCES_KEPT = 1 << 16
+CACHED_SENTENCES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Chunk:
         return self.concept("ADP") or self.readings["HEAD"].marking
 
     @property
-    def several(self) -> bool:
+    def is_plural(self) -> bool:
         return "NUM" in self.readings or self.readings["HEAD"].plural
 
 
@@ -120,10 +120,10 @@ class Piece:
 class Grammar:
     """How one language is read."""
 
-    def __init__(self, speaker: Speaker, lexicon: Lexicon):
-        self.language = speaker.language
+    def __init__(self, realiser: Realiser, lexicon: Lexicon):
+        self.language = realiser.language
         self._agents = {*lexicon.people, *CONCEPTS["job"], "who"}
-        self._readings = _readings(speaker, lexicon)
+        self._readings = _readings(realiser, lexicon)
         self._phrase = re.compile(f"{_phrase_pattern(self.language)}|.", re.DOTALL)
         script = SCRIPTS.get(self.language.script, {})
         self._latin = {letter: latin for latin, letter in script.items()}
@@ -168,9 +168,9 @@ class LexiconTranslator(Translator):
 
     def __init__(self, seed: int):
         self._lexicon = make_lexicon(seed)
-        self._speaker = cache(lambda code: Speaker(code, self._lexicon))
+        self._speaker = cache(lambda code: Realiser(code, self._lexicon))
         self._grammar = cache(lambda code: Grammar(self._speaker(code), self._lexicon))
-        self._sentence = lru_cache(SENTENCES_KEPT)(self._translate_sentence)
+        self._sentence = lru_cache(CACHED_SENTENCES)(self._translate_sentence)
 
     def check(self, source: str, target: str) -> None:
         """Raises UserError for a language that the constructed world lacks."""
@@ -188,7 +188,7 @@ class LexiconTranslator(Translator):
         return ["\n".join(self._line(part, source, target) for part in line.split("\n")) for line in lines]
 
     def _line(self, line: str, source: str, target: str) -> str:
-        words, runs = _without_markers(PARTS.findall(line))
+        words, runs = _split_markers(LINE_PARTS.findall(line))
         said = [
             (start, piece)
             for start, end in _sentences(words)
@@ -196,7 +196,7 @@ class LexiconTranslator(Translator):
         ]
         opened, closed = [0] * len(said), [0] * len(said)
         for run in runs:
-            inside = _translating(said, run)
+            inside = _translation_of(said, run)
             opened[inside[0]] += 1
             closed[inside[-1]] += 1
         text = ""
@@ -206,32 +206,32 @@ class LexiconTranslator(Translator):
         return text
 
     def _translate_sentence(self, words: tuple[str, ...], source: str, target: str) -> tuple[Piece, ...]:
-        grammar, speaker = self._grammar(source), self._speaker(target)
+        grammar, realiser = self._grammar(source), self._speaker(target)
         chunks = grammar.read(words)
         asks = words[-1] == "?"
         pieces: list[Piece] = []
-        several = False
+        is_plural = False
         for clause in _clauses(chunks):
             has_verb = any(chunk.is_verb for chunk in clause)
             guesses = has_verb and not grammar.language.article
             phrases = [chunk for chunk in clause if chunk.is_phrase]
             roles = dict(zip(phrases, grammar.roles(clause, asks), strict=True))
-            several = several or any(chunk.several for chunk in phrases if has_verb and roles[chunk] == "subject")
+            is_plural = is_plural or any(chunk.is_plural for chunk in phrases if has_verb and roles[chunk] == "subject")
             for chunk in clause:
                 if chunk in roles:
                     article = _article(chunk, roles[chunk]) if guesses else chunk.concept("DET")
-                    pieces += _say_phrase(chunk, roles[chunk], article, speaker)
+                    pieces += _phrase_pieces(chunk, roles[chunk], article, realiser)
                 else:
-                    pieces.append(_say_word(chunk, several, speaker))
+                    pieces.append(_word_piece(chunk, is_plural, realiser))
         return tuple(pieces)
 
 
-def _readings(speaker: Speaker, lexicon: Lexicon) -> dict[str, tuple[Reading, ...]]:
+def _readings(realiser: Realiser, lexicon: Lexicon) -> dict[str, tuple[Reading, ...]]:
     """Every form that the language can say, with its readings (two for a contraction); of equal forms the plainest."""
-    language = speaker.language
+    language = realiser.language
     names = (*lexicon.people, *lexicon.places)
-    concepts = {write(name, language): name for name in names}
-    concepts |= {write(word, language): concept for concept, word in lexicon.words[language.code].items()}
+    concepts = {to_script(name, language): name for name in names}
+    concepts |= {to_script(word, language): concept for concept, word in lexicon.words[language.code].items()}
     table: dict[str, tuple[Reading, ...]] = {}
 
     def learn(tokens: Iterable[Token], plural: bool = False, marking: str = "") -> None:
@@ -239,26 +239,26 @@ def _readings(speaker: Speaker, lexicon: Lexicon) -> dict[str, tuple[Reading, ..
             readings = tuple(Reading(concepts[word.lemma], word.upos, plural, marking) for word in token.words)
             table.setdefault(token.form, readings)
 
-    learn(map(speaker.function_word, UPOS))
+    learn(map(realiser.function_word, UPOS))
     for role in ROLES:
         marking = "" if role == "subject" else language.marking[role]
         affix = marking if "-" in marking else ""
         for concept in (*names, *UPOS):
             upos = UPOS.get(concept, "PROPN")
             if Reading(concept, upos).kind == "HEAD":
-                learn(speaker.phrase(Phrase(concept), role), marking=affix)
+                learn(realiser.phrase(Phrase(concept), role), marking=affix)
             if upos == "NOUN":
-                learn(speaker.phrase(Phrase(concept, plural=True), role), True, affix)
+                learn(realiser.phrase(Phrase(concept, plural=True), role), True, affix)
         for article in CONCEPTS["article"]:
-            learn(speaker.phrase(Phrase("dog", article=article), role), marking=affix)
+            learn(realiser.phrase(Phrase("dog", article=article), role), marking=affix)
     for concept in CONCEPTS["verb"]:
-        learn(speaker.verb(concept, "", True), True)
+        learn(realiser.verb(concept, "", True), True)
     for concept in CONCEPTS["quality"]:
-        learn(speaker.phrase(Phrase("dog", concept, plural=True), "subject"), True)
+        learn(realiser.phrase(Phrase("dog", concept, plural=True), "subject"), True)
     return table
 
 
-def _phrase_pattern(language: Language) -> str:
+def _phrase_pattern(language: SyntheticLanguage) -> str:
     """A regular expression for a phrase in the letters of LETTERS. Outwards from the head, as Speaker builds it."""
     before, after = "", ""
     for letter, side in (
@@ -272,14 +272,14 @@ def _phrase_pattern(language: Language) -> str:
     return f"{before}H{after}"
 
 
-def _orders(language: Language, asks: bool) -> list[str]:
+def _orders(language: SyntheticLanguage, asks: bool) -> list[str]:
     """The orders that a clause may have, the likeliest first: the asked part in front, whole, or a part left out."""
     order = language.order
     fronted = [part + order.replace(part, "") for part in "OS"] if asks and language.fronts_questions else []
     return [*fronted, order, order.replace("S", ""), order.replace("O", "")]
 
 
-def _without_markers(parts: Sequence[str]) -> tuple[list[str], list[range]]:
+def _split_markers(parts: Sequence[str]) -> tuple[list[str], list[range]]:
     """The words of a line, and the runs of words that stand in markers."""
     words: list[str] = []
     runs: list[range] = []
@@ -298,7 +298,7 @@ def _without_markers(parts: Sequence[str]) -> tuple[list[str], list[range]]:
     return words, runs
 
 
-def _translating(said: Sequence[tuple[int, Piece]], run: range) -> list[int]:
+def _translation_of(said: Sequence[tuple[int, Piece]], run: range) -> list[int]:
     """Which tokens translate a run of words of the line, or else their chunks; each comes with its sentence's start.
 
     Every word is in a chunk, and every chunk is translated.
@@ -334,23 +334,23 @@ def _article(phrase: Chunk, role: str) -> str:
     return "the" if role == "subject" else "" if "NUM" in phrase.readings else "a"
 
 
-def _say_phrase(chunk: Chunk, role: str, article: str, speaker: Speaker) -> Iterator[Piece]:
+def _phrase_pieces(chunk: Chunk, role: str, article: str, realiser: Realiser) -> Iterator[Piece]:
     """Each token translates the word of its own part of speech."""
     head = chunk.readings["HEAD"]
     said = Phrase(head.concept, chunk.concept("ADJ"), chunk.concept("NUM"), article, plural=head.plural)
     places = tuple(chunk.places.values())
-    for token in speaker.phrase(said, role):
+    for token in realiser.phrase(said, role):
         upos = token.words[-1].upos
         yield Piece(token.form, False, chunk.places.get(upos if upos in DEPENDENTS else "HEAD"), places)
 
 
-def _say_word(chunk: Chunk, several: bool, speaker: Speaker) -> Piece:
+def _word_piece(chunk: Chunk, is_plural: bool, realiser: Realiser) -> Piece:
     """A word outside of phrases; a verb agrees with its subject."""
     ((reading, place),) = zip(chunk.readings.values(), chunk.places.values(), strict=True)
     if reading.kind == "VERB":
-        form = speaker.verb(reading.concept, "", several or reading.plural)[0].form
+        form = realiser.verb(reading.concept, "", is_plural or reading.plural)[0].form
     elif reading.kind in ("X", "PUNCT"):
-        form = write(reading.concept, speaker.language)
+        form = to_script(reading.concept, realiser.language)
     else:
-        form = speaker.function_word(reading.concept).form
+        form = realiser.function_word(reading.concept).form
     return Piece(form, reading.kind == "PUNCT", place, (place,))

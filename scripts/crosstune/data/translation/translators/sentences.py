@@ -12,17 +12,17 @@ from crosstune.core.characters import SENTENCE_END, unspaced
 # A mark that closes what ends with the sentence.
 CLOSING = re.compile(r"(?: ?\])*")
 
-LONGEST = 500  # characters; more are cut at a space
+MAX_CHARACTERS = 500  # characters; more are cut at a space
 
 
-def sentences(line: str) -> list[str]:
+def split_sentences(line: str) -> list[str]:
     """The sentences of a line, without the spaces between them; none of more than LONGEST characters with a space."""
     ends = (CLOSING.match(line, match.end()).end() for match in SENTENCE_END.finditer(line))
     pieces = (line[begin:end].strip() for begin, end in pairwise([0, *ends, len(line)]))
     return [part for piece in pieces if piece for part in _cut(piece)]
 
 
-def join(pieces: Iterable[str]) -> str:
+def join_sentences(pieces: Iterable[str]) -> str:
     """One line of translated sentences: a space between two, but in scripts that are written without."""
     line = ""
     for piece in filter(None, (piece.strip() for piece in pieces)):
@@ -33,8 +33,8 @@ def join(pieces: Iterable[str]) -> str:
 
 def _cut(piece: str) -> list[str]:
     parts = []
-    while len(piece) > LONGEST:
-        place = piece.rfind(" ", 1, LONGEST + 1)
+    while len(piece) > MAX_CHARACTERS:
+        place = piece.rfind(" ", 1, MAX_CHARACTERS + 1)
         if place < 0:
             break
         parts.append(piece[:place].rstrip())

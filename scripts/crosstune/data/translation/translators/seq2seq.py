@@ -22,13 +22,13 @@ from transformers.utils import logging as transformers_logging
 from crosstune.core.errors import UserError
 from crosstune.core.packing import packs
 from crosstune.data.translation.translators import Translator
-from crosstune.data.translation.translators.sentences import join, sentences
+from crosstune.data.translation.translators.sentences import join_sentences, split_sentences
 
 # Tokens of one forward pass, beams and padding included. Another number rounds otherwise, so it is no knob.
-TOKENS = 8192
+BATCH_TOKENS = 8192
 
 # Tokens of a sentence where neither tokenizer nor model sets a limit (T5).
-LONGEST = 512
+DEFAULT_MAX_TOKENS = 512
 
 transformers_logging.set_verbosity_error()
 
@@ -50,7 +50,7 @@ class ModelTranslator(Translator):
         self._codes, self._beams = dict(codes), beams
         config = model.config
         limits = (self._tokenizer.model_max_length, getattr(config, "max_position_embeddings", None) or 10**9)
-        self._longest = min(limits) if min(limits) < 10**6 else LONGEST
+        self._max_tokens = min(limits) if min(limits) < 10**6 else DEFAULT_MAX_TOKENS
         if torch.cuda.is_available():
             model = model.to(
                 torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
@@ -82,10 +82,10 @@ class ModelTranslator(Translator):
 
     def translate(self, lines: Sequence[str], source: str, target: str) -> list[str]:
         self.check(source, target)
-        cut = [sentences(line) for line in lines]
+        cut = [split_sentences(line) for line in lines]
         distinct = list(dict.fromkeys(sentence for parts in cut for sentence in parts))
         found = dict(zip(distinct, self._translate_sentences(distinct, source, target), strict=True))
-        return [join(found[sentence] for sentence in parts) for parts in cut]
+        return [join_sentences(found[sentence] for sentence in parts) for parts in cut]
 
     def _translate_sentences(self, texts: Sequence[str], source: str, target: str) -> list[str]:
         if not texts:
@@ -99,7 +99,7 @@ class ModelTranslator(Translator):
             prefix = f"{self._prefix(target)} "
         encoded = self._encode([prefix + text for text in texts])
         # What is translated together does not depend on how many GPUs there are.
-        batches = packs([len(ids) for ids in encoded], TOKENS // self._beams, padded=True)
+        batches = packs([len(ids) for ids in encoded], BATCH_TOKENS // self._beams, padded=True)
         free: SimpleQueue = SimpleQueue()
         for model in self._models:
             free.put(model)
@@ -121,10 +121,10 @@ class ModelTranslator(Translator):
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, cut to what the model takes."""
         encoded = self._tokenizer(texts, verbose=False)["input_ids"]
-        long = [place for place, ids in enumerate(encoded) if len(ids) > self._longest]
+        long = [place for place, ids in enumerate(encoded) if len(ids) > self._max_tokens]
         self.truncated += len(long)
         for place in long:
-            encoded[place] = self._tokenizer(texts[place], truncation=True, max_length=self._longest)["input_ids"]
+            encoded[place] = self._tokenizer(texts[place], truncation=True, max_length=self._max_tokens)["input_ids"]
         return encoded
 
     @torch.inference_mode()
@@ -134,7 +134,7 @@ class ModelTranslator(Translator):
         pad = self._tokenizer.pad_token_id
         ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in encoded])
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in encoded])
-        room = min(2 * longest + 16, self._longest - 1)
+        room = min(2 * longest + 16, self._max_tokens - 1)
         inputs = {"input_ids": ids.to(model.device), "attention_mask": mask.to(model.device)}
         return model.generate(**inputs, **options, max_new_tokens=room).tolist()
 

@@ -44,49 +44,49 @@ class Script(NamedTuple):
     write: Rules = ()
 
     @property
-    def runs(self) -> re.Pattern:
+    def run_pattern(self) -> re.Pattern:
         """Matches what is written in this script, but for the danda, which all share."""
         block = f"{chr(self.first)}-{chr(self.first + 0x63)}{chr(self.first + 0x66)}-{chr(self.first + 0x7F)}"
         return re.compile(f"[{block}][{block}{JOINERS}]*")
 
 
-def _each(source: str, target: str) -> Rules:
+def _word_rules(source: str, target: str) -> Rules:
     """Rules for words of the one text to those of the other, one by one; `-` stands for nothing."""
     pairs = zip(source.split(), target.split(), strict=True)
     return tuple((re.escape(old), "" if new == "-" else new) for old, new in pairs)
 
 
-LATIN_DIGITS = _each("० १ २ ३ ४ ५ ६ ७ ८ ९", "0 1 2 3 4 5 6 7 8 9")  # noqa: RUF001
+LATIN_DIGITS = _word_rules("० १ २ ३ ४ ५ ६ ७ ८ ९", "0 1 2 3 4 5 6 7 8 9")  # noqa: RUF001
 
 # Letters for the vowels of English loans, and short e and o, which only the Dravidian scripts have.
-LOAN_VOWELS = _each("ऍ ॅ ऑ ॉ", "ए े आ ा")
+LOAN_VOWELS = _word_rules("ऍ ॅ ऑ ॉ", "ए े आ ा")
 
-LONG_E_O = _each("ऎ ॆ ऒ ॊ", "ए े ओ ो")
+LONG_E_O = _word_rules("ऎ ॆ ऒ ॊ", "ए े ओ ो")
 
 DOTLESS = (("़", ""),)
 
 SCRIPTS = {
     "Devanagari": Script(
         DEVANAGARI,
-        read=_each("ॲ", "ऍ"),
-        write=(("य़", "य"), *_each("ऩ ऱ ऴ", "न र ळ"), *LONG_E_O),
+        read=_word_rules("ॲ", "ऍ"),
+        write=(("य़", "य"), *_word_rules("ऩ ऱ ऴ", "न र ळ"), *LONG_E_O),
     ),
     "Bengali": Script(
         0x980,
-        read=_each("ৎ", "ত্"),
+        read=_word_rules("ৎ", "ত্"),
         write=(
             ("ॐ", "ओम"),
             ("(?<![डढ])़", ""),
             # Its letter for y is spoken as j where it begins a word, and joined to a consonant; elsewhere it has a dot.
             ("(?<=[^्])य", "य़"),
-            *_each("व ऩ ऱ ळ ऴ", "ब न र ल ल"),
+            *_word_rules("व ऩ ऱ ळ ऴ", "ब न र ल ल"),
             *LONG_E_O,
             *LOAN_VOWELS,
         ),
     ),
     "Tamil": Script(
         0xB80,
-        read=_each("ஃப", "फ़"),
+        read=_word_rules("ஃப", "फ़"),
         write=(
             ("ॐ", "ௐ"),
             ("फ़", "ஃப"),
@@ -105,7 +105,7 @@ SCRIPTS = {
             ("[ठ-ढ]", "ट"),
             ("[थ-ध]", "त"),
             ("[फ-भ]", "प"),
-            *_each("श ऽ ऋ ॠ ऌ ॡ ृ ॄ ॢ ॣ", "ष - रु रू लु लू ्रु ्रू ्लु ्लू"),
+            *_word_rules("श ऽ ऋ ॠ ऌ ॡ ृ ॄ ॢ ॣ", "ष - रु रू लु लू ्रु ्रू ्लु ्लू"),
             *LOAN_VOWELS,
             *LATIN_DIGITS,
         ),
@@ -117,7 +117,7 @@ SCRIPTS = {
             *DOTLESS,
             ("ँ", "ं"),
             ("म्(?![क-ह])", "ं"),
-            *_each("ऩ ऱ ऴ", "न र ळ"),
+            *_word_rules("ऩ ऱ ऴ", "न र ळ"),
             *LOAN_VOWELS,
             *LATIN_DIGITS,
         ),
@@ -125,7 +125,7 @@ SCRIPTS = {
     "Malayalam": Script(
         0xD00,
         # Letters of their own for consonants without a vowel, once written with a joiner; a new sign for au.
-        read=_each("ൺ ൻ ർ ൽ ൾ ൿ ൎ ൗ", "ണ് ന് ര് ല് ള് ക് ര് ൌ"),
+        read=_word_rules("ൺ ൻ ർ ൽ ൾ ൿ ൎ ൗ", "ണ് ന് ര് ല് ള് ക് ര് ൌ"),
         write=(
             ("ॐ", "ओं"),
             *DOTLESS,
@@ -161,7 +161,9 @@ class Transliterator(Translator):
 
 def transliterate(line: str, source: str, target: str) -> str:
     """The line with what is written in one script of SCRIPTS written in another."""
-    return SCRIPTS[source].runs.sub(lambda run: _transliterate_run(run[0], SCRIPTS[source], SCRIPTS[target]), line)
+    return SCRIPTS[source].run_pattern.sub(
+        lambda run: _transliterate_run(run[0], SCRIPTS[source], SCRIPTS[target]), line
+    )
 
 
 def _transliterate_run(run: str, source: Script, target: Script) -> str:
@@ -169,14 +171,14 @@ def _transliterate_run(run: str, source: Script, target: Script) -> str:
     text = unicodedata.normalize("NFC", re.sub(f"[{JOINERS}]", "", run))
     for pattern, replacement in source.read:
         text = re.sub(pattern, replacement, text)
-    text = text.translate(_move(source.first, DEVANAGARI))
+    text = text.translate(_block_shift(source.first, DEVANAGARI))
     for pattern, replacement in target.write:
         text = re.sub(pattern, replacement, text)
-    return text.translate(_move(DEVANAGARI, target.first))
+    return text.translate(_block_shift(DEVANAGARI, target.first))
 
 
 @cache
-def _move(source: int, target: int) -> dict[int, str]:
+def _block_shift(source: int, target: int) -> dict[int, str]:
     """For str.translate: characters on the chart of one block to the other, where that has something there."""
     places = {source + place: chr(target + place) for place in CHART}
     return {old: new for old, new in places.items() if unicodedata.category(new) != "Cn"}
