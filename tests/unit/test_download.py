@@ -102,7 +102,7 @@ def test_progress_resets_the_count_of_attempts(client, address, tmp_path, hub_se
 
 
 def test_an_endless_cut_at_the_same_byte_is_given_up(client, address, tmp_path, hub_server, monkeypatch):
-    monkeypatch.setattr(download, "_read_tag", lambda part: "")  # nothing is ever resumed
+    monkeypatch.setattr(download, "read_etag", lambda part: "")  # nothing is ever resumed
     hub_server.faults["/file"] = ["truncate"] * 50
     with pytest.raises(HttpFailure, match="the connection broke after 512000 of 1024000 bytes"):
         client.download(address, tmp_path / "file")

@@ -15,7 +15,7 @@ from crosstune.data.readers.pieces import (
     json_field,
     text_field,
 )
-from crosstune.data.readers.qa import LOST_ANSWER, check_answers
+from crosstune.data.readers.qa import qa_row
 from crosstune.data.readers.retrieval import sentence_pair
 
 HUB_TAG_COLUMNS = ("upos", "pos_tags", "ner_tags", "tags")
@@ -29,11 +29,11 @@ HUB_CHOICE_COLUMNS = (("premise", ("choice1", "choice2")), ("context", ("answerA
 def rows_from_records(
     records: Iterable[tuple[str, Mapping]],
     task: str,
-    place: str,
+    where: str,
     options: ReaderOptions = DEFAULT_OPTIONS,
     id_prefix: str = "",
 ) -> list[dict]:
-    """The rows of a table with the columns of the hub's data sets, given as (place, record), labels by their names.
+    """The rows of a table with the columns of the hub's data sets, given as (location, record), with named labels.
 
     qa              id, context, question, answers (as SQuAD has them)
     tagging         tokens, and upos, pos_tags, ner_tags or tags
@@ -43,17 +43,18 @@ def rows_from_records(
     bitext          sentence1 and sentence2, which is English
     retrieval       as qa, to train on: each question with the sentence that holds its answer
 
-    Only rows whose id begins with `id_prefix` are taken. Raises UserError where a record has not what its task needs.
+    Only records whose id begins with `id_prefix` give rows. Raises UserError if a record lacks a field of its task, or
+    if there are no rows (at `where`).
     """
-    make = HUB_ROWS[task]
+    make_row = HUB_ROWS[task]
     rows, seen = [], 0
-    for number, (where, record) in enumerate(records):
+    for number, (place, record) in enumerate(records):
         seen += 1
         if str(record.get("id", "")).startswith(id_prefix):
-            rows.append(make(record, where, number, options))
+            rows.append(make_row(record, place, number, options))
     if not rows:
-        raise UserError(f"no rows with an id that begins with {id_prefix!r}" if seen else "no rows", place)
-    check_ids(rows, place)
+        raise UserError(f"no rows with an id that begins with {id_prefix!r}" if seen else "no rows", where)
+    check_ids(rows, where)
     return rows
 
 
@@ -62,15 +63,9 @@ def _qa_row(record: Mapping, where: str, number: int, options: ReaderOptions) ->
     sides = [json_field(found, key, list, where) for key in ("text", "answer_start")]
     if len(sides[0]) != len(sides[1]):
         raise UserError(f"{len(sides[0])} answers with {len(sides[1])} offsets", where)
-    kept = [answer for answer in zip(*sides, strict=True) if answer != LOST_ANSWER]
-    row = {
-        "id": id_field(record, where),
-        "context": text_field(record, "context", where),
-        "question": text_field(record, "question", where),
-        "answers": {"text": [text for text, _ in kept], "answer_start": [start for _, start in kept]},
-    }
-    check_answers(row, f"{where}, question {row['id']}")
-    return row
+    name = id_field(record, where)
+    texts = [text_field(record, key, where) for key in ("context", "question")]
+    return qa_row(name, *texts, zip(*sides, strict=True), f"{where}, question {name}")
 
 
 def _tagging_row(record: Mapping, where: str, number: int, options: ReaderOptions) -> dict:
@@ -109,9 +104,9 @@ def _choice_row(record: Mapping, where: str, number: int, options: ReaderOptions
         known = "; ".join(" and ".join(names) for _, names in HUB_CHOICE_COLUMNS)
         raise UserError(f"expected columns of choices ({known}), found {', '.join(record)}", where)
     # COPA counts from 0 or names the column, SIQA counts from "1" in text.
-    places = {**{name: index for index, name in enumerate(choices)}, **{str(n + 1): n for n in range(len(choices))}}
+    indices = {**{name: index for index, name in enumerate(choices)}, **{str(n + 1): n for n in range(len(choices))}}
     label = record.get("label")
-    index = places.get(label) if isinstance(label, str) else label
+    index = indices.get(label) if isinstance(label, str) else label
     if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(choices):
         raise UserError(f"expected the number of one of {len(choices)} choices in 'label', found {label!r}", where)
     asked = text_field(record, "question", where)
