@@ -19,7 +19,7 @@ rule synthetic:
     message:
         "generate the synthetic world"
     shell:
-        "python scripts/world.py --spec {params.spec:q} --out data/raw/world 2> >(tee {log} >&2)"
+        "python scripts/synthetic.py --spec {params.spec:q} --out data/raw/world 2> >(tee {log} >&2)"
 
 
 rule fetch:

@@ -188,7 +188,7 @@ def test_programs_take_the_metric(tmp_path):
     assert read_json(tmp_path / "scores.json")["languages"]["zh"]["f1"] == pytest.approx(80)
     row = {"id": "1", "context": "北京市", "question": "?", "answers": {"text": ["北京"], "answer_start": [0]}}
     write_jsonl(tmp_path / "test.zh.jsonl", [row])
-    done = run("floor.py", "--task", "qa", "--metric", "mlqa", "--dataset", "mlqa", "--data",
+    done = run("baselines.py", "--task", "qa", "--metric", "mlqa", "--dataset", "mlqa", "--data",
                tmp_path / "test.zh.jsonl", "--out", tmp_path / "floor.json")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert read_json(tmp_path / "floor.json")["baselines"]["context"]["zh"]["f1"] == pytest.approx(80)
@@ -197,7 +197,7 @@ def test_programs_take_the_metric(tmp_path):
 def test_floor_program(tmp_path):
     write_jsonl(tmp_path / "test.qen.jsonl", [{"id": "1", "tokens": ["a"], "tags": ["NOUN"]}])
     out = tmp_path / "baselines/worldpos.json"
-    done = run("floor.py", "--task", "tagging", "--dataset", "worldpos", "--data", tmp_path / "test.qen.jsonl",
+    done = run("baselines.py", "--task", "tagging", "--dataset", "worldpos", "--data", tmp_path / "test.qen.jsonl",
                "--out", out)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert read_json(out)["baselines"]["majority"]["qen"]["accuracy"] == 100

@@ -20,7 +20,7 @@ PAIRS = {"en-es": "eng-spa"}
 
 @pytest.fixture
 def program(tmp_path):
-    """A translator that runs Python code, in which `lines` are those it reads and sys.argv[1] is the pair."""
+    """A function from Python code to its translator; the code has the input `lines` and sys.argv[1], the pair."""
 
     def make(code: str, pairs=PAIRS) -> CommandTranslator:
         path = tmp_path / "a translator.py"
@@ -84,20 +84,20 @@ def test_no_shell_reads_the_command(tmp_path):
         ("sys.stdout.buffer.write(b'\\xff\\n\\n\\n\\n')", "wrote no UTF-8"),
     ],
 )
-def test_a_program_that_fails_is_told(program, code, message):
+def test_a_failing_program_is_a_user_error(program, code, message):
     with pytest.raises(UserError) as caught:
         program(code).translate(["a", "b"], "en", "es")
     assert message in str(caught.value)
     assert "a translator.py" in str(caught.value)
 
 
-def test_what_a_program_lacks_is_told_before_any_work(program):
+def test_missing_pairs_and_programs_are_user_errors_before_any_work(program):
     with pytest.raises(UserError, match=r"has no pair en-ca \(known: en-es\)\n.*pairs: {en-ca: NAME}"):
         program("").check("en", "ca")
     absent = CommandTranslator("no-such-program {pair}", PAIRS)
     with pytest.raises(UserError, match=r"no-such-program is not installed"):
         absent.translate(["a"], "en", "es")
-    absent.check("en", "es")  # a study can be planned where the program is not
+    absent.check("en", "es")  # a study can be planned without the program
     for command in ("", "a 'b"):
         with pytest.raises(UserError, match=r"translator\.command"):
             CommandTranslator(command, PAIRS)
@@ -109,11 +109,11 @@ def test_the_package_of_apertium_is_named(monkeypatch):
         CommandTranslator("apertium -u -f txt {pair}", PAIRS).translate(["a"], "en", "es")
 
 
-# Transliteration. Names as they are written in both languages, or, where spelling differs, letter by letter by hand:
-# Devanagari भारत bh-ā-r-t is Tamil p-ā-r-t, which has one letter for p and bh.
+# Transliteration. Names as written in both languages or, if spelling differs, transliterated by hand: Devanagari भारत
+# bh-ā-r-t is Tamil p-ā-r-t, which has one letter for p and bh.
 GOLDEN = [
     ("hi", "bn", "दिल्ली", "দিল্লী"),
-    ("hi", "bn", "दुनिया", "দুনিয়া"),  # y between vowels has a dot below, and none in a conjunct or at the beginning
+    ("hi", "bn", "दुनिया", "দুনিয়া"),  # y between vowels has a dot below, but not in a conjunct or at the beginning
     ("hi", "bn", "सत्य योग", "সত্য যোগ"),
     ("hi", "bn", "विद्यालय", "বিদ্যালয়"),
     ("hi", "bn", "बढ़ना", "বঢ়না"),
@@ -192,7 +192,7 @@ def test_any_text_comes_out_without_everyday_letters_of_the_source(source, targe
 
 @given(LANGUAGES, LANGUAGES, st.text())
 def test_a_text_in_another_script_stays(source, target, text):
-    if SCRIPT_OF[source] != SCRIPT_OF[target] and not SCRIPTS[SCRIPT_OF[source]].runs.search(text):
+    if SCRIPT_OF[source] != SCRIPT_OF[target] and not SCRIPTS[SCRIPT_OF[source]].run_pattern.search(text):
         assert Transliterator().translate([text], source, target) == [text]
 
 

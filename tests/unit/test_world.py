@@ -1,4 +1,4 @@
-"""The constructed world: regular sound changes, exact answers, disjoint splits, reproducible files."""
+"""Synthetic data: regular sound changes, exact answers, disjoint splits, reproducible files."""
 
 import hashlib
 import itertools
@@ -46,13 +46,13 @@ codes = st.sampled_from(sorted(LANGUAGES))
 
 @pytest.fixture(scope="module")
 def tiny() -> dict[str, str]:
-    """The files of the tiny world of the default seed."""
+    """Few files of the default seed."""
     return generate_files(TINY)
 
 
 @pytest.fixture(scope="module")
 def more_items() -> dict[str, str]:
-    """The same with more items of the tasks that only some studies need."""
+    """The same files with more items of the tasks in synthetic.items."""
     return generate_files({**TINY, "items_train": 60, "items_test": 40})
 
 
@@ -78,26 +78,14 @@ def test_inherited_words_follow_the_sound_changes(seed):
 
 
 @given(st.text("ptkbdgmnlrswhaeiou", min_size=1, max_size=8), codes)
-def test_sound_changes_are_a_function(proto, code):
+def test_sound_changes_are_deterministic(proto, code):
     assert evolve(proto, LANGUAGES[code]) == evolve(proto, LANGUAGES[code])
 
 
 def test_sound_changes_give_known_words():
-    assert [evolve("padir", LANGUAGES[code]) for code in ("qen", "qno", "qis")] == [
-        "fadir",
-        "padir",
-        "patir",
-    ]
-    assert [evolve("fadiro", LANGUAGES[code]) for code in ("qes", "qit", "qfr")] == [
-        "haziro",
-        "haziru",
-        "fadiré",
-    ]
-    assert [evolve("paseht", LANGUAGES[code]) for code in ("qhi", "qmr", "qbn")] == [
-        "vaxehr",
-        "vaxewt",
-        "poceht",
-    ]
+    assert [evolve("padir", LANGUAGES[code]) for code in ("qen", "qno", "qis")] == ["fadir", "padir", "patir"]
+    assert [evolve("fadiro", LANGUAGES[code]) for code in ("qes", "qit", "qfr")] == ["haziro", "haziru", "fadiré"]
+    assert [evolve("paseht", LANGUAGES[code]) for code in ("qhi", "qmr", "qbn")] == ["vaxehr", "vaxewt", "poceht"]
     assert [evolve("kiwopctu", LANGUAGES[code]) for code in ("qta", "qml", "qte")] == [
         "civopctu", "civopcdu", "kiwopsti",
     ]  # fmt: skip
@@ -116,7 +104,7 @@ def test_no_two_concepts_share_a_word(seed):
 
 @settings(max_examples=4, deadline=None)
 @given(seeds)
-def test_relatedness_is_known(seed):
+def test_relatedness_is_symmetric_and_follows_the_families(seed):
     lexicon = make_lexicon(seed)
     for a, b in itertools.product(LANGUAGES, repeat=2):
         value = lexicon.relatedness(a, b)
@@ -135,7 +123,7 @@ def test_a_genus_is_nearer_than_its_family():
     assert relatedness("qen", "qno", 3) == make_lexicon(3).relatedness("qen", "qno")
 
 
-def test_similarity():
+def test_similarity_equals_that_by_hand():
     assert similarity("padir", "fadir") == pytest.approx(0.8)
     assert similarity("ab", "ab") == 1
     assert similarity("ab", "xyz") == 0
@@ -147,7 +135,7 @@ def test_similarity():
     ("qhi", ("\u0430", "\u044f")),
     ("qta", ("\u03b1", "\u03f3")),
 ])  # fmt: skip
-def test_script_is_a_bijection_that_normal_forms_and_lower_case_keep(code, block):
+def test_a_script_is_a_bijection_unchanged_by_normal_forms_and_lower_case(code, block):
     letters = "abgdevzijklmnoprstufqxhcw" + ("" if code == "qka" else "y")
     written = to_script(letters, LANGUAGES[code])
     assert len(set(written)) == len(letters)
@@ -165,7 +153,7 @@ def test_every_word_can_be_written_in_its_script(seed):
             assert set("".join(words.values())) <= letters, code
 
 
-def test_the_registry_table_agrees(tiny):
+def test_the_registry_s_table_describes_the_same_languages(tiny):
     table = yaml.safe_load((REGISTRY / "languages-world.yaml").read_text(encoding="utf-8"))
     assert table == json.loads(tiny["world.json"])["languages"]
 
@@ -175,15 +163,15 @@ def test_the_registry_table_agrees(tiny):
 
 @settings(max_examples=50, deadline=None)
 @given(seeds, codes, st.booleans(), st.integers(0, 3))
-def test_the_answer_is_at_its_offset_and_says_the_fact(seed, code, for_person, index):
+def test_the_answer_is_at_its_offset_and_names_the_fact(seed, code, for_person, index):
     base, rng = base_of(seed)
     lexicon = make_lexicon(seed)
     realiser = Realiser(code, lexicon)
     paragraph = base.paragraph("test", rng)
     fact = paragraph.facts[index]
-    told = realiser.tokens(*paragraph_sentences(paragraph, Question(fact, for_person)))
-    text, start = marked_answer(told)
-    context = join_tokens(told)
+    tokens = realiser.tokens(*paragraph_sentences(paragraph, Question(fact, for_person)))
+    text, start = marked_answer(tokens)
+    context = join_tokens(tokens)
     assert context == realiser.text(*paragraph_sentences(paragraph))
     assert context[start : start + len(text)] == text
     wanted = fact.person if for_person else fact.value
@@ -210,24 +198,24 @@ def test_a_question_has_one_answer(seed):
     ("qhi", "PROPN PROPN VERB PUNCT"),
     ("qml", "PROPN PROPN VERB PUNCT"),
 ])  # fmt: skip
-def test_word_orders(code, tags):
+def test_tokens_follow_the_word_order_of_the_language(code, tags):
     fact = Fact("Bana", LOVE, "Miki")
     tokens = Realiser(code, make_lexicon(0)).sentence_tokens(fact_sentence(fact))
     assert " ".join(token.words[0].upos for token in tokens) == tags
-    said = join_tokens(tokens)
+    text = join_tokens(tokens)
     if LANGUAGES[code].script == "Latn":
-        assert (said.index("Bana") < said.index("Miki")) == (code != "qeu")
+        assert (text.index("Bana") < text.index("Miki")) == (code != "qeu")
 
 
 def test_an_adposition_may_follow_its_noun():
-    told = fact_sentence(Fact("Bana", LOVE, "Miki"), Fact("Bana", WORK, "baker", "old"))
-    tags = " ".join(token.words[0].upos for token in Realiser("qmr", make_lexicon(0)).sentence_tokens(told))
+    sentence = fact_sentence(Fact("Bana", LOVE, "Miki"), Fact("Bana", WORK, "baker", "old"))
+    tags = " ".join(token.words[0].upos for token in Realiser("qmr", make_lexicon(0)).sentence_tokens(sentence))
     assert tags == "PROPN VERB PROPN CCONJ VERB ADJ NOUN ADP PUNCT"
 
 
 def test_objects_may_come_first():
-    said = Realiser("qml", make_lexicon(0)).sentence_tokens(fact_sentence(Fact("Bana", LOVE, "Miki")))
-    assert [token.words[0].lemma for token in said][:2] == [
+    tokens = Realiser("qml", make_lexicon(0)).sentence_tokens(fact_sentence(Fact("Bana", LOVE, "Miki")))
+    assert [token.words[0].lemma for token in tokens][:2] == [
         to_script(name, LANGUAGES["qml"]) for name in ("Miki", "Bana")
     ]
 
@@ -249,13 +237,13 @@ def test_adposition_and_article_contract():
 @given(seeds)
 def test_splits_share_no_fact(seed):
     base, rng = base_of(seed)
-    told = {}
+    triples = {}
     for split in SPLIT_SHARES:
         paragraphs = [base.paragraph(split, rng) for _ in range(50)]
-        told[split] = {fact.triple for paragraph in paragraphs for fact in paragraph.facts}
-        told[split] |= {base.scene(split, rng).triple for _ in range(50)}
-    for a, b in itertools.combinations(told, 2):
-        assert not told[a] & told[b]
+        triples[split] = {fact.triple for paragraph in paragraphs for fact in paragraph.facts}
+        triples[split] |= {base.scene(split, rng).triple for _ in range(50)}
+    for a, b in itertools.combinations(triples, 2):
+        assert not triples[a] & triples[b]
 
 
 @settings(max_examples=20, deadline=None)
@@ -318,7 +306,7 @@ def test_every_file_is_read_by_the_reader_of_its_format(seed):
 
 
 def test_inference_follows_from_the_facts(more_items):
-    """In qen the object is the last word of a clause and `muk` is the conjunction: labels can be read off the words."""
+    """Labels follow from the words of qen, where the object ends a clause and `muk` is the conjunction."""
     found = rows(more_items, "classified", "nli/qen.train.tsv", options=ITEM_OPTIONS)
     assert Counter(row["label"] for row in found) == {"entailment": 20, "contradiction": 20, "neutral": 20}
     conjunction = make_lexicon(0).words["qen"]["and"]
@@ -337,8 +325,8 @@ def test_the_right_choice_stands_in_the_premise(more_items):
     assert {row["label"] for row in found} == {0, 1}
     for row in found:
         premise = set(row["premise"].removesuffix(".").split())
-        told = [set(choice.removesuffix(".").split()) <= premise for choice in row["choices"]]
-        assert [n for n, inside in enumerate(told) if inside] == [row["label"]], row
+        in_premise = [set(choice.removesuffix(".").split()) <= premise for choice in row["choices"]]
+        assert [n for n, inside in enumerate(in_premise) if inside] == [row["label"]], row
 
 
 def test_people_are_described_once_and_mentioned_by_name(more_items):
@@ -355,22 +343,22 @@ def test_people_are_described_once_and_mentioned_by_name(more_items):
     assert all("{ " in row["query"] and " }" in row["query"] for row in mentions)
 
 
-# Of everything below but world.json, which describes all languages.
+# SHA-256 of the files that the test below selects.
 GOLDEN = "8a34911a9bc2291110e4690be9eb96aac8cb1e08cd85b8bbdde994a0329c3388"
 
 
-def test_the_languages_of_the_tasks_stay_as_they_are(tiny):
-    """Results depend on every byte. A digest of all files as they were when the world had these ten languages only."""
-    theirs = [
+def test_files_of_the_task_languages_never_change(tiny):
+    """Results depend on every byte. The digest is that of the data when these ten languages were the only ones."""
+    paths = [
         path
         for path in sorted(tiny)
         if path not in ("world.json", "chaii/train.csv") and path.split("/")[1].split(".")[0] not in CHAII_LANGUAGES
     ]
-    assert len(theirs) == 149
-    assert hashlib.sha256("".join(f"{path}\n{tiny[path]}" for path in theirs).encode()).hexdigest() == GOLDEN
+    assert len(paths) == 149
+    assert hashlib.sha256("".join(f"{path}\n{tiny[path]}" for path in paths).encode()).hexdigest() == GOLDEN
 
 
-def test_no_record_mixes_the_languages_of_the_tasks_with_the_others():
+def test_no_record_mixes_task_languages_with_others():
     records = yaml.safe_load((REGISTRY / "world.yaml").read_text(encoding="utf-8"))
     registry = load_registry(REGISTRY)
     for name in records:
@@ -385,7 +373,7 @@ def test_no_record_mixes_the_languages_of_the_tasks_with_the_others():
     assert list(CHAII_CODES.values()) == [LANGUAGES[code].name.lower() for code in CHAII_CODES]
 
 
-def test_sizes_are_those_of_the_spec(tiny):
+def test_sizes_follow_the_spec(tiny):
     assert len(rows(tiny, "lines", "text/qen.txt")) == 12
     assert len(rows(tiny, "lines", "text/qeu.txt")) == 6
     assert len(rows(tiny, "pairs", "pairs/qes.tsv")) == 8
@@ -396,10 +384,10 @@ def test_sizes_are_those_of_the_spec(tiny):
 
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(1, 10_000))
-def test_a_seed_gives_its_own_bytes(tiny, seed):
+def test_every_seed_gives_its_own_bytes(tiny, seed):
     files = generate_files({**TINY, "seed": seed})
     assert generate_files({**TINY, "seed": seed}) == files
-    assert all(files[path] != tiny[path] for path in files), "those of seed 0"
+    assert all(files[path] != tiny[path] for path in files), "the bytes of seed 0"
 
 
 def test_bytes_do_not_depend_on_the_process(tiny, tmp_path):
@@ -450,21 +438,21 @@ def test_a_context_of_chaii_is_shared_by_questions(chaii):
     assert all(re.fullmatch("[0-9a-f]{9}", name) for name in ids) and len(set(ids)) == len(ids)
 
 
-def test_the_paragraphs_of_a_document_have_nobody_and_no_value_in_common():
+def test_paragraphs_of_a_document_share_no_person_and_no_value():
     base, rng = base_of(0)
     for size in (2, 3):
         for _ in range(50):
             document = base.document("train", rng, size)
-            mentioned = [{x for fact in told.facts for x in (fact.person, fact.value)} for told in document]
+            mentioned = [{x for fact in paragraph.facts for x in (fact.person, fact.value)} for paragraph in document]
             assert len(document) == size
             assert sum(map(len, mentioned)) == len(set().union(*mentioned))
 
 
-def test_chaii_tells_the_facts_of_the_training_split_only(chaii):
-    """In qta every fact is a name and its object before a verb, whatever the sentence says further."""
+def test_chaii_holds_facts_of_the_training_split_only(chaii):
+    """In qta every fact is a name and its object before a verb, whatever follows in the sentence."""
     base, lexicon = FactBase(make_lexicon(0), 0), make_lexicon(0)
     realiser = Realiser("qta", lexicon)
-    told = {
+    split_of = {
         realiser.text(fact_sentence(Fact(person, LOVE, value))): split
         for person in base.people
         for split, values in base.values[person, "love"].items()
@@ -477,10 +465,10 @@ def test_chaii_tells_the_facts_of_the_training_split_only(chaii):
         for sentence in line.split(". "):
             subject, *_ = sentence.split()
             found += [f"{subject} {loved} {verb}." for loved in re.findall(rf"(\w+) {verb}\b", sentence)]
-    assert len(found) > 50 and {told[clause] for clause in found} == {"train"}
+    assert len(found) > 50 and {split_of[clause] for clause in found} == {"train"}
 
 
-def test_more_questions_in_one_language_leave_the_other_as_it_is(tiny):
+def test_more_questions_in_one_language_do_not_change_the_other(tiny):
     few, more = (files["chaii/train.csv"] for files in (tiny, generate_files({**TINY, "chaii_qhi": 20})))
     texts = [
         sorted(row["context"] + row["question"] for row in

@@ -1,15 +1,12 @@
-"""The constructed world in the formats of the other tasks of XTREME-R, beside questions and tagged sentences.
+"""Synthetic items for the tasks of XTREME-R other than question answering and part-of-speech tags.
 
-Owns: what makes an item of inference, choice, names, translation, retrieval, and its file format. Must never know:
-grammar, which languages and splits there are.
-
-    nli       XNLI's TSV: what a premise of two facts entails, contradicts, or leaves open
-    copa      COPA's JSON lines: which of two statements the premise tells
-    siqa      SocialIQa's JSON lines and labels: a question to two facts, with three answers
-    ner       tokens with names of people and places, as WikiANN has them
-    tatoeba   sentences line by line, to be found again in another language
-    lareqa    XQuAD-R: SQuAD's JSON with sentence_breaks
-    mewslix   Mewsli-X's JSON lines: people mentioned in sentences, and descriptions of them
+nli       XNLI's TSV: the premise of two facts entails, contradicts, or leaves open a hypothesis
+copa      COPA's JSON lines: the premise states one of two choices
+siqa      SocialIQa's JSON lines and labels: a question about a paragraph, with three answers
+ner       tokens with names of people and places, in WikiANN's format
+tatoeba   sentences per line, to be retrieved in another language
+lareqa    XQuAD-R: SQuAD's JSON with sentence_breaks
+mewslix   Mewsli-X's JSON lines: people mentioned in sentences, and descriptions of them
 """
 
 import json
@@ -30,21 +27,21 @@ def two_facts(base: FactBase, split: str, rng: random.Random) -> tuple[Fact, Fac
 
 
 def other_value(base: FactBase, split: str, fact: Fact, rng: random.Random) -> Fact | None:
-    """The fact with another value, of the same split, so that no split tells another's facts; None if there is none."""
+    """The fact with another value of the same split; None if the split has none."""
     values = [value for value in base.values[fact.person, fact.relation.name][split] if value != fact.value]
     return replace(fact, value=rng.choice(values)) if values else None
 
 
 def other_relation(base: FactBase, split: str, facts: Sequence[Fact], rng: random.Random) -> Fact | None:
-    """A fact about the same person that is none of `facts`, of another relation; None if the split has none."""
-    told = {fact.relation for fact in facts}
-    relation = rng.choice([relation for relation in RELATIONS if relation not in told])
+    """A fact about the same person with a relation that `facts` lack; None if the split has none."""
+    used = {fact.relation for fact in facts}
+    relation = rng.choice([relation for relation in RELATIONS if relation not in used])
     values = base.values[facts[0].person, relation.name][split]
     return Fact(facts[0].person, relation, rng.choice(values)) if values else None
 
 
 def nli(base: FactBase, split: str, realiser: Realiser, rng: random.Random, count: int) -> str:
-    """Lines of premise, hypothesis, label; as many of each label."""
+    """Lines of premise, hypothesis, label; all labels are equally frequent."""
     lines: list[str] = []
     while len(lines) < count:
         label = LABELS[len(lines) % len(LABELS)]
@@ -56,14 +53,12 @@ def nli(base: FactBase, split: str, realiser: Realiser, rng: random.Random, coun
             "neutral": other_relation(base, split, facts, rng),
         }[label]
         if hypothesis:
-            lines.append(
-                f"{realiser.text(fact_sentence(*facts))}\t{realiser.text(fact_sentence(hypothesis))}\t{label}\n"
-            )
+            lines.append(f"{realiser.fact_text(*facts)}\t{realiser.fact_text(hypothesis)}\t{label}\n")
     return "".join(lines)
 
 
 def copa(base: FactBase, split: str, realiser: Realiser, rng: random.Random, count: int) -> str:
-    """The right choice tells a fact of the premise; the wrong one has another value, or is of another relation."""
+    """The right choice is a fact of the premise; the wrong one has another value or another relation."""
     lines: list[str] = []
     while len(lines) < count:
         facts = two_facts(base, split, rng)
@@ -73,36 +68,31 @@ def copa(base: FactBase, split: str, realiser: Realiser, rng: random.Random, cou
         if wrong:
             label = rng.randrange(2)
             choices = [right, wrong] if label == 0 else [wrong, right]
-            one, other = (realiser.text(fact_sentence(choice)) for choice in choices)
-            record = {
-                "premise": realiser.text(fact_sentence(*facts)),
-                "choice1": one,
-                "choice2": other,
-                "question": asked,
-            }
+            one, other = (realiser.fact_text(choice) for choice in choices)
+            record = {"premise": realiser.fact_text(*facts), "choice1": one, "choice2": other, "question": asked}
             lines.append(_line({**record, "label": label, "idx": len(lines)}))
     return "".join(lines)
 
 
 def siqa(base: FactBase, split: str, realiser: Realiser, rng: random.Random, count: int) -> tuple[str, str]:
-    """Questions to a paragraph of facts with the values of three of them as answers, and the labels from 1."""
+    """(questions, labels from 1): questions about a paragraph, with the values of three of its facts as answers."""
     lines, labels = [], []
     for _ in range(count):
         paragraph = base.paragraph(split, rng)
-        told = rng.sample(paragraph.facts, 3)
+        facts = rng.sample(paragraph.facts, 3)
         answers = [
-            marked_answer(realiser.tokens(*paragraph_sentences(paragraph, Question(fact, False))))[0] for fact in told
+            marked_answer(realiser.tokens(*paragraph_sentences(paragraph, Question(fact, False))))[0] for fact in facts
         ]
         right = rng.randrange(3)
         record = {"context": realiser.text(*paragraph_sentences(paragraph))}
-        record["question"] = realiser.text(Question(told[right], False).sentence)
+        record["question"] = realiser.text(Question(facts[right], False).sentence)
         lines.append(_line(record | dict(zip(("answerA", "answerB", "answerC"), answers, strict=True))))
         labels.append(f"{right + 1}\n")
     return "".join(lines), "".join(labels)
 
 
 def ner(base: FactBase, split: str, realiser: Realiser, rng: random.Random, count: int) -> str:
-    """Tokens and tags in columns."""
+    """Tokens and tags of sentences, in columns."""
     places = {to_script(place, realiser.language) for place in base.places}
     blocks = []
     for _ in range(count):
@@ -116,12 +106,12 @@ def ner(base: FactBase, split: str, realiser: Realiser, rng: random.Random, coun
 
 
 def sentences(base: FactBase, split: str, rng: random.Random, count: int) -> list[tuple[Fact, Fact]]:
-    """Pairs of facts for sentences to translate, none twice."""
+    """Distinct pairs of facts, for sentences to translate."""
     return list({two_facts(base, split, rng): None for _ in range(4 * count)})[:count]
 
 
 def lareqa(paragraphs: dict) -> str:
-    """SQuAD's JSON of paragraphs (as a mapping) with the bounds of their sentences."""
+    """SQuAD's JSON of paragraphs (a mapping) with the bounds of their sentences."""
     for article in paragraphs["data"]:
         for paragraph in article["paragraphs"]:
             bounds, start = [], 0
@@ -133,11 +123,11 @@ def lareqa(paragraphs: dict) -> str:
 
 
 def mentions(base: FactBase, split: str, realiser: Realiser, rng: random.Random, count: int) -> Iterable[dict]:
-    """Contexts of Mewsli-X with one mention each: a person in a sentence of two facts."""
+    """Contexts of Mewsli-X, each with one mention of a person in a sentence of two facts."""
     code = next(code for code, language in LANGUAGES.items() if language is realiser.language)
     for number in range(count):
         facts = two_facts(base, split, rng)
-        text, form = realiser.text(fact_sentence(*facts)), to_script(facts[0].person, realiser.language)
+        text, form = realiser.fact_text(*facts), to_script(facts[0].person, realiser.language)
         start = text.index(form)
         span = {"start": start, "end": start + len(form), "text": form}
         yield {
@@ -156,14 +146,14 @@ def entity(base: FactBase, person: str, realiser: Realiser, rng: random.Random) 
         values = base.values[person, relation.name]["text"]
         if values and len(facts) < 2:
             facts.append(Fact(person, relation, rng.choice(values)))
-    description = realiser.text(fact_sentence(*facts))
+    description = realiser.fact_text(*facts)
     span = {"start": 0, "end": len(description)}
     name = {"entity_id": person, "title": to_script(person, realiser.language)}
     return {**name, "description": description, "description_language": code, "sentence_spans": [span]}
 
 
 def mewslix_pairs(base: FactBase, split: str, realiser: Realiser, rng: random.Random, count: int) -> str:
-    """Pairs to train on, the description in the mention's language."""
+    """Training pairs of a mention and its entity, described in the mention's language."""
     found = mentions(base, split, realiser, rng, count)
     return "".join(
         _line({"contextual_mention": m, "entity": entity(base, m["mention"]["entity_id"], realiser, rng)})
@@ -172,7 +162,7 @@ def mewslix_pairs(base: FactBase, split: str, realiser: Realiser, rng: random.Ra
 
 
 def mewslix_test(base: FactBase, split: str, realisers: Sequence[Realiser], rng: random.Random, count: int) -> str:
-    """Mentions in every language, and all people, each described in one language."""
+    """Mentions in every language, and the entities of all people, each described in one language."""
     found = [mention for realiser in realisers for mention in mentions(base, split, realiser, rng, count)]
     lines = [_line({"context": m["context"], "mentions": [m["mention"]]}) for m in found]
     people = (entity(base, person, realisers[n % len(realisers)], rng) for n, person in enumerate(base.people))

@@ -1,7 +1,4 @@
-"""Facts told as sentences: statements, questions and scenes in any of the languages.
-
-Owns: syntax, from facts to tokens and from tokens to text. Must never know: splits, files, sizes.
-"""
+"""Surface realisation: facts, questions and scenes as sentences of the synthetic languages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +10,7 @@ from crosstune.data.synthetic.languages import LANGUAGES, UPOS, Lexicon, attach_
 
 @dataclass(frozen=True)
 class Word:
-    """A syntactic word: its form, dictionary form and universal part of speech; `answer` marks what was asked."""
+    """A syntactic word: form, dictionary form, universal part of speech; `answer` marks words of an answer."""
 
     form: str
     lemma: str
@@ -23,7 +20,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Token:
-    """What is written between spaces: one word, or two that are fused (a multiword token of CoNLL-U)."""
+    """A string between spaces: one word, or two that are fused (a multiword token of CoNLL-U)."""
 
     form: str
     words: tuple[Word, ...]
@@ -33,7 +30,7 @@ class Token:
 class Phrase:
     """A noun phrase: a noun or question word with its dependents, or a proper name, which is no concept.
 
-    A numeral makes it plural, `plural` does so without one.
+    A numeral or `plural` makes it plural.
     """
 
     concept: str
@@ -60,16 +57,16 @@ class Predicate:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A subject and what is said of it, in one or more predicates joined by "and"; or a question, with one."""
+    """A statement of one or more predicates joined by "and", or a question with one predicate."""
 
     subject: Phrase
     predicates: tuple[Predicate, ...]
-    asks: bool = False
+    is_question: bool = False
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question for the value of a fact (Where does she live?) or for its person (Who lives there?)."""
+    """A question about the value of a fact (Where does she live?) or about its person (Who lives there?)."""
 
     fact: Fact
     for_person: bool
@@ -77,13 +74,13 @@ class Question:
     @property
     def sentence(self) -> Sentence:
         if self.for_person:
-            return Sentence(Phrase("who"), (_predicate(self.fact),), asks=True)
+            return Sentence(Phrase("who"), (_predicate(self.fact),), is_question=True)
         asked = Predicate(self.fact.relation.name, Phrase(self.fact.relation.question_word), self.fact.relation.role)
-        return Sentence(Phrase(self.fact.person), (asked,), asks=True)
+        return Sentence(Phrase(self.fact.person), (asked,), is_question=True)
 
 
 def fact_sentence(*facts: Fact, answering: Question | None = None) -> Sentence:
-    """Facts about one person as one sentence, with the answer to a question marked."""
+    """Facts about one person as one sentence, with the answer to the question `answering` marked."""
     asked = answering.fact if answering else None
     subject = Phrase(facts[0].person, answer=asked in facts and answering.for_person)
     return Sentence(subject, tuple(_predicate(fact, fact == asked and not answering.for_person) for fact in facts))
@@ -110,28 +107,28 @@ def _predicate(fact: Fact, answer: bool = False) -> Predicate:
 
 
 def join_tokens(tokens: Sequence[Token]) -> str:
-    """The tokens with spaces between them, none before a full stop or question mark."""
+    """The text of tokens: spaces between them, none before a full stop or question mark."""
     return "".join(t.form if t.words[0].upos == "PUNCT" else f" {t.form}" for t in tokens)[1:]
 
 
 def marked_answer(tokens: Sequence[Token]) -> tuple[str, int]:
-    """The text of the marked words, which are adjacent, and its offset in `text_of(tokens)` in code points."""
+    """(text, offset) of the marked words, which are adjacent, in the code points of `join_tokens(tokens)`."""
     marked = [i for i, token in enumerate(tokens) if token.words[-1].answer]
     before = join_tokens(tokens[: marked[0]])
     return join_tokens(tokens[marked[0] : marked[-1] + 1]), len(before) + bool(before)
 
 
 class Realiser:
-    """Says sentences in one language, and their pieces.
+    """The surface realiser of one language.
 
-    `phrase(phrase, role)`, `verb(concept, adverb, plural)` and `function_word(concept)` give the tokens of a piece (one
-    token for a function word); a role is "subject" or a key of Language.marking.
+    `phrase(phrase, role)` and `verb(concept, adverb, plural)` give tokens, `function_word(concept)` gives one token; a
+    role is "subject" or a key of SyntheticLanguage.marking.
     """
 
     def __init__(self, code: str, lexicon: Lexicon):
         self.language = LANGUAGES[code]
         self._words = lexicon.words[code]
-        # The same few hundred pieces make up all the text.
+        # Cached, because all texts consist of the same few hundred phrases.
         self._clause = cache(self._build_clause)
         self.phrase = cache(self._build_phrase)
         self.verb = cache(self._build_verb)
@@ -141,23 +138,29 @@ class Realiser:
         """The tokens of a sentence, in the order and with the endings of the language."""
         first, *more = sentence.predicates
         plural = sentence.subject.is_plural
-        tokens = [*self._clause(sentence.subject, first, plural, sentence.asks)]
+        tokens = [*self._clause(sentence.subject, first, plural, sentence.is_question)]
         for predicate in more:
             tokens += [self.function_word("and"), *self._clause(None, predicate, plural, False)]
-        mark = "?" if sentence.asks else "."
+        mark = "?" if sentence.is_question else "."
         return [*tokens, Token(mark, (Word(mark, mark, "PUNCT"),))]
 
     def text(self, *sentences: Sentence) -> str:
         return join_tokens(self.tokens(*sentences))
 
+    def fact_text(self, *facts: Fact) -> str:
+        """The text of facts about one person, in one sentence."""
+        return self.text(fact_sentence(*facts))
+
     def tokens(self, *sentences: Sentence) -> list[Token]:
         return [token for sentence in sentences for token in self.sentence_tokens(sentence)]
 
-    def _build_clause(self, subject: Phrase | None, what: Predicate, plural: bool, asks: bool) -> tuple[Token, ...]:
+    def _build_clause(
+        self, subject: Phrase | None, predicate: Predicate, plural: bool, asks: bool
+    ) -> tuple[Token, ...]:
         parts = {
             "S": self.phrase(subject, "subject") if subject else (),
-            "V": self.verb(what.verb, what.adverb, plural),
-            "O": self.phrase(what.object, what.role),
+            "V": self.verb(predicate.verb, predicate.adverb, plural),
+            "O": self.phrase(predicate.object, predicate.role),
         }
         order = self.language.order
         if asks and self.language.fronts_questions:
@@ -179,7 +182,7 @@ class Realiser:
         return Token(form, (Word(form, to_script(lemma, self.language), upos, answer),))
 
     def _build_phrase(self, phrase: Phrase, role: str) -> tuple[Token, ...]:
-        """Outwards from the noun: quality, numeral, article, adposition."""
+        """Build outwards from the noun: quality, numeral, article, adposition."""
         language = self.language
         marking = "" if role == "subject" or phrase.concept == "where" else language.marking[role]
         tokens = [self._noun(phrase, marking if "-" in marking else "")]

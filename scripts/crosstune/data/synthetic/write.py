@@ -1,14 +1,12 @@
-"""The files of the constructed world: unlabelled text, parallel text, question answering, tagged sentences.
+"""The files of the synthetic data: unlabelled text, parallel text, question answering, tagged sentences.
 
-Owns: the spec, its defaults, the sizes and the file formats. Must never know: grammar.
-
-    qa/{lang}.{split}.json      SQuAD v1.1; the validation and the test set tell the same facts in every language
-    text/{lang}.txt             one paragraph a line
-    pairs/{lang}.tsv            a line in the language, a tab, the same in qen
-    pos/{lang}.{split}.conllu   CoNLL-U
-    chaii/train.csv             ChAII's CSV: questions in two languages about longer contexts, each in its own facts
-    nli, copa, siqa, ner, tatoeba, lareqa, mewslix, mlqa, tydiqa: see crosstune.data.synthetic.items
-    world.json                  the spec, the languages and their relatedness
+qa/{lang}.{split}.json      SQuAD v1.1; validation and test sets are parallel across languages
+text/{lang}.txt             one paragraph per line
+pairs/{lang}.tsv            a line in the language, a tab, its translation into qen
+pos/{lang}.{split}.conllu   CoNLL-U
+chaii/train.csv             ChAII's CSV: questions in two languages about longer contexts, not parallel
+nli, copa, siqa, ner, tatoeba, lareqa, mewslix, mlqa, tydiqa: see crosstune.data.synthetic.items
+world.json                  the spec, the languages and their relatedness
 """
 
 import csv
@@ -36,7 +34,7 @@ from crosstune.data.synthetic.texts import (
     scene_sentence,
 )
 
-# Raised by hand when the files of a spec change: the world is then made anew.
+# Raise it when the files of a spec change: all synthetic files are then written again.
 SYNTHETIC_VERSION = 2
 
 PIVOT = "qen"
@@ -66,7 +64,7 @@ CHAII_ASKED = ("qhi", "qta")
 
 
 def complete_spec(spec: Mapping[str, int]) -> dict[str, int]:
-    """The spec with the defaults filled in. Raises UserError for an unknown key and for a value that is no count."""
+    """The spec with defaults filled in. Raises UserError for unknown keys and for values that are no counts."""
     if not isinstance(spec, Mapping):
         raise UserError(f"expected keys with values, found {spec!r}", "world", "Write it like {seed: 0}.")
     for key, value in spec.items():
@@ -80,20 +78,20 @@ def complete_spec(spec: Mapping[str, int]) -> dict[str, int]:
 
 
 def generate_files(spec: Mapping[str, int]) -> dict[str, str]:
-    """The whole world of a spec: relative path -> text of the file. Equal specs give equal bytes.
+    """All files of a spec: relative path -> text. Equal specs give equal bytes.
 
     Keys of the spec: `seed`; for each high- and low-resource language, lines of unlabelled text (`text_high`,
     `text_low`) and of parallel text with qen (`pairs_*`); paragraphs (`qa_train`, `qa_validation`, `qa_test`) and
     `qa_questions` for each of them; sentences (`pos_*`); items of every other task (`items_*`); questions of ChAII's
-    file (`chaii_*`). Low-resource languages have no other training sets; those of the experiment with ChAII have
-    unlabelled and parallel text, a test set of questions, and nothing else.
+    file (`chaii_*`). Low-resource languages have no labelled training sets. CHAII_LANGUAGES have only unlabelled and
+    parallel text and a test set of questions.
     Raises UserError (see complete_spec).
     """
     return dict(sorted(_files(complete_spec(spec))))
 
 
 def write_files(spec: Mapping[str, int], out: Path | str) -> None:
-    """Write the files of `generate(spec)` under the folder `out`."""
+    """Write the files of `generate_files(spec)` into the folder `out`."""
     for path, text in generate_files(spec).items():
         write_text(Path(out) / path, text)
 
@@ -113,7 +111,7 @@ def _files(spec: dict[str, int]) -> Iterator[tuple[str, str]]:
             lines = (f"{realiser.text(*document)}\t{realisers[PIVOT].text(*document)}\n" for document in documents)
             yield f"pairs/{code}.tsv", "".join(lines)
         for split in ("train", "validation", "test") if resource == "high" else ("test",):
-            # Held-out sets share their stream, so that they are parallel across languages.
+            # Validation and test sets share a stream, so that they are parallel across languages.
             stream = f"{split}.{code}" if split == "train" else split
             rng = random.Random(f"{seed}/qa/{stream}")
             paragraphs = [base.paragraph(split, rng) for _ in range(spec[f"qa_{split}"])]
@@ -127,7 +125,7 @@ def _files(spec: dict[str, int]) -> Iterator[tuple[str, str]]:
 
 
 def _item_files(spec: dict[str, int], base: FactBase, realisers: Mapping[str, Realiser]) -> Iterator[tuple[str, str]]:
-    """Files of the tasks that only some studies need. Test sets are parallel but for tydiqa and mewslix."""
+    """Files of the tasks in `items`. Test sets are parallel, except those of tydiqa and mewslix."""
     for code, realiser in realisers.items():
         for split in ("train", "test") if LANGUAGES[code].resource == "high" else ("test",):
             count = spec[f"items_{split}"]
@@ -146,10 +144,10 @@ def _item_files(spec: dict[str, int], base: FactBase, realisers: Mapping[str, Re
                 pairs = items.mewslix_pairs(base, split, realiser, rng("mewslix"), count)
                 yield f"mewslix/{code}.{split}.jsonl", pairs
                 continue
-            told = items.sentences(base, split, rng("tatoeba"), count)
+            pairs = items.sentences(base, split, rng("tatoeba"), count)
             if code != PIVOT:
                 for side in (code, PIVOT):
-                    lines = "".join(f"{realisers[side].text(fact_sentence(*facts))}\n" for facts in told)
+                    lines = "".join(f"{realisers[side].fact_text(*facts)}\n" for facts in pairs)
                     yield f"tatoeba/{code}-{PIVOT}.{side}", lines
             for kind, name in (("lareqa", stream), ("mlqa", stream), ("tydiqa", f"{stream}.{code}")):
                 draw = rng(kind, name)
@@ -165,7 +163,7 @@ def _item_files(spec: dict[str, int], base: FactBase, realisers: Mapping[str, Re
 
 
 def _documents(base: FactBase, rng: random.Random, count: int) -> Iterator[tuple[Sentence, ...]]:
-    """Paragraphs of the text split, each with a coda: a question and its answer, a fact told again, or a scene."""
+    """Paragraphs of the text split, each with a coda: a question and its answer, a repeated fact, or a scene."""
     for _ in range(count):
         paragraph = base.paragraph("text", rng)
         fact = rng.choice(paragraph.facts)
@@ -184,7 +182,7 @@ def _question(fact: Fact, rng: random.Random) -> Question:
 
 
 def _squad(stream: str, paragraphs: list[Paragraph], questions: int, realiser: Realiser, rng: random.Random) -> str:
-    """SQuAD v1.1 JSON of paragraphs, each with `questions` of its four facts asked for."""
+    """SQuAD v1.1's JSON of paragraphs, with `questions` questions about the four facts of each."""
     rows = []
     for number, paragraph in enumerate(paragraphs):
         qas = []
@@ -199,7 +197,7 @@ def _squad(stream: str, paragraphs: list[Paragraph], questions: int, realiser: R
 
 
 def _chaii(spec: dict[str, int], base: FactBase, realisers: Mapping[str, Realiser]) -> str:
-    """ChAII's train.csv: the questions of all languages in random order, named as ChAII names its rows."""
+    """ChAII's train.csv: the questions of all languages in random order, with ids like ChAII's."""
     rows = []
     for code, realiser in realisers.items():
         asked = _questions(base, realiser, random.Random(f"{spec['seed']}/chaii/{code}"))
@@ -215,14 +213,14 @@ def _chaii(spec: dict[str, int], base: FactBase, realisers: Mapping[str, Realise
 
 
 def _questions(base: FactBase, realiser: Realiser, rng: random.Random) -> Iterator[tuple[str, str, str, int]]:
-    """Without end: context, question, answer and its offset, for one to three questions about each context.
+    """(context, question, answer, offset of the answer) without end, one to three questions about each context.
 
-    A context is one or two paragraphs of facts, on one line.
+    A context is one or two paragraphs on one line.
     """
     while True:
         document = base.document("train", rng, rng.choice((1, 2)))
-        parts = [realiser.text(*paragraph_sentences(told)) for told in document]
-        facts = [(number, fact) for number, told in enumerate(document) for fact in told.facts]
+        parts = [realiser.text(*paragraph_sentences(paragraph)) for paragraph in document]
+        facts = [(number, fact) for number, paragraph in enumerate(document) for fact in paragraph.facts]
         for number, fact in rng.sample(facts, rng.randint(1, 3)):
             question = _question(fact, rng)
             answer, start = marked_answer(realiser.tokens(*paragraph_sentences(document[number], question)))
@@ -231,7 +229,7 @@ def _questions(base: FactBase, realiser: Realiser, rng: random.Random) -> Iterat
 
 
 def _tagged_sentences(base: FactBase, split: str, rng: random.Random, count: int) -> Iterator[Sentence]:
-    """Half scenes, half facts of the split."""
+    """Sentences of the split, half of them scenes and half facts."""
     for _ in range(count):
         if rng.random() < 0.5:
             yield scene_sentence(base.scene(split, rng))
@@ -240,7 +238,7 @@ def _tagged_sentences(base: FactBase, split: str, rng: random.Random, count: int
 
 
 def _conllu(stream: str, sentences: Iterator[Sentence], realiser: Realiser) -> str:
-    """CoNLL-U with forms, lemmas and universal parts of speech; what is not annotated is "_"."""
+    """CoNLL-U with forms, lemmas and universal parts of speech; all other columns are "_"."""
     blocks = []
     for number, sentence in enumerate(sentences):
         tokens = realiser.sentence_tokens(sentence)

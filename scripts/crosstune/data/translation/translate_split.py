@@ -1,10 +1,8 @@
-"""Translating the rows of one prepared split into another language.
+"""Translate the rows of one prepared split into another language.
 
-Owns: the order of the work, what is kept of it when it is broken off, the translated rows' ids, the manifest.
-Must never know: how lines are translated (translators), where an answer ends up (projection).
-
-What is done so far lies in `<out>.part`, which no workflow declares: a line of JSON that says whose it is, then one for
-each chunk of rows. A chunk is what is lost when a translator dies. Where chunks begin depends on the rows alone.
+An interrupted translation resumes from `<out>.part`, which no rule declares: a line of JSON with a stamp of the
+translation, then a line for each translated batch of rows. A failing translator loses one batch. The bounds of batches
+depend on the rows only.
 """
 
 import fcntl
@@ -23,17 +21,17 @@ from crosstune.data.translation.translators import Translator
 
 TRANSLATE_VERSION = 1
 
-# Characters of a chunk's lines: some 100 rows of SQuAD.
+# Characters of a batch's lines: some 100 rows of SQuAD.
 BATCH_CHARACTERS = 100_000
 
 
 def translate_rows(spec: Mapping, rows: Path, out: Path, translator: Translator, log: Path | None = None) -> dict:
-    """Write the translation of the split with the manifest `rows` to `out`, then its manifest, which is returned.
+    """Write the translation of the split with the manifest `rows` to `out`, then its manifest; return the manifest.
 
-    `spec` has "from" and "to", codes of languages, and whatever else tells one translation from another. A translated
-    row has the id `<from>-<to>:<id>` and, as "origin", what its source row has there or `<dataset>.<from>/<id>`.
-    Raises UserError for a task whose rows cannot be translated, for a pair that the translator lacks, where the
-    translator fails (what it has done is kept), and where no row is left.
+    `spec` has "from" and "to", codes of languages, and all other settings that affect the translation. A translated row
+    has the id `<from>-<to>:<id>` and the "origin" of its source row, by default `<dataset>.<from>/<id>`.
+    Raises UserError if the task cannot be translated, the translator lacks the pair or fails (finished batches are
+    kept), or no row is left.
     """
     source = read_json(rows)
     _check(spec, source, rows)
@@ -60,7 +58,7 @@ def translate_rows(spec: Mapping, rows: Path, out: Path, translator: Translator,
 
 
 def batch_rows(rows: Sequence[dict], inside_words: bool) -> Iterator[list[dict]]:
-    """The rows, in order, cut so that the lines to translate of each part have about CHUNK characters."""
+    """The rows in order, in batches whose lines to translate have about BATCH_CHARACTERS characters."""
     part, size = [], 0
     for row in rows:
         part.append(row)
@@ -73,7 +71,10 @@ def batch_rows(rows: Sequence[dict], inside_words: bool) -> Iterator[list[dict]]
 
 
 class PartialTranslation:
-    """The file of an unfinished translation; `stamp` identifies what is translated, `chunks` is what it holds."""
+    """The locked file of an unfinished translation: `stamp` identifies the translation, `batches` are finished.
+
+    Raises UserError if another process holds the lock, or the file is unreadable or has another stamp.
+    """
 
     def __init__(self, path: Path, stamp: str):
         self._path = path
@@ -85,7 +86,7 @@ class PartialTranslation:
             raise UserError("another process is translating here", str(path), "Wait for it, or stop it.") from None
         self._file.seek(0)
         content = self._file.read()
-        # A process that was killed may have left half a line.
+        # A killed process may have left half a line.
         whole = content[: content.rfind(b"\n") + 1]
         self._file.truncate(len(whole))
         try:
@@ -126,7 +127,7 @@ def _check(spec: Mapping, source: Mapping, rows: Path) -> None:
 
 
 def _translate_batch(rows: Sequence[dict], spec: Mapping, translator: Translator) -> dict:
-    """What is kept of a chunk: for each row [how, translated row or None], and how much of it was truncated."""
+    """A batch as stored: for each row [method or reason, translated row or None], and the number of truncations."""
     before = translator.truncated
     lines = [row_lines(row, translator.inside_words) for row in rows]
     distinct = list(dict.fromkeys(line for parts in lines if parts for line in parts))
@@ -140,7 +141,7 @@ def _translate_batch(rows: Sequence[dict], spec: Mapping, translator: Translator
 
 
 def _write(finished: Sequence[Mapping], data: Sequence[dict], source: Mapping, spec: Mapping, out: Path) -> dict:
-    """Write the rows that survived and the manifest."""
+    """Write the translated rows and the manifest. Raises UserError if there are no rows."""
     outcomes = [outcome for batch in finished for outcome in batch["outcomes"]]
     pair, origin = f"{spec['from']}-{spec['to']}", f"{source['dataset']}.{spec['from']}"
     kept = [

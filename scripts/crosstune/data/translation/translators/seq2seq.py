@@ -1,12 +1,8 @@
 """Translation by a sequence-to-sequence model of `transformers`: NLLB, M2M100, mBART, Marian (OPUS-MT), T5 (MADLAD).
 
-Owns: how a model is told its languages, what is translated at once, and on which GPUs.
-Must never know: what the lines are for.
-
-Lines are translated sentence by sentence, each distinct sentence once. Models tell languages in one of two ways: with a
-token that the tokenizer sets before or after the source and that begins the translation (NLLB, M2M100, mBART), or with
-a word before each source sentence (`>>spa<<`, `<2es>`), or not at all (Marian of one pair). No code of a model's
-repository is run.
+Every distinct sentence of the lines is translated once. Models get the languages as special tokens of the source and of
+the translation's beginning (NLLB, M2M100, mBART), or as a word before each source sentence (`>>spa<<`, `<2es>`); models
+of one pair get none. No code of a model's repository is run.
 """
 
 import copy
@@ -24,10 +20,10 @@ from crosstune.core.packing import packs
 from crosstune.data.translation.translators import Translator
 from crosstune.data.translation.translators.sentences import join_sentences, split_sentences
 
-# Tokens of one forward pass, beams and padding included. Another number rounds otherwise, so it is no knob.
+# Tokens of one forward pass, with beams and padding. It is no option, because another number changes rounding.
 BATCH_TOKENS = 8192
 
-# Tokens of a sentence where neither tokenizer nor model sets a limit (T5).
+# Limit on a sentence if neither tokenizer nor model sets one (T5).
 DEFAULT_MAX_TOKENS = 512
 
 transformers_logging.set_verbosity_error()
@@ -36,14 +32,14 @@ transformers_logging.disable_progress_bar()
 
 
 class ModelTranslator(Translator):
-    """`folder` holds model and tokenizer; `codes` are the model's names of our languages, where they differ."""
+    """`folder` holds model and tokenizer; `codes` maps this project's codes to the model's, if they differ."""
 
     def __init__(self, folder: Path, codes: Mapping[str, str], beams: int = 1):
         options = {"trust_remote_code": False, "local_files_only": True}
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, **options)
             model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32, **options)
-        except Exception as error:  # whatever transformers raises for files that are not of such a model
+        except Exception as error:  # transformers raises many types for other models
             fix = "Name a model that AutoModelForSeq2SeqLM loads without code of its own, such as NLLB or OPUS-MT."
             reason = str(error).strip().partition("\n")[0]
             raise UserError(f"not a translation model ({reason})", str(folder), fix) from None
@@ -98,7 +94,7 @@ class ModelTranslator(Translator):
         elif self._prefix(target):
             prefix = f"{self._prefix(target)} "
         encoded = self._encode([prefix + text for text in texts])
-        # What is translated together does not depend on how many GPUs there are.
+        # Batches do not depend on the number of GPUs.
         batches = packs([len(ids) for ids in encoded], BATCH_TOKENS // self._beams, padded=True)
         free: SimpleQueue = SimpleQueue()
         for model in self._models:
@@ -119,7 +115,7 @@ class ModelTranslator(Translator):
         return translated
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, cut to what the model takes."""
+        """Token ids of each text, truncated to the model's maximum."""
         encoded = self._tokenizer(texts, verbose=False)["input_ids"]
         long = [place for place, ids in enumerate(encoded) if len(ids) > self._max_tokens]
         self.truncated += len(long)
@@ -144,14 +140,14 @@ class ModelTranslator(Translator):
         return self._tokenizer.batch_decode(outputs, skip_special_tokens=True)
 
     def _code_token(self, language: str) -> int | None:
-        """The id of the token that stands for a language; None where the model has none."""
+        """The id of a language's token; None if the model has none."""
         code = self._codes.get(language, language)
         named = getattr(self._tokenizer, "lang_code_to_token", {}).get(code, code)
         found = self._tokenizer.convert_tokens_to_ids(named)
         return None if found in (None, self._tokenizer.unk_token_id) else found
 
     def _prefix(self, language: str) -> str:
-        """What is written before a sentence to name the target: its code, in Marian's brackets if Marian has it so."""
+        """The target's code as written before a source sentence, in Marian's brackets if the tokenizer knows it so."""
         code = self._codes.get(language, "")
         bracketed = f">>{code or language}<<"
         return bracketed if bracketed in getattr(self._tokenizer, "supported_language_codes", ()) else code

@@ -1,6 +1,6 @@
 """Score the trivial answers of a data set: the floor that any trained model must be above.
 
-    python scripts/floor.py --task qa --dataset worldqa --data data/worldqa/test.qen.jsonl \\
+    python scripts/baselines.py --task qa --dataset worldqa --data data/worldqa/test.qen.jsonl \\
         --train data/worldqa/train.qen.jsonl --out results/default/floor/worldqa.json
 """
 
