@@ -1,4 +1,4 @@
-"""Look for texts of the evaluation sets in the training data of a study; fail for finds that it does not allow.
+"""Find texts of the evaluation sets in the training data of a study; fail for leaks that it does not allow.
 
     python scripts/leakage.py --data data/squad/train.en.json data/xquad/test.en.json \\
         --spec '{"groups": [{"train": ["squad.en"], "evaluate": ["xquad.en"], "stop": true}], "allow": []}' \\
@@ -17,7 +17,7 @@ from crosstune.data.leakage import find_leakage, refuse_leaks, rows_by_split, su
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spec", type=json.loads, required=True, help="what is compared and allowed, as JSON")
+    parser.add_argument("--spec", type=json.loads, required=True, help="groups to compare and allowed pairs, as JSON")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="manifests of the prepared splits")
     parser.add_argument("--out", type=Path, required=True, help="findings to write (.json)")
     args = parser.parse_args()

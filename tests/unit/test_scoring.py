@@ -1,4 +1,4 @@
-"""Scores files from prediction files, the floor, and every way a prediction file can be broken."""
+"""Scores from prediction files, trivial baselines, and broken prediction files."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, SCRIPTS / script, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_scores_and_examples(tmp_path):
+def test_scores_come_with_their_examples(tmp_path):
     write_jsonl(tmp_path / "qen.jsonl", [ANSWER, {"id": "2", "prediction": "", "gold": ["blue"]}])
     write_jsonl(tmp_path / "qes.jsonl", [{"id": "1", "prediction": "x y", "gold": ["y"]}])
     scores, examples = score_predictions(tmp_path, "qa", "worldqa", ["qes", "qen"])
@@ -47,7 +47,7 @@ def test_corpus_scores_follow_from_the_examples(tmp_path):
     assert tagging.summarise(examples) == scores["languages"]["qen"]
 
 
-def test_program(tmp_path):
+def test_the_score_program_writes_scores_and_examples(tmp_path):
     write_jsonl(tmp_path / "predictions/qen.jsonl", [ANSWER])
     out = tmp_path / "scores/worldqa.json"
     done = run("score.py", "--task", "qa", "--dataset", "worldqa", "--predictions", tmp_path / "predictions",
@@ -59,7 +59,7 @@ def test_program(tmp_path):
     ]
 
 
-def test_program_names_the_missing_language(tmp_path):
+def test_the_score_program_names_missing_languages(tmp_path):
     write_jsonl(tmp_path / "qen.jsonl", [ANSWER])
     done = run("score.py", "--task", "qa", "--dataset", "d", "--predictions", tmp_path,
                "--languages", "qen", "qes", "qfr", "--out", tmp_path / "out.json")  # fmt: skip
@@ -82,7 +82,7 @@ def test_program_names_the_missing_language(tmp_path):
         (b"\xff\n", "not UTF-8"),
     ],
 )
-def test_broken_files(tmp_path, content, message):
+def test_broken_files_are_user_errors(tmp_path, content, message):
     path = tmp_path / "qen.jsonl"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError) as caught:
@@ -91,7 +91,7 @@ def test_broken_files(tmp_path, content, message):
     assert str(path) in caught.value.where
 
 
-def test_tags_and_tokens_must_be_as_many(tmp_path):
+def test_the_numbers_of_tags_and_tokens_must_be_equal(tmp_path):
     write_jsonl(tmp_path / "qen.jsonl", [{"id": "1", "prediction": ["NOUN"], "gold": ["NOUN", "VERB"]}])
     with pytest.raises(UserError, match="1 predicted tags for 2 tokens"):
         score_predictions(tmp_path, "tagging", "d", ["qen"])
@@ -103,7 +103,7 @@ def test_unicode_line_separators_do_not_end_a_line(tmp_path):
     assert scores["languages"]["qen"]["exact_match"] == 100
 
 
-def test_floor_of_answers(tmp_path):
+def test_baselines_of_answers_are_empty_ones_and_contexts(tmp_path):
     answers = {"text": ["two"], "answer_start": [4]}
     path = tmp_path / "test.qen.jsonl"
     write_jsonl(path, [{"id": "1", "context": "one two three", "question": "?", "answers": answers}])
@@ -112,7 +112,7 @@ def test_floor_of_answers(tmp_path):
     assert baselines["context"]["qen"] == {"f1": pytest.approx(50), "exact_match": 0, "n": 1}
 
 
-def test_floor_of_tags(tmp_path):
+def test_the_baseline_of_tags_is_the_most_frequent_one(tmp_path):
     test, train = tmp_path / "test.qen.jsonl", tmp_path / "train.qes.jsonl"
     write_jsonl(test, [{"id": "1", "tokens": ["a", "b", "c"], "tags": ["NOUN", "NOUN", "VERB"]}])
     write_jsonl(train, [{"id": "1", "tokens": ["a", "b"], "tags": ["VERB", "ADJ"]}])
@@ -122,7 +122,7 @@ def test_floor_of_tags(tmp_path):
     assert untrained["accuracy"] == pytest.approx(200 / 3)
 
 
-def floor_of(folder: Path, task: str, rows: list[dict], training_rows: list[dict] | None = None) -> dict:
+def baseline_scores(folder: Path, task: str, rows: list[dict], training_rows: list[dict] | None = None) -> dict:
     """{baseline: primary number} of one language."""
     write_jsonl(folder / "test.th.jsonl", rows)
     write_jsonl(folder / "train.en.jsonl", training_rows or [])
@@ -130,47 +130,47 @@ def floor_of(folder: Path, task: str, rows: list[dict], training_rows: list[dict
     return {name: languages["th"][metric_named(task).primary] for name, languages in found.items()}
 
 
-def test_floor_of_entities(tmp_path):
+def test_the_baseline_of_entities_finds_none(tmp_path):
     """The majority is O, which finds no entity; 3 of 4 tokens are right."""
     rows = [{"id": "1", "tokens": list("abcd"), "tags": ["O", "B-PER", "O", "O"]}]
-    assert floor_of(tmp_path, "tagging", rows) == {"majority": 0}
+    assert baseline_scores(tmp_path, "tagging", rows) == {"majority": 0}
     write_jsonl(tmp_path / "test.th.jsonl", rows)
     assert (
         score_baselines("tagging", "d", [tmp_path / "test.th.jsonl"])["baselines"]["majority"]["th"]["accuracy"] == 75
     )
 
 
-def test_floor_of_labels(tmp_path):
+def test_the_baseline_of_labels_is_the_most_frequent_one(tmp_path):
     rows = [{"id": str(n), "text": "ก", "pair": "ข", "label": label} for n, label in enumerate("nnec")]
-    assert floor_of(tmp_path, "classification", rows) == {"majority": 50}
+    assert baseline_scores(tmp_path, "classification", rows) == {"majority": 50}
     trained = [{"id": "1", "text": "a", "pair": "b", "label": "e"}]
-    assert floor_of(tmp_path, "classification", rows, trained) == {"majority": 25}
+    assert baseline_scores(tmp_path, "classification", rows, trained) == {"majority": 25}
 
 
-def test_floor_of_choices(tmp_path):
+def test_the_baseline_of_choices_is_the_most_frequent_position(tmp_path):
     """A third choice, the most frequent in training, is none that the test rows have."""
     rows = [{"id": str(n), "choices": ["ก", "ข"], "label": label} for n, label in enumerate([0, 0, 0, 1])]
-    assert floor_of(tmp_path, "choice", rows) == {"majority": 75}
+    assert baseline_scores(tmp_path, "choice", rows) == {"majority": 75}
     trained = [{"id": str(n), "choices": list("abc"), "label": label} for n, label in enumerate([2, 2, 1])]
-    assert floor_of(tmp_path, "choice", rows, trained) == {"majority": 25}
-    assert floor_of(tmp_path, "choice", rows, trained[:2]) == {"majority": 75}
+    assert baseline_scores(tmp_path, "choice", rows, trained) == {"majority": 25}
+    assert baseline_scores(tmp_path, "choice", rows, trained[:2]) == {"majority": 75}
 
 
-def test_floor_of_bitext_is_what_chance_gets(tmp_path):
+def test_the_baseline_of_bitext_scores_as_chance_does(tmp_path):
     rows = [{"id": f"th:{n}", "text": "ก", "pair": "a"} for n in range(8)]
-    assert floor_of(tmp_path, "bitext", rows) == {"first": 100 / 8}
+    assert baseline_scores(tmp_path, "bitext", rows) == {"first": 100 / 8}
 
 
-def test_floor_of_retrieval(tmp_path):
+def test_the_baseline_of_retrieval_ranks_the_first_candidates(tmp_path):
     """30 candidates; the answers are the 2nd and the 25th: 1/2, and 0 beyond 20."""
     candidates = [{"id": f"c{n}", "candidate": "ก", "context": "ข", "keys": [f"k{n}"]} for n in range(1, 31)]
     questions = [{"id": f"q{n}", "query": "?", "key": key} for n, key in enumerate(["k2", "k25"])]
-    assert floor_of(tmp_path, "retrieval", [*questions[:1], *candidates, *questions[1:]]) == {"first": 25}
+    assert baseline_scores(tmp_path, "retrieval", [*questions[:1], *candidates, *questions[1:]]) == {"first": 25}
     with pytest.raises(UserError, match="2 questions have no answer among the candidates, such as that for 'k2'"):
-        floor_of(tmp_path, "retrieval", questions)
+        baseline_scores(tmp_path, "retrieval", questions)
 
 
-def test_scores_by_a_metric_of_the_data_sets_own(tmp_path):
+def test_a_data_set_is_scored_by_its_own_metric(tmp_path):
     write_jsonl(tmp_path / "zh.jsonl", [{"id": "1", "prediction": "北京市", "gold": ["北京"]}])
     scores, _ = score_predictions(tmp_path, "qa", "mlqa", ["zh"], "mlqa")
     assert (scores["task"], scores["metric"]) == ("qa", "mlqa")
@@ -189,12 +189,12 @@ def test_programs_take_the_metric(tmp_path):
     row = {"id": "1", "context": "北京市", "question": "?", "answers": {"text": ["北京"], "answer_start": [0]}}
     write_jsonl(tmp_path / "test.zh.jsonl", [row])
     done = run("baselines.py", "--task", "qa", "--metric", "mlqa", "--dataset", "mlqa", "--data",
-               tmp_path / "test.zh.jsonl", "--out", tmp_path / "floor.json")  # fmt: skip
+               tmp_path / "test.zh.jsonl", "--out", tmp_path / "baselines.json")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert read_json(tmp_path / "floor.json")["baselines"]["context"]["zh"]["f1"] == pytest.approx(80)
+    assert read_json(tmp_path / "baselines.json")["baselines"]["context"]["zh"]["f1"] == pytest.approx(80)
 
 
-def test_floor_program(tmp_path):
+def test_the_baselines_program_writes_scores(tmp_path):
     write_jsonl(tmp_path / "test.qen.jsonl", [{"id": "1", "tokens": ["a"], "tags": ["NOUN"]}])
     out = tmp_path / "baselines/worldpos.json"
     done = run("baselines.py", "--task", "tagging", "--dataset", "worldpos", "--data", tmp_path / "test.qen.jsonl",
@@ -203,9 +203,9 @@ def test_floor_program(tmp_path):
     assert read_json(out)["baselines"]["majority"]["qen"]["accuracy"] == 100
 
 
-def test_floor_needs_a_language_in_the_name(tmp_path):
+def test_baselines_need_a_language_in_the_file_name(tmp_path):
     write_jsonl(tmp_path / "qen.jsonl", [{"id": "1", "tokens": ["a"], "tags": ["NOUN"]}])
-    with pytest.raises(UserError, match="the name tells no language"):
+    with pytest.raises(UserError, match="the name has no language"):
         score_baselines("tagging", "d", [tmp_path / "qen.jsonl"])
 
 

@@ -1,17 +1,15 @@
-"""The floor under every score: what answers made without any model get.
+"""Trivial baselines: scores of predictions without any model.
 
-Owns: the trivial answers of each task. Must never know: models, schedules.
+    qa              empty      the empty answer
+                    context    the whole paragraph
+    tagging         majority   the most frequent tag for every token
+    classification  majority   the most frequent label for every text
+    choice          majority   the most frequent position
+    bitext          first      the first sentence for every query, which scores as chance does on average
+    retrieval       first      the first candidates of all
 
-    qa              empty      answers nothing
-                    context    answers with the whole paragraph
-    tagging         majority   gives every token the most frequent tag
-    classification  majority   gives every text the most frequent label
-    choice          majority   takes the most frequent position
-    bitext          first      finds the first sentence for every query: what chance gets on average
-    retrieval       first      ranks the first candidates of all
-
-What is most frequent is taken from the training data, or, where there is none, from the language's own test data (which
-can only raise the floor).
+The most frequent label is that of the training data or, without training data, of the language's test data, which can
+only raise the baseline.
 """
 
 from collections import Counter
@@ -27,7 +25,7 @@ from crosstune.evaluation.scoring import scores_record
 
 
 class ReferenceRows(NamedTuple):
-    """What may be known beside a language's rows: those trained on, and those of all languages."""
+    """Rows that a baseline may use besides those of its language: training rows, and rows of all languages."""
 
     training: Sequence[dict]
     all_languages: Sequence[dict]
@@ -36,21 +34,21 @@ class ReferenceRows(NamedTuple):
 def score_baselines(
     task: str, dataset: str, data: Sequence[Path], train: Sequence[Path] = (), metric: str = ""
 ) -> dict:
-    """The floor of a data set from its prepared files `<split>.<lang>.jsonl`; `train` files give what is frequent.
+    """Baseline scores of a data set from its prepared files `<split>.<lang>.jsonl` and those it is trained on.
 
-    `metric` is the data set's, without it the task's own.
+    `metric` is the data set's, by default the task's.
     Returns {"dataset", "task", "score_version", "baselines": {name: {lang: {number: 0..100, "n": examples}}}}.
+    Raises UserError for a task without baselines, an unknown metric, or a language without rules of the metric.
     """
     metrics = metric_named(metric or task)
     metrics.check_languages([language_in_name(path) for path in data], dataset)
     if task not in BASELINES:
-        raise UserError(f"no floor is defined for the task {task!r}", fix=f"Known: {', '.join(BASELINES)}.")
-    parts = {language_in_name(path): read_jsonl(path) for path in data}
-    reference = ReferenceRows(
-        [row for path in train for row in read_jsonl(path)], [row for rows in parts.values() for row in rows]
-    )
+        raise UserError(f"no baseline is defined for the task {task!r}", fix=f"Known: {', '.join(BASELINES)}.")
+    by_language = {language_in_name(path): read_jsonl(path) for path in data}
+    training = [row for path in train for row in read_jsonl(path)]
+    reference = ReferenceRows(training, [row for rows in by_language.values() for row in rows])
     baselines: dict[str, dict[str, dict]] = {}
-    for language, rows in parts.items():
+    for language, rows in by_language.items():
         for name, predictions in BASELINES[task](rows, reference).items():
             measured = metrics.measure(predictions, language)
             baselines.setdefault(name, {})[language] = metrics.summarise(measured)
@@ -58,11 +56,11 @@ def score_baselines(
 
 
 def language_in_name(path: Path) -> str:
-    """The language in `<split>.<lang>.jsonl`."""
+    """The language in `<split>.<lang>.jsonl`. Raises UserError for another name."""
     try:
         _, language, _ = path.name.split(".")
     except ValueError:
-        raise UserError("the name tells no language", str(path), "Expected <split>.<lang>.jsonl.") from None
+        raise UserError("the name has no language", str(path), "Expected <split>.<lang>.jsonl.") from None
     return language
 
 
@@ -90,7 +88,7 @@ def classification_baselines(rows: Sequence[dict], reference: ReferenceRows) -> 
 
 
 def choice_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[str, list[dict]]:
-    """Prediction rows by baseline for prepared choice rows; positions that some row lacks cannot be the majority."""
+    """Prediction rows by baseline for prepared choice rows, of positions that every row has."""
     fewest = min(len(row["choices"]) for row in rows)
     positions = [row["label"] for row in reference.training or rows if row["label"] < fewest]
     position = most_frequent(positions) if positions else 0
@@ -115,7 +113,7 @@ def retrieval_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[
 
 
 def most_frequent(labels: Iterable[Hashable]) -> Hashable:
-    """The most frequent label; among equals the first in order."""
+    """The most frequent label; among equally frequent ones, the first in sorted order."""
     counts = Counter(labels)
     return min(counts, key=lambda label: (-counts[label], label))
 
