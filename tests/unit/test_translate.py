@@ -130,7 +130,7 @@ def test_an_interrupted_translation_resumes_without_loss(prepared, out, a_row_ea
     assert str(caught.value) == (
         "translator.command: the translator died\n"
         "  Mend it.\n"
-        "  2 of 4 rows are translated and kept: the same command again goes on."
+        "  2 of 4 rows are translated and kept: rerun the same command to resume."
     )
     assert not out.exists() and not out.with_suffix(".json").exists()
     second = Capitals()

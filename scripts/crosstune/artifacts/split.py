@@ -30,6 +30,6 @@ def prepared_splits(manifests: Sequence[Path]) -> dict[str, PreparedSplit]:
     for path in manifests:
         manifest, rows = read_json(path), path.with_suffix(".jsonl")
         if not rows.exists():
-            raise UserError("the rows of this prepared split are gone", str(rows), f"Make them again: rm {path}")
+            raise UserError("the rows of this prepared split are missing", str(rows), f"Prepare them again: rm {path}")
         splits[f"{manifest['dataset']}.{manifest['lang']}"] = PreparedSplit(rows, manifest["sha256"])
     return splits

@@ -29,19 +29,19 @@ def find_leakage(splits: Mapping[str, Path], groups: Sequence[Mapping], allowed:
     # Late, because it imports numpy, which the Snakefile's process does not need.
     from crosstune.data.overlap import OverlapIndex, fingerprint
 
-    wanted: dict[str, dict[str, bool]] = {}
+    stops: dict[str, dict[str, bool]] = {}
     for group in groups:
         for source, name in product(group["train"], group["evaluate"]):
-            stops = wanted.setdefault(source, {})
-            stops[name] = stops.get(name, False) or group["stop"]
-    names = sorted(set().union(*wanted.values()))
+            evaluated = stops.setdefault(source, {})
+            evaluated[name] = evaluated.get(name, False) or group["stop"]
+    names = sorted(set().union(*stops.values()))
     index = OverlapIndex({name: fingerprint(read_jsonl(splits[f"test/{name}"])) for name in names})
     pairs = [
-        {**pair, "status": pair_status(pair, wanted[source][pair["evaluate"]], allowed)}
-        for source in sorted(wanted)
-        for pair in index.overlaps(source, fingerprint(read_jsonl(splits[f"train/{source}"])), wanted[source])
+        {**pair, "status": pair_status(pair, stops[source][pair["evaluate"]], allowed)}
+        for source in sorted(stops)
+        for pair in index.overlaps(source, fingerprint(read_jsonl(splits[f"train/{source}"])), stops[source])
     ]
-    return {"version": LEAKAGE_VERSION, "compared": sum(map(len, wanted.values())), "pairs": pairs}
+    return {"version": LEAKAGE_VERSION, "compared": sum(map(len, stops.values())), "pairs": pairs}
 
 
 def pair_status(pair: Mapping, stops: bool, allowed: Sequence[str]) -> str:

@@ -91,15 +91,15 @@ def fingerprint(rows: Iterable[Mapping]) -> Fingerprints:
     shingles = np.concatenate([part[3] for part in parts])
     owners = np.concatenate([part[4] + part[0] for part in parts])
     # Texts that differ only in case or punctuation have one key.
-    _, kept = np.unique(keys, return_index=True)
-    kept = np.sort(kept[keys[kept] != 0])
+    _, distinct = np.unique(keys, return_index=True)
+    distinct = np.sort(distinct[keys[distinct] != 0])
     renumbered = np.full(len(texts) + 1, -1)
-    renumbered[kept] = np.arange(len(kept))
+    renumbered[distinct] = np.arange(len(distinct))
     chosen = renumbered[owners] >= 0
-    texts = [texts[place] for place in kept]
+    texts = [texts[place] for place in distinct]
     return Fingerprints(
-        texts, [first[text] for text in texts], keys[kept], sizes[kept], shingles[chosen], renumbered[owners[chosen]],
-        rows_by_identifier,
+        texts, [first[text] for text in texts], keys[distinct], sizes[distinct], shingles[chosen],
+        renumbered[owners[chosen]], rows_by_identifier,
     )  # fmt: skip
 
 
@@ -119,19 +119,19 @@ def hash_texts(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """(keys, sizes, shingles, owners) of texts, as in Fingerprints; the key of a text without tokens is 0."""
     points, bounds = code_points(texts)
     kinds = character_kinds(points)
-    kept = np.flatnonzero(kinds != DROPPED)
+    indices = np.flatnonzero(kinds != DROPPED)
     # A letter after a letter continues its word, unless a text begins there.
     begins = (kinds == SINGLE) | ((kinds == LETTER) & (np.concatenate([[DROPPED], kinds[:-1]]) != LETTER))
     begins[bounds[:-1][bounds[:-1] < len(points)]] = True
-    starts = np.flatnonzero(begins[kept])
-    text_bounds = np.searchsorted(kept, bounds)
+    starts = np.flatnonzero(begins[indices])
+    text_bounds = np.searchsorted(indices, bounds)
     token_bounds = np.searchsorted(starts, text_bounds)
-    sums, inverses = prefix_sums(points[kept])
+    sums, inverses = prefix_sums(points[indices])
     keys = window_hashes(sums, inverses, text_bounds[:-1], text_bounds[1:])
-    singles = np.concatenate([[0], np.cumsum(kinds[kept[starts]] == SINGLE)])
+    singles = np.concatenate([[0], np.cumsum(kinds[indices[starts]] == SINGLE)])
     counts = np.diff(token_bounds)
     spans = np.where(2 * np.diff(singles[token_bounds]) > counts, SHINGLE_CHARACTERS, SHINGLE_WORDS)
-    edges = np.append(starts, len(kept))
+    edges = np.append(starts, len(indices))
     owners, lows = expand_ranges(token_bounds[:-1], np.maximum(counts - spans + 1, 0))
     # Shingles hash the hashes of their words, so that "ab c" and "a bc" differ.
     marks, mark_inverses = prefix_sums(window_hashes(sums, inverses, edges[:-1], edges[1:]))
@@ -246,8 +246,8 @@ class OverlapIndex:
             nearest[better], most[better] = text[better], best[better]
         return nearest, most / np.maximum(self.sizes, 1)
 
-    def overlaps(self, source: str, train: Fingerprints, wanted: Container[str]) -> list[dict]:
-        """Overlaps of the evaluation sets `wanted` with a training set; sets without overlap are left out.
+    def overlaps(self, source: str, train: Fingerprints, names: Container[str]) -> list[dict]:
+        """Overlaps of the evaluation sets `names` with a training set; sets without overlap are left out.
 
         Each has its number of `texts`, the number of overlapping ones by kind, and `examples`.
         """
@@ -262,7 +262,7 @@ class OverlapIndex:
         }
         pairs = []
         for name, low, evaluated in zip(self.names, self.bounds, self.prints, strict=False):
-            if name not in wanted:
+            if name not in names:
                 continue
             part = slice(low, low + len(evaluated))
             same = sorted(evaluated.rows.keys() & train.rows.keys())

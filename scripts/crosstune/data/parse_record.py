@@ -17,7 +17,7 @@ def parse_record(name: str, record: Mapping[str, Any], record_file: str) -> Data
         split: _parse_split(entry, record, f"{where}.splits.{split}") for split, entry in record["splits"].items()
     }
     if "reader" not in record and any(map(_needs_reader, (split.source for split in splits.values()))):
-        raise UserError("missing key 'reader'", where, "Files need a reader, which says what format they are in.")
+        raise UserError("missing key 'reader'", where, "Files need a reader for their format.")
     if record.get("reader") == "fields" and "fields" not in record:
         raise UserError("missing key 'fields'", where, "The reader `fields` must know which columns or keys hold text.")
     unnamed = [lang for split in splits.values() for lang in split.languages if lang not in record.get("codes", {})]
@@ -100,7 +100,7 @@ def _check_network(source: Mapping[str, Any], where: str) -> None:
         if parts.username or parts.password:
             raise UserError("the address holds a password, which would be in every log", f"{where}.url", "Remove it.")
         if is_archive(url) != ("member" in source):
-            message = "an archive needs the key `member`, which says what to read in it; another file cannot have it"
+            message = "an archive needs the key `member`, which names the files in it; no other file has this key"
             raise UserError(message, f"{where}.member", 'member: "folder/{lang}.tsv"')
 
 

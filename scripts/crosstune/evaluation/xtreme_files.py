@@ -63,23 +63,23 @@ def score_files(task: str, lang: str, gold: Path, predictions: Path) -> dict:
 def pair_rows(task: str, lang: str, gold: Path, predictions: Path) -> tuple[list[dict], list[str], list[str]]:
     """(prediction rows (id, prediction, gold), ids without a prediction, ids without a gold answer)."""
     form, metric = FORMATS[task], METRICS[XTREME_R[task]]
-    wanted, given = form.gold(gold, lang), form.predictions(predictions)
-    if not wanted:
+    expected, given = form.gold(gold, lang), form.predictions(predictions)
+    if not expected:
         raise UserError("the file holds no examples", str(gold), f"Is it a file of {task} in {lang!r}?")
-    if form.aligned and len(wanted) != len(given):
+    if form.aligned and len(expected) != len(given):
         where = f"{predictions}:{max((entry.line for entry in given.values()), default=1)}"
         fix = "Examples are paired by their order alone, so that the two files must have as many."
-        raise UserError(f"{len(given)} predictions end here, {gold} has {len(wanted)} examples", where, fix)
+        raise UserError(f"{len(given)} predictions end here, {gold} has {len(expected)} examples", where, fix)
     rows = []
-    for name in wanted:
+    for name in expected:
         if name in given:
-            row = {"id": name, "prediction": given[name].value, "gold": wanted[name].value}
+            row = {"id": name, "prediction": given[name].value, "gold": expected[name].value}
             if problem := metric.problem(row):
-                fix = f"The gold is at {entry_location(gold, name, wanted[name])}."
+                fix = f"The gold is at {entry_location(gold, name, expected[name])}."
                 raise UserError(problem, entry_location(predictions, name, given[name]), fix)
             rows.append(row)
-    missing = [name for name in wanted if name not in given]
-    return rows, missing, [name for name in given if name not in wanted]
+    missing = [name for name in expected if name not in given]
+    return rows, missing, [name for name in given if name not in expected]
 
 
 # --- line by line ----------------------------------------------------------------------------------------------------

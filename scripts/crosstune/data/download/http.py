@@ -181,7 +181,7 @@ class Client:
             is_rest = response.status == 206 and span is not None and int(span[1]) == have
             if response.status == 206 and not is_rest:
                 _discard(part)
-                raise _TransientFailure(HttpFailure(url, 206, "with another part of the file than was asked for"))
+                raise _TransientFailure(HttpFailure(url, 206, "with another part of the file than requested"))
             start, length = (have if is_rest else 0), response.headers.get("Content-Length")
             total = start + int(length) if length else None
             if None not in (total, expected.size) and total != expected.size:
@@ -277,9 +277,9 @@ def as_user_error(failure: HttpFailure) -> UserError:
     elif failure.status in (404, 410):
         fix = "There is no such file any more, or the address has a typing error: open it with a browser."
     elif failure.status:
-        fix = "The server is at fault or overloaded: give the same command again later; what has arrived stays."
+        fix = "The server is at fault or overloaded: run the same command again later; partial files stay."
     else:
-        fix = "Is there a network, and does it need a proxy (https_proxy)? What has arrived stays."
+        fix = "Is there a network, and does it need a proxy (https_proxy)? Partial files stay."
     return UserError(f"cannot be downloaded ({failure})", failure.url, fix)
 
 
@@ -385,9 +385,9 @@ def _verify(url: str, path: Path, expected: ExpectedFile) -> str:
     git_sha1 = git_blob_sha1(path) if expected.git_sha1 is not None else None
     actual = ExpectedFile(path.stat().st_size, sha256_file(path), git_sha1)
     for name, kind in (("size", "size in bytes"), ("sha256", "SHA-256"), ("git_sha1", "git hash")):
-        wanted, found = getattr(expected, name), getattr(actual, name)
-        if wanted is not None and found != wanted:
-            message = f"the download has another {kind}: expected {wanted}, found {found}; it was deleted"
+        required, found = getattr(expected, name), getattr(actual, name)
+        if required is not None and found != required:
+            message = f"the download has another {kind}: expected {required}, found {found}; it was deleted"
             raise UserError(message, url, LOOK_AT_SOURCE)
     return actual.sha256
 

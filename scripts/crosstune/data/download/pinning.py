@@ -23,12 +23,13 @@ def find_revisions(dataset: Dataset, hub: Hub, raw: Path) -> dict[str, str]:
 
     Raises UserError if a branch cannot be read or no branch has the files.
     """
-    wanted: dict[str, list] = {}
+    choices_by_id: dict[str, list] = {}
     for split, entry in dataset.splits.items():
         if "hub" in entry.source and entry.source.get("revision") is None:
             choices = [choice for lang in entry.languages for choice in dataset.hub_patterns(lang, split)]
-            wanted.setdefault(entry.source["hub"], []).extend(choices)
-    return {name: _find_commit(hub, Repository("datasets", name), choices, raw) for name, choices in wanted.items()}
+            choices_by_id.setdefault(entry.source["hub"], []).extend(choices)
+    repositories = {name: Repository("datasets", name) for name in choices_by_id}
+    return {name: _find_commit(hub, repositories[name], choices_by_id[name], raw) for name in repositories}
 
 
 def _find_commit(hub: Hub, repository: Repository, choices: list, raw: Path) -> str:

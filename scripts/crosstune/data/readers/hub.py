@@ -109,11 +109,11 @@ def _choice_row(record: Mapping, where: str, number: int, options: ReaderOptions
     index = indices.get(label) if isinstance(label, str) else label
     if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(choices):
         raise UserError(f"expected the number of one of {len(choices)} choices in 'label', found {label!r}", where)
-    asked = text_field(record, "question", where)
+    question = text_field(record, "question", where)
     return {
         "id": _row_id(record, number),
         "premise": text_field(record, premise, where),
-        "question": COPA_QUESTIONS.get(asked, asked),
+        "question": COPA_QUESTIONS.get(question, question),
         "choices": [text_field(record, name, where) for name in choices],
         "label": index,
     }

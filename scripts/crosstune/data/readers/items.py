@@ -44,14 +44,14 @@ def classified(files: Sequence[tuple[str, str]], options: ReaderOptions) -> Iter
 def copa(content: str, file: str, options: ReaderOptions) -> Iterator[dict]:
     """COPA and XCOPA, with XTREME's English template as the question in every language."""
     for number, record, where in _records(content, file):
-        asked = text_field(record, "question", where)
-        if asked not in COPA_QUESTIONS:
-            raise UserError(f"expected cause or effect in 'question', found {asked!r}", where)
+        question = text_field(record, "question", where)
+        if question not in COPA_QUESTIONS:
+            raise UserError(f"expected cause or effect in 'question', found {question!r}", where)
         choices = [text_field(record, name, where) for name in ("choice1", "choice2")]
         yield {
             "id": f"{file_stem(file)}:{number}",
             "premise": text_field(record, "premise", where),
-            "question": COPA_QUESTIONS[asked],
+            "question": COPA_QUESTIONS[question],
             "choices": choices,
             "label": _choice_index(json_field(record, "label", int, where), len(choices), where),
         }

@@ -66,7 +66,7 @@ def check_code(code: str, codes: Mapping[str, str], where: str) -> None:
 def _check_member(value: str, allowed: Sequence[str], where: str, what: str, key: str) -> None:
     if value not in allowed:
         near = difflib.get_close_matches(value, allowed, 1)
-        fix = f"Did you mean {near[0]!r}?" if near else f"The record's key `{key}` lists what may occur."
+        fix = f"Did you mean {near[0]!r}?" if near else f"The record's key `{key}` lists the allowed values."
         raise UserError(f"the {what} {value!r} is outside the set {' '.join(allowed)}", where, fix)
 
 

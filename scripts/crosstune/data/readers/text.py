@@ -56,16 +56,16 @@ def fields(text: str, file: str, options: ReaderOptions) -> Iterator[dict]:
         yield {"id": f"{file_stem(file)}:{number}.{counts[number]}", "text": value}
 
 
-def _column_texts(line: str, file: str, number: int, wanted: Sequence[int]) -> list[str]:
+def _column_texts(line: str, file: str, number: int, columns: Sequence[int]) -> list[str]:
     cells, where = line.split("\t"), f"{file}:{number}"
-    if len(cells) < max(wanted):
-        raise UserError(f"expected at least {max(wanted)} columns, found {len(cells)}: {line[:60]!r}", where)
-    values = [cells[column - 1] for column in wanted]
+    if len(cells) < max(columns):
+        raise UserError(f"expected at least {max(columns)} columns, found {len(cells)}: {line[:60]!r}", where)
+    values = [cells[column - 1] for column in columns]
     if not all(value.strip() for value in values):
         raise UserError("a column that should hold text is empty", where)
     return values
 
 
-def _key_texts(line: str, file: str, number: int, wanted: Sequence[str]) -> list[str]:
+def _key_texts(line: str, file: str, number: int, keys: Sequence[str]) -> list[str]:
     record = parse_json(line, file, number)
-    return [text_field(record, key, f"{file}:{number}") for key in wanted]
+    return [text_field(record, key, f"{file}:{number}") for key in keys]

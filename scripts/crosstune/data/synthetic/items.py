@@ -63,13 +63,13 @@ def copa(base: FactBase, split: str, realiser: Realiser, rng: random.Random, cou
     while len(lines) < count:
         facts = two_facts(base, split, rng)
         right = rng.choice(facts)
-        asked = rng.choice(["cause", "effect"])
-        wrong = other_value(base, split, right, rng) if asked == "effect" else other_relation(base, split, facts, rng)
+        kind = rng.choice(["cause", "effect"])
+        wrong = other_value(base, split, right, rng) if kind == "effect" else other_relation(base, split, facts, rng)
         if wrong:
             label = rng.randrange(2)
             choices = [right, wrong] if label == 0 else [wrong, right]
             one, other = (realiser.fact_text(choice) for choice in choices)
-            record = {"premise": realiser.fact_text(*facts), "choice1": one, "choice2": other, "question": asked}
+            record = {"premise": realiser.fact_text(*facts), "choice1": one, "choice2": other, "question": kind}
             lines.append(_line({**record, "label": label, "idx": len(lines)}))
     return "".join(lines)
 

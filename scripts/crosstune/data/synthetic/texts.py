@@ -75,15 +75,17 @@ class Question:
     def sentence(self) -> Sentence:
         if self.for_person:
             return Sentence(Phrase("who"), (_predicate(self.fact),), is_question=True)
-        asked = Predicate(self.fact.relation.name, Phrase(self.fact.relation.question_word), self.fact.relation.role)
-        return Sentence(Phrase(self.fact.person), (asked,), is_question=True)
+        predicate = Predicate(
+            self.fact.relation.name, Phrase(self.fact.relation.question_word), self.fact.relation.role
+        )
+        return Sentence(Phrase(self.fact.person), (predicate,), is_question=True)
 
 
 def fact_sentence(*facts: Fact, answering: Question | None = None) -> Sentence:
     """Facts about one person as one sentence, with the answer to the question `answering` marked."""
-    asked = answering.fact if answering else None
-    subject = Phrase(facts[0].person, answer=asked in facts and answering.for_person)
-    return Sentence(subject, tuple(_predicate(fact, fact == asked and not answering.for_person) for fact in facts))
+    target = answering.fact if answering else None
+    subject = Phrase(facts[0].person, answer=target in facts and answering.for_person)
+    return Sentence(subject, tuple(_predicate(fact, fact == target and not answering.for_person) for fact in facts))
 
 
 def paragraph_sentences(paragraph: Paragraph, answering: Question | None = None) -> tuple[Sentence, Sentence]:
@@ -155,7 +157,7 @@ class Realiser:
         return [token for sentence in sentences for token in self.sentence_tokens(sentence)]
 
     def _build_clause(
-        self, subject: Phrase | None, predicate: Predicate, plural: bool, asks: bool
+        self, subject: Phrase | None, predicate: Predicate, plural: bool, is_question: bool
     ) -> tuple[Token, ...]:
         parts = {
             "S": self.phrase(subject, "subject") if subject else (),
@@ -163,9 +165,9 @@ class Realiser:
             "O": self.phrase(predicate.object, predicate.role),
         }
         order = self.language.order
-        if asks and self.language.fronts_questions:
-            asked = "S" if subject.concept == "who" else "O"
-            order = asked + order.replace(asked, "")
+        if is_question and self.language.fronts_questions:
+            fronted = "S" if subject.concept == "who" else "O"
+            order = fronted + order.replace(fronted, "")
         return tuple(token for part in order for token in parts[part])
 
     def _build_verb(self, concept: str, adverb: str, plural: bool) -> tuple[Token, ...]:

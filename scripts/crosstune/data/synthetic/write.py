@@ -60,7 +60,7 @@ DEFAULT_SPEC: Mapping[str, int] = {
 
 CHAII_COLUMNS = ("id", "context", "question", "answer_text", "answer_start", "language")
 
-CHAII_ASKED = ("qhi", "qta")
+CHAII_QUESTION_LANGUAGES = ("qhi", "qta")
 
 
 def complete_spec(spec: Mapping[str, int]) -> dict[str, int]:
@@ -121,7 +121,7 @@ def _files(spec: dict[str, int]) -> Iterator[tuple[str, str]]:
                 sentences = _tagged_sentences(base, split, rng, spec[f"pos_{split}"])
                 yield f"pos/{code}.{split}.conllu", _conllu(stream, sentences, realiser)
     yield from _item_files(spec, base, {code: realisers[code] for code in TASK_LANGUAGES})
-    yield "chaii/train.csv", _chaii(spec, base, {code: realisers[code] for code in CHAII_ASKED})
+    yield "chaii/train.csv", _chaii(spec, base, {code: realisers[code] for code in CHAII_QUESTION_LANGUAGES})
 
 
 def _item_files(spec: dict[str, int], base: FactBase, realisers: Mapping[str, Realiser]) -> Iterator[tuple[str, str]]:
@@ -200,8 +200,8 @@ def _chaii(spec: dict[str, int], base: FactBase, realisers: Mapping[str, Realise
     """ChAII's train.csv: the questions of all languages in random order, with ids like ChAII's."""
     rows = []
     for code, realiser in realisers.items():
-        asked = _questions(base, realiser, random.Random(f"{spec['seed']}/chaii/{code}"))
-        rows += [(*row, realiser.language.name.lower()) for row in itertools.islice(asked, spec[f"chaii_{code}"])]
+        questions = _questions(base, realiser, random.Random(f"{spec['seed']}/chaii/{code}"))
+        rows += [(*row, realiser.language.name.lower()) for row in itertools.islice(questions, spec[f"chaii_{code}"])]
     rng = random.Random(f"{spec['seed']}/chaii")
     rng.shuffle(rows)
     names = [f"{name:09x}" for name in rng.sample(range(16**9), len(rows))]

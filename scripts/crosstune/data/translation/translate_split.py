@@ -46,8 +46,8 @@ def translate_rows(spec: Mapping, rows: Path, out: Path, translator: Translator,
             try:
                 done.append(_translate_batch(batch, spec, translator))
             except UserError as error:
-                kept = sum(len(finished["outcomes"]) for finished in done.batches)
-                fix = f"{kept} of {len(data)} rows are translated and kept: the same command again goes on."
+                number = sum(len(finished["outcomes"]) for finished in done.batches)
+                fix = f"{number} of {len(data)} rows are translated and kept: rerun the same command to resume."
                 raise UserError(error.message, error.where, f"{error.fix}\n{fix}".strip()) from None
             progress.advance(len(batch))
         progress.close()
@@ -92,10 +92,10 @@ class PartialTranslation:
         try:
             head, *self.batches = map(json.loads, whole.splitlines() or [json.dumps({"stamp": stamp})])
         except ValueError:
-            raise UserError("what was translated so far cannot be read", str(path), f"rm {path}") from None
+            raise UserError("the partial translation cannot be read", str(path), f"rm {path}") from None
         if head.get("stamp") != stamp:
-            message = "what was translated so far belongs to another translator, other languages or other rows"
-            raise UserError(message, str(path), f"If it is not wanted any more: rm {path}")
+            message = "the partial translation belongs to another translator, other languages or other rows"
+            raise UserError(message, str(path), f"If you do not need it: rm {path}")
         if not whole:
             self._write(head)
 
@@ -144,17 +144,17 @@ def _write(finished: Sequence[Mapping], data: Sequence[dict], source: Mapping, s
     """Write the translated rows and the manifest. Raises UserError if there are no rows."""
     outcomes = [outcome for batch in finished for outcome in batch["outcomes"]]
     pair, origin = f"{spec['from']}-{spec['to']}", f"{source['dataset']}.{spec['from']}"
-    kept = [
+    translations = [
         {"id": f"{pair}:{row['id']}", "origin": row.get("origin", f"{origin}/{row['id']}"), **translated}
         for row, (_, translated) in zip(data, outcomes, strict=True)
         if translated is not None
     ]
     dropped = Counter(how for how, translated in outcomes if translated is None)
-    if not kept:
+    if not translations:
         reasons = ", ".join(f"{how} {number}" for how, number in dropped.most_common())
-        fix = f"Look at what the translator writes for {pair}; then: rm {out}.part"
+        fix = f"Look at the translator's output for {pair}; then: rm {out}.part"
         raise UserError(f"no row is left of {len(data)} ({reasons})", str(out), fix)
-    write_jsonl(out, kept)
+    write_jsonl(out, translations)
     manifest = {
         "dataset": source["dataset"],
         "split": source["split"],
@@ -162,7 +162,7 @@ def _write(finished: Sequence[Mapping], data: Sequence[dict], source: Mapping, s
         "to": spec["to"],
         "task": source["task"],
         "rows": len(data),
-        "kept": len(kept),
+        "kept": len(translations),
         "dropped": dict(sorted(dropped.items())),
         "by": dict(sorted(Counter(how for how, translated in outcomes if translated is not None).items())),
         "truncated": sum(batch["truncated"] for batch in finished),

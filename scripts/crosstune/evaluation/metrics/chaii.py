@@ -49,19 +49,19 @@ def best_jaccard(row: dict) -> float:
 
 def jaccard(prediction: str, gold: str) -> float:
     """Common words over all words, 0 to 1; 1 if both answers are empty."""
-    predicted, wanted = set(prediction.lower().split()), set(gold.lower().split())
-    return len(predicted & wanted) / len(predicted | wanted) if predicted | wanted else 1.0
+    predicted, expected = set(prediction.lower().split()), set(gold.lower().split())
+    return len(predicted & expected) / len(predicted | expected) if predicted | expected else 1.0
 
 
 def mucot_f1(prediction: str, gold: str) -> float:
     """F1 of the words, 0 to 1; if an answer is empty, 1 if both are, else 0."""
-    predicted, wanted = qa.normalise(prediction).split(), qa.normalise(gold).split()
-    if not predicted or not wanted:
-        return float(predicted == wanted)
-    same = len(set(predicted) & set(wanted))
+    predicted, expected = qa.normalise(prediction).split(), qa.normalise(gold).split()
+    if not predicted or not expected:
+        return float(predicted == expected)
+    same = len(set(predicted) & set(expected))
     if same == 0:
         return 0.0
-    precision, recall = same / len(predicted), same / len(wanted)
+    precision, recall = same / len(predicted), same / len(expected)
     return 2 * precision * recall / (precision + recall)
 
 

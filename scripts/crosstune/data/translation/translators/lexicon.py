@@ -140,14 +140,14 @@ class Grammar:
             return (Reading(word, "PUNCT"),)
         return self._readings.get(word) or (Reading(word.translate(self._latin), "X"),)
 
-    def roles(self, clause: Sequence[Chunk], asks: bool) -> list[str]:
+    def roles(self, clause: Sequence[Chunk], is_question: bool) -> list[str]:
         """The role of each phrase of a clause, by the first word order that the phrases' markings admit."""
         phrases = [chunk for chunk in clause if chunk.is_phrase]
         verbs = [chunk.concept("VERB") for chunk in clause if chunk.is_verb]
         shape = "".join("V" if chunk.is_verb else "N" for chunk in clause if chunk.is_verb or chunk.is_phrase)
         if verbs:
             role = OBJECT_ROLES.get(verbs[0], "object")
-            for order in _orders(self.language, asks):
+            for order in _orders(self.language, is_question):
                 parts = order.replace("V", "")
                 if re.sub("[SO]", "N", order) == shape and all(map(self._admits, parts, phrases, [role] * len(parts))):
                     return ["subject" if part == "S" else role for part in parts]
@@ -203,14 +203,14 @@ class LexiconTranslator(Translator):
     def _translate_sentence(self, words: tuple[str, ...], source: str, target: str) -> tuple[Piece, ...]:
         grammar, realiser = self._grammar(source), self._speaker(target)
         chunks = grammar.read(words)
-        asks = words[-1] == "?"
+        is_question = words[-1] == "?"
         pieces: list[Piece] = []
         is_plural = False
         for clause in _clauses(chunks):
             has_verb = any(chunk.is_verb for chunk in clause)
             needs_default = has_verb and not grammar.language.article
             phrases = [chunk for chunk in clause if chunk.is_phrase]
-            roles = dict(zip(phrases, grammar.roles(clause, asks), strict=True))
+            roles = dict(zip(phrases, grammar.roles(clause, is_question), strict=True))
             is_plural = is_plural or any(chunk.is_plural for chunk in phrases if has_verb and roles[chunk] == "subject")
             for chunk in clause:
                 if chunk in roles:
@@ -267,10 +267,10 @@ def _phrase_pattern(language: SyntheticLanguage) -> str:
     return f"{before}H{after}"
 
 
-def _orders(language: SyntheticLanguage, asks: bool) -> list[str]:
+def _orders(language: SyntheticLanguage, is_question: bool) -> list[str]:
     """The possible orders of a clause, likeliest first: question word in front, complete, or without a part."""
     order = language.order
-    fronted = [part + order.replace(part, "") for part in "OS"] if asks and language.fronts_questions else []
+    fronted = [part + order.replace(part, "") for part in "OS"] if is_question and language.fronts_questions else []
     return [*fronted, order, order.replace("S", ""), order.replace("O", "")]
 
 

@@ -73,7 +73,7 @@ class ModelTranslator(Translator):
         for language, name in ((source, "source_lang"), (target, "target_lang")):
             stated = getattr(self._tokenizer, name, None)
             if stated and not prefixes and self._codes.get(language, language) != stated:
-                message = f"the model's {name} is {stated!r}, and {language} is asked"
+                message = f"the model's {name} is {stated!r}, and {language} is requested"
                 raise UserError(message, "translator.codes", f"If that is right: codes: {{{language}: {stated}}}")
 
     def translate(self, lines: Sequence[str], source: str, target: str) -> list[str]:
