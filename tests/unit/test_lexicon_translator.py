@@ -1,4 +1,4 @@
-"""Translation by lexicon: what it gives, where it is the target language itself, markers, and any text whatever."""
+"""Translation by lexicon: against synthetic text of the target language, with markers, and of any text."""
 
 import itertools
 import random

@@ -1,4 +1,4 @@
-"""Metrics against numbers computed by hand, and against seqeval 1.2.2 where it is the definition."""
+"""Metrics against numbers computed by hand, and tagging against seqeval 1.2.2, which defines it."""
 
 import string
 import unicodedata

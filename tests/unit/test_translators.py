@@ -1,4 +1,4 @@
-"""Translators: programs, transliteration, models; what each refuses before any work and where it fails."""
+"""Translators: programs and transliteration, their refusals before any work, and their failures."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Files in the formats of XTREME-R: what they score, what is missing in them, and every way they can be broken."""
+"""Files in the formats of XTREME-R: scores, missing and unexpected examples, broken files."""
 
 import json
 import lzma
@@ -306,7 +306,7 @@ def test_written_files_are_read_unchanged(tmp_path_factory, task, data):
         assert list(predictions) == list(gold) == list(values)
 
 
-def every_format_reads_it_or_says_why(path):
+def read_in_every_format(path):
     for form in FORMATS.values():
         for parse in (form.predictions, lambda path, form=form: form.gold(path, "en")):
             try:
@@ -318,7 +318,7 @@ def every_format_reads_it_or_says_why(path):
 @settings(max_examples=40, deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_a_file_or_one_message(tmp_path_factory, text):
-    every_format_reads_it_or_says_why(write(tmp_path_factory.getbasetemp() / "any", text))
+    read_in_every_format(write(tmp_path_factory.getbasetemp() / "any", text))
 
 
 KEYS = st.sampled_from(["data", "paragraphs", "qas", "id", "answers", "text", "mentions", "label"])
@@ -332,7 +332,7 @@ JSON = st.recursive(
 @settings(max_examples=40, deadline=None)
 @given(JSON)
 def test_any_json_is_a_file_or_one_message(tmp_path_factory, content):
-    every_format_reads_it_or_says_why(write(tmp_path_factory.getbasetemp() / "any", json.dumps(content)))
+    read_in_every_format(write(tmp_path_factory.getbasetemp() / "any", json.dumps(content)))
 
 
 def test_submission_files_are_those_of_xtreme():
