@@ -130,8 +130,8 @@ class Dataset:
     def pinned_source(self, lang: str, split: str, folders: Mapping[str, str | Path]) -> DataSource:
         """The source of one language's rows, in a version that the record pins.
 
-        `folders` maps the names in braces to paths. Raises UserError if the split or its language does not exist, a
-        folder is missing, or the record pins no version of a source in the network.
+        `folders` maps the names in braces to paths. Raises UserError if the split, its language or a folder is missing,
+        or if the record pins no version of a source in the network.
         """
         if not self.is_pinned(lang, split):
             what = "a revision" if source_kind(self.splits[split].source) == "hub" else "the hash of its file"

@@ -1,7 +1,7 @@
 """Rule-based translation between the synthetic languages, with their lexicon.
 
-Translation works phrase by phrase. It analyses every word, finds the phrases (a noun with its adjective, numeral,
-article, adposition and case), and realises each with the words, endings and inner order of the target language.
+Translation works phrase by phrase. It analyses every word and finds the phrases (a noun with its adjective, numeral,
+article, adposition and case). It realises each phrase with the words, endings and inner order of the target language.
 
 - Phrases and verbs of a clause keep the order of the source, and so does the beginning of a question. Between languages
   that agree in both, a translation equals the sentence of the synthetic data in the target language.
@@ -14,9 +14,9 @@ article, adposition and case), and realises each with the words, endings and inn
 - Unknown words are kept, in the script of the target. Text that is no sentence is translated phrase by phrase.
 
 Markers `[[ ` and ` ]]` around words move to the translations of these words and enclose everything between. An article
-or adposition is inside only if that of the source is, so that a marked answer becomes the answer of the synthetic data
-in the target language (`marked_answer`). If the target has no word for the marked ones, the markers enclose their
-phrase. An unpaired marker, or a pair around nothing, is treated as a word.
+or adposition is inside only if that of the source is. A marked answer thus becomes the answer of the synthetic data in
+the target language (`marked_answer`). If the target has no word for the marked ones, the markers enclose their phrase.
+An unpaired marker, or a pair around nothing, is treated as a word.
 """
 
 import re
