@@ -25,7 +25,7 @@ from crosstune.artifacts.checkpoint import (
     data_hashes,
     staged_predictions_dir,
 )
-from crosstune.artifacts.split import PreparedSplit, row_origin, prepared_splits
+from crosstune.artifacts.split import PreparedSplit, prepared_splits, row_origin
 from crosstune.core.errors import UserError
 from crosstune.core.files import atomic_open, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from crosstune.core.progress import Progress
