@@ -52,7 +52,7 @@ def main() -> None:
     use_threads(2)
     import torch
 
-    from crosstune.artifacts.split import rows_by_source
+    from crosstune.artifacts.split import prepared_splits
     from crosstune.core.packing import packs
     from crosstune.modeling.batching import collate
     from crosstune.modeling.feature_cache import EncodedData
@@ -63,7 +63,7 @@ def main() -> None:
 
     folder = Path(tempfile.mkdtemp())
     manifests = prepare_xquad(args.bundle, folder / "data", args.rows)
-    splits = rows_by_source(manifests)
+    splits = prepared_splits(manifests)
     texts = ({"id": str(n), "text": text} for n, text in enumerate(read_contexts(splits)))
     write_jsonl(folder / "text.jsonl", texts)
     train_tokenizer([folder / "text.jsonl"], 3000, folder)

@@ -25,7 +25,6 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from crosstune.core.files import read_text  # noqa: E402
-from crosstune.data.readers import read  # noqa: E402
 from crosstune.machine.hardware import resolve_precision, use_threads  # noqa: E402
 
 SIZES = {
@@ -41,7 +40,7 @@ def read_rows(bundle: Path, languages: tuple[str, ...], count: int) -> list[dict
     by_language = []
     for language in languages:
         path = bundle / f"qa/xquad/xquad.{language}.json.xz"
-        rows = read("squad", [(str(path), read_text(path))])
+        rows = read_rows("squad", [(str(path), read_text(path))])
         # Every seventh, so that a sample has many paragraphs.
         by_language.append((rows[::7] + rows)[:count])
     return [row for turn in zip(*by_language, strict=True) for row in turn]

@@ -14,12 +14,12 @@ rule synthetic:
     resources:
         **resources_for(LIGHT["synthetic"]),
     params:
-        version=WORLD_VERSION,
+        version=SYNTHETIC_VERSION,
         spec=canonical_json(study.config["world"]),
     message:
         "generate the synthetic world"
     shell:
-        "python scripts/world.py --spec {params.spec:q} --out data/raw/world 2> >(tee {log} >&2)"
+        "python scripts/synthetic.py --spec {params.spec:q} --out data/raw/world 2> >(tee {log} >&2)"
 
 
 rule fetch:

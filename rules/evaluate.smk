@@ -102,5 +102,5 @@ rule baselines:
     message:
         "score trivial baselines of {wildcards.dataset}"
     shell:
-        "python scripts/floor.py --task {params.task} --metric {params.metric} --dataset {wildcards.dataset}"
+        "python scripts/baselines.py --task {params.task} --metric {params.metric} --dataset {wildcards.dataset}"
         " --data {params.data} --train {params.train} --out {output} 2> >(tee {log} >&2)"

@@ -8,7 +8,7 @@ import torch
 from test_engine import Stopping, same
 
 from crosstune.artifacts.checkpoint import CheckpointJob
-from crosstune.artifacts.split import origin_of
+from crosstune.artifacts.split import row_origin
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, read_jsonl, sha256_file, write_json, write_jsonl
 from crosstune.modeling.batching import Mixture, beside, compose
@@ -53,7 +53,7 @@ ROWS = {"chaii.hi": ORIGINALS, "mt.ta": TRANSLATIONS}
 
 def pairing_of(encoder, recipe=RECIPE, rows=ROWS) -> tuple[dict[str, Windows], Pairing]:
     windows = {source: QuestionAnswering().encode(found, encoder, OPTIONS) for source, found in rows.items()}
-    origins = {source: [origin_of(source, row) for row in found] for source, found in rows.items()}
+    origins = {source: [row_origin(source, row) for row in found] for source, found in rows.items()}
     contrast = Contrast.of(recipe, OPTIONS["max_length"])
     return windows, Pairing(contrast, windows, dict.fromkeys(rows, "qa"), origins, encoder.special_ids)
 

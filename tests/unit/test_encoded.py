@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crosstune.artifacts.split import Split
+from crosstune.artifacts.split import PreparedSplit
 from crosstune.core.files import sha256_file, write_jsonl
 from crosstune.modeling.feature_cache import EncodedData, load_windows, save_windows
 from crosstune.modeling.tasks.tagging import Tagging
@@ -15,7 +15,7 @@ OPTIONS = {"max_length": 32}
 @pytest.fixture
 def split(tmp_path):
     write_jsonl(tmp_path / "rows.jsonl", ROWS)
-    return Split(tmp_path / "rows.jsonl", sha256_file(tmp_path / "rows.jsonl"))
+    return PreparedSplit(tmp_path / "rows.jsonl", sha256_file(tmp_path / "rows.jsonl"))
 
 
 def same(one, two) -> bool:
@@ -39,7 +39,7 @@ def test_other_labels_options_or_rows_are_other_windows(encoder, split, tmp_path
     kept.windows(Tagging(["A", "B"]), split, OPTIONS)
     kept.windows(Tagging(["B", "A"]), split, OPTIONS)
     kept.windows(Tagging(["A", "B"]), split, {"max_length": 16})
-    kept.windows(Tagging(["A", "B"]), Split(split.rows, "other"), OPTIONS)
+    kept.windows(Tagging(["A", "B"]), PreparedSplit(split.rows, "other"), OPTIONS)
     assert len(list((tmp_path / "encoded").iterdir())) == 4
 
 

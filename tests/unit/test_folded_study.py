@@ -188,9 +188,9 @@ class TestRecords:
         assert set(registry["toy-fold3"].splits) == {"train", "validation", "test"}
         assert set(registry["toy_mt-fold3"].splits) == {"train"}
         assert "toy-fold4" not in registry and "toy-fold0" not in registry and "worldqa-fold1" not in registry
-        found = registry["toy_mt-fold1"].location("qis", "train", {})
+        found = registry["toy_mt-fold1"].pinned_source("qis", "train", {})
         assert found == FoldSource("toy_mt", ("qno", "qro"), 1, "toy-fold1")
-        assert registry["toy_mt"].location("qis", "train", {}) == TranslatedSource(
+        assert registry["toy_mt"].pinned_source("qis", "train", {}) == TranslatedSource(
             "toy", "train", ("qno", "qro"), "words"
         )
         with pytest.raises(UserError, match=r"unknown data set 'toy-fold9'"):

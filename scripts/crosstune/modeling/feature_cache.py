@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crosstune.artifacts.split import Split
+from crosstune.artifacts.split import PreparedSplit
 from crosstune.core.files import atomic_open, read_jsonl, sha256_json, write_json
 from crosstune.modeling.features import Windows
 from crosstune.modeling.tasks import ENCODE_VERSION, Task
@@ -26,7 +26,7 @@ class EncodedData:
     def __init__(self, folder: Path | str | None, encoder: TextEncoder):
         self._folder, self.encoder = Path(folder) if folder else None, encoder
 
-    def windows(self, task: Task, split: Split, options: dict) -> Windows:
+    def windows(self, task: Task, split: PreparedSplit, options: dict) -> Windows:
         """The windows of a prepared split under a task."""
         if self._folder is None:
             return task.encode(read_jsonl(split.rows), self.encoder, options)

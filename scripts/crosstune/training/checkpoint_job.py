@@ -25,7 +25,7 @@ from crosstune.artifacts.checkpoint import (
     data_hashes,
     staged_predictions_dir,
 )
-from crosstune.artifacts.split import Split, origin_of, rows_by_source
+from crosstune.artifacts.split import PreparedSplit, prepared_splits, row_origin
 from crosstune.core.errors import UserError
 from crosstune.core.files import atomic_open, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from crosstune.core.progress import Progress
@@ -150,7 +150,7 @@ def pretrain_base(job: CheckpointJob, options: RuntimeOptions, stop: trainer.Sto
     spec = job.spec
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = Path(folder)
-        train_tokenizer([split.rows for split in rows_by_source(job.data).values()], spec["vocabulary"], tokenizer)
+        train_tokenizer([split.rows for split in prepared_splits(job.data).values()], spec["vocabulary"], tokenizer)
         network = new_encoder(spec, TextEncoder(tokenizer))
         network.add_head("mlm", [], seed=spec["seed"])
         mixture = Mixture(tuple(spec["sources"]), alpha=spec["recipe"]["alpha"])
@@ -223,7 +223,7 @@ def _prepare_data(job: CheckpointJob, start: Start, options: RuntimeOptions) -> 
     cache = EncodedData(options.cache, encoder)
     encoding = spec.get("encoding") or {"max_length": spec["max_length"]}
     contrast = Contrast.of(spec["recipe"], encoding["max_length"])
-    splits, heads = rows_by_source(job.data), spec.get("source_heads", {})
+    splits, heads = prepared_splits(job.data), spec.get("source_heads", {})
     corpus = options.ranks.main_first(partial(encode_sources, network, cache, splits, heads, encoding, contrast))
     if corpus.pairing and contrast.learned:
         network.learn_temperature(contrast.scale)
@@ -341,7 +341,7 @@ def selection_of(
     for path in held_out:
         manifests.setdefault(read_json(path)["split"], []).append(path)
     splits = {
-        name: {source.rpartition(".")[2]: split for source, split in rows_by_source(paths).items()}
+        name: {source.rpartition(".")[2]: split for source, split in prepared_splits(paths).items()}
         for name, paths in manifests.items()
     }
 
@@ -361,7 +361,7 @@ def selection_of(
 def encode_sources(
     network: Network,
     encoded: EncodedData,
-    splits: dict[str, Split],
+    splits: dict[str, PreparedSplit],
     heads: dict[str, str],
     options: dict,
     contrast: Contrast | None = None,
@@ -379,7 +379,7 @@ def encode_sources(
     pairing = None
     if contrast and windows:
         origins = {
-            source: [origin_of(source, row) for row in read_jsonl(split.rows)] for source, split in splits.items()
+            source: [row_origin(source, row) for row in read_jsonl(split.rows)] for source, split in splits.items()
         }
         pairing = Pairing(contrast, windows, heads, origins, encoded.encoder.special_ids)
     return trainer.Corpus(windows, heads, pairing)

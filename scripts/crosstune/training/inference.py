@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from crosstune.artifacts.split import Split, rows_by_source
+from crosstune.artifacts.split import PreparedSplit, prepared_splits
 from crosstune.core.files import read_jsonl, sha256_file, write_json, write_jsonl
 from crosstune.core.packing import packs
 from crosstune.core.progress import Progress
@@ -42,7 +42,7 @@ def predict_dataset(
     network.eval()
     network.to(device())
     precision = resolve_precision(spec["precision"])
-    splits = {source.rpartition(".")[2]: split for source, split in rows_by_source(data).items()}
+    splits = {source.rpartition(".")[2]: split for source, split in prepared_splits(data).items()}
     progress = Progress(f"predict {spec['dataset']}", len(data), log=log)
 
     def told(language: str, windows: Windows) -> None:
@@ -62,7 +62,7 @@ def predict_dataset(
 def predicted(
     network: Network,
     encoded: EncodedData,
-    splits: Mapping[str, Split],
+    splits: Mapping[str, PreparedSplit],
     head: str,
     options: dict,
     precision: str,
