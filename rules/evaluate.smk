@@ -34,8 +34,8 @@ rule predict:
         " {resources.mem_mb} {resources.runtime}"
 
 
-# A training that is still to come stages these predictions, and this rule moves them into place: on a cluster it is no
-# job. Input, params and command are those of predict, so that neither rule makes the other's output stale.
+# A pending training will stage these predictions, and this rule moves them into place: on a cluster it is no job.
+# Input, params and command equal those of predict, so that neither rule makes the other's output stale.
 use rule predict as install_predictions with:
     wildcard_constraints:
         checkpoint=paths_regex(requirements.predicted_after_training),
