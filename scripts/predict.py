@@ -52,9 +52,9 @@ def main() -> None:
     take_gpus(min(args.gpus, 1), args.log)
     with quick_imports():
         use_threads(args.spec["threads"])
-        from crosstune.modeling.feature_cache import EncodedData
+        from crosstune.modeling.feature_cache import FeatureCache
         from crosstune.modeling.folder import load_network
-        from crosstune.modeling.tokenization import TextEncoder
+        from crosstune.modeling.tokenization import Tokenizer
         from crosstune.training.inference import predict_dataset
 
     tell_of_no_gpu(args.gpus, args.log)
@@ -62,7 +62,7 @@ def main() -> None:
         make_again(args)
     model = args.stage / "model"
     network = load_network(model, packing=args.spec["packing"])
-    encoded = EncodedData(args.cache, TextEncoder(model))
+    encoded = FeatureCache(args.cache, Tokenizer(model))
     predict_dataset(args.spec, network, encoded, weights, args.data, args.out, args.log)
 
 
@@ -70,14 +70,14 @@ def make_again(args: argparse.Namespace) -> None:
     """Train what is needed to have the weights of the checkpoint again."""
     with quick_imports():
         from crosstune.training.checkpoint_job import Knobs
+        from crosstune.training.interruption import INTERRUPTED, TrainingInterrupted
         from crosstune.training.restore import restore
-        from crosstune.training.trainer import STOPPED, Stopped
 
     try:
         again = list(map(Node.from_json, args.again))
         restore([args.stage], again, Knobs(cache=args.cache), args.log, args.spec["threads"])
-    except Stopped:
-        end(STOPPED)
+    except TrainingInterrupted:
+        end(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -102,8 +102,8 @@ def make(node: Node, args: argparse.Namespace) -> None:
     with quick_imports():
         use_threads(threads)
         from crosstune.training.checkpoint_job import Knobs, make_checkpoints
+        from crosstune.training.interruption import INTERRUPTED, TrainingInterrupted
         from crosstune.training.restore import restore
-        from crosstune.training.trainer import STOPPED, Stopped
 
     tell_of_no_gpu(args.gpus, args.log)
     again = list(map(Node.from_json, args.again))
@@ -111,8 +111,8 @@ def make(node: Node, args: argparse.Namespace) -> None:
     try:
         restore(node.parents, again, replace(knobs, profile=None), args.log, threads)
         make_checkpoints(node, later_nodes(args), knobs)
-    except Stopped:
-        end(STOPPED)
+    except TrainingInterrupted:
+        end(INTERRUPTED)
 
 
 if __name__ == "__main__":

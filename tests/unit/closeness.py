@@ -30,3 +30,9 @@ def relative_differences(found: Mapping[str, torch.Tensor], expected: Mapping[st
         kind: relative_difference([found[name] for name in names], [expected[name] for name in names])
         for kind, names in kinds.items()
     }
+
+
+def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    """Whether two modules have the same weights, bit for bit."""
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(first, second) for first, second in pairs)

@@ -71,7 +71,9 @@ def test_without_its_data_or_parent_it_is_one_message(made):
 def test_a_second_process_waits_for_the_first(made, monkeypatch):
     remove_weights(made.out)
     # Signals are for the main thread.
-    monkeypatch.setattr("crosstune.training.restore.StopRequest", lambda: nullcontext(SimpleNamespace(asked=False)))
+    monkeypatch.setattr(
+        "crosstune.training.restore.InterruptGuard", lambda: nullcontext(SimpleNamespace(requested=False))
+    )
     with made.alone():
         second = threading.Thread(target=restore, args=[[made.out], [made], Knobs(), None, 1])
         second.start()

@@ -14,7 +14,7 @@ RECIPE = {
 
 
 @pytest.fixture
-def node(encoder, new_network, tokenizer_folder, tmp_path):
+def node(new_network, tokenizer_folder, tmp_path):
     """A stage that trains nothing and has no head, wanted for bitext retrieval at a layer of the one-layer encoder."""
 
     def make(layer: int) -> Node:

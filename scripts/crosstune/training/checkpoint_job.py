@@ -37,20 +37,23 @@ from crosstune.evaluation.metrics import metric_named
 from crosstune.machine.cost_meter import Meter
 from crosstune.machine.environment import write_cost
 from crosstune.machine.hardware import resolve_precision
-from crosstune.modeling.batching import Mixture, compose
-from crosstune.modeling.contrastive import Contrast, Pairing
-from crosstune.modeling.feature_cache import EncodedData
+from crosstune.modeling.batching import Mixture, plan_batches
+from crosstune.modeling.contrastive import ContrastiveConfig, contrastive_config
+from crosstune.modeling.feature_cache import FeatureCache
 from crosstune.modeling.folder import average_weights, load_network, save_network
-from crosstune.modeling.network import Network
-from crosstune.modeling.tokenization import TextEncoder
-from crosstune.modeling.used_embeddings import UsedRows
+from crosstune.modeling.network import MultiHeadEncoder
+from crosstune.modeling.tokenization import Tokenizer
+from crosstune.modeling.used_embeddings import SparseEmbedding
 from crosstune.modeling.weight_names import WEIGHTS
-from crosstune.training import trainer
 from crosstune.training.distributed import Ranks
-from crosstune.training.inference import predict_dataset, predicted
-from crosstune.training.model_selection import Scores, Selection
+from crosstune.training.inference import predict_dataset, predict_splits
+from crosstune.training.interruption import InterruptGuard, TrainingInterrupted
+from crosstune.training.micro_batches import MicroBatcher, TrainingData, TrainingSettings
+from crosstune.training.model_selection import BestCheckpoint, Scores
+from crosstune.training.optimizer import decay_factor
 from crosstune.training.profiler import Profiler
-from crosstune.training.resume import StateFolder
+from crosstune.training.resume import ResumeFolder
+from crosstune.training.trainer import Trainer
 
 # Tokens of one forward pass in training. Another number rounds otherwise, so it is no knob.
 PASS_TOKENS = 4096
@@ -73,11 +76,11 @@ class Knobs:
 def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
     """Make the draft of `node` and then, as far as it goes, those of `later`.
 
-    Raises what making `node` raises, and engine.Stopped. Several processes make the draft of `node` and no other: going
-    on would save a job of several GPUs little, and they would have to agree on what fails.
+    Raises what making `node` raises, and TrainingInterrupted. Several processes make the draft of `node` and no other:
+    going on would save a job of several GPUs little, and they would have to agree on what fails.
     """
-    with trainer.StopRequest() as stop:
-        if knobs.ranks.size > 1 and knobs.ranks.told(lambda: node.is_made(node.parents)):
+    with InterruptGuard() as stop:
+        if knobs.ranks.size > 1 and knobs.ranks.broadcast_from_main(lambda: node.is_made(node.parents)):
             return
         if absent := node.missing(node.parents):
             raise UserError("no such file, and the training needs it", str(absent))
@@ -86,11 +89,12 @@ def make_checkpoints(node: Node, later: Sequence[Node], knobs: Knobs) -> None:
             _make_later(node, later, replace(knobs, profile=None), stop)
 
 
-def _make_later(node: Node, later: Sequence[Node], knobs: Knobs, stop: trainer.StopRequest) -> None:
+def _make_later(node: Node, later: Sequence[Node], knobs: Knobs, stop: InterruptGuard) -> None:
     """Make the drafts of `later`, each of which stands on `node`, on one before it, or on what was there already.
 
-    One that fails is left to its own job, with a note of why; one that another process is making, to that. Stopped is
-    raised, since the jobs of `later` may count on this process: with its drafts it goes on when it is begun again.
+    One that fails is left to its own job, with a note of why; one that another process is making, to that.
+    TrainingInterrupted is raised, since the jobs of `later` may count on this process: with its drafts it goes on when
+    it is begun again.
     """
     made = {node.out: node.draft}
     for follower in later:
@@ -99,13 +103,13 @@ def _make_later(node: Node, later: Sequence[Node], knobs: Knobs, stop: trainer.S
             continue
         if follower.given_up:
             continue
-        if stop.asked:
-            raise trainer.Stopped
+        if stop.requested:
+            raise TrainingInterrupted
         try:
             with follower.ahead_of_its_job():
                 _make_draft(follower, parents, knobs, stop)
             made[follower.out] = follower.draft
-        except trainer.Stopped:
+        except TrainingInterrupted:
             raise
         except Held:
             continue
@@ -116,12 +120,12 @@ def _make_later(node: Node, later: Sequence[Node], knobs: Knobs, stop: trainer.S
                 write_text(follower.failure, why)
 
 
-def _make_draft(node: Node, parents: Sequence[Path], knobs: Knobs, stop: trainer.StopRequest) -> None:
+def _make_draft(node: Node, parents: Sequence[Path], knobs: Knobs, stop: InterruptGuard) -> None:
     """Make the draft; for one that is whole, the predictions that the process which made it did not come to."""
     if node.is_made(parents):
         _predict_from_draft(node, knobs)
         return
-    if knobs.ranks.main:
+    if knobs.ranks.is_main:
         shutil.rmtree(node.draft, ignore_errors=True)
     make_checkpoint(node, parents, knobs, stop)
 
@@ -130,10 +134,10 @@ def _predict_from_draft(node: Node, knobs: Knobs) -> None:
     if unpredicted := node.unpredicted:
         model = node.draft / "model"
         network = load_network(model, packing=unpredicted[0]["spec"]["packing"])
-        predict_ahead(node, network, EncodedData(knobs.cache, TextEncoder(model)))
+        predict_ahead(node, network, FeatureCache(knobs.cache, Tokenizer(model)))
 
 
-def make_checkpoint(node: Node, parents: Sequence[Path], knobs: Knobs, stop: trainer.StopRequest) -> None:
+def make_checkpoint(node: Node, parents: Sequence[Path], knobs: Knobs, stop: InterruptGuard) -> None:
     """Average the parents, or train from the one parent, or pretrain where there is none."""
     if "average" in node.spec:
         average_stages(node, parents)
@@ -143,7 +147,7 @@ def make_checkpoint(node: Node, parents: Sequence[Path], knobs: Knobs, stop: tra
         pretrain_base(node, knobs, stop)
 
 
-def train_stage(node: Node, parent: Path, knobs: Knobs, stop: trainer.StopRequest) -> None:
+def train_stage(node: Node, parent: Path, knobs: Knobs, stop: InterruptGuard) -> None:
     """Train one stage of a schedule from the checkpoint folder `parent`.
 
     Heads that the parent lacks are drawn from the seed.
@@ -164,7 +168,7 @@ def train_stage(node: Node, parent: Path, knobs: Knobs, stop: trainer.StopReques
     _run(node, network, mixture, key, manifest, parent / "model", knobs, stop, main_head, moments)
 
 
-def pretrain_base(node: Node, knobs: Knobs, stop: trainer.StopRequest) -> None:
+def pretrain_base(node: Node, knobs: Knobs, stop: InterruptGuard) -> None:
     """Train a sentencepiece tokenizer and a small BERT with masked language modelling, from registry text."""
     from crosstune.modeling.tokenizer_training import train_tokenizer
 
@@ -172,7 +176,7 @@ def pretrain_base(node: Node, knobs: Knobs, stop: trainer.StopRequest) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = Path(folder)
         train_tokenizer([split.rows for split in rows_by_source(node.data).values()], spec["vocabulary"], tokenizer)
-        network = new_encoder(spec, TextEncoder(tokenizer))
+        network = new_encoder(spec, Tokenizer(tokenizer))
         network.add_head("mlm", [], seed=spec["seed"])
         mixture = Mixture(tuple(spec["sources"]), alpha=spec["recipe"]["alpha"])
         _run(node, network, mixture, (spec["seed"], "pretrain"), {}, tokenizer, knobs, stop, "mlm", {})
@@ -199,7 +203,7 @@ def average_stages(node: Node, parents: Sequence[Path]) -> None:
     _write_manifest(node, manifest, sha256_file(model / WEIGHTS), [member["weights"] for member in members])
 
 
-def new_encoder(spec: dict, encoder: TextEncoder) -> Network:
+def new_encoder(spec: dict, encoder: Tokenizer) -> MultiHeadEncoder:
     """A BERT of the spec's size, its weights drawn from the spec's seed."""
     from transformers import BertConfig, BertModel
 
@@ -218,56 +222,58 @@ def new_encoder(spec: dict, encoder: TextEncoder) -> Network:
     if dropout is not None:
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
     torch.manual_seed(derive(spec["seed"], "encoder"))
-    return Network(BertModel(config, add_pooling_layer=False), spec["packing"])
+    return MultiHeadEncoder(BertModel(config, add_pooling_layer=False), spec["packing"])
 
 
 def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head, moments) -> None:
     """Encode, plan, train, and write the folder with its manifest last."""
     spec, out, ranks = node.spec, node.draft, knobs.ranks
     meter = Meter(spec.get("threads", 1), ranks.size)
-    encoder = TextEncoder(tokenizer)
-    encoded = EncodedData(knobs.cache, encoder)
+    encoder = Tokenizer(tokenizer)
+    encoded = FeatureCache(knobs.cache, encoder)
     splits = rows_by_source(node.data)
     options = spec.get("encoding") or {"max_length": spec["max_length"]}
-    contrast = Contrast.of(spec["recipe"], options["max_length"])
+    contrast = contrastive_config(spec["recipe"], options["max_length"])
     encode = partial(encode_sources, network, encoded, splits, spec.get("source_heads", {}), options, contrast)
-    corpus = ranks.main_first(encode)
-    if corpus.pairing and contrast.learned:
-        network.learn_temperature(contrast.scale)
+    corpus = ranks.main_process_first(encode)
+    if corpus.pairs and contrast.learned_scale:
+        network.learn_temperature(contrast.logit_scale)
     lengths = {source: windows.lengths for source, windows in corpus.windows.items()}
     budget = spec.get("budget", spec)
     plan = []
     if mixture.fresh:
-        plan = compose(lengths, mixture, budget["tokens"], key, budget.get("updates"), budget.get("epochs"))
+        plan = plan_batches(lengths, mixture, budget["tokens"], key, budget.get("updates"), budget.get("epochs"))
     hashes, held_out = hashes_of(node.data), hashes_of(node.held_out)
     precision = resolve_precision(spec["precision"])
     stamp = sha256_json([spec, precision, {**hashes, **held_out}, parent.get("weights")])
-    state = StateFolder(node.out / "state", stamp, meter)
-    ranks.told(lambda: write_json(node.out / "state" / "spec.json", spec))
-    settings = trainer.Settings(spec["recipe"], key, precision, PASS_TOKENS, knobs.save_seconds)
+    state = ResumeFolder(node.out / "state", stamp, meter)
+    ranks.broadcast_from_main(lambda: write_json(node.out / "state" / "spec.json", spec))
+    settings = TrainingSettings(spec["recipe"], key, precision, PASS_TOKENS, knobs.save_seconds)
 
     def progress(total: int, done: int) -> Progress:
-        if not ranks.main:
+        if not ranks.is_main:
             return Progress(node.out.name, total, done, terminal=io.StringIO())
         return Progress(node.out.name, total, done, node.progress_log)
 
-    profiler = Profiler(knobs.profile) if knobs.profile and ranks.main else None
-    used = UsedRows(network, corpus.heads.values(), (windows.ids for windows in corpus.windows.values()), moments)
-    decayed = partial(trainer.decayed, spec["recipe"], updates=len(plan))
+    profiler = Profiler(knobs.profile) if knobs.profile and ranks.is_main else None
+    used = SparseEmbedding(
+        network, corpus.heads.values(), (windows.ids for windows in corpus.windows.values()), moments
+    )
+    decayed = partial(decay_factor, spec["recipe"], updates=len(plan))
     selection = None
     if "select" in spec:
         selection = selection_of(
-            spec["select"], options, network, encoded, node.held_out, lambda done: used.with_others(decayed(done))
+            spec["select"], options, network, encoded, node.held_out, lambda done: used.full_matrix(decayed(done))
         )
-    used.keep_alone()
-    curve, moments = trainer.train(
-        network, encoder, corpus, plan, settings, state, stop, progress, used.taken(moments), profiler, selection, ranks
-    )
-    ranks.part()
-    if not ranks.main:
+    used.shrink()
+    batcher = MicroBatcher(network, encoder, corpus, plan, settings)
+    trainer = Trainer(batcher, state, selection, profiler, ranks)
+    curve, moments = trainer.fit(stop, progress, used.select_rows(moments))
+    ranks.shutdown()
+    if not ranks.is_main:
         return
-    used.give_back(decayed(len(plan)))
-    moments = used.put_back(moments)
+    used.restore(decayed(len(plan)))
+    moments = used.expand_rows(moments)
     save_network(network, out / "model", tokenizer, main_head)
     write_jsonl(out / "train.jsonl", curve)
     if node.keep_optimizer:
@@ -282,10 +288,10 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
     manifest = {"updates": len(plan), "exposure": exposure, "lineage": lineage, "data": hashes}
     manifest |= {"precision": precision, "packed": network.packed}
     if selection:
-        manifest |= {"held_out": held_out, "selection": {"update": selection.update, "looks": selection.looks}}
-    if corpus.pairing:
+        manifest |= {"held_out": held_out, "selection": {"update": selection.update, "looks": selection.evaluations}}
+    if corpus.pairs:
         # Beside the budget: windows that were computed as partners alone.
-        partners = [corpus.pairing.drawn(update, n, len(plan), key).values() for n, update in enumerate(plan)]
+        partners = [corpus.pairs.draw_partners(update, n, len(plan), key).values() for n, update in enumerate(plan)]
         manifest["partners"] = count_exposure(partners, lengths)
     _write_manifest(node, manifest, weights, [parent["weights"]] if parent else [])
     state.remove()
@@ -295,11 +301,11 @@ def _run(node, network, mixture, key, parent, tokenizer, knobs, stop, main_head,
 def selection_of(
     select: dict,
     options: dict,
-    network: Network,
-    encoded: EncodedData,
+    network: MultiHeadEncoder,
+    encoded: FeatureCache,
     held_out: Sequence[Path],
     able: Callable[[int], AbstractContextManager],
-) -> Selection:
+) -> BestCheckpoint:
     """Looks at prepared rows of the splits `held_out`, as a stage's spec wants them.
 
     `able`, of the updates that are done: while it is open, the network can compute on any text.
@@ -319,15 +325,15 @@ def selection_of(
             return {
                 name: {
                     language: metric.summarise(metric.measure(answers, language))
-                    for language, answers in predicted(network, encoded, mine, select["head"], options, precision)
+                    for language, answers in predict_splits(network, encoded, mine, select["head"], options, precision)
                 }
                 for name, mine in splits.items()
             }
 
-    return Selection(select["every"], metric.primary, scores)
+    return BestCheckpoint(select["every"], metric.primary, scores)
 
 
-def predict_ahead(node: Node, network: Network, encoded: EncodedData) -> None:
+def predict_ahead(node: Node, network: MultiHeadEncoder, encoded: FeatureCache) -> None:
     """The predictions that the node's whole draft is wanted for and has not, as far as their data are prepared."""
     weights = read_json(node.draft / MANIFEST)["weights"]
     try:
@@ -340,13 +346,13 @@ def predict_ahead(node: Node, network: Network, encoded: EncodedData) -> None:
 
 
 def encode_sources(
-    network: Network,
-    encoded: EncodedData,
+    network: MultiHeadEncoder,
+    encoded: FeatureCache,
     splits: dict[str, Split],
     heads: dict[str, str],
     options: dict,
-    contrast: Contrast | None = None,
-) -> trainer.Corpus:
+    contrast: ContrastiveConfig | None = None,
+) -> TrainingData:
     """Windows of every source's prepared rows, and the pairs among them where there is a `contrast`.
 
     Raises UserError for a source that gives no window, and where there are no pairs.
@@ -362,8 +368,8 @@ def encode_sources(
         origins = {
             source: [origin_of(source, row) for row in read_jsonl(split.rows)] for source, split in splits.items()
         }
-        pairing = Pairing(contrast, windows, heads, origins, encoded.encoder.special_ids)
-    return trainer.Corpus(windows, heads, pairing)
+        pairing = contrast.translation_pairs(windows, heads, origins, encoded.tokenizer.special_ids)
+    return TrainingData(windows, heads, pairing)
 
 
 def count_exposure(plan: list, lengths: dict[str, np.ndarray]) -> dict[str, dict[str, int]]:

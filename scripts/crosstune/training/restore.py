@@ -15,16 +15,16 @@ from crosstune.core.errors import UserError
 from crosstune.core.files import read_json
 from crosstune.machine.hardware import use_threads
 from crosstune.training.checkpoint_job import Knobs, make_checkpoint
-from crosstune.training.trainer import StopRequest
+from crosstune.training.interruption import InterruptGuard
 
 
 def restore(wanted: Sequence[Path], nodes: Sequence[Node], knobs: Knobs, log: Path | None, threads: int) -> None:
     """Make the weights of the folders `wanted` where they are not there, then compute with `threads` threads again.
 
     `nodes` describes them and what they are made from, parents first. Raises UserError where other weights come out
-    than a manifest names, and engine.Stopped.
+    than a manifest names, and TrainingInterrupted.
     """
-    with StopRequest() as stop:
+    with InterruptGuard() as stop:
         for node in needed(wanted, nodes):
             with node.alone(wait=True):
                 if not has_weights(node.out):
@@ -43,7 +43,7 @@ def needed(wanted: Sequence[Path], nodes: Sequence[Node]) -> list[Node]:
     return found[::-1]
 
 
-def _restore(node: Node, knobs: Knobs, stop: StopRequest) -> None:
+def _restore(node: Node, knobs: Knobs, stop: InterruptGuard) -> None:
     if absent := node.missing(node.parents):
         fix = "Prepare the data again: snakemake --cores 1 check"
         raise UserError(f"no such file, and the weights of {node.out} must be trained again", str(absent), fix)

@@ -20,7 +20,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from crosstune.core.errors import UserError
-from crosstune.core.packing import packs
+from crosstune.core.packing import pack
 from crosstune.data.translation.translators import Translator
 from crosstune.data.translation.translators.sentences import join, sentences
 
@@ -99,7 +99,7 @@ class ModelTranslator(Translator):
             prefix = f"{self._prefix(target)} "
         encoded = self._encode([prefix + text for text in texts])
         # What is translated together does not depend on how many GPUs there are.
-        batches = packs([len(ids) for ids in encoded], TOKENS // self._beams, padded=True)
+        batches = pack([len(ids) for ids in encoded], TOKENS // self._beams, padded=True)
         free: SimpleQueue = SimpleQueue()
         for model in self._models:
             free.put(model)
