@@ -16,7 +16,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from crosstune.core.errors import UserError
-from crosstune.core.packing import packs
+from crosstune.core.packing import pack
 from crosstune.data.translation.translators import Translator
 from crosstune.data.translation.translators.sentences import join_sentences, split_sentences
 
@@ -94,8 +94,8 @@ class ModelTranslator(Translator):
         elif self._prefix(target):
             prefix = f"{self._prefix(target)} "
         encoded = self._encode([prefix + text for text in texts])
-        # Batches do not depend on the number of GPUs.
-        batches = packs([len(ids) for ids in encoded], BATCH_TOKENS // self._beams, padded=True)
+        # What is translated together does not depend on how many GPUs there are.
+        batches = pack([len(ids) for ids in encoded], BATCH_TOKENS // self._beams, padded=True)
         free: SimpleQueue = SimpleQueue()
         for model in self._models:
             free.put(model)
