@@ -35,8 +35,8 @@ def weights_of(
             fix = "Prepare the data again: snakemake --cores 1 prepare_all"
             message = f"no such file, and the weights of {job.out} must be retrained"
             raise UserError(message, str(missing), fix)
-        # Named by the spec: what an older config left in the folder is never resumed.
-        retrained = replace(job, out=scratch / sha256_json(job.spec)[:12], predictions=(), log=log)
+        # The folder names the spec, so that no state of an older config is resumed, and logs name the checkpoint.
+        retrained = replace(job, out=scratch / sha256_json(job.spec)[:12] / job.out.name, predictions=(), log=log)
         parents = [folders.get(parent, parent) for parent in job.parents]
         use_threads(job.spec.get("threads", 1))
         stage_checkpoint(retrained, parents, replace(options, profile=None), stop)
