@@ -24,7 +24,7 @@ from crosstune.data.prepare import prepare
 from crosstune.data.registry import load_registry
 from crosstune.machine.hardware import use_threads
 
-ENCODING = {"max_length": 384, "stride": 128, "question": 64}
+ENCODING = {"max_length": 384, "stride": 128, "max_question_length": 64}
 SPEC = {"dataset": "xquad", "head": "qa", "encoding": ENCODING, "precision": "fp32"}
 
 
@@ -52,36 +52,36 @@ def main() -> None:
     use_threads(2)
     import torch
 
-    from crosstune.artifacts.split import rows_by_source
-    from crosstune.core.packing import packs
+    from crosstune.artifacts.split import prepared_splits
+    from crosstune.core.packing import pack
     from crosstune.modeling.batching import collate
-    from crosstune.modeling.feature_cache import EncodedData
-    from crosstune.modeling.tokenization import TextEncoder
+    from crosstune.modeling.feature_cache import FeatureCache
+    from crosstune.modeling.tokenization import Tokenizer
     from crosstune.modeling.tokenizer_training import train_tokenizer
     from crosstune.training.checkpoint_job import new_encoder
-    from crosstune.training.inference import TOKENS, predict_dataset
+    from crosstune.training.inference import PASS_TOKENS, predict_dataset
 
     folder = Path(tempfile.mkdtemp())
     manifests = prepare_xquad(args.bundle, folder / "data", args.rows)
-    splits = rows_by_source(manifests)
+    splits = prepared_splits(manifests)
     texts = ({"id": str(n), "text": text} for n, text in enumerate(read_contexts(splits)))
     write_jsonl(folder / "text.jsonl", texts)
     train_tokenizer([folder / "text.jsonl"], 3000, folder)
     size = {key: value for key, value in SIZES["small"].items() if key != "vocabulary"}
-    encoder = TextEncoder(folder)
-    network = new_encoder({"seed": 1, "max_length": 512, "packing": True, "recipe": {}, **size}, encoder).eval()
+    tokenizer = Tokenizer(folder)
+    network = new_encoder({"seed": 1, "max_length": 512, "packing": True, "recipe": {}, **size}, tokenizer).eval()
     network.add_head("qa", [], seed=1)
-    encoded = EncodedData(folder / "encoded", encoder)
+    cache = FeatureCache(folder / "encoded", tokenizer)
 
     def whole() -> None:
-        predict_dataset(SPEC, network, encoded, "", manifests, folder / "out", None)
+        predict_dataset(SPEC, network, cache, "", manifests, folder / "out", None)
 
     @torch.inference_mode()
     def passes() -> None:
         for split in splits.values():
-            windows = encoded.windows(network.tasks["qa"], split, ENCODING)
-            for pack in packs(windows.lengths.tolist(), TOKENS):
-                network.head("qa")(network.hidden(collate([windows] * len(pack), pack)))
+            windows = cache.windows(network.tasks["qa"], split, ENCODING)
+            for indices in pack(windows.lengths.tolist(), PASS_TOKENS):
+                network.head("qa")(network.hidden(collate([windows] * len(indices), indices)))
 
     begin = time.perf_counter()
     whole()

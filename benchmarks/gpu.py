@@ -25,7 +25,7 @@ import torch  # noqa: E402
 from transformers import XLMRobertaConfig, XLMRobertaModel  # noqa: E402
 
 from crosstune.modeling.features import Batch  # noqa: E402
-from crosstune.modeling.network import Network  # noqa: E402
+from crosstune.modeling.network import MultiHeadEncoder  # noqa: E402
 
 # Layers, width, heads, vocabulary of XLM-R; tiny only shows that the program runs.
 SHAPES = {"tiny": (2, 64, 2, 1000), "base": (12, 768, 12, 250_002), "large": (24, 1024, 16, 250_002)}
@@ -34,7 +34,7 @@ PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "4090":
 PADDED_LENGTH = 384
 
 
-def network_of(shape: str, dropout: float, packing: bool, device: str) -> Network:
+def network_of(shape: str, dropout: float, packing: bool, device: str) -> MultiHeadEncoder:
     layers, width, heads, vocabulary = SHAPES[shape]
     config = XLMRobertaConfig(
         vocab_size=vocabulary, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
@@ -42,7 +42,7 @@ def network_of(shape: str, dropout: float, packing: bool, device: str) -> Networ
         hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
     )  # fmt: skip
     torch.manual_seed(0)
-    return Network(XLMRobertaModel(config, add_pooling_layer=False), packing).to(device)
+    return MultiHeadEncoder(XLMRobertaModel(config, add_pooling_layer=False), packing).to(device)
 
 
 def batch_of(tokens: int, vocabulary: int, device: str, longest: int = PADDED_LENGTH) -> Batch:
@@ -72,10 +72,10 @@ def check(device: str, precision: torch.dtype) -> list[str]:
     on_cpu = deepcopy(padded).to("cpu")
     batch = batch_of(2000, 1000, device)
     lengths = (sum(batch.lengths[:2]), *batch.lengths[2:])
-    joined = Batch(batch.ids, batch.types, batch.positions, lengths, batch.windows[1:], {})
+    joined = Batch(batch.ids, batch.types, batch.positions, lengths, batch.sequence_counts[1:], {})
     weights = torch.randn(sum(batch.lengths), SHAPES["tiny"][1], generator=torch.Generator().manual_seed(1))
 
-    def run(network: Network, rows: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def run(network: MultiHeadEncoder, rows: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden states, and the gradient of the first layer's query weights."""
         place = rows.ids.device
         with torch.autocast(place.type, precision, enabled=precision != torch.float32 and place.type == device):
@@ -149,7 +149,7 @@ def measure(shape: str, device: str, tokens: int, repeats: int, precision: torch
     return lines
 
 
-def padded_to_fixed(network: Network, batch: Batch) -> torch.Tensor:
+def padded_to_fixed(network: MultiHeadEncoder, batch: Batch) -> torch.Tensor:
     """As the rival pads: every row to PADDED_LENGTH."""
     ids = torch.ones(len(batch.lengths), PADDED_LENGTH, dtype=torch.long, device=batch.ids.device)
     lengths = torch.tensor(batch.lengths, device=ids.device)

@@ -30,7 +30,7 @@ COMPUTING = """
 from crosstune.machine.hardware import quick_imports, use_threads
 with quick_imports():
     use_threads(1)
-    from crosstune import engine, restore, stage
+    from crosstune.training import checkpoint_job, restore, trainer
     from transformers import BertModel
 """
 

@@ -25,7 +25,6 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from crosstune.core.files import read_text  # noqa: E402
-from crosstune.data.readers import read  # noqa: E402
 from crosstune.machine.hardware import resolve_precision, use_threads  # noqa: E402
 
 SIZES = {
@@ -41,7 +40,7 @@ def read_rows(bundle: Path, languages: tuple[str, ...], count: int) -> list[dict
     by_language = []
     for language in languages:
         path = bundle / f"qa/xquad/xquad.{language}.json.xz"
-        rows = read("squad", [(str(path), read_text(path))])
+        rows = read_rows("squad", [(str(path), read_text(path))])
         # Every seventh, so that a sample has many paragraphs.
         by_language.append((rows[::7] + rows)[:count])
     return [row for turn in zip(*by_language, strict=True) for row in turn]
@@ -57,7 +56,7 @@ class Bench:
 
         from crosstune.core.files import write_jsonl
         from crosstune.modeling.folder import load_network, save_network
-        from crosstune.modeling.tokenization import TextEncoder
+        from crosstune.modeling.tokenization import Tokenizer
         from crosstune.modeling.tokenizer_training import train_tokenizer
         from crosstune.training.checkpoint_job import new_encoder
 
@@ -67,39 +66,39 @@ class Bench:
         every = read_rows(bundle, LANGUAGES, 1190)
         write_jsonl(texts, ({"text": text} for text in sorted({row["context"] for row in every})))
         train_tokenizer([texts], 8000, self.folder / "tokenizer")
-        self.encoder = TextEncoder(self.folder / "tokenizer")
-        self.tokenizer = PreTrainedTokenizerFast(
+        self.tokenizer = Tokenizer(self.folder / "tokenizer")
+        self.rival_tokenizer = PreTrainedTokenizerFast(
             tokenizer_file=str(self.folder / "tokenizer/tokenizer.json"), pad_token="<pad>", unk_token="<unk>"
         )
         shape = SIZES[size]
-        self.encoder.vocabulary = shape["vocabulary"]
+        self.tokenizer.vocabulary = shape["vocabulary"]
         spec = {"seed": 1, "max_length": 512, "recipe": {"dropout": 0.1}, "packing": True, **shape}
-        network = new_encoder(spec, self.encoder)
+        network = new_encoder(spec, self.tokenizer)
         network.add_head("qa", [], seed=1)
         save_network(network, self.folder / "model", self.folder / "tokenizer", "qa")
         self.load = lambda packing: load_network(self.folder / "model", 0.1, packing)
         single = [row for row in read_rows(bundle, LANGUAGES, windows) if self._fits(row)]
         self.rows = single[:windows]
-        options = {"max_length": 384, "stride": 128, "question": 64}
-        self.windows = network.tasks["qa"].encode(self.rows, self.encoder, options)
+        options = {"max_length": 384, "stride": 128, "max_question_length": 64}
+        self.windows = network.tasks["qa"].encode(self.rows, self.tokenizer, options)
         assert len(self.windows) == len(self.rows)
         self.tokens = len(self.windows.ids)
         # A training has a whole data set's words, though the benchmark takes few steps.
-        self.corpus = network.tasks["qa"].encode(every, self.encoder, options)
+        self.corpus = network.tasks["qa"].encode(every, self.tokenizer, options)
         self.used = f"Of {shape['vocabulary']:,} rows of embeddings the data use {len(np.unique(self.corpus.ids)):,}."
 
     def _fits(self, row: dict) -> bool:
-        question, context = self.encoder.texts([row["question"].strip(), row["context"]])
+        question, context = self.tokenizer.tokenize([row["question"].strip(), row["context"]])
         return len(question.ids) <= 64 and len(question.ids) + len(context.ids) + 3 <= 384
 
     def rival_training(self, dynamic: bool, grouped: bool, bf16: bool) -> Callable[[], float]:
         from transformers import AutoModelForQuestionAnswering
 
         model = AutoModelForQuestionAnswering.from_pretrained(self.folder / "model")
-        data = self.rival.features(self.rows, self.tokenizer, pad=not dynamic)
+        data = self.rival.features(self.rows, self.rival_tokenizer, pad=not dynamic)
 
         def run() -> float:
-            job = self.rival.trainer(model, self.tokenizer, data, BATCH, dynamic, grouped, bf16)
+            job = self.rival.trainer(model, self.rival_tokenizer, data, BATCH, dynamic, grouped, bf16)
             return job.train().metrics["train_runtime"]
 
         return run
@@ -109,42 +108,37 @@ class Bench:
         from accelerate.state import AcceleratorState
 
         from crosstune.core.progress import Progress
-        from crosstune.modeling.used_embeddings import UsedRows
-        from crosstune.training import trainer
+        from crosstune.modeling.used_embeddings import SparseEmbedding
         from crosstune.training.checkpoint_job import PASS_TOKENS
-        from crosstune.training.resume import StateFolder
+        from crosstune.training.interruption import InterruptGuard
+        from crosstune.training.micro_batches import MicroBatcher, TrainingData, TrainingSettings
+        from crosstune.training.resume import ResumeFolder
+        from crosstune.training.trainer import Trainer
 
         network = self.load(packing)
         assert network.packed == packing
         recipe = {
-            "lr": 5e-5, "warmup": 0.0, "decay": "linear", "weight_decay": 0.0, "clip": 1.0, "label_smoothing": 0.0
+            "lr": 5e-5, "warmup": 0.0, "lr_schedule": "linear", "weight_decay": 0.0, "max_grad_norm": 1.0,
+            "label_smoothing": 0.0,
         }  # fmt: skip
         count = len(self.windows)
         plan = [[("qa", i) for i in range(first, min(first + BATCH, count))] for first in range(0, count, BATCH)]
-        corpus = trainer.Corpus({"qa": self.windows}, {"qa": "qa"})
+        data = TrainingData({"qa": self.windows}, {"qa": "qa"})
         if not every_row:
-            UsedRows(network, ["qa"], [self.corpus.ids], {}).keep_alone()
+            SparseEmbedding(network, ["qa"], [self.corpus.ids], {}).shrink()
 
         def run() -> float:
             # The rival's precision would stay that of the process.
             AcceleratorState._reset_state(reset_partial_state=True)
-            settings = trainer.Settings(recipe, (1, "bench"), precision, PASS_TOKENS, 1e9)
-            state = StateFolder(self.folder / "state", "bench")
+            settings = TrainingSettings(recipe, (1, "bench"), precision, PASS_TOKENS, 1e9)
+            folder = ResumeFolder(self.folder / "state", "bench")
             log = self.folder / "log"
             begin = time.perf_counter()
-            with trainer.StopRequest() as stop:
-                trainer.train(
-                    network,
-                    self.encoder,
-                    corpus,
-                    plan,
-                    settings,
-                    state,
-                    stop,
-                    lambda n, done: Progress("b", n, done, log),
-                )
+            trainer = Trainer(MicroBatcher(network, self.tokenizer, data, plan, settings), folder)
+            with InterruptGuard() as guard:
+                trainer.fit(guard, lambda n, done: Progress("b", n, done, log))
             spent = time.perf_counter() - begin
-            state.remove()
+            folder.remove()
             return spent
 
         return run
@@ -153,8 +147,8 @@ class Bench:
         from transformers import AutoModelForQuestionAnswering
 
         model = AutoModelForQuestionAnswering.from_pretrained(self.folder / "model")
-        data = self.rival.features(self.rows, self.tokenizer, pad=not dynamic)
-        job = self.rival.trainer(model, self.tokenizer, data, BATCH, dynamic, False, bf16)
+        data = self.rival.features(self.rows, self.rival_tokenizer, pad=not dynamic)
+        job = self.rival.trainer(model, self.rival_tokenizer, data, BATCH, dynamic, False, bf16)
 
         def run() -> float:
             begin = time.perf_counter()

@@ -88,7 +88,7 @@ def our_config(data: Path, hidden: int, layers: int) -> dict:
                 "sources": "part",
                 "budget": {"updates": EXAMPLES // 8, "tokens": 1600},
                 "recipe": {"lr": 5e-5},
-                "encoding": {"max_length": 384, "stride": 128, "question": 64},
+                "encoding": {"max_length": 384, "stride": 128, "max_question_length": 64},
                 "schedules": {"joint": ["en + es + fr"], "sequential": ["en", "es", "fr"]},
                 "evaluate": {"part": "all"},
                 # As the loop does. The untrained heads are scored too, for the floor.

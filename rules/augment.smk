@@ -1,8 +1,8 @@
-# Augmentation: rows in one language made into rows in another, by a translator, one file for each pair of languages.
+# Augmentation: a translator turns rows of one language into rows of another, one file per pair of languages.
 
 
 rule translate:
-    """Translate prepared rows from one language into another; answers are found again in the translated contexts."""
+    """Translate prepared rows into another language, and locate the answers in the translated contexts."""
     input:
         rows=lambda w: requirements.translated_rows(w.dataset, w.split, w.pair),
         model=lambda w: requirements.translator_model(w.dataset, w.split, w.pair),

@@ -1,4 +1,4 @@
-# Starting over. Results are dear: nothing else ever deletes them, but for weights that the study says it does not keep.
+# Starting over. Results are expensive: no other rule deletes them, except weights that the study does not keep.
 
 
 rule clean_results:
@@ -14,19 +14,22 @@ rule clean_results:
 
 
 rule clean_reports:
-    """Delete tables, costs, ledger, figure, page, distances, provenance, submissions and archive of this study."""
+    """Delete tables, costs, claims, figures, page, distances, provenance, submissions and archive of this study."""
     log:
         "logs/clean_reports.log",
     conda:
         "../envs/light.yaml"
     resources:
         **resources_for(LIGHT["clean"]),
+    params:
+        results=study.results,
     shell:
-        f"rm -rf {study.results}/tables {study.results}/cost {study.results}/figures {study.results}/submission {study.results}/report.html {study.results}/contrasts.json {study.results}/claims.json {study.results}/distances.json {study.results}/plan.json {study.results}/provenance.json {study.results}/crate.zip 2> {{log}}"
+        "(cd {params.results} && rm -rf tables cost figures submission report.html contrasts.json claims.json"
+        " distances.json plan.json provenance.json crate.zip) 2> {log}"
 
 
 rule clean_data:
-    """Delete prepared data and the constructed world, not what was downloaded."""
+    """Delete prepared and synthetic data, not downloads."""
     log:
         "logs/clean_data.log",
     conda:
@@ -38,7 +41,7 @@ rule clean_data:
 
 
 rule clean_downloads:
-    """Delete what was downloaded from the network; models that were made of it stay."""
+    """Delete downloads; models that were made from them stay."""
     log:
         "logs/clean_downloads.log",
     conda:

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from crosstune.artifacts.checkpoint import remove_staged
 from crosstune.core.errors import UserError
 from crosstune.core.files import canonical_json, paths_regex, sha256_json
-from crosstune.data.synthetic.write import WORLD_VERSION
+from crosstune.data.synthetic.write import SYNTHETIC_VERSION
 from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.container import check_image, gpu_environment
 from crosstune.machine.slurm import check_names

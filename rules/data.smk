@@ -1,9 +1,9 @@
-# Data: from a source to checked rows, one manifest per data set, split and language. Jobs of this file come first, so
-# that a fault in a data file is told before anything is trained.
+# Data: from a source to checked rows, one manifest per data set, split and language. These jobs run first: a fault in a
+# data file ends the study before it trains anything.
 
 
 rule synthetic:
-    """Generate the synthetic world: languages, facts, and texts in the formats of the real data sets."""
+    """Generate the synthetic data: languages, facts, and texts in the formats of the real data sets."""
     output:
         manifest="data/raw/world/world.json",
     log:
@@ -14,12 +14,12 @@ rule synthetic:
     resources:
         **resources_for(LIGHT["synthetic"]),
     params:
-        version=WORLD_VERSION,
+        version=SYNTHETIC_VERSION,
         spec=canonical_json(study.config["synthetic"]),
     message:
-        "generate the synthetic world"
+        "generate the synthetic data"
     shell:
-        "python scripts/world.py --spec {params.spec:q} --out data/raw/world 2> >(tee {log} >&2)"
+        "python scripts/synthetic.py --spec {params.spec:q} --out data/raw/world 2> >(tee {log} >&2)"
 
 
 rule fetch:
@@ -33,7 +33,7 @@ rule fetch:
         "../envs/light.yaml"
     resources:
         **resources_for(LIGHT["fetch"]),
-        # Told before a large download. A resource, because another wording must not fetch again.
+        # Printed before a large download. A resource, because a changed text must not fetch again.
         licence=lambda w: download_at(f"data/raw/{w.kind}/{w.origin}/{w.request}.json").licence,
     params:
         request=lambda w, output: canonical_json(download_at(output[0]).request),
@@ -71,14 +71,13 @@ rule prepare:
 
 
 rule leakage:
-    """Look for texts of the evaluation sets in the training data; a leak that the study does not allow is a failure."""
+    """Compare training texts with evaluation texts; a leak that the study does not allow is a failure."""
     input:
         requirements.prepared,
     output:
         found="results/{study}/leakage.json",
-        # What trainings wait for, until the study has passed once. Afterwards nobody makes it: Snakemake does not ask
-        # whether a job's parameters have changed while something that it waits for is made again. Then the look comes
-        # before the trainings by its priority alone.
+        # Trainings wait for this file until the study has passed once. Later it is no output: Snakemake does not check a
+        # job's params for changes while an input of the job is remade. The check then precedes trainings by priority.
         passed=[] if requirements.leakage_passed else "results/{study}/leakage.passed",
     log:
         "results/{study}/logs/leakage.log",
@@ -97,20 +96,20 @@ rule leakage:
 
 
 rule prepare_all:
-    """Prepare and check all data of the study, and stop there."""
+    """Prepare and check all data of the study, and train nothing."""
     input:
         requirements.prepared,
         f"{study.results}/leakage.json",
 
 
 rule downloads:
-    """Fetch everything of the study that lies in the network, models too; the rest can then run without."""
+    """Fetch all data sets and models of the study from the network; everything else then runs offline."""
     input:
         lambda w: requirements.all_downloads,
 
 
 rule pin:
-    """Write the current commits into the registry, for the data sets of the study that nobody has pinned."""
+    """Write the current commits of the study's unpinned data sets into the registry."""
     log:
         "logs/pin.log",
     conda:

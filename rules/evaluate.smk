@@ -34,8 +34,8 @@ rule predict:
         " {resources.mem_mb} {resources.runtime}"
 
 
-# A training that is still to come stages these predictions, and this rule moves them into place: on a cluster it is no
-# job. Input, params and command are those of predict, so that neither rule makes the other's output stale.
+# A pending training will stage these predictions, and this rule moves them into place: on a cluster it is no job.
+# Input, params and command equal those of predict, so that neither rule makes the other's output stale.
 use rule predict as install_predictions with:
     wildcard_constraints:
         checkpoint=paths_regex(requirements.predicted_after_training),
@@ -102,5 +102,5 @@ rule baselines:
     message:
         "score trivial baselines of {wildcards.dataset}"
     shell:
-        "python scripts/floor.py --task {params.task} --metric {params.metric} --dataset {wildcards.dataset}"
+        "python scripts/baselines.py --task {params.task} --metric {params.metric} --dataset {wildcards.dataset}"
         " --data {params.data} --train {params.train} --out {output} 2> >(tee {log} >&2)"

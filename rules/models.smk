@@ -2,7 +2,7 @@
 
 
 rule fetch_model:
-    """Fetch a model from the hub. The rules with network are this one, fetch and pin."""
+    """Fetch a model from the hub. Only this rule, fetch and pin use the network."""
     output:
         manifest="models/{name}@{revision}/stage.json",
         model=directory("models/{name}@{revision}/model"),
@@ -24,7 +24,7 @@ rule pretrain:
     """Train a sentencepiece tokenizer and a small masked language model."""
     input:
         data=lambda w: checkpoint_at(base_of(w)).data,
-        # A study that the leakage check stops pretrains nothing either.
+        # A study with leakage pretrains nothing either.
         leakage_passed=ancient("results/{study}/leakage.passed"),
     output:
         manifest="results/{study}/{model}/base/stage.json",

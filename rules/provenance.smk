@@ -1,8 +1,8 @@
-# Where results come from: the study's provenance, what of it is stale, how far it is, and all of it as one archive.
+# Care of a study: provenance, outdated results, status, archive.
 
 
 rule provenance:
-    """Write with what, on what and in how much time the study was made."""
+    """Write the code, data, hardware and time behind the results."""
     input:
         manifests=[f"{path}/stage.json" for path in study.checkpoints],
         predictions=targets.prediction_files(study),
@@ -16,7 +16,7 @@ rule provenance:
     resources:
         **resources_for(LIGHT["provenance"]),
     params:
-        # A function, because Snakemake would take {lang} in a pattern of files for a wildcard of its own.
+        # A function, because Snakemake would take {lang} in a pattern of files for a wildcard.
         config=lambda w: canonical_json(specs.config_affecting_results(study.config)),
     message:
         "write the provenance of {wildcards.study}"
@@ -25,7 +25,7 @@ rule provenance:
 
 
 rule crate:
-    """Pack tables, predictions, manifests, workflow and config as an RO-Crate. No weights: manifests have their hashes."""
+    """Pack tables, predictions, manifests, workflow and config as an RO-Crate, without weights: manifests hash them."""
     input:
         report=f"{study.results}/report.html",
         provenance=f"{study.results}/provenance.json",
@@ -49,7 +49,7 @@ rule crate:
 
 
 rule list_stale:
-    """List results that other code or settings made, and folders that the study does not ask for any more."""
+    """List results of other code or settings, and folders of no run of the study."""
     log:
         "logs/list_stale.log",
     conda:
@@ -63,7 +63,7 @@ rule list_stale:
 
 
 rule status:
-    """Tell what is done, running, failed and waiting, and how long the rest will take. Works while the study runs."""
+    """Print which jobs are done, running, failed or waiting, and the time left. It works while the study runs."""
     log:
         "logs/status.log",
     conda:

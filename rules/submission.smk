@@ -1,4 +1,4 @@
-# The study's predictions as XTREME-R wants them. Not part of a study's targets: `snakemake submission` asks for them.
+# The study's predictions in XTREME-R's format. They are no target of a study: `snakemake submission` makes them.
 
 
 rule submission:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from crosstune.core.errors import run_program
 from crosstune.core.files import write_json
-from crosstune.data.language_distances import distances
+from crosstune.data.language_distances import pairwise_distances
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--file", required=True, type=Path, help="features of languages, .npz or .csv")
     parser.add_argument("--out", required=True, type=Path, help="distances to write")
     args = parser.parse_args()
-    write_json(args.out, distances(args.file, args.spec["features"], args.spec["languages"]))
+    write_json(args.out, pairwise_distances(args.file, args.spec["features"], args.spec["languages"]))
 
 
 if __name__ == "__main__":

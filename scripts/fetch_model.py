@@ -1,4 +1,4 @@
-"""Fetch a model of the hub at a pinned commit, and make the folder that stages start from.
+"""Fetch a model of the hub at a pinned commit, and write the folder that stages start from.
 
 python scripts/fetch_model.py --id google-bert/bert-base-multilingual-cased --revision COMMIT --out models/NAME
 """

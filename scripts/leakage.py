@@ -1,4 +1,4 @@
-"""Look for texts of the evaluation sets in the training data of a study; fail for finds that it does not allow.
+"""Find texts of the evaluation sets in the training data of a study; fail for leaks that it does not allow.
 
     python scripts/leakage.py --data data/squad/train.en.json data/xquad/test.en.json \\
         --spec '{"groups": [{"train": ["squad.en"], "evaluate": ["xquad.en"], "stop": true}], "allow": []}' \\
@@ -12,20 +12,20 @@ from pathlib import Path
 
 from crosstune.core.errors import run_program
 from crosstune.core.files import write_json
-from crosstune.data.leakage import leakage, refuse, splits_of, summary
+from crosstune.data.leakage import find_leakage, refuse_leaks, rows_by_split, summary_line
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spec", type=json.loads, required=True, help="what is compared and allowed, as JSON")
+    parser.add_argument("--spec", type=json.loads, required=True, help="groups to compare and allowed pairs, as JSON")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="manifests of the prepared splits")
     parser.add_argument("--out", type=Path, required=True, help="findings to write (.json)")
     args = parser.parse_args()
 
-    found = leakage(splits_of(args.data), args.spec["groups"], args.spec["allow"])
-    refuse(found, args.spec["allow"])
+    found = find_leakage(rows_by_split(args.data), args.spec["groups"], args.spec["allow"])
+    refuse_leaks(found, args.spec["allow"])
     write_json(args.out, found)
-    print(summary(found), file=sys.stderr)
+    print(summary_line(found), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""Pin records: say in them which data they mean.
+"""Pin records: state the exact version of their data.
 
-A record of the network that is not pinned yet gets its version first: the current commit of the hub is written into the
-registry's file, the hashes of addresses are printed to paste. Any other gets its numbers: the rows of every language,
-and the SHA-256 of every file, printed to paste.
+For an unpinned record, the current commit of the hub is written into the registry file, and the hashes of addresses are
+printed to paste. For any other record, the rows of every language and the SHA-256 of every file are printed to paste.
 
 python scripts/pin.py xquad_full
 python scripts/pin.py xquad --folders '{"bundle": "../shared/data"}'
@@ -17,7 +16,7 @@ import yaml
 
 from crosstune.core.errors import run_program
 from crosstune.data.download.hub import Hub
-from crosstune.data.download.pinning import find_hashes, find_numbers, find_revisions, quoted, write_revision
+from crosstune.data.download.pinning import find_hashes, find_numbers, find_revisions, quote_commit, write_revision
 from crosstune.data.record import Dataset
 from crosstune.data.registry import load_registry
 
@@ -42,14 +41,14 @@ def main() -> None:
 
 def pin_one(dataset: Dataset, folders: Mapping[str, str], raw: Path) -> None:
     languages = [(lang, split) for split, entry in dataset.splits.items() for lang in entry.languages]
-    if all(dataset.pinned(*language) for language in languages):
+    if all(dataset.is_pinned(*language) for language in languages):
         print(yaml.dump({"splits": find_numbers(dataset, folders, raw)}, sort_keys=False, allow_unicode=True), end="")
         return
     for repository, commit in find_revisions(dataset, Hub.from_environment(), raw).items():
-        path = Path(dataset.place)
+        path = Path(dataset.record_file)
         written = path.exists() and write_revision(path, dataset.name, repository, commit)
         where = f"written to {path}" if written else f"paste it into the source of {repository}"
-        print(f"{dataset.name}: {where}\n  revision: {quoted(commit)}")
+        print(f"{dataset.name}: {where}\n  revision: {quote_commit(commit)}")
     if hashes := find_hashes(dataset, raw):
         print(f"{dataset.name}: paste this into the record")
         print(yaml.dump({"splits": hashes}, sort_keys=False, allow_unicode=True), end="")

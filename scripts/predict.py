@@ -47,25 +47,25 @@ def predict(args: argparse.Namespace, weights: str) -> None:
     """Load the checkpoint, retrained if its weights were removed, and write its predictions."""
     with quick_imports():
         use_threads(args.spec["threads"])
-        from crosstune.modeling.feature_cache import EncodedData
+        from crosstune.modeling.feature_cache import FeatureCache
         from crosstune.modeling.folder import load_network
-        from crosstune.modeling.tokenization import TextEncoder
+        from crosstune.modeling.tokenization import Tokenizer
         from crosstune.training.checkpoint_job import RuntimeOptions
         from crosstune.training.inference import predict_dataset
+        from crosstune.training.interruption import INTERRUPTED, InterruptGuard, TrainingInterrupted
         from crosstune.training.retrain import weights_of
-        from crosstune.training.trainer import STOPPED, Stopped, StopRequest
 
     tell_of_no_gpu(args.gpus, args.log)
     jobs, options = list(map(CheckpointJob.from_json, args.retrain)), RuntimeOptions(cache=args.cache)
     scratch = args.stage / STAGING / f"retrained-{args.spec['dataset']}"
     try:
-        with StopRequest() as stop, weights_of([args.stage], jobs, scratch, options, stop, args.log) as (folder,):
+        with InterruptGuard() as stop, weights_of([args.stage], jobs, scratch, options, stop, args.log) as (folder,):
             use_threads(args.spec["threads"])
             network = load_network(folder / MODEL, packing=args.spec["packing"])
-            cache = EncodedData(args.cache, TextEncoder(folder / MODEL))
+            cache = FeatureCache(args.cache, Tokenizer(folder / MODEL))
             predict_dataset(args.spec, network, cache, weights, args.data, args.out, args.log)
-    except Stopped:
-        end(STOPPED)
+    except TrainingInterrupted:
+        end(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Prepare one language of one split: read it, check it against its record, write rows and a manifest beside them.
+"""Prepare one language of one split: read it, check it against its record, write rows and their manifest.
 
     python scripts/prepare.py --dataset xquad --split test --lang hi --folders '{"bundle": "../shared/data"}' \\
         --raw data/raw --out data/xquad/test.hi.jsonl
@@ -23,9 +23,7 @@ def main() -> None:
         "--extra", type=json.loads, default={}, help="more records, the study's key `datasets`, as JSON"
     )
     parser.add_argument("--folders", type=json.loads, default={}, help="folders that records name in braces, as JSON")
-    parser.add_argument(
-        "--raw", type=Path, default=Path("data/raw"), help="folder of the constructed world and downloads"
-    )
+    parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="folder of downloads and synthetic data")
     parser.add_argument("--out", type=Path, required=True, help="rows to write (.jsonl); the manifest is its .json")
     args = parser.parse_args()
 

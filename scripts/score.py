@@ -3,11 +3,11 @@
     python scripts/score.py --task qa --dataset worldqa --predictions results/.../worldqa.qen@100/predictions/worldqa \\
         --languages qen qes qfr --out results/.../worldqa.qen@100/scores/worldqa.json
 
-also writes the scores of every example beside it: worldqa.examples.jsonl.
+also writes the scores of every example to worldqa.examples.jsonl in the same folder.
 
     python scripts/score.py --task xquad --lang ar --gold xquad.ar.json --predictions test-ar.json
 
-prints the scores as JSON; docs/metrics.md says which files it reads.
+prints the scores as JSON; docs/metrics.md lists the file formats.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from crosstune.core.errors import run_program
 from crosstune.evaluation.metrics import METRICS, XTREME_R
-from crosstune.evaluation.scoring import score, write_scores
+from crosstune.evaluation.scoring import score_predictions, write_scores
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--predictions", required=True, type=Path, help="folder with one <lang>.jsonl each, or a file")
     study = parser.add_argument_group("predictions of a study")
     study.add_argument("--metric", default="", choices=sorted(METRICS), help="the data set's, if not the task's own")
-    study.add_argument("--dataset", help="name of the data set, kept in the scores")
+    study.add_argument("--dataset", help="name of the data set, for the scores file")
     study.add_argument("--languages", nargs="+", help="languages to score")
     study.add_argument("--out", type=Path, help="scores file to write (.json)")
     files = parser.add_argument_group("files in the formats of XTREME-R")
@@ -38,13 +38,13 @@ def main() -> None:
         require(parser, args, "gold", "lang")
         if args.task not in XTREME_R:
             parser.error(f"--gold is for the tasks {', '.join(XTREME_R)}")
-        # Not above: the readers of published files double the start of a study's thousands of jobs.
+        # Late, because the readers of published files would double the start-up time of a study's jobs.
         from crosstune.evaluation.xtreme_files import score_files
 
         print(json.dumps(score_files(args.task, args.lang, args.gold, args.predictions), indent=2, ensure_ascii=False))
         return
     require(parser, args, "dataset", "languages", "out")
-    scores, examples = score(args.predictions, args.task, args.dataset, args.languages, args.metric)
+    scores, examples = score_predictions(args.predictions, args.task, args.dataset, args.languages, args.metric)
     write_scores(args.out, scores, examples)
 
 

@@ -82,8 +82,8 @@ def stage(job: CheckpointJob, args: argparse.Namespace) -> None:
     with quick_imports():
         use_threads(threads)
         from crosstune.training.checkpoint_job import RuntimeOptions, stage_checkpoint
+        from crosstune.training.interruption import INTERRUPTED, InterruptGuard, TrainingInterrupted
         from crosstune.training.retrain import weights_of
-        from crosstune.training.trainer import STOPPED, Stopped, StopRequest
 
     tell_of_no_gpu(args.gpus, args.log)
     ancestors = list(map(CheckpointJob.from_json, args.retrain))
@@ -91,11 +91,11 @@ def stage(job: CheckpointJob, args: argparse.Namespace) -> None:
     options = RuntimeOptions(args.save_interval, args.cache, args.profile, ranks)
     scratch = job.out / STAGING / "retrained"
     try:
-        with StopRequest() as stop, weights_of(job.parents, ancestors, scratch, options, stop, args.log) as parents:
+        with InterruptGuard() as stop, weights_of(job.parents, ancestors, scratch, options, stop, args.log) as parents:
             use_threads(threads)
             stage_checkpoint(job, parents, options, stop)
-    except Stopped:
-        end(STOPPED)
+    except TrainingInterrupted:
+        end(INTERRUPTED)
 
 
 if __name__ == "__main__":

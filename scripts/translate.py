@@ -4,7 +4,7 @@
         --spec '{"version": 1, "from": "en", "to": "es",
                  "translator": {"command": "apertium -u -f txt {pair}", "pairs": {"en-es": "eng-spa"}}}'
 
-A translation that was broken off goes on where it was when the same command is given again.
+The same command resumes an interrupted translation.
 """
 
 import argparse
@@ -23,10 +23,12 @@ def main() -> None:
     parser.add_argument(
         "--spec", type=json.loads, required=True, help="version, translator, from, to; for some threads or synthetic"
     )
-    parser.add_argument("--rows", type=Path, required=True, help="manifest of the prepared split; its rows are beside")
+    parser.add_argument(
+        "--rows", type=Path, required=True, help="manifest of the prepared split, in the folder of its rows"
+    )
     parser.add_argument("--out", type=Path, required=True, help="rows to write (.jsonl); the manifest is its .json")
     parser.add_argument("--model", type=Path, help="folder of the fetched model, for a translator with `model`")
-    parser.add_argument("--gpus", type=int, default=1, help="GPUs that share the work, where there are any")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs that share the work, if there are any")
     parser.add_argument("--log", type=Path, help="file for progress lines")
     args = parser.parse_args()
 
@@ -35,10 +37,8 @@ def main() -> None:
         raise UserError(message, "--spec", f'Say: "version": {TRANSLATE_VERSION}')
     if args.model:
         take_gpus(args.gpus, args.log)
-        from crosstune.machine.hardware import (  # with torch, which other translators do without
-            tell_of_no_gpu,
-            use_threads,
-        )
+        # Late, because it imports torch, which other translators do not need.
+        from crosstune.machine.hardware import tell_of_no_gpu, use_threads
 
         use_threads(args.spec.get("threads", 1))
         tell_of_no_gpu(args.gpus, args.log)
@@ -48,9 +48,9 @@ def main() -> None:
 
 
 def summary(manifest: dict) -> str:
-    """One line: what was kept, how it was found, what was given up and why, what was cut, how fast it went."""
-    found = ", ".join(f"{how} {number}" for how, number in manifest["by"].items())
-    dropped = ", ".join(f"{how} {number}" for how, number in manifest["dropped"].items()) or "nothing"
+    """One line: kept rows by method, rejected rows by reason, truncations, speed."""
+    found = ", ".join(f"{method} {number}" for method, number in manifest["by"].items())
+    dropped = ", ".join(f"{reason} {number}" for reason, number in manifest["dropped"].items()) or "nothing"
     cut = f"; the end of {manifest['truncated']} pieces of text is not translated" if manifest["truncated"] else ""
     what = f"{manifest['dataset']} {manifest['from']}-{manifest['to']}"
     kept = f"kept {manifest['kept']} of {manifest['rows']} rows ({found})"

@@ -204,7 +204,7 @@ def test_a_second_stage_that_fails_is_told_by_its_own_job_when_the_command_is_gi
     folder = begun("failing")
     shutil.rmtree(folder / HOME / "worldqa.qen@6")
     config = yaml.safe_load((folder / "long.yaml").read_text())
-    diverging = {"train": "qes", "lr": 1e30, "clip": 0.0}
+    diverging = {"train": "qes", "lr": 1e30, "max_grad_norm": 0.0}
     config["tracks"]["qa"] |= {"schedules": {"diverging": ["qen", diverging]}, "budget": {"updates": 12, "tokens": 512}}
     (folder / "failing.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     for expected in ("the process that trained what it stands on was to train it too", "error: the loss is"):

@@ -9,7 +9,7 @@ from crosstune.core.errors import UserError
 from crosstune.core.files import read_jsonl, sha256_file, write_json, write_jsonl
 from crosstune.data.prepare import prepare
 from crosstune.data.registry import load_registry
-from crosstune.data.translation.answer_projection import lines_of
+from crosstune.data.translation.answer_projection import row_lines
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION, translate_rows
 from crosstune.data.translation.translators import load_translator
 
@@ -44,7 +44,7 @@ def test_nearly_all_answers_come_through(squad, tmp_path):
         assert "[[" not in row["context"] and "]]" not in row["context"]
         assert row["origin"] == f"squad.en/{row['id'].removeprefix('en-es:')}"
     # A number comes out as it was (as a whole: SQuAD has the answer 7 in 1817).
-    answers = [(lines_of(sources[row["id"].removeprefix("en-es:")]).answer, row["answers"]["text"][0]) for row in rows]
+    answers = [(row_lines(sources[row["id"].removeprefix("en-es:")]).answer, row["answers"]["text"][0]) for row in rows]
     numbers = [(before, after) for before, after in answers if before.isdigit()]
     assert len(numbers) >= 10 and all(before == after for before, after in numbers)
     assert sum(" de " in row["context"] for row in rows) > 0.9 * len(rows), "this is Spanish"

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from crosstune.core.files import write_jsonl
-from crosstune.data.leakage import leakage
-from crosstune.data.prepare import load, prepare
+from crosstune.data.leakage import find_leakage
+from crosstune.data.prepare import load_rows, prepare
 from crosstune.data.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +75,7 @@ def test_the_test_split_of_a_task_has_its_languages_and_rows(registry, task):
 
 
 def row(registry, name, split, lang, number):
-    return load(registry[name], split, lang, {"bundle": BUNDLE}, ".")[0][number]
+    return load_rows(registry[name], split, lang, {"bundle": BUNDLE}, ".")[0][number]
 
 
 def test_a_row_of_every_task(registry):
@@ -105,7 +105,7 @@ def test_a_row_of_every_task(registry):
 
 
 def test_every_question_of_lareqa_has_an_answer_in_every_language(registry):
-    rows = {lang: load(registry["lareqa"], "test", lang, {"bundle": BUNDLE}, ".")[0] for lang in ("en", "th")}
+    rows = {lang: load_rows(registry["lareqa"], "test", lang, {"bundle": BUNDLE}, ".")[0] for lang in ("en", "th")}
     for of_language in rows.values():
         answered = {key for found in of_language for key in found.get("keys", ())}
         assert answered == {found["key"] for found in of_language if "query" in found} and len(answered) == 1190
@@ -123,7 +123,7 @@ def test_addresses_are_pinned_to_what_the_bundle_has(registry, name):
     for split, entry in registry[name].splits.items():
         assert entry.rows == registry[WHOLE[name]].splits[split].rows
         for lang in entry.languages:
-            files = registry[WHOLE[name]].location(lang, split, {"bundle": BUNDLE})
+            files = registry[WHOLE[name]].pinned_source(lang, split, {"bundle": BUNDLE})
             found = tuple(hashlib.sha256(lzma.decompress(file.read_bytes())).hexdigest() for file in files)
             assert found == entry.sha256[lang], lang
 
@@ -133,7 +133,7 @@ def test_no_row_of_pretraining_text_holds_text_of_an_evaluation_set(registry):
     whole, runs = set(), set()
     for name in EVALUATED:
         for lang in registry[name].splits["test"].languages:
-            for row in load(registry[name], "test", lang, {"bundle": BUNDLE}, ".")[0]:
+            for row in load_rows(registry[name], "test", lang, {"bundle": BUNDLE}, ".")[0]:
                 sides = [row["context"], row["question"]] if "context" in row else [" ".join(row["tokens"])]
                 for text in map(letters, sides):
                     whole.add((lang, text))
@@ -141,7 +141,7 @@ def test_no_row_of_pretraining_text_holds_text_of_an_evaluation_set(registry):
     held = []
     for name in (name for name in RECORDS if registry[name].task == "text"):
         for lang in registry[name].languages:
-            for row in load(registry[name], "train", lang, {"bundle": BUNDLE}, ".")[0]:
+            for row in load_rows(registry[name], "train", lang, {"bundle": BUNDLE}, ".")[0]:
                 for side, side_lang in (("text", lang), ("pair", "en")):
                     text = letters(row.get(side, ""))
                     shared = any(text[i : i + RUN] in runs for i in range(len(text) - RUN + 1))
@@ -159,8 +159,10 @@ def test_what_training_data_share_with_evaluation_sets(registry, tmp_path):
         for name in names:
             dataset, _, lang = name.rpartition(".")
             splits[f"{split}/{name}"] = tmp_path / f"{split}.{name}.jsonl"
-            write_jsonl(splits[f"{split}/{name}"], load(registry[dataset], split, lang, {"bundle": BUNDLE}, ".")[0])
-    found = leakage(splits, [{"train": trained, "evaluate": evaluated, "stop": True}], [])
+            write_jsonl(
+                splits[f"{split}/{name}"], load_rows(registry[dataset], split, lang, {"bundle": BUNDLE}, ".")[0]
+            )
+    found = find_leakage(splits, [{"train": trained, "evaluate": evaluated, "stop": True}], [])
     leaks = {
         (pair["train"], pair["evaluate"]): (pair["exact"], pair["near"], pair["id"])
         for pair in found["pairs"]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from crosstune.core.files import read_jsonl
-from crosstune.data.readers import read
+from crosstune.data.readers import read_rows
 from crosstune.data.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def test_translated_rows_are_trained_on_and_contrasted(bundle, new_project, snak
     track["schedules"] = {
         "english": ["en"],
         "translated": ["en + es"],
-        "contrastive": [{"train": "en + es", "contrast": 0.1}],
+        "contrastive": [{"train": "en + es", "contrastive": {"weight": 0.1}}],
         "sequential": ["en", "es"],
     }
     track["evaluate"] = {"xquad": ["es", "ro", "de"]}
@@ -68,8 +68,8 @@ def write_part(bundle: Path, path: Path, count: int) -> None:
     """The first questions of the real SQuAD rows, in SQuAD's format."""
     from crosstune.core.files import read_text
 
-    (source,) = load_registry(ROOT / "registry")["squad"].location("en", "train", {"bundle": bundle})
-    rows = read("squad", [(str(source), read_text(source))])[:count]
+    (source,) = load_registry(ROOT / "registry")["squad"].pinned_source("en", "train", {"bundle": bundle})
+    rows = read_rows("squad", [(str(source), read_text(source))])[:count]
     paragraphs = [
         {
             "context": row["context"],

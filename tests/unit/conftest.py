@@ -1,6 +1,8 @@
 """A tiny tokenizer and network that need no files of the project; LaTeX."""
 
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -26,22 +28,64 @@ def tokenizer_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def encoder(tokenizer_folder):
-    from crosstune.modeling.tokenization import TextEncoder
+def tokenizer(tokenizer_folder):
+    from crosstune.modeling.tokenization import Tokenizer
 
-    return TextEncoder(tokenizer_folder)
+    return Tokenizer(tokenizer_folder)
 
 
-@pytest.fixture
-def new_network(encoder):
+@pytest.fixture(scope="session")
+def new_network(tokenizer):
     """A 1-layer network drawn from a seed, without heads."""
     from crosstune.training.checkpoint_job import new_encoder
 
     def make(seed: int = 0, dropout: float = 0.1, packing: bool = True):
         size = {"hidden": 16, "layers": 1, "heads": 2, "max_length": 64, "packing": packing}
-        return new_encoder({"seed": seed, "recipe": {"dropout": dropout}, **size}, encoder)
+        return new_encoder({"seed": seed, "recipe": {"dropout": dropout}, **size}, tokenizer)
 
     return make
+
+
+@pytest.fixture
+def fit(tokenizer, tmp_path):
+    """Train a network on data; the learning curve and the moments.
+
+    With `interrupt_after` the process gets SIGTERM after so many updates, as on a cluster. A second call with the same
+    `folder` resumes.
+    """
+    import torch
+
+    from crosstune.core.progress import Progress
+    from crosstune.training.interruption import InterruptGuard
+    from crosstune.training.micro_batches import MicroBatcher, TrainingSettings
+    from crosstune.training.resume import ResumeFolder
+    from crosstune.training.trainer import Trainer
+
+    class Interrupting(Progress):
+        def __init__(self, updates: int, *arguments):
+            super().__init__(*arguments)
+            self._left = updates
+
+        def advance(self, units: int, **figures: str) -> None:
+            super().advance(units, **figures)
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def run(network, data, plan, recipe, *, key=("key",), precision="fp32", pass_tokens=4096, folder="state", stamp="x",
+            interrupt_after=0, moments=None, profiler=None):  # fmt: skip
+        torch.set_num_threads(1)
+        settings = TrainingSettings(recipe, key, precision, pass_tokens, 1e9)
+        batcher = MicroBatcher(network, tokenizer, data, plan, settings)
+        trainer = Trainer(batcher, ResumeFolder(tmp_path / folder, stamp), profiler=profiler)
+
+        def progress(total: int, done: int) -> Progress:
+            return Interrupting(interrupt_after, "test", total, done, tmp_path / "log")
+
+        with InterruptGuard() as guard:
+            return trainer.fit(guard, progress, moments)
+
+    return run
 
 
 @pytest.fixture
@@ -65,8 +109,8 @@ def typeset(tmp_path) -> Callable[[str], None]:
 
 
 RECIPE = {
-    "lr": 1e-3, "warmup": 0.1, "decay": "linear", "weight_decay": 0.01, "clip": 1.0, "alpha": 1.0,
-    "label_smoothing": 0.0, "optimizer": "reset",
+    "lr": 1e-3, "warmup": 0.1, "lr_schedule": "linear", "weight_decay": 0.01, "max_grad_norm": 1.0,
+    "sampling_alpha": 1.0, "label_smoothing": 0.0, "optimizer": "reset",
 }  # fmt: skip
 
 

@@ -4,15 +4,15 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.core.packing import packs
-from crosstune.modeling.batching import PADDED, Mixture, collate, compose
+from crosstune.core.packing import PADDED, pack
+from crosstune.modeling.batching import Mixture, collate, plan_batches
 from crosstune.modeling.features import Windows
 
 LENGTHS = {"qa.en": np.array([10, 20, 30, 40] * 50), "qa.es": np.array([15, 25] * 20)}
 
 
 def plan(mixture=None, tokens=200, key=(1, "stage"), updates=40, epochs=None, lengths=LENGTHS):
-    return compose(lengths, mixture or Mixture(tuple(lengths)), tokens, key, updates, epochs)
+    return plan_batches(lengths, mixture or Mixture(tuple(lengths)), tokens, key, updates, epochs)
 
 
 @given(st.integers(16, 400), st.integers(1, 30))
@@ -59,7 +59,7 @@ def test_replay_is_a_share_of_the_rows():
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=60), st.integers(1, 500))
 def test_packs_hold_every_window_once_within_the_bound(lengths, tokens):
-    found = packs(lengths, tokens)
+    found = pack(lengths, tokens)
     assert sorted(i for part in found for i in part) == list(range(len(lengths)))
     assert all(len(part) == 1 or sum(lengths[i] for i in part) <= tokens for part in found)
     longest = [max(lengths[i] for i in part) for part in found]
@@ -67,8 +67,8 @@ def test_packs_hold_every_window_once_within_the_bound(lengths, tokens):
 
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=60), st.integers(1, 500))
-def test_padding_counts_where_windows_are_padded(lengths, tokens):
-    found = packs(lengths, tokens, padded=True)
+def test_padding_counts_if_windows_are_padded(lengths, tokens):
+    found = pack(lengths, tokens, padded=True)
     assert sorted(i for part in found for i in part) == list(range(len(lengths)))
     assert all(len(part) == 1 or max(lengths[i] for i in part) * len(part) <= tokens for part in found)
     assert all(max(lengths[i] for i in part) <= PADDED * min(lengths[i] for i in part) for part in found)

@@ -6,11 +6,11 @@ from crosstune.artifacts.checkpoint import CheckpointJob, staged_predictions_dir
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json
 from crosstune.training.checkpoint_job import RuntimeOptions, stage_checkpoint
-from crosstune.training.trainer import StopRequest
+from crosstune.training.interruption import InterruptGuard
 
 
 def stage(job: CheckpointJob) -> None:
-    with StopRequest() as stop:
+    with InterruptGuard() as stop:
         stage_checkpoint(job, job.parents, RuntimeOptions(), stop)
 
 

@@ -151,7 +151,7 @@ def test_a_direction_of_the_headline(project):
 
 def published(**changes):
     """The world's questions beside MuCoT's table."""
-    entry = {"numbers": "mucot.table2", "panel": "qa/worldqa", "columns": {"hi": "qno", "ta": "qis"}}
+    entry = {"table": "mucot.table2", "panel": "qa/worldqa", "columns": {"hi": "qno", "ta": "qis"}}
     return {"published": {"ours": {**entry, "rows": {"nothing": "english", "squad": "joint"}, **changes}}}
 
 

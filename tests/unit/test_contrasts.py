@@ -292,7 +292,7 @@ class TestExamples:
         examples = metric.measure(rows.get(name, default), "en")
         numbers = metric.summarise(examples)
         for key in metric.labels:
-            above, below = np.array([metric.parts(example, key) for example in examples]).sum(axis=0)
+            above, below = np.array([metric.ratio_terms(example, key) for example in examples]).sum(axis=0)
             assert above / below == pytest.approx(numbers[key])
 
     @given(st.integers(0, 4))

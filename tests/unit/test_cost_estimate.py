@@ -5,7 +5,6 @@ from helpers.study_config import ROOT, study
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_json
-from crosstune.data.download.http import Expected
 from crosstune.machine.devices import Device, Devices, load_devices
 from crosstune.study.cost_estimate import CostEstimate
 from crosstune.study.cost_report import cost_report, jobs_of
@@ -37,7 +36,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def expected(**changes) -> Expected:
+def expected(**changes) -> CostEstimate:
     found = study(**BRANCHES | changes)
     return CostEstimate(found, JobResources(found, RetentionPolicy(found)), Devices([CORE, OLD, FAST], SHARE))
 
@@ -67,7 +66,9 @@ def test_a_stage_takes_its_operations_and_its_updates():
 
 def test_what_a_stage_contrasts_and_looks_at_is_computed_too():
     path = f"{HOME}/worldqa.qen@20"
-    plain, found = (expected(tracks__qa__recipe=recipe) for recipe in ({"lr": 1e-3}, {"lr": 1e-3, "contrast": 1.0}))
+    plain, found = (
+        expected(tracks__qa__recipe=recipe) for recipe in ({"lr": 1e-3}, {"lr": 1e-3, "contrastive": {"weight": 1.0}})
+    )
     assert found.training_hours(path, CORE) - plain.training_hours(path, CORE) == pytest.approx(10 / 3600)
     looking = expected(tracks__qa__select={"dataset": "worldqa", "every": 8})
     languages = len(looking.study.registry["worldqa"].splits["validation"].languages)
@@ -171,7 +172,7 @@ def test_what_is_done_is_not_left():
     assert found.left(paths, CORE) == pytest.approx((STAGE + PREDICTED) / 3600)
 
 
-def told(found: Expected) -> str:
+def told(found: CostEstimate) -> str:
     return cost_report(found, DataRequirements(found.study), RetentionPolicy(found.study))
 
 

@@ -23,8 +23,8 @@ from crosstune.reporting.tables.table import Table
 from crosstune.study.plan import plan_of
 
 DOCS = Path(__file__).parents[2] / "docs/tables.md"
-ENTRY = {"over": ["qa/worldqa"], "rows": ["schedule"], "columns": ["language"]}
-DEFAULTS = {"languages": "all", "aggregate": "macro", "show": "sd", "digits": 1}
+ENTRY = {"panels": ["qa/worldqa"], "rows": ["schedule"], "columns": ["language"]}
+DEFAULTS = {"languages": "all", "aggregate": "macro", "statistic": "sd", "digits": 1}
 
 
 def entry_of(**keys) -> dict:
@@ -91,7 +91,7 @@ class TestByHand:
         assert "Differences from english, seed by seed." in table.caption
 
     @pytest.mark.parametrize(
-        ("show", "text", "csv_columns"),
+        ("statistic", "text", "csv_columns"),
         [
             # The interval of two seeds: 52 ± 12.7062 x 2.8284 / sqrt(2).
             ("interval", "52.0 [26.6, 77.4]", {"mean": "52.0000", "low": "26.5876", "high": "77.4124"}),
@@ -171,7 +171,7 @@ class TestByHand:
 
     def test_several_data_sets_count_alike(self, tmp_path):
         two = with_second_data_set(tmp_path)
-        over = {"over": ["qa/worldqa", "qa/other"], "languages": ["qen", "qes"]}
+        over = {"panels": ["qa/worldqa", "qa/other"], "languages": ["qen", "qes"]}
         table = declared(tmp_path, two, columns=["dataset", "group"], schedules=["english"], **over)
         # worldqa: (50 + 10) / 2 and (54 + 12) / 2. The other has qen alone, at 80 and 90.
         assert texts(table)["english", "dataset_qa/worldqa"] == "31.5 ± 2.1"
@@ -312,7 +312,7 @@ LANGUAGE_AXES = ["language", "family", "script", "resource", "group"]
     minus=st.sampled_from([None, "english"]),
 )
 def test_a_turned_declaration_has_the_same_cells(tmp_path_factory, axis, show, seeds, minus):
-    keys = {"show": show, "seeds": seeds} | ({"minus": minus} if minus else {})
+    keys = {"statistic": show, "seeds": seeds} | ({"relative_to": minus} if minus else {})
     folder = tmp_path_factory.mktemp("turned")
     one = texts(declared(folder, rows=["schedule"], columns=[axis], **keys))
     other = texts(declared(folder, rows=[axis], columns=["schedule"], **keys))
@@ -320,12 +320,12 @@ def test_a_turned_declaration_has_the_same_cells(tmp_path_factory, axis, show, s
 
 
 PUBLISHED = {
-    "numbers": "mucot.table2", "panel": "qa/worldqa", "columns": {"hi": "qen"}, "rows": {"squad": "english"}
+    "table": "mucot.table2", "panel": "qa/worldqa", "columns": {"hi": "qen"}, "rows": {"squad": "english"}
 }  # fmt: skip
 
 
 def test_a_published_table_of_the_project_beside_a_study():
-    entry = {"over": "qa/worldqa", "rows": "schedule", "columns": ["language", "group"], "published": "paper"}
+    entry = {"panels": "qa/worldqa", "rows": "schedule", "columns": ["language", "group"], "published": "paper"}
     plan = plan_of(planned(published={"paper": PUBLISHED}, tables={"mine": entry}))
     table = table_of(StudyResults(plan, {}, {}))
     labels = {row.label: row.key for row in table.rows}
@@ -340,8 +340,8 @@ class TestMistakes:
         [
             ({"rows": "schedules"}, "tables.mine.rows", "does not fit", "Languages one by one"),
             ({"colums": "language"}, "tables.mine", "unknown key 'colums'", "Did you mean columns?"),
-            ({"over": "qa/worldpos"}, "tables.mine.over", "does not evaluate 'worldpos'", "qa/worldqa"),
-            ({"over": ["qa", "qa/worldqa"]}, "tables.mine.over", "qa/worldqa is given twice", "once"),
+            ({"panels": "qa/worldpos"}, "tables.mine.panels", "does not evaluate 'worldpos'", "qa/worldqa"),
+            ({"panels": ["qa", "qa/worldqa"]}, "tables.mine.panels", "qa/worldqa is given twice", "once"),
             ({"columns": ["language", "schedule"]}, "tables.mine.columns", "both by schedule", "columns: language"),
             (
                 {"rows": ["schedule", "model"]},
@@ -353,17 +353,22 @@ class TestMistakes:
             ({"schedules": ["joined"]}, "tables.mine.schedules", "unknown schedule 'joined'", "joint"),
             ({"models": ["mbert"]}, "tables.mine.models", "unknown model 'mbert'", "tiny"),
             ({"seeds": [3]}, "tables.mine.seeds", "unknown seed '3'", "1, 2"),
-            ({"minus": "spanish"}, "tables.mine.minus", "unknown schedule of qa/worldqa 'spanish'", "english"),
-            ({"minus": "joint", "schedules": ["joint"]}, "tables.mine.schedules", "no schedule is left", "Leave"),
+            (
+                {"relative_to": "spanish"},
+                "tables.mine.relative_to",
+                "unknown schedule of qa/worldqa 'spanish'",
+                "english",
+            ),
+            ({"relative_to": "joint", "schedules": ["joint"]}, "tables.mine.schedules", "no schedule is left", "Leave"),
             ({"rows": "seed"}, "tables.mine", "of several schedules", "schedules: [sequential]"),
             ({"metric": "accuracy"}, "tables.mine.metric", "unknown metric of worldqa", "f1"),
             ({"columns": "metric", "metric": "f1"}, "tables.mine.metric", "has all metrics", "Leave"),
             ({"published": "table2"}, "tables.mine.published", "unknown published table", ""),
-            ({"show": "mean"}, "tables.mine.show", "does not fit", "standard deviation"),
+            ({"statistic": "mean"}, "tables.mine.statistic", "does not fit", "standard deviation"),
         ],
     )
     def test_is_told(self, keys, place, message, fix):
-        entry = {"over": "qa/worldqa", "rows": "schedule", "columns": "language"} | keys
+        entry = {"panels": "qa/worldqa", "rows": "schedule", "columns": "language"} | keys
         with pytest.raises(UserError, match=re.escape(message)) as caught:
             planned(tables={"mine": entry})
         assert caught.value.where == place
@@ -372,14 +377,14 @@ class TestMistakes:
     @pytest.mark.parametrize("name", ["contrasts", "scores"])
     def test_the_name_of_another_table(self, name):
         with pytest.raises(UserError, match="name of another table"):
-            planned(tables={name: {"over": "qa", "rows": "schedule", "columns": "language"}})
+            planned(tables={name: {"panels": "qa", "rows": "schedule", "columns": "language"}})
 
     def test_a_name_with_a_dot_is_that_of_another_table(self):
         with pytest.raises(UserError, match="is not allowed as a name"):
-            planned(tables={"qa.worldqa": {"over": "qa", "rows": "schedule", "columns": "language"}})
+            planned(tables={"qa.worldqa": {"panels": "qa", "rows": "schedule", "columns": "language"}})
 
     def test_pooled_where_the_metric_is_no_mean_over_examples(self):
-        entry = {"over": "qa/worldpos", "rows": "schedule", "columns": "group", "aggregate": "pooled"}
+        entry = {"panels": "qa/worldpos", "rows": "schedule", "columns": "group", "aggregate": "pooled"}
         changes = {"tracks__qa__evaluate": {"worldpos": "all"}, "tracks__qa__sources": "worldpos"}
         with pytest.raises(UserError, match="no mean over examples"):
             planned(tables={"mine": entry}, **changes)
@@ -389,12 +394,12 @@ class TestMistakes:
         [
             ({"rows": "language", "columns": "group", "schedules": ["joint"]}, "published numbers are by schedule"),
             ({"columns": ["language", "family"]}, "published numbers are by schedule"),
-            ({"minus": "english"}, "know no 'minus'"),
+            ({"relative_to": "english"}, "know no 'relative_to'"),
             ({"columns": "group", "languages": "low"}, "published means are over all languages"),
         ],
     )
     def test_where_published_numbers_cannot_stand(self, keys, message):
         published = {"paper": PUBLISHED}
-        entry = {"over": "qa/worldqa", "rows": "schedule", "columns": "language", "published": "paper"} | keys
+        entry = {"panels": "qa/worldqa", "rows": "schedule", "columns": "language", "published": "paper"} | keys
         with pytest.raises(UserError, match=message):
             planned(published=published, tables={"mine": entry})

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from crosstune.artifacts.split import Split
+from crosstune.artifacts.split import PreparedSplit
 from crosstune.core.files import sha256_file, write_jsonl
-from crosstune.modeling.feature_cache import EncodedData, load_windows, save_windows
+from crosstune.modeling.feature_cache import FeatureCache, load_windows, save_windows
 from crosstune.modeling.tasks.tagging import Tagging
 
 ROWS = [{"id": "1", "tokens": ["the", "cat"], "tags": ["A", "B"]}, {"id": "2", "tokens": ["a"], "tags": ["A"]}]
@@ -15,7 +15,7 @@ OPTIONS = {"max_length": 32}
 @pytest.fixture
 def split(tmp_path):
     write_jsonl(tmp_path / "rows.jsonl", ROWS)
-    return Split(tmp_path / "rows.jsonl", sha256_file(tmp_path / "rows.jsonl"))
+    return PreparedSplit(tmp_path / "rows.jsonl", sha256_file(tmp_path / "rows.jsonl"))
 
 
 def same(one, two) -> bool:
@@ -24,9 +24,9 @@ def same(one, two) -> bool:
     ) and np.array_equal(one.per_token["tags"], two.per_token["tags"])
 
 
-def test_windows_come_back_and_are_made_once(encoder, split, tmp_path, monkeypatch):
-    fresh = EncodedData(None, encoder).windows(Tagging(["A", "B"]), split, OPTIONS)
-    kept = EncodedData(tmp_path / "encoded", encoder)
+def test_windows_come_back_and_are_made_once(tokenizer, split, tmp_path, monkeypatch):
+    fresh = FeatureCache(None, tokenizer).windows(Tagging(["A", "B"]), split, OPTIONS)
+    kept = FeatureCache(tmp_path / "encoded", tokenizer)
     assert same(kept.windows(Tagging(["A", "B"]), split, OPTIONS), fresh)
     monkeypatch.setattr(Tagging, "encode", None)
     again = kept.windows(Tagging(["A", "B"]), split, OPTIONS)
@@ -34,17 +34,17 @@ def test_windows_come_back_and_are_made_once(encoder, split, tmp_path, monkeypat
     assert isinstance(again.ids, np.memmap)
 
 
-def test_other_labels_options_or_rows_are_other_windows(encoder, split, tmp_path):
-    kept = EncodedData(tmp_path / "encoded", encoder)
+def test_other_labels_options_or_rows_are_other_windows(tokenizer, split, tmp_path):
+    kept = FeatureCache(tmp_path / "encoded", tokenizer)
     kept.windows(Tagging(["A", "B"]), split, OPTIONS)
     kept.windows(Tagging(["B", "A"]), split, OPTIONS)
     kept.windows(Tagging(["A", "B"]), split, {"max_length": 16})
-    kept.windows(Tagging(["A", "B"]), Split(split.rows, "other"), OPTIONS)
+    kept.windows(Tagging(["A", "B"]), PreparedSplit(split.rows, "other"), OPTIONS)
     assert len(list((tmp_path / "encoded").iterdir())) == 4
 
 
-def test_two_processes_may_make_the_same_folder(encoder, split, tmp_path):
-    windows = Tagging(["A", "B"]).encode(ROWS, encoder, OPTIONS)
+def test_two_processes_may_make_the_same_folder(tokenizer, split, tmp_path):
+    windows = Tagging(["A", "B"]).encode(ROWS, tokenizer, OPTIONS)
     save_windows(windows, tmp_path / "place", {})
     save_windows(windows, tmp_path / "place", {})
     assert same(load_windows(tmp_path / "place"), windows)

@@ -1,4 +1,4 @@
-"""Fetching data sets: which files a source means, what is kept of them, and reading them without a network."""
+"""Downloads of data sets: the files of a source, their manifests, archives, Parquet, and pinning."""
 
 import hashlib
 import io
@@ -19,9 +19,16 @@ from pyarrow import parquet
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, read_jsonl
 from crosstune.data.archives import read_members
-from crosstune.data.download.fetch import fetch, fetched, manifest_path, matching, request_of, select
+from crosstune.data.download.fetch import (
+    download_request,
+    downloaded_files,
+    fetch,
+    manifest_path,
+    match_names,
+    select_files,
+)
 from crosstune.data.download.hub import Hub
-from crosstune.data.download.pinning import find_hashes, find_numbers, find_revisions, shortest, write_revision
+from crosstune.data.download.pinning import compact_hashes, find_hashes, find_numbers, find_revisions, write_revision
 from crosstune.data.parquet import read_parquet
 from crosstune.data.prepare import prepare
 from crosstune.data.registry import load_registry
@@ -38,7 +45,7 @@ def table(**columns) -> bytes:
 
 @pytest.fixture
 def server(hub_server, monkeypatch):
-    """The server, in the place of the hub."""
+    """A server in place of the hub."""
     from huggingface_hub import constants
 
     files = {
@@ -63,7 +70,7 @@ def toy(tmp_path, source, **changes):
 
 
 def rows_of(dataset, lang, raw):
-    fetch(request_of(dataset.location(lang, "train", {})), raw, "CC0-1.0")
+    fetch(download_request(dataset.pinned_source(lang, "train", {})), raw, "CC0-1.0")
     out = raw / f"out.{lang}"
     manifest = prepare(dataset, "train", lang, {}, raw, out.with_suffix(".jsonl"), out.with_suffix(".json"))
     return read_jsonl(out.with_suffix(".jsonl")), manifest
@@ -90,20 +97,20 @@ HUB = {"hub": "some/data", "config": "{lang}", "revision": COMMIT}
     ],
 )
 def test_what_a_pattern_fits(pattern, name, fits):
-    assert matching([name], pattern) == [name] * fits
+    assert match_names([name], pattern) == [name] * fits
 
 
 @given(st.text("ab.*?", max_size=6), st.lists(st.text("ab.", max_size=5)))
 def test_within_a_folder_patterns_are_those_of_the_shell(pattern, names):
-    assert matching(names, pattern) == sorted(name for name in names if fnmatchcase(name, pattern))
+    assert match_names(names, pattern) == sorted(name for name in names if fnmatchcase(name, pattern))
 
 
 def test_the_first_pattern_of_a_choice_that_fits_counts():
     names = ["a/1", "a/2", "b/1"]
-    assert select(names, [["c/*", "a/*", "b/*"]], "here", "") == ["a/1", "a/2"]
-    assert select(names, [["b/*"], ["*/1"]], "here", "") == ["b/1", "a/1"]
+    assert select_files(names, [["c/*", "a/*", "b/*"]], "here", "") == ["a/1", "a/2"]
+    assert select_files(names, [["b/*"], ["*/1"]], "here", "") == ["b/1", "a/1"]
     with pytest.raises(UserError, match=r"(?s)here: no file fits c/\* or d.*There are: a/1, a/2, b/1.*Do this"):
-        select(names, [["a/*"], ["c/*", "d"]], "here", "Do this")
+        select_files(names, [["a/*"], ["c/*", "d"]], "here", "Do this")
 
 
 # --------------------------------------------------------------------------------------------------------------- hub
@@ -119,7 +126,7 @@ def test_parquet_files_of_the_hub(server, tmp_path):
         for name in ("en/train-00000-of-00002.parquet", "en/train-00001-of-00002.parquet")
     ]
     assert manifest["sources"] == expected
-    written = read_json(tmp_path / "raw" / manifest_path(request_of(dataset.location("en", "train", {}))))
+    written = read_json(tmp_path / "raw" / manifest_path(download_request(dataset.pinned_source("en", "train", {}))))
     assert [entry["size"] for entry in written["files"]] == [len(files[entry["name"]]) for entry in written["files"]]
 
 
@@ -138,12 +145,12 @@ def test_archives_of_the_hub_are_read_whole(server, tmp_path):
     assert [entry["file"] for entry in manifest["sources"]] == ["no.tsv", "more.tar.gz"]
 
 
-def test_what_one_job_fetched_another_does_not(server, tmp_path):
+def test_a_fetched_file_is_not_fetched_by_another_job(server, tmp_path):
     first = toy(tmp_path, {"hub": "some/data", "revision": COMMIT, "files": ["raw/no.tsv"]}, languages=["no"])
     both = toy(tmp_path, {"hub": "some/data", "revision": COMMIT, "files": ["raw/*.tsv", "en/*.parquet"]})
-    fetch(request_of(first.location("no", "train", {})), tmp_path, "")
+    fetch(download_request(first.pinned_source("no", "train", {})), tmp_path, "")
     del server.requests[:]
-    fetch(request_of(both.location("no", "train", {})), tmp_path, "")
+    fetch(download_request(both.pinned_source("no", "train", {})), tmp_path, "")
     assert {path.rpartition("/")[2].partition("?")[0] for path in server.paths()} == {
         "train-00000-of-00002.parquet", "train-00001-of-00002.parquet",
         sha256(server.repositories[0].commits[COMMIT]["en/train-00000-of-00002.parquet"]),
@@ -153,7 +160,7 @@ def test_what_one_job_fetched_another_does_not(server, tmp_path):
 
 def test_fetching_again_needs_no_network(server, tmp_path):
     dataset = toy(tmp_path, HUB)
-    request = request_of(dataset.location("en", "train", {}))
+    request = download_request(dataset.pinned_source("en", "train", {}))
     fetch(request, tmp_path, "")
     manifest = tmp_path / manifest_path(request)
     before = manifest.read_bytes()
@@ -163,28 +170,28 @@ def test_fetching_again_needs_no_network(server, tmp_path):
     assert manifest.read_bytes() == before
 
 
-def test_a_configuration_that_is_not_there(server, tmp_path):
+def test_a_missing_configuration_lists_the_files(server, tmp_path):
     dataset = toy(tmp_path, HUB | {"config": "fr"})
     with pytest.raises(UserError, match=r"(?s)no file fits fr/train.*There are: en/train-00000.*refs/convert/parquet"):
-        fetch(request_of(dataset.location("en", "train", {})), tmp_path, "")
+        fetch(download_request(dataset.pinned_source("en", "train", {})), tmp_path, "")
 
 
-def test_files_that_were_not_fetched_or_were_changed(server, tmp_path):
-    source = toy(tmp_path, HUB).location("no", "train", {})
+def test_missing_and_changed_downloads_are_refused(server, tmp_path):
+    source = toy(tmp_path, HUB).pinned_source("no", "train", {})
     with pytest.raises(UserError, match=r"(?s)not been downloaded yet.*snakemake --cores 1 downloads"):
-        fetched(source, tmp_path)
-    fetch(request_of(source), tmp_path, "")
-    (entry,) = fetched(source, tmp_path)
+        downloaded_files(source, tmp_path)
+    fetch(download_request(source), tmp_path, "")
+    (entry,) = downloaded_files(source, tmp_path)
     entry["place"].write_bytes(b"changed")
     with pytest.raises(UserError, match=r"(?s)no longer what was downloaded.*rm -f .*parquet .*json"):
-        fetched(source, tmp_path)
+        downloaded_files(source, tmp_path)
 
 
 def test_languages_that_share_files_share_a_request(tmp_path):
     dataset = toy(tmp_path, HUB | {"config": "all", "id_prefix": "{lang}-"})
-    requests = [request_of(dataset.location(lang, "train", {})) for lang in ("en", "no")]
+    requests = [download_request(dataset.pinned_source(lang, "train", {})) for lang in ("en", "no")]
     assert requests[0] == requests[1]
-    other = request_of(toy(tmp_path, HUB).location("en", "train", {}))
+    other = download_request(toy(tmp_path, HUB).pinned_source("en", "train", {}))
     assert manifest_path(other) != manifest_path(requests[0])
     assert re.fullmatch(rf"hub/datasets--some--data@{COMMIT}/en-train-.*-[0-9a-f]{{8}}\.json", manifest_path(other))
 
@@ -210,12 +217,12 @@ def test_a_token_never_goes_to_an_address_of_a_record(server, tmp_path, monkeypa
     assert server.requests and not any("Authorization" in request.headers for request in server.requests)
 
 
-def test_an_address_whose_file_has_changed_or_gone(server, tmp_path):
+def test_changed_and_missing_files_at_addresses_are_refused(server, tmp_path):
     server.files["/en.tsv"] = EN.encode()
     for path, message in (("en.tsv", "expected 0{64}, found"), ("gone.tsv", "HTTP 404")):
         dataset = toy(tmp_path, {"url": f"{server.url}/{path}"}, splits={"train": {"sha256": "0" * 64}})
         with pytest.raises(UserError, match=message):
-            fetch(request_of(dataset.location("en", "train", {})), tmp_path, "")
+            fetch(download_request(dataset.pinned_source("en", "train", {})), tmp_path, "")
     assert not [path for path in tmp_path.rglob("*.tsv*") if path.is_file()]
 
 
@@ -264,7 +271,7 @@ def link(kind: bytes, target: str) -> tarfile.TarInfo:
 
 @pytest.mark.parametrize("name", ["../en.tsv", "/en.tsv", "a/../../en.tsv", "..\\en.tsv"])
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_an_archive_with_a_name_that_leaves_its_folder(tmp_path, name, pack):
+def test_an_archive_with_a_name_outside_its_folder_is_refused(tmp_path, name, pack):
     path = tmp_path / f"x.{'zip' if pack is zipped else 'tar'}"
     path.write_bytes(pack({"good.tsv": b"a\tb\n", name: b"a\tb\n"}))
     with pytest.raises(UserError, match="leaves its folder"):
@@ -281,7 +288,7 @@ def test_links_and_devices_are_no_members(tmp_path, kind):
 
 
 @pytest.mark.parametrize("ending", ["zip", "tar", "tar.gz", "tar.xz"])
-def test_a_damaged_archive(tmp_path, ending):
+def test_a_damaged_archive_is_refused(tmp_path, ending):
     pack = zipped if ending == "zip" else lambda files: tarred(files, f"w:{ending[4:]}")
     for content in (b"no archive at all", pack({"a.txt": bytes(range(256)) * 99})[:200]):
         (tmp_path / f"x.{ending}").write_bytes(content)
@@ -289,7 +296,7 @@ def test_a_damaged_archive(tmp_path, ending):
             read_members(tmp_path / f"x.{ending}", lambda names: names)
 
 
-def test_a_link_in_a_zip_is_read_as_the_text_that_it_is(tmp_path):
+def test_a_link_in_a_zip_is_read_as_text(tmp_path):
     info = zipfile.ZipInfo("en.tsv")
     info.external_attr = 0o120777 << 16
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
@@ -300,8 +307,8 @@ def test_a_link_in_a_zip_is_read_as_the_text_that_it_is(tmp_path):
 # ----------------------------------------------------------------------------------------------------------- parquet
 
 
-def test_labels_get_the_names_that_the_hub_s_library_wrote(tmp_path):
-    """Written by the library itself: also what it reads again must be the same."""
+def test_labels_get_their_names_from_the_hub_s_metadata(tmp_path):
+    """The file is written by the library itself."""
     from datasets import ClassLabel, Dataset, Features, List, Value
 
     names = {"ner_tags": List(ClassLabel(names=["O", "B-PER"])), "label": ClassLabel(names=["yes", "no"])}
@@ -317,7 +324,7 @@ def test_labels_get_the_names_that_the_hub_s_library_wrote(tmp_path):
     assert found == [("x, row 1", one), ("x, row 2", two)]
 
 
-def test_the_older_description_of_lists(tmp_path):
+def test_labels_in_older_metadata_of_lists_get_their_names(tmp_path):
     labels = {"feature": {"names": ["X", "NOUN"], "_type": "ClassLabel"}, "_type": "Sequence"}
     info = {"info": {"features": {"upos": labels, "text": {"dtype": "string", "_type": "Value"}}}}
     found = pyarrow.table({"upos": [[1, 0]], "text": ["a"]})
@@ -327,7 +334,7 @@ def test_the_older_description_of_lists(tmp_path):
     assert records == [("x, row 1", {"upos": ["NOUN", "X"], "text": "a"})]
 
 
-def test_what_is_no_parquet(tmp_path):
+def test_a_file_that_is_no_parquet_is_refused(tmp_path):
     for content in (b"", b"PAR1", table(text=["a"] * 100)[:-20]):
         with pytest.raises(UserError, match="x: not a Parquet file"):
             list(read_parquet([("x", io.BytesIO(content))]))
@@ -393,9 +400,9 @@ def test_numbers_of_a_pinned_data_set_of_the_hub(server, tmp_path):
     assert find_numbers(toy(tmp_path, HUB), {}, tmp_path) == {"train": {"rows": {"en": 3, "no": 1}}}
 
 
-def test_hashes_are_said_once_where_all_languages_share_them():
+def test_hashes_shared_by_all_languages_are_stated_once():
     one, two = hashlib.sha256(b"1").hexdigest(), hashlib.sha256(b"2").hexdigest()
-    assert shortest({"en": [one], "no": [one]}) == one
-    assert shortest({"en": [one, two], "no": [one, two]}) == [one, two]
-    assert shortest({"en": [one], "no": [two]}) == {"en": one, "no": two}
-    assert shortest({"en": [one]}) == {"en": one}
+    assert compact_hashes({"en": [one], "no": [one]}) == one
+    assert compact_hashes({"en": [one, two], "no": [one, two]}) == [one, two]
+    assert compact_hashes({"en": [one], "no": [two]}) == {"en": one, "no": two}
+    assert compact_hashes({"en": [one]}) == {"en": one}

@@ -49,7 +49,7 @@ TRACK = {
     "evaluate": {"toy": "all"},
 }
 PAPER = {
-    "numbers": "mucot.table2",
+    "table": "mucot.table2",
     "panel": "qa/toy",
     "columns": {"overall": "pooled", "hi": "qno"},
     "rows": {"squad": "plain", "all": "more"},
@@ -163,7 +163,7 @@ class TestSelection:
         assert [str(path) for path in node.held_out] == list(last.held_out)
 
     def test_the_test_rows_are_told_where_that_is_wanted(self):
-        found = folded(tracks__qa__select={"dataset": "toy", "every": 5, "trace": True})
+        found = folded(tracks__qa__select={"dataset": "toy", "every": 5, "log_test_scores": True})
         run = next(run for run in found.runs if (run.schedule.name, run.fold) == ("plain", 1))
         splits = [path.split("/")[2].split(".")[0] for path in found.checkpoints[run.stages[-1]].held_out]
         assert splits == ["validation", "validation", "test", "test"]
@@ -188,9 +188,9 @@ class TestRecords:
         assert set(registry["toy-fold3"].splits) == {"train", "validation", "test"}
         assert set(registry["toy_mt-fold3"].splits) == {"train"}
         assert "toy-fold4" not in registry and "toy-fold0" not in registry and "worldqa-fold1" not in registry
-        found = registry["toy_mt-fold1"].location("qis", "train", {})
+        found = registry["toy_mt-fold1"].pinned_source("qis", "train", {})
         assert found == FoldSource("toy_mt", ("qno", "qro"), 1, "toy-fold1")
-        assert registry["toy_mt"].location("qis", "train", {}) == TranslatedSource(
+        assert registry["toy_mt"].pinned_source("qis", "train", {}) == TranslatedSource(
             "toy", "train", ("qno", "qro"), "words"
         )
         with pytest.raises(UserError, match=r"unknown data set 'toy-fold9'"):
@@ -276,7 +276,7 @@ class TestPublished:
     @pytest.mark.parametrize(
         ("changes", "message", "place"),
         [
-            ({"numbers": "mucot.table3"}, "has no table 'table3'", "numbers"),
+            ({"table": "mucot.table3"}, "has no table 'table3'", "table"),
             ({"panel": "qa/worldqa"}, "does not evaluate 'worldqa'", "panel"),
             ({"columns": {"all": "qno"}}, "unknown published column 'all'", "columns"),
             ({"columns": {"hi": "hi"}}, "unknown column 'hi'", "columns.hi"),

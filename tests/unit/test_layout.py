@@ -62,3 +62,48 @@ def test_no_module_of_the_package_imports_snakemake():
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             assert not any(imported.partition(".")[0] == "snakemake" for imported in names), name
+
+
+# --- sizes and names -------------------------------------------------------------------------------------------------
+
+LONGEST_CLASS, LONGEST_FUNCTION, MOST_PARAMETERS = 250, 60, 7
+# transformers calls the attention function with these parameters.
+MANY_PARAMETERS = {"modeling.packed_attention.packed_attention"}
+
+
+def definitions() -> list[tuple[str, ast.AST]]:
+    """All classes and functions of package and programs, with their names."""
+    programs = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.parent.glob("*.py")}
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    trees = {**TREES, **programs}
+    return [
+        (f"{name}.{node.name}", node)
+        for name, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, kinds)
+    ]
+
+
+def parameters(node: ast.FunctionDef) -> int:
+    names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    return len(names) - (names[:1] in (["self"], ["cls"]))
+
+
+def test_classes_and_functions_are_small_enough_to_read():
+    for name, node in definitions():
+        lines = node.end_lineno - node.lineno + 1
+        if isinstance(node, ast.ClassDef):
+            assert lines <= LONGEST_CLASS, name
+        else:
+            assert lines <= LONGEST_FUNCTION, name
+            assert parameters(node) <= MOST_PARAMETERS or name in MANY_PARAMETERS, name
+
+
+def test_no_class_name_occurs_twice():
+    names = [name.rpartition(".")[2] for name, node in definitions() if isinstance(node, ast.ClassDef)]
+    assert [name for name in sorted(set(names)) if names.count(name) > 1] == []
+
+
+def test_only_one_module_splits_paths_of_results():
+    for name, path in MODULES.items():
+        assert name == "study.paths" or 'split("/")[' not in path.read_text(encoding="utf-8"), name

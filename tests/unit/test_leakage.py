@@ -1,4 +1,4 @@
-"""Which finds are leaks, which stop a study, and what a study says to allow them."""
+"""Overlaps that are leaks, leaks that stop a study, and entries that allow them."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import yaml
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_json, write_jsonl
-from crosstune.data.leakage import covers, leakage, refuse, splits_of, status, summary
-from crosstune.data.synthetic import write_world
+from crosstune.data.leakage import covers, find_leakage, pair_status, refuse_leaks, rows_by_split, summary_line
+from crosstune.data.synthetic import write_files
 from crosstune.study.build import build_study
 from crosstune.study.graph import Study
 from crosstune.study.specs import leakage_spec
@@ -19,7 +19,7 @@ SHORT = ["Thank you.", "Yes.", "I do not know."]
 
 
 def split(folder: Path, name: str, split: str, *texts: str) -> Path:
-    """Prepared rows of one split, and their manifest, which is returned."""
+    """Write prepared rows of one split and their manifest; return the manifest's path."""
     dataset, _, lang = name.rpartition(".")
     path = folder / dataset / f"{split}.{lang}.json"
     write_jsonl(path.with_suffix(".jsonl"), ({"id": f"{split}-{n}", "text": text} for n, text in enumerate(texts)))
@@ -29,8 +29,8 @@ def split(folder: Path, name: str, split: str, *texts: str) -> Path:
 
 @pytest.fixture
 def splits(tmp_path) -> dict[str, Path]:
-    """A source that shares a text and short ones with a set, and short ones alone with two other sets."""
-    return splits_of(
+    """A source that shares a long text with one set, and short texts with two other sets."""
+    return rows_by_split(
         [
             split(tmp_path, "mine.en", "train", "Something else.", LONG, *SHORT),
             split(tmp_path, "mine.en", "test", LONG.upper(), "Who?"),
@@ -45,7 +45,7 @@ def group(*evaluate: str, stop: bool = True) -> dict:
 
 
 def test_a_leak_stops_and_names_the_line_to_paste(splits):
-    found = leakage(splits, [group("mine.en", "brief.en", "copied.en")], [])
+    found = find_leakage(splits, [group("mine.en", "brief.en", "copied.en")], [])
     assert {pair["evaluate"]: pair["status"] for pair in found["pairs"]} == {
         "mine.en": "leak",
         "brief.en": "chance",  # 3 of 4 short texts
@@ -53,32 +53,32 @@ def test_a_leak_stops_and_names_the_line_to_paste(splits):
     }
     assert found["compared"] == 3
     with pytest.raises(UserError) as refused:
-        refuse(found, ["old.en > mine.en"])
-    *told, _, line = refused.value.fix.split("\n")
-    assert told == [
+        refuse_leaks(found, ["old.en > mine.en"])
+    *lines, _, line = refused.value.fix.split("\n")
+    assert lines == [
         'mine.en > copied.en: 3 exact, 0 near of 3 texts, 0 rows by id; row train-2 is test-0: "Thank you."',
         f'mine.en > mine.en: 1 exact, 0 near of 2 texts, 0 rows by id; row train-1 is test-0: "{LONG.upper()}"',
     ]
     pasted = yaml.safe_load(line)["allow_leakage"]
     assert pasted == ["mine.en > copied.en", "mine.en > mine.en", "old.en > mine.en"]
-    allowed = leakage(splits, [group("mine.en", "brief.en", "copied.en")], pasted)
+    allowed = find_leakage(splits, [group("mine.en", "brief.en", "copied.en")], pasted)
     assert sorted(pair["status"] for pair in allowed["pairs"]) == ["allowed", "allowed", "chance"]
-    refuse(allowed, pasted)
-    assert summary(allowed) == "leakage: 3 pairs compared, 2 with leaks (allowed), 1 with short repeats"
-    assert summary({"compared": 3, "pairs": []}) == "leakage: 3 pairs compared, nothing found"
+    refuse_leaks(allowed, pasted)
+    assert summary_line(allowed) == "leakage: 3 pairs compared, 2 with leaks (allowed), 1 with short repeats"
+    assert summary_line({"compared": 3, "pairs": []}) == "leakage: 3 pairs compared, nothing found"
 
 
-def test_text_is_reported_and_a_source_that_is_also_trained_on_stops(splits):
-    found = leakage(splits, [group("mine.en", stop=False)], [])
+def test_unlabelled_text_is_reported_and_labelled_rows_stop_the_study(splits):
+    found = find_leakage(splits, [group("mine.en", stop=False)], [])
     assert [pair["status"] for pair in found["pairs"]] == ["reported"]
-    refuse(found, [])
+    refuse_leaks(found, [])
     for groups in ([group("mine.en", stop=False), group("mine.en")], [group("mine.en"), group("mine.en", stop=False)]):
-        assert [pair["status"] for pair in leakage(splits, groups, [])["pairs"]] == ["leak"]
+        assert [pair["status"] for pair in find_leakage(splits, groups, [])["pairs"]] == ["leak"]
 
 
 def test_a_pair_of_different_tracks_is_not_compared(splits):
     groups = [group("brief.en"), {"train": [], "evaluate": ["mine.en"], "stop": True}]
-    found = leakage(splits, groups, [])
+    found = find_leakage(splits, groups, [])
     assert [pair["evaluate"] for pair in found["pairs"]] == ["brief.en"]
 
 
@@ -86,10 +86,10 @@ def test_a_pair_of_different_tracks_is_not_compared(splits):
     ("short", "status_"), [(8, "chance"), (9, "leak")], ids=["less than nine of ten", "nine of ten"]
 )
 def test_many_short_repeats_are_a_leak(short, status_):
-    assert status({"exact": 0, "near": 0, "id": 0, "short": short, "texts": 10}, True, []) == status_
+    assert pair_status({"exact": 0, "near": 0, "id": 0, "short": short, "texts": 10}, True, []) == status_
 
 
-def test_an_entry_means_a_pair_or_all_languages():
+def test_an_entry_covers_a_pair_or_all_languages():
     assert covers("a.en > b.de", "a.en", "b.de")
     assert covers("a > b.de", "a.en", "b.de") and covers("a > b", "a.en", "b.de")
     assert not covers("a.es > b", "a.en", "b.de")
@@ -110,7 +110,7 @@ def test_a_study_compares_its_tracks_and_its_pretraining_text():
     assert {source.split(".")[0] for source in text["train"]} == {"worldtext", "worldpairs"}
 
 
-def test_an_entry_that_means_nothing_is_told():
+def test_an_entry_without_a_pair_is_a_user_error():
     with pytest.raises(UserError, match="no track trains on the first") as refused:
         study(allow_leakage=["worldqa > worldqa", "worldqa.qka > worldqa"])
     assert refused.value.where == "allow_leakage[1]"
@@ -118,13 +118,13 @@ def test_an_entry_that_means_nothing_is_told():
         study(allow_leakage=["worldqa"])
 
 
-def test_the_constructed_world_leaks_nothing(tmp_path):
-    """Its questions of three words are repeated by chance; its texts are not."""
-    from crosstune.data.prepare import load
+def test_the_synthetic_data_leak_nothing(tmp_path):
+    """Questions of three words are repeated by chance; texts are not."""
+    from crosstune.data.prepare import load_rows
     from crosstune.data.registry import load_registry
 
     registry = load_registry(ROOT / "registry")
-    write_world(yaml.safe_load((ROOT / "tests/workflow/small.yaml").read_text())["world"], tmp_path / "world")
+    write_files(yaml.safe_load((ROOT / "tests/workflow/small.yaml").read_text())["synthetic"], tmp_path / "world")
     names = {"train": ["worldqa.qen", "worldpos.qen", "worldnli.qen", "worldtext.qen", "worldcopa.qen", "worldner.qen"]}
     names["test"] = [f"{dataset}.{lang}" for dataset in ("worldqa", "worldpos", "worldnli", "worldlareqa", "worldcopa",
                      "worldner", "worldtydiqa") for lang in ("qen", "qno")]  # fmt: skip
@@ -133,6 +133,6 @@ def test_the_constructed_world_leaks_nothing(tmp_path):
         for name in sets:
             dataset, _, lang = name.rpartition(".")
             splits[f"{part}/{name}"] = tmp_path / f"{part}.{name}.jsonl"
-            write_jsonl(splits[f"{part}/{name}"], load(registry[dataset], part, lang, {}, tmp_path)[0])
-    found = leakage(splits, [{"train": names["train"], "evaluate": names["test"], "stop": True}], [])
+            write_jsonl(splits[f"{part}/{name}"], load_rows(registry[dataset], part, lang, {}, tmp_path)[0])
+    found = find_leakage(splits, [{"train": names["train"], "evaluate": names["test"], "stop": True}], [])
     assert {pair["status"] for pair in found["pairs"]} == {"chance"}

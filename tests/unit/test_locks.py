@@ -32,7 +32,7 @@ def holder(lock: Path, seconds: float) -> subprocess.Popen:
 
 
 def test_a_second_process_is_refused_and_told_who_holds_the_lock(tmp_path):
-    lock = tmp_path / "ahead/lock"
+    lock = tmp_path / "staging/lock"
     process = holder(lock, 30)
     assert process.stdout.readline().startswith("held")
     with pytest.raises(UserError, match="another process is training here") as caught, locks.alone(lock, wait=False):

@@ -6,7 +6,7 @@ import torch
 from crosstune.machine import cost_meter
 from crosstune.machine.cost_meter import Meter
 from crosstune.machine.environment import read_cost, write_cost
-from crosstune.training.resume import StateFolder
+from crosstune.training.resume import ResumeFolder
 
 
 @pytest.fixture
@@ -76,18 +76,18 @@ def test_energy_is_that_of_all_attempts_or_not_told(clock, monkeypatch, earlier,
 
 
 def test_a_state_carries_what_the_training_took(clock, tmp_path):
-    state = StateFolder(tmp_path / "state", "stamp", Meter(threads=1))
+    state = ResumeFolder(tmp_path / "state", "stamp", Meter(threads=1))
     clock[0] = 7.0
     state.save({"weights.a": torch.zeros(1)}, {"updates": 3})
     meter = Meter(threads=1)
-    tensors, notes = StateFolder(tmp_path / "state", "stamp", meter).load()
+    tensors, notes = ResumeFolder(tmp_path / "state", "stamp", meter).load()
     assert (list(tensors), notes) == (["weights.a"], {"updates": 3})
     clock[0] = 9.0
     assert meter.spent()["seconds"] == 9.0
 
 
 def test_a_state_of_a_time_that_did_not_count_is_gone_on_with(clock, tmp_path):
-    StateFolder(tmp_path / "state", "stamp").save({"weights.a": torch.zeros(1)}, {"updates": 3})
+    ResumeFolder(tmp_path / "state", "stamp").save({"weights.a": torch.zeros(1)}, {"updates": 3})
     meter = Meter(threads=1)
-    assert StateFolder(tmp_path / "state", "stamp", meter).load()[1] == {"updates": 3}
+    assert ResumeFolder(tmp_path / "state", "stamp", meter).load()[1] == {"updates": 3}
     assert meter.spent()["seconds"] == 0.0

@@ -1,4 +1,4 @@
-"""Metrics against numbers computed by hand, and against seqeval 1.2.2 where it is the definition."""
+"""Metrics against numbers computed by hand, and tagging against seqeval 1.2.2, which defines it."""
 
 import string
 import unicodedata
@@ -60,11 +60,11 @@ class TestQa:
             ("theatre", "atre", 0, 0),  # an article is a whole word
         ],
     )
-    def test_by_hand(self, prediction, gold, f1, exact):
+    def test_scores_equal_those_by_hand(self, prediction, gold, f1, exact):
         assert qa.f1(prediction, gold) == pytest.approx(f1)
         assert qa.exact_match(prediction, gold) == exact
 
-    def test_best_of_several_golds_and_means(self):
+    def test_the_best_gold_answer_counts_and_examples_are_averaged(self):
         rows = [
             {"id": "1", "prediction": "red car", "gold": ["car", "red car"]},
             {"id": "2", "prediction": "red car", "gold": ["blue car", "house"]},
@@ -79,7 +79,7 @@ class TestQa:
         assert 0 <= qa.f1(one, other) <= 1 + 1e-12
 
     @pytest.mark.parametrize("row", [{}, {"prediction": 1, "gold": ["a"]}, {"prediction": "a", "gold": []}])
-    def test_problems(self, row):
+    def test_faulty_rows_are_described(self, row):
         assert qa.problem(row)
 
 
@@ -108,7 +108,7 @@ class TestMlqa:
             ("zh", "", ""),
         ],
     )
-    def test_normal_form(self, lang, text, normal):
+    def test_normalisation_equals_that_by_hand(self, lang, text, normal):
         assert mlqa.normalise(text, lang) == normal
 
     @pytest.mark.parametrize(
@@ -124,16 +124,16 @@ class TestMlqa:
             ("vi", "con mèo đen", ["chó", "mèo"], 2 * (1 / 3) * 1 / (1 / 3 + 1), 0),  # the better: 1 of 3, 1 of 1
         ],
     )
-    def test_by_hand(self, lang, prediction, gold, f1, exact):
+    def test_scores_equal_those_by_hand(self, lang, prediction, gold, f1, exact):
         (example,) = mlqa.measure([{"id": "1", "prediction": prediction, "gold": gold}], lang)
         assert example == {"id": "1", "f1": pytest.approx(100 * f1), "exact_match": 100 * exact}
 
-    def test_differs_from_squads_script_where_it_should(self):
+    def test_scores_differ_from_those_of_squad(self):
         row = {"id": "1", "prediction": "北京市", "gold": ["北京"]}
         assert [METRICS[name].measure([row], "zh")[0]["f1"] for name in ("qa", "mlqa")] == [0, pytest.approx(80)]
 
     @given(LANGUAGES, WORDS)
-    def test_nothing_is_left_that_the_script_drops(self, lang, text):
+    def test_normalisation_drops_all_punctuation_and_articles(self, lang, text):
         normal = mlqa.normalise(text, lang)
         assert normal == " ".join(normal.split())
         assert not set(normal) & set(string.punctuation)
@@ -155,7 +155,7 @@ class TestMlqa:
         assert same["exact_match"] == 100
         assert same["f1"] == pytest.approx(100 if mlqa.normalise(one, lang) else 0)
 
-    def test_unknown_language(self):
+    def test_an_unknown_language_is_a_user_error(self):
         with pytest.raises(UserError) as caught:
             METRICS["mlqa"].check_languages(["en", "ro"], "tracks.qa.evaluate.mlqa")
         assert str(caught.value) == (
@@ -173,7 +173,7 @@ class TestAccuracy:
             ("bitext", ["th:1", "th:1"], ["th:1", "th:2"], 50),
         ],
     )
-    def test_by_hand(self, name, predictions, gold, accuracy):
+    def test_scores_equal_those_by_hand(self, name, predictions, gold, accuracy):
         pairs = zip(predictions, gold, strict=True)
         rows = [{"id": str(number), "prediction": a, "gold": b} for number, (a, b) in enumerate(pairs)]
         metric = METRICS[name]
@@ -191,7 +191,7 @@ class TestAccuracy:
             ("bitext", {"prediction": None, "gold": "1"}),
         ],
     )
-    def test_problems(self, name, row):
+    def test_faulty_rows_are_described(self, name, row):
         assert METRICS[name].problem(row)
 
 
@@ -209,7 +209,7 @@ class TestRetrieval:
             ("x a a", "a", 1 / 2),
         ],
     )
-    def test_by_hand(self, ranking, relevant, precision):
+    def test_scores_equal_those_by_hand(self, ranking, relevant, precision):
         assert retrieval.average_precision(ranking.split(), relevant.split()) == pytest.approx(precision)
 
     def test_only_20_ranks_count(self):
@@ -217,7 +217,7 @@ class TestRetrieval:
         assert retrieval.average_precision([*others[:19], "a"], ["a"]) == pytest.approx(1 / 20)
         assert retrieval.average_precision([*others[:20], "a"], ["a"]) == 0
 
-    def test_more_relevant_ones_than_ranks(self):
+    def test_more_relevant_candidates_than_ranks_can_score_100(self):
         relevant = [f"a{number}" for number in range(25)]
         assert retrieval.average_precision(relevant[:20], relevant) == 1  # 20 hits, divisor 20, not 25
         # 10 hits in front, nothing after: 10 precisions of 1, divisor min(25, 20)
@@ -245,13 +245,13 @@ class TestRetrieval:
         "row",
         [{"prediction": "a", "gold": ["a"]}, {"prediction": ["a"], "gold": []}, {"prediction": [1], "gold": ["a"]}],
     )
-    def test_problems(self, row):
+    def test_faulty_rows_are_described(self, row):
         assert retrieval.problem(row)
 
 
 class TestTagging:
     @pytest.mark.parametrize(("gold", "predicted", "f1"), SEQEVAL)
-    def test_equals_seqeval(self, gold, predicted, f1):
+    def test_f1_equals_that_of_seqeval(self, gold, predicted, f1):
         assert tagging_scores(gold, predicted)["f1"] == pytest.approx(100 * f1, abs=1e-10)
 
     @pytest.mark.parametrize(
@@ -264,12 +264,12 @@ class TestTagging:
             ("X", "X", 0, 100),
         ],
     )
-    def test_quirks(self, gold, predicted, f1, accuracy):
+    def test_quirks_of_seqeval_are_reproduced(self, gold, predicted, f1, accuracy):
         scores = tagging_scores(gold, predicted)
         assert scores["f1"] == pytest.approx(f1)
         assert scores["accuracy"] == pytest.approx(accuracy)
 
-    def test_chunks_start_and_end(self):
+    def test_chunks_start_and_end_as_in_seqeval(self):
         assert tagging.chunks(["NOUN", "NOUN", "SYM", "SYM"]) == [("OUN", 0, 1), ("YM", 2, 2), ("YM", 3, 3)]
         assert tagging.chunks(["B-PER", "I-PER", "O", "I-LOC"]) == [("PER", 0, 1), ("LOC", 3, 3)]
 
@@ -295,10 +295,10 @@ class TestTagging:
             ("B-PER O B-ORG O B-LOC I-LOC", "B-PER B-PER B-LOC O B-LOC I-LOC", 100 * 4 / 7),
         ],
     )
-    def test_entities_by_hand(self, gold, predicted, f1):
+    def test_f1_of_entities_equals_that_by_hand(self, gold, predicted, f1):
         assert tagging_scores(gold, predicted)["f1"] == pytest.approx(f1)
 
-    def test_counts_per_sentence(self):
+    def test_counts_are_per_sentence(self):
         first, second = tagging.measure(tagging_rows("NOUN NOUN VERB / ADJ", "NOUN NOUN NOUN / ADJ"))
         assert first == {
             "id": "0", "correct": 2, "tokens": 3, "chunks_correct": 0, "chunks_predicted": 1, "chunks_gold": 2,
@@ -311,7 +311,7 @@ class TestTagging:
         stream = [tag for sentence in text for tag in [*sentence, "O"]]
         assert sorted(chunk for found in by_sentence for chunk in found) == sorted(tagging.chunks(stream))
 
-    def test_problems(self):
+    def test_faulty_rows_are_described(self):
         assert tagging.problem({"prediction": ["NOUN"], "gold": ["NOUN", "VERB"]}) == "1 predicted tags for 2 tokens"
         assert tagging.problem({"prediction": [""], "gold": ["NOUN"]})
         assert tagging.problem({"prediction": ["X"], "gold": ["NOUN"]}) is None
@@ -332,7 +332,7 @@ class TestChaii:
             (" ", "", 1.0),
         ],
     )
-    def test_jaccard(self, prediction, gold, score):
+    def test_jaccard_equals_that_by_hand(self, prediction, gold, score):
         assert chaii.jaccard(prediction, gold) == pytest.approx(score)
 
     def test_the_best_of_several_answers_counts(self):
@@ -354,7 +354,7 @@ class TestChaii:
             ("the", "x", 0.0),  # nothing is left of the prediction
         ],
     )
-    def test_mucot_f1(self, prediction, gold, score):
+    def test_mucot_f1_equals_that_by_hand(self, prediction, gold, score):
         assert chaii.mucot_f1(prediction, gold) == pytest.approx(score)
         (record,) = chaii.measure_mucot([{"id": "1", "prediction": prediction, "gold": [gold]}])
         assert record["f1"] == pytest.approx(100 * score)
@@ -377,10 +377,10 @@ def test_the_primary_number_of_every_metric_is_one_it_measures():
         row = {"id": "1"} | one[name]
         assert metric.problem(row) is None
         assert set(metric.labels) | {"n"} == set(metric.summarise(metric.measure([row], "en")))
-        assert metric.primary == metric.averaged[0]
-        assert set(metric.averaged) <= set(metric.labels)
+        assert metric.primary == metric.averaged_keys[0]
+        assert set(metric.averaged_keys) <= set(metric.labels)
 
 
-def test_unknown_metric():
+def test_an_unknown_metric_is_a_user_error():
     with pytest.raises(UserError, match="no metric is named 'chess'"):
         metric_named("chess")

@@ -1,4 +1,4 @@
-"""When two texts are the same: exactly, nearly, by an id; with words and in scripts without spaces."""
+"""Texts overlap exactly, nearly or by an id, in words and in scripts without spaces."""
 
 import random
 
@@ -8,11 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstune.data import overlap
-from crosstune.data.overlap import LEAST, NEAR, Index, hashes, portions, prints, texts_of
+from crosstune.data.overlap import (
+    MIN_SHINGLES,
+    NEAR_SHARE,
+    OverlapIndex,
+    chunk_bounds,
+    compared_texts,
+    fingerprint,
+    hash_texts,
+)
 
 
 def line(first: int, last: int) -> str:
-    """Words that differ, so that a shingle of one line is in another exactly where its 8 words are."""
+    """Distinct words, so that another line contains a shingle only if it contains its 8 words."""
     return " ".join(f"word{number}" for number in range(first, last))
 
 
@@ -20,18 +28,18 @@ def rows(*texts: str) -> list[dict]:
     return [{"id": f"row-{number}", "text": text} for number, text in enumerate(texts)]
 
 
-def found(evaluated: list[dict], train: list[dict]) -> dict:
-    """The counts of one evaluation set against one training set; all 0 where nothing was found."""
-    pairs = Index({"e": prints(evaluated)}).found("t", prints(train), ["e"])
+def overlap_of(evaluated: list[dict], train: list[dict]) -> dict:
+    """The counts of one evaluation set against one training set; all 0 without overlap."""
+    pairs = OverlapIndex({"e": fingerprint(evaluated)}).overlaps("t", fingerprint(train), ["e"])
     return pairs[0] if pairs else {"exact": 0, "near": 0, "short": 0, "id": 0}
 
 
 def counts(evaluated: str, train: str) -> tuple[int, int, int]:
-    pair = found(rows(evaluated), rows("something else", train))
+    pair = overlap_of(rows(evaluated), rows("something else", train))
     return pair["exact"], pair["near"], pair["short"]
 
 
-def test_exact_is_without_case_spaces_punctuation_and_compatibility_forms():
+def test_exact_ignores_case_spaces_punctuation_and_compatibility_forms():
     full_width = "die straße die er am \uff13 mai sah lang leer"
     assert counts("Die STRASSE, die er am 3. Mai sah: “lang” & leer.", full_width) == (1, 0, 0)
     said = "The U.S. said on Monday that it was not at war."
@@ -49,28 +57,28 @@ def test_a_vowel_sign_is_no_punctuation():
 def test_a_text_of_seven_words_is_short_and_one_of_eight_is_not():
     assert counts(line(0, 7), line(0, 7)) == (0, 0, 1)
     assert counts(line(0, 8), line(0, 8)) == (1, 0, 0)
-    assert counts("...", "!!!") == (0, 0, 0), "what has no characters is no text"
+    assert counts("...", "!!!") == (0, 0, 0), "a text without tokens is no text"
 
 
 @pytest.mark.parametrize(("shared", "near"), [(17, 0), (18, 1), (19, 1)])
-def test_near_is_from_half_of_the_shingles_on(shared, near):
+def test_half_of_the_shingles_make_a_text_near(shared, near):
     """A text of 29 words has 22 shingles; its first n words have n - 7, so that 18 words are 11 of 22, the half."""
-    assert NEAR == 0.5
+    assert NEAR_SHARE == 0.5
     assert counts(line(0, 29), f"before {line(0, shared)} after") == (0, near, 0)
 
 
 @pytest.mark.parametrize(("words", "near"), [(10, 0), (11, 1)])
-def test_near_needs_a_text_of_four_shingles(words, near):
-    """It stands whole within a longer training text. Eleven words have four shingles."""
-    assert LEAST == 4
+def test_a_near_text_has_four_shingles_or_more(words, near):
+    """The training text contains it whole. Eleven words have four shingles."""
+    assert MIN_SHINGLES == 4
     assert counts(line(0, words), line(0, 40)) == (0, near, 0)
 
 
 def test_half_of_a_text_must_be_in_one_training_text():
     whole = rows(line(0, 40))
-    assert found(whole, rows(line(0, 20), line(20, 40)))["near"] == 0
-    assert found(whole, rows(line(30, 90), line(0, 30)))["near"] == 1
-    assert found(whole, rows(line(30, 90), line(0, 30)))["examples"][0]["train"] == "row-1"
+    assert overlap_of(whole, rows(line(0, 20), line(20, 40)))["near"] == 0
+    assert overlap_of(whole, rows(line(30, 90), line(0, 30)))["near"] == 1
+    assert overlap_of(whole, rows(line(30, 90), line(0, 30)))["examples"][0]["train"] == "row-1"
 
 
 def test_a_training_text_that_repeats_one_shingle_holds_it_once():
@@ -83,10 +91,10 @@ CHINESE = "北京市是中华人民共和国的首都也是全国的政治文化
 
 @pytest.mark.parametrize("text", [THAI, CHINESE], ids=["Thai", "Chinese"])
 def test_scripts_without_spaces_are_compared_by_characters(text):
-    assert counts(text, " ".join(text)) == (1, 0, 0), "spaces say nothing"
-    assert counts(text, f"{text[:4]}{text[5:]}") == (0, 1, 0), "one character is gone"
+    assert counts(text, " ".join(text)) == (1, 0, 0), "spaces are ignored"
+    assert counts(text, f"{text[:4]}{text[5:]}") == (0, 1, 0), "one character is missing"
     assert counts(text, text[::-1]) == (0, 0, 0)
-    # 15 characters have no shingle of 16. 2 n + 15 have 2 n; their first n + 15 have n, their first n + 14 have not.
+    # 15 characters have no shingle of 16. 2 n + 15 have 2 n shingles, their first n + 15 have n, the first n + 14 less.
     assert counts(text[:15], text[:15]) == (0, 0, 1)
     assert counts(text[:16], text[:16]) == (1, 0, 0)
     assert counts(text[:43], text[:29]) == (0, 1, 0)
@@ -102,7 +110,7 @@ def test_the_same_id_is_the_same_question_in_any_language():
     squad, uuid, ewt = "56beb4343aeaaa14008c925b", "0123456789abcdef", "news_e874a1e5eb995654_2006-0011"
     english = [{"id": name, "text": "one"} for name in (squad, f"en-{uuid}", ewt, "12", "beef")]
     german = [{"id": name, "text": "eins"} for name in (squad, f"de-{uuid}", ewt, "12", "beef")]
-    pair = found(english, german)
+    pair = overlap_of(english, german)
     assert pair["id"] == 2, "an id that ends in less than 16 digits may be anyone's"
     assert {"how": "id", "train": f"de-{uuid}", "evaluate": f"en-{uuid}"} in pair["examples"]
     assert (pair["exact"], pair["near"], pair["short"]) == (0, 0, 0)
@@ -121,43 +129,43 @@ def test_the_same_id_is_the_same_question_in_any_language():
         ({"candidate": "c", "context": "d", "keys": []}, ["d", "c"]),
     ],
 )
-def test_what_is_compared_of_a_row(row, texts):
-    assert texts_of({"id": "1", **row}) == texts
+def test_the_texts_of_a_row_depend_on_its_task(row, texts):
+    assert compared_texts({"id": "1", **row}) == texts
 
 
 def test_texts_of_a_set_are_counted_once():
-    pair = found(rows(line(0, 9), line(0, 9).upper(), line(50, 60)), rows(line(0, 9)))
+    pair = overlap_of(rows(line(0, 9), line(0, 9).upper(), line(50, 60)), rows(line(0, 9)))
     assert (pair["texts"], pair["exact"]) == (2, 1)
 
 
-def test_nothing_stands_in_nothing():
-    assert found(rows(), rows(line(0, 20))) == found(rows(line(0, 20)), rows()) == found(rows(), rows())
+def test_empty_sets_do_not_overlap():
+    assert overlap_of(rows(), rows(line(0, 20))) == overlap_of(rows(line(0, 20)), rows()) == overlap_of(rows(), rows())
 
 
 def test_sets_do_not_mix():
-    sets = {name: prints(rows(text)) for name, text in (("a", line(0, 9)), ("b", line(20, 29)), ("c", line(0, 9)))}
-    pairs = Index(sets).found("t", prints(rows(line(0, 9))), ["a", "b"])
+    sets = {name: fingerprint(rows(text)) for name, text in (("a", line(0, 9)), ("b", line(20, 29)), ("c", line(0, 9)))}
+    pairs = OverlapIndex(sets).overlaps("t", fingerprint(rows(line(0, 9))), ["a", "b"])
     assert [(pair["evaluate"], pair["exact"]) for pair in pairs] == [("a", 1)]
 
 
-def test_portions_change_nothing(monkeypatch):
-    """Texts are hashed, and pairs of shingles counted, in portions; a text is never cut."""
-    assert portions([3, 3, 9, 1], most=6) == [0, 2, 3, 4]
-    assert portions([]) == [0, 0]
+def test_chunks_change_no_result(monkeypatch):
+    """Texts are hashed, and pairs of shingles counted, in chunks; a text is never cut."""
+    assert chunk_bounds([3, 3, 9, 1], most=6) == [0, 2, 3, 4]
+    assert chunk_bounds([]) == [0, 0]
     words = [f"w{number}" for number in range(12)]
     luck = random.Random(2)
     train = rows(*(" ".join(luck.choices(words, k=luck.randint(1, 40))) for _ in range(30)), line(0, 20), line(0, 12))
     evaluated = rows(line(0, 20), line(3, 30), *(row["text"] + " " + line(0, 3) for row in train[:9]))
-    whole = found(evaluated, train)
-    for name in ("CHARACTERS_AT_ONCE", "PAIRS_AT_ONCE"):
+    whole = overlap_of(evaluated, train)
+    for name in ("CHUNK_CHARACTERS", "CHUNK_PAIRS"):
         monkeypatch.setattr(overlap, name, 1)
-    monkeypatch.setattr(portions, "__defaults__", (1,))
-    assert found(evaluated, train) == whole
+    monkeypatch.setattr(chunk_bounds, "__defaults__", (1,))
+    assert overlap_of(evaluated, train) == whole
     assert whole["exact"] == 1 and whole["near"] > 3
 
 
 def naive(evaluated: str, train: str) -> float:
-    """The share of an evaluation text's shingles of 8 words that a training text has, by the definition."""
+    """The share of an evaluation text's shingles of 8 words in a training text, by the definition."""
     first, second = (
         {tuple(words[i : i + 8]) for i in range(len(words) - 7)} for words in (evaluated.split(), train.split())
     )
@@ -169,7 +177,7 @@ WORD = st.sampled_from(["ab", "a", "bc", "c", "d", "e", "f3", "ß"])
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(WORD, min_size=11, max_size=60), st.data())
-def test_near_is_the_definition_whatever_is_put_in_and_taken_out(words, data):
+def test_near_follows_its_definition_after_any_edit(words, data):
     changed = list(words)
     for _ in range(data.draw(st.integers(0, 6))):
         place = data.draw(st.integers(0, len(changed)))
@@ -177,14 +185,14 @@ def test_near_is_the_definition_whatever_is_put_in_and_taken_out(words, data):
     evaluated, train = " ".join(words).replace("ß", "ss"), " ".join(changed).replace("ß", "ss")
     distinct = len({tuple(words[i : i + 8]) for i in range(len(words) - 7)})
     exact = evaluated.replace(" ", "") == train.replace(" ", "")
-    near = not exact and distinct >= LEAST and naive(evaluated, train) >= NEAR
+    near = not exact and distinct >= MIN_SHINGLES and naive(evaluated, train) >= NEAR_SHARE
     assert counts(evaluated, train)[:2] == (int(exact), int(near))
 
 
 @given(st.lists(st.text(max_size=40), max_size=6))
 def test_any_text_can_be_hashed(texts):
-    keys, sizes, shingles, owners = hashes(texts)
+    keys, sizes, shingles, owners = hash_texts(texts)
     assert len(keys) == len(sizes) == len(texts)
     assert sizes.sum() == len(shingles) == len(owners)
-    alone = [hashes([text])[0][0] for text in texts]
-    assert np.array_equal(keys, alone), "what stands beside a text does not change it"
+    alone = [hash_texts([text])[0][0] for text in texts]
+    assert np.array_equal(keys, alone), "a hash does not depend on the other texts"

@@ -1,4 +1,4 @@
-"""Preparing data: rows, manifests, the checks against the record, and the two programs."""
+"""Prepared data: rows, manifests, checks against the record, and the programs prepare and pin."""
 
 import gzip
 import hashlib
@@ -40,7 +40,7 @@ def record(**changes):
 
 @pytest.fixture
 def run(tmp_path):
-    """Prepare the toy record with some keys changed; returns (rows, manifest)."""
+    """A function that prepares the toy record with some keys changed and returns (rows, manifest)."""
 
     def run(**changes):
         dataset = load_registry(tmp_path, record(**changes))["toy"]
@@ -53,7 +53,7 @@ def run(tmp_path):
     return run
 
 
-def test_rows_and_manifest(run, tmp_path):
+def test_prepare_writes_rows_and_a_manifest(run, tmp_path):
     rows, manifest = run(splits={"train": {"rows": {"en": 2}, "sha256": {"en": sha256(PAIRS.encode())}}})
     assert rows == [{"id": "en:1", "text": "a", "pair": "x"}, {"id": "en:2", "text": "bcd", "pair": "yz"}]
     assert manifest == {
@@ -74,13 +74,13 @@ def test_rows_and_manifest(run, tmp_path):
 
 
 @pytest.mark.parametrize(("suffix", "compress"), [(".xz", lzma.compress), (".gz", gzip.compress)])
-def test_compressed_files(run, tmp_path, suffix, compress):
+def test_compressed_files_are_read(run, tmp_path, suffix, compress):
     (tmp_path / f"en.tsv{suffix}").write_bytes(compress(PAIRS.encode()))
     rows, _ = run(source={"files": f"{{bundle}}/{{lang}}.tsv{suffix}"})
     assert [row["id"] for row in rows] == ["en:1", "en:2"]
 
 
-def test_files_of_the_constructed_world(run, tmp_path):
+def test_synthetic_files_are_read(run, tmp_path):
     (tmp_path / "world/text").mkdir(parents=True)
     (tmp_path / "world/text/en.tsv").write_text(PAIRS)
     rows, manifest = run(source={"world": "text/{lang}.tsv"})
@@ -94,7 +94,7 @@ def test_excluded_rows_are_left_out(run):
         run(splits={"train": {"exclude": {"en": ["en:9"]}}})
 
 
-def test_statistics_of_questions_and_sentences():
+def test_statistics_count_questions_and_sentences():
     answers = {"text": ["b", "bc"], "answer_start": [1, 1]}
     rows = [
         {"context": "abc", "question": "?", "answers": answers},
@@ -115,13 +115,13 @@ def test_statistics_of_questions_and_sentences():
 # ---------------------------------------------------------------------------------------------------------- faults
 
 
-def test_another_number_of_rows(run, tmp_path):
+def test_a_wrong_number_of_rows_is_refused(run, tmp_path):
     with pytest.raises(UserError, match=r"(?s)toy.splits.train.rows: expected 3 rows for 'en', found 2.*pin.py toy"):
         run(splits={"train": {"rows": {"en": 3}}})
     assert not (tmp_path / "data").exists()
 
 
-def test_another_file(run):
+def test_a_file_with_a_wrong_hash_is_refused(run):
     found = sha256(PAIRS.encode())
     with pytest.raises(UserError, match=f"expected SHA-256 {'a' * 64}, found {found}"):
         run(splits={"train": {"sha256": {"en": "a" * 64}}})
@@ -129,7 +129,7 @@ def test_another_file(run):
         run(splits={"train": {"sha256": {"en": [found, found]}}})
 
 
-def test_missing_truncated_and_badly_encoded_files(run, tmp_path):
+def test_missing_truncated_and_badly_encoded_files_are_named(run, tmp_path):
     with pytest.raises(UserError, match=r"fr\.tsv: no such file"):
         run(source={"files": "{bundle}/fr.tsv"})
     (tmp_path / "en.tsv.xz").write_bytes(lzma.compress(PAIRS.encode())[:-5])
@@ -148,7 +148,7 @@ def program(name, *args, **kwargs):
     return subprocess.run(command, capture_output=True, text=True, check=False, **kwargs)
 
 
-def test_prepare_as_a_program(run, tmp_path):
+def test_the_prepare_program_writes_files_or_one_message(run, tmp_path):
     out = tmp_path / "data/train.en.jsonl"
     options = [
         "--extra",
@@ -183,7 +183,7 @@ def test_pin_prints_a_block_that_prepare_accepts(run, tmp_path):
     assert len(run(**pinned)[0]) == 2
 
 
-def test_the_constructed_world_cannot_be_pinned(tmp_path):
+def test_synthetic_data_cannot_be_pinned(tmp_path):
     dataset = load_registry(tmp_path, record(source={"world": "text/{lang}.tsv"}))["toy"]
     with pytest.raises(UserError, match="is generated"):
         find_numbers(dataset, {}, tmp_path)

@@ -1,4 +1,4 @@
-"""Readers: what each format gives, every fault with its place, round trips and random damage."""
+"""Readers: rows of every format, faults with their place, round trips and random damage."""
 
 import csv
 import io
@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import decode_text
-from crosstune.data.readers import READERS, read
-from crosstune.data.readers.hub import from_records
-from crosstune.data.readers.pieces import UPOS, Options
+from crosstune.data.readers import READERS, read_rows
+from crosstune.data.readers.hub import rows_from_records
+from crosstune.data.readers.pieces import UPOS, ReaderOptions
 from crosstune.data.readers.qa import check_answers
 
 CONTEXT = "Ada lives in Paris. Émile lives in Łódź."
@@ -40,10 +40,10 @@ def conllu_file(*lines):
 
 
 def read_one(reader, text, **options):
-    return read(reader, [("folder/file.ext", text)], Options(codes=CHAII_CODES, **options))
+    return read_rows(reader, [("folder/file.ext", text)], ReaderOptions(codes=CHAII_CODES, **options))
 
 
-# ---------------------------------------------------------------------------------------------------- what is read
+# ------------------------------------------------------------------------------------------------------------ formats
 
 
 def test_squad_gives_one_row_per_question_with_offsets_in_code_points():
@@ -87,13 +87,13 @@ def test_a_multiword_token_has_the_tag_of_its_highest_word(lang, words, tag):
     assert (rows[0]["tokens"], rows[0]["tags"]) == (["fused", "root"], [tag, "VERB"])
 
 
-def test_columns_strips_a_prefix_only_where_the_record_names_it():
+def test_columns_strip_a_prefix_only_if_the_record_names_it():
     text = "en:Ada\tB-PER\nen:lives\tO\n\nen:x\tO\n"
     assert read_one("columns", text, tags=PANX_TAGS, token_prefix="en:")[0]["tokens"] == ["Ada", "lives"]
     assert read_one("columns", text, tags=PANX_TAGS)[0]["tokens"] == ["en:Ada", "en:lives"]
 
 
-def test_text_of_tokens_has_spaces_where_the_language_has_them():
+def test_tokens_are_joined_as_the_language_is_written():
     text = "你\tPRON\n好\tADJ\n"
     assert read_one("columns-text", text, lang="zh") == [{"id": "file.ext:1", "text": "你好"}]
     assert read_one("columns-text", text, lang="fr") == [{"id": "file.ext:1", "text": "你 好"}]
@@ -110,12 +110,12 @@ def test_lines_are_split_at_line_feeds_only():
 
 def test_pairs_and_aligned_files_give_the_same_pairs():
     expected = [("a", "x"), ("b", "y")]
-    aligned = read("aligned", [("one.txt", "a\n\nb\n"), ("two.txt", "x\n\ny\n")])
+    aligned = read_rows("aligned", [("one.txt", "a\n\nb\n"), ("two.txt", "x\n\ny\n")])
     pairs = read_one("pairs", "a\tx\nb\ty\n")
     assert [(row["text"], row["pair"]) for row in aligned] == [(row["text"], row["pair"]) for row in pairs] == expected
 
 
-def test_fields_gives_distinct_texts_of_columns_or_keys():
+def test_fields_give_distinct_texts_of_columns_or_keys():
     assert [row["text"] for row in read_one("fields", "p\th1\tx\np\th2\tx\n", fields=(1, 2))] == ["p", "h1", "h2"]
     text = '{"a": "p", "n": 1}\n{"a": "q", "n": 2}\n'
     assert read_one("fields", text, fields=("a",)) == [
@@ -138,10 +138,10 @@ def test_chaii_takes_the_rows_of_its_language():
     assert [(row["id"], row["answers"]) for row in rows] == [("a", {"text": ["y"], "answer_start": [2]})]
 
 
-def test_chaii_goes_by_the_codes_of_the_record():
+def test_chaii_names_languages_by_the_codes_of_the_record():
     text = chaii_file(["a", "x", "?", "x", 0, "this"], ["b", "x", "?", "x", 0, "that"])
-    options = Options(lang="qaa", codes={"qaa": "that", "qab": "this"})
-    assert [row["id"] for row in read("chaii", [("f", text)], options)] == ["b"]
+    options = ReaderOptions(lang="qaa", codes={"qaa": "that", "qab": "this"})
+    assert [row["id"] for row in read_rows("chaii", [("f", text)], options)] == ["b"]
 
 
 def test_chaii_with_mixed_line_endings_keeps_those_of_its_texts():
@@ -154,13 +154,13 @@ def test_chaii_with_mixed_line_endings_keeps_those_of_its_texts():
     assert caught.value.where == "folder/file.ext:10, question c", "lines 2-4, 5-7, two empty ones, then the last"
 
 
-def test_chaii_after_a_byte_order_mark():
+def test_chaii_is_read_after_a_byte_order_mark():
     text = decode_text(b"\xef\xbb\xbf" + chaii_file(["a", "x", "?", "x", 0, "hindi"]).encode("utf-8"), "train.csv")
     assert [row["id"] for row in read_one("chaii", text, lang="hi")] == ["a"]
 
 
 def test_rows_of_several_files_follow_each_other():
-    rows = read("lines", [("b.txt.xz", "1\n2\n"), ("a.txt", "3\n")])
+    rows = read_rows("lines", [("b.txt.xz", "1\n2\n"), ("a.txt", "3\n")])
     assert [(row["id"], row["text"]) for row in rows] == [("b:1", "1"), ("b:2", "2"), ("a:1", "3")]
 
 
@@ -240,13 +240,13 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("reader", "text", "message", "place"), FAULTS.values(), ids=FAULTS.keys())
-def test_a_fault_is_told_with_its_place(reader, text, message, place):
+def test_a_fault_names_its_place(reader, text, message, place):
     with pytest.raises(UserError, match=message) as caught:
         read_one(reader, text, lang="hi")
     assert place in caught.value.where
 
 
-def test_faults_of_options_and_aligned_files():
+def test_faults_of_options_and_aligned_files_are_user_errors():
     with pytest.raises(UserError, match="begins with 'en:'"):
         read_one("columns", "Ada\tNOUN\n", token_prefix="en:")
     with pytest.raises(UserError, match="at least 3 columns, found 2"):
@@ -258,9 +258,9 @@ def test_faults_of_options_and_aligned_files():
         read_one("fields", '{"b": "x"}\n{"b": \n', fields=("b",))
     assert caught.value.where == "folder/file.ext:2"
     with pytest.raises(UserError, match="2 lines against 1"):
-        read("aligned", [("one", "a\nb\n"), ("two", "x\n")])
+        read_rows("aligned", [("one", "a\nb\n"), ("two", "x\n")])
     with pytest.raises(UserError, match="one side of the pair is empty"):
-        read("aligned", [("one", "a\nb\nc\n"), ("two", "x\n\nz\n")])
+        read_rows("aligned", [("one", "a\nb\nc\n"), ("two", "x\n\nz\n")])
     with pytest.raises(UserError, match="needs two files, found 1"):
         read_one("aligned", "a\n")
 
@@ -313,12 +313,12 @@ def write_conllu(rows):
 
 
 @given(questions())
-def test_squad_round_trip(rows):
+def test_squad_survives_a_round_trip(rows):
     assert read_one("squad", write_squad(rows)) == rows
 
 
 @given(questions())
-def test_chaii_round_trip(rows):
+def test_chaii_survives_a_round_trip(rows):
     records = [
         [
             row["id"],
@@ -334,24 +334,24 @@ def test_chaii_round_trip(rows):
 
 
 @given(st.dictionaries(names, sentences, min_size=1, max_size=4))
-def test_conllu_round_trip(rows):
+def test_conllu_survives_a_round_trip(rows):
     expected = [{"id": k, "tokens": [w for w, _ in row], "tags": [t for _, t in row]} for k, row in rows.items()]
     assert read_one("conllu", write_conllu(rows)) == expected
 
 
 @given(st.lists(sentences, min_size=1, max_size=4))
-def test_columns_round_trip(rows):
+def test_columns_survive_a_round_trip(rows):
     text = "\n\n".join("\n".join(f"{token}\t{tag}" for token, tag in row) for row in rows)
     found = [list(zip(row["tokens"], row["tags"], strict=True)) for row in read_one("columns", text)]
     assert found == rows
 
 
 @given(st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
-def test_lines_pairs_and_aligned_round_trip(rows):
+def test_lines_pairs_and_aligned_files_survive_a_round_trip(rows):
     left, right = "\n".join(text for text, _ in rows), "\n".join(pair for _, pair in rows)
     assert [row["text"] for row in read_one("lines", left)] == [text for text, _ in rows]
     for found in (
-        read("aligned", [("a", left), ("b", right)]),
+        read_rows("aligned", [("a", left), ("b", right)]),
         read_one("pairs", "\n".join(f"{text}\t{pair}" for text, pair in rows)),
     ):
         assert [(row["text"], row["pair"]) for row in found] == rows
@@ -419,15 +419,15 @@ def test_a_damaged_file_gives_rows_or_a_user_error_and_nothing_else(reader, data
         text = text[:start] + piece + text[end:]
     files = [("file", text), *((name, SECOND_FILES[name]) for name in SECOND_FILES if name == reader)]
     try:
-        options = Options("hi", languages=("hi",), labels=("yes", "no"), fields=("a",), codes=CHAII_CODES)
-        rows = read(reader, files, options)
+        options = ReaderOptions("hi", languages=("hi",), labels=("yes", "no"), fields=("a",), codes=CHAII_CODES)
+        rows = read_rows(reader, files, options)
     except UserError:
         return
     assert rows and len({row["id"] for row in rows}) == len(rows)
     json.dumps(rows, ensure_ascii=False).encode("utf-8")
 
 
-def test_lareqa_asks_for_the_sentences_that_hold_an_answer():
+def test_lareqa_candidates_are_sentences_and_answers_their_keys():
     rows = read_one("lareqa", json.dumps(LAREQA), lang="hi")
     context = LAREQA["data"][0]["paragraphs"][0]["context"]
     assert [row for row in rows if "query" in row] == [
@@ -443,21 +443,21 @@ def test_lareqa_asks_for_the_sentences_that_hold_an_answer():
     assert {row["context"] for row in candidates} == {context}
 
 
-def test_mewslix_marks_the_mention_in_its_sentence_and_shares_out_the_pool():
+def test_mewslix_marks_the_mention_and_divides_the_pool_between_languages():
     text = "\n".join(map(json.dumps, MEWSLIX))
-    options = Options(lang="hi", languages=("hi", "de"))
-    assert read("mewslix", [("file", text)], options) == [
+    options = ReaderOptions(lang="hi", languages=("hi", "de"))
+    assert read_rows("mewslix", [("file", text)], options) == [
         {"id": "m1", "query": "Pune: In (old) { Pune } it rained.", "key": "Q1"},
         {"id": "Q1", "candidate": "A city.", "context": "", "keys": ["Q1"]},
         {"id": "Q2", "candidate": "A city.", "context": "", "keys": ["Q2"]},
     ], "the first language has what is described in none of the record's languages"
-    german = read("mewslix", [("file", text)], Options(lang="de", languages=("hi", "de")))
+    german = read_rows("mewslix", [("file", text)], ReaderOptions(lang="de", languages=("hi", "de")))
     assert [row["id"] for row in german] == ["m2", "Q3"]
 
 
-def test_a_pair_of_mewslix_is_trained_on():
+def test_a_training_pair_of_mewslix_is_one_row():
     pair = {"contextual_mention": {"context": ARTICLE, "mention": MENTION}, "entity": ENTITY}
-    (row,) = read("mewslix", [("file", json.dumps(pair))], Options(lang="hi"))
+    (row,) = read_rows("mewslix", [("file", json.dumps(pair))], ReaderOptions(lang="hi"))
     assert (row["query"], row["candidate"], row["keys"]) == ("Pune: In (old) { Pune } it rained.", "A city.", ["Q1"])
     assert row["id"] == "m1"
 
@@ -474,7 +474,7 @@ def test_a_pair_of_mewslix_is_trained_on():
         ("no end at all", "end", "no end at all"),
     ],
 )
-def test_the_sentence_of_an_answer(context, answer, sentence):
+def test_a_candidate_is_the_sentence_of_its_answer(context, answer, sentence):
     answers = [{"text": answer, "answer_start": context.index(answer)}]
     paragraph = {"context": context, "qas": [{"id": "q", "question": "?", "answers": answers}]}
     text = json.dumps({"data": [{"paragraphs": [paragraph]}]})
@@ -482,7 +482,7 @@ def test_the_sentence_of_an_answer(context, answer, sentence):
     assert row == {"id": "q", "query": "?", "key": "q", "candidate": sentence, "context": context, "keys": ["q"]}
 
 
-def test_a_pair_has_the_first_answer_that_the_translation_kept():
+def test_a_pair_has_the_first_answer_that_translation_did_not_lose():
     answers = [{"text": "", "answer_start": -1}, {"text": "Two", "answer_start": 10}]
     paragraph = {"context": "One here. Two there!", "qas": [{"id": "q", "question": "?", "answers": answers}]}
     (row,) = read_one("squad-sentences", json.dumps({"data": [{"paragraphs": [paragraph]}]}))
@@ -490,9 +490,9 @@ def test_a_pair_has_the_first_answer_that_the_translation_kept():
 
 
 def test_classified_pairs_take_labels_from_the_third_column_or_a_second_file():
-    options = Options(labels=("entailment", "contradiction"))
-    one = read("classified", [("t.tsv", "a\tb\tentailment\nc\td\tcontradictory\n")], options)
-    two = read("classified", [("t.tsv", "a\tb\nc\td\n"), ("labels", "entailment\ncontradiction\n")], options)
+    options = ReaderOptions(labels=("entailment", "contradiction"))
+    one = read_rows("classified", [("t.tsv", "a\tb\tentailment\nc\td\tcontradictory\n")], options)
+    two = read_rows("classified", [("t.tsv", "a\tb\nc\td\n"), ("labels", "entailment\ncontradiction\n")], options)
     assert (
         one
         == two
@@ -520,7 +520,7 @@ def test_classified_pairs_take_labels_from_the_third_column_or_a_second_file():
 def test_faults_of_items_name_the_line(reader, files, complaint, place):
     named = [(f"file{number}", text) for number, text in enumerate(files)]
     with pytest.raises(UserError, match=re.escape(complaint)) as caught:
-        read(reader, named, Options(lang="hi", languages=("hi",), labels=("yes", "no")))
+        read_rows(reader, named, ReaderOptions(lang="hi", languages=("hi",), labels=("yes", "no")))
     assert caught.value.where.startswith(place)
 
 
@@ -528,13 +528,13 @@ def test_faults_of_items_name_the_line(reader, files, complaint, place):
 
 
 def from_columns(task, columns, options=None, id_prefix=""):
-    """Rows of a table given by columns, as the hub's files have them."""
+    """Rows of a table in the format of the hub's files, given by columns."""
     records = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     numbered = ((f"file, row {number}", record) for number, record in enumerate(records, 1))
-    return from_records(numbered, task, "file", options or Options(), id_prefix)
+    return rows_from_records(numbered, task, "file", options or ReaderOptions(), id_prefix)
 
 
-def test_hub_questions_with_a_prefix_of_ids():
+def test_hub_questions_are_selected_by_a_prefix_of_ids():
     answers = [{"text": ["Paris"], "answer_start": [13]}] * 2
     columns = {"id": ["english-1", "korean-2"], "context": [CONTEXT] * 2, "question": ["?"] * 2, "answers": answers}
     rows = from_columns("qa", columns, id_prefix="korean-")
@@ -543,20 +543,20 @@ def test_hub_questions_with_a_prefix_of_ids():
         from_columns("qa", columns, id_prefix="thai-")
 
 
-def test_hub_sentences():
+def test_hub_sentences_have_tokens_and_tags():
     columns = {"tokens": [["en:Ada", "en:left"]], "ner_tags": [["B-PER", "O"]]}
     expected = [{"id": "0", "tokens": ["Ada", "left"], "tags": ["B-PER", "O"]}]
-    assert from_columns("tagging", columns, Options(tags=PANX_TAGS, token_prefix="en:")) == expected
+    assert from_columns("tagging", columns, ReaderOptions(tags=PANX_TAGS, token_prefix="en:")) == expected
     columns = {"idx": ["s"], "tokens": [["Ada"]], "upos": [["PROPN"]]}
     assert from_columns("tagging", columns) == [{"id": "s", "tokens": ["Ada"], "tags": ["PROPN"]}]
 
 
-def test_hub_text():
+def test_hub_texts_are_numbered():
     assert from_columns("text", {"text": ["a", "b"]}) == [{"id": "0", "text": "a"}, {"id": "1", "text": "b"}]
 
 
-def test_hub_texts_with_a_label():
-    options = Options(labels=("neutral", "x"))
+def test_hub_texts_have_a_label():
+    options = ReaderOptions(labels=("neutral", "x"))
     expected = {"id": "7", "text": "a", "pair": "b", "label": "neutral"}
     for one, other in (("premise", "hypothesis"), ("sentence1", "sentence2")):
         columns = {"idx": [7], one: ["a"], other: ["b"], "label": ["neutral"]}
@@ -571,24 +571,24 @@ COPA = {"premise": ["p"], "choice1": ["a"], "choice2": ["b"], "question": ["caus
 
 
 @pytest.mark.parametrize("label", [1, "choice2"])
-def test_hub_choices_as_copa_has_them(label):
+def test_hub_choices_are_read_as_in_copa(label):
     expected = {"id": "3", "premise": "p", "question": "What was the cause?", "choices": ["a", "b"], "label": 1}
     assert from_columns("choice", COPA | {"idx": [3], "label": [label]}) == [expected]
 
 
-def test_hub_choices_as_siqa_has_them():
+def test_hub_choices_are_read_as_in_siqa():
     columns = {"context": ["p"], "question": ["why?"], "answerA": ["a"], "answerB": ["b"], "answerC": ["c"]}
     expected = {"id": "0", "premise": "p", "question": "why?", "choices": ["a", "b", "c"], "label": 2}
     assert from_columns("choice", columns | {"label": ["3"]}) == [expected]
 
 
-def test_hub_sentences_with_their_translation():
+def test_hub_sentences_come_with_their_translation():
     columns = {"sentence1": ["Hallo.", "Ja."], "sentence2": ["Hello.", "Yes."], "lang": ["deu-eng"] * 2}
     expected = [{"id": "0", "text": "Hallo.", "pair": "Hello."}, {"id": "1", "text": "Ja.", "pair": "Yes."}]
     assert from_columns("bitext", columns) == expected
 
 
-def test_hub_questions_as_pairs_with_the_sentence_of_their_first_answer():
+def test_hub_questions_are_paired_with_the_sentence_of_their_first_answer():
     context = "It is late. Ana sleeps. Bo reads."
     answers = {"text": ["Ana", "Bo"], "answer_start": [12, 24]}
     columns = {"id": ["q"], "context": [context], "question": ["Who?"], "answers": [answers]}
@@ -618,7 +618,7 @@ def test_hub_questions_as_pairs_with_the_sentence_of_their_first_answer():
         ("choice", COPA | {"choice2": [""], "label": [0]}, "'choice2' is empty"),
     ],
 )
-def test_hub_data_of_another_shape(task, columns, message):
+def test_hub_data_without_the_columns_of_its_task_are_refused(task, columns, message):
     with pytest.raises(UserError, match=message) as caught:
         from_columns(task, columns)
     assert caught.value.where.startswith("file")

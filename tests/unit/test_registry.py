@@ -1,4 +1,4 @@
-"""The registry: what a record gives, and every mistake in one; the records and language tables that we ship."""
+"""The registry: sources of records, mistakes in them, and the shipped records and language tables."""
 
 import copy
 import subprocess
@@ -11,8 +11,8 @@ import yaml
 from crosstune.core.errors import UserError
 from crosstune.data.readers import READERS
 from crosstune.data.registry import Language, load_languages, load_registry
-from crosstune.data.sources import HubSource, UrlSource, WorldSource
-from crosstune.evaluation.baselines import TRIVIAL_ANSWERS
+from crosstune.data.sources import HubSource, SyntheticSource, UrlSource
+from crosstune.evaluation.baselines import BASELINES
 from crosstune.evaluation.metrics import METRICS, XTREME_R
 
 ROOT = Path(__file__).parents[2]
@@ -39,13 +39,13 @@ def toy(tmp_path, **changes):
     return load_registry(tmp_path, record(**changes))["toy"]
 
 
-# ------------------------------------------------------------------------------------------------- what a record gives
+# ------------------------------------------------------------------------------------------------------------- sources
 
 
 def test_patterns_are_filled_with_language_split_and_folder(tmp_path):
     dataset = toy(tmp_path)
-    assert dataset.location("no", "train", {"bundle": "/data"}) == [Path("/data/train.no.json")]
-    assert dataset.names("no", "train") == ["{bundle}/train.no.json"]
+    assert dataset.pinned_source("no", "train", {"bundle": "/data"}) == [Path("/data/train.no.json")]
+    assert dataset.file_names("no", "train") == ["{bundle}/train.no.json"]
 
 
 def test_languages_of_a_split_are_its_own_or_the_record_s(tmp_path):
@@ -54,54 +54,56 @@ def test_languages_of_a_split_are_its_own_or_the_record_s(tmp_path):
     assert dataset.splits["test"].languages == ("en",)
 
 
-def test_several_files_per_language(tmp_path):
+def test_a_language_may_have_several_files(tmp_path):
     source = {"files": {"en": "{b}/en", "no": ["{b}/no1", "{b}/no2"]}}
     dataset = toy(tmp_path, source=source)
-    assert dataset.location("no", "train", {"b": "x"}) == [Path("x/no1"), Path("x/no2")]
-    assert dataset.location("en", "train", {"b": "x"}) == [Path("x/en")]
+    assert dataset.pinned_source("no", "train", {"b": "x"}) == [Path("x/no1"), Path("x/no2")]
+    assert dataset.pinned_source("en", "train", {"b": "x"}) == [Path("x/en")]
 
 
 def test_a_split_replaces_the_source_or_adds_to_it(tmp_path):
     source = {"hub": "some/data", "config": "c.{code}", "revision": REVISION, "id_prefix": "{lang}-"}
-    splits = {"train": {}, "validation": {"source": {"split": "dev"}}, "test": {"source": {"world": "qa/{lang}"}}}
+    splits = {"train": {}, "validation": {"source": {"split": "dev"}}, "test": {"source": {"synthetic": "qa/{lang}"}}}
     dataset = toy(tmp_path, source=source, splits=splits, codes={"en": "eng"})
-    found = dataset.location("en", "train", {})
-    assert (found.id, found.revision, found.id_prefix) == ("some/data", REVISION, "en-")
-    assert dataset.location("en", "validation", {}).files[0][1] == "c.eng/dev/*.parquet"
-    assert dataset.location("en", "test", {}) == WorldSource((PurePosixPath("qa/en"),))
+    source = dataset.pinned_source("en", "train", {})
+    assert (source.id, source.revision, source.id_prefix) == ("some/data", REVISION, "en-")
+    assert dataset.pinned_source("en", "validation", {}).files[0][1] == "c.eng/dev/*.parquet"
+    assert dataset.pinned_source("en", "test", {}) == SyntheticSource((PurePosixPath("qa/en"),))
 
 
-def test_where_the_hub_keeps_parquet_files(tmp_path):
-    """One choice of patterns: names that the hub's libraries write, and those of its converter."""
+def test_parquet_files_of_the_hub_have_default_patterns(tmp_path):
+    """One choice of patterns: names of the hub's libraries, and those of its converter."""
     source = {"hub": "some/data", "revision": REVISION}
-    (choice,) = toy(tmp_path, source=source | {"config": "c.{lang}"}).location("no", "train", {}).files
+    (choice,) = toy(tmp_path, source=source | {"config": "c.{lang}"}).pinned_source("no", "train", {}).files
     assert choice[:2] == ("c.no/train-?????-of-*.parquet", "c.no/train/*.parquet")
-    (choice,) = toy(tmp_path, source=source).location("no", "train", {}).files
+    (choice,) = toy(tmp_path, source=source).pinned_source("no", "train", {}).files
     assert choice[:2] == ("data/train-?????-of-*.parquet", "default/train/*.parquet")
 
 
-def test_files_of_a_repository_that_the_record_names(tmp_path):
-    """Every pattern is a choice of its own: each must fit. A split's `files` belong to the record's repository."""
+def test_a_record_may_name_files_of_a_repository(tmp_path):
+    """Every pattern is a choice of its own and must match. A split's `files` belong to the record's repository."""
     source = {"hub": "some/data", "revision": REVISION, "config": "x", "files": ["{config}/{split}.{lang}*.json", "b"]}
     splits = {"train": {}, "test": {"source": {"files": "{lang}/{split}.json", "split": "dev"}}}
     dataset = toy(tmp_path, source=source, splits=splits)
-    assert dataset.location("en", "train", {}) == HubSource(
+    assert dataset.pinned_source("en", "train", {}) == HubSource(
         "some/data", REVISION, (("x/train.en*.json",), ("b",))
     )  # fmt: skip
-    assert dataset.location("en", "test", {}).files == (("en/dev.json",),)
+    assert dataset.pinned_source("en", "test", {}).files == (("en/dev.json",),)
 
 
-def test_addresses_with_their_hashes(tmp_path):
+def test_addresses_come_with_their_hashes(tmp_path):
     source = {"url": "https://h.org/{lang}/{split}.json"}
     hashes = {"en": "a" * 64, "no": "b" * 64}
     dataset = toy(tmp_path, source=source, splits={"train": {"sha256": hashes}})
-    assert dataset.location("no", "train", {}) == UrlSource(("https://h.org/no/train.json",), ("b" * 64,))
+    assert dataset.pinned_source("no", "train", {}) == UrlSource(("https://h.org/no/train.json",), ("b" * 64,))
     source = {"url": "https://h.org/all.zip", "member": ["{code}/*.json"]}
     dataset = toy(tmp_path, source=source, splits={"train": {"sha256": "a" * 64}}, codes={"en": "eng", "no": "nor"})
-    assert dataset.location("no", "train", {}) == UrlSource(("https://h.org/all.zip",), ("a" * 64,), ("nor/*.json",))
+    assert dataset.pinned_source("no", "train", {}) == UrlSource(
+        ("https://h.org/all.zip",), ("a" * 64,), ("nor/*.json",)
+    )
 
 
-def test_records_of_folder_and_study_are_together(tmp_path):
+def test_records_of_the_folder_and_the_study_are_joined(tmp_path):
     (tmp_path / "one.yaml").write_text(yaml.safe_dump({"one": RECORD}))
     (tmp_path / "languages.yaml").write_text("en: {name: English, family: f, genus: g, script: Latn}")
     registry = load_registry(tmp_path, record())
@@ -136,15 +138,18 @@ MISTAKES = {
     "missing languages": ({"languages": None, "splits": {"train": {}}}, "missing key 'languages'"),
     "unknown reader": ({"reader": "json"}, "'json' is not one of"),
     "reader of another task": ({"reader": "conllu"}, "'conllu' is not one of .*'squad'"),
-    "no source": ({"source": None}, "exactly one of files, world, hub, url and translate"),
-    "two sources": ({"source": {"files": "a", "world": "b"}}, "exactly one of files, world, hub, url and translate"),
+    "no source": ({"source": None}, "exactly one of files, synthetic, hub, url and translate"),
+    "two sources": (
+        {"source": {"files": "a", "synthetic": "b"}},
+        "exactly one of files, synthetic, hub, url and translate",
+    ),
     "hub and address": ({"source": {"hub": "a/b", "url": "https://b"}}, "exactly one of"),
     "no files for a language": ({"source": {"files": {"en": "a"}}}, "no files for the languages no"),
     "rows of another language": ({"splits": {"train": {"rows": {"fr": 1}}}}, "rows of languages that .* lacks: fr"),
     "hash": ({"splits": {"train": {"sha256": {"en": "abc"}}}}, "toy.splits.train.sha256: .*'abc'"),
     "revision": ({"source": {"hub": "a/b", "revision": "main"}}, "toy.source.revision"),
-    "world leaves its folder": ({"source": {"world": "../{lang}"}}, "leaves its folder"),
-    "absolute world path": ({"source": {"world": ["/x"]}}, "leaves its folder"),
+    "world leaves its folder": ({"source": {"synthetic": "../{lang}"}}, "leaves its folder"),
+    "absolute world path": ({"source": {"synthetic": ["/x"]}}, "leaves its folder"),
     "language twice": ({"languages": ["en", "en"]}, "'en' is given twice"),
     "language that leaves its folder": ({"languages": ["../en"]}, "'../en' is not allowed"),
     "no in a list": ({"languages": ["en", False]}, 'YAML reads this .*False.*\n.*"no"'),
@@ -153,7 +158,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("changes", "message"), MISTAKES.values(), ids=MISTAKES.keys())
-def test_a_mistake_in_a_record_is_told(tmp_path, changes, message):
+def test_a_mistake_in_a_record_is_a_user_error(tmp_path, changes, message):
     with pytest.raises(UserError) as caught:
         toy(tmp_path, **changes)
     assert caught.match(f"(?s){message}") and caught.value.where.startswith("datasets: toy")
@@ -165,53 +170,53 @@ def test_a_name_that_would_leave_its_folder_is_refused(tmp_path, name):
         load_registry(tmp_path, {name: RECORD})
 
 
-def test_a_name_is_given_once(tmp_path):
+def test_a_name_cannot_be_defined_twice(tmp_path):
     (tmp_path / "one.yaml").write_text(yaml.safe_dump(record()))
     with pytest.raises(UserError, match=r"'toy' is already a data set of .*one.yaml"):
         load_registry(tmp_path, record())
 
 
-def test_unknown_names_and_languages_say_what_there_is(tmp_path):
+def test_unknown_names_and_languages_list_the_known_ones(tmp_path):
     registry = load_registry(tmp_path, record())
     with pytest.raises(UserError, match=r"(?s)unknown data set 'tyo'.*Did you mean 'toy'"):
         registry["tyo"]
     with pytest.raises(UserError, match=r"(?s)unknown data set 'xquad'.*There are: toy"):
         registry["xquad"]
     with pytest.raises(UserError, match=r"(?s)tracks.qa: .*no language 'no' in its test split.*It has: en"):
-        registry["toy"].require("no", "test", place="tracks.qa")
+        registry["toy"].require("no", "test", where="tracks.qa")
     with pytest.raises(UserError, match=r"(?s)no split 'validation'.*It has: train, test"):
-        registry["toy"].location("en", "validation", {})
+        registry["toy"].pinned_source("en", "validation", {})
 
 
-def test_a_folder_that_is_not_given_is_named_with_its_cure(tmp_path):
+def test_a_missing_folder_is_named_with_its_fix(tmp_path):
     with pytest.raises(UserError, match=r"(?s)needs the folder 'bundle'.*folders:\n *bundle: "):
-        toy(tmp_path).location("en", "train", {"other": "x"})
+        toy(tmp_path).pinned_source("en", "train", {"other": "x"})
 
 
-def test_a_code_that_is_not_given(tmp_path):
+def test_a_missing_code_is_named(tmp_path):
     with pytest.raises(UserError, match="`codes` has no entry for 'en'"):
-        toy(tmp_path, source={"files": "{code}"}).location("en", "train", {})
+        toy(tmp_path, source={"files": "{code}"}).pinned_source("en", "train", {})
 
 
 def test_the_network_needs_a_pinned_version(tmp_path):
     for source in ({"hub": "a/b"}, {"hub": "a/b", "revision": None}, {"url": "https://h.org/x"}):
         with pytest.raises(UserError, match=r"(?s)'toy' \(train, en\) is not pinned.*python scripts/pin.py toy"):
-            toy(tmp_path, source=source).location("en", "train", {})
+            toy(tmp_path, source=source).pinned_source("en", "train", {})
 
 
-def test_what_is_not_pinned_can_be_planned(tmp_path):
-    assert toy(tmp_path, source={"hub": "a/b"}).planned("en", "train", {}).revision is None
-    found = toy(tmp_path, source={"url": "https://h.org/x"}).planned("en", "train", {})
+def test_an_unpinned_source_can_be_planned(tmp_path):
+    assert toy(tmp_path, source={"hub": "a/b"}).source("en", "train", {}).revision is None
+    found = toy(tmp_path, source={"url": "https://h.org/x"}).source("en", "train", {})
     assert found == UrlSource(("https://h.org/x",), ())
 
 
-def test_a_password_is_not_repeated(tmp_path):
+def test_a_password_is_not_printed(tmp_path):
     with pytest.raises(UserError) as caught:
         toy(tmp_path, source={"url": "https://me:secret@h.org/x"})
     assert "secret" not in str(caught.value)
 
 
-def test_a_file_that_is_no_yaml_or_no_mapping(tmp_path):
+def test_a_registry_file_must_be_a_yaml_mapping(tmp_path):
     (tmp_path / "one.yaml").write_text("toy:\n  task: [qa\n")
     with pytest.raises(UserError, match=r"one.yaml:3: not valid YAML"):
         load_registry(tmp_path)
@@ -221,7 +226,7 @@ def test_a_file_that_is_no_yaml_or_no_mapping(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["en: {name: English}", "en: {nam: x, family: f, genus: g, script: s}", "en: English"])
-def test_a_language_with_other_keys(tmp_path, text):
+def test_a_language_needs_its_keys(tmp_path, text):
     (tmp_path / "languages.yaml").write_text(text)
     with pytest.raises(UserError, match="language 'en' needs the keys name, family"):
         load_languages(tmp_path)
@@ -237,7 +242,7 @@ def test_language_tables_quote_no_and_describe_a_language_once(tmp_path):
         load_languages(tmp_path)
 
 
-# ------------------------------------------------------------------------------------------------------ what we ship
+# ---------------------------------------------------------------------------------------------------- shipped records
 
 
 def test_every_shipped_record_is_valid_and_its_languages_are_described():
@@ -256,12 +261,12 @@ def test_every_shipped_file_has_rows_and_a_hash():
             assert set(split.rows) == set(split.sha256) == set(split.languages), name
 
 
-def test_every_location_of_files_can_be_told():
+def test_every_shipped_record_has_a_source():
     folders = dict.fromkeys(("bundle", "chaii", "fquad", "panx", "mewslix"), "x")
     for dataset in load_registry(ROOT / "registry").values():
         for name, split in dataset.splits.items():
             for lang in split.languages:
-                assert dataset.planned(lang, name, folders)
+                assert dataset.source(lang, name, folders)
 
 
 def test_chaii_has_1114_rows():
@@ -273,7 +278,7 @@ def test_chaii_has_1114_rows():
 def test_schema_and_metrics_name_the_same_tasks_of_xtreme():
     properties = SCHEMA["$defs"]["dataset"]["properties"]
     assert properties["xtreme"]["enum"] == list(XTREME_R)
-    assert set(properties["metric"]["enum"]) == set(METRICS) - set(TRIVIAL_ANSWERS)
+    assert set(properties["metric"]["enum"]) == set(METRICS) - set(BASELINES)
 
 
 def test_every_record_is_scored_as_the_task_of_xtreme_that_it_is():

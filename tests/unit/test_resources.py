@@ -51,7 +51,7 @@ def test_a_model_that_is_not_known_to_be_small_has_a_gpu(model, gpus):
 
 
 def test_passes_are_as_long_as_the_programs_make_them():
-    assert (resources.TRAINING_PASS, resources.PREDICTION_PASS) == (checkpoint_job.PASS_TOKENS, inference.TOKENS)
+    assert (resources.TRAINING_PASS, resources.PREDICTION_PASS) == (checkpoint_job.PASS_TOKENS, inference.PASS_TOKENS)
 
 
 def test_it_is_enough_for_what_was_measured():
@@ -117,7 +117,7 @@ def test_another_number_of_rows_is_another_time():
         ({}, {"squad.en": "qa"}, 0),
         ({}, {"mewsli.en": "retrieval"}, 64),
         ({"negatives": 512}, {"mewsli.en": "retrieval"}, 512),
-        ({"contrast": 1.0, "contrast_negatives": 32}, {"squad.en": "qa"}, 32),
+        ({"contrastive": {"weight": 1.0, "negatives": 32}}, {"squad.en": "qa"}, 32),
     ],
 )
 def test_texts_that_share_a_pass_whatever_their_length_are_counted(recipe, heads, pairs):

@@ -50,7 +50,7 @@ def planned(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_the_policy_names_what_is_removed(planned, policy, ends):
-    assert sorted(planned(keep=policy).removable) == sorted(f"{HOME}/{end}" for end in ends)
+    assert sorted(planned(keep_weights=policy).removable) == sorted(f"{HOME}/{end}" for end in ends)
 
 
 def test_the_consumers_of_weights_are_predictions_children_and_averages(planned):
@@ -62,7 +62,7 @@ def test_the_consumers_of_weights_are_predictions_children_and_averages(planned)
 
 
 def test_a_fresh_study_retrains_nothing(planned):
-    policy = planned(keep="none")
+    policy = planned(keep_weights="none")
     assert policy.to_retrain(policy.removable) == [] and policy.pending_retrains == []
 
 
@@ -79,7 +79,7 @@ def test_missing_weights_are_retrained_from_the_nearest_ancestor_with_weights(pl
 def test_only_weights_that_a_new_job_needs_are_retrained(planned):
     """All is predicted, and `short` is new: it needs the first stage, and none of its other descendants."""
     made = {"made": [f"{HOME}/untrained", f"{HOME}/worldqa.qen@60"], "gone": [EN, f"{EN}/{ES}", f"{EN}/{ES}/{FR}"]}
-    policy = planned(keep="none", **made)
+    policy = planned(keep_weights="none", **made)
     assert policy.pending_retrains == [EN]
     assert summary(policy.study, policy)[-1] == (
         "1 checkpoint must be retrained: a new job needs weights that were removed (tiny/seed1/qa/worldqa.qen@20)"
@@ -154,14 +154,15 @@ def test_a_plan_tells_the_most_disk_at_once():
     """A hub's model of 1 GB: the untrained head and what schedules end with stay, one stage more is there at a time."""
     hub = {"hub": "a/b", "revision": "0" * 40, "parameters": 250_000_000}
     changes = {"models": {"big": hub}, "seeds": [1], "tracks__qa__schedules": SCHEDULES}
-    final = study(keep="final", **changes)
+    final = study(keep_weights="final", **changes)
     assert (
-        "(about 6.0 GB of weights, 5.0 GB at most at once with keep: final)"
+        "(about 6.0 GB of weights, 5.0 GB at most at once with keep_weights: final)"
         in summary(final, RetentionPolicy(final))[-1]
     )
-    none = study(keep="none", **changes)
+    none = study(keep_weights="none", **changes)
     assert (
-        "(about 6.0 GB of weights, 3.0 GB at most at once with keep: none)" in summary(none, RetentionPolicy(none))[-1]
+        "(about 6.0 GB of weights, 3.0 GB at most at once with keep_weights: none)"
+        in summary(none, RetentionPolicy(none))[-1]
     )
     every = study(**changes)
     assert "(about 6.0 GB of weights)" in summary(every, RetentionPolicy(every))[-1]

@@ -8,13 +8,13 @@ from crosstune.artifacts.checkpoint import WEIGHTS, has_weights, remove_weights
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, sha256_file, write_json
 from crosstune.training.checkpoint_job import RuntimeOptions, stage_checkpoint
+from crosstune.training.interruption import InterruptGuard
 from crosstune.training.retrain import missing_jobs, weights_of
-from crosstune.training.trainer import StopRequest
 
 
 @pytest.fixture
 def stop():
-    with StopRequest() as request:
+    with InterruptGuard() as request:
         yield request
 
 

@@ -53,10 +53,10 @@ def test_what_sets_a_stage_apart_is_in_its_name():
 
 
 def test_a_list_in_a_recipe_sets_a_stage_apart_and_comes_back_as_a_list():
-    found = parse({"a": [{"train": "en", "contrast": 0.5, "contrast_layers": [3, 6]}]})
+    found = parse({"a": [{"train": "en", "contrastive": {"weight": 0.5, "layers": [3, 6]}}]})
     (stage,) = found["a"].stages
     assert path_of(found["a"]) == "qa.en@900~contrast=0.5~contrast_layers=3+6"
-    assert stage.changes == {"contrast": 0.5, "contrast_layers": [3, 6]}
+    assert stage.changes == {"contrastive": {"weight": 0.5, "layers": [3, 6]}}
     assert len({stage, stage}) == 1
 
 

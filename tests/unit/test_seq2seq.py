@@ -133,7 +133,7 @@ def test_a_model_of_one_pair_is_not_used_for_another(marian, tmp_path):
     (folder / "vocab.json").write_text(json.dumps(renamed))
     config = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps(config | {"source_lang": "eng", "target_lang": "es"}))
-    with pytest.raises(UserError, match=r"(?s)source_lang is 'eng', and en is asked.*codes: \{en: eng\}"):
+    with pytest.raises(UserError, match=r"(?s)source_lang is 'eng', and en is requested.*codes: \{en: eng\}"):
         load_translator({"model": "x/marian"}, folder).check("en", "es")
     translator = load_translator({"model": "x/marian", "codes": {"en": "eng"}}, folder)
     assert translator.translate(["the cat sat"], "en", "es") == [alone(folder, "the cat sat", 1)]

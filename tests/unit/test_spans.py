@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstune.modeling.tasks import span_search
-from crosstune.modeling.tasks.span_search import CANDIDATES, LONGEST_ANSWER, Layout, best_spans
+from crosstune.modeling.tasks.span_search import CANDIDATES, LONGEST_ANSWER, WindowLayout, best_spans
 
 
 def slow_best_span(logits: np.ndarray, inside: np.ndarray) -> tuple[float, int, int] | None:
@@ -16,23 +16,23 @@ def slow_best_span(logits: np.ndarray, inside: np.ndarray) -> tuple[float, int, 
     def n_best(side: int) -> list[int]:
         return sorted(range(len(logits)), key=lambda place: logits[place][side], reverse=True)[:CANDIDATES]
 
-    span_search = []
+    spans = []
     for start in n_best(0):
         for end in n_best(1):
             if inside[start] and inside[end] and start <= end and end - start + 1 <= LONGEST_ANSWER:
-                span_search.append((logits[start][0] + logits[end][1], start, end))
-    return sorted(span_search, key=lambda span: span[0], reverse=True)[0] if span_search else None
+                spans.append((logits[start][0] + logits[end][1], start, end))
+    return sorted(spans, key=lambda span: span[0], reverse=True)[0] if spans else None
 
 
-def layout_of(windows: list[tuple[int, int, int]]) -> Layout:
+def layout_of(windows: list[tuple[int, int, int]]) -> WindowLayout:
     """Windows of some lengths, with so many tokens outside of the context before and after it."""
     lengths, before, after = np.array(windows).T
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     first = np.minimum(offsets[:-1] + before, offsets[1:])
-    return Layout(offsets, first, np.maximum(first, offsets[1:] - after))
+    return WindowLayout(offsets, first, np.maximum(first, offsets[1:] - after))
 
 
-def spans_of(starts: np.ndarray, ends: np.ndarray, layout: Layout) -> span_search.Spans:
+def spans_of(starts: np.ndarray, ends: np.ndarray, layout: WindowLayout) -> span_search.BestSpans:
     """The best spans of logits that lie end to end."""
     return best_spans(np.split(np.stack([starts, ends], 1), layout.offsets[1:-1]), layout)
 
@@ -73,7 +73,7 @@ def test_windows_are_searched_in_parts_that_change_nothing(monkeypatch):
     layout = layout_of([(40, 10, 1)] * 60)
     starts, ends = rng.normal(size=(2, layout.offsets[-1])).astype(np.float32)
     whole = spans_of(starts, ends, layout)
-    monkeypatch.setattr(span_search, "SEARCHED_AT_ONCE", 7)
+    monkeypatch.setattr(span_search, "SEARCH_CHUNK", 7)
     for one, other in zip(whole, spans_of(starts, ends, layout), strict=True):
         assert np.array_equal(one, other)
 

@@ -194,6 +194,29 @@ def test_a_mistake_gets_one_clear_message(changes, place, says):
     assert re.search(says, str(caught.value)), str(caught.value)
 
 
+RENAMED = [
+    ({"keep": "final"}, "keep: the key 'keep' is now keep_weights", "keep_weights: final"),
+    ({"world": {"seed": 1}}, "world: the key 'world' is now synthetic", "synthetic: {seed: 1}"),
+    ({"tracks__qa__recipe": {"lr": 1e-3, "alpha": 0.3}}, "tracks.qa.recipe.alpha: ", "sampling_alpha: 0.3"),
+    ({"tracks__qa__recipe": {"contrast": 0.5}}, "tracks.qa.recipe.contrast: ", "contrastive: {weight: 0.5}"),
+    ({"tracks__qa__encoding": {"question": 32}}, "tracks.qa.encoding.question: ", "max_question_length: 32"),
+    (
+        {"tracks__qa__schedules": {"english": ["qen"], "soup": {"average": [["qen"], [{"train": "qes", "clip": 0}]]}}},
+        "tracks.qa.schedules.soup.average[1][0].clip: ", "max_grad_norm: 0",
+    ),
+    ({"tables": {"over": {"over": ["qa"], "rows": "schedule"}}}, "tables.over.over: ", "panels: [qa]"),
+    ({"published": {"paper": {"numbers": "mucot.table2"}}}, "published.paper.numbers: ", "table: mucot.table2"),
+    ({"datasets": {"mine": {"source": {"world": "qa/x"}}}}, "datasets.mine.source.world: ", "synthetic: qa/x"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "message", "line"), RENAMED)
+def test_a_key_of_an_earlier_version_is_refused_with_the_line_to_paste(changes, message, line):
+    with pytest.raises(UserError) as caught:
+        study(**changes)
+    assert str(caught.value).startswith(message) and caught.value.fix == line
+
+
 def test_a_missing_data_file_is_told_before_any_job(tmp_path):
     with pytest.raises(UserError, match="no such data file") as caught:
         DataRequirements(study(folders={"bundle": str(tmp_path)}, tracks__qa__evaluate={"xquad": ["hi"]})).check_files()
@@ -226,7 +249,7 @@ def test_a_layer_for_each_model():
 
 def test_what_changes_no_result_is_in_no_spec_and_not_in_the_plan():
     model = study().config["models"]["tiny"]
-    other = study(keep="none", models={"tiny": {**model, "gpus": 2, "sharded": True}})
+    other = study(keep_weights="none", models={"tiny": {**model, "gpus": 2, "sharded": True}})
     assert {path: node.spec for path, node in other.checkpoints.items()} == {
         path: node.spec for path, node in study().checkpoints.items()
     }
@@ -255,7 +278,8 @@ def test_a_plan_tells_the_disk_that_it_takes():
 def test_heads_that_data_sets_share_have_the_same_labels():
     other = {
         "task": "classification", "title": "Other", "licence": "CC0-1.0", "reader": "classified", "languages": ["qes"],
-        "labels": ["yes", "no"], "head": "nli", "source": {"world": "nli/{lang}.{split}.tsv"}, "splits": {"train": {}},
+        "labels": ["yes", "no"], "head": "nli", "source": {"synthetic": "nli/{lang}.{split}.tsv"},
+        "splits": {"train": {}},
     }  # fmt: skip
     track = {
         "budget": {"updates": 6, "tokens": 64}, "evaluate": {"worldnli": ["qen"]},
@@ -271,7 +295,7 @@ def test_nothing_is_trained_on_what_is_only_searched():
         study(tracks__qa__schedules={"x": ["worldtatoeba.qes"]})
     pairs = {
         "task": "bitext", "title": "Pairs", "licence": "CC0-1.0", "reader": "pairs", "languages": ["qes"],
-        "source": {"world": "pairs/{lang}.tsv"}, "splits": {"train": {}},
+        "source": {"synthetic": "pairs/{lang}.tsv"}, "splits": {"train": {}},
     }  # fmt: skip
     with pytest.raises(UserError, match="pairs is for evaluation: nothing can be trained on it"):
         study(datasets={"pairs": pairs}, tracks__qa__schedules={"x": ["pairs.qes"]})
@@ -294,46 +318,43 @@ def test_the_headline_has_a_metric_of_its_data_set():
         study(headline=headline)
 
 
-def contrasted(**recipe) -> dict:
-    return {"joint": [{"train": "qen + qes", **recipe}]}
+MUCOT = {"weight": 1.0, "mode": "mucot"}
+
+
+def contrasted(**options) -> dict:
+    return {"joint": [{"train": "qen + qes", "contrastive": options}]}
 
 
 def test_contrast_is_in_the_specs_of_its_stages_alone():
-    found = study(tracks__qa__schedules={"plain": ["qen"], **contrasted(contrast=1.0, contrast_layers=[1])})
+    found = study(tracks__qa__schedules={"plain": ["qen"], **contrasted(weight=1.0, layers=[1])})
     recipes = {path: node.spec["recipe"] for path, node in found.checkpoints.items() if node.spec.get("updates")}
     one, two = (next(recipe for path, recipe in recipes.items() if part in path) for part in ("qen@", "qen+qes@"))
-    assert not {key for key in one if key.startswith("contrast") or key == "compat"}
-    assert (two["contrast"], two["contrast_layers"]) == (1.0, [1])
+    assert "contrastive" not in one
+    assert two["contrastive"] == {"weight": 1.0, "layers": [1]}
 
 
 @pytest.mark.parametrize(
-    ("recipe", "message", "fix"),
+    ("options", "message", "fix"),
     [
-        ({"contrast_share": 0.2}, "contrast_share does nothing without contrast", "contrast: 1.0"),
-        ({"compat": "mucot"}, "compat does nothing without contrast", "contrast: 1.0"),
-        ({"contrast": 1.0, "compat": "mucot", "contrast_parts": "context"}, "averages over all positions", "Leave"),
-        ({"contrast": 1.0, "compat": "mucot", "contrast_self": True}, "every row be its own partner", "Leave"),
-        (
-            {"contrast": 1.0, "compat": "mucot", "contrast_temperature_lr": 0.1},
-            "at the learning rate of the model", "contrast_temperature_lr: 0.001",
-        ),
-        (
-            {"contrast": 1.0, "compat": "mucot", "contrast_temperature_lr": 1e-3, "contrast_temperature": 0.1},
-            "from 0.07 on", "Leave contrast_temperature out",
-        ),
+        ({"active_share": 0.2}, "active_share has no effect without a weight", "contrastive: {weight: 1.0}"),
+        ({"mode": "mucot"}, "mode has no effect without a weight", "contrastive: {weight: 1.0}"),
+        ({**MUCOT, "pooled_text": "context"}, "averages over all positions", "Leave"),
+        ({**MUCOT, "self_pairs": True}, "every row be its own partner", "Leave"),
+        ({**MUCOT, "temperature_lr": 0.1}, "at the learning rate of the model", "contrastive: {temperature_lr: 0.001}"),
+        ({**MUCOT, "temperature_lr": 1e-3, "temperature": 0.1}, "from 0.07 on", "Leave temperature out"),
     ],
-)  # fmt: skip
-def test_mistakes_in_contrast(recipe, message, fix):
+)
+def test_mistakes_in_contrastive_options(options, message, fix):
     with pytest.raises(UserError, match=message) as caught:
-        study(tracks__qa__schedules=contrasted(**recipe))
+        study(tracks__qa__schedules=contrasted(**options))
     assert caught.value.where.startswith("tracks.qa.schedules, worldqa.qen+qes@60")
     assert caught.value.fix.startswith(fix)
 
 
 def test_keys_of_contrast_may_be_the_track_s_for_some_of_its_stages():
-    recipe = {"lr": 1e-3, "contrast_layers": [1]}
-    study(tracks__qa__recipe=recipe, tracks__qa__schedules={"plain": ["qen"], **contrasted(contrast=1.0)})
-    with pytest.raises(UserError, match="contrast_layers does nothing") as caught:
+    recipe = {"lr": 1e-3, "contrastive": {"layers": [1]}}
+    study(tracks__qa__recipe=recipe, tracks__qa__schedules={"plain": ["qen"], **contrasted(weight=1.0)})
+    with pytest.raises(UserError, match="layers has no effect") as caught:
         study(tracks__qa__recipe=recipe)
     assert caught.value.where == "tracks.qa.recipe"
 
@@ -341,19 +362,19 @@ def test_keys_of_contrast_may_be_the_track_s_for_some_of_its_stages():
 def test_contrast_is_for_tasks_that_it_fits():
     track = {
         "budget": {"updates": 4, "tokens": 256}, "evaluate": {"worldpos": ["qen"]}, "sources": "worldpos",
-        "schedules": {"joint": [{"train": "qen + qes", "contrast": 1.0, "contrast_parts": "question"}]},
+        "schedules": {"joint": [{"train": "qen + qes", "contrastive": {"weight": 1.0, "pooled_text": "question"}}]},
     }  # fmt: skip
     with pytest.raises(UserError, match="rows of tagging have no question"):
         study(tracks__pos=track)
-    with pytest.raises(UserError, match="not for retrieval"):
+    with pytest.raises(UserError, match="the loss of retrieval is contrastive already"):
         study(tracks__pos={**track, "sources": "worldqa_sentences", "evaluate": {"worldlareqa": ["qen"]}})
-    track["schedules"]["joint"][0] |= {"contrast_parts": "both", "compat": "mucot"}
+    track["schedules"]["joint"][0]["contrastive"] |= {"pooled_text": "both", "mode": "mucot"}
     with pytest.raises(UserError, match="for question answering, not for tagging"):
         study(tracks__pos=track)
 
 
 def test_an_average_of_one_with_a_learned_temperature_and_one_without_is_refused():
-    learned = {"train": "qen", "contrast": 1.0, "contrast_temperature_lr": 0.01}
+    learned = {"train": "qen", "contrastive": {"weight": 1.0, "temperature_lr": 0.01}}
     with pytest.raises(UserError, match="no mean"):
         study(tracks__qa__schedules={"mean": {"average": [[learned], ["qes"]]}})
 

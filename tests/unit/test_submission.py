@@ -12,7 +12,7 @@ from crosstune.analysis.results import StudyResults, load_results
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_json, write_jsonl
 from crosstune.evaluation.metrics import METRICS, XTREME_R
-from crosstune.evaluation.scoring import score
+from crosstune.evaluation.scoring import score_predictions
 from crosstune.evaluation.xtreme_files import FORMATS, score_files
 from crosstune.operations.xtreme_submission import write_submissions
 
@@ -93,7 +93,7 @@ def test_exported_files_have_the_scores_of_the_study(tmp_path):
             folder = tmp_path / "out/runs/tiny" / name / schedule / "seed1"
             for task in tasks:
                 predictions = tmp_path / f"tiny/seed1/{name}/{schedule}/predictions/my-{task}"
-                scores, _ = score(predictions, XTREME_R[task], "d", LANGUAGES)
+                scores, _ = score_predictions(predictions, XTREME_R[task], "d", LANGUAGES)
                 for lang in LANGUAGES:
                     file = f"{task}/test-{lang}.{FORMATS[task].suffix}"
                     found = score_files(task, lang, folder / "labels" / file, folder / "predictions" / file)

@@ -1,4 +1,4 @@
-"""Translators: programs, transliteration, models; what each refuses before any work and where it fails."""
+"""Translators: programs and transliteration, their refusals before any work, and their failures."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from crosstune.core.errors import UserError
 from crosstune.data.translation.translators import BACKENDS, load_translator
 from crosstune.data.translation.translators.command import CommandTranslator
-from crosstune.data.translation.translators.sentences import LONGEST, join, sentences
+from crosstune.data.translation.translators.sentences import MAX_CHARACTERS, join_sentences, split_sentences
 from crosstune.data.translation.translators.transliteration import SCRIPT_OF, SCRIPTS, Transliterator
 
 PAIRS = {"en-es": "eng-spa"}
@@ -20,7 +20,7 @@ PAIRS = {"en-es": "eng-spa"}
 
 @pytest.fixture
 def program(tmp_path):
-    """A translator that runs Python code, in which `lines` are those it reads and sys.argv[1] is the pair."""
+    """A function from Python code to its translator; the code has the input `lines` and sys.argv[1], the pair."""
 
     def make(code: str, pairs=PAIRS) -> CommandTranslator:
         path = tmp_path / "a translator.py"
@@ -84,20 +84,20 @@ def test_no_shell_reads_the_command(tmp_path):
         ("sys.stdout.buffer.write(b'\\xff\\n\\n\\n\\n')", "wrote no UTF-8"),
     ],
 )
-def test_a_program_that_fails_is_told(program, code, message):
+def test_a_failing_program_is_a_user_error(program, code, message):
     with pytest.raises(UserError) as caught:
         program(code).translate(["a", "b"], "en", "es")
     assert message in str(caught.value)
     assert "a translator.py" in str(caught.value)
 
 
-def test_what_a_program_lacks_is_told_before_any_work(program):
+def test_missing_pairs_and_programs_are_user_errors_before_any_work(program):
     with pytest.raises(UserError, match=r"has no pair en-ca \(known: en-es\)\n.*pairs: {en-ca: NAME}"):
         program("").check("en", "ca")
     absent = CommandTranslator("no-such-program {pair}", PAIRS)
     with pytest.raises(UserError, match=r"no-such-program is not installed"):
         absent.translate(["a"], "en", "es")
-    absent.check("en", "es")  # a study can be planned where the program is not
+    absent.check("en", "es")  # a study can be planned without the program
     for command in ("", "a 'b"):
         with pytest.raises(UserError, match=r"translator\.command"):
             CommandTranslator(command, PAIRS)
@@ -109,11 +109,11 @@ def test_the_package_of_apertium_is_named(monkeypatch):
         CommandTranslator("apertium -u -f txt {pair}", PAIRS).translate(["a"], "en", "es")
 
 
-# Transliteration. Names as they are written in both languages, or, where spelling differs, letter by letter by hand:
-# Devanagari भारत bh-ā-r-t is Tamil p-ā-r-t, which has one letter for p and bh.
+# Transliteration. Names as written in both languages or, if spelling differs, transliterated by hand: Devanagari भारत
+# bh-ā-r-t is Tamil p-ā-r-t, which has one letter for p and bh.
 GOLDEN = [
     ("hi", "bn", "दिल्ली", "দিল্লী"),
-    ("hi", "bn", "दुनिया", "দুনিয়া"),  # y between vowels has a dot below, and none in a conjunct or at the beginning
+    ("hi", "bn", "दुनिया", "দুনিয়া"),  # y between vowels has a dot below, but not in a conjunct or at the beginning
     ("hi", "bn", "सत्य योग", "সত্য যোগ"),
     ("hi", "bn", "विद्यालय", "বিদ্যালয়"),
     ("hi", "bn", "बढ़ना", "বঢ়না"),
@@ -192,7 +192,7 @@ def test_any_text_comes_out_without_everyday_letters_of_the_source(source, targe
 
 @given(LANGUAGES, LANGUAGES, st.text())
 def test_a_text_in_another_script_stays(source, target, text):
-    if SCRIPT_OF[source] != SCRIPT_OF[target] and not SCRIPTS[SCRIPT_OF[source]].runs.search(text):
+    if SCRIPT_OF[source] != SCRIPT_OF[target] and not SCRIPTS[SCRIPT_OF[source]].run_pattern.search(text):
         assert Transliterator().translate([text], source, target) == [text]
 
 
@@ -200,21 +200,21 @@ def test_a_text_in_another_script_stays(source, target, text):
 
 
 def test_sentences_are_cut_after_marks_that_end_them():
-    assert sentences('He left. "Why?" she asked! [[ In 1.5 s. ]] End') == [
+    assert split_sentences('He left. "Why?" she asked! [[ In 1.5 s. ]] End') == [
         "He left.", '"Why?"', "she asked!", "[[ In 1.5 s. ]]", "End",
     ]  # fmt: skip
-    assert sentences("राम गया। सीता आई। अब") == ["राम गया।", "सीता आई।", "अब"]
-    assert sentences("我住在北京。你呢？") == ["我住在北京。", "你呢？"]  # noqa: RUF001
-    assert sentences("  ") == []
+    assert split_sentences("राम गया। सीता आई। अब") == ["राम गया।", "सीता आई।", "अब"]
+    assert split_sentences("我住在北京。你呢？") == ["我住在北京。", "你呢？"]  # noqa: RUF001
+    assert split_sentences("  ") == []
 
 
 def test_translated_sentences_are_joined_with_spaces_where_a_script_has_them():
-    assert join(["Uno.", "", " Dos. "]) == "Uno. Dos."
-    assert join(["我住在北京。", "你呢？"]) == "我住在北京。你呢？"  # noqa: RUF001
+    assert join_sentences(["Uno.", "", " Dos. "]) == "Uno. Dos."
+    assert join_sentences(["我住在北京。", "你呢？"]) == "我住在北京。你呢？"  # noqa: RUF001
 
 
 @given(st.lists(st.text(st.characters(codec="ascii"), max_size=700)).map(" ".join))
 def test_no_text_is_lost_between_sentences(line):
-    found = sentences(line)
+    found = split_sentences(line)
     assert re.sub(r"\s", "", "".join(found)) == re.sub(r"\s", "", line)
-    assert all(len(part) <= LONGEST or " " not in part for part in found)
+    assert all(len(part) <= MAX_CHARACTERS or " " not in part for part in found)

@@ -130,7 +130,8 @@ def project(new_project, server) -> Path:
         "models": {name: {"hub": f"some/{name}", "revision": MODEL} for name in ("bert", "old-bert")},
         "tracks": {"qa": {
             "sources": "questions", "budget": {"updates": 2, "tokens": 256}, "recipe": {"lr": 1e-3},
-            "encoding": {"max_length": 64, "stride": 16, "question": 16}, "schedules": {"joint": ["en + es"]},
+            "encoding": {"max_length": 64, "stride": 16, "max_question_length": 16},
+            "schedules": {"joint": ["en + es"]},
             "evaluate": {"both": "all", "archive": "all"},
         }},
     }  # fmt: skip

@@ -53,7 +53,7 @@ def fewer_folds(folder: Path) -> None:
 
 def small_table() -> dict:
     config = yaml.safe_load((ROOT / "studies/mucot-world.yaml").read_text())
-    config |= {"seeds": [1, 2], "world": {"chaii_qhi": 60, "chaii_qta": 36, "text_high": 300, "text_low": 100}}
+    config |= {"seeds": [1, 2], "synthetic": {"chaii_qhi": 60, "chaii_qta": 36, "text_high": 300, "text_low": 100}}
     config["datasets"] = {}
     pretrain = config["models"]["tiny"]["pretrain"]
     pretrain |= {
@@ -66,13 +66,13 @@ def small_table() -> dict:
     pretrain["budget"] = {"updates": 20, "tokens": 1024}
     track = config["tracks"]["qa"]
     track["budget"]["updates"] = 12
-    track["select"] = {"dataset": "worldchaii", "every": 3, "trace": True}
+    track["select"] = {"dataset": "worldchaii", "every": 3, "log_test_scores": True}
     squad = {"train": "worldqa.qen", "updates": 4}
     everything = "qhi + qta + worldchaii_mt.qml + worldchaii_mt.qmr"
     track["schedules"] = {
         "squad": [squad, "qhi + qta"],
         "all": [squad, everything],
-        "all-contrastive": [squad, {"train": everything, "contrast": 0.1}],
+        "all-contrastive": [squad, {"train": everything, "contrastive": {"weight": 0.1}}],
     }
     entry = config["published"]["table2"]
     entry["rows"] = {name: name for name in track["schedules"]}

@@ -183,7 +183,7 @@ def test_what_a_job_asks_for_and_which_weights_stay_run_nothing_again(finished, 
     assert jobs(snakemake(finished, "-n", "--configfile", gpus).stdout) == {}
     again = snakemake(finished, "-n", "-p", "-F", "results/small/tiny/base/stage.json", "--configfile", gpus).stdout
     assert "--gpus 2 --parallelism sharded" in again
-    assert jobs(snakemake(finished, "-n", "--configfile", write_config(finished, keep="final")).stdout) == {
+    assert jobs(snakemake(finished, "-n", "--configfile", write_config(finished, keep_weights="final")).stdout) == {
         "remove_weights": 1
     }
 
@@ -202,7 +202,7 @@ def kinds_config(folder: Path, languages: Sequence[str] = ("qen", "qno"), **sche
     headline = {"track": "qa", "dataset": "worldqa", "metric": "f1", "single": "english"}
     evaluate = {"worldqa": list(languages), "worldpos": ["qen", "qno"]}
     changes = {"tracks__qa__schedules": KINDS | schedules, "tracks__qa__evaluate": evaluate, "headline": headline}
-    return write_config(folder, keep="none", **changes)
+    return write_config(folder, keep_weights="none", **changes)
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +277,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 def test_killed_at_random_and_resumed_on_one_core_gives_the_same_bytes(finished, new_project, snakemake):
     folder = new_project("killed")
-    config = write_config(folder, keep="final")
+    config = write_config(folder, keep_weights="final")
     luck = random.Random(4)
     for cores in "221":
         before = len(checkpoints(folder))
@@ -392,7 +392,7 @@ def test_a_study_may_bring_a_data_set_whose_files_are_patterns(new_project, snak
 def test_a_submission_needs_the_final_predictions_and_no_tables(new_project, snakemake, jobs):
     record = {
         "task": "qa", "title": "mine", "reader": "squad", "licence": "mine", "xtreme": "xquad",
-        "source": {"world": "qa/{lang}.{split}.json"}, "splits": {"test": {"languages": ["qen"]}},
+        "source": {"synthetic": "qa/{lang}.{split}.json"}, "splits": {"test": {"languages": ["qen"]}},
     }  # fmt: skip
     changes = {"datasets": {"mine": record}, "tracks__qa__evaluate": {"worldqa": ["qen"], "mine": ["qen"]}}
     folder = new_project("submitted")
@@ -406,7 +406,7 @@ def leaking_config(folder: Path, **changes) -> str:
     """The small study with a new schedule, evaluated also on `mine`, which is the file that it trains on."""
     record = {
         "task": "qa", "title": "Mine", "reader": "squad", "licence": "mine", "languages": ["qen"],
-        "source": {"world": "qa/{lang}.train.json"}, "splits": {"test": {}},
+        "source": {"synthetic": "qa/{lang}.train.json"}, "splits": {"test": {}},
     }  # fmt: skip
     changes |= {"datasets": {"mine": record}, "tracks__qa__evaluate": {"worldqa": ["qen"], "mine": "all"}}
     changes["tracks__qa__schedules"] = {"english": ["qen"], "joint": ["qen + qes"], "new": ["qes"]}

@@ -192,7 +192,7 @@ def read_examples(path: Path, metric: Metric, key: str) -> dict[str, ExampleScor
         row = parse_row(line, f"{path}:{number}")
         try:
             ids, parts = by_language.setdefault(row["lang"], ([], []))
-            parts.append(metric.parts(row, key))
+            parts.append(metric.ratio_terms(row, key))
         except KeyError as error:
             fix = "Delete the file and score again."
             raise UserError(f"an example without {error.args[0]!r}", f"{path}:{number}", fix) from None

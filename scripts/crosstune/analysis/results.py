@@ -267,7 +267,7 @@ class Panel:
     @property
     def can_pool(self) -> bool:
         """Whether the mean over all examples differs in meaning from the mean over languages."""
-        return self.metric_spec.pooled and len({self.example_counts.get(lang) for lang in self.languages}) > 1
+        return self.metric_spec.is_example_mean and len({self.example_counts.get(lang) for lang in self.languages}) > 1
 
     def cell(
         self, schedule: str, languages: Sequence[str], metric: str, stage: int = FINAL, pooled: bool = False
@@ -347,7 +347,7 @@ class TaskAverage:
     def cell(self, model: str, schedule: str, task: str, primary: bool = False) -> Cell:
         """A task's number by seed, the mean over folds if its data are folded; no planned runs without a schedule."""
         panel = self.panel(model, task)
-        keys = (panel.metric_spec.primary,) if primary else panel.metric_spec.averaged
+        keys = (panel.metric_spec.primary,) if primary else panel.metric_spec.averaged_keys
         cells = [panel.cell(self.tasks[task].get("schedule", schedule), panel.languages, key) for key in keys]
         mean = mean_cell(cells, cells[0].planned_runs)
         return mean.average_folds() if panel.folds != [0] else mean

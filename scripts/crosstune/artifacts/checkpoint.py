@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosstune.artifacts.split import rows_by_source
+from crosstune.artifacts.split import prepared_splits
 from crosstune.core import locks
 from crosstune.core.files import read_json, remove_unfinished
 
@@ -152,7 +152,7 @@ def predictions_are_current(checkpoint: Path, spec: dict, weights: str, data: Se
     if not staged.with_suffix(".json").exists():
         return False
     manifest = read_json(staged.with_suffix(".json"))
-    rows = {source.rpartition(".")[2]: split.sha256 for source, split in rows_by_source(data).items()}
+    rows = {source.rpartition(".")[2]: split.sha256 for source, split in prepared_splits(data).items()}
     predicted = {language: entry["data"] for language, entry in manifest["languages"].items()}
     if (manifest["spec"], manifest["weights"], predicted) != (spec, weights, rows):
         return False

@@ -1,7 +1,4 @@
-"""Prepared splits, as files: what jobs look up before they import anything heavy.
-
-Owns: finding rows by their manifests. Must never know: models, tasks.
-"""
+"""Files of prepared splits. A job looks them up before it imports anything heavy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,27 +9,27 @@ from crosstune.core.files import read_json
 
 
 @dataclass(frozen=True)
-class Split:
-    """One prepared split: its file of rows and their hash."""
+class PreparedSplit:
+    """One prepared split: the path and the SHA-256 of its file of rows."""
 
     rows: Path
     sha256: str
 
 
-def origin_of(source: str, row: Mapping) -> str:
-    """The name that an original and its translations share: `<dataset>.<language>/<id>` of the original.
+def row_origin(source: str, row: Mapping) -> str:
+    """The name that an original row and its translations share: `<dataset>.<language>/<id>` of the original.
 
-    `source` is the row's own. Translations say what they are of in `origin`; a row without it is an original.
+    `source` is the row's own `<dataset>.<language>`. A row without the key `origin` is an original.
     """
     return row.get("origin", f"{source}/{row['id']}")
 
 
-def rows_by_source(manifests: Sequence[Path]) -> dict[str, Split]:
-    """Prepared splits by source (`dataset.language`). Raises UserError where the rows of a manifest are gone."""
-    found = {}
+def prepared_splits(manifests: Sequence[Path]) -> dict[str, PreparedSplit]:
+    """Prepared splits by source (`dataset.language`). Raises UserError if a manifest's file of rows is missing."""
+    splits = {}
     for path in manifests:
         manifest, rows = read_json(path), path.with_suffix(".jsonl")
         if not rows.exists():
-            raise UserError("the rows of this prepared split are gone", str(rows), f"Make them again: rm {path}")
-        found[f"{manifest['dataset']}.{manifest['lang']}"] = Split(rows, manifest["sha256"])
-    return found
+            raise UserError("the rows of this prepared split are missing", str(rows), f"Prepare them again: rm {path}")
+        splits[f"{manifest['dataset']}.{manifest['lang']}"] = PreparedSplit(rows, manifest["sha256"])
+    return splits

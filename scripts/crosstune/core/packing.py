@@ -9,7 +9,7 @@ import numpy as np
 PADDED = 1.6
 
 
-def packs(lengths: Sequence[int], tokens: int, padded: bool = False) -> list[list[int]]:
+def pack(lengths: Sequence[int], tokens: int, padded: bool = False) -> list[list[int]]:
     """Cut windows into forward passes of at most `tokens` tokens, shortest windows first; indices into `lengths`.
 
     Sorted, because windows of one length share a call of the attention kernel. Where they will be `padded`, the padding
@@ -29,7 +29,7 @@ def packs(lengths: Sequence[int], tokens: int, padded: bool = False) -> list[lis
     return found
 
 
-def even_parts(count: int, most: int) -> list[list[int]]:
+def split_evenly(count: int, most: int) -> list[list[int]]:
     """0 to `count` - 1 in order, in parts of at most `most` whose sizes differ by at most one."""
     parts = np.array_split(np.arange(count), max(1, math.ceil(count / most)))
     return [part.tolist() for part in parts if len(part)]

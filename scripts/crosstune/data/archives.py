@@ -1,10 +1,6 @@
 """Files in archives: zip, tar, and compressed tar.
 
-Owns: reading single members of an archive, and refusing what an archive must not hold.
-Must never know: which files anyone wants, formats of data.
-
-Nothing is unpacked to disk: members are read in memory, so that no name can lead out of a folder and no link be
-followed.
+Members are read in memory. Nothing is unpacked to disk, so no name can lead out of a folder and no link is followed.
 """
 
 import lzma
@@ -16,13 +12,13 @@ from pathlib import Path, PurePosixPath
 
 from crosstune.core.errors import UserError
 
-LARGEST = 4_000_000_000  # bytes of one member: more than any file of text that fits in memory
+MAX_MEMBER_BYTES = 4_000_000_000  # bytes of one member: more than any file of text that fits in memory
 
 
 def read_members(path: Path, choose: Callable[[list[str]], list[str]]) -> list[tuple[str, bytes]]:
-    """(name, content) of the members that `choose` picks among the names of all regular files of an archive.
+    """(name, content) of the members that `choose` selects from the names of all regular files in an archive.
 
-    Raises UserError where the archive is damaged, or holds a name that leaves its folder, whether chosen or not.
+    Raises UserError if the archive is damaged or any of its names, chosen or not, leaves its folder.
     """
     read = _read_zip if path.name.endswith(".zip") else _read_tar
     try:
@@ -36,25 +32,25 @@ def read_members(path: Path, choose: Callable[[list[str]], list[str]]) -> list[t
 def _read_zip(path: Path, choose: Callable[[list[str]], list[str]]) -> list[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
-        return [(name, archive.read(name)) for name in _chosen(sizes, choose, path)]
+        return [(name, archive.read(name)) for name in _choose_members(sizes, choose, path)]
 
 
 def _read_tar(path: Path, choose: Callable[[list[str]], list[str]]) -> list[tuple[str, bytes]]:
     with tarfile.open(path) as archive:
-        # Links and devices are no files; a link's target would be another member, or a file of this machine.
+        # Regular files only: the target of a link would be another member or a file of this machine.
         members = {member.name: member for member in archive if member.isreg()}
-        names = _chosen({name: member.size for name, member in members.items()}, choose, path)
+        names = _choose_members({name: member.size for name, member in members.items()}, choose, path)
         return [(name, archive.extractfile(members[name]).read()) for name in names]
 
 
-def _chosen(sizes: dict[str, int], choose: Callable[[list[str]], list[str]], path: Path) -> list[str]:
+def _choose_members(sizes: dict[str, int], choose: Callable[[list[str]], list[str]], path: Path) -> list[str]:
     for name in sizes:
-        # A backslash separates folders on one system and not on another: zip files made by hand may hold one.
+        # Some systems read a backslash as a separator of folders, and zip files may hold one.
         pure = PurePosixPath(name.replace("\\", "/"))
         if pure.is_absolute() or ".." in pure.parts:
             raise UserError(f"the archive holds a file that leaves its folder: {name!r}", str(path), "Do not trust it.")
     names = choose(list(sizes))
     for name in names:
-        if sizes[name] > LARGEST:
+        if sizes[name] > MAX_MEMBER_BYTES:
             raise UserError(f"{name} is larger than any data file: {sizes[name]} bytes", str(path), "Do not trust it.")
     return names

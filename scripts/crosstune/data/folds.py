@@ -1,10 +1,7 @@
-"""Which rows of a data set train, validate and test in each of several splits of it.
+"""Repeated splits of a data set's rows into training, validation and test rows.
 
-Owns: cross-validation by context, and MuCoT's random re-draws. Must never know: files, what rows hold beside their id
-and context.
-
-A data set with a single labelled split, such as ChAII, is split by us. Its rows are given by language, in the order of
-the file, and every language is split by itself, so that each keeps its share.
+They are for data sets with a single labelled split, such as ChAII. Rows are given by language, in the order of the
+file; every language is split separately and keeps its share.
 """
 
 import random
@@ -19,25 +16,25 @@ SPLITS = ("train", "validation", "test")
 
 def split_ids(rows: Mapping[str, Sequence[dict]], folds: Folds, fold: int) -> dict[str, dict[str, list[str]]]:
     """Ids by split and language in fold `fold` (from 1); rows are {"id", "context", ...} by language."""
-    cut = by_context if folds.by == "context" else by_draw
-    return cut(rows, folds, fold)
+    split = split_by_context if folds.by == "context" else split_by_draw
+    return split(rows, folds, fold)
 
 
-def by_context(rows: Mapping[str, Sequence[dict]], folds: Folds, fold: int) -> dict[str, dict[str, list[str]]]:
-    """Cross-validation: of `number` parts this one tests, the next validates, the others train."""
+def split_by_context(rows: Mapping[str, Sequence[dict]], folds: Folds, fold: int) -> dict[str, dict[str, list[str]]]:
+    """Cross-validation: of `folds.number` parts, number `fold` tests, the next one validates, the others train."""
     roles = {fold - 1: "test", fold % folds.number: "validation"}
-    found: dict[str, dict[str, list[str]]] = {split: {} for split in SPLITS}
-    for language, mine in rows.items():
-        part_of = deal([row["context"] for row in mine], folds.number)
+    ids: dict[str, dict[str, list[str]]] = {split: {} for split in SPLITS}
+    for language, own in rows.items():
+        part_of = assign_parts([row["context"] for row in own], folds.number)
         for split in SPLITS:
-            found[split][language] = [row["id"] for row in mine if roles.get(part_of[row["context"]], "train") == split]
-    return found
+            ids[split][language] = [row["id"] for row in own if roles.get(part_of[row["context"]], "train") == split]
+    return ids
 
 
-def deal(contexts: Sequence[str], number: int) -> dict[str, int]:
-    """The part (from 0) of each context: the largest first, each into the part with the fewest rows so far.
+def assign_parts(contexts: Sequence[str], number: int) -> dict[str, int]:
+    """The part (from 0) of each context. The largest contexts go first, each into the part with the fewest rows.
 
-    Contexts of one size come in an order that is drawn once and for all, so that a file's order means nothing.
+    Contexts of equal size are shuffled with a fixed seed, so the parts do not depend on the order of the file.
     """
     sizes: dict[str, int] = {}
     for context in contexts:
@@ -52,47 +49,47 @@ def deal(contexts: Sequence[str], number: int) -> dict[str, int]:
     return parts
 
 
-def by_draw(rows: Mapping[str, Sequence[dict]], folds: Folds, fold: int) -> dict[str, dict[str, list[str]]]:
-    """MuCoT's draw number `fold` - 1: test rows, then validation rows from the others, each language by its share.
+def split_by_draw(rows: Mapping[str, Sequence[dict]], folds: Folds, fold: int) -> dict[str, dict[str, list[str]]]:
+    """Draw the test rows, then the validation rows from the rest, both stratified by language, with seed `fold` - 1.
 
-    The very rows of its `chaii_split.py`, which calls scikit-learn's train_test_split twice with this number as seed,
-    stratified by language.
+    Gives the rows of `chaii_split.py` of Kumar et al. (2022, arXiv 2204.05814), which calls scikit-learn's
+    train_test_split twice with this seed.
     """
-    everything = [(language, row["id"]) for language in sorted(rows) for row in rows[language]]
-    rest, test = draw(everything, folds.test, fold - 1)
-    train, validation = draw(rest, folds.validation, fold - 1)
+    items = [(language, row["id"]) for language in sorted(rows) for row in rows[language]]
+    rest, test = draw_stratified(items, folds.test, fold - 1)
+    train, validation = draw_stratified(rest, folds.validation, fold - 1)
     drawn = {"train": set(train), "validation": set(validation), "test": set(test)}
     return {
         split: {
-            language: [row["id"] for row in mine if (language, row["id"]) in drawn[split]]
-            for language, mine in rows.items()
+            language: [row["id"] for row in own if (language, row["id"]) in drawn[split]]
+            for language, own in rows.items()
         }
         for split in SPLITS
     }
 
 
-def draw(items: Sequence[tuple[str, str]], count: int, seed: int) -> tuple[list, list]:
-    """(rest, drawn): `count` of the items (stratum, id) at random, of every stratum its share.
+def draw_stratified(items: Sequence[tuple[str, str]], count: int, seed: int) -> tuple[list, list]:
+    """(rest, drawn): `count` of the items (stratum, id) at random, in proportion to the strata.
 
-    The algorithm of scikit-learn's StratifiedShuffleSplit (1.x, unchanged since 0.18), which depends on the order of
-    the items within a stratum alone.
+    The algorithm is that of scikit-learn's StratifiedShuffleSplit (1.x, unchanged since 0.18). Its result depends on
+    the order of items within a stratum only.
     """
     strata = sorted({stratum for stratum, _ in items})
     members = [[item for item in items if item[0] == stratum] for stratum in strata]
-    sizes = np.array([len(mine) for mine in members])
+    sizes = np.array(list(map(len, members)))
     stream = np.random.RandomState(seed)
-    kept = shares(sizes, len(items) - count, stream)
-    taken = shares(sizes - kept, count, stream)
+    rest_sizes = allocate(sizes, len(items) - count, stream)
+    drawn_sizes = allocate(sizes - rest_sizes, count, stream)
     rest, drawn = [], []
-    for mine, first, second in zip(members, kept, taken, strict=True):
-        order = stream.permutation(len(mine))
-        rest += [mine[place] for place in order[:first]]
-        drawn += [mine[place] for place in order[first : first + second]]
-    return ([part[place] for place in stream.permutation(len(part))] for part in (rest, drawn))
+    for stratum, first, second in zip(members, rest_sizes, drawn_sizes, strict=True):
+        order = stream.permutation(len(stratum))
+        rest += [stratum[index] for index in order[:first]]
+        drawn += [stratum[index] for index in order[first : first + second]]
+    return ([part[index] for index in stream.permutation(len(part))] for part in (rest, drawn))
 
 
-def shares(sizes: np.ndarray, count: int, stream: np.random.RandomState) -> np.ndarray:
-    """How many of `count` each stratum gives, in proportion to its size; the largest remainders are rounded up."""
+def allocate(sizes: np.ndarray, count: int, stream: np.random.RandomState) -> np.ndarray:
+    """The share of each stratum in `count`, in proportion to its size (n,); the largest remainders are rounded up."""
     exact = sizes / sizes.sum() * count
     whole = np.floor(exact)
     missing = int(count - whole.sum())

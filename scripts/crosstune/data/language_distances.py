@@ -1,9 +1,7 @@
 """Typological distances between languages, from a file of their features.
 
-Owns: the forms of such files, what a distance is. Must never know: scores, what a study trains on.
-
-A distance is the share of features in which two languages differ, among those that are known of both. A feature between
-0 and 1, as URIEL's, counts the difference of its two values; any other is the same or not.
+The distance is the mean difference over the features known of both languages. Numeric features, which lie between 0
+and 1 as in URIEL, differ by the absolute difference of their values; other features differ by 0 or 1.
 """
 
 import csv
@@ -22,16 +20,14 @@ CODE_COLUMNS = ("iso_code", "ISO639P3code", "language")
 
 ARRAYS = ("langs", "feats", "data")
 
-Features = Mapping[str, float | str]
-
-"""What is known of a language, by feature."""
+Features = Mapping[str, float | str]  # the known values of one language
 
 
-def distances(file: Path | str, patterns: Sequence[str], languages: Mapping[str, str]) -> dict:
-    """Distances between all pairs of `languages` (our code: the ISO 639-3 code that the file may have), as plain data.
+def pairwise_distances(file: Path | str, patterns: Sequence[str], languages: Mapping[str, str]) -> dict:
+    """Distances between all pairs of `languages`, a mapping of this project's codes to ISO 639-3 codes.
 
-    Returns `features`, how many of the file's features fit one of `patterns`, as in S_*; `unknown`, the languages of
-    which the file knows none of them; and `pairs[a][b]`, [distance, features known of both].
+    Returns `features`, the number of the file's features that match one of `patterns` (such as S_*); `unknown`, the
+    languages without any of them; and `pairs[a][b]`, [distance, number of features known of both].
     """
     names, table = read_features(file, patterns)
     known = {code: table.get(iso) or table.get(code) or {} for code, iso in languages.items()}
@@ -46,7 +42,7 @@ def distances(file: Path | str, patterns: Sequence[str], languages: Mapping[str,
 
 
 def distance(one: Features, other: Features) -> float:
-    """The share of the features known of both in which they differ. Raises ZeroDivisionError where none is."""
+    """Mean difference over the features known of both, 0 to 1. Raises ZeroDivisionError if there are none."""
     shared = sorted(one.keys() & other.keys())
     return sum(_difference(one[name], other[name]) for name in shared) / len(shared)
 
@@ -58,19 +54,19 @@ def _difference(one: float | str, other: float | str) -> float:
 
 
 def read_features(file: Path | str, patterns: Sequence[str]) -> tuple[list[str], dict[str, Features]]:
-    """Names of the features that fit one of the patterns, and the known ones by the file's language codes.
+    """(names, features by language code) of the features that match one of the patterns.
 
-    Two forms: `.npz` as lang2vec keeps URIEL (arrays `langs`, `feats` and `data` of languages x features x sources, -1
-    for unknown; sources are averaged), and a table, `.csv` also packed as `.csv.xz` or `.csv.gz`, as of WALS: a line a
-    language, its code in a column `iso_code`, `ISO639P3code` or `language`, every other column a feature, empty where
-    it is unknown. UserError with the file, and in a table the line, for anything else.
+    A `.npz` file has the arrays of lang2vec's URIEL: `langs`, `feats` and `data` (languages, features, sources), -1 for
+    unknown; sources are averaged. A table (`.csv`, `.csv.xz`, `.csv.gz`), such as WALS, has one line per language, its
+    code in a column `iso_code`, `ISO639P3code` or `language`; all other columns are features, empty for unknown.
+    Raises UserError with the file, and in a table the line, for anything else.
     """
     read = _read_arrays if Path(file).suffix == ".npz" else _read_table
     return read(file, patterns)
 
 
 def _read_arrays(file: Path | str, patterns: Sequence[str]) -> tuple[list[str], dict[str, Features]]:
-    # Only the job that reads arrays pays for loading numpy.
+    # Only jobs that read arrays import numpy.
     import numpy as np
 
     try:
@@ -84,7 +80,7 @@ def _read_arrays(file: Path | str, patterns: Sequence[str]) -> tuple[list[str], 
     if data.ndim != 3 or data.shape[:2] != (len(languages), len(features)):
         expected = f"({len(languages)}, {len(features)}, sources)"
         raise UserError(f"data has the shape {data.shape}, expected {expected}", str(file))
-    chosen = [number for number, name in enumerate(features) if _fits(str(name), patterns)]
+    chosen = [number for number, name in enumerate(features) if _matches_any(str(name), patterns)]
     _check_chosen(chosen, patterns, [str(name) for name in features], file)
     data = data[:, chosen].astype(float)
     known = data >= 0
@@ -105,7 +101,7 @@ def _read_table(file: Path | str, patterns: Sequence[str]) -> tuple[list[str], d
     if column is None:
         message = f"no column of language codes; expected one of {', '.join(CODE_COLUMNS)}"
         raise UserError(message, f"{file}:1", "language,feature,another feature")
-    chosen = [number for number, name in enumerate(head) if name != column and _fits(name, patterns)]
+    chosen = [number for number, name in enumerate(head) if name != column and _matches_any(name, patterns)]
     _check_chosen(chosen, patterns, [name for name in head if name != column], file)
     found: dict[str, dict[str, set[str]]] = {}
     for row in rows:
@@ -118,12 +114,12 @@ def _read_table(file: Path | str, patterns: Sequence[str]) -> tuple[list[str], d
         for number in chosen:
             if row[number]:
                 values.setdefault(head[number], set()).add(row[number])
-    # Dialects share a code in WALS; what they differ in is not known of the language.
+    # Dialects share a code in WALS. A feature in which they differ is unknown for the language.
     table = {code: {name: min(s) for name, s in values.items() if len(s) == 1} for code, values in found.items()}
     return [head[number] for number in chosen], table
 
 
-def _fits(name: str, patterns: Sequence[str]) -> bool:
+def _matches_any(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 

@@ -1,11 +1,8 @@
-"""Parquet files, as records with the names of their class labels.
-
-Owns: Parquet, and the description of columns that the hub's libraries store in it.
-Must never know: what rows a task needs (readers).
+"""Parquet files as records, with names instead of numbers for class labels.
 
 The `datasets` library writes a file's features as JSON into the schema's metadata, under the key `huggingface`:
-{"info": {"features": {COLUMN: {"names": [...], "_type": "ClassLabel"}}}}, where a list of labels has its own
-under `feature`. Read here as JSON: importing the library would cost a job seconds.
+{"info": {"features": {COLUMN: {"names": [...], "_type": "ClassLabel"}}}}; a list of labels has its feature under
+`feature`. This module parses that JSON, because importing the library would cost every job seconds.
 """
 
 import json
@@ -14,14 +11,14 @@ from typing import Any, BinaryIO
 
 from crosstune.core.errors import UserError
 
-BATCH = 1000  # rows in memory at a time
+BATCH_ROWS = 1000  # rows in memory at a time
 
 
 def read_parquet(files: Sequence[tuple[str, str | BinaryIO]]) -> Iterator[tuple[str, dict]]:
-    """(place, record) of every row of some files, each given as (place, path or open file).
+    """(location, record) of every row of some files, each given as (name, path or open file).
 
-    Numbers in columns of class labels are replaced by the labels' names; a number that has no name stays, as the -1
-    with which the hub keeps labels secret. Raises UserError where a file is no Parquet.
+    Numbers in columns of class labels become the labels' names. A number without a name stays, such as -1, which
+    stands for a secret label on the hub. Raises UserError if a file is no Parquet.
     """
     from pyarrow import ArrowException, parquet
 
@@ -30,19 +27,19 @@ def read_parquet(files: Sequence[tuple[str, str | BinaryIO]]) -> Iterator[tuple[
             table = parquet.ParquetFile(file)
             names = label_names(table.schema_arrow.metadata)
             number = 0
-            for batch in table.iter_batches(BATCH):
+            for batch in table.iter_batches(BATCH_ROWS):
                 for record in batch.to_pylist():
                     number += 1
                     where = f"{place}, row {number}"
                     for column in names.keys() & record.keys():
-                        record[column] = _named(record[column], names[column])
+                        record[column] = _name_labels(record[column], names[column])
                     yield where, record
         except (ArrowException, OSError) as error:
             raise UserError(f"not a Parquet file, or a damaged one ({error})", place, "Download it again.") from None
 
 
 def label_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
-    """The names of class labels by column, from a schema's metadata."""
+    """Names of class labels by column, from a schema's metadata."""
     description = json.loads((metadata or {}).get(b"huggingface", b"{}"))
     features = description.get("info", {}).get("features", {})
     found = {}
@@ -53,7 +50,7 @@ def label_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
     return found
 
 
-def _named(value: Any, names: Sequence[str]) -> Any:
+def _name_labels(value: Any, names: Sequence[str]) -> Any:
     if isinstance(value, list):
-        return [_named(item, names) for item in value]
+        return [_name_labels(item, names) for item in value]
     return names[value] if isinstance(value, int) and 0 <= value < len(names) else value

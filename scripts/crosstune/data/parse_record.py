@@ -1,4 +1,4 @@
-"""From the YAML of a record to a `Dataset`."""
+"""Parse the YAML of a record into a `Dataset`."""
 
 import re
 from collections.abc import Mapping
@@ -7,14 +7,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from crosstune.core.errors import UserError
-from crosstune.data.record import SOURCE_KINDS, Dataset, Folds, Split, is_archive, kind_of, of_language
+from crosstune.data.record import SOURCE_KINDS, Dataset, Folds, SplitRecord, is_archive, language_patterns, source_kind
 
 
-def _dataset(name: str, record: Mapping[str, Any], place: str) -> Dataset:
-    where = f"{place}: {name}"
-    splits = {split: _split(entry, record, f"{where}.splits.{split}") for split, entry in record["splits"].items()}
-    if "reader" not in record and not all(_needs_no_reader(split.source) for split in splits.values()):
-        raise UserError("missing key 'reader'", where, "Files need a reader, which says what format they are in.")
+def parse_record(name: str, record: Mapping[str, Any], record_file: str) -> Dataset:
+    """The data set of a record that fits the schema. Raises UserError if its keys contradict each other."""
+    where = f"{record_file}: {name}"
+    splits = {
+        split: _parse_split(entry, record, f"{where}.splits.{split}") for split, entry in record["splits"].items()
+    }
+    if "reader" not in record and any(map(_needs_reader, (split.source for split in splits.values()))):
+        raise UserError("missing key 'reader'", where, "Files need a reader for their format.")
     if record.get("reader") == "fields" and "fields" not in record:
         raise UserError("missing key 'fields'", where, "The reader `fields` must know which columns or keys hold text.")
     unnamed = [lang for split in splits.values() for lang in split.languages if lang not in record.get("codes", {})]
@@ -29,13 +32,13 @@ def _dataset(name: str, record: Mapping[str, Any], place: str) -> Dataset:
     }
     rest["variant"] = record.get("metric", "")
     if "folds" in record:
-        rest["folds"] = _folds(record, where)
+        rest["folds"] = _parse_folds(record, where)
     lists = {key: tuple(record[key]) for key in ("tags", "labels", "fields") if key in record}
-    return Dataset(name=name, place=place, splits=splits, **rest, **lists)
+    return Dataset(name=name, record_file=record_file, splits=splits, **rest, **lists)
 
 
-def _folds(record: Mapping[str, Any], where: str) -> Folds:
-    """The record's `folds`, checked: only what has no test split is split by us, and not into more than it holds."""
+def _parse_folds(record: Mapping[str, Any], where: str) -> Folds:
+    """The record's `folds`. Raises UserError if the data set has a test split or the keys do not fit the method."""
     folds = Folds(**record["folds"])
     if set(record["splits"]) != {"train"}:
         raise UserError("folds are of a data set whose one split is `train`", f"{where}.folds", "Remove `folds`.")
@@ -47,13 +50,13 @@ def _folds(record: Mapping[str, Any], where: str) -> Folds:
     return folds
 
 
-def _split(entry: Mapping[str, Any], record: Mapping[str, Any], where: str) -> Split:
+def _parse_split(entry: Mapping[str, Any], record: Mapping[str, Any], where: str) -> SplitRecord:
     own, common = entry.get("source", {}), record.get("source", {})
     adds = not set(own) & set(SOURCE_KINDS) or ("hub" in common and set(own) & set(SOURCE_KINDS) == {"files"})
     source = {**common, **own} if adds else dict(own)
     kinds = set(source) & set(SOURCE_KINDS)
     if len(kinds) != 1 and kinds != {"hub", "files"}:
-        raise UserError("a source has exactly one of files, world, hub, url and translate", f"{where}.source")
+        raise UserError("a source has exactly one of files, synthetic, hub, url and translate", f"{where}.source")
     languages = tuple(entry.get("languages", record.get("languages", ())))
     if not languages:
         raise UserError("missing key 'languages'", where, "Name the split's languages, here or in the record.")
@@ -61,9 +64,9 @@ def _split(entry: Mapping[str, Any], record: Mapping[str, Any], where: str) -> S
         given = entry.get(key, {})
         if isinstance(given, Mapping) and (surplus := sorted(set(given) - set(languages))):
             raise UserError(f"{key} of languages that the split lacks: {', '.join(surplus)}", f"{where}.{key}")
-    if any(".." in PurePosixPath(path).parts or path.startswith("/") for path in _flat(source.get("world", []))):
+    if any(".." in PurePosixPath(path).parts or path.startswith("/") for path in _flatten(source.get("synthetic", []))):
         raise UserError("a path of the constructed world leaves its folder", f"{where}.source.world")
-    for kind in ("files", "world", "url", "member"):
+    for kind in ("files", "synthetic", "url", "member"):
         if isinstance(source.get(kind), Mapping) and (absent := sorted(set(languages) - set(source[kind]))):
             raise UserError(f"no {kind} for the languages {', '.join(absent)}", f"{where}.source.{kind}")
     if kinds == {"translate"}:
@@ -76,44 +79,42 @@ def _split(entry: Mapping[str, Any], record: Mapping[str, Any], where: str) -> S
     hashes = hashes if isinstance(hashes, Mapping) else dict.fromkeys(languages, hashes)
     sha256 = {lang: (value,) if isinstance(value, str) else tuple(value) for lang, value in hashes.items()}
     for lang in sha256 if "url" in source else ():
-        if len(sha256[lang]) != len(of_language(source["url"], lang)):
+        if len(sha256[lang]) != len(language_patterns(source["url"], lang)):
             raise UserError(f"expected one hash for each address of {lang!r}", f"{where}.sha256")
     exclude = {lang: tuple(ids) for lang, ids in entry.get("exclude", {}).items()}
-    return Split(source, languages, entry.get("rows", {}), sha256, exclude)
+    return SplitRecord(source, languages, entry.get("rows", {}), sha256, exclude)
 
 
 def _check_network(source: Mapping[str, Any], where: str) -> None:
-    """UserError for patterns and addresses that cannot be meant."""
-    for key in ("files", "url", "member", "world"):
-        for pattern in _flat(source.get(key, [])):
+    """Raise UserError for unknown names in braces, addresses without host or with password, misplaced `member`."""
+    for key in ("files", "url", "member", "synthetic"):
+        for pattern in _flatten(source.get(key, [])):
             known = {"lang", "split", "code"} | ({"config"} if "hub" in source else set())
             if unknown := sorted(set(re.findall(r"\{(\w*)\}", pattern)) - known):
                 message = f"{{{unknown[0]}}} is unknown here; there are {', '.join(sorted(known))}"
                 raise UserError(message, f"{where}.{key}", "Folders of yours can be named in local files only.")
-    for url in _flat(source.get("url", [])):
+    for url in _flatten(source.get("url", [])):
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UserError(f"expected an address that begins with https://, found {url!r}", f"{where}.url")
         if parts.username or parts.password:
             raise UserError("the address holds a password, which would be in every log", f"{where}.url", "Remove it.")
         if is_archive(url) != ("member" in source):
-            message = "an archive needs the key `member`, which says what to read in it; another file cannot have it"
+            message = "an archive needs the key `member`, which names the files in it; no other file has this key"
             raise UserError(message, f"{where}.member", 'member: "folder/{lang}.tsv"')
 
 
-def _needs_no_reader(source: Mapping[str, Any]) -> bool:
-    """Whether a source's rows are of their schema already: those of Parquet files, and translated ones."""
-    if "translate" in source:
-        return True
-    if kind_of(source) == "hub" and "files" not in source:
-        return True
-    patterns = _flat(source.get("member") or source.get("files") or source[kind_of(source)])
-    return kind_of(source) in ("hub", "url") and all(pattern.endswith(".parquet") for pattern in patterns)
+def _needs_reader(source: Mapping[str, Any]) -> bool:
+    """Whether the files have a format to parse: translations and Parquet files have columns already."""
+    if "translate" in source or (source_kind(source) == "hub" and "files" not in source):
+        return False
+    patterns = _flatten(source.get("member") or source.get("files") or source[source_kind(source)])
+    return source_kind(source) not in ("hub", "url") or not all(pattern.endswith(".parquet") for pattern in patterns)
 
 
-def _flat(patterns: Any) -> list[str]:
+def _flatten(patterns: Any) -> list[str]:
     if isinstance(patterns, str):
         return [patterns]
     return [
-        path for inner in (patterns.values() if isinstance(patterns, Mapping) else patterns) for path in _flat(inner)
+        path for inner in (patterns.values() if isinstance(patterns, Mapping) else patterns) for path in _flatten(inner)
     ]

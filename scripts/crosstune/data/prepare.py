@@ -1,8 +1,4 @@
-"""Preparing data: one language of one split, from its source to checked rows with a manifest.
-
-Owns: the order of the checks against the record, the prepared files, the statistics.
-Must never know: file formats (readers), the form of a record (registry).
-"""
+"""Prepare one language of one split: from its source to checked rows with a manifest."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,17 +8,17 @@ from pathlib import Path
 from crosstune.core.errors import UserError
 from crosstune.core.files import decode_text, read_json, read_jsonl, read_text, sha256_file, write_json, write_jsonl
 from crosstune.data.archives import read_members
-from crosstune.data.download.fetch import fetched, select
+from crosstune.data.download.fetch import downloaded_files, select_files
 from crosstune.data.parquet import read_parquet
-from crosstune.data.readers import read
-from crosstune.data.readers.hub import from_records
-from crosstune.data.readers.pieces import UPOS, Options
+from crosstune.data.readers import read_rows
+from crosstune.data.readers.hub import rows_from_records
+from crosstune.data.readers.pieces import UPOS, ReaderOptions
 from crosstune.data.record import Dataset, is_archive
-from crosstune.data.sources import FoldSource, HubSource, TranslatedSource, UrlSource, WorldSource
+from crosstune.data.sources import FoldSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
 
 PREPARE_VERSION = 2
 
-EVERY_MEMBER = ("**",)  # of an archive in a repository of the hub
+EVERY_MEMBER = ("**",)  # patterns for an archive in a repository of the hub
 
 
 def prepare(
@@ -34,15 +30,14 @@ def prepare(
     out_jsonl: Path | str,
     out_manifest: Path | str,
 ) -> dict:
-    """Write the rows of one language as JSON lines, then their manifest, which is returned.
+    """Write the rows of one language as JSON lines and then their manifest; return the manifest.
 
-    `folders` are those that records name, `raw` holds the constructed world and what was downloaded, and lies in the
-    folder of prepared data.
-    Raises UserError where the source is at fault or differs from the record in its hash or number of rows.
+    `folders` maps the folders that records name to paths. `raw` holds downloads and synthetic data; its parent holds
+    prepared data. Raises UserError if the source is faulty, or differs from the record in hash or number of rows.
     """
-    rows, sources = load(dataset, split, lang, folders, raw)
+    rows, sources = load_rows(dataset, split, lang, folders, raw)
     if not rows:
-        raise UserError(f"no rows are left for {lang!r} in the {split} split", f"{dataset.place}: {dataset.name}")
+        raise UserError(f"no rows are left for {lang!r} in the {split} split", dataset.where)
     check_record(dataset, split, lang, len(rows), [source.get("sha256") for source in sources])
     write_jsonl(out_jsonl, rows)
     manifest = {
@@ -61,28 +56,32 @@ def prepare(
     return manifest
 
 
-def load(
+def load_rows(
     dataset: Dataset, split: str, lang: str, folders: Mapping[str, str | Path], raw: Path | str
 ) -> tuple[list[dict], list[dict]]:
-    """The rows of one language, less those that the record excludes, and where they came from, with hashes."""
-    source = dataset.location(lang, split, folders)
+    """(rows, sources) of one language: the rows that the record does not exclude, and their files with hashes."""
+    source = dataset.pinned_source(lang, split, folders)
     if isinstance(source, TranslatedSource | FoldSource):
         return _load_derived(dataset, source, split, lang, Path(raw).parent)
     prefix = dataset.token_prefix.replace("{lang}", lang)
     languages = dataset.splits[split].languages
-    options = Options(lang, languages, dataset.tags or UPOS, dataset.labels, dataset.fields, prefix, dataset.codes)
+    options = ReaderOptions(
+        lang, languages, dataset.tags or UPOS, dataset.labels, dataset.fields, prefix, dataset.codes
+    )
     if isinstance(source, HubSource | UrlSource):
-        rows, sources = _load_fetched(dataset, source, options, Path(raw))
+        rows, sources = _load_downloads(dataset, source, options, Path(raw))
     else:
-        paths = [Path(raw, "world", path) for path in source.paths] if isinstance(source, WorldSource) else source
-        rows = read(dataset.reader, [(str(path), read_text(path)) for path in paths], options)
-        names = dataset.names(lang, split)
+        paths = [Path(raw, "world", path) for path in source.paths] if isinstance(source, SyntheticSource) else source
+        rows = read_rows(dataset.reader, [(str(path), read_text(path)) for path in paths], options)
+        names = dataset.file_names(lang, split)
         sources = [{"file": name, "sha256": sha256_file(path)} for name, path in zip(names, paths, strict=True)]
-    return without(rows, dataset.splits[split].exclude.get(lang, ()), f"{dataset.place}: {dataset.name}"), sources
+    return exclude_rows(
+        rows, dataset.splits[split].exclude.get(lang, ()), f"{dataset.record_file}: {dataset.name}"
+    ), sources
 
 
 def source_manifests(source: TranslatedSource | FoldSource, dataset: str, lang: str) -> list[str]:
-    """Manifests of what the rows of `dataset` in a language are made of, relative to the folder of prepared data."""
+    """Manifests of the rows that those of `dataset` in a language derive from, relative to the data folder."""
     if isinstance(source, TranslatedSource):
         return [f"translated/{dataset}/{source.split}.{origin}-{lang}.json" for origin in source.origins]
     if source.origins:
@@ -94,7 +93,7 @@ def source_manifests(source: TranslatedSource | FoldSource, dataset: str, lang: 
 def _load_derived(
     dataset: Dataset, source: TranslatedSource | FoldSource, split: str, lang: str, prepared: Path
 ) -> tuple[list[dict], list[dict]]:
-    """Translated rows from every language, or those of one fold; and the prepared rows that they were made of."""
+    """(rows, sources) of translations or of one fold; the sources are the prepared rows that they derive from."""
     manifests = [prepared / path for path in source_manifests(source, dataset.name, lang)]
     parts = [read_jsonl(path.with_suffix(".jsonl")) for path in manifests]
     origins = [
@@ -104,9 +103,9 @@ def _load_derived(
     if isinstance(source, TranslatedSource):
         return [row for part in parts for row in part], origins
     if source.origins:
-        kept = {row["origin"] for part in parts[1:] for row in part}
-        return [row for row in parts[0] if row["origin"] in kept], origins
-    from crosstune.data.folds import split_ids  # with numpy, which other jobs do without
+        originals = {row["origin"] for part in parts[1:] for row in part}
+        return [row for row in parts[0] if row["origin"] in originals], origins
+    from crosstune.data.folds import split_ids  # imports numpy, which other jobs do not need
 
     rows = dict(zip(source.languages, parts, strict=True))
     chosen = set(split_ids(rows, dataset.folds, source.fold)[split][lang])
@@ -114,91 +113,90 @@ def _load_derived(
     return [row | {"origin": f"{name}/{row['id']}"} for row in rows[lang] if row["id"] in chosen], origins
 
 
-def _load_fetched(
-    dataset: Dataset, source: HubSource | UrlSource, options: Options, raw: Path
+def _load_downloads(
+    dataset: Dataset, source: HubSource | UrlSource, options: ReaderOptions, raw: Path
 ) -> tuple[list[dict], list[dict]]:
-    """The rows of files that were downloaded, or of members of downloaded archives, and where they came from."""
-    entries = fetched(source, raw)
+    """(rows, sources) of downloaded files and of members of downloaded archives."""
+    entries = downloaded_files(source, raw)
     if isinstance(source, HubSource):
         files = [
             file
             for entry in entries
-            for file in _parts(entry["place"], EVERY_MEMBER if is_archive(entry["name"]) else ())
+            for file in _read_files(entry["place"], EVERY_MEMBER if is_archive(entry["name"]) else ())
         ]
         origins = [{"hub": source.id, "revision": source.revision, "file": entry["name"]} for entry in entries]
         prefix = source.id_prefix
     else:
-        files = [file for entry in entries for file in _parts(entry["place"], source.members)]
+        files = [file for entry in entries for file in _read_files(entry["place"], source.members)]
         members = {"members": list(source.members)} if source.members else {}
         origins = [{"url": entry["url"], **members} for entry in entries]
         prefix = ""
     sources = [{**origin, "sha256": entry["sha256"]} for origin, entry in zip(origins, entries, strict=True)]
     if all(name.endswith(".parquet") for name, _ in files):
         records = read_parquet([(name, BytesIO(content)) for name, content in files])
-        return from_records(records, dataset.task, files[0][0], options, prefix), sources
+        return rows_from_records(records, dataset.task, files[0][0], options, prefix), sources
     if dataset.reader is None:
-        raise UserError("missing key 'reader': the files are no Parquet", f"{dataset.place}: {dataset.name}")
-    rows = read(dataset.reader, [(name, decode_text(content, name)) for name, content in files], options)
+        raise UserError("missing key 'reader': the files are no Parquet", dataset.where)
+    rows = read_rows(dataset.reader, [(name, decode_text(content, name)) for name, content in files], options)
     return [row for row in rows if row["id"].startswith(prefix)], sources
 
 
-def _parts(path: Path, members: Sequence[str]) -> list[tuple[str, bytes]]:
-    """(place, content) of a downloaded file, or of the files in an archive that fit the patterns `members`."""
+def _read_files(path: Path, members: Sequence[str]) -> list[tuple[str, bytes]]:
+    """(name, content) of a downloaded file or, for an archive, of its files that match the patterns `members`."""
     if not members:
         return [(str(path), path.read_bytes())]
     fix = "Correct the source's `member`."
-    chosen = read_members(path, lambda names: select(names, [[pattern] for pattern in members], str(path), fix))
+    chosen = read_members(path, lambda names: select_files(names, [[pattern] for pattern in members], str(path), fix))
     return [(f"{path}/{name}", content) for name, content in chosen]
 
 
 def check_record(dataset: Dataset, split: str, lang: str, rows: int, hashes: Sequence[str | None]) -> None:
-    """The number of rows and the files' hashes are those of the record, where it states them."""
-    place = f"{dataset.place}: {dataset.name}.splits.{split}"
+    """Raise UserError if the number of rows or the files' hashes differ from those that the record states."""
+    where = f"{dataset.where}.splits.{split}"
     fix = f"Get the file that the record means, or pin this one: python scripts/pin.py {dataset.name}"
     expected = dataset.splits[split].rows.get(lang)
     if expected is not None and rows != expected:
-        raise UserError(f"expected {expected} rows for {lang!r}, found {rows}", f"{place}.rows", fix)
+        raise UserError(f"expected {expected} rows for {lang!r}, found {rows}", f"{where}.rows", fix)
     pinned = dataset.splits[split].sha256.get(lang)
     if pinned is not None and list(pinned) != list(hashes):
         wrong = next((pair for pair in zip(pinned, hashes, strict=False) if pair[0] != pair[1]), (pinned, hashes))
         message = f"the file for {lang!r} is another: expected SHA-256 {wrong[0]}, found {wrong[1]}"
-        raise UserError(message, f"{place}.sha256", fix)
+        raise UserError(message, f"{where}.sha256", fix)
 
 
-def without(rows: Sequence[dict], excluded: Sequence[str], place: str) -> list[dict]:
-    """The rows whose id is not excluded. An excluded id that no row has is a UserError: the list is of other data."""
-    if absent := sorted(set(excluded) - {row["id"] for row in rows}):
-        raise UserError(
-            f"excludes rows that do not exist: {', '.join(absent[:5])}", place, "Correct the key `exclude`."
-        )
-    return [row for row in rows if row["id"] not in set(excluded)]
+def exclude_rows(rows: Sequence[dict], ids: Sequence[str], where: str) -> list[dict]:
+    """The rows whose id is not in `ids`. Raises UserError if an id has no row: the list belongs to other data."""
+    if absent := sorted(set(ids) - {row["id"] for row in rows}):
+        message = f"excludes rows that do not exist: {', '.join(absent[:5])}"
+        raise UserError(message, where, "Correct the key `exclude`.")
+    return [row for row in rows if row["id"] not in set(ids)]
 
 
 def statistics(task: str, rows: Sequence[dict]) -> dict:
-    """Numbers for the data tables. Lengths are in tokens for the sentences of tagging, else in characters."""
+    """Counts for the data tables. Sentence lengths of tagging are in tokens, all other lengths in characters."""
     if task == "qa":
         return {
             "contexts": len({row["context"] for row in rows}),
             "answers": sum(len(row["answers"]["text"]) for row in rows),
-            "context_length": _spread(len(row["context"]) for row in rows),
-            "question_length": _spread(len(row["question"]) for row in rows),
-            "answer_length": _spread(len(text) for row in rows for text in row["answers"]["text"]),
+            "context_length": _mean_and_max(len(row["context"]) for row in rows),
+            "question_length": _mean_and_max(len(row["question"]) for row in rows),
+            "answer_length": _mean_and_max(len(text) for row in rows for text in row["answers"]["text"]),
         }
     if task == "tagging":
         return {
             "tokens": sum(len(row["tokens"]) for row in rows),
-            "sentence_length": _spread(len(row["tokens"]) for row in rows),
+            "sentence_length": _mean_and_max(len(row["tokens"]) for row in rows),
             "tags": dict(Counter(tag for row in rows for tag in row["tags"])),
         }
-    found: dict = {}
+    counts: dict = {}
     for field in ("text", "pair", "premise", "query", "candidate", "context"):
         if lengths := [len(row[field]) for row in rows if field in row]:
-            found[field] = {"number": len(lengths), "characters": sum(lengths), **_spread(lengths)}
+            counts[field] = {"number": len(lengths), "characters": sum(lengths), **_mean_and_max(lengths)}
     if task in ("classification", "choice"):
-        found["labels"] = dict(sorted(Counter(str(row["label"]) for row in rows).items()))
-    return found
+        counts["labels"] = dict(sorted(Counter(str(row["label"]) for row in rows).items()))
+    return counts
 
 
-def _spread(lengths: Iterable[int]) -> dict[str, float]:
+def _mean_and_max(lengths: Iterable[int]) -> dict[str, float]:
     lengths = list(lengths)
     return {"mean": round(sum(lengths) / len(lengths), 2), "max": max(lengths)}

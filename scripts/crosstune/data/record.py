@@ -1,4 +1,4 @@
-"""A data set's record: its splits, languages, files and folds."""
+"""The record of one data set: its splits, languages, files and folds."""
 
 import re
 from collections.abc import Mapping
@@ -8,15 +8,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from crosstune.core.errors import UserError
-from crosstune.data.sources import HubSource, Location, TranslatedSource, UrlSource, WorldSource
+from crosstune.data.sources import DataSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
 
-# `files` beside `hub` are files of the hub's repository.
-SOURCE_KINDS = ("hub", "url", "world", "translate", "files")
+# A source with `hub` and `files` names files of the hub's repository.
+SOURCE_KINDS = ("hub", "url", "synthetic", "translate", "files")
 
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
 
-# Where the hub's libraries put the Parquet files of a split, and where its converter does (refs/convert/parquet).
-HUB_FILES = {
+# Paths of a split's Parquet files, by whether the data set has configurations: the layouts of the hub's libraries and
+# of its converter (branch refs/convert/parquet).
+HUB_PATTERNS = {
     True: (
         "{config}/{split}-?????-of-*.parquet",
         "{config}/{split}/*.parquet",
@@ -33,20 +34,20 @@ HUB_FILES = {
 }
 
 
-FOLD = re.compile(r"(.+)-fold([1-9][0-9]*)")
+FOLD_NAME = re.compile(r"(.+)-fold([1-9][0-9]*)")
 
 
 def fold_name(dataset: str, fold: int) -> str:
-    """The name under which a fold of a data set is a data set: `chaii-fold2`."""
+    """The name of a fold as a data set of its own: `chaii-fold2`."""
     return f"{dataset}-fold{fold}"
 
 
 @dataclass(frozen=True)
 class Folds:
-    """How a data set without test split is split: in how many ways, and by what.
+    """Repeated splits of a data set that has no test split.
 
-    `context`: cross-validation, in which a paragraph and all questions about it stay together. `draw`: independent
-    random draws of `test` and `validation` rows, in which they do not, and test sets overlap (MuCoT's).
+    `number` folds, `by` one of two methods. `context` is cross-validation that keeps a paragraph and its questions
+    together. `draw` draws `test` and `validation` rows anew for every fold, so that test sets overlap.
     """
 
     number: int
@@ -56,8 +57,8 @@ class Folds:
 
 
 @dataclass(frozen=True)
-class Split:
-    """One split of a data set: its source, and what it must hold, per language."""
+class SplitRecord:
+    """One split of a data set: its source, and per language the expected rows and hashes and the excluded ids."""
 
     source: Mapping[str, Any]
     languages: tuple[str, ...]
@@ -68,14 +69,17 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A record. `place` is the file (or config key) that it was read from."""
+    """A record. `record_file` is the registry file that defines it, or the config key `datasets`.
+
+    A fold is a data set too: `fold` is its number, from 1, and `base_dataset` the name of the data set that it splits.
+    """
 
     name: str
-    place: str
+    record_file: str
     task: str
     title: str
     licence: str
-    splits: Mapping[str, Split]
+    splits: Mapping[str, SplitRecord]
     reader: str | None = None
     codes: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
@@ -87,94 +91,99 @@ class Dataset:
     variant: str = ""
     xtreme: str = ""
     folds: Folds | None = None
-    # Of a fold: its number, from 1, and the data set that it is of.
     fold: int = 0
-    whole: str = ""
+    base_dataset: str = ""
+
+    @property
+    def where(self) -> str:
+        """The record's location, for error messages."""
+        return f"{self.record_file}: {self.name}"
 
     @property
     def metric(self) -> str:
-        """The name of the metric that the data set is scored by: its task's own, or the variant that it asks for."""
+        """Name of the metric: the record's own variant, by default the task's."""
         return self.variant or self.task
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The languages of all splits together."""
+        """Languages of all splits, each once."""
         return tuple(dict.fromkeys(lang for split in self.splits.values() for lang in split.languages))
 
-    def require(self, lang: str, split: str, place: str = "") -> Split:
-        """The split; UserError at `place` (a config key) where the data set lacks it, or lacks the language in it."""
+    def require(self, lang: str, split: str, where: str = "") -> SplitRecord:
+        """The split. Raises UserError at `where` (a config key) if it or its language does not exist."""
+        where = where or self.record_file
         if split not in self.splits:
-            have = ", ".join(self.splits)
-            raise UserError(f"data set {self.name!r} has no split {split!r}", place or self.place, f"It has: {have}.")
-        found = self.splits[split]
-        if lang not in found.languages:
+            message = f"data set {self.name!r} has no split {split!r}"
+            raise UserError(message, where, f"It has: {', '.join(self.splits)}.")
+        record = self.splits[split]
+        if lang not in record.languages:
             message = f"data set {self.name!r} has no language {lang!r} in its {split} split"
-            raise UserError(message, place or self.place, f"It has: {', '.join(found.languages)}.")
-        return found
+            raise UserError(message, where, f"It has: {', '.join(record.languages)}.")
+        return record
 
-    def names(self, lang: str, split: str) -> list[str]:
-        """The files of a language as the record names them, with folders still in braces (none for the hub)."""
+    def file_names(self, lang: str, split: str) -> list[str]:
+        """Files of a language as the record names them, folders still in braces; none for hub and translations."""
         source = self.require(lang, split).source
-        kind = kind_of(source)
-        return [] if kind in ("hub", "translate") else self._filled(source[kind], lang, split)
+        kind = source_kind(source)
+        return [] if kind in ("hub", "translate") else self._expand_all(source[kind], lang, split)
 
-    def location(self, lang: str, split: str, folders: Mapping[str, str | Path]) -> Location:
-        """Where the rows of a language come from: files, files of the constructed world, the hub, or addresses.
+    def pinned_source(self, lang: str, split: str, folders: Mapping[str, str | Path]) -> DataSource:
+        """The source of one language's rows, in a version that the record pins.
 
-        `folders` gives the paths of the folders that the record names in braces. Raises UserError for a language or
-        split that the data set lacks, a folder that is not given, and a data set of the network that nobody pinned.
+        `folders` maps the names in braces to paths. Raises UserError if the split, its language or a folder is missing,
+        or if the record pins no version of a source in the network.
         """
-        if not self.pinned(lang, split):
-            what = "a revision" if kind_of(self.splits[split].source) == "hub" else "the hash of its file"
+        if not self.is_pinned(lang, split):
+            what = "a revision" if source_kind(self.splits[split].source) == "hub" else "the hash of its file"
             message = f"data set {self.name!r} ({split}, {lang}) is not pinned to {what}"
-            raise UserError(message, self.place, f"With a network: python scripts/pin.py {self.name}")
-        return self.planned(lang, split, folders)
+            raise UserError(message, self.record_file, f"With a network: python scripts/pin.py {self.name}")
+        return self.source(lang, split, folders)
 
-    def planned(self, lang: str, split: str, folders: Mapping[str, str | Path]) -> Location:
-        """As `location`, but pinned or not: enough to say what a study would read, not to read it."""
+    def source(self, lang: str, split: str, folders: Mapping[str, str | Path]) -> DataSource:
+        """The source of one language's rows, pinned or not: enough to plan a study, not to read data."""
         source = self.require(lang, split).source
         if "fold" in source:
             return source["fold"]
-        kind = kind_of(source)
+        kind = source_kind(source)
         if kind == "translate":
             return TranslatedSource(source["translate"], split, tuple(source["from"]), source["by"])
         if kind == "hub":
-            prefix = self._fill(source.get("id_prefix", ""), lang, split)
-            return HubSource(source["hub"], source.get("revision"), self.hub_files(lang, split), prefix)
-        names = self.names(lang, split)
+            prefix = self._expand(source.get("id_prefix", ""), lang, split)
+            return HubSource(source["hub"], source.get("revision"), self.hub_patterns(lang, split), prefix)
+        names = self.file_names(lang, split)
         if kind == "url":
-            members = tuple(self._filled(source.get("member", []), lang, split))
+            members = tuple(self._expand_all(source.get("member", []), lang, split))
             return UrlSource(tuple(names), self.splits[split].sha256.get(lang, ()), members)
-        if kind == "world":
-            return WorldSource(tuple(map(PurePosixPath, names)))
+        if kind == "synthetic":
+            return SyntheticSource(tuple(map(PurePosixPath, names)))
         return [self._path(name, folders) for name in names]
 
-    def pinned(self, lang: str, split: str) -> bool:
-        """Whether the record says which version of a source in the network it means."""
-        found = self.require(lang, split)
-        if "hub" in found.source:
-            return found.source.get("revision") is not None
-        return "url" not in found.source or lang in found.sha256
+    def is_pinned(self, lang: str, split: str) -> bool:
+        """Whether the record states the version of a source in the network; true for every other source."""
+        record = self.require(lang, split)
+        if "hub" in record.source:
+            return record.source.get("revision") is not None
+        return "url" not in record.source or lang in record.sha256
 
-    def hub_files(self, lang: str, split: str) -> tuple[tuple[str, ...], ...]:
-        """The choices of patterns for the files of a language on the hub."""
+    def hub_patterns(self, lang: str, split: str) -> tuple[tuple[str, ...], ...]:
+        """Choices of file patterns for one language on the hub, as in HubSource."""
         source = self.require(lang, split).source
-        config = self._fill(source.get("config", ""), lang, split)
+        config = self._expand(source.get("config", ""), lang, split)
         name = source.get("split", split)
 
         def fill(pattern: str) -> str:
-            return self._fill(pattern.replace("{config}", config), lang, name)
+            return self._expand(pattern.replace("{config}", config), lang, name)
 
         if "files" in source:
-            return tuple((fill(pattern),) for pattern in of_language(source["files"], lang))
-        return (tuple(fill(pattern) for pattern in HUB_FILES[bool(config)]),)
+            return tuple((fill(pattern),) for pattern in language_patterns(source["files"], lang))
+        return (tuple(fill(pattern) for pattern in HUB_PATTERNS[bool(config)]),)
 
-    def _filled(self, patterns: Any, lang: str, split: str) -> list[str]:
-        return [self._fill(pattern, lang, split) for pattern in of_language(patterns, lang)]
+    def _expand_all(self, patterns: Any, lang: str, split: str) -> list[str]:
+        return [self._expand(pattern, lang, split) for pattern in language_patterns(patterns, lang)]
 
-    def _fill(self, pattern: str, lang: str, split: str) -> str:
+    def _expand(self, pattern: str, lang: str, split: str) -> str:
         if "{code}" in pattern and lang not in self.codes:
-            raise UserError(f"the record's `codes` has no entry for {lang!r}", f"{self.place}: {self.name}")
+            raise UserError(f"the record's `codes` has no entry for {lang!r}", self.where)
         return pattern.replace("{lang}", lang).replace("{split}", split).replace("{code}", self.codes.get(lang, ""))
 
     def _path(self, name: str, folders: Mapping[str, str | Path]) -> Path:
@@ -186,17 +195,17 @@ class Dataset:
         return Path(name)
 
 
-def kind_of(source: Mapping[str, Any]) -> str:
-    """Which of SOURCE_KINDS a source is."""
+def source_kind(source: Mapping[str, Any]) -> str:
+    """The one of SOURCE_KINDS that a source has as key."""
     return next(kind for kind in SOURCE_KINDS if kind in source)
 
 
 def is_archive(name: str) -> bool:
-    """Whether a file or address is named like an archive that can be read."""
-    return urlsplit(name).path.endswith(ARCHIVES)
+    """Whether a file or address has the suffix of a readable archive."""
+    return urlsplit(name).path.endswith(ARCHIVE_SUFFIXES)
 
 
-def of_language(patterns: Any, lang: str) -> list[str]:
+def language_patterns(patterns: Any, lang: str) -> list[str]:
     if isinstance(patterns, Mapping):
         patterns = patterns[lang]
     return [patterns] if isinstance(patterns, str) else list(patterns)

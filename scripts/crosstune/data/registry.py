@@ -1,9 +1,6 @@
-"""The registry: records of data sets and of languages.
+"""The registry: records of all data sets and languages.
 
-Owns: the form of a record, where its files lie, which languages and splits it has.
-Must never know: file formats (readers), what a study does with the data.
-
-Every job parses the registry again, so that this module imports nothing heavier than YAML and its schema checker.
+Every job parses the registry, so this module imports nothing heavier than YAML and a schema validator.
 """
 
 import difflib
@@ -14,88 +11,88 @@ from typing import Any
 
 from crosstune.core.errors import UserError
 from crosstune.core.schema import mend_yaml, read_yaml, validate
-from crosstune.data.parse_record import _dataset
-from crosstune.data.record import FOLD, Dataset, Folds, Split, fold_name
+from crosstune.data.parse_record import parse_record
+from crosstune.data.record import FOLD_NAME, Dataset, Folds, SplitRecord, fold_name
 from crosstune.data.sources import FoldSource
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "dataset.schema.yaml"
 
-# Files of the folder that are no data sets.
-OTHER_TABLES = ("languages", "gpus")
+# Prefixes of files in the registry folder that hold no data sets.
+OTHER_FILES = ("languages", "gpus")
 
 
 class Registry(Mapping[str, Dataset]):
-    """Data sets by name; an unknown name is a UserError that says what was perhaps meant.
+    """Data sets by name. An unknown name raises UserError, which suggests a similar one.
 
-    A record is checked when it is first asked for: every job reads the registry and needs one of some hundred.
+    A record is checked on first access, because every job reads the registry and needs one record of some hundred.
+    `record_files` gives the file, or config key, that defines each record.
     """
 
-    def __init__(self, records: Mapping[str, Any], places: Mapping[str, str]):
-        self._records, self._places = dict(records), places
+    def __init__(self, records: Mapping[str, Any], record_files: Mapping[str, str]):
+        self._records, self._record_files = dict(records), record_files
         self._datasets: dict[str, Dataset] = {}
 
     def __getitem__(self, name: str) -> Dataset:
         if name in self._records:
-            return self._dataset(name)
-        whole, fold = self._parts(name)
+            return self._load(name)
+        base, fold = self._parse_fold_name(name)
         if fold:
-            # Asked for once a checkpoint, so that it is made once.
+            # Cached, because every checkpoint looks it up.
             if name not in self._datasets:
-                self._datasets[name] = self._fold(whole, fold)
+                self._datasets[name] = self._fold_dataset(base, fold)
             return self._datasets[name]
         near = difflib.get_close_matches(str(name), self._records, 1)
         fix = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(self._records)}."
         raise UserError(f"unknown data set {name!r}", "registry", fix)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._records or self._parts(name)[1] > 0
+        return name in self._records or self._parse_fold_name(name)[1] > 0
 
-    def _dataset(self, name: str) -> Dataset:
+    def _load(self, name: str) -> Dataset:
         if name not in self._datasets:
-            place = self._places[name]
+            file = self._record_files[name]
             try:
                 record = validate({name: self._records[name]}, SCHEMA)[name]
             except UserError as error:
-                where = f"{place}: {error.where}" if error.where.partition(".")[0] == name else place
+                where = f"{file}: {error.where}" if error.where.partition(".")[0] == name else file
                 raise UserError(error.message, where, error.fix) from None
-            dataset = _dataset(name, record, place)
-            # Known before it is checked: what it translates could be a translation of it.
+            dataset = parse_record(name, record, file)
+            # Cached before the check, which would recurse for two records that translate each other.
             self._datasets[name] = dataset
-            _check_translated(dataset, self)
+            _check_translation(dataset, self)
         return self._datasets[name]
 
     def folds(self, name: str) -> Folds | None:
-        """How a data set is split in several ways: as its record says, or the record of what it is translated from."""
+        """The folds of a data set: its own or, for a translation, those of its originals; None without folds."""
         record = self[name]
-        origin = self.translated(name)
+        origin = self.translation_source(name)
         return self.folds(origin) if origin else record.folds
 
-    def translated(self, name: str) -> str:
-        """The data set whose training rows a data set translates; "" where it is no translation."""
+    def translation_source(self, name: str) -> str:
+        """Name of the data set whose training rows a data set translates; "" if it is no translation."""
         train = self[name].splits.get("train")
         return train.source.get("translate", "") if train else ""
 
-    def _parts(self, name: object) -> tuple[str, int]:
-        """Data set and number of a fold's name, `chaii-fold2`; 0 where it is the name of no fold."""
-        match = FOLD.fullmatch(str(name))
+    def _parse_fold_name(self, name: object) -> tuple[str, int]:
+        """(data set, fold number) of a name such as `chaii-fold2`; number 0 if the name is not a fold's."""
+        match = FOLD_NAME.fullmatch(str(name))
         if not match or match[1] not in self._records:
             return str(name), 0
         folds = self.folds(match[1])
         return match[1], int(match[2]) if folds and int(match[2]) <= folds.number else 0
 
-    def _fold(self, whole: str, fold: int) -> Dataset:
-        """The record of one fold: three splits of labelled rows, or the translations of its training rows."""
-        record, origin = self[whole], self.translated(whole)
+    def _fold_dataset(self, base: str, fold: int) -> Dataset:
+        """One fold: three splits of the labelled rows or, of a translation, its training rows alone."""
+        record, origin = self[base], self.translation_source(base)
         languages = record.splits["train"].languages
         if origin:
-            source = FoldSource(whole, self[origin].splits["train"].languages, fold, fold_name(origin, fold))
+            source = FoldSource(base, self[origin].splits["train"].languages, fold, fold_name(origin, fold))
         else:
-            source = FoldSource(whole, languages, fold)
-        split = Split({"fold": source}, languages, {}, {}, {})
+            source = FoldSource(base, languages, fold)
+        split = SplitRecord({"fold": source}, languages, {}, {}, {})
         splits = dict.fromkeys(("train",) if origin else ("train", "validation", "test"), split)
-        return replace(
-            record, name=fold_name(whole, fold), splits=splits, folds=self.folds(whole), fold=fold, whole=whole
-        )
+        name, folds = fold_name(base, fold), self.folds(base)
+        return replace(record, name=name, splits=splits, folds=folds, fold=fold, base_dataset=base)
 
     def __iter__(self):
         return iter(self._records)
@@ -106,9 +103,9 @@ class Registry(Mapping[str, Dataset]):
 
 @dataclass(frozen=True)
 class Language:
-    """A language of the tables: `resource` is high, low or None (neither), `word_order` is of constructed ones.
+    """A language of the tables. `resource` is high, low or None (neither); only synthetic ones have a `word_order`.
 
-    `iso`: its ISO 639-3 code, which is the code itself where that has three letters.
+    `iso` is the ISO 639-3 code; None if `code` is that.
     """
 
     code: str
@@ -122,29 +119,29 @@ class Language:
 
 
 def load_registry(folder: Path | str, extra: Mapping[str, Any] | None = None) -> Registry:
-    """All records of `folder`/*.yaml (tables of languages and GPUs aside), and those of a study's key `datasets`.
+    """All data sets of `folder`/*.yaml, and those of `extra`, a study's key `datasets`.
 
-    Of the latter every one is checked, whether the study uses it or not.
+    Records of `extra` are all checked now. Raises UserError if one is wrong or two data sets have the same name.
     """
-    files = [path for path in sorted(Path(folder).glob("*.yaml")) if not path.name.startswith(OTHER_TABLES)]
-    records, places = {}, {}
-    for place, found in [(str(path), read_yaml(path)) for path in files] + [("datasets", extra or {})]:
-        if twice := sorted(set(found) & set(records), key=str):
-            raise UserError(f"{twice[0]!r} is already a data set of {places[twice[0]]}", place, "Rename one of them.")
-        mend_yaml(dict.fromkeys(found), place)
-        records.update(found)
-        places.update(dict.fromkeys(found, place))
+    paths = [path for path in sorted(Path(folder).glob("*.yaml")) if not path.name.startswith(OTHER_FILES)]
+    records, files = {}, {}
+    for file, entries in [(str(path), read_yaml(path)) for path in paths] + [("datasets", extra or {})]:
+        if twice := sorted(set(entries) & set(records), key=str):
+            raise UserError(f"{twice[0]!r} is already a data set of {files[twice[0]]}", file, "Rename one of them.")
+        mend_yaml(dict.fromkeys(entries), file)
+        records.update(entries)
+        files.update(dict.fromkeys(entries, file))
     for name in records:
-        if (match := FOLD.fullmatch(str(name))) and match[1] in records:
-            raise UserError(f"{name!r} is the name of a fold of {match[1]}", places[name], "Rename it.")
-    registry = Registry(records, places)
+        if (match := FOLD_NAME.fullmatch(str(name))) and match[1] in records:
+            raise UserError(f"{name!r} is the name of a fold of {match[1]}", files[name], "Rename it.")
+    registry = Registry(records, files)
     for name in extra or {}:
         registry[name]
     return registry
 
 
 def load_languages(folder: Path | str) -> dict[str, Language]:
-    """Languages by code, from all `folder`/languages*.yaml."""
+    """Languages by code, from all `folder`/languages*.yaml. Raises UserError for duplicates and wrong keys."""
     languages: dict[str, Language] = {}
     for path in sorted(Path(folder).glob("languages*.yaml")):
         table = mend_yaml(read_yaml(path), str(path))
@@ -159,23 +156,23 @@ def load_languages(folder: Path | str) -> dict[str, Language]:
     return languages
 
 
-def _check_translated(dataset: Dataset, datasets: Registry) -> None:
-    """UserError where a record translates what there is not, or cannot be."""
+def _check_translation(dataset: Dataset, datasets: Registry) -> None:
+    """Raise UserError if a record translates a data set or language that does not exist, or that cannot be."""
     for name, split in dataset.splits.items():
         if "translate" not in split.source:
             continue
-        where = f"{dataset.place}: {dataset.name}.splits.{name}.source"
-        of = split.source["translate"]
-        if of not in datasets:
-            near = difflib.get_close_matches(of, datasets, 1)
-            raise UserError(
-                f"unknown data set {of!r}", f"{where}.translate", f"Did you mean {near[0]!r}?" if near else ""
-            )
-        if any("translate" in other.source for other in datasets[of].splits.values()):
-            raise UserError(f"{of!r} is a translation itself", f"{where}.translate", "Translate what it is made of.")
-        if datasets[of].task != dataset.task:
-            raise UserError(f"{of!r} is of the task {datasets[of].task}, not {dataset.task}", f"{where}.translate")
+        where = f"{dataset.where}.splits.{name}.source"
+        origin = split.source["translate"]
+        if origin not in datasets:
+            near = difflib.get_close_matches(origin, datasets, 1)
+            fix = f"Did you mean {near[0]!r}?" if near else ""
+            raise UserError(f"unknown data set {origin!r}", f"{where}.translate", fix)
+        original = datasets[origin]
+        if any("translate" in other.source for other in original.splits.values()):
+            raise UserError(f"{origin!r} is a translation itself", f"{where}.translate", "Translate its original.")
+        if original.task != dataset.task:
+            raise UserError(f"{origin!r} is of the task {original.task}, not {dataset.task}", f"{where}.translate")
         for lang in split.source["from"]:
-            datasets[of].require(lang, name, f"{where}.from")
+            original.require(lang, name, f"{where}.from")
         if own := set(split.languages) & set(split.source["from"]):
             raise UserError(f"{sorted(own)[0]!r} would be translated into itself", f"{where}.from")

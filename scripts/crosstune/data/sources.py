@@ -1,4 +1,4 @@
-"""Where the rows of a split come from: files, the hub, addresses, the synthetic world, translations, folds."""
+"""Sources of a split's rows: files, the hub, addresses, synthetic data, translations, folds."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 
 @dataclass(frozen=True)
 class HubSource:
-    """Files of a data set on the Hugging Face hub, at a commit (None where nobody has pinned it).
+    """Files of a data set on the Hugging Face hub, at the commit `revision` (None: not pinned).
 
-    Every entry of `files` is a choice of patterns, of which the first that any file fits counts: `*` and `?` stand for
-    characters of one name, `**` for folders too. `id_prefix` keeps only rows whose id begins so.
+    Every entry of `files` is a choice of patterns; the first one that matches any file is used. `*` and `?` match
+    characters of one name, `**` matches folders too. `id_prefix` selects the rows whose id begins with it.
     """
 
     id: str
@@ -20,7 +20,7 @@ class HubSource:
 
 @dataclass(frozen=True)
 class UrlSource:
-    """Files at addresses, with the SHA-256 of each (none where nobody has pinned them).
+    """Files at addresses, with the SHA-256 of each (none: not pinned).
 
     `members` are patterns of files in archives, as in HubSource.
     """
@@ -31,17 +31,17 @@ class UrlSource:
 
 
 @dataclass(frozen=True)
-class WorldSource:
-    """Files of the constructed world, as paths relative to its folder."""
+class SyntheticSource:
+    """Files of the synthetic data, as paths relative to their folder."""
 
     paths: tuple[PurePosixPath, ...]
 
 
 @dataclass(frozen=True)
 class TranslatedSource:
-    """Rows of another data set in other languages, by a translator of the study: `origins` are languages to translate.
+    """Translations of the prepared rows of `dataset` and `split` out of each of the languages `origins`, in order.
 
-    Prepared rows of `dataset` and `split` in each of them are translated and follow each other.
+    `translator` is the name of one of the study's translators.
     """
 
     dataset: str
@@ -52,9 +52,9 @@ class TranslatedSource:
 
 @dataclass(frozen=True)
 class FoldSource:
-    """One fold of another data set's prepared training rows, of which `languages` are all that are split together.
+    """Fold number `fold` of the prepared training rows of `dataset`; its `languages` are split together.
 
-    With `origins`, the rows are translations, and those of the fold of `origins` are kept.
+    If `dataset` is a translation, `origins` names the fold of its originals: only their translations are in this fold.
     """
 
     dataset: str
@@ -63,4 +63,4 @@ class FoldSource:
     origins: str = ""
 
 
-Location = list[Path] | WorldSource | HubSource | UrlSource | TranslatedSource | FoldSource
+DataSource = list[Path] | SyntheticSource | HubSource | UrlSource | TranslatedSource | FoldSource

@@ -1,17 +1,15 @@
-"""The floor under every score: what answers made without any model get.
+"""Trivial baselines: scores of predictions without any model.
 
-Owns: the trivial answers of each task. Must never know: models, schedules.
+    qa              empty      the empty answer
+                    context    the whole paragraph
+    tagging         majority   the most frequent tag for every token
+    classification  majority   the most frequent label for every text
+    choice          majority   the most frequent position
+    bitext          first      the first sentence for every query, which scores as chance does on average
+    retrieval       first      the first candidates of all
 
-    qa              empty      answers nothing
-                    context    answers with the whole paragraph
-    tagging         majority   gives every token the most frequent tag
-    classification  majority   gives every text the most frequent label
-    choice          majority   takes the most frequent position
-    bitext          first      finds the first sentence for every query: what chance gets on average
-    retrieval       first      ranks the first candidates of all
-
-What is most frequent is taken from the training data, or, where there is none, from the language's own test data (which
-can only raise the floor).
+The most frequent label is that of the training data or, without training data, of the language's test data, which can
+only raise the baseline.
 """
 
 from collections import Counter
@@ -26,43 +24,47 @@ from crosstune.evaluation.metrics.retrieval import DEPTH, relevant_candidates
 from crosstune.evaluation.scoring import scores_record
 
 
-class Known(NamedTuple):
-    """What may be known beside a language's rows: those trained on, and those of all languages."""
+class ReferenceRows(NamedTuple):
+    """Rows that a baseline may use besides those of its language: training rows, and rows of all languages."""
 
     training: Sequence[dict]
-    everything: Sequence[dict]
+    all_languages: Sequence[dict]
 
 
-def floor(task: str, dataset: str, data: Sequence[Path], train: Sequence[Path] = (), metric: str = "") -> dict:
-    """The floor of a data set from its prepared files `<split>.<lang>.jsonl`; `train` files give what is frequent.
+def score_baselines(
+    task: str, dataset: str, data: Sequence[Path], train: Sequence[Path] = (), metric: str = ""
+) -> dict:
+    """Baseline scores of a data set from its prepared files `<split>.<lang>.jsonl` and those it is trained on.
 
-    `metric` is the data set's, without it the task's own.
+    `metric` is the data set's, by default the task's.
     Returns {"dataset", "task", "score_version", "baselines": {name: {lang: {number: 0..100, "n": examples}}}}.
+    Raises UserError for a task without baselines, an unknown metric, or a language without rules of the metric.
     """
     metrics = metric_named(metric or task)
-    metrics.check_languages([language_of(path) for path in data], dataset)
-    if task not in TRIVIAL_ANSWERS:
-        raise UserError(f"no floor is defined for the task {task!r}", fix=f"Known: {', '.join(TRIVIAL_ANSWERS)}.")
-    parts = {language_of(path): read_jsonl(path) for path in data}
-    known = Known([row for path in train for row in read_jsonl(path)], [row for rows in parts.values() for row in rows])
+    metrics.check_languages([language_in_name(path) for path in data], dataset)
+    if task not in BASELINES:
+        raise UserError(f"no baseline is defined for the task {task!r}", fix=f"Known: {', '.join(BASELINES)}.")
+    by_language = {language_in_name(path): read_jsonl(path) for path in data}
+    training = [row for path in train for row in read_jsonl(path)]
+    reference = ReferenceRows(training, [row for rows in by_language.values() for row in rows])
     baselines: dict[str, dict[str, dict]] = {}
-    for language, rows in parts.items():
-        for name, predictions in TRIVIAL_ANSWERS[task](rows, known).items():
+    for language, rows in by_language.items():
+        for name, predictions in BASELINES[task](rows, reference).items():
             measured = metrics.measure(predictions, language)
             baselines.setdefault(name, {})[language] = metrics.summarise(measured)
     return scores_record(task, dataset, metric, {"baselines": baselines})
 
 
-def language_of(path: Path) -> str:
-    """The language in `<split>.<lang>.jsonl`."""
+def language_in_name(path: Path) -> str:
+    """The language in `<split>.<lang>.jsonl`. Raises UserError for another name."""
     try:
         _, language, _ = path.name.split(".")
     except ValueError:
-        raise UserError("the name tells no language", str(path), "Expected <split>.<lang>.jsonl.") from None
+        raise UserError("the name has no language", str(path), "Expected <split>.<lang>.jsonl.") from None
     return language
 
 
-def trivial_answers(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
+def qa_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared question-answering rows."""
     gold = [{"id": row["id"], "gold": row["answers"]["text"]} for row in rows]
     return {
@@ -71,38 +73,38 @@ def trivial_answers(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]
     }
 
 
-def trivial_tags(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
+def tagging_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared tagging rows."""
-    tag = most_frequent(tag for row in known.training or rows for tag in row["tags"])
+    tag = most_frequent(tag for row in reference.training or rows for tag in row["tags"])
     return {
         "majority": [{"id": row["id"], "gold": row["tags"], "prediction": [tag] * len(row["tags"])} for row in rows]
     }
 
 
-def trivial_labels(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
+def classification_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared classification rows."""
-    label = most_frequent(row["label"] for row in known.training or rows)
+    label = most_frequent(row["label"] for row in reference.training or rows)
     return {"majority": [{"id": row["id"], "gold": row["label"], "prediction": label} for row in rows]}
 
 
-def trivial_choices(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
-    """Prediction rows by baseline for prepared choice rows; positions that some row lacks cannot be the majority."""
+def choice_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[str, list[dict]]:
+    """Prediction rows by baseline for prepared choice rows, of positions that every row has."""
     fewest = min(len(row["choices"]) for row in rows)
-    positions = [row["label"] for row in known.training or rows if row["label"] < fewest]
+    positions = [row["label"] for row in reference.training or rows if row["label"] < fewest]
     position = most_frequent(positions) if positions else 0
     return {"majority": [{"id": row["id"], "gold": row["label"], "prediction": position} for row in rows]}
 
 
-def trivial_pairs(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
+def bitext_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared bitext rows."""
     first = rows[0]["id"]
     return {"first": [{"id": row["id"], "gold": row["id"], "prediction": first} for row in rows]}
 
 
-def trivial_rankings(rows: Sequence[dict], known: Known) -> dict[str, list[dict]]:
+def retrieval_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared retrieval rows."""
-    ranking = [row["id"] for row in known.everything if "candidate" in row][:DEPTH]
-    relevant = relevant_candidates(known.everything)
+    ranking = [row["id"] for row in reference.all_languages if "candidate" in row][:DEPTH]
+    relevant = relevant_candidates(reference.all_languages)
     return {
         "first": [
             {"id": row["id"], "gold": relevant[row["key"]], "prediction": ranking} for row in rows if "query" in row
@@ -111,16 +113,16 @@ def trivial_rankings(rows: Sequence[dict], known: Known) -> dict[str, list[dict]
 
 
 def most_frequent(labels: Iterable[Hashable]) -> Hashable:
-    """The most frequent label; among equals the first in order."""
+    """The most frequent label; among equally frequent ones, the first in sorted order."""
     counts = Counter(labels)
     return min(counts, key=lambda label: (-counts[label], label))
 
 
-TRIVIAL_ANSWERS = {
-    "qa": trivial_answers,
-    "tagging": trivial_tags,
-    "classification": trivial_labels,
-    "choice": trivial_choices,
-    "bitext": trivial_pairs,
-    "retrieval": trivial_rankings,
+BASELINES = {
+    "qa": qa_baselines,
+    "tagging": tagging_baselines,
+    "classification": classification_baselines,
+    "choice": choice_baselines,
+    "bitext": bitext_baselines,
+    "retrieval": retrieval_baselines,
 }

@@ -1,8 +1,4 @@
-"""Scores from prediction files.
-
-Owns: reading and checking `<lang>.jsonl` prediction files, and the shape of a scores file. Must never know: models,
-schedules, how a prediction was made.
-"""
+"""Scores from prediction files: reading and checking `<lang>.jsonl`, and the format of a scores file."""
 
 import json
 from collections.abc import Sequence
@@ -12,20 +8,18 @@ from crosstune.core.errors import UserError
 from crosstune.core.files import read_text, write_json, write_jsonl
 from crosstune.evaluation.metrics import Metric, metric_named
 
-SCORE_VERSION = 1
-
-"""Raise it whenever the same predictions would get other scores."""
+SCORE_VERSION = 1  # raise it whenever the same predictions get other scores
 
 
-def score(
+def score_predictions(
     predictions: Path, task: str, dataset: str, languages: Sequence[str], metric: str = ""
 ) -> tuple[dict, list[dict]]:
-    """The scores of one data set and the records of its examples, from `predictions`/<lang>.jsonl.
+    """(scores, examples) of one data set, from `predictions`/<lang>.jsonl of the given languages.
 
-    `metric` is the data set's, without it the task's own. Scores: {"dataset", "task", "score_version",
-    "languages": {lang: {number: 0..100, ..., "n": examples}}}, and "metric" where it is not the task's own.
-    Examples: what the metric counts per example, and its "lang" and "id", in the order of `languages`.
-    Other languages' files in the folder are left alone. Raises UserError for a missing, empty or broken file.
+    `metric` is the data set's, by default the task's. Scores: {"dataset", "task", "score_version",
+    "languages": {lang: {number: 0..100, ..., "n": examples}}}, and "metric" if it is not the task's. Examples: the
+    metric's record of each example, with "lang" and "id", in the order of `languages`.
+    Raises UserError for a missing, empty or broken file.
     """
     metrics = metric_named(metric or task)
     metrics.check_languages(languages, str(predictions))
@@ -40,21 +34,22 @@ def score(
 
 
 def write_scores(out: Path, scores: dict, examples: list[dict]) -> None:
-    """Write `<name>.examples.jsonl` and then `<name>.json`: where the scores exist, so do their examples."""
+    """Write `<name>.examples.jsonl` and then `<name>.json`, so that scores never exist without their examples."""
     write_jsonl(out.with_suffix(".examples.jsonl"), examples)
     write_json(out, scores)
 
 
 def scores_record(task: str, dataset: str, metric: str, content: dict) -> dict:
+    """The content of a scores file with its header."""
     other = {"metric": metric} if metric not in ("", task) else {}
     return {"dataset": dataset, "task": task, "score_version": SCORE_VERSION} | other | content
 
 
 def read_predictions(path: Path, metrics: Metric) -> list[dict]:
-    """The rows of one prediction file, checked; UserError names the file and the line of the first bad one."""
+    """The rows of one prediction file. Raises UserError with the file and line of the first bad one."""
     rows = []
     seen: dict[str, int] = {}
-    # Not splitlines(): a prediction may hold characters such as U+2028 that JSON leaves as they are.
+    # Not splitlines(), which splits at characters such as U+2028 that JSON does not escape.
     for number, line in enumerate(read_text(path).removesuffix("\n").split("\n"), start=1):
         place = f"{path}:{number}"
         row = parse_row(line, place)
@@ -68,7 +63,7 @@ def read_predictions(path: Path, metrics: Metric) -> list[dict]:
 
 
 def parse_row(line: str, place: str) -> dict:
-    """One line as a mapping with a text "id", or UserError."""
+    """One line as a mapping with a text "id". Raises UserError for any other line."""
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:

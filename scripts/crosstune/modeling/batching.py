@@ -1,8 +1,6 @@
-"""Which rows make up which update, and how rows become tensors.
+"""The order of a training's windows, and batches made of windows.
 
-Owns: the order of the data, mixtures, budgets, the cut into forward passes. Must never know: models, tasks.
-
-The order is a pure function of (seed, stage, lengths), made before the first update: resuming is an index into it.
+The order is a pure function of (seed, stage, lengths), fixed before the first update: to resume is to skip updates.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,11 +13,8 @@ import torch
 from crosstune.core.random_streams import stream
 from crosstune.modeling.features import Batch, Windows
 
-# What a batch has of every token, beside the values that its task wants.
-TOKENS = ("ids", "types", "positions")
-
-# On two cores a third of a padded batch of mixed lengths is padding otherwise.
-PADDED = 1.6
+# The tensors of a batch that have one value per token, besides the task's values.
+TOKEN_FIELDS = ("ids", "types", "positions")
 
 
 @dataclass(frozen=True)
@@ -32,15 +27,16 @@ class Mixture:
     replay: float = 0.0
 
     def probabilities(self, sizes: dict[str, int]) -> dict[str, float]:
-        """Probability of each source, given how many windows each has."""
-        shares = {}
+        """The probability of each source, given the number of its windows."""
+        probabilities = {}
         for names, share in ((self.fresh, 1 - self.replay), (self.replayed, self.replay)):
             weights = np.array([sizes[name] ** self.alpha for name in names])
-            shares |= dict(zip(names, (share * weights / weights.sum()).tolist(), strict=True)) if len(names) else {}
-        return shares
+            if len(names):
+                probabilities |= dict(zip(names, (share * weights / weights.sum()).tolist(), strict=True))
+        return probabilities
 
 
-def compose(
+def plan_batches(
     lengths: dict[str, np.ndarray],
     mixture: Mixture,
     tokens: int,
@@ -48,19 +44,18 @@ def compose(
     updates: int | None = None,
     epochs: float | None = None,
 ) -> list[list[tuple[str, int]]]:
-    """For each update the (source, window) pairs it trains on; their lengths add up to at most `tokens`.
+    """The (source, window) pairs of each update; their lengths add up to at most `tokens`.
 
-    `lengths` gives the windows' lengths by source; `key` is what the random streams are derived from. Each source is
-    gone through in a new random order each time; which source comes next is drawn from the mixture. A window longer
-    than `tokens` makes an update of its own. One of `updates` and `epochs` sets the end; an epoch is as many windows
-    as the fresh sources hold.
+    `lengths` gives the windows' lengths by source. `key` seeds the random streams. Each pass over a source has a new
+    random order, and the mixture draws the source of each window. A window longer than `tokens` is an update by itself.
+    Either `updates` or `epochs` sets the end; an epoch is as many windows as the fresh sources hold.
     """
-    wanted = None if epochs is None else round(epochs * sum(len(lengths[name]) for name in mixture.fresh))
+    limit = None if epochs is None else round(epochs * sum(len(lengths[name]) for name in mixture.fresh))
     plan: list[list[tuple[str, int]]] = []
     current: list[tuple[str, int]] = []
     used = 0
-    for drawn, (source, window) in enumerate(_draw(lengths, mixture, key)):
-        if drawn == wanted:
+    for drawn, (source, window) in enumerate(_sample_windows(lengths, mixture, key)):
+        if drawn == limit:
             break
         length = int(lengths[source][window])
         if current and used + length > tokens:
@@ -73,19 +68,22 @@ def compose(
     return [*plan, current] if current else plan
 
 
-def _draw(lengths: dict[str, np.ndarray], mixture: Mixture, key: Sequence[object]) -> Iterator[tuple[str, int]]:
+def _sample_windows(
+    lengths: dict[str, np.ndarray], mixture: Mixture, key: Sequence[object]
+) -> Iterator[tuple[str, int]]:
     """Endless (source, window) pairs."""
     probabilities = mixture.probabilities({name: len(values) for name, values in lengths.items()})
     names = sorted(probabilities)
     weights = [probabilities[name] for name in names]
     choices = stream(*key, "mixture")
-    walks = {name: _walk(len(lengths[name]), (*key, "order", name)) for name in names}
+    orders = {name: _shuffled_epochs(len(lengths[name]), (*key, "order", name)) for name in names}
     while True:
         for choice in choices.choice(len(names), 1024, p=weights).tolist():
-            yield names[choice], next(walks[names[choice]])
+            yield names[choice], next(orders[names[choice]])
 
 
-def _walk(size: int, key: tuple) -> Iterator[int]:
+def _shuffled_epochs(size: int, key: tuple) -> Iterator[int]:
+    """The numbers below `size` without end, in a new order each time."""
     epoch = 0
     while True:
         yield from stream(*key, epoch).permutation(size).tolist()
@@ -93,15 +91,15 @@ def _walk(size: int, key: tuple) -> Iterator[int]:
 
 
 def collate(windows: Sequence[Windows], indices: Sequence[int]) -> Batch:
-    """Windows laid end to end: window `indices[n]` of `windows[n]` for every n. All are of one task."""
+    """The batch of window `indices[n]` of `windows[n]` for every n. All are of one task."""
     spans = [slice(*source.offsets[i : i + 2].tolist()) for source, i in zip(windows, indices, strict=True)]
 
     def flat(arrays: Sequence[np.ndarray]) -> torch.Tensor:
         parts = [array[span] for array, span in zip(arrays, spans, strict=True)]
         return torch.from_numpy(np.concatenate(parts).astype(np.int64))
 
-    windows_of = [source.sequence_lengths(i) for source, i in zip(windows, indices, strict=True)]
-    lengths = tuple(length for found in windows_of for length in found)
+    sequences = [source.sequence_lengths(i) for source, i in zip(windows, indices, strict=True)]
+    lengths = tuple(chain.from_iterable(sequences))
     values = {
         name: torch.tensor([int(source.per_window[name][i]) for source, i in zip(windows, indices, strict=True)])
         for name in windows[0].per_window
@@ -112,50 +110,50 @@ def collate(windows: Sequence[Windows], indices: Sequence[int]) -> Batch:
         flat([source.types for source in windows]),
         torch.cat([torch.arange(length) for length in lengths]),
         lengths,
-        tuple(len(found) for found in windows_of),
+        tuple(map(len, sequences)),
         values,
     )
 
 
-def apart(batch: Batch) -> list[Batch]:
-    """The windows of a batch, each as a batch of its own; `together` undoes it."""
+def split_batch(batch: Batch) -> list[Batch]:
+    """One batch for each window of a batch; the inverse of `concat_batches`."""
     sizes = batch.window_lengths
 
-    def cut(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
-        """(tokens,) or (windows,) by window. Where there are as many windows as tokens, both are the same."""
+    def split(tensor: torch.Tensor) -> Sequence[torch.Tensor]:
+        """(tokens,) or (windows,) by window. If there are as many windows as tokens, both are the same."""
         return tensor.split(sizes if len(tensor) == len(batch.ids) else 1)
 
     lengths = iter(batch.lengths)
-    own = [tuple(islice(lengths, sequences)) for sequences in batch.windows]
-    tokens = zip(*(cut(getattr(batch, name)) for name in TOKENS), strict=True)
-    values = {name: cut(tensor) for name, tensor in batch.values.items()}
+    own_lengths = [tuple(islice(lengths, count)) for count in batch.sequence_counts]
+    tokens = zip(*(split(getattr(batch, name)) for name in TOKEN_FIELDS), strict=True)
+    values = {name: split(tensor) for name, tensor in batch.values.items()}
     return [
-        Batch(*found, own[n], (batch.windows[n],), {name: parts[n] for name, parts in values.items()})
-        for n, found in enumerate(tokens)
+        Batch(*own, own_lengths[n], (batch.sequence_counts[n],), {name: parts[n] for name, parts in values.items()})
+        for n, own in enumerate(tokens)
     ]
 
 
-def together(batches: Sequence[Batch]) -> Batch:
-    """Batches of one task, their windows laid end to end."""
-    tokens = (torch.cat([getattr(batch, name) for batch in batches]) for name in TOKENS)
+def concat_batches(batches: Sequence[Batch]) -> Batch:
+    """The windows of several batches of one task, end to end."""
+    tokens = (torch.cat([getattr(batch, name) for batch in batches]) for name in TOKEN_FIELDS)
     lengths = tuple(chain.from_iterable(batch.lengths for batch in batches))
-    windows = tuple(chain.from_iterable(batch.windows for batch in batches))
+    counts = tuple(chain.from_iterable(batch.sequence_counts for batch in batches))
     values = {name: torch.cat([batch.values[name] for batch in batches]) for name in batches[0].values}
-    return Batch(*tokens, lengths, windows, values)
+    return Batch(*tokens, lengths, counts, values)
 
 
-def beside(first: Batch, second: Batch) -> Batch:
-    """The windows of two batches end to end, without the values that tasks want."""
-    return together([replace(batch, values={}) for batch in (first, second)])
+def concat_inputs(first: Batch, second: Batch) -> Batch:
+    """The windows of two batches end to end, without the task's values."""
+    return concat_batches([replace(batch, values={}) for batch in (first, second)])
 
 
-def real_places(lengths: Sequence[int], device: torch.device, length: int | None = None) -> torch.Tensor:
-    """Which places of windows padded to `length`, or to the longest, hold a token: (windows, length)."""
+def token_mask(lengths: Sequence[int], device: torch.device, length: int | None = None) -> torch.Tensor:
+    """True at tokens, False at padding, for sequences padded to `length` or to the longest: (sequences, length)."""
     return torch.arange(length or max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]
 
 
-def as_rows(flat: torch.Tensor, real: torch.Tensor, filling: float) -> torch.Tensor:
-    """Values per token (tokens, ...) as (windows, longest, ...), with `filling` where no token is `real`."""
-    padded = flat.new_full((*real.shape, *flat.shape[1:]), filling)
-    padded[real] = flat
+def pad(flat: torch.Tensor, mask: torch.Tensor, value: float) -> torch.Tensor:
+    """Values per token (tokens, ...) as (sequences, longest, ...), with `value` where the token mask is False."""
+    padded = flat.new_full((*mask.shape, *flat.shape[1:]), value)
+    padded[mask] = flat
     return padded

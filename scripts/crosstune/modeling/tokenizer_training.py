@@ -1,7 +1,4 @@
-"""A sentencepiece vocabulary trained on prepared text, written as a fast tokenizer.
-
-Owns: the vocabulary's training and its files. Must never know: models.
-"""
+"""A sentencepiece vocabulary trained on prepared text, written as a fast tokenizer."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +14,14 @@ SPECIALS = {"pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>", "sep
 # Smoothing of the languages' shares in the vocabulary's training text, as in XLM-R (Conneau et al. 2020).
 ALPHA = 0.3
 
-LONGEST_SAMPLE = 200_000
+# Lines of each file in the sample. With little text in all, smoothing must not drop most of it.
+MIN_LINES, MAX_LINES = 1000, 200_000
 
 
 def train_tokenizer(texts: list[Path], vocabulary: int, out: Path) -> None:
-    """Train a unigram model on the rows of prepared text files and write tokenizer.json beside sentencepiece.model.
+    """Train a unigram model on the rows of prepared text files; write tokenizer.json and sentencepiece.model.
 
-    Raises UserError where the text does not support a vocabulary of that size.
+    Raises UserError if the text does not support a vocabulary of that size.
     """
     with atomic_open(out / "sentencepiece.model") as file:
         try:
@@ -68,13 +66,12 @@ def train_tokenizer(texts: list[Path], vocabulary: int, out: Path) -> None:
 
 
 def _sample(texts: list[Path]) -> Iterator[str]:
-    """Lines of all files; files are cut so that big ones outweigh small ones only by size ** ALPHA."""
-    rows = {path: read_jsonl(path) for path in sorted(texts)}
-    smallest = min(len(found) for found in rows.values())
-    for found in rows.values():
-        wanted = round(smallest * (len(found) / smallest) ** ALPHA) if smallest else 0
-        # At least a thousand lines of each: with little text in all, smoothing must not throw most of it away.
-        for row in found[: min(LONGEST_SAMPLE, max(wanted, 1000))]:
+    """Lines of all files, cut so that large files outweigh small ones only by size ** ALPHA."""
+    files = [read_jsonl(path) for path in sorted(texts)]
+    smallest = min(map(len, files))
+    for rows in files:
+        smoothed = round(smallest * (len(rows) / smallest) ** ALPHA) if smallest else 0
+        for row in rows[: min(MAX_LINES, max(smoothed, MIN_LINES))]:
             yield row["text"]
             if "pair" in row:
                 yield row["pair"]

@@ -1,4 +1,4 @@
-"""The names of weights in published checkpoints and in ours."""
+"""The names of weights in published checkpoints and in this project's."""
 
 from torch import nn
 
@@ -12,13 +12,13 @@ ARCHITECTURES = {
     "mlm": "ForMaskedLM",
 }
 
-# Where the published pooler is kept beside a head that has taken its name.
-KEPT_POOLER = "published_pooler"
+# Where the published pooler is saved when a head has taken its name.
+PUBLISHED_POOLER = "published_pooler"
 
-# The module among the heads that holds a learned temperature, and where it is saved.
-CONTRAST = "contrast"
+# The module among the heads that holds a learned temperature, and where its parameter is saved.
+TEMPERATURE = "contrast"
 
-SAVED_SCALE = f"heads.{CONTRAST}.log_scale"
+SAVED_SCALE = f"heads.{TEMPERATURE}.log_scale"
 
 # The three parts of a masked-LM head, as published checkpoints of the two families name them.
 PUBLISHED_MLM = (
@@ -34,9 +34,9 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_ma
 
 
 def published_parts(name: str, encoder: nn.Module) -> dict[str, str]:
-    """The names under which transformers' class for a head keeps its parts; the part of a single layer is "".
+    """The names of a head's parts in transformers' class of its kind; the part of a single layer is "".
 
-    The RoBERTa family classifies with a dense layer of its own, the others with the encoder's pooler.
+    The RoBERTa family classifies with a dense layer of its own, other families with the encoder's pooler.
     """
     pooler = {"dense": f"{encoder.base_model_prefix}.pooler.dense"}
     classifier = {"dense": "classifier.dense", "out": "classifier.out_proj"}

@@ -328,14 +328,14 @@ def hold_count(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Ite
         stated = record.splits[claim["split"]].rows
         known = {lang: stated[lang] for lang in claim["rows"] if lang in stated}
         about = f"{dataset} {claim['split']}"
-        yield replace(blank, about=about, dataset=dataset, known=known, place=record.place)
+        yield replace(blank, about=about, dataset=dataset, known=known, place=record.record_file)
 
 
 def datasets_of(study: Study) -> set[str]:
     """The data sets that the study trains on or evaluates, whole."""
     sources = {source for node in study.checkpoints.values() for source in node.spec.get("sources", [])}
     names = {Source.parse(source).dataset for source in sources} | {name for name, _ in evaluated_sets(study)}
-    return {study.registry[name].whole or name for name in names}
+    return {study.registry[name].base_dataset or name for name in names}
 
 
 def _lacking(study: Study, track: str, dataset: str, schedules: list[str]) -> str:

@@ -12,11 +12,11 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.core.errors import UserError
-from crosstune.data.download.fetch import manifest_path, request_of
-from crosstune.data.download.http import FETCH_ALL, offline
+from crosstune.data.download.fetch import download_request, manifest_path
+from crosstune.data.download.http import FETCH_ALL, is_offline
 from crosstune.data.language_distances import DISTANCES_VERSION
 from crosstune.data.prepare import PREPARE_VERSION, source_manifests
-from crosstune.data.sources import FoldSource, HubSource, Location, TranslatedSource, UrlSource, WorldSource
+from crosstune.data.sources import DataSource, FoldSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION
 from crosstune.data.translation.translators import load_translator
 from crosstune.study.graph import Expansion
@@ -71,11 +71,11 @@ class DataRequirements:
         record = self._study.registry[dataset]
         found = record.require(language, split)
         location = self._location(dataset, split, language)
-        named = isinstance(location, list | WorldSource)
+        named = isinstance(location, list | SyntheticSource)
         spec = {
             "version": PREPARE_VERSION,
-            "source": record.names(language, split) if named else asdict(location),
-            "synthetic": self._study.config["synthetic"] if isinstance(location, WorldSource) else None,
+            "source": record.file_names(language, split) if named else asdict(location),
+            "synthetic": self._study.config["synthetic"] if isinstance(location, SyntheticSource) else None,
             "reader": record.reader,
             "form": [record.codes.get(language), record.tags, record.labels, record.fields, record.token_prefix],
             "rows": found.rows.get(language),
@@ -87,17 +87,17 @@ class DataRequirements:
     def records(self, dataset: str) -> dict:
         """What a job that prepares a data set must know of the study's own records."""
         registry = self._study.registry
-        whole = registry[dataset].whole or dataset
-        wanted = {whole, registry.translated(whole)}
+        whole = registry[dataset].base_dataset or dataset
+        wanted = {whole, registry.translation_source(whole)}
         return {name: record for name, record in self._study.config["datasets"].items() if name in wanted}
 
     def source_files(self, dataset: str, split: str, language: str) -> list[str]:
         """Files that preparing waits for: the record's, or manifests of what its rows are made of."""
         location = self._location(dataset, split, language)
-        if isinstance(location, WorldSource):
+        if isinstance(location, SyntheticSource):
             return [WORLD_MANIFEST]
         if isinstance(location, HubSource | UrlSource):
-            return [f"{RAW}/{manifest_path(request_of(location))}"]
+            return [f"{RAW}/{manifest_path(download_request(location))}"]
         if isinstance(location, TranslatedSource | FoldSource):
             return [f"{PREPARED}/{path}" for path in source_manifests(location, dataset, language)]
         return [str(path) for path in location]
@@ -215,8 +215,8 @@ class DataRequirements:
             }
         return set()
 
-    def _location(self, dataset: str, split: str, language: str) -> Location:
-        return self._study.registry[dataset].planned(language, split, self._study.config["folders"])
+    def _location(self, dataset: str, split: str, language: str) -> DataSource:
+        return self._study.registry[dataset].source(language, split, self._study.config["folders"])
 
     @cached_property
     def downloads(self) -> dict[str, Download]:
@@ -226,7 +226,7 @@ class DataRequirements:
         for dataset, split, language in self.needed:
             location = self._location(dataset, split, language)
             if isinstance(location, HubSource | UrlSource):
-                request = request_of(location)
+                request = download_request(location)
                 manifest = f"{RAW}/{manifest_path(request)}"
                 requests[manifest] = request
                 licences.setdefault(manifest, set()).add(self._study.registry[dataset].licence)
@@ -242,7 +242,7 @@ class DataRequirements:
     @property
     def unpinned(self) -> list[str]:
         """Data sets that the study uses and whose record does not say which version in the network it means."""
-        return sorted({d for d, split, lang in self.needed if not self._study.registry[d].pinned(lang, split)})
+        return sorted({d for d, split, lang in self.needed if not self._study.registry[d].is_pinned(lang, split)})
 
     def check_pins(self) -> None:
         """UserError where a data set is not pinned to a version."""
@@ -270,8 +270,7 @@ class DataRequirements:
         known = self._study.config["translators"]
         for wanted in self.translations:
             if wanted.translator not in known:
-                place = self._study.registry[wanted.dataset].place
-                where = f"{place}: {wanted.dataset}.splits.{wanted.split}.source.by"
+                where = f"{self._study.registry[wanted.dataset].where}.splits.{wanted.split}.source.by"
                 near = difflib.get_close_matches(wanted.translator, known, 1)
                 fix = f"Did you mean {near[0]!r}?" if near else "translators: {NAME: {command: ..., pairs: ...}}"
                 raise UserError(f"unknown translator {wanted.translator!r}", where, fix)
@@ -284,7 +283,7 @@ class DataRequirements:
 
     def check_downloads(self, environment: Mapping[str, str]) -> None:
         """UserError where something is still to be fetched and the user forbids the network."""
-        if offline(environment) and (missing := self.missing_downloads):
+        if is_offline(environment) and (missing := self.missing_downloads):
             message = f"not downloaded yet, and HF_HUB_OFFLINE forbids the network ({len(missing)} downloads)"
             raise UserError(message, missing[0], f"Where there is a network, with the same config:\n{FETCH_ALL}")
 

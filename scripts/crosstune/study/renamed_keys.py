@@ -62,4 +62,5 @@ def _parts(value: Any, where: str, part: str) -> Iterator[tuple[str, str, Mappin
 def _line(key: str, value: Any) -> str:
     """The new key with the old value, as one line of YAML."""
     outer, _, inner = key.partition(".")
-    return yaml.safe_dump({outer: {inner: value} if inner else value}, default_flow_style=None, width=1000).strip()
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000).strip().removesuffix("...").strip()
+    return f"{outer}: {{{inner}: {text}}}" if inner else f"{outer}: {text}"

@@ -48,7 +48,7 @@ def head_spec(dataset: Dataset) -> dict:
     """
     if dataset.task in LABELLED:
         labels = dataset.labels or dataset.tags or UPOS
-        name = dataset.head or ("upos" if set(labels) == set(UPOS) else dataset.whole or dataset.name)
+        name = dataset.head or ("upos" if set(labels) == set(UPOS) else dataset.base_dataset or dataset.name)
         return {"name": f"{dataset.task}.{name}", "labels": sorted(labels)}
     return {"name": {"text": "mlm"}.get(dataset.task, dataset.task), "labels": []}
 
@@ -66,7 +66,7 @@ def schedule_heads(registry: Registry, track: Track, schedule: Schedule) -> dict
         head = head_spec(registry[dataset])
         if head["name"] not in HEADLESS and heads.setdefault(head["name"], head) != head:
             message = f"two data sets share the head {head['name']!r} and differ in their labels"
-            raise UserError(message, f"{registry[dataset].place}: {dataset}", "Give one another `head`.")
+            raise UserError(message, registry[dataset].where, "Give one another `head`.")
     return heads
 
 
@@ -135,7 +135,7 @@ def _selection_spec(config: Mapping, registry: Registry, track: Track, sources: 
     """How a stage's best update is selected: on the validation split of a data set that it trains on, if declared."""
     select = track.config.get("select")
     trained = {Source.parse(source).dataset for source in sources}
-    chosen = [name for name in trained if select and select["dataset"] in (name, registry[name].whole)]
+    chosen = [name for name in trained if select and select["dataset"] in (name, registry[name].base_dataset)]
     if not chosen:
         return {}
     record = registry[chosen[0]]

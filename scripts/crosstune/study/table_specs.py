@@ -148,7 +148,7 @@ class Declaration:
                 raise UserError(message, f"{self.place}.panels", f"panels: {'/'.join(self.panels[0])}")
         if self.entry["aggregate"] == "pooled":
             for (_, dataset), metric in zip(self.panels, self.metrics, strict=True):
-                if not metric.pooled:
+                if not metric.is_example_mean:
                     message = f"the metric of {dataset} is no mean over examples"
                     raise UserError(message, f"{self.place}.aggregate", "aggregate: macro")
 

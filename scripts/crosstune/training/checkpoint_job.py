@@ -25,7 +25,7 @@ from crosstune.artifacts.checkpoint import (
     data_hashes,
     staged_predictions_dir,
 )
-from crosstune.artifacts.split import Split, origin_of, rows_by_source
+from crosstune.artifacts.split import PreparedSplit, prepared_splits, row_origin
 from crosstune.core.errors import UserError
 from crosstune.core.files import atomic_open, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from crosstune.core.progress import Progress
@@ -33,20 +33,23 @@ from crosstune.evaluation.metrics import metric_named
 from crosstune.machine.cost_meter import Meter
 from crosstune.machine.environment import write_cost
 from crosstune.machine.hardware import resolve_precision
-from crosstune.modeling.batching import Mixture, compose
-from crosstune.modeling.contrastive import Contrast, Pairing
-from crosstune.modeling.feature_cache import EncodedData
+from crosstune.modeling.batching import Mixture, plan_batches
+from crosstune.modeling.contrastive import ContrastiveConfig, contrastive_config
+from crosstune.modeling.feature_cache import FeatureCache
 from crosstune.modeling.folder import average_weights, load_network, save_network
-from crosstune.modeling.network import Network
-from crosstune.modeling.tokenization import TextEncoder
-from crosstune.modeling.used_embeddings import UsedRows
+from crosstune.modeling.network import MultiHeadEncoder
+from crosstune.modeling.tokenization import Tokenizer
+from crosstune.modeling.used_embeddings import SparseEmbedding
 from crosstune.modeling.weight_names import WEIGHTS
-from crosstune.training import trainer
 from crosstune.training.distributed import Ranks
-from crosstune.training.inference import predict_dataset, predicted
-from crosstune.training.model_selection import Scores, Selection
+from crosstune.training.inference import predict_dataset, predict_splits
+from crosstune.training.interruption import InterruptGuard
+from crosstune.training.micro_batches import MicroBatcher, TrainingData, TrainingSettings
+from crosstune.training.model_selection import BestCheckpoint, Scores
+from crosstune.training.optimizer import decay_factor
 from crosstune.training.profiler import Profiler
-from crosstune.training.resume import StateFolder
+from crosstune.training.resume import ResumeFolder
+from crosstune.training.trainer import Trainer
 
 # Tokens of one forward pass in training. Another number rounds differently, so it is no option.
 PASS_TOKENS = 4096
@@ -74,7 +77,7 @@ class Start:
     the optimizer's state that the stage carries on.
     """
 
-    network: Network
+    network: MultiHeadEncoder
     tokenizer: Path
     mixture: Mixture
     key: tuple
@@ -87,9 +90,9 @@ class Start:
 class Inputs:
     """The encoded data of a training and its plan: for each update the windows that it trains on."""
 
-    encoder: TextEncoder
-    cache: EncodedData
-    corpus: trainer.Corpus
+    encoder: Tokenizer
+    cache: FeatureCache
+    corpus: TrainingData
     plan: list
     options: dict
 
@@ -99,8 +102,17 @@ class Inputs:
         return {source: windows.lengths for source, windows in self.corpus.windows.items()}
 
 
+@dataclass(frozen=True)
+class Fit:
+    """The outcome of a training: its learning curve, the optimizer's moments, the evaluations on held-out rows."""
+
+    curve: list[dict]
+    moments: dict[str, torch.Tensor]
+    best: BestCheckpoint | None
+
+
 def stage_checkpoint(
-    job: CheckpointJob, parents: Sequence[Path], options: RuntimeOptions, stop: trainer.StopRequest
+    job: CheckpointJob, parents: Sequence[Path], options: RuntimeOptions, stop: InterruptGuard
 ) -> None:
     """Make the staged checkpoint of a job and its predictions, as far as they are not staged yet.
 
@@ -108,11 +120,11 @@ def stage_checkpoint(
     """
     if missing := job.missing_input():
         raise UserError("no such file, and the training needs it", str(missing))
-    if options.ranks.told(job.is_staged):
-        if options.ranks.main:
+    if options.ranks.broadcast_from_main(job.is_staged):
+        if options.ranks.is_main:
             predict_after_training(job, options)
         return
-    if options.ranks.main:
+    if options.ranks.is_main:
         shutil.rmtree(job.staging_dir, ignore_errors=True)
     if "average" in job.spec:
         average_stages(job, parents)
@@ -122,7 +134,7 @@ def stage_checkpoint(
         pretrain_base(job, options, stop)
 
 
-def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, stop: trainer.StopRequest) -> None:
+def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, stop: InterruptGuard) -> None:
     """Train one stage of a schedule from the checkpoint folder `parent`.
 
     The seed draws heads that the parent lacks.
@@ -135,7 +147,7 @@ def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, stop:
     # Two stages of one lineage must not share an order of rows. Neither encoding, model nor recipe may change the
     # order: they are compared on the same rows.
     key = (spec["seed"], spec["after"], spec["sources"])
-    mixture = Mixture(tuple(spec["sources"]), tuple(spec["replayed"]), spec["recipe"]["alpha"], spec["replay"])
+    mixture = Mixture(tuple(spec["sources"]), tuple(spec["replayed"]), spec["recipe"]["sampling_alpha"], spec["replay"])
     heads = [spec["source_heads"][source] for source in spec["sources"]] or [head["name"] for head in spec["heads"]]
     main_head = heads[0] if heads else ""  # a task without head is evaluated on the bare encoder
     manifest = read_json(parent / MANIFEST)
@@ -143,17 +155,17 @@ def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, stop:
     _fit_checkpoint(job, Start(network, parent / MODEL, mixture, key, main_head, manifest, moments), options, stop)
 
 
-def pretrain_base(job: CheckpointJob, options: RuntimeOptions, stop: trainer.StopRequest) -> None:
+def pretrain_base(job: CheckpointJob, options: RuntimeOptions, stop: InterruptGuard) -> None:
     """Train a sentencepiece tokenizer and a small BERT with masked language modelling, from registry text."""
     from crosstune.modeling.tokenizer_training import train_tokenizer
 
     spec = job.spec
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = Path(folder)
-        train_tokenizer([split.rows for split in rows_by_source(job.data).values()], spec["vocabulary"], tokenizer)
-        network = new_encoder(spec, TextEncoder(tokenizer))
+        train_tokenizer([split.rows for split in prepared_splits(job.data).values()], spec["vocabulary"], tokenizer)
+        network = new_encoder(spec, Tokenizer(tokenizer))
         network.add_head("mlm", [], seed=spec["seed"])
-        mixture = Mixture(tuple(spec["sources"]), alpha=spec["recipe"]["alpha"])
+        mixture = Mixture(tuple(spec["sources"]), alpha=spec["recipe"]["sampling_alpha"])
         _fit_checkpoint(job, Start(network, tokenizer, mixture, (spec["seed"], "pretrain"), "mlm"), options, stop)
 
 
@@ -178,7 +190,7 @@ def average_stages(job: CheckpointJob, parents: Sequence[Path]) -> None:
     _write_manifest(job, manifest, sha256_file(model / WEIGHTS), [member["weights"] for member in members])
 
 
-def new_encoder(spec: dict, encoder: TextEncoder) -> Network:
+def new_encoder(spec: dict, encoder: Tokenizer) -> MultiHeadEncoder:
     """A BERT of the spec's size, its weights drawn from the spec's seed."""
     from transformers import BertConfig, BertModel
 
@@ -197,21 +209,21 @@ def new_encoder(spec: dict, encoder: TextEncoder) -> Network:
     if dropout is not None:
         config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
     torch.manual_seed(derive(spec["seed"], "encoder"))
-    return Network(BertModel(config, add_pooling_layer=False), spec["packing"])
+    return MultiHeadEncoder(BertModel(config, add_pooling_layer=False), spec["packing"])
 
 
 # --- prepare data, fit, write ----------------------------------------------------------------------------------------
 
 
-def _fit_checkpoint(job: CheckpointJob, start: Start, options: RuntimeOptions, stop: trainer.StopRequest) -> None:
+def _fit_checkpoint(job: CheckpointJob, start: Start, options: RuntimeOptions, stop: InterruptGuard) -> None:
     """Prepare the data, fit, write the staged folder, and predict with the trained network."""
     meter = Meter(job.spec.get("threads", 1), options.ranks.size)
     inputs = _prepare_data(job, start, options)
-    curve, moments, selection = _fit(job, start, inputs, options, meter, stop)
-    options.ranks.part()
-    if not options.ranks.main:
+    fit = _fit(job, start, inputs, options, meter, stop)
+    options.ranks.shutdown()
+    if not options.ranks.is_main:
         return
-    _write_checkpoint(job, start, inputs, meter, options.ranks.size, curve, moments, selection)
+    _write_checkpoint(job, start, inputs, fit, meter, options.ranks.size)
     shutil.rmtree(job.resume_dir)
     predict_after_training(job, options, start.network, inputs.cache)
 
@@ -219,77 +231,72 @@ def _fit_checkpoint(job: CheckpointJob, start: Start, options: RuntimeOptions, s
 def _prepare_data(job: CheckpointJob, start: Start, options: RuntimeOptions) -> Inputs:
     """Encode the sources and plan the updates."""
     spec, network = job.spec, start.network
-    encoder = TextEncoder(start.tokenizer)
-    cache = EncodedData(options.cache, encoder)
+    encoder = Tokenizer(start.tokenizer)
+    cache = FeatureCache(options.cache, encoder)
     encoding = spec.get("encoding") or {"max_length": spec["max_length"]}
-    contrast = Contrast.of(spec["recipe"], encoding["max_length"])
-    splits, heads = rows_by_source(job.data), spec.get("source_heads", {})
-    corpus = options.ranks.main_first(partial(encode_sources, network, cache, splits, heads, encoding, contrast))
-    if corpus.pairing and contrast.learned:
-        network.learn_temperature(contrast.scale)
+    contrast = contrastive_config(spec["recipe"], encoding["max_length"])
+    splits, heads = prepared_splits(job.data), spec.get("source_heads", {})
+    corpus = options.ranks.main_process_first(
+        partial(encode_sources, network, cache, splits, heads, encoding, contrast)
+    )
+    if corpus.pairs and contrast.learned_scale:
+        network.learn_temperature(contrast.logit_scale)
     budget, plan = spec.get("budget", spec), []
     if start.mixture.fresh:
         lengths = {source: windows.lengths for source, windows in corpus.windows.items()}
-        plan = compose(lengths, start.mixture, budget["tokens"], start.key, budget.get("updates"), budget.get("epochs"))
+        plan = plan_batches(
+            lengths, start.mixture, budget["tokens"], start.key, budget.get("updates"), budget.get("epochs")
+        )
     return Inputs(encoder, cache, corpus, plan, encoding)
 
 
 def _fit(
-    job: CheckpointJob, start: Start, inputs: Inputs, options: RuntimeOptions, meter: Meter, stop: trainer.StopRequest
-) -> tuple[list[dict], dict[str, torch.Tensor], Selection | None]:
-    """Train through the plan: the learning curve, the optimizer's moments, and the evaluations on held-out rows."""
+    job: CheckpointJob, start: Start, inputs: Inputs, options: RuntimeOptions, meter: Meter, stop: InterruptGuard
+) -> Fit:
+    """Train through the plan."""
     spec, ranks, network, corpus = job.spec, options.ranks, start.network, inputs.corpus
     precision = resolve_precision(spec["precision"])
     hashes = {**data_hashes(job.data), **data_hashes(job.held_out)}
-    state = StateFolder(job.resume_dir, sha256_json([spec, precision, hashes, start.parent.get("weights")]), meter)
-    ranks.told(lambda: write_json(job.resume_dir / "spec.json", spec))
-    settings = trainer.Settings(spec["recipe"], start.key, precision, PASS_TOKENS, options.save_interval)
+    state = ResumeFolder(job.resume_dir, sha256_json([spec, precision, hashes, start.parent.get("weights")]), meter)
+    ranks.broadcast_from_main(lambda: write_json(job.resume_dir / "spec.json", spec))
+    settings = TrainingSettings(spec["recipe"], start.key, precision, PASS_TOKENS, options.save_interval)
 
     def progress(total: int, done: int) -> Progress:
-        if not ranks.main:
+        if not ranks.is_main:
             return Progress(job.out.name, total, done, terminal=io.StringIO())
         return Progress(job.out.name, total, done, job.log)
 
-    profiler = Profiler(options.profile) if options.profile and ranks.main else None
+    profiler = Profiler(options.profile) if options.profile and ranks.is_main else None
     windows = (windows.ids for windows in corpus.windows.values())
-    used = UsedRows(network, corpus.heads.values(), windows, start.moments)
-    decayed = partial(trainer.decayed, spec["recipe"], updates=len(inputs.plan))
-    selection = None
+    used = SparseEmbedding(network, corpus.heads.values(), windows, start.moments)
+    decayed = partial(decay_factor, spec["recipe"], updates=len(inputs.plan))
+    best = None
     if "select" in spec:
         able = partial(_with_all_embeddings, used, decayed)
-        selection = selection_of(spec["select"], inputs.options, network, inputs.cache, job.held_out, able)
-    used.keep_alone()
-    curve, moments = trainer.train(
-        network, inputs.encoder, corpus, inputs.plan, settings, state, stop, progress, used.taken(start.moments),
-        profiler, selection, ranks,
-    )  # fmt: skip
-    if ranks.main:
-        used.give_back(decayed(len(inputs.plan)))
-    return curve, used.put_back(moments) if ranks.main else moments, selection
+        best = selection_of(spec["select"], inputs.options, network, inputs.cache, job.held_out, able)
+    used.shrink()
+    batcher = MicroBatcher(network, inputs.encoder, corpus, inputs.plan, settings)
+    trainer = Trainer(batcher, state, best, profiler, ranks)
+    curve, moments = trainer.fit(stop, progress, used.select_rows(start.moments))
+    if ranks.is_main:
+        used.restore(decayed(len(inputs.plan)))
+        moments = used.expand_rows(moments)
+    return Fit(curve, moments, best)
 
 
-def _with_all_embeddings(used: UsedRows, decayed: Callable[[int], float], done: int) -> AbstractContextManager:
+def _with_all_embeddings(used: SparseEmbedding, decayed: Callable[[int], float], done: int) -> AbstractContextManager:
     """While it is open, the network has all rows of its embeddings, as they are after `done` updates."""
-    return used.with_others(decayed(done))
+    return used.full_matrix(decayed(done))
 
 
-def _write_checkpoint(
-    job: CheckpointJob,
-    start: Start,
-    inputs: Inputs,
-    meter: Meter,
-    processes: int,
-    curve: list[dict],
-    moments: dict[str, torch.Tensor],
-    selection: Selection | None,
-) -> None:
+def _write_checkpoint(job: CheckpointJob, start: Start, inputs: Inputs, fit: Fit, meter: Meter, processes: int) -> None:
     """Write model, curve, optimizer, cost and, last, the manifest."""
     out, plan, lengths = job.staging_dir, inputs.plan, inputs.lengths
     save_network(start.network, out / MODEL, start.tokenizer, start.main_head)
-    write_jsonl(out / CURVE, curve)
+    write_jsonl(out / CURVE, fit.curve)
     if job.keep_optimizer:
         with atomic_open(out / OPTIMIZER) as file:
-            file.write(save({name: tensor.contiguous() for name, tensor in moments.items()}))
+            file.write(save({name: tensor.contiguous() for name, tensor in fit.moments.items()}))
     exposure = count_exposure(plan, lengths)
     weights = sha256_file(out / MODEL / WEIGHTS)
     # All that a stage has seen of each source since the base model; the base's own text does not count.
@@ -298,25 +305,28 @@ def _write_checkpoint(
     write_cost(out, {**meter.cost(), "tokens": tokens, "processes": processes})
     manifest = {"updates": len(plan), "exposure": exposure, "lineage": lineage, "data": data_hashes(job.data)}
     manifest |= {"precision": resolve_precision(job.spec["precision"]), "packed": start.network.packed}
-    if selection:
-        chosen = {"update": selection.update, "looks": selection.looks}
+    if fit.best:
+        chosen = {"update": fit.best.update, "looks": fit.best.evaluations}
         manifest |= {"held_out": data_hashes(job.held_out), "selection": chosen}
-    if pairing := inputs.corpus.pairing:
+    if pairing := inputs.corpus.pairs:
         # Windows that were computed as partners alone are outside the budget.
-        partners = [pairing.drawn(update, n, len(plan), start.key).values() for n, update in enumerate(plan)]
+        partners = [pairing.draw_partners(update, n, len(plan), start.key).values() for n, update in enumerate(plan)]
         manifest["partners"] = count_exposure(partners, lengths)
     _write_manifest(job, manifest, weights, [start.parent["weights"]] if start.parent else [])
 
 
 def predict_after_training(
-    job: CheckpointJob, options: RuntimeOptions, network: Network | None = None, cache: EncodedData | None = None
+    job: CheckpointJob,
+    options: RuntimeOptions,
+    network: MultiHeadEncoder | None = None,
+    cache: FeatureCache | None = None,
 ) -> None:
     """Stage the missing predictions of a staged checkpoint whose rows are prepared."""
     missing = job.missing_predictions
     if missing and network is None:  # an earlier process staged the checkpoint
         model = job.staging_dir / MODEL
         network = load_network(model, packing=missing[0]["spec"]["packing"])
-        cache = EncodedData(options.cache, TextEncoder(model))
+        cache = FeatureCache(options.cache, Tokenizer(model))
     weights = read_json(job.staging_dir / MANIFEST)["weights"]
     for request in missing:
         out = staged_predictions_dir(job.out, request["spec"]["dataset"])
@@ -326,11 +336,11 @@ def predict_after_training(
 def selection_of(
     select: dict,
     options: dict,
-    network: Network,
-    encoded: EncodedData,
+    network: MultiHeadEncoder,
+    encoded: FeatureCache,
     held_out: Sequence[Path],
     able: Callable[[int], AbstractContextManager],
-) -> Selection:
+) -> BestCheckpoint:
     """Looks at prepared rows of the splits `held_out`, as a stage's spec wants them.
 
     `able`, of the updates that are done: while it is open, the network can compute on any text.
@@ -341,7 +351,7 @@ def selection_of(
     for path in held_out:
         manifests.setdefault(read_json(path)["split"], []).append(path)
     splits = {
-        name: {source.rpartition(".")[2]: split for source, split in rows_by_source(paths).items()}
+        name: {source.rpartition(".")[2]: split for source, split in prepared_splits(paths).items()}
         for name, paths in manifests.items()
     }
 
@@ -350,22 +360,22 @@ def selection_of(
             return {
                 name: {
                     language: metric.summarise(metric.measure(answers, language))
-                    for language, answers in predicted(network, encoded, mine, select["head"], options, precision)
+                    for language, answers in predict_splits(network, encoded, mine, select["head"], options, precision)
                 }
                 for name, mine in splits.items()
             }
 
-    return Selection(select["every"], metric.primary, scores)
+    return BestCheckpoint(select["every"], metric.primary, scores)
 
 
 def encode_sources(
-    network: Network,
-    encoded: EncodedData,
-    splits: dict[str, Split],
+    network: MultiHeadEncoder,
+    encoded: FeatureCache,
+    splits: dict[str, PreparedSplit],
     heads: dict[str, str],
     options: dict,
-    contrast: Contrast | None = None,
-) -> trainer.Corpus:
+    contrast: ContrastiveConfig | None = None,
+) -> TrainingData:
     """Windows of every source's prepared rows, and the pairs among them where there is a `contrast`.
 
     Raises UserError for a source that gives no window, and where there are no pairs.
@@ -379,10 +389,10 @@ def encode_sources(
     pairing = None
     if contrast and windows:
         origins = {
-            source: [origin_of(source, row) for row in read_jsonl(split.rows)] for source, split in splits.items()
+            source: [row_origin(source, row) for row in read_jsonl(split.rows)] for source, split in splits.items()
         }
-        pairing = Pairing(contrast, windows, heads, origins, encoded.encoder.special_ids)
-    return trainer.Corpus(windows, heads, pairing)
+        pairing = contrast.translation_pairs(windows, heads, origins, encoded.tokenizer.special_ids)
+    return TrainingData(windows, heads, pairing)
 
 
 def count_exposure(plan: list, lengths: dict[str, np.ndarray]) -> dict[str, dict[str, int]]:

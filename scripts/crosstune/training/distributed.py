@@ -1,8 +1,7 @@
 """Several processes that train one stage together, each with a GPU of its own.
 
-Owns: how they are started, how they find each other, agree and end. Must never know: what is trained.
-
-They are torchrun's: its launcher starts them and says who is who in their environment. Imports torch late, on purpose.
+torchrun's launcher starts them and puts their rank and number into their environment. Light jobs import this module:
+functions import torch late.
 """
 
 import ctypes
@@ -21,13 +20,13 @@ from crosstune.machine.hardware import device
 if TYPE_CHECKING:
     import torch
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
-# The main process encodes, scores and saves while the others wait; what ends them is the launcher, not a clock.
-PATIENCE = timedelta(days=7)
+# The other processes wait while the main one encodes, scores and saves. Only the launcher may end them, no timeout.
+COLLECTIVE_TIMEOUT = timedelta(days=7)
 
-# Seconds to save a state in when the job is asked to end; a cluster that waits for less kills it itself.
-SECONDS_TO_END = 600
+# Time to save a state after a signal; a cluster that waits less kills the job itself.
+SHUTDOWN_SECONDS = 600
 
 SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 
@@ -38,10 +37,10 @@ def is_one_of_several(environ: Mapping[str, str]) -> bool:
 
 
 def launch(processes: int) -> None:
-    """Run this program again, with the same arguments, as several processes that train together; returns when they end.
+    """Run this program again, with the same arguments, as several processes that train together; wait for their end.
 
-    Ends this program where one of them fails: it has told why. What holds for this process holds until they have
-    ended, its GPUs among it.
+    If one of them fails, this program ends with it: the failed process has printed the reason. This process keeps its
+    resources until then, among them the GPUs.
     """
     from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -57,10 +56,10 @@ def launch(processes: int) -> None:
         max_restarts=0,
         logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
         signals_to_handle=SIGNALS,
-        shutdown_timeout=SECONDS_TO_END,
+        shutdown_timeout=SHUTDOWN_SECONDS,
     )
     try:
-        # In arguments it puts something in the place of ${names}.
+        # The launcher substitutes ${names} in arguments.
         elastic_launch(config, sys.executable)(*(argument.replace("$", "$$") for argument in sys.argv))
     except SignalException:
         sys.exit(1)
@@ -71,7 +70,7 @@ def launch(processes: int) -> None:
 
 
 def end_with_launcher() -> None:
-    """Let the kernel kill this process when its launcher is killed: its GPUs are then free for others to take."""
+    """Let the kernel kill this process when its launcher is killed, so that its GPUs become free."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
@@ -79,10 +78,10 @@ def end_with_launcher() -> None:
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes that train a stage, and which of them this is: of one process that one.
+    """The processes that train a stage together, and the rank of this one; by default a single process.
 
-    `group`: the connection over which they talk of anything but gradients; it uses no GPU, so that none has to wait.
-    `sharded`: whether each of several holds a part of the network, not all of it.
+    `group`: the connection for all messages but gradients; it uses no GPU, so no GPU waits for it. `sharded`: whether
+    each of several processes holds a part of the weights instead of all.
     """
 
     rank: int = 0
@@ -92,84 +91,84 @@ class Ranks:
 
     @classmethod
     def of_process(cls, sharded: bool = False) -> "Ranks":
-        """Those that torchrun has started with this process. Gradients go through NCCL on GPUs, else through gloo."""
+        """The processes that torchrun has started with this one. Gradients use NCCL on GPUs, else gloo."""
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls()
         import torch.distributed
         from accelerate import PartialState
 
-        state = PartialState(cpu=device() == "cpu", timeout=PATIENCE)
-        group = torch.distributed.new_group(backend="gloo", timeout=PATIENCE)
+        state = PartialState(cpu=device() == "cpu", timeout=COLLECTIVE_TIMEOUT)
+        group = torch.distributed.new_group(backend="gloo", timeout=COLLECTIVE_TIMEOUT)
         return cls(state.process_index, state.num_processes, group, sharded)
 
     @property
-    def main(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes."""
         return self.rank == 0
 
-    def told(self, make: Callable[[], Made]) -> Made:
-        """What `make` gives on the main process, which alone runs it; where it raises there, all raise."""
+    def broadcast_from_main(self, compute: Callable[[], Result]) -> Result:
+        """Run `compute` on the main process alone and give its result to all; if it raises, all processes raise."""
         if self.size == 1:
-            return make()
+            return compute()
         import torch.distributed
 
-        made, failure = None, None
-        if self.main:
+        result, failure = None, None
+        if self.is_main:
             try:
-                made = make()
+                result = compute()
             except Exception as error:
                 failure = error
-        told = failure if failure is None or isinstance(failure, UserError) else UserError("the main process failed")
-        outcome = [made, told]
+        known = failure is None or isinstance(failure, UserError)
+        outcome = [result, failure if known else UserError("the main process failed")]
         torch.distributed.broadcast_object_list(outcome, src=0, group=self.group)
         if failure or outcome[1]:
             raise failure or outcome[1]
         return outcome[0]
 
-    def main_first(self, make: Callable[[], Made]) -> Made:
-        """What `make` gives, which the others run after the main process, to find what that has left behind."""
-        made: list[Made] = []
-        self.told(lambda: made.append(make()))
-        return made[0] if made else make()
+    def main_process_first(self, compute: Callable[[], Result]) -> Result:
+        """Run `compute` on the main process and then on the others, which find the files that the first has written."""
+        results: list[Result] = []
+        self.broadcast_from_main(lambda: results.append(compute()))
+        return results[0] if results else compute()
 
-    def agreed(self, *flags: bool) -> list[bool]:
-        """For each flag whether any of the processes has it."""
+    def any_true(self, *flags: bool) -> list[bool]:
+        """For each flag whether it is true on any of the processes."""
         if self.size == 1:
             return list(flags)
         import torch.distributed
 
-        found = torch.tensor(flags, dtype=torch.int32)
-        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX, group=self.group)
-        return [bool(flag) for flag in found]
+        maxima = torch.tensor(flags, dtype=torch.int32)
+        torch.distributed.all_reduce(maxima, torch.distributed.ReduceOp.MAX, group=self.group)
+        return [bool(flag) for flag in maxima]
 
-    def summed(self, *values: "torch.Tensor | None") -> list[float | None]:
-        """The sum of each value over the processes; None where none of them has one."""
+    def all_reduce_sum(self, *values: "torch.Tensor | None") -> list[float | None]:
+        """The sum of each value over the processes; None if it is None on all of them."""
         if self.size == 1:
             return [None if value is None else value.item() for value in values]
         import torch.distributed
 
         numbers = [(0.0, 0.0) if value is None else (value.item(), 1.0) for value in values]
-        found = torch.tensor(numbers, dtype=torch.float64)
-        torch.distributed.all_reduce(found, group=self.group)
-        return [total if present else None for total, present in found.tolist()]
+        sums = torch.tensor(numbers, dtype=torch.float64)
+        torch.distributed.all_reduce(sums, group=self.group)
+        return [total if present else None for total, present in sums.tolist()]
 
     def sum_gradients(self, parameters: Iterable["torch.nn.Parameter"]) -> None:
-        """Let every gradient be its sum over the processes; a parameter that none of them has one of keeps none."""
+        """Replace every gradient by its sum over the processes; a parameter without gradient on any keeps none."""
         if self.size == 1:
             return
         import torch.distributed
 
         parameters = list(parameters)
-        somewhere = self.agreed(*(parameter.grad is not None for parameter in parameters))
-        summed = [parameter for parameter, wanted in zip(parameters, somewhere, strict=True) if wanted]
+        present = self.any_true(*(parameter.grad is not None for parameter in parameters))
+        summed = [parameter for parameter, anywhere in zip(parameters, present, strict=True) if anywhere]
         for parameter in summed:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         for work in [torch.distributed.all_reduce(parameter.grad, async_op=True) for parameter in summed]:
             work.wait()
 
-    def part(self) -> None:
-        """Let each go on alone: the training is done."""
+    def shutdown(self) -> None:
+        """Close the connections; each process continues alone."""
         if self.size > 1:
             import torch.distributed
 

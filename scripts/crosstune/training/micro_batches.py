@@ -1,40 +1,48 @@
-"""The forward passes of an update."""
+"""The data of a training and its settings, and the cut of every update into micro-batches.
+
+A micro-batch is one forward pass. Gradients accumulate over the micro-batches of an update.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crosstune.core.packing import even_parts
+import numpy as np
+
+from crosstune.core.packing import split_evenly
 from crosstune.core.random_streams import stream
 from crosstune.modeling.batching import collate
-from crosstune.modeling.contrastive import Pairing, Pairs
+from crosstune.modeling.contrastive import PartnerBatch, TranslationPairs
 from crosstune.modeling.features import Batch, Windows
-from crosstune.modeling.network import Network
-from crosstune.modeling.tokenization import TextEncoder
+from crosstune.modeling.network import MultiHeadEncoder
+from crosstune.modeling.tokenization import Tokenizer
 
-# For each update the (source, window) pairs it trains on.
-Plan = Sequence[Sequence[tuple[str, int]]]
+# The (source, window) pairs of each update.
+BatchPlan = Sequence[Sequence[tuple[str, int]]]
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """Encoded sources by name, the head each is trained with, and the pairs among them where they are contrasted."""
+class TrainingData:
+    """Windows by source, the head that trains on each source, and the translation pairs of a contrastive training."""
 
     windows: dict[str, Windows]
     heads: dict[str, str]
-    pairing: Pairing | None = None
+    pairs: TranslationPairs | None = None
 
     def length(self, source: str, window: int) -> int:
         """Tokens of a window."""
         return int(self.windows[source].offsets[window + 1] - self.windows[source].offsets[window])
 
     def batch(self, windows: Sequence[tuple[str, int]]) -> Batch:
-        """(source, window) pairs of one head, laid end to end."""
+        """The batch of (source, window) pairs of one head."""
         return collate([self.windows[source] for source, _ in windows], [window for _, window in windows])
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to optimise. `key` is what random streams are derived from; a forward pass has up to `pass_tokens` tokens."""
+class TrainingSettings:
+    """How to optimise: `key` seeds the random streams, a forward pass has up to `pass_tokens` tokens.
+
+    `save_seconds`: the least time between two saved states.
+    """
 
     recipe: dict
     key: tuple
@@ -44,41 +52,73 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Part:
-    """A forward pass of an update: the head it is of, what its summed loss counts, partners to contrast it with."""
+class MicroBatch:
+    """One forward pass under a head; `weight` is the factor of its summed loss, `partners` those of its windows."""
 
     head: str
     batch: Batch
     weight: float
-    pairs: Pairs | None = None
+    partners: PartnerBatch | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the forward pass, partners included."""
+        return len(self.batch.ids) + (len(self.partners.batch.ids) if self.partners is not None else 0)
 
 
-def parts_of(
-    number: int, plan: Plan, network: Network, encoder: TextEncoder, corpus: Corpus, settings: Settings
-) -> list[Part]:
-    """The forward passes of update `number`: each head's mean loss counts by its share of the windows.
+@dataclass(frozen=True)
+class MicroBatcher:
+    """Makes the micro-batches of a plan's updates. What it draws for an update depends on settings and number alone."""
 
-    Windows that have a partner are in passes of their own, as many as are each other's negatives whatever their length:
-    the loss must not depend on how rows are laid out. It counts by its mean over all pairs of the update.
-    """
-    update, pairing = plan[number], corpus.pairing
-    masks = stream(*settings.key, "masks", number)
-    partners = pairing.drawn(update, number, len(plan), settings.key) if pairing else {}
-    parts = []
-    for head in sorted({corpus.heads[source] for source, _ in update}):
-        task = network.tasks[head]
-        mine = [place for place, (source, _) in enumerate(update) if corpus.heads[source] == head]
-        single, paired = ([place for place in mine if (place in partners) == wanted] for wanted in (False, True))
-        lengths = [corpus.length(*update[place]) for place in single]
-        cut = task.passes(lengths, settings.pass_tokens, not network.packed, settings.recipe)
-        passes = [[update[single[i]] for i in part] for part in cut]
-        batches = [task.perturb(corpus.batch(windows), encoder, masks, settings.recipe) for windows in passes]
-        pairs: list[Pairs | None] = [None] * len(batches)
-        for part in even_parts(len(paired), pairing.contrast.negatives) if paired else []:
-            windows, others = zip(*((update[paired[i]], partners[paired[i]]) for i in part), strict=True)
-            batches.append(task.perturb(corpus.batch(windows), encoder, masks, settings.recipe))
-            pairs.append(pairing.pairs(windows, others, pairing.contrast.weight / len(partners)))
-        units = max(1, sum(task.units(batch) for batch in batches))
-        weight = len(mine) / len(update) / units
-        parts += [Part(head, batch, weight, found) for batch, found in zip(batches, pairs, strict=True)]
-    return parts
+    network: MultiHeadEncoder
+    tokenizer: Tokenizer
+    data: TrainingData
+    plan: BatchPlan
+    settings: TrainingSettings
+
+    def tokens(self, number: int) -> int:
+        """Tokens of the windows of update `number`."""
+        return sum(self.data.length(*window) for window in self.plan[number])
+
+    def micro_batches(self, number: int) -> list[MicroBatch]:
+        """The micro-batches of update `number` (from 0).
+
+        The mean loss of each head has the weight of its share of the windows. The contrastive loss is the mean over all
+        pairs of the update.
+        """
+        update, pairs = self.plan[number], self.data.pairs
+        masks = stream(*self.settings.key, "masks", number)
+        partners = pairs.draw_partners(update, number, len(self.plan), self.settings.key) if pairs else {}
+        found = []
+        for head in sorted({self.data.heads[source] for source, _ in update}):
+            places = [place for place, (source, _) in enumerate(update) if self.data.heads[source] == head]
+            found += self._of_head(head, places, update, partners, masks)
+        return found
+
+    def _of_head(
+        self,
+        head: str,
+        places: Sequence[int],
+        update: Sequence[tuple[str, int]],
+        partners: dict[int, tuple[str, int]],
+        masks: np.random.Generator,
+    ) -> list[MicroBatch]:
+        """The micro-batches of a head, from the places of its windows in the update.
+
+        Windows with a partner are in forward passes of their own, of as many pairs as are each other's negatives,
+        whatever their length: the loss must not depend on the layout of rows.
+        """
+        task, settings, pairs = self.network.tasks[head], self.settings, self.data.pairs
+        single, paired = ([place for place in places if (place in partners) == has] for has in (False, True))
+        lengths = [self.data.length(*update[place]) for place in single]
+        cuts = task.passes(lengths, settings.pass_tokens, not self.network.packed, settings.recipe)
+        passes = [[single[i] for i in cut] for cut in cuts]
+        partner_batches: list[PartnerBatch | None] = [None] * len(passes)
+        for cut in split_evenly(len(paired), pairs.config.negatives) if paired else []:
+            passes.append([paired[i] for i in cut])
+            windows, others = ([of[place] for place in passes[-1]] for of in (update, partners))
+            partner_batches.append(pairs.partner_batch(windows, others, pairs.config.weight / len(partners)))
+        batches = [self.data.batch([update[place] for place in own]) for own in passes]
+        batches = [task.perturb(batch, self.tokenizer, masks, settings.recipe) for batch in batches]
+        weight = len(places) / len(update) / max(1, sum(map(task.target_count, batches)))
+        return [MicroBatch(head, batch, weight, own) for batch, own in zip(batches, partner_batches, strict=True)]

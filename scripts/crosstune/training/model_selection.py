@@ -1,8 +1,4 @@
-"""Which moment of a training is kept: the best on validation rows, as far as it has come.
-
-Owns: the looks at the validation rows, the best weights, what is told of them. Must never know: how training or
-scoring works.
-"""
+"""Model selection: evaluations on validation rows during a training, and the weights of the best one."""
 
 import statistics
 from collections.abc import Callable
@@ -10,47 +6,49 @@ from dataclasses import dataclass, field
 
 import torch
 
+# Metrics by split and language.
 Scores = dict[str, dict[str, dict]]
 
-BEST = "best."
+PREFIX = "best."
 
 
 @dataclass
-class Selection:
-    """Looks every `every` updates and after the last; of equal looks the latest is kept, as in MuCoT.
+class BestCheckpoint:
+    """The best weights of a training, by evaluations every `every` updates and after the last.
 
-    `scores` gives the numbers of the network as it is after an update, by split and language; the mean of `number` over
-    the languages of `validation` decides. Other splits are only told. `looks`: {"update", "score", "scores"} each.
+    `score` computes the metrics of the network after an update. The mean of `metric` over the languages of `validation`
+    decides, the latest of equals wins; other splits are only recorded. `evaluations`: {"update", "score", "scores"}
+    each.
     """
 
     every: int
-    number: str
-    scores: Callable[[int], Scores]
-    looks: list[dict] = field(default_factory=list)
-    best: dict[str, torch.Tensor] = field(default_factory=dict)
+    metric: str
+    score: Callable[[int], Scores]
+    evaluations: list[dict] = field(default_factory=list)
+    weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
-    def wanted(self, update: int, updates: int) -> bool:
-        """Whether to look after update `update` (from 1) of `updates`."""
+    def is_due(self, update: int, updates: int) -> bool:
+        """Whether to evaluate after update `update` (from 1) of `updates`."""
         return update % self.every == 0 or update == updates
 
-    def look(self, update: int, network: torch.nn.Module) -> None:
-        """Score the network, and keep its weights where nothing before was better."""
-        found = self.scores(update)
-        score = statistics.fmean(scores[self.number] for scores in found["validation"].values())
-        if not self.looks or score >= max(look["score"] for look in self.looks):
-            self.best = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-        self.looks.append({"update": update, "score": score, "scores": found})
+    def evaluate(self, update: int, network: torch.nn.Module) -> None:
+        """Score the network, and copy its weights unless an earlier evaluation was better."""
+        scores = self.score(update)
+        mean = statistics.fmean(metrics[self.metric] for metrics in scores["validation"].values())
+        if not self.evaluations or mean >= max(evaluation["score"] for evaluation in self.evaluations):
+            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+        self.evaluations.append({"update": update, "score": mean, "scores": scores})
 
     @property
     def update(self) -> int:
-        """The update that is kept."""
-        return max(self.looks, key=lambda look: (look["score"], look["update"]))["update"]
+        """The update with the best weights."""
+        return max(self.evaluations, key=lambda evaluation: (evaluation["score"], evaluation["update"]))["update"]
 
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """What an interrupted training has to save, beside `looks`."""
-        return {f"{BEST}{name}": tensor for name, tensor in self.best.items()}
+    def state_tensors(self) -> dict[str, torch.Tensor]:
+        """The tensors that a saved state needs besides `evaluations`."""
+        return {f"{PREFIX}{name}": tensor for name, tensor in self.weights.items()}
 
-    def load(self, tensors: dict[str, torch.Tensor], looks: list[dict]) -> None:
-        """Go on where an interrupted training saved."""
-        self.best = {name.removeprefix(BEST): tensor for name, tensor in tensors.items() if name.startswith(BEST)}
-        self.looks = looks
+    def load_state(self, tensors: dict[str, torch.Tensor], evaluations: list[dict]) -> None:
+        """Take the best weights and the evaluations of a saved state."""
+        self.weights = {name.removeprefix(PREFIX): t for name, t in tensors.items() if name.startswith(PREFIX)}
+        self.evaluations = evaluations

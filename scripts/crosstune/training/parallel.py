@@ -1,9 +1,4 @@
-"""What a process holds of the network that it trains, alone or with others.
-
-Owns: the network that computes, its gradients' sum and norm. Must never know: plans, losses, files.
-
-Here it is all of the network, with its gradients and moments; sharding has another of the kind, which holds a part.
-"""
+"""A model that one process trains, alone or with others: replicated as in DDP, or sharded by torch's FSDP."""
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,133 +12,150 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.utils import clip_grad_norm_, clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from crosstune.modeling.network import Network
+from crosstune.modeling.network import MultiHeadEncoder
 from crosstune.training.distributed import Ranks
+from crosstune.training.optimizer import MOMENTS
 
 
-class Replica:
-    """All of a network. `network` computes."""
+class ReplicatedModel:
+    """A model whose weights, gradients and moments are whole in every process. `network` computes.
 
-    def __init__(self, network: Network, ranks: Ranks, device: torch.device):
+    There is no wrapper of torch's: it would average gradients after every forward pass of an update.
+    """
+
+    def __init__(self, network: MultiHeadEncoder, ranks: Ranks, device: torch.device):
         self.network, self._ranks = network.to(device), ranks
 
-    def arrange(self, optimizer: Optimizer) -> None:
-        """Let the optimizer's groups be such that torch can take a step with them."""
+    def prepare_optimizer(self, optimizer: Optimizer) -> None:
+        """Change the optimizer's groups so that torch can take a step with them."""
 
-    def sum_gradients(self) -> None:
-        """Let every gradient be its sum over the processes."""
-        self._ranks.sum_gradients(self.network.parameters())
+    def load_moments(self, optimizer: Optimizer, moments: Mapping[str, torch.Tensor]) -> None:
+        """Give the optimizer whole moments by name; a parameter without moments starts afresh."""
+        for name, parameter in self.network.named_parameters():
+            own = {kind: moments[f"{kind}.{name}"] for kind in MOMENTS if f"{kind}.{name}" in moments}
+            if own:
+                optimizer.state[parameter] = {kind: self.local_shard(moment, parameter) for kind, moment in own.items()}
 
-    def clip(self, norm: float) -> None:
-        """Scale all gradients, so that the norm of all together is `norm` at most."""
-        clip_grad_norm_(self.network.parameters(), norm)
-
-    def part(self, moment: torch.Tensor, parameter: torch.nn.Parameter) -> torch.Tensor:
-        """What this process holds of a parameter's moment, or the count of its steps, which are told whole."""
+    def local_shard(self, moment: torch.Tensor, parameter: nn.Parameter) -> torch.Tensor:
+        """This process's part of a whole moment, or of the number of steps, on the parameter's device."""
         return moment.to(parameter.device)
 
-    def gathered(self, tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-        """Moments by name as the processes hold them: whole, on the main process."""
-        return tensors
+    def sum_gradients(self) -> None:
+        """Replace every gradient by its sum over the processes."""
+        self._ranks.sum_gradients(self.network.parameters())
 
-    def gather(self) -> None:
-        """Let the main process's whole network have the weights."""
+    def clip_gradients(self, max_norm: float) -> None:
+        """Scale all gradients so that their common norm is at most `max_norm`."""
+        clip_grad_norm_(self.network.parameters(), max_norm)
+
+    def gather_weights(self) -> None:
+        """Copy the weights to the main process's whole network."""
+
+    def gather_state(self, moments: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        """Whole moments by name on the main process."""
+        return moments
 
     @contextmanager
-    def looked_at(self) -> Iterator[None]:
-        """While open, the main process's whole network has the weights, computes, and drops nothing out."""
+    def full_weights(self) -> Iterator[MultiHeadEncoder]:
+        """While open, the main process's whole network has the weights and computes without dropout."""
         self.network.eval()
-        yield
+        yield self.network
         self.network.train()
 
 
-class Shard(Replica):
-    """A part of the encoder's layers and word embeddings, which are nearly all of a network.
+class ShardedModel(ReplicatedModel):
+    """A model whose encoder layers and word embeddings, nearly all of its weights, are split among the processes.
 
-    The rest (heads, norms, positions, a pooler) is whole in each process: not every pass of an update uses it, and what
-    is split is used by all processes at once. So they must compute equally many passes.
+    The rest (heads, norms, positions, a pooler) is whole in each process: some forward passes do not use it, while all
+    processes must use a sharded layer at once. So they must compute equally many passes. The main process also has the
+    whole network in main memory, and saves, scores and predicts with it.
     """
 
-    def __init__(self, network: Network, ranks: Ranks, device: torch.device):
-        self._whole, self._ranks, self._device = network, ranks, device
-        self.network = copy.deepcopy(network) if ranks.main else network
-        self._split(init_device_mesh(device.type, (ranks.size,)))
+    def __init__(self, network: MultiHeadEncoder, ranks: Ranks, device: torch.device):
+        self._full_network, self._ranks, self._device = network, ranks, device
+        self.network = copy.deepcopy(network) if ranks.is_main else network
+        self._shard(init_device_mesh(device.type, (ranks.size,)))
         self.network.to(device)
 
-    def _split(self, mesh: DeviceMesh) -> None:
-        """A layer's weights are put together while it computes, those of the embeddings for a whole pass."""
+    def _shard(self, mesh: DeviceMesh) -> None:
+        """FSDP gathers a layer's weights while it computes, those of the embeddings for a whole forward pass."""
         encoder = self.network.encoder
-        layers = list(layers_of(encoder))
+        layers = list(encoder_layers(encoder))
         for layer in layers:
             fully_shard(layer, mesh=mesh)
-        split = {encoder.get_input_embeddings().weight, *(p for layer in layers for p in layer.parameters())}
-        fully_shard(self.network, mesh=mesh, ignored_params=set(self.network.parameters()) - split)
-        register_fsdp_forward_method(self.network, "contrasted")
+        sharded = {encoder.get_input_embeddings().weight, *(p for layer in layers for p in layer.parameters())}
+        fully_shard(self.network, mesh=mesh, ignored_params=set(self.network.parameters()) - sharded)
+        register_fsdp_forward_method(self.network, "pair_losses")
         for module in self.network.modules():
-            if isinstance(module, FSDPModule):  # they would be averaged otherwise
+            if isinstance(module, FSDPModule):  # FSDP averages gradients by default
                 module.set_gradient_divide_factor(1.0)
                 module.set_force_sum_reduction_for_comms(True)
 
-    def arrange(self, optimizer: Optimizer) -> None:
+    def prepare_optimizer(self, optimizer: Optimizer) -> None:
         optimizer.param_groups = [
-            group | {"params": kind} for group in optimizer.param_groups for kind in alike(group["params"])
+            group | {"params": kind} for group in optimizer.param_groups for kind in by_sharding(group["params"])
         ]
 
-    def sum_gradients(self) -> None:
-        self._ranks.sum_gradients(p for p in self.network.parameters() if not isinstance(p, DTensor))
-
-    def clip(self, norm: float) -> None:
-        kinds = alike(self.network.parameters())
-        norms = [get_total_norm([p.grad for p in kind if p.grad is not None]) for kind in kinds]
-        total = torch.stack([whole(norm) for norm in norms]).norm()
-        for kind in kinds:
-            clip_grads_with_norm_(kind, norm, total)
-
-    def part(self, moment: torch.Tensor, parameter: nn.Parameter) -> torch.Tensor:
+    def local_shard(self, moment: torch.Tensor, parameter: nn.Parameter) -> torch.Tensor:
         moment = moment.to(parameter.device)
         if not isinstance(parameter, DTensor) or moment.shape != parameter.shape:
             return moment
         return distribute_tensor(moment, parameter.device_mesh, parameter.placements, src_data_rank=None)
 
-    def gathered(self, tensors: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-        found = {}
-        for name, tensor in tensors.items():
-            tensor = whole(tensor)
-            if self._ranks.main:  # one after another: a GPU may not have room for all of them
-                found[name] = tensor.cpu()
-        return found
+    def sum_gradients(self) -> None:
+        self._ranks.sum_gradients(p for p in self.network.parameters() if not isinstance(p, DTensor))
 
-    def gather(self) -> None:
-        weights = self.gathered(self.network.state_dict())
-        if self._ranks.main:
-            self._whole.load_state_dict(weights)
+    def clip_gradients(self, max_norm: float) -> None:
+        kinds = by_sharding(self.network.parameters())
+        norms = [get_total_norm([p.grad for p in kind if p.grad is not None]) for kind in kinds]
+        total = torch.stack([full_tensor(norm) for norm in norms]).norm()
+        for kind in kinds:
+            clip_grads_with_norm_(kind, max_norm, total)
+
+    def gather_weights(self) -> None:
+        weights = self.gather_state(self.network.state_dict())
+        if self._ranks.is_main:
+            self._full_network.load_state_dict(weights)
+
+    def gather_state(self, moments: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        gathered = {}
+        for name, tensor in moments.items():
+            tensor = full_tensor(tensor)
+            if self._ranks.is_main:  # one after another: a GPU may not have room for all of them
+                gathered[name] = tensor.cpu()
+        return gathered
 
     @contextmanager
-    def looked_at(self) -> Iterator[None]:
-        self.gather()
-        if self._ranks.main:
-            self._whole.to(self._device).eval()
-        yield
-        if self._ranks.main:
-            self._whole.to("cpu")
+    def full_weights(self) -> Iterator[MultiHeadEncoder]:
+        self.gather_weights()
+        if self._ranks.is_main:
+            self._full_network.to(self._device).eval()
+        yield self._full_network
+        if self._ranks.is_main:
+            self._full_network.to("cpu")
 
 
-def layers_of(module: nn.Module) -> Iterator[nn.Module]:
-    """The layers of an encoder: what its lists of modules hold, and lists in lists."""
+def parallel_model_class(ranks: Ranks) -> type[ReplicatedModel]:
+    """The class of the model that the processes train."""
+    return ShardedModel if ranks.sharded else ReplicatedModel
+
+
+def encoder_layers(module: nn.Module) -> Iterator[nn.Module]:
+    """The layers of an encoder: the members of its module lists, and of lists in these lists."""
     for child in module.children():
         if isinstance(module, nn.ModuleList) and not isinstance(child, nn.ModuleList):
             yield child
         else:
-            yield from layers_of(child)
+            yield from encoder_layers(child)
 
 
-def alike(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
-    """Whole and split ones, as far as there are any: torch computes with one kind at a time."""
+def by_sharding(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Whole parameters and sharded ones, without empty groups: torch computes with one kind at a time."""
     parameters = list(parameters)
-    kinds = ([p for p in parameters if isinstance(p, DTensor) == split] for split in (False, True))
+    kinds = ([p for p in parameters if isinstance(p, DTensor) == sharded] for sharded in (False, True))
     return [kind for kind in kinds if kind]
 
 
-def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """All of a tensor, on every process; all must ask."""
+def full_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    """All of a tensor, on every process; a collective operation for a sharded one."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -1,7 +1,4 @@
-"""Where a training's time goes: a trace of some updates and a page that sums it up.
-
-Owns: the profiler, the groups of operations, the two files. Must never know: what is trained.
-"""
+"""A profile of some updates of a training: a trace, and a page that sums up the time by kind of operation."""
 
 import re
 import sys
@@ -14,10 +11,10 @@ from torch.profiler import ProfilerActivity, profile, schedule
 
 from crosstune.core.files import write_text
 
-# Updates before the trace (the first ones allocate and choose kernels), and updates in it.
-BEFORE, TRACED = 3, 10
+# The first updates allocate memory and choose kernels; the trace begins after them.
+WARMUP_UPDATES, TRACED_UPDATES = 3, 10
 
-# The first group whose pattern an operation's name matches; what matches none is `other`.
+# The first pattern that matches an operation's name sets its group; other operations are in the group `other`.
 GROUPS = {
     "data": r"^data$",
     "optimizer": r"[Oo]ptimizer|adamw|clip_grad|foreach",
@@ -28,12 +25,12 @@ GROUPS = {
 
 
 class Profiler:
-    """Traces up to TRACED updates after the first BEFORE; `step` is called after each. Writes into `folder`."""
+    """Traces up to TRACED_UPDATES after the first WARMUP_UPDATES, and writes into `folder`; call `step` after each."""
 
     def __init__(self, folder: Path):
         self._folder = folder
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
-        plan = schedule(wait=BEFORE - 1, warmup=1, active=TRACED, repeat=1)
+        plan = schedule(wait=WARMUP_UPDATES - 1, warmup=1, active=TRACED_UPDATES, repeat=1)
         self._profile = profile(activities=activities, schedule=plan, on_trace_ready=self._write, acc_events=True)
         self._number, self._begin = 0, 0.0
 
@@ -43,38 +40,40 @@ class Profiler:
 
     def __exit__(self, *error: object) -> None:
         self._profile.__exit__(*error)
-        if self._number <= BEFORE:
-            print(f"no profile: the training has only {self._number} updates, {BEFORE + 1} are needed", file=sys.stderr)
+        if self._number <= WARMUP_UPDATES:
+            needed = WARMUP_UPDATES + 1
+            print(f"no profile: the training has only {self._number} updates, {needed} are needed", file=sys.stderr)
 
     def step(self) -> None:
+        """Count an update that is done."""
         self._number += 1
-        if self._number == BEFORE:
+        if self._number == WARMUP_UPDATES:
             self._begin = time.perf_counter()
         self._profile.step()
 
-    def _write(self, found: profile) -> None:
+    def _write(self, trace: profile) -> None:
         wall = time.perf_counter() - self._begin
         self._folder.mkdir(parents=True, exist_ok=True)
-        found.export_chrome_trace(str(self._folder / "trace.json"))
+        trace.export_chrome_trace(str(self._folder / "trace.json"))
         on_gpu = torch.cuda.is_available()
         seconds: dict[str, float] = {}
-        for event in found.key_averages():
-            # A GPU's time stands under the kernel and once more under the operation that started it.
+        for event in trace.key_averages():
+            # The trace counts a GPU's time under the kernel, and again under the operation that started it.
             if on_gpu and (event.device_type != DeviceType.CUDA or event.is_user_annotation):
                 continue
             spent = event.self_device_time_total if on_gpu else event.self_cpu_time_total
             seconds[event.key] = seconds.get(event.key, 0.0) + spent / 1e6
-        traced = min(TRACED, self._number - BEFORE)
+        traced = min(TRACED_UPDATES, self._number - WARMUP_UPDATES)
         write_text(self._folder / "summary.md", summary(seconds, wall, traced, "GPU" if on_gpu else "CPU"))
 
 
 def group_of(operation: str) -> str:
-    """The group that an operation's time counts for."""
+    """The group of an operation."""
     return next((group for group, pattern in GROUPS.items() if re.search(pattern, operation)), "other")
 
 
 def summary(seconds: dict[str, float], wall: float, updates: int, device: str) -> str:
-    """A page: the share of each group of operations in `wall` seconds, what is idle, and the dearest operations."""
+    """A page: the share of each group of operations and of idling in `wall` seconds, and the slowest operations."""
     totals = dict.fromkeys([*GROUPS, "other"], 0.0)
     for operation, spent in seconds.items():
         if not operation.startswith("ProfilerStep"):
@@ -87,11 +86,11 @@ def summary(seconds: dict[str, float], wall: float, updates: int, device: str) -
         "|:--|--:|--:|",
         *(f"| {group} | {spent:.3f} | {spent / wall:.1%} |" for group, spent in totals.items()),
         "",
-        "The dearest operations:",
+        "The slowest operations:",
         "",
         "| operation | seconds | share |",
         "|:--|--:|--:|",
     ]
-    dearest = sorted(seconds.items(), key=lambda item: -item[1])[:15]
-    lines += [f"| {operation} | {spent:.3f} | {spent / wall:.1%} |" for operation, spent in dearest]
+    slowest = sorted(seconds.items(), key=lambda item: -item[1])[:15]
+    lines += [f"| {operation} | {spent:.3f} | {spent / wall:.1%} |" for operation, spent in slowest]
     return "\n".join([*lines, "", "trace.json opens in chrome://tracing or https://ui.perfetto.dev.", ""])

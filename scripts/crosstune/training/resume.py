@@ -1,14 +1,14 @@
-"""The state of an unfinished training, in a folder that the workflow does not declare.
+"""The saved state of an unfinished training, in a folder that Snakemake does not know of.
 
-Owns: saving, loading and refusing state. Must never know: what is trained.
-
-Snakemake deletes the declared outputs of a failed or killed job, so the state lies beside them. One file holds all of
-it and appears atomically: whenever a job is killed, the folder holds a whole state or none.
+Snakemake deletes the declared outputs of a failed or killed job, so the state has a folder of its own. One file holds
+all of it and appears atomically: whenever a job is killed, the folder has a complete state or none.
 """
 
 import json
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -21,11 +21,14 @@ from crosstune.machine.cost_meter import Meter
 
 STATE = "state.safetensors"
 
+# Saving the state of a large model takes seconds: training takes at least this many times as long.
+TRAINING_PER_SAVING = 30
 
-class StateFolder:
-    """`<stage>/resume`, stamped with what identifies the training (the hash of its spec, data and parent).
 
-    With the state goes what the training has taken so far, as `meter` has it: an attempt goes on counting from there.
+class ResumeFolder:
+    """The folder of a training's state; `stamp` identifies the training (the hash of its spec, data and parent).
+
+    The state includes the cost so far from `meter`, and loading it lets the meter continue from there.
     """
 
     def __init__(self, folder: Path | str, stamp: str, meter: Meter | None = None):
@@ -33,9 +36,9 @@ class StateFolder:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def load(self) -> tuple[dict[str, torch.Tensor], dict] | None:
-        """The tensors and the notes that were saved last; None where nothing was.
+        """The tensors and the notes of the last save; None if there was none.
 
-        Raises UserError where the state was left by another spec, data or parent, or cannot be read.
+        Raises UserError if the state belongs to another spec, data or parent, or cannot be read.
         """
         path = self._folder / STATE
         if not path.exists():
@@ -44,27 +47,48 @@ class StateFolder:
         try:
             with safe_open(path, "pt") as file:
                 notes = json.loads(file.metadata()["notes"])
-                found = file.metadata()["stamp"]
+                stamp = file.metadata()["stamp"]
                 spent = json.loads(file.metadata().get("spent", "{}"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, KeyError, TypeError, ValueError):
             raise UserError("the saved state cannot be read", str(path), fix) from None
-        if found != self._stamp:
+        if stamp != self._stamp:
             raise UserError("the saved state belongs to another spec, model, data or precision", str(path), fix)
         if self._meter:
             self._meter.resume(spent)
         return tensors, notes
 
     def save(self, tensors: Mapping[str, torch.Tensor], notes: dict) -> None:
+        """Replace the state."""
         metadata = {"stamp": self._stamp, "notes": json.dumps(notes)}
         if self._meter:
             metadata["spent"] = json.dumps(self._meter.spent())
         with atomic_open(self._folder / STATE) as file:
             file.write(save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
 
-    def note_divergence(self, updates: int, loss: float) -> None:
-        """Leave a note that the loss was no number any more after so many updates, for the tables to count."""
+    def record_divergence(self, updates: int, loss: float) -> None:
+        """Record that the loss became infinite or no number after some updates; tables count such trainings."""
         write_json(self._folder / "diverged.json", {"updates": updates, "loss": str(loss)})
 
     def remove(self) -> None:
+        """Delete the folder."""
         shutil.rmtree(self._folder)
+
+
+class SaveTimer:
+    """The times of saving a state: at least `interval` seconds apart, more if saving is slow."""
+
+    def __init__(self, interval: float):
+        self._interval, self._saved_at, self._seconds = interval, time.monotonic(), 0.0
+
+    def is_due(self) -> bool:
+        """Whether to save now."""
+        return time.monotonic() - self._saved_at > max(self._interval, TRAINING_PER_SAVING * self._seconds)
+
+    @contextmanager
+    def measure(self) -> Iterator[None]:
+        """Open while a state is saved."""
+        begin = time.monotonic()
+        yield
+        self._saved_at = time.monotonic()
+        self._seconds = self._saved_at - begin

@@ -11,7 +11,7 @@ from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, sha256_json
 from crosstune.machine.hardware import use_threads
 from crosstune.training.checkpoint_job import RuntimeOptions, stage_checkpoint
-from crosstune.training.trainer import StopRequest
+from crosstune.training.interruption import InterruptGuard
 
 
 @contextmanager
@@ -20,14 +20,14 @@ def weights_of(
     jobs: Sequence[CheckpointJob],
     scratch: Path,
     options: RuntimeOptions,
-    stop: StopRequest,
+    stop: InterruptGuard,
     log: Path | None,
 ) -> Iterator[list[Path]]:
     """Folders with the weights of `checkpoints`: their own, or in `scratch` retrained ones.
 
     `jobs` describes the missing checkpoints and those that they are trained from, parents first. The scratch folder is
     deleted when the block succeeds; after an interruption the next attempt resumes from it. Raises UserError if
-    retraining gives other weights than a manifest names, and Stopped.
+    retraining gives other weights than a manifest names, and TrainingInterrupted.
     """
     folders: dict[Path, Path] = {}
     for job in missing_jobs(checkpoints, jobs):
@@ -35,8 +35,8 @@ def weights_of(
             fix = "Prepare the data again: snakemake --cores 1 prepare_all"
             message = f"no such file, and the weights of {job.out} must be retrained"
             raise UserError(message, str(missing), fix)
-        # Named by the spec: what an older config left in the folder is never resumed.
-        retrained = replace(job, out=scratch / sha256_json(job.spec)[:12], predictions=(), log=log)
+        # The folder names the spec, so that no state of an older config is resumed, and logs name the checkpoint.
+        retrained = replace(job, out=scratch / sha256_json(job.spec)[:12] / job.out.name, predictions=(), log=log)
         parents = [folders.get(parent, parent) for parent in job.parents]
         use_threads(job.spec.get("threads", 1))
         stage_checkpoint(retrained, parents, replace(options, profile=None), stop)

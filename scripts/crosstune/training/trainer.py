@@ -1,16 +1,11 @@
-"""The training loop: updates of a network on a planned order of windows, resumable at any update.
+"""The training loop: updates of a network in a planned order, resumable at any update.
 
-Owns: optimisation, precision, dropout streams, learning curves. Must never know: paths of results, what a task is.
-
-Losses are summed over the windows of an update and divided once, so that the cut into forward passes changes nothing
-beyond rounding, nor does the number of processes that share an update. Everything random in update n is derived from
-(seed, stage, n): the same spec gives the same bytes on the CPU, whether or not the job was killed on the way.
+Losses are summed over the windows of an update and divided once, so the cut into micro-batches and the number of
+processes change nothing beyond rounding. All random draws of update n derive from (seed, stage, n): on the CPU the same
+spec gives the same bytes, interrupted or not.
 """
 
 import itertools
-import math
-import signal
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -18,272 +13,205 @@ from functools import partial
 
 import torch
 from accelerate import Accelerator
-from torch.optim import AdamW
 from torch.profiler import record_function
 
 from crosstune.core.errors import UserError
 from crosstune.core.progress import Progress
 from crosstune.core.random_streams import derive
 from crosstune.machine.hardware import device
-from crosstune.modeling.contrastive import temperature_options
-from crosstune.modeling.network import Network
-from crosstune.modeling.tokenization import TextEncoder
+from crosstune.modeling.network import MultiHeadEncoder
 from crosstune.training.distributed import Ranks
-from crosstune.training.micro_batches import Corpus, Part, Plan, Settings, parts_of
-from crosstune.training.model_selection import Selection
-from crosstune.training.parallel import Replica
+from crosstune.training.interruption import InterruptGuard, TrainingInterrupted
+from crosstune.training.micro_batches import MicroBatch, MicroBatcher, TrainingSettings
+from crosstune.training.model_selection import BestCheckpoint
+from crosstune.training.optimizer import build_optimizer, learning_rate, named_moments, set_learning_rates
+from crosstune.training.parallel import parallel_model_class
 from crosstune.training.profiler import Profiler
-from crosstune.training.resume import StateFolder
-from crosstune.training.work_split import even_share, share
+from crosstune.training.resume import ResumeFolder, SaveTimer
+from crosstune.training.work_split import split_work, split_work_evenly
 
-LINES_OF_A_CURVE = 50
-
-# A state of a large model takes seconds to save: training takes at least so many times as long.
-SAVING = 30
-
-# What a program says that ends so.
-STOPPED = "stopped on request; the state is saved, run the same command again to go on"
+CURVE_POINTS = 50
 
 
-class Stopped(Exception):
-    """The job was asked to end; its state is saved."""
+class Trainer:
+    """Trains a network through a plan: restore, step, record, save.
 
-
-def train(
-    network: Network,
-    encoder: TextEncoder,
-    corpus: Corpus,
-    plan: Plan,
-    settings: Settings,
-    state: StateFolder,
-    stop: "StopRequest",
-    progress: Callable[[int, int], Progress],
-    moments: dict[str, torch.Tensor] | None = None,
-    profiler: Profiler | None = None,
-    selection: Selection | None = None,
-    ranks: Ranks | None = None,
-) -> tuple[list[dict], dict[str, torch.Tensor]]:
-    """Train through the plan; the learning curve and the optimizer's final moments.
-
-    `moments` carries on an earlier stage's optimizer; `profiler` traces some updates; with `selection` the network ends
-    with the weights that it has kept. `ranks` share every update; the main one looks, saves and has what is kept.
-    Raises Stopped where `stop` was asked for in any of them, after saving the state, and UserError where the loss is no
-    longer a number.
+    `best` selects the final weights on validation rows; `profiler` traces some updates. The processes of `ranks` share
+    every update; the main one evaluates, saves and has the result.
     """
-    ranks = ranks or Ranks()
-    # Not told the precision: its state is one for the process, in which several trainings may follow each other.
-    accelerator = Accelerator(mixed_precision="no", cpu=device() == "cpu")
-    curve: list[dict] = []
-    saved = state.load()
-    if saved:
-        tensors, notes = saved
-        curve = notes["curve"]
-        network.load_state_dict({n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")})
-        moments = (moments or {}) | tensors
-        if selection:
-            selection.load(tensors, notes["looks"])
-    # The network is in no wrapper of torch's for several processes, which would take each pass for an update, and the
-    # mean of gradients for what is wanted.
-    held = held_by(ranks)(network, ranks, accelerator.device)
-    optimizer = build_optimizer(held.network, settings.recipe)
-    held.arrange(optimizer)
-    load_moments(held, optimizer, moments or {})
-    optimizer = accelerator.prepare(optimizer)
-    held.network.train()
-    done = saved[1]["updates"] if saved else 0
-    every = max(1, len(plan) // LINES_OF_A_CURVE)
-    bar = progress(len(plan), done)
-    saved_at, spent_saving = time.monotonic(), 0.0
-    figures: dict[str, str] = {}
-    with profiler or nullcontext():
-        make = partial(
-            share_of, ranks=ranks, plan=plan, network=network, encoder=encoder, corpus=corpus, settings=settings
-        )
-        for number, parts in prefetched(make, range(done, len(plan))):
-            rate = learning_rate(settings.recipe, number, len(plan))
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate({**settings.recipe, "lr": group["peak"]}, number, len(plan))
-            torch.manual_seed(derive(*settings.key, "dropout", number, *([ranks.rank] if ranks.rank else [])))
-            loss, contrast = gradients(accelerator, held.network, parts, settings)
-            held.sum_gradients()
-            if settings.recipe["clip"]:
-                held.clip(settings.recipe["clip"])
-            optimizer.step()
-            optimizer.zero_grad()
-            if selection and selection.wanted(number + 1, len(plan)):
-                with held.looked_at():
-                    ranks.told(partial(selection.look, number + 1, network))
-            tokens = sum(corpus.length(*window) for window in plan[number])
-            # Read once: a signal that comes later is seen after the next update. After the last there is none to stop.
-            due = time.monotonic() - saved_at > max(settings.save_seconds, SAVING * spent_saving)
-            asked, due = ranks.agreed(stop.asked, due)
-            to_stop = asked and number + 1 < len(plan)
-            to_save = to_stop or due
-            on_curve = (number + 1) % every == 0 or number + 1 == len(plan)
-            if on_curve or to_save:
-                total, contrasted = ranks.summed(loss, contrast)
-                if not total < float("inf"):
-                    ranks.told(partial(state.note_divergence, number + 1, total))
-                    fix = "Lower the learning rate (recipe: lr)."
-                    raise UserError(f"the loss is {total} at update {number + 1}", fix=fix)
-                figures = {"loss": f"{total:.3f}"}
-            if on_curve:
-                line = {"update": number + 1, "loss": round(total, 6), "lr": rate, "tokens": tokens}
-                curve.append(line | ({"contrast": round(contrasted, 6)} if contrasted is not None else {}))
-            bar.advance(tokens, **figures)
-            if profiler:
-                profiler.step()
-            if to_save:
-                begin_saving = time.monotonic()
-                held.gather()
-                found = held.gathered(named_moments(held.network, optimizer))
-                ranks.told(partial(save_state, state, number + 1, curve, network, found, selection))
-                saved_at, spent_saving = time.monotonic(), time.monotonic() - begin_saving
-            if to_stop:
-                raise Stopped
-    bar.close()
-    held.gather()
-    if ranks.main and selection and selection.best:
-        network.load_state_dict(selection.best)
-    return curve, held.gathered(named_moments(held.network, optimizer))
+
+    def __init__(
+        self,
+        batcher: MicroBatcher,
+        folder: ResumeFolder,
+        best: BestCheckpoint | None = None,
+        profiler: Profiler | None = None,
+        ranks: Ranks | None = None,
+    ):
+        self.batcher, self.network, self.settings = batcher, batcher.network, batcher.settings
+        self.folder, self.best, self.profiler, self.ranks = folder, best, profiler, ranks or Ranks()
+        self.updates, self.total_updates = 0, len(batcher.plan)
+        self.curve: list[dict] = []
+        self.figures: dict[str, str] = {}
+        # Accelerate's precision is global to the process, in which several trainings may follow each other.
+        self.accelerator = Accelerator(mixed_precision="no", cpu=device() == "cpu")
+
+    def fit(
+        self,
+        guard: InterruptGuard,
+        progress: Callable[[int, int], Progress],
+        moments: Mapping[str, torch.Tensor] | None = None,
+    ) -> tuple[list[dict], Mapping[str, torch.Tensor]]:
+        """Train from the saved state, if any, to the end of the plan: the learning curve and the optimizer's moments.
+
+        `moments`: the optimizer's state of an earlier stage. Raises TrainingInterrupted, with the state saved, if
+        `guard` was requested in any process, and UserError if the loss is infinite or no number.
+        """
+        self.restore(moments or {})
+        timer = SaveTimer(self.settings.save_seconds)
+        bar = progress(self.total_updates, self.updates)
+        with self.profiler or nullcontext():
+            for micro_batches in prefetch(self.micro_batches, range(self.updates, self.total_updates)):
+                losses = self.step(micro_batches)
+                self.evaluate()
+                # A signal after this line takes effect after the next update, and none after the last.
+                requested, due = self.ranks.any_true(guard.requested, timer.is_due())
+                interrupted = requested and self.updates < self.total_updates
+                figures = self.record(losses, interrupted or due)
+                bar.advance(self.batcher.tokens(self.updates - 1), **figures)
+                if self.profiler:
+                    self.profiler.step()
+                if interrupted or due:
+                    with timer.measure():
+                        self.save()
+                if interrupted:
+                    raise TrainingInterrupted
+        bar.close()
+        return self.finish()
+
+    def restore(self, moments: Mapping[str, torch.Tensor]) -> None:
+        """Load the saved state, if any, and build the parallel model and the optimizer."""
+        if saved := self.folder.load():
+            tensors, notes = saved
+            weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")}
+            self.network.load_state_dict(weights)
+            self.updates, self.curve, moments = notes["updates"], notes["curve"], {**moments, **tensors}
+            if self.best:
+                self.best.load_state(tensors, notes["looks"])
+        self.model = parallel_model_class(self.ranks)(self.network, self.ranks, self.accelerator.device)
+        optimizer = build_optimizer(self.model.network, self.settings.recipe)
+        self.model.prepare_optimizer(optimizer)
+        self.model.load_moments(optimizer, moments)
+        self.optimizer = self.accelerator.prepare(optimizer)
+        self.model.network.train()
+
+    def micro_batches(self, number: int) -> list[MicroBatch]:
+        """The micro-batches of update `number` that this process computes."""
+        micro_batches = self.batcher.micro_batches(number)
+        if self.ranks.size == 1:
+            return micro_batches
+        split = split_work_evenly if self.ranks.sharded else split_work
+        return split(micro_batches, self.ranks.rank, self.ranks.size, self.network, self.settings)
+
+    def step(self, micro_batches: Sequence[MicroBatch]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Make the next update; this process's part of its loss and of its contrastive loss."""
+        recipe, rank = self.settings.recipe, self.ranks.rank
+        set_learning_rates(self.optimizer, recipe, self.updates, self.total_updates)
+        torch.manual_seed(derive(*self.settings.key, "dropout", self.updates, *([rank] if rank else [])))
+        losses = accumulate_gradients(self.accelerator, self.model.network, micro_batches, self.settings)
+        self.model.sum_gradients()
+        if recipe["max_grad_norm"]:
+            self.model.clip_gradients(recipe["max_grad_norm"])
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.updates += 1
+        return losses
+
+    def evaluate(self) -> None:
+        """Evaluate on the validation rows if it is due."""
+        if self.best and self.best.is_due(self.updates, self.total_updates):
+            with self.model.full_weights() as network:
+                self.ranks.broadcast_from_main(partial(self.best.evaluate, self.updates, network))
+
+    def record(self, losses: tuple[torch.Tensor, torch.Tensor | None], check: bool) -> dict[str, str]:
+        """Add a point to the learning curve if the update is one of its points; the latest figures for a person.
+
+        Raises UserError if the loss is infinite or no number. Reading it makes a GPU wait, so only points of the curve,
+        or any update with `check`, are read.
+        """
+        on_curve = self.updates % max(1, self.total_updates // CURVE_POINTS) == 0 or self.updates == self.total_updates
+        if on_curve or check:
+            loss, contrastive = self.ranks.all_reduce_sum(*losses)
+            if not loss < float("inf"):
+                self.ranks.broadcast_from_main(partial(self.folder.record_divergence, self.updates, loss))
+                fix = "Lower the learning rate (recipe: lr)."
+                raise UserError(f"the loss is {loss} at update {self.updates}", fix=fix)
+            self.figures = {"loss": f"{loss:.3f}"}
+        if on_curve:
+            rate = learning_rate(self.settings.recipe, self.updates - 1, self.total_updates)
+            tokens = self.batcher.tokens(self.updates - 1)
+            point = {"update": self.updates, "loss": round(loss, 6), "lr": rate, "tokens": tokens}
+            self.curve.append(point | ({} if contrastive is None else {"contrast": round(contrastive, 6)}))
+        return self.figures
+
+    def save(self) -> None:
+        """Save the state from which another process can resume."""
+        moments = self.gather()
+
+        def write() -> None:
+            weights = {f"weights.{name}": tensor for name, tensor in self.network.state_dict().items()}
+            best = self.best.state_tensors() if self.best else {}
+            evaluations = self.best.evaluations if self.best else []
+            notes = {"updates": self.updates, "curve": self.curve, "looks": evaluations}
+            self.folder.save(weights | moments | best, notes)
+
+        self.ranks.broadcast_from_main(write)
+
+    def finish(self) -> tuple[list[dict], Mapping[str, torch.Tensor]]:
+        """Give the network its final weights: the best ones of a model selection, else the last."""
+        moments = self.gather()
+        if self.ranks.is_main and self.best and self.best.weights:
+            self.network.load_state_dict(self.best.weights)
+        return self.curve, moments
+
+    def gather(self) -> Mapping[str, torch.Tensor]:
+        """Copy the weights to the main process's whole network; the optimizer's moments by name, whole there too."""
+        self.model.gather_weights()
+        return self.model.gather_state(named_moments(self.model.network, self.optimizer))
 
 
-def save_state(
-    state: StateFolder,
-    updates: int,
-    curve: list[dict],
-    network: Network,
-    moments: Mapping[str, torch.Tensor],
-    selection: Selection | None,
-) -> None:
-    """Save what a training needs to go on after `updates` updates."""
-    state.save(
-        {f"weights.{name}": tensor for name, tensor in network.state_dict().items()}
-        | moments
-        | (selection.tensors() if selection else {}),
-        {"updates": updates, "curve": curve, "looks": selection.looks if selection else []},
-    )
-
-
-def share_of(number: int, ranks: Ranks, network: Network, settings: Settings, **options: object) -> list[Part]:
-    """The forward passes of update `number` that this process computes; `options` are those of parts_of."""
-    parts = parts_of(number, network=network, settings=settings, **options)
-    if ranks.size == 1:
-        return parts
-    return (even_share if ranks.sharded else share)(parts, ranks.rank, ranks.size, network, settings)
-
-
-def held_by(ranks: Ranks) -> type[Replica]:
-    """How a process holds the network."""
-    if not ranks.sharded:
-        return Replica
-    from crosstune.training.parallel import Shard
-
-    return Shard
-
-
-def prefetched(make: Callable[[int], list[Part]], numbers: Iterable[int]) -> Iterator[tuple[int, list[Part]]]:
-    """`(number, make(number))` in order, made one ahead in a thread, so that a GPU does not wait for it."""
+def prefetch(make: Callable[[int], list[MicroBatch]], numbers: Iterable[int]) -> Iterator[list[MicroBatch]]:
+    """`make(number)` in order, computed one ahead in a thread, so that a GPU does not wait for it."""
     with ThreadPoolExecutor(1) as pool:
         following = None
         for number, after in itertools.pairwise([*numbers, None]):
             current = following or pool.submit(make, number)
             following = pool.submit(make, after) if after is not None else None
             with record_function("data"):
-                parts = current.result()
-            yield number, parts
+                made = current.result()
+            yield made
 
 
-def gradients(
-    accelerator: Accelerator, network: Network, parts: Sequence[Part], settings: Settings
+def accumulate_gradients(
+    accelerator: Accelerator, network: MultiHeadEncoder, micro_batches: Sequence[MicroBatch], settings: TrainingSettings
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Gradients of one update; its loss, and what contrast has in it, still on the device, so that nothing waits.
+    """Add the gradients of an update; its loss and its contrastive loss, None without one.
 
-    Of several processes each has its own part of all three.
+    Both losses stay on the device, so that nothing waits. Each of several processes has its own part of all three.
     """
-    total, contrast = torch.zeros((), device=accelerator.device), None
+    total, contrastive = torch.zeros((), device=accelerator.device), None
     cast = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.precision == "bf16")
-    for part in parts:
-        batch = part.batch.to(accelerator.device)
+    for micro_batch in micro_batches:
+        batch = micro_batch.batch.to(accelerator.device)
         with cast:
-            if part.pairs is None:
-                loss = network(part.head, batch, settings.recipe) * part.weight
+            if micro_batch.partners is None:
+                loss = network(micro_batch.head, batch, settings.recipe) * micro_batch.weight
             else:
-                pairs = part.pairs.to(accelerator.device)
-                loss, contrasted = network.contrasted(part.head, batch, pairs, settings.recipe)
-                contrasted = contrasted * pairs.weight
-                loss = loss * part.weight + contrasted
-                contrast = contrasted.detach() + (0 if contrast is None else contrast)
+                partners = micro_batch.partners.to(accelerator.device)
+                loss, pair_loss = network.pair_losses(micro_batch.head, batch, partners, settings.recipe)
+                pair_loss = pair_loss * partners.weight
+                loss = loss * micro_batch.weight + pair_loss
+                contrastive = pair_loss.detach() + (0 if contrastive is None else contrastive)
         accelerator.backward(loss)
         total += loss.detach()
-    return total, contrast
-
-
-def learning_rate(recipe: dict, number: int, updates: int) -> float:
-    """Rate of update `number` (from 0) of `updates`: linear warm-up, then linear decay to 0 or constant."""
-    warmup = round(recipe["warmup"] * updates)
-    if number < warmup:
-        return recipe["lr"] * (number + 1) / warmup
-    if recipe["decay"] == "constant":
-        return recipe["lr"]
-    return recipe["lr"] * (updates - number) / max(1, updates - warmup)
-
-
-def decayed(recipe: dict, done: int, updates: int) -> float:
-    """What AdamW's weight decay leaves of a weight without gradient after `done` of so many updates, as a factor."""
-    if not recipe["weight_decay"]:
-        return 1.0
-    return math.prod(1 - recipe["weight_decay"] * learning_rate(recipe, number, updates) for number in range(done))
-
-
-def build_optimizer(network: Network, recipe: dict) -> AdamW:
-    """AdamW (beta 0.9, 0.999, eps 1e-8, as in XTREME's scripts); biases and norms do not decay.
-
-    Each group has the `peak` of its learning rate: a learned temperature has its own.
-    """
-    learned = [p for p in [network.log_scale] if p is not None and "contrast_temperature_lr" in recipe]
-    rest = [p for p in network.parameters() if not any(p is own for own in learned)]
-    decayed, free = ([p for p in rest if (p.dim() > 1) == wanted] for wanted in (True, False))
-    groups = [
-        {"params": decayed, "peak": recipe["lr"], "weight_decay": recipe["weight_decay"]},
-        {"params": free, "peak": recipe["lr"], "weight_decay": 0.0},
-        {"params": learned, **temperature_options(recipe)},
-    ]
-    return AdamW([group for group in groups if group["params"]], lr=recipe["lr"], eps=1e-8, fused=True)
-
-
-def named_moments(network: Network, optimizer: AdamW) -> dict[str, torch.Tensor]:
-    """The optimizer's state by parameter name: `step.x`, `exp_avg.x`, `exp_avg_sq.x`."""
-    return {
-        f"{kind}.{name}": tensor
-        for name, parameter in network.named_parameters()
-        for kind, tensor in optimizer.state.get(parameter, {}).items()
-    }
-
-
-def load_moments(held: Replica, optimizer: AdamW, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Put moments back where `named_moments` found them; parameters without any begin afresh."""
-    for name, parameter in held.network.named_parameters():
-        found = {
-            kind: tensors[f"{kind}.{name}"] for kind in ("step", "exp_avg", "exp_avg_sq") if f"{kind}.{name}" in tensors
-        }
-        if found:
-            optimizer.state[parameter] = {kind: held.part(tensor, parameter) for kind, tensor in found.items()}
-
-
-class StopRequest:
-    """While open, SIGTERM and SIGUSR1 ask for an end, instead of killing the process."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def __enter__(self) -> "StopRequest":
-        self._before = {s: signal.signal(s, self._ask) for s in (signal.SIGTERM, signal.SIGUSR1)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _ask(self, *_: object) -> None:
-        self.asked = True
+    return total, contrastive

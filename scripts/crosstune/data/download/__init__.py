@@ -1,1 +1,1 @@
-"""Files from the network: hub and addresses, pinned and checked."""
+"""Downloads of data sets and models, from the hub and from addresses, pinned and checked."""

@@ -1,9 +1,6 @@
-"""Fetching the files of data sets from the network, and finding them again on disk.
+"""The folder of downloads: fetching the files of data sets into it, and looking them up.
 
-Owns: the folder of downloads, which files a source means, the manifest that lists them.
-Must never know: HTTP (download), the hub's protocol (hub), file formats.
-
-A request is what one job fetches: the same for all languages that share their files, so that they are fetched once.
+A request describes the files that one job fetches. Languages that share files share a request and are fetched once.
 
     hub/datasets--google--xquad@COMMIT/files/...                   files under their names in the repository
     hub/datasets--google--xquad@COMMIT/listing.json                what the repository holds
@@ -12,7 +9,7 @@ A request is what one job fetches: the same for all languages that share their f
     url/raw.githubusercontent.com/NAME-HASH.json
 
 A manifest lists {"path" (from its folder), "name" (in the repository) or "url", "size", "sha256"} of every file, in the
-order in which their rows are to follow each other.
+order of their rows.
 """
 
 import os
@@ -23,7 +20,15 @@ from urllib.parse import urlsplit
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, sha256_file, sha256_json, write_json
-from crosstune.data.download.http import FETCH_ALL, Client, Expected, HttpFailure, announce, explained, offline
+from crosstune.data.download.http import (
+    FETCH_ALL,
+    Client,
+    ExpectedFile,
+    HttpFailure,
+    announce,
+    as_user_error,
+    is_offline,
+)
 from crosstune.data.download.hub import Hub, Repository
 from crosstune.data.sources import HubSource, UrlSource
 
@@ -33,15 +38,15 @@ NO_FILE = (
 )
 
 
-def request_of(source: HubSource | UrlSource) -> dict:
-    """What has to be fetched for a source, as plain data."""
+def download_request(source: HubSource | UrlSource) -> dict:
+    """The request for the files of a source, as plain data."""
     if isinstance(source, HubSource):
         return {"hub": source.id, "revision": source.revision, "files": [list(choice) for choice in source.files]}
     return {"url": list(source.urls), "sha256": list(source.sha256)}
 
 
 def manifest_path(request: Mapping) -> str:
-    """Where a request's manifest lies in the folder of downloads."""
+    """Path of a request's manifest in the folder of downloads."""
     if "hub" in request:
         folder = f"hub/{Repository('datasets', request['hub']).folder(request['revision'] or 'unpinned')}"
         label = request["files"][0][0].removesuffix(".parquet")
@@ -53,58 +58,58 @@ def manifest_path(request: Mapping) -> str:
 
 
 def fetch(request: Mapping, downloads: Path, licence: str) -> None:
-    """Bring all files of a request into the folder of downloads, then write its manifest. Raises UserError."""
+    """Download all files of a request, then write its manifest. Raises UserError if a file cannot be downloaded."""
     manifest = downloads / manifest_path(request)
     folder = manifest.parent
     if "hub" in request:
         hub, repository = Hub.from_environment(), Repository("datasets", request["hub"])
         listing = hub.listing(repository, request["revision"], folder)
-        names = select(listing.files, request["files"], f"{repository.id} at {request['revision']}", NO_FILE)
-        hashes = hub.bring(repository, request["revision"], names, folder, licence)
-        found = [{"name": name, "path": f"files/{name}", "sha256": hashes[name]} for name in names]
+        names = select_files(listing.files, request["files"], f"{repository.id} at {request['revision']}", NO_FILE)
+        hashes = hub.download(repository, request["revision"], names, folder, licence)
+        entries = [{"name": name, "path": f"files/{name}", "sha256": hashes[name]} for name in names]
     else:
-        client = Client(forbidden=offline())
-        found = [
+        client = Client(offline=is_offline())
+        entries = [
             {"url": url, "path": fetch_url(client, url, sha256, folder, licence), "sha256": sha256}
             for url, sha256 in zip(request["url"], request["sha256"], strict=True)
         ]
-    files = [{**entry, "size": (folder / entry["path"]).stat().st_size} for entry in found]
+    files = [{**entry, "size": (folder / entry["path"]).stat().st_size} for entry in entries]
     write_json(manifest, {"request": request, "files": files})
 
 
 def fetch_url(client: Client, url: str, sha256: str, folder: Path, licence: str) -> str:
-    """Bring the file at an address to its place in `folder`, which is returned. Raises UserError."""
+    """Download the file at an address into `folder` and return its path there. Raises UserError."""
     path = f"files/{sha256[:16]}/{_file_name(url)}"
     try:
         if not (folder / path).exists():
             announce(url, client.size(url) or 0, licence, folder)
-        client.download(url, folder / path, Expected(sha256=sha256))
+        client.download(url, folder / path, ExpectedFile(sha256=sha256))
     except HttpFailure as failure:
-        raise explained(failure) from None
+        raise as_user_error(failure) from None
     return path
 
 
-def unpinned_sha256(url: str, downloads: Path, licence: str) -> str:
-    """The SHA-256 of the file at an address that nobody has pinned; the file is kept for when someone has."""
-    folder, client = downloads / f"url/{urlsplit(url).hostname}", Client(forbidden=offline())
+def fetch_unpinned(url: str, downloads: Path, licence: str) -> str:
+    """Download the file at an unpinned address and return its SHA-256, under which it is stored. Raises UserError."""
+    folder, client = downloads / f"url/{urlsplit(url).hostname}", Client(offline=is_offline())
     unpinned = folder / "files/unpinned" / sha256_json(url)[:16]
     try:
         announce(url, client.size(url) or 0, licence, folder)
         sha256 = client.download(url, unpinned)
     except HttpFailure as failure:
-        raise explained(failure) from None
+        raise as_user_error(failure) from None
     path = folder / "files" / sha256[:16] / _file_name(url)
     path.parent.mkdir(parents=True, exist_ok=True)
     os.replace(unpinned, path)
     return sha256
 
 
-def fetched(source: HubSource | UrlSource, downloads: Path) -> list[dict]:
-    """The manifest's entries of a source's files, each with its `place` on disk, checked against their hashes.
+def downloaded_files(source: HubSource | UrlSource, downloads: Path) -> list[dict]:
+    """Entries of the manifest of a source's files, each with its path on disk as `place`.
 
-    Raises UserError where they have not been fetched, or are no longer what was fetched.
+    Raises UserError if the files are not downloaded yet, or a file's hash is no longer that of its entry.
     """
-    manifest = downloads / manifest_path(request_of(source))
+    manifest = downloads / manifest_path(download_request(source))
     if not manifest.exists():
         raise UserError("this has not been downloaded yet", str(manifest), f"With a network: {FETCH_ALL}")
     entries = read_json(manifest)["files"]
@@ -116,30 +121,30 @@ def fetched(source: HubSource | UrlSource, downloads: Path) -> list[dict]:
     return entries
 
 
-def select(names: Iterable[str], choices: Iterable[Sequence[str]], place: str, fix: str) -> list[str]:
-    """The names that are meant: of each choice, all that fit its first pattern that any fits.
+def select_files(names: Iterable[str], choices: Iterable[Sequence[str]], where: str, fix: str) -> list[str]:
+    """The names that match the first pattern with any match of each choice, in order, each once.
 
-    Raises UserError at `place` where nothing fits a choice.
+    Raises UserError at `where` if no name matches a choice.
     """
-    names, found = list(names), {}
+    names, selected = list(names), {}
     for choice in choices:
-        fitting = next(filter(None, (matching(names, pattern) for pattern in choice)), None)
-        if not fitting:
+        matches = next(filter(None, (match_names(names, pattern) for pattern in choice)), None)
+        if not matches:
             data = [name for name in sorted(names) if not name.endswith((".md", ".gitattributes"))]
             shown = ", ".join(data[:12]) + (f" and {len(data) - 12} more" if len(data) > 12 else "")
-            raise UserError(f"no file fits {' or '.join(choice)}", place, f"There are: {shown or 'none'}\n{fix}")
-        found.update(dict.fromkeys(fitting))
-    return list(found)
+            raise UserError(f"no file fits {' or '.join(choice)}", where, f"There are: {shown or 'none'}\n{fix}")
+        selected.update(dict.fromkeys(matches))
+    return list(selected)
 
 
-def matching(names: Iterable[str], pattern: str) -> list[str]:
-    """The names that fit a pattern, sorted: `*` and `?` are characters but `/`, `**` are any characters."""
+def match_names(names: Iterable[str], pattern: str) -> list[str]:
+    """The names that match a pattern, sorted. `*` and `?` match characters other than `/`, `**` matches any."""
     parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
     expression = "".join(parts.get(part, re.escape(part)) for part in re.split(r"(\*\*|\*|\?)", pattern))
     return sorted(name for name in names if re.fullmatch(expression, name, re.DOTALL))
 
 
 def _file_name(url: str) -> str:
-    """The last part of an address, as a name for its file: the ending says how it is read."""
+    """The last part of an address as a file name, with its suffix, which decides how the file is read."""
     name = re.sub(r"[^\w.-]+", "-", PurePosixPath(urlsplit(url).path).name)
     return name if name.strip(".") else "file"

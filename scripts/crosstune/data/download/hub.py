@@ -1,13 +1,10 @@
-"""The Hugging Face hub: commits, the files of a repository at a commit with their hashes, and bringing them to disk.
+"""The Hugging Face hub: commits, the files of a repository at a commit with their hashes, and their download.
 
-Owns: the hub's addresses and answers, its refusals in words, the folder of a repository at a commit.
-Must never know: HTTP (download), which files anyone wants or what they hold (fetch, published).
-
-The protocol is that of huggingface_hub 2.4 (hf_api.py, file_download.py): `/api/KIND/ID/revision/REF` names the commit
-of a branch, `/api/KIND/ID/tree/COMMIT` lists files, and `/ID/resolve/COMMIT/FILE` (data sets: `/datasets/ID/…`) is a
-file or a redirect to where it is stored. A large file's SHA-256 is in the listing (`lfs.oid`); of a small one the
-listing has git's hash (`oid`), so that every file can be checked. Addresses, token and token file are those of
-huggingface_hub: HF_ENDPOINT, HF_TOKEN, `hf auth login`.
+The protocol is that of huggingface_hub 2.4 (hf_api.py, file_download.py). `/api/KIND/ID/revision/REF` gives the commit
+of a branch, `/api/KIND/ID/tree/COMMIT` a listing, and `/ID/resolve/COMMIT/FILE` (data sets: `/datasets/ID/…`) a file or
+a redirect to its storage. The listing has the SHA-256 of large files (`lfs.oid`) and git's hash of small ones (`oid`),
+so every file can be verified. Address, token and token file are those of huggingface_hub: HF_ENDPOINT, HF_TOKEN,
+`hf auth login`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +15,15 @@ from urllib.parse import quote
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, write_json
-from crosstune.data.download.http import Client, Expected, HttpFailure, announce, arrived, explained, offline
+from crosstune.data.download.http import (
+    Client,
+    ExpectedFile,
+    HttpFailure,
+    announce,
+    as_user_error,
+    bytes_on_disk,
+    is_offline,
+)
 
 NOUNS = {"models": "model", "datasets": "data set"}
 
@@ -32,7 +37,7 @@ class Repository:
 
     @property
     def path(self) -> str:
-        """Where its pages and files begin, behind the hub's address."""
+        """Path of its pages and files under the hub's address."""
         return self.id if self.kind == "models" else f"{self.kind}/{self.id}"
 
     def folder(self, revision: str) -> str:
@@ -45,7 +50,7 @@ class Listing:
     """The files of a repository at a commit, and the licence that its card states."""
 
     licence: str
-    files: Mapping[str, Expected]
+    files: Mapping[str, ExpectedFile]
 
 
 @dataclass(frozen=True)
@@ -60,48 +65,49 @@ class Hub:
         """The hub and the token that huggingface_hub would use."""
         from huggingface_hub import constants, get_token
 
-        client = Client(constants.ENDPOINT, get_token(), forbidden=offline())
+        client = Client(constants.ENDPOINT, get_token(), offline=is_offline())
         return cls(client, constants.ENDPOINT)
 
     def commit(self, repository: Repository, reference: str) -> str:
         """The commit of a branch or tag. Raises UserError."""
-        return self._information(repository, reference)["sha"]
+        return self._repository_info(repository, reference)["sha"]
 
     def listing(self, repository: Repository, revision: str, folder: Path) -> Listing:
-        """What a repository holds at a commit, kept in `folder`: a commit's files never change. Raises UserError."""
+        """The listing of a repository at a commit, cached in `folder`, as a commit never changes. Raises UserError."""
         path = folder / "listing.json"
         if not path.exists():
-            licence = _licence(self._information(repository, revision))
+            licence = card_licence(self._repository_info(repository, revision))
             files = {name: asdict(expected) for name, expected in self._tree(repository, revision)}
             write_json(path, {"repository": asdict(repository), "licence": licence, "files": files})
-        kept = read_json(path)
-        return Listing(kept["licence"], {name: Expected(**expected) for name, expected in kept["files"].items()})
+        cached = read_json(path)
+        files = {name: ExpectedFile(**expected) for name, expected in cached["files"].items()}
+        return Listing(cached["licence"], files)
 
-    def bring(
+    def download(
         self, repository: Repository, revision: str, names: Iterable[str], folder: Path, licence: str = ""
     ) -> dict[str, str]:
-        """Bring files of a commit into `folder`/files, checked; their SHA-256 by name.
+        """Download files of a commit into `folder`/files; return their verified SHA-256 by name.
 
-        `licence` is told before a large download, by default that of the card. Raises UserError.
+        A large download announces `licence`, by default that of the card. Raises UserError.
         """
         listing = self.listing(repository, revision, folder)
-        places = {name: _inside(folder / "files", name) for name in names}
-        missing = sum(listing.files[name].size - arrived(place) for name, place in places.items())
+        paths = {name: _safe_path(folder / "files", name) for name in names}
+        missing = sum(listing.files[name].size - bytes_on_disk(path) for name, path in paths.items())
         announce(f"{repository.id} of the hub", missing, licence or listing.licence, folder)
         hashes = {}
-        for name, place in places.items():
+        for name, path in paths.items():
             url = f"{self.endpoint}/{repository.path}/resolve/{revision}/{quote(name)}"
             try:
-                hashes[name] = self.client.download(url, place, listing.files[name])
+                hashes[name] = self.client.download(url, path, listing.files[name])
             except HttpFailure as failure:
-                raise self._explained(failure, repository, revision) from None
+                raise self._as_user_error(failure, repository, revision) from None
         return hashes
 
-    def _information(self, repository: Repository, reference: str) -> dict:
+    def _repository_info(self, repository: Repository, reference: str) -> dict:
         url = f"{self.endpoint}/api/{repository.kind}/{repository.id}/revision/{quote(reference, safe='')}"
         return self._read(url, repository, reference)[0]
 
-    def _tree(self, repository: Repository, revision: str) -> Iterable[tuple[str, Expected]]:
+    def _tree(self, repository: Repository, revision: str) -> Iterable[tuple[str, ExpectedFile]]:
         page = f"{self.endpoint}/api/{repository.kind}/{repository.id}/tree/{revision}?recursive=true"
         while page:
             entries, page = self._read(page, repository, revision)
@@ -109,15 +115,15 @@ class Hub:
                 if entry["type"] == "file":
                     lfs = entry.get("lfs")
                     hashes = {"sha256": lfs["oid"]} if lfs else {"git_sha1": entry["oid"]}
-                    yield entry["path"], Expected(entry["size"], **hashes)
+                    yield entry["path"], ExpectedFile(entry["size"], **hashes)
 
     def _read(self, url: str, repository: Repository, revision: str) -> tuple[Any, str | None]:
         try:
             return self.client.read_json(url)
         except HttpFailure as failure:
-            raise self._explained(failure, repository, revision) from None
+            raise self._as_user_error(failure, repository, revision) from None
 
-    def _explained(self, failure: HttpFailure, repository: Repository, revision: str) -> UserError:
+    def _as_user_error(self, failure: HttpFailure, repository: Repository, revision: str) -> UserError:
         page, noun, token = f"{self.endpoint}/{repository.path}", NOUNS[repository.kind], self.client.token
         log_in = f"make a token at {self.endpoint}/settings/tokens and: export HF_TOKEN=<your token>"
         if failure.code == "GatedRepo":
@@ -133,16 +139,17 @@ class Hub:
             private = "with the account of your token." if token else f"{log_in}"
             fix = f"Is the name right? Look it up: {page}\nIf it is private: {private}"
             return UserError(f"the hub has no such {noun}, or not for you ({failure})", repository.id, fix)
-        return explained(failure)
+        return as_user_error(failure)
 
 
-def _licence(information: Mapping) -> str:
+def card_licence(information: Mapping) -> str:
+    """The licence on a repository's card, from the hub's information about it."""
     card = (information.get("cardData") or {}).get("license")
     return ", ".join(card) if isinstance(card, list) else card or "not stated"
 
 
-def _inside(folder: Path, name: str) -> Path:
-    """The place of a repository's file; UserError for a name that leads out of the folder."""
+def _safe_path(folder: Path, name: str) -> Path:
+    """Path of a repository's file in `folder`. Raises UserError if the name leads out of it."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
         raise UserError(f"the hub lists a file that leaves its folder: {name!r}", str(folder), "Do not trust it.")

@@ -1,9 +1,6 @@
-"""Pinning: finding the versions and numbers that a record should state, and writing versions into it.
+"""Pinning: the versions and numbers that a record should state, and writing versions into registry files."""
 
-Owns: which branch of the hub is taken, edits of registry files that leave all but the `revision` as it is.
-Must never know: HTTP, the form of rows.
-"""
-
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,36 +8,37 @@ import yaml
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_text
-from crosstune.data.download.fetch import fetch, request_of, select, unpinned_sha256
+from crosstune.data.download.fetch import download_request, fetch, fetch_unpinned, select_files
 from crosstune.data.download.hub import Hub, Repository
-from crosstune.data.prepare import load
+from crosstune.data.prepare import load_rows
 from crosstune.data.record import Dataset
 from crosstune.data.sources import HubSource, UrlSource
 
-# A data set whose main branch has a loading script has its Parquet files on the second.
+# Data sets with a loading script on the main branch have their Parquet files on the second.
 BRANCHES = ("main", "refs/convert/parquet")
 
 
 def find_revisions(dataset: Dataset, hub: Hub, raw: Path) -> dict[str, str]:
-    """The current commits of the unpinned repositories of a record, by id: where the files are that it names.
+    """The current commits, by repository id, that hold the files of a record's unpinned repositories.
 
-    Raises UserError where a branch cannot be read, or no branch has the files.
+    Raises UserError if a branch cannot be read or no branch has the files.
     """
-    wanted: dict[str, list] = {}
+    choices_by_id: dict[str, list] = {}
     for split, entry in dataset.splits.items():
         if "hub" in entry.source and entry.source.get("revision") is None:
-            choices = [choice for lang in entry.languages for choice in dataset.hub_files(lang, split)]
-            wanted.setdefault(entry.source["hub"], []).extend(choices)
-    return {name: _commit_with(hub, Repository("datasets", name), choices, raw) for name, choices in wanted.items()}
+            choices = [choice for lang in entry.languages for choice in dataset.hub_patterns(lang, split)]
+            choices_by_id.setdefault(entry.source["hub"], []).extend(choices)
+    repositories = {name: Repository("datasets", name) for name in choices_by_id}
+    return {name: _find_commit(hub, repositories[name], choices_by_id[name], raw) for name in repositories}
 
 
-def _commit_with(hub: Hub, repository: Repository, choices: list, raw: Path) -> str:
+def _find_commit(hub: Hub, repository: Repository, choices: list, raw: Path) -> str:
     first_fault = None
     for branch in BRANCHES:
         try:
             commit = hub.commit(repository, branch)
             listing = hub.listing(repository, commit, raw / "hub" / repository.folder(commit))
-            select(listing.files, choices, f"{repository.id}, branch {branch}", "Correct the record's source.")
+            select_files(listing.files, choices, f"{repository.id}, branch {branch}", "Correct the record's source.")
             return commit
         except UserError as error:
             first_fault = first_fault or error
@@ -48,68 +46,68 @@ def _commit_with(hub: Hub, repository: Repository, choices: list, raw: Path) -> 
 
 
 def find_hashes(dataset: Dataset, raw: Path) -> dict[str, dict]:
-    """{split: {"sha256": ...}} of the unpinned addresses of a record, as the record can say it. Raises UserError."""
+    """{split: {"sha256": ...}} of a record's unpinned addresses, in the form of a record. Raises UserError."""
     hashes: dict[str, str] = {}
-    found = {}
+    splits = {}
     for split, entry in dataset.splits.items():
         if "url" in entry.source and set(entry.languages) - set(entry.sha256):
-            urls = {lang: dataset.names(lang, split) for lang in entry.languages}
-            for url in dict.fromkeys(url for of_language in urls.values() for url in of_language):
-                hashes[url] = hashes.get(url) or unpinned_sha256(url, raw, dataset.licence)
-            values = {lang: [hashes[url] for url in of_language] for lang, of_language in urls.items()}
-            found[split] = {"sha256": shortest(values)}
-    return found
+            urls = {lang: dataset.file_names(lang, split) for lang in entry.languages}
+            for url in dict.fromkeys(itertools.chain.from_iterable(urls.values())):
+                hashes[url] = hashes.get(url) or fetch_unpinned(url, raw, dataset.licence)
+            splits[split] = {"sha256": compact_hashes({lang: [hashes[url] for url in urls[lang]] for lang in urls})}
+    return splits
 
 
 def find_numbers(dataset: Dataset, folders: Mapping[str, str | Path], raw: Path) -> dict[str, dict]:
-    """{split: {"rows": {lang: n}, "sha256": hashes of the files}} of a pinned record, as its files are now.
+    """{split: {"rows": {lang: n}, "sha256": hashes of the files}} of a pinned record's current files.
 
-    Files of the network are fetched; those of the hub need no hashes, because their commit says them. Raises UserError.
+    Files in the network are fetched; files of the hub need no hashes, because their commit fixes them. Raises
+    UserError.
     """
-    found: dict[str, dict] = {}
+    splits: dict[str, dict] = {}
     for split, entry in dataset.splits.items():
-        if "world" in entry.source:
+        if "synthetic" in entry.source:
             message = f"the {split} split of {dataset.name!r} is generated, so that there is nothing to pin"
-            raise UserError(message, dataset.place, "The constructed world follows from the study's key `world`.")
+            raise UserError(message, dataset.record_file, "Synthetic data follow from the study's key `synthetic`.")
         rows, hashes = {}, {}
         for lang in entry.languages:
-            source = dataset.location(lang, split, folders)
+            source = dataset.pinned_source(lang, split, folders)
             if isinstance(source, HubSource | UrlSource):
-                fetch(request_of(source), raw, dataset.licence)
-            of_language, origins = load(dataset, split, lang, folders, raw)
-            rows[lang] = len(of_language)
-            hashes[lang] = [origin["sha256"] for origin in origins]
-        found[split] = {"rows": rows} | ({} if "hub" in entry.source else {"sha256": shortest(hashes)})
-    return found
+                fetch(download_request(source), raw, dataset.licence)
+            loaded, sources = load_rows(dataset, split, lang, folders, raw)
+            rows[lang] = len(loaded)
+            hashes[lang] = [source["sha256"] for source in sources]
+        splits[split] = {"rows": rows} | ({} if "hub" in entry.source else {"sha256": compact_hashes(hashes)})
+    return splits
 
 
-def shortest(hashes: Mapping[str, list[str]]) -> object:
-    """Hashes by language as a record says them: one value for a list of one, and once where all are the same."""
+def compact_hashes(hashes: Mapping[str, list[str]]) -> object:
+    """Hashes by language in the form of a record: a single value for a list of one, or one for all languages."""
     single = {lang: values[0] if len(values) == 1 else values for lang, values in hashes.items()}
     first = next(iter(single.values()))
     return first if len(single) > 1 and all(value == first for value in single.values()) else single
 
 
 def write_revision(path: Path, name: str, repository: str, commit: str) -> bool:
-    """Put a commit where a record of a registry file says `revision: null` for a repository; whether it says so."""
+    """Replace every `revision: null` of a repository in a record by a commit; return whether there was one."""
     text = path.read_text(encoding="utf-8")
     root = yaml.compose(text, yaml.SafeLoader)
     record = next(value for key, value in root.value if key.value == name)
-    places = sorted(_unpinned(record, repository), reverse=True)
+    places = sorted(_unpinned_spans(record, repository), reverse=True)
     for start, end in places:
-        text = text[:start] + quoted(commit) + text[end:]
+        text = text[:start] + quote_commit(commit) + text[end:]
     if places:
         write_text(path, text)
     return bool(places)
 
 
-def quoted(commit: str) -> str:
-    """A commit as YAML: without quotes, one of nothing but digits, or of digits and one e, would be a number."""
+def quote_commit(commit: str) -> str:
+    """A commit as quoted YAML. Unquoted, a commit of digits, or of digits and one e, would be a number."""
     return f'"{commit}"'
 
 
-def _unpinned(node: yaml.Node, repository: str) -> Iterator[tuple[int, int]]:
-    """Beginning and end of every null `revision` of a repository below a node of a YAML file."""
+def _unpinned_spans(node: yaml.Node, repository: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of every null `revision` of a repository below a node of a YAML file."""
     if isinstance(node, yaml.MappingNode):
         values = {key.value: value for key, value in node.value}
         revision = values.get("revision")
@@ -118,4 +116,4 @@ def _unpinned(node: yaml.Node, repository: str) -> Iterator[tuple[int, int]]:
                 yield revision.start_mark.index, revision.end_mark.index
             return
         for value in values.values():
-            yield from _unpinned(value, repository)
+            yield from _unpinned_spans(value, repository)

@@ -1,20 +1,18 @@
 """Readers: from the text of a published file to rows of one schema per task.
 
-Owns: the file formats, and what is wrong with a file that is not in its format.
-Must never know: where files lie, which data sets exist, what rows are used for.
-
 Row schemas
     qa              {"id", "context", "question", "answers": {"text": [...], "answer_start": [...]}}, offsets in code
                     points
     classification  {"id", "text", "label"}, and "pair" for a pair of texts
-    choice          {"id", "premise", "question", "choices": [...], "label"}, the label as the place of the right choice
+    choice          {"id", "premise", "question", "choices": [...], "label"}, the label is the index of the right choice
     tagging         {"id", "tokens": [...], "tags": [...]}
     bitext          {"id", "text", "pair"}: a sentence and its English translation
-    retrieval       {"id", "query", "key"} asks for the candidates {"id", "candidate", "context", "keys"} with the key
+    retrieval       queries {"id", "query", "key"} and candidates {"id", "candidate", "context", "keys"}; those with the
+                    key answer the query
     text            {"id", "text"}, and "pair" (the translation) for parallel text
 
 Formats
-    squad         qa: JSON in the shape of SQuAD v1.1, which XQuAD, MLQA, TyDiQA-GoldP, PIAF and others share
+    squad         qa: JSON of SQuAD v1.1, which XQuAD, MLQA, TyDiQA-GoldP, PIAF and others share
     chaii         qa: CSV with the columns id, context, question, answer_text, answer_start, language
     classified    classification: TSV with a text, its pair and its label, or the labels in a second file (XNLI)
     copa          choice: JSON lines of COPA and XCOPA
@@ -22,7 +20,7 @@ Formats
     conllu        tagging: CoNLL-U, words with universal part-of-speech tags, multiword tokens fused
     columns       tagging: TSV with a token and a tag per line, an empty line between sentences
     lareqa        retrieval: XQuAD-R, which is SQuAD's JSON with sentence_breaks
-    mewslix       retrieval: JSON lines of Mewsli-X, which are mentions, entities, or pairs of both
+    mewslix       retrieval: JSON lines of Mewsli-X: mentions, entities, or pairs of both
     squad-sentences   retrieval: SQuAD's JSON as pairs of a question and the sentence of its answer
     lines         text: one text per line
     pairs         text, bitext: TSV with a text and its translation per line
@@ -30,7 +28,7 @@ Formats
     fields        text: the distinct texts of some columns of a TSV or keys of a JSON lines file
     squad-text, conllu-text, columns-text   text: the distinct contexts, or the sentences, of the formats above
 
-Every fault of a file is a UserError that names the file and the line or question.
+Every fault of a file raises UserError with the file and the line or question.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -38,66 +36,54 @@ from dataclasses import dataclass
 
 from crosstune.core.errors import UserError
 from crosstune.data.readers import items, qa, retrieval, tagging, text
-from crosstune.data.readers.pieces import DEFAULTS, Options, check_ids
+from crosstune.data.readers.pieces import DEFAULT_OPTIONS, ReaderOptions, check_ids
 
 
-def read(reader: str, files: Sequence[tuple[str, str]], options: Options = DEFAULTS) -> list[dict]:
-    """The rows of some files, each given as (place, text), one file after the other.
+def read_rows(reader: str, files: Sequence[tuple[str, str]], options: ReaderOptions = DEFAULT_OPTIONS) -> list[dict]:
+    """The rows of some files, each given as (name, text), in order.
 
-    Raises UserError where a file is not in the reader's format, holds no rows, or where an id occurs twice.
+    Raises UserError if a file is not in the reader's format, no file holds rows, or an id occurs twice.
     """
-    for place, content in files:
+    for file, content in files:
         if not content.strip():
-            raise UserError("the file is empty", place, "Copy or download it again.")
+            raise UserError("the file is empty", file, "Copy or download it again.")
     rows = list(READERS[reader].parse(files, options))
-    place = " and ".join(place for place, _ in files)
+    where = " and ".join(file for file, _ in files)
     if not rows:
-        raise UserError("the file holds no rows", place, "Look at the record's reader and languages.")
-    check_ids(rows, place)
+        raise UserError("the file holds no rows", where, "Look at the record's reader and languages.")
+    check_ids(rows, where)
     return rows
 
 
 @dataclass(frozen=True)
-class Reader:
-    """The task types that a reader's rows are of, and the function from files (place, text) and options to rows."""
+class RowReader:
+    """The task types of a reader's rows, and its function from files (name, text) and options to rows."""
 
     tasks: tuple[str, ...]
-    parse: Callable[[Sequence[tuple[str, str]], Options], Iterator[dict]]
+    parse: Callable[[Sequence[tuple[str, str]], ReaderOptions], Iterator[dict]]
 
 
-def _each(parse: Callable[[str, str, Options], Iterator[dict]]) -> Callable:
-    """A reader of single files, applied to one file after the other."""
-    return lambda files, options: (row for place, content in files for row in parse(content, place, options))
+def _per_file(parse: Callable[[str, str, ReaderOptions], Iterator[dict]]) -> Callable:
+    """A reader of single files, applied to each file in turn."""
+    return lambda files, options: (row for file, content in files for row in parse(content, file, options))
 
 
 READERS = {
-    "squad": Reader(("qa",), _each(qa.squad)),
-    "chaii": Reader(("qa",), _each(qa.chaii)),
-    "conllu": Reader(("tagging",), _each(tagging.conllu)),
-    "columns": Reader(("tagging",), _each(tagging.columns)),
-    "classified": Reader(("classification",), items.classified),
-    "copa": Reader(("choice",), _each(items.copa)),
-    "siqa": Reader(("choice",), items.siqa),
-    "lareqa": Reader(("retrieval",), _each(retrieval.lareqa)),
-    "mewslix": Reader(("retrieval",), _each(retrieval.mewslix)),
-    "squad-sentences": Reader(("retrieval",), _each(retrieval.squad_sentences)),
-    "lines": Reader(("text",), _each(text.lines)),
-    "pairs": Reader(
-        (
-            "text",
-            "bitext",
-        ),
-        _each(text.pairs),
-    ),
-    "aligned": Reader(
-        (
-            "text",
-            "bitext",
-        ),
-        text.aligned,
-    ),
-    "fields": Reader(("text",), _each(text.fields)),
-    "squad-text": Reader(("text",), _each(qa.squad_text)),
-    "conllu-text": Reader(("text",), _each(tagging.conllu_text)),
-    "columns-text": Reader(("text",), _each(tagging.columns_text)),
+    "squad": RowReader(("qa",), _per_file(qa.squad)),
+    "chaii": RowReader(("qa",), _per_file(qa.chaii)),
+    "conllu": RowReader(("tagging",), _per_file(tagging.conllu)),
+    "columns": RowReader(("tagging",), _per_file(tagging.columns)),
+    "classified": RowReader(("classification",), items.classified),
+    "copa": RowReader(("choice",), _per_file(items.copa)),
+    "siqa": RowReader(("choice",), items.siqa),
+    "lareqa": RowReader(("retrieval",), _per_file(retrieval.lareqa)),
+    "mewslix": RowReader(("retrieval",), _per_file(retrieval.mewslix)),
+    "squad-sentences": RowReader(("retrieval",), _per_file(retrieval.squad_sentences)),
+    "lines": RowReader(("text",), _per_file(text.lines)),
+    "pairs": RowReader(("text", "bitext"), _per_file(text.pairs)),
+    "aligned": RowReader(("text", "bitext"), text.aligned),
+    "fields": RowReader(("text",), _per_file(text.fields)),
+    "squad-text": RowReader(("text",), _per_file(qa.squad_text)),
+    "conllu-text": RowReader(("text",), _per_file(tagging.conllu_text)),
+    "columns-text": RowReader(("text",), _per_file(tagging.columns_text)),
 }

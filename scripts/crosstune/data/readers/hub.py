@@ -6,16 +6,16 @@ from typing import Any
 from crosstune.core.errors import UserError
 from crosstune.data.readers.items import COPA_QUESTIONS
 from crosstune.data.readers.pieces import (
-    DEFAULTS,
-    Options,
+    DEFAULT_OPTIONS,
+    ReaderOptions,
     check_ids,
     check_label,
     check_tag,
-    identifier,
-    member,
-    text_of,
+    id_field,
+    json_field,
+    text_field,
 )
-from crosstune.data.readers.qa import LOST_ANSWER, check_answers
+from crosstune.data.readers.qa import qa_row
 from crosstune.data.readers.retrieval import sentence_pair
 
 HUB_TAG_COLUMNS = ("upos", "pos_tags", "ner_tags", "tags")
@@ -26,10 +26,14 @@ HUB_TEXT_COLUMNS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("tex
 HUB_CHOICE_COLUMNS = (("premise", ("choice1", "choice2")), ("context", ("answerA", "answerB", "answerC")))
 
 
-def from_records(
-    records: Iterable[tuple[str, Mapping]], task: str, place: str, options: Options = DEFAULTS, id_prefix: str = ""
+def rows_from_records(
+    records: Iterable[tuple[str, Mapping]],
+    task: str,
+    where: str,
+    options: ReaderOptions = DEFAULT_OPTIONS,
+    id_prefix: str = "",
 ) -> list[dict]:
-    """The rows of a table with the columns of the hub's data sets, given as (place, record), labels by their names.
+    """The rows of a table with the columns of the hub's data sets, given as (location, record), with named labels.
 
     qa              id, context, question, answers (as SQuAD has them)
     tagging         tokens, and upos, pos_tags, ner_tags or tags
@@ -39,65 +43,60 @@ def from_records(
     bitext          sentence1 and sentence2, which is English
     retrieval       as qa, to train on: each question with the sentence that holds its answer
 
-    Only rows whose id begins with `id_prefix` are taken. Raises UserError where a record has not what its task needs.
+    Only records whose id begins with `id_prefix` give rows. Raises UserError if a record lacks a field of its task, or
+    if there are no rows (at `where`).
     """
-    make = HUB_ROWS[task]
+    make_row = HUB_ROWS[task]
     rows, seen = [], 0
-    for number, (where, record) in enumerate(records):
+    for number, (place, record) in enumerate(records):
         seen += 1
         if str(record.get("id", "")).startswith(id_prefix):
-            rows.append(make(record, where, number, options))
+            rows.append(make_row(record, place, number, options))
     if not rows:
-        raise UserError(f"no rows with an id that begins with {id_prefix!r}" if seen else "no rows", place)
-    check_ids(rows, place)
+        raise UserError(f"no rows with an id that begins with {id_prefix!r}" if seen else "no rows", where)
+    check_ids(rows, where)
     return rows
 
 
-def _hub_question(record: Mapping, where: str, number: int, options: Options) -> dict:
-    found = member(record, "answers", dict, where)
-    sides = [member(found, key, list, where) for key in ("text", "answer_start")]
+def _qa_row(record: Mapping, where: str, number: int, options: ReaderOptions) -> dict:
+    found = json_field(record, "answers", dict, where)
+    sides = [json_field(found, key, list, where) for key in ("text", "answer_start")]
     if len(sides[0]) != len(sides[1]):
         raise UserError(f"{len(sides[0])} answers with {len(sides[1])} offsets", where)
-    kept = [answer for answer in zip(*sides, strict=True) if answer != LOST_ANSWER]
-    row = {
-        "id": identifier(record, where),
-        "context": text_of(record, "context", where),
-        "question": text_of(record, "question", where),
-        "answers": {"text": [text for text, _ in kept], "answer_start": [start for _, start in kept]},
-    }
-    check_answers(row, f"{where}, question {row['id']}")
-    return row
+    name = id_field(record, where)
+    texts = [text_field(record, key, where) for key in ("context", "question")]
+    return qa_row(name, *texts, zip(*sides, strict=True), f"{where}, question {name}")
 
 
-def _hub_sentence(record: Mapping, where: str, number: int, options: Options) -> dict:
+def _tagging_row(record: Mapping, where: str, number: int, options: ReaderOptions) -> dict:
     column = next((name for name in HUB_TAG_COLUMNS if name in record), None)
     if column is None:
         raise UserError(f"expected a column of tags ({', '.join(HUB_TAG_COLUMNS)}), found {', '.join(record)}", where)
-    tokens, tags = member(record, "tokens", list, where), member(record, column, list, where)
+    tokens, tags = json_field(record, "tokens", list, where), json_field(record, column, list, where)
     if len(tokens) != len(tags) or not tokens:
         raise UserError(f"{len(tokens)} tokens with {len(tags)} tags", where)
     tokens = [token.removeprefix(options.token_prefix) for token in tokens]
     for tag in tags:
-        check_tag(_label(tag, column, where), options.tags, where)
-    return {"id": _hub_id(record, number), "tokens": tokens, "tags": tags}
+        check_tag(_label_name(tag, column, where), options.tags, where)
+    return {"id": _row_id(record, number), "tokens": tokens, "tags": tags}
 
 
-def _hub_text(record: Mapping, where: str, number: int, options: Options) -> dict:
-    return {"id": _hub_id(record, number), "text": text_of(record, "text", where)}
+def _text_row(record: Mapping, where: str, number: int, options: ReaderOptions) -> dict:
+    return {"id": _row_id(record, number), "text": text_field(record, "text", where)}
 
 
-def _hub_classified(record: Mapping, where: str, number: int, options: Options) -> dict:
+def _classification_row(record: Mapping, where: str, number: int, options: ReaderOptions) -> dict:
     sides = next((names for names in HUB_TEXT_COLUMNS if all(name in record for name in names)), None)
     if sides is None:
         known = "; ".join(" and ".join(names) for names in HUB_TEXT_COLUMNS)
         raise UserError(f"expected columns of texts ({known}), found {', '.join(record)}", where)
-    texts = [text_of(record, name, where) for name in sides]
-    label = _label(record.get("label"), "label", where)
+    texts = [text_field(record, name, where) for name in sides]
+    label = _label_name(record.get("label"), "label", where)
     check_label(label, options.labels, where)
-    return {"id": _hub_id(record, number), **dict(zip(("text", "pair"), texts, strict=False)), "label": label}
+    return {"id": _row_id(record, number), **dict(zip(("text", "pair"), texts, strict=False)), "label": label}
 
 
-def _hub_choice(record: Mapping, where: str, number: int, options: Options) -> dict:
+def _choice_row(record: Mapping, where: str, number: int, options: ReaderOptions) -> dict:
     premise, choices = next(
         (names for names in HUB_CHOICE_COLUMNS if all(name in record for name in names[1])), ("", ())
     )
@@ -105,31 +104,31 @@ def _hub_choice(record: Mapping, where: str, number: int, options: Options) -> d
         known = "; ".join(" and ".join(names) for _, names in HUB_CHOICE_COLUMNS)
         raise UserError(f"expected columns of choices ({known}), found {', '.join(record)}", where)
     # COPA counts from 0 or names the column, SIQA counts from "1" in text.
-    places = {**{name: index for index, name in enumerate(choices)}, **{str(n + 1): n for n in range(len(choices))}}
+    indices = {**{name: index for index, name in enumerate(choices)}, **{str(n + 1): n for n in range(len(choices))}}
     label = record.get("label")
-    index = places.get(label) if isinstance(label, str) else label
+    index = indices.get(label) if isinstance(label, str) else label
     if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(choices):
         raise UserError(f"expected the number of one of {len(choices)} choices in 'label', found {label!r}", where)
-    asked = text_of(record, "question", where)
+    question = text_field(record, "question", where)
     return {
-        "id": _hub_id(record, number),
-        "premise": text_of(record, premise, where),
-        "question": COPA_QUESTIONS.get(asked, asked),
-        "choices": [text_of(record, name, where) for name in choices],
+        "id": _row_id(record, number),
+        "premise": text_field(record, premise, where),
+        "question": COPA_QUESTIONS.get(question, question),
+        "choices": [text_field(record, name, where) for name in choices],
         "label": index,
     }
 
 
-def _hub_pair(record: Mapping, where: str, number: int, options: Options) -> dict:
-    texts = {side: text_of(record, name, where) for side, name in (("text", "sentence1"), ("pair", "sentence2"))}
-    return {"id": _hub_id(record, number), **texts}
+def _bitext_row(record: Mapping, where: str, number: int, options: ReaderOptions) -> dict:
+    texts = {side: text_field(record, name, where) for side, name in (("text", "sentence1"), ("pair", "sentence2"))}
+    return {"id": _row_id(record, number), **texts}
 
 
-def _hub_sentence_pair(record: Mapping, where: str, number: int, options: Options) -> dict:
-    return sentence_pair(_hub_question(record, where, number, options))
+def _retrieval_row(record: Mapping, where: str, number: int, options: ReaderOptions) -> dict:
+    return sentence_pair(_qa_row(record, where, number, options))
 
 
-def _label(value: Any, column: str, where: str) -> str:
+def _label_name(value: Any, column: str, where: str) -> str:
     if isinstance(value, str) and value:
         return value
     fix = (
@@ -139,18 +138,18 @@ def _label(value: Any, column: str, where: str) -> str:
     raise UserError(f"expected the name of a label in {column!r}, found {value!r}", where, fix)
 
 
-def _hub_id(record: Mapping, number: int) -> str:
+def _row_id(record: Mapping, number: int) -> str:
     """The record's `id` or `idx`, else its number, counted from 0."""
     found = (record.get(key) for key in ("id", "idx"))
     return str(next((value for value in found if isinstance(value, str | int) and value != ""), number))
 
 
 HUB_ROWS = {
-    "qa": _hub_question,
-    "tagging": _hub_sentence,
-    "text": _hub_text,
-    "classification": _hub_classified,
-    "choice": _hub_choice,
-    "bitext": _hub_pair,
-    "retrieval": _hub_sentence_pair,
+    "qa": _qa_row,
+    "tagging": _tagging_row,
+    "text": _text_row,
+    "classification": _classification_row,
+    "choice": _choice_row,
+    "bitext": _bitext_row,
+    "retrieval": _retrieval_row,
 }

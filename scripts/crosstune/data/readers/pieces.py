@@ -1,7 +1,4 @@
-"""What all readers stand on: options, checked members of JSON, lines, blocks, ids.
-
-Owns: what is wrong with a single line, value, tag or id. Must never know: formats.
-"""
+"""Building blocks of readers: options, checked fields of JSON, lines, blocks, ids."""
 
 import difflib
 import json
@@ -21,14 +18,14 @@ UPOS = (
 
 # fmt: on
 
-UNSPACED = ("ja", "km", "lo", "my", "th", "zh")  # written without spaces between words
+UNSPACED_LANGUAGES = ("ja", "km", "lo", "my", "th", "zh")  # written without spaces between words
 
-KINDS = {str: "a string", int: "a whole number", list: "a list", dict: "an object"}
+KIND_NAMES = {str: "a string", int: "a whole number", list: "a list", dict: "an object"}
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a record says about its files beyond their format."""
+class ReaderOptions:
+    """Properties of a file, beyond its format, that its record states."""
 
     lang: str = ""
     languages: tuple[str, ...] = ()
@@ -39,88 +36,92 @@ class Options:
     codes: Mapping[str, str] = field(default_factory=dict)
 
 
-DEFAULTS = Options()
+DEFAULT_OPTIONS = ReaderOptions()
 
 
-def check_ids(rows: Sequence[Mapping], place: str) -> None:
-    """No id occurs twice."""
+def check_ids(rows: Sequence[Mapping], where: str) -> None:
+    """Raise UserError if an id occurs twice."""
     seen = set()
     for row in rows:
         if row["id"] in seen:
-            raise UserError(f"the id {row['id']!r} occurs twice", place, "Ids name predictions: make them unique.")
+            raise UserError(f"the id {row['id']!r} occurs twice", where, "Ids name predictions: make them unique.")
         seen.add(row["id"])
 
 
-def check_tag(tag: str, allowed: Sequence[str], place: str) -> None:
-    """The tag is one of those that the record's key `tags` allows."""
-    _check_member(tag, allowed, place, "tag", "tags")
+def check_tag(tag: str, allowed: Sequence[str], where: str) -> None:
+    """Raise UserError if the record's key `tags` does not allow the tag."""
+    _check_member(tag, allowed, where, "tag", "tags")
 
 
-def check_label(label: str, allowed: Sequence[str], place: str) -> None:
-    """The label is one of those that the record's key `labels` allows."""
-    _check_member(label, allowed, place, "label", "labels")
+def check_label(label: str, allowed: Sequence[str], where: str) -> None:
+    """Raise UserError if the record's key `labels` does not allow the label."""
+    _check_member(label, allowed, where, "label", "labels")
 
 
-def check_code(code: str, codes: Mapping[str, str], place: str) -> None:
-    """What a file calls a language is one of the values of the record's key `codes`."""
-    _check_member(code, list(codes.values()), place, "language", "codes")
+def check_code(code: str, codes: Mapping[str, str], where: str) -> None:
+    """Raise UserError if a file's name of a language is no value of the record's key `codes`."""
+    _check_member(code, list(codes.values()), where, "language", "codes")
 
 
-def _check_member(value: str, allowed: Sequence[str], place: str, what: str, key: str) -> None:
+def _check_member(value: str, allowed: Sequence[str], where: str, what: str, key: str) -> None:
     if value not in allowed:
         near = difflib.get_close_matches(value, allowed, 1)
-        fix = f"Did you mean {near[0]!r}?" if near else f"The record's key `{key}` lists what may occur."
-        raise UserError(f"the {what} {value!r} is outside the set {' '.join(allowed)}", place, fix)
+        fix = f"Did you mean {near[0]!r}?" if near else f"The record's key `{key}` lists the allowed values."
+        raise UserError(f"the {what} {value!r} is outside the set {' '.join(allowed)}", where, fix)
 
 
-def parse_json(text: str, place: str, first_line: int = 1) -> Any:
+def parse_json(text: str, file: str, first_line: int = 1) -> Any:
+    """The JSON of a text that begins at `first_line` of a file. Raises UserError with the line."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
         message = f"not valid JSON ({error.msg}): the file is truncated or of another format"
-        raise UserError(message, f"{place}:{first_line + error.lineno - 1}") from None
+        raise UserError(message, f"{file}:{first_line + error.lineno - 1}") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"not valid JSON ({error})", f"{place}:{first_line}") from None
+        raise UserError(f"not valid JSON ({error})", f"{file}:{first_line}") from None
 
 
-def member(mapping: Any, key: str, kind: type, where: str) -> Any:
+def json_field(mapping: Any, key: str, kind: type, where: str) -> Any:
+    """The field `key` of a JSON object. Raises UserError if it is missing or not of type `kind`."""
     if not isinstance(mapping, Mapping):
-        raise UserError(f"expected an object with the field {key!r}, found {short(mapping)}", where)
+        raise UserError(f"expected an object with the field {key!r}, found {describe_value(mapping)}", where)
     if key not in mapping:
         raise UserError(f"the field {key!r} is missing; there are {', '.join(map(repr, mapping)) or 'none'}", where)
     value = mapping[key]
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise UserError(f"expected {KINDS[kind]} in {key!r}, found {short(value)}", where)
+        raise UserError(f"expected {KIND_NAMES[kind]} in {key!r}, found {describe_value(value)}", where)
     if kind is str and re.search("[\ud800-\udfff]", value):
         raise UserError(f"half of a surrogate pair in {key!r}, which is no character", where)
     return value
 
 
-def text_of(mapping: Any, key: str, where: str) -> str:
-    value = member(mapping, key, str, where)
+def text_field(mapping: Any, key: str, where: str) -> str:
+    """The field `key` of a JSON object, a string. Raises UserError if it holds white space only."""
+    value = json_field(mapping, key, str, where)
     if not value.strip():
         raise UserError(f"the field {key!r} is empty", where)
     return value
 
 
-def identifier(mapping: Any, where: str) -> str:
+def id_field(mapping: Any, where: str) -> str:
+    """The field `id` of a JSON object, a string or a whole number, as a string."""
     if isinstance(mapping, Mapping) and type(mapping.get("id")) is int:
         return str(mapping["id"])
-    return text_of(mapping, "id", where)
+    return text_field(mapping, "id", where)
 
 
-def short(value: Any) -> str:
-    kind = KINDS.get(type(value), type(value).__name__)
+def describe_value(value: Any) -> str:
+    kind = KIND_NAMES.get(type(value), type(value).__name__)
     return kind if isinstance(value, list | dict) else f"{kind}, {str(value)[:40]!r}"
 
 
 def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Numbered lines. Only line feeds end them: str.splitlines also splits at characters that occur inside texts."""
+    """(number from 1, line). Only line feeds end lines; str.splitlines would split at characters inside texts."""
     return ((number, line.removesuffix("\r")) for number, line in enumerate(text.split("\n"), 1))
 
 
-def blocks(text: str) -> Iterator[list[tuple[int, str]]]:
-    """Runs of non-empty numbered lines."""
+def line_blocks(text: str) -> Iterator[list[tuple[int, str]]]:
+    """Runs of numbered lines that are not empty."""
     block: list[tuple[int, str]] = []
     for number, line in numbered_lines(text + "\n"):
         if line.strip(" "):
@@ -131,9 +132,10 @@ def blocks(text: str) -> Iterator[list[tuple[int, str]]]:
 
 
 def join_tokens(tokens: Sequence[str], lang: str) -> str:
-    return ("" if lang in UNSPACED else " ").join(tokens)
+    """The text of tokens: with spaces between them if the language is written with spaces."""
+    return ("" if lang in UNSPACED_LANGUAGES else " ").join(tokens)
 
 
-def stem(place: str) -> str:
-    """The file's name without its format and compression: ids of rows that have none begin with it."""
-    return re.sub(r"(\.(json|jsonl|csv|tsv|txt|conllu|gz|xz))+$", "", PurePath(place).name)
+def file_stem(file: str) -> str:
+    """The file's name without suffixes of format and compression, which begins the ids of rows without id."""
+    return re.sub(r"(\.(json|jsonl|csv|tsv|txt|conllu|gz|xz))+$", "", PurePath(file).name)

@@ -1,53 +1,50 @@
-"""Readers of retrieval from a pool of candidates: LAReQA, Mewsli-X, and pairs made from SQuAD.
-
-Rows are described in crosstune.modeling.tasks.retrieval.
-"""
+"""Readers of retrieval from a pool of candidates: LAReQA, Mewsli-X, and pairs from SQuAD."""
 
 import re
 from collections.abc import Iterator, Mapping
 
 from crosstune.core.characters import SENTENCE_END
 from crosstune.core.errors import UserError
-from crosstune.data.readers.pieces import Options, identifier, member, numbered_lines, parse_json, text_of
+from crosstune.data.readers.pieces import ReaderOptions, id_field, json_field, numbered_lines, parse_json, text_field
 from crosstune.data.readers.qa import paragraphs, squad
 
 BRACED = re.compile(r"\{(.*?)\}")
 
 
-def lareqa(content: str, place: str, options: Options) -> Iterator[dict]:
-    """XQuAD-R: every sentence of every paragraph is a candidate. Ids are those of LAReQA's own loader.
+def lareqa(content: str, file: str, options: ReaderOptions) -> Iterator[dict]:
+    """XQuAD-R: every sentence of every paragraph is a candidate. Ids are those of LAReQA's loader.
 
-    A question's answers are the sentences in which its answer begins (equal sentences of a paragraph count alike); the
+    The answer to a question is the sentence in which its answer begins, and every equal sentence of the paragraph. The
     key is the question's id in the file, which is the same in all languages.
     """
-    for number, (paragraph, where) in enumerate(paragraphs(content, place), 1):
-        context = text_of(paragraph, "context", where)
-        spans = [_bounds(span, context, where) for span in member(paragraph, "sentence_breaks", list, where)]
+    for number, (paragraph, where) in enumerate(paragraphs(content, file), 1):
+        context = text_field(paragraph, "context", where)
+        spans = [_bounds(span, context, where) for span in json_field(paragraph, "sentence_breaks", list, where)]
         keys: list[list[str]] = [[] for _ in spans]
-        for question in member(paragraph, "qas", list, where):
-            name = identifier(question, where)
-            spot = f"{place}, question {name}"
-            answer = next(iter(member(question, "answers", list, spot)), None)
-            start = member(answer, "answer_start", int, spot)
+        for question in json_field(paragraph, "qas", list, where):
+            name = id_field(question, where)
+            spot = f"{file}, question {name}"
+            answer = next(iter(json_field(question, "answers", list, spot)), None)
+            start = json_field(answer, "answer_start", int, spot)
             found = next((context[first:last] for first, last in spans if first <= start < last), None)
             if found is None:
                 raise UserError("the answer begins in no sentence", spot, "Look at the paragraph's sentence_breaks.")
             for index, (first, last) in enumerate(spans):
                 if context[first:last] == found:
                     keys[index].append(name)
-            yield {"id": f"{name}_{options.lang}", "query": text_of(question, "question", spot), "key": name}
+            yield {"id": f"{name}_{options.lang}", "query": text_field(question, "question", spot), "key": name}
         for index, (first, last) in enumerate(spans):
             sentence = {"id": f"{options.lang}_{number}_{index}", "candidate": context[first:last]}
             yield {**sentence, "context": context, "keys": keys[index]}
 
 
-def squad_sentences(content: str, place: str, options: Options) -> Iterator[dict]:
-    """SQuAD as pairs to train on: a question with the sentence that holds its answer, and the paragraph."""
-    yield from map(sentence_pair, squad(content, place, options))
+def squad_sentences(content: str, file: str, options: ReaderOptions) -> Iterator[dict]:
+    """SQuAD as training pairs: a question with the sentence of its answer, and the paragraph."""
+    yield from map(sentence_pair, squad(content, file, options))
 
 
 def sentence_pair(row: Mapping) -> dict:
-    """A question with the sentence that holds its first answer, from a row of question answering."""
+    """A question with the sentence of its first answer, from a row of question answering."""
     text, start = row["answers"]["text"][0], row["answers"]["answer_start"][0]
     first, last = sentence_around(row["context"], start, start + len(text))
     pair = {"candidate": row["context"][first:last], "context": row["context"], "keys": [row["id"]]}
@@ -55,7 +52,7 @@ def sentence_pair(row: Mapping) -> dict:
 
 
 def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:
-    """Bounds of the sentence, or the sentences, that hold `text[start:end]`, without spaces around them."""
+    """Bounds of the sentences that contain `text[start:end]`, without surrounding spaces."""
     bounds = [0, *(match.end() for match in SENTENCE_END.finditer(text)), len(text)]
     first = max(bound for bound in bounds if bound <= start)
     last = min(bound for bound in bounds if bound >= end)
@@ -63,53 +60,59 @@ def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:
     return first + len(inside) - len(inside.lstrip()), last - len(inside) + len(inside.rstrip())
 
 
-def mewslix(content: str, place: str, options: Options) -> Iterator[dict]:
-    """Mewsli-X's JSON lines: mentions of articles, entities, or pairs of both to train on.
+def mewslix(content: str, file: str, options: ReaderOptions) -> Iterator[dict]:
+    """Mewsli-X's JSON lines: mentions in articles, entities, or training pairs of both.
 
-    Of mentions those in the language; of entities those described in it, and for the record's first language also those
-    in languages of which the record has no mentions, so that all languages together have the whole pool.
+    Gives the mentions in the language, and the entities described in it. The record's first language also gets the
+    entities described in languages outside the record, so that all languages together have the whole pool.
     """
     for number, line in numbered_lines(content):
         if not line.strip():
             continue
-        record, where = parse_json(line, place, number), f"{place}:{number}"
+        record, where = parse_json(line, file, number), f"{file}:{number}"
         if "contextual_mention" in record:
-            mention = member(record, "contextual_mention", dict, where)
-            context = member(mention, "context", dict, where)
-            if member(context, "language", str, where) == options.lang:
-                entity = _entity(member(record, "entity", dict, where), where)
-                yield {**entity, **_mention(context, member(mention, "mention", dict, where), where)}
+            mention = json_field(record, "contextual_mention", dict, where)
+            context = json_field(mention, "context", dict, where)
+            if json_field(context, "language", str, where) == options.lang:
+                entity = _entity(json_field(record, "entity", dict, where), where)
+                yield {**entity, **_mention(context, json_field(mention, "mention", dict, where), where)}
         elif "mentions" in record:
-            context = member(record, "context", dict, where)
-            if member(context, "language", str, where) == options.lang:
-                yield from (_mention(context, mention, where) for mention in member(record, "mentions", list, where))
+            context = json_field(record, "context", dict, where)
+            if json_field(context, "language", str, where) == options.lang:
+                yield from (
+                    _mention(context, mention, where) for mention in json_field(record, "mentions", list, where)
+                )
         else:
-            language = member(record, "description_language", str, where)
+            language = json_field(record, "description_language", str, where)
             foreign = language not in options.languages and options.lang == next(iter(options.languages), "")
             if language == options.lang or foreign:
                 yield _entity(record, where)
 
 
 def _mention(context: Mapping, mention: Mapping, where: str) -> dict:
-    """The mention, then its sentence with the mention in braces; other braces become brackets.
+    """A query of XTREME-R: the mention, then its sentence with the mention in braces; other braces become brackets.
 
-    This is XTREME-R's query: the mention stands in front so that a long sentence does not lose it.
+    The mention comes first, so that truncation of a long sentence does not remove it.
     """
-    text, span = text_of(context, "text", where), member(mention, "mention_span", dict, where)
-    start, end = (member(span, key, int, where) for key in ("start", "end"))
-    if text[start:end] != text_of(span, "text", where):
+    text, span = text_field(context, "text", where), json_field(mention, "mention_span", dict, where)
+    start, end = (json_field(span, key, int, where) for key in ("start", "end"))
+    if text[start:end] != text_field(span, "text", where):
         raise UserError(f"the mention {span['text']!r} is not at its offset {start}", where)
-    sentences = [_bounds(bounds, text, where) for bounds in member(context, "sentence_spans", list, where)]
+    sentences = [_bounds(bounds, text, where) for bounds in json_field(context, "sentence_spans", list, where)]
     first, last = next(((a, b) for a, b in sentences if a <= start and end <= b), (0, len(text)))
     left, right = (BRACED.sub(r"(\1)", part) for part in (text[first:start], text[end:last]))
     name = text[start:end]
     query = _one_line(f"{name}: {left} {{ {name} }} {right}")
-    return {"id": text_of(mention, "example_id", where), "query": query, "key": text_of(mention, "entity_id", where)}
+    return {
+        "id": text_field(mention, "example_id", where),
+        "query": query,
+        "key": text_field(mention, "entity_id", where),
+    }
 
 
 def _entity(record: Mapping, where: str) -> dict:
-    """The sentences of the description, as XTREME-R joins them."""
-    name, text = text_of(record, "entity_id", where), text_of(record, "description", where)
+    """A candidate: the sentences of the description, joined as in XTREME-R."""
+    name, text = text_field(record, "entity_id", where), text_field(record, "description", where)
     spans = record.get("sentence_spans") or [[0, len(text)]]
     bounds = (_bounds(span, text, where) for span in spans)
     description = _one_line(" ".join(text[first:last] for first, last in bounds))
@@ -121,7 +124,7 @@ def _one_line(text: str) -> str:
 
 
 def _bounds(span: object, text: str, where: str) -> tuple[int, int]:
-    """A half-open range of characters, given as a pair or as an object with start and end."""
+    """The half-open range of characters that a pair, or an object with start and end, states."""
     pair = (span.get("start"), span.get("end")) if isinstance(span, Mapping) else span
     try:
         first, last = pair

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from crosstune.core.errors import UserError
-from crosstune.data.readers.pieces import Options, blocks, check_tag, join_tokens, stem
+from crosstune.data.readers.pieces import ReaderOptions, check_tag, file_stem, join_tokens, line_blocks
 
-# The order of preference among equally high words of a multiword token: conllu_to_conll.py of
+# Order of preference among equally high words of a multiword token, of conllu_to_conll.py in
 # github.com/bplank/ud-conversion-tools, which XTREME ran with the language's code.
 FUSED_TAG_ORDER = {
     "": "VERB NOUN PROPN PRON ADJ NUM ADV INTJ AUX ADP DET PART CCONJ SCONJ X PUNCT",
@@ -17,31 +17,34 @@ FUSED_TAG_ORDER = {
 }
 
 
-def conllu(text: str, place: str, options: Options) -> Iterator[dict]:
-    """Sentences of CoNLL-U. Empty nodes are skipped; a multiword token stands for its words, with one tag.
+def conllu(text: str, file: str, options: ReaderOptions) -> Iterator[dict]:
+    """Sentences of CoNLL-U, without empty nodes. A multiword token replaces its words and has one tag.
 
-    The tag is that of the word highest in the tree, and among equally high words the one first in FUSED_TAG_ORDER:
-    what XTREME's `conllu_to_conll.py --replace_subtokens_with_fused_forms --print_fused_forms` gives, except that
-    heights are counted in the basic tree only, where the script also follows the enhanced dependencies.
+    The tag is that of the word highest in the tree; among equally high words, of the first in FUSED_TAG_ORDER. XTREME's
+    `conllu_to_conll.py --replace_subtokens_with_fused_forms --print_fused_forms` gives the same, except that it also
+    follows enhanced dependencies, while heights here are those of the basic tree.
     """
-    for name, _, tokens, tags in _conllu_sentences(text, place, options):
+    for name, _, tokens, tags in _conllu_sentences(text, file, options):
         yield {"id": name, "tokens": tokens, "tags": tags}
 
 
-def conllu_text(text: str, place: str, options: Options) -> Iterator[dict]:
-    for name, sentence, tokens, _ in _conllu_sentences(text, place, options):
+def conllu_text(text: str, file: str, options: ReaderOptions) -> Iterator[dict]:
+    """The texts of the sentences of CoNLL-U, without tags."""
+    for name, sentence, tokens, _ in _conllu_sentences(text, file, options):
         yield {"id": name, "text": sentence or join_tokens(tokens, options.lang)}
 
 
-def columns(text: str, place: str, options: Options) -> Iterator[dict]:
-    for block in blocks(text):
-        pairs = [_token_and_tag(line, f"{place}:{number}", options) for number, line in block]
+def columns(text: str, file: str, options: ReaderOptions) -> Iterator[dict]:
+    """Sentences with a token and a tag per line, separated by empty lines."""
+    for block in line_blocks(text):
+        pairs = [_token_and_tag(line, f"{file}:{number}", options) for number, line in block]
         tokens, tags = zip(*pairs, strict=True)
-        yield {"id": f"{stem(place)}:{block[0][0]}", "tokens": list(tokens), "tags": list(tags)}
+        yield {"id": f"{file_stem(file)}:{block[0][0]}", "tokens": list(tokens), "tags": list(tags)}
 
 
-def columns_text(text: str, place: str, options: Options) -> Iterator[dict]:
-    for row in columns(text, place, options):
+def columns_text(text: str, file: str, options: ReaderOptions) -> Iterator[dict]:
+    """The joined tokens of the sentences of `columns`, without tags."""
+    for row in columns(text, file, options):
         yield {"id": row["id"], "text": join_tokens(row["tokens"], options.lang)}
 
 
@@ -52,14 +55,14 @@ class _Word:
     head: int
 
 
-def _conllu_sentences(text: str, place: str, options: Options) -> Iterator[tuple[str, str, list[str], list[str]]]:
-    """(id, text of the comment or "", tokens, tags) of every sentence."""
-    for block in blocks(text):
+def _conllu_sentences(text: str, file: str, options: ReaderOptions) -> Iterator[tuple[str, str, list[str], list[str]]]:
+    """(id, text from the comments or "", tokens, tags) of every sentence."""
+    for block in line_blocks(text):
         comments: dict[str, str] = {}
         words: list[_Word] = []
         spans: list[tuple[int, int, str, str]] = []
         for number, line in block:
-            where = f"{place}:{number}"
+            where = f"{file}:{number}"
             if line.startswith("#"):
                 key, _, value = line[1:].partition("=")
                 comments[key.strip()] = value.strip()
@@ -76,12 +79,12 @@ def _conllu_sentences(text: str, place: str, options: Options) -> Iterator[tuple
                 continue
             words.append(_word(cells, len(words) + 1, where, options))
         if not words:
-            raise UserError("a sentence without words", f"{place}:{block[0][0]}")
-        name = comments.get("sent_id") or f"{stem(place)}:{block[0][0]}"
+            raise UserError("a sentence without words", f"{file}:{block[0][0]}")
+        name = comments.get("sent_id") or f"{file_stem(file)}:{block[0][0]}"
         yield name, comments.get("text", ""), *_fuse(words, spans, options.lang)
 
 
-def _word(cells: Sequence[str], position: int, where: str, options: Options) -> _Word:
+def _word(cells: Sequence[str], position: int, where: str, options: ReaderOptions) -> _Word:
     if cells[0] != str(position):
         raise UserError(f"expected the word's number {position}, found {cells[0]!r}", where)
     if not re.fullmatch(r"_|[0-9]{1,6}", cells[6]):
@@ -118,7 +121,7 @@ def _depth(words: Sequence[_Word], position: int, where: str) -> int:
     return depth
 
 
-def _token_and_tag(line: str, where: str, options: Options) -> tuple[str, str]:
+def _token_and_tag(line: str, where: str, options: ReaderOptions) -> tuple[str, str]:
     cells = line.split("\t")
     if len(cells) != 2:
         raise UserError(f"expected a token, a tab and a tag, found {len(cells)} columns: {line[:60]!r}", where)

@@ -1,7 +1,7 @@
-"""A small world told in sixteen constructed languages: a true cross-lingual experiment without network or GPU."""
+"""Synthetic data: facts in sixteen constructed languages, for cross-lingual experiments without network or GPU."""
 
 from crosstune.data.synthetic.languages import CHAII_LANGUAGES, LANGUAGES, TASK_LANGUAGES, make_lexicon
-from crosstune.data.synthetic.write import DEFAULT_SPEC, complete_spec, generate, write_world
+from crosstune.data.synthetic.write import DEFAULT_SPEC, complete_spec, generate_files, write_files
 
 __all__ = [
     "CHAII_LANGUAGES",
@@ -9,12 +9,12 @@ __all__ = [
     "LANGUAGES",
     "TASK_LANGUAGES",
     "complete_spec",
-    "generate",
+    "generate_files",
     "relatedness",
-    "write_world",
+    "write_files",
 ]
 
 
 def relatedness(a: str, b: str, seed: int = 0) -> float:
-    """How near two languages are under a seed, in [0, 1]; see Lexicon.relatedness."""
+    """Relatedness of two languages under a seed, in [0, 1]; see Lexicon.relatedness."""
     return make_lexicon(seed).relatedness(a, b)

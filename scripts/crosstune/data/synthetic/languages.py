@@ -1,10 +1,8 @@
-"""The constructed languages: sounds, families, regular sound changes, morphology, word order, script.
-
-Owns: what a word looks like in each language, and how near two languages are. Must never know: facts, sentences, files.
+"""The synthetic languages: sounds, families, regular sound changes, morphology, word order, script.
 
 A family has one proto-word for each concept. A daughter language inherits it through an ordered list of sound changes,
-which apply to every word alike (the regularity of sound change). Some words are younger: a genus or a language replaced
-the inherited one. The forms are drawn from the seed; sound changes, grammar and script are fixed below.
+which apply to every word (the regularity of sound change). Some words are younger: a genus or language replaced the
+inherited word. Forms are drawn from the seed; sound changes, grammar and script are fixed in this module.
 """
 
 import random
@@ -56,9 +54,9 @@ SHORT_WORDS = frozenset(concept for kind in SHORT_KINDS for concept in CONCEPTS[
 
 GENUS_COINS, LANGUAGE_COINS = 0.12, 0.06
 
-ARTICLES_OF_SQUAD = frozenset({"a", "an", "the"})  # the SQuAD metric drops these words, so no language may own them
+ARTICLES_OF_SQUAD = frozenset({"a", "an", "the"})  # the SQuAD metric drops these, so no language has such words
 
-# Lower case, one letter for each, and all of them kept by Unicode's normal forms.
+# One lower-case letter for each Latin one; Unicode's normal forms change none of them.
 SCRIPTS: Mapping[str, Mapping[int, int]] = {
     "Geor": str.maketrans("abgdevzijklmnoprstufqxhcw", "აბგდევზიჯკლმნოპრსტუფქხჰცშ"),
     "Armn": str.maketrans("abgdezijlxkhmynoprstvfqucw", "աբգդեզիժլխկհմյնոպրստվֆքըցշ"),
@@ -69,20 +67,20 @@ SCRIPTS: Mapping[str, Mapping[int, int]] = {
 
 @dataclass(frozen=True)
 class Phonology:
-    """The sounds a proto-language builds words from: a long word is `shape`, a function word `short`."""
+    """The sounds of a proto-language, and the shapes of its content words and (`short_shapes`) function words."""
 
     consonants: str
     vowels: str
     final: str
-    shape: tuple[str, ...]
-    short: tuple[str, ...]
+    shapes: tuple[str, ...]
+    short_shapes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Language:
-    """One language. `marking` says how a role is marked: "-x" a suffix, "x-" a prefix, "in" or "as" an adposition.
+class SyntheticLanguage:
+    """One language. `marking` gives the mark of a role: "-x" a suffix, "x-" a prefix, "in" or "as" an adposition.
 
-    `adposition`, `adjective` and `article` say on which side of the noun these words stand, "before" or "after".
+    `adposition`, `adjective` and `article` are the side of the noun, "before" or "after", of these words.
     """
 
     code: str
@@ -121,51 +119,51 @@ INNER_ARAVIC = (("p(?=[aou])", "v"), ("s(?=[ei])", "x"))
 
 SOUTH_TALMIC = (("k(?=[iu])", "c"), ("w", "v"))
 
-# The languages of the tasks of XTREME-R.
-TASK_LANGUAGES: Mapping[str, Language] = {
+# Languages with data for the tasks of XTREME-R.
+TASK_LANGUAGES: Mapping[str, SyntheticLanguage] = {
     language.code: language
     for language in (
-        Language(
+        SyntheticLanguage(
             "qen", "Aldish", "Aldic", "West Aldic", "high", "SVO", (("p(?=[aeiou])", "f"), ("[ei]$", "")),
             {"object": "", "place": "in", "role": "as"}, "-s", "-en", article="before",
         ),
-        Language(
+        SyntheticLanguage(
             "qno", "Noldish", "Aldic", "West Aldic", "low", "SVO", (("[ei]$", ""), ("h", "g")),
             {"object": "", "place": "in", "role": "as"}, "-er", article="after",
         ),
-        Language(
+        SyntheticLanguage(
             "qis", "Isdish", "Aldic", "East Aldic", "low", "SVO", (("w", "v"), ("d(?=[aeiou])", "t")),
             {"object": "-a", "place": "in", "role": "as"}, "-or", "-u", adjective="after",
         ),
-        Language(
+        SyntheticLanguage(
             "qes", "Sorvan", "Sorvic", "West Sorvic", "high", "SVO", (*WEST_SORVIC, ("v", "b")),
             {"object": "", "place": "in", "role": "as"}, "-s", "-n", article="before", adjective="after",
             adjective_agrees=True,
         ),
-        Language(
+        SyntheticLanguage(
             "qit", "Itsan", "Sorvic", "West Sorvic", "low", "SVO", (*WEST_SORVIC, ("o$", "u")),
             {"object": "", "place": "in", "role": "as"}, "-i", "-no", article="before", adjective="after",
             adjective_agrees=True,
         ),
-        Language(
+        SyntheticLanguage(
             "qfr", "Fresan", "Sorvic", "East Sorvic", "high", "SVO", (*EAST_SORVIC, ("(?<=[^aeiou])[eo]$", "é")),
             {"object": "", "place": "in", "role": "as"}, "-x", "-nt", article="before", adjective="after",
             contracts=True,
         ),
-        Language(
+        SyntheticLanguage(
             "qro", "Rosan", "Sorvic", "East Sorvic", "low", "SOV", (*EAST_SORVIC, ("s(?=[ei])", "ş")),
             {"object": "-m", "place": "in", "role": "as"}, "-le", article="after", adjective="after",
         ),
-        Language(
+        SyntheticLanguage(
             "qka", "Kashan", "Kashic", "Kashic", "low", "SOV", (("q", "k"), ("z$", "s")),
             {"object": "-s", "place": "-si", "role": "-ad"}, "-eb", "-en", script="Geor",
             fronts_questions=False,
         ),
-        Language(
+        SyntheticLanguage(
             "qge", "Geshan", "Kashic", "Kashic", "low", "VSO", (("x", "w"), ("t(?=[iu])", "c")),
             {"object": "", "place": "na-", "role": "ga-"}, "mi-", script="Geor",
         ),
-        Language(
+        SyntheticLanguage(
             "qeu", "Ozka", "Ozka", "Ozka", "low", "OVS", (),
             {"object": "-ri", "place": "-tan", "role": "-gai"}, "-ak", "-te", adjective="after",
             fronts_questions=False,
@@ -173,66 +171,66 @@ TASK_LANGUAGES: Mapping[str, Language] = {
     )
 }  # fmt: skip
 
-# Two low-resource languages with four relatives, as Hindi and Tamil have them in experiments with ChAII.
-CHAII_LANGUAGES: Mapping[str, Language] = {
+# Two low-resource languages with four relatives, like Hindi and Tamil in experiments with ChAII.
+CHAII_LANGUAGES: Mapping[str, SyntheticLanguage] = {
     language.code: language
     for language in (
-        Language(
+        SyntheticLanguage(
             "qhi", "Hiravi", "Aravic", "Inner Aravic", "low", "SOV", (*INNER_ARAVIC, ("t$", "r")),
             {"object": "", "place": "in", "role": "as"}, "-on", "-in", script="Cyrl", adposition="after",
             adjective_agrees=True, fronts_questions=False,
         ),
-        Language(
+        SyntheticLanguage(
             "qmr", "Maravi", "Aravic", "Inner Aravic", "low", "SVO", (*INNER_ARAVIC, ("h", "w")),
             {"object": "-lac", "place": "in", "role": "as"}, "-ec", "-at", script="Cyrl", adposition="after",
             adjective_agrees=True, fronts_questions=False,
         ),
-        Language(
+        SyntheticLanguage(
             "qbn", "Bonari", "Aravic", "Outer Aravic", "low", "SOV", (("a(?=.*[aeiou])", "o"), ("s", "c")),
             {"object": "-kec", "place": "-tej", "role": "as"}, "-guj", script="Armn", adposition="after",
             fronts_questions=False,
         ),
-        Language(
+        SyntheticLanguage(
             "qta", "Tamuli", "Talmic", "South Talmic", "low", "SOV", (*SOUTH_TALMIC, ("p(?=[iou])", "b")),
             {"object": "-nai", "place": "-vil", "role": "-hak"}, "-gal", "-nar", script="Grek", fronts_questions=False,
         ),
-        Language(
+        SyntheticLanguage(
             "qml", "Mayuli", "Talmic", "South Talmic", "low", "OSV", (*SOUTH_TALMIC, ("t(?=[iu])", "d")),
             {"object": "-nej", "place": "-lil", "role": "-gay"}, "-mar", script="Grek", fronts_questions=False,
         ),
-        Language(
+        SyntheticLanguage(
             "qte", "Teluri", "Talmic", "North Talmic", "low", "SOV", (("c", "s"), ("u$", "i")),
             {"object": "-nun", "place": "-dob", "role": "-gas"}, "-luj", "-red", script="Armn", adjective="after",
         ),
     )
 }  # fmt: skip
 
-LANGUAGES: Mapping[str, Language] = {**TASK_LANGUAGES, **CHAII_LANGUAGES}
+LANGUAGES: Mapping[str, SyntheticLanguage] = {**TASK_LANGUAGES, **CHAII_LANGUAGES}
 
 
-def evolve(proto: str, language: Language) -> str:
-    """The word that the sound changes of `language`, in order, make of a proto-word."""
+def evolve(proto: str, language: SyntheticLanguage) -> str:
+    """The reflex of a proto-word: the result of the sound changes of `language`, in order."""
     for pattern, replacement in language.changes:
         proto = re.sub(pattern, replacement, proto)
     return proto
 
 
-def write(word: str, language: Language) -> str:
-    """The word in the letters of the language; a script without capitals drops them."""
+def to_script(word: str, language: SyntheticLanguage) -> str:
+    """The word in the script of the language, in lower case unless that is Latin."""
     return word.lower().translate(SCRIPTS[language.script]) if language.script in SCRIPTS else word
 
 
-def attach(stem: str, affix: str) -> str:
-    """The stem with "-x" behind it or "x-" before it; "" leaves it alone."""
+def attach_affix(stem: str, affix: str) -> str:
+    """The stem with a suffix "-x" or a prefix "x-"; unchanged for ""."""
     return affix[:-1] + stem if affix.endswith("-") else stem + affix[1:]
 
 
 @dataclass(frozen=True)
 class Etymon:
-    """Where a word comes from: its form before the sound changes, and the family, genus or language that coined it."""
+    """The origin of a word: its form before the sound changes, and the family, genus or language that coined it."""
 
     form: str
-    coined_in: str
+    coiner: str
 
 
 @dataclass(frozen=True)
@@ -248,11 +246,11 @@ class Lexicon:
     places: tuple[str, ...]
 
     def relatedness(self, a: str, b: str) -> float:
-        """How near languages `a` and `b` are, in [0, 1]: the mean over concepts of the similarity of their words,
+        """Relatedness of languages `a` and `b`, in [0, 1]: the mean similarity of their words over all concepts.
 
-        1 - edit distance / longer length where the two words have one etymon, else 0. Symmetric; 1 for a language and
-        itself, 0 between families. (A lexicostatistic in the manner of the normalised Levenshtein distance of the
-        Automated Similarity Judgment Program, restricted to true cognates, which are known here.)
+        Words with the same etymon have the similarity 1 - edit distance / longer length, other words 0. It is
+        symmetric, 1 for a language and itself, and 0 between families. This is the lexicostatistic of the Automated
+        Similarity Judgment Program, the normalised Levenshtein distance, restricted to cognates, which are known here.
         """
         cognates = [concept for concept in UPOS if self.etyma[a][concept] == self.etyma[b][concept]]
         return sum(similarity(self.words[a][c], self.words[b][c]) for c in cognates) / len(UPOS)
@@ -270,7 +268,7 @@ def similarity(a: str, b: str) -> float:
 
 
 def make_lexicon(seed: int) -> Lexicon:
-    """Draw the etyma and proper names of one seed; no two concepts of a language share a word."""
+    """Draw the etyma and proper names of one seed. No two concepts of a language share a word."""
     etyma: dict[str, dict[str, Etymon]] = {code: {} for code in LANGUAGES}
     taken = {code: set(ARTICLES_OF_SQUAD) for code in LANGUAGES}
     for group, share in _coiners():
@@ -287,18 +285,20 @@ def make_lexicon(seed: int) -> Lexicon:
 
 
 def _coiners() -> list[tuple[str, float]]:
-    """The families, which coin every word, then genera and languages, which replace a share of the content words."""
+    """(coiner, share of words): families coin every word; genera and languages then replace some content words."""
     families = dict.fromkeys(language.family for language in LANGUAGES.values())
     genera = dict.fromkeys(language.genus for language in LANGUAGES.values() if language.genus not in families)
     return [(f, 1.0) for f in families] + [(g, GENUS_COINS) for g in genera] + [(c, LANGUAGE_COINS) for c in LANGUAGES]
 
 
-def _fresh_form(rng: random.Random, concept: str, daughters: list[Language], taken: dict[str, set[str]]) -> str:
-    """A form whose reflex is new, and more than a letter, in every daughter; the reflexes are then taken."""
+def _fresh_form(
+    rng: random.Random, concept: str, daughters: list[SyntheticLanguage], taken: dict[str, set[str]]
+) -> str:
+    """A form whose reflex in every daughter is new and longer than a letter; adds the reflexes to `taken`."""
     sounds = PHONOLOGIES[daughters[0].family]
     letters = {"C": sounds.consonants, "V": sounds.vowels, "F": sounds.final}
     while True:
-        shape = rng.choice(sounds.short if concept in SHORT_WORDS else sounds.shape)
+        shape = rng.choice(sounds.short_shapes if concept in SHORT_WORDS else sounds.shapes)
         form = "".join(rng.choice(letters[kind]) for kind in shape)
         reflexes = {language.code: evolve(form, language) for language in daughters}
         if all(len(reflex) > 1 and reflex not in taken[code] for code, reflex in reflexes.items()):
@@ -308,7 +308,7 @@ def _fresh_form(rng: random.Random, concept: str, daughters: list[Language], tak
 
 
 def _proper_names(rng: random.Random, people: int = 40, places: int = 24) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of people (two syllables) and places (three), the same in every language but for the script."""
+    """Names of people (two syllables) and places (three), the same in all languages except for the script."""
     names: list[str] = []
     while len(names) < people + places:
         syllables = 2 if len(names) < people else 3

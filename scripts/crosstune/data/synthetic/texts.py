@@ -1,19 +1,16 @@
-"""Facts told as sentences: statements, questions and scenes in any of the languages.
-
-Owns: syntax, from facts to tokens and from tokens to text. Must never know: splits, files, sizes.
-"""
+"""Surface realisation: facts, questions and scenes as sentences of the synthetic languages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from crosstune.data.synthetic.facts import Fact, Paragraph, Scene
-from crosstune.data.synthetic.languages import LANGUAGES, UPOS, Lexicon, attach, write
+from crosstune.data.synthetic.languages import LANGUAGES, UPOS, Lexicon, attach_affix, to_script
 
 
 @dataclass(frozen=True)
 class Word:
-    """A syntactic word: its form, dictionary form and universal part of speech; `answer` marks what was asked."""
+    """A syntactic word: form, dictionary form, universal part of speech; `answer` marks words of an answer."""
 
     form: str
     lemma: str
@@ -23,7 +20,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Token:
-    """What is written between spaces: one word, or two that are fused (a multiword token of CoNLL-U)."""
+    """A string between spaces: one word, or two that are fused (a multiword token of CoNLL-U)."""
 
     form: str
     words: tuple[Word, ...]
@@ -33,7 +30,7 @@ class Token:
 class Phrase:
     """A noun phrase: a noun or question word with its dependents, or a proper name, which is no concept.
 
-    A numeral makes it plural, `plural` does so without one.
+    A numeral or `plural` makes it plural.
     """
 
     concept: str
@@ -44,7 +41,7 @@ class Phrase:
     plural: bool = False
 
     @property
-    def several(self) -> bool:
+    def is_plural(self) -> bool:
         return self.plural or bool(self.numeral)
 
 
@@ -60,16 +57,16 @@ class Predicate:
 
 @dataclass(frozen=True)
 class Sentence:
-    """A subject and what is said of it, in one or more predicates joined by "and"; or a question, with one."""
+    """A statement of one or more predicates joined by "and", or a question with one predicate."""
 
     subject: Phrase
     predicates: tuple[Predicate, ...]
-    asks: bool = False
+    is_question: bool = False
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question for the value of a fact (Where does she live?) or for its person (Who lives there?)."""
+    """A question about the value of a fact (Where does she live?) or about its person (Who lives there?)."""
 
     fact: Fact
     for_person: bool
@@ -77,25 +74,27 @@ class Question:
     @property
     def sentence(self) -> Sentence:
         if self.for_person:
-            return Sentence(Phrase("who"), (_predicate(self.fact),), asks=True)
-        asked = Predicate(self.fact.relation.name, Phrase(self.fact.relation.asks), self.fact.relation.role)
-        return Sentence(Phrase(self.fact.person), (asked,), asks=True)
+            return Sentence(Phrase("who"), (_predicate(self.fact),), is_question=True)
+        predicate = Predicate(
+            self.fact.relation.name, Phrase(self.fact.relation.question_word), self.fact.relation.role
+        )
+        return Sentence(Phrase(self.fact.person), (predicate,), is_question=True)
 
 
-def statement(*facts: Fact, answering: Question | None = None) -> Sentence:
-    """Facts about one person as one sentence, with the answer to a question marked."""
-    asked = answering.fact if answering else None
-    subject = Phrase(facts[0].person, answer=asked in facts and answering.for_person)
-    return Sentence(subject, tuple(_predicate(fact, fact == asked and not answering.for_person) for fact in facts))
+def fact_sentence(*facts: Fact, answering: Question | None = None) -> Sentence:
+    """Facts about one person as one sentence, with the answer to the question `answering` marked."""
+    target = answering.fact if answering else None
+    subject = Phrase(facts[0].person, answer=target in facts and answering.for_person)
+    return Sentence(subject, tuple(_predicate(fact, fact == target and not answering.for_person) for fact in facts))
 
 
-def sentences_of(paragraph: Paragraph, answering: Question | None = None) -> tuple[Sentence, Sentence]:
+def paragraph_sentences(paragraph: Paragraph, answering: Question | None = None) -> tuple[Sentence, Sentence]:
     """One sentence for each of the two people."""
     one, two, three, four = paragraph.facts
-    return statement(one, two, answering=answering), statement(three, four, answering=answering)
+    return fact_sentence(one, two, answering=answering), fact_sentence(three, four, answering=answering)
 
 
-def depiction(scene: Scene) -> Sentence:
+def scene_sentence(scene: Scene) -> Sentence:
     """A scene as a sentence: The two old bakers often see a red dog."""
     subject = Phrase(scene.job, scene.subject_quality, scene.subject_numeral, "the")
     article = "the" if scene.definite else "" if scene.numeral else "a"
@@ -109,65 +108,71 @@ def _predicate(fact: Fact, answer: bool = False) -> Predicate:
     return Predicate(fact.relation.name, value, fact.relation.role)
 
 
-def text_of(tokens: Sequence[Token]) -> str:
-    """The tokens with spaces between them, none before a full stop or question mark."""
+def join_tokens(tokens: Sequence[Token]) -> str:
+    """The text of tokens: spaces between them, none before a full stop or question mark."""
     return "".join(t.form if t.words[0].upos == "PUNCT" else f" {t.form}" for t in tokens)[1:]
 
 
-def answer_of(tokens: Sequence[Token]) -> tuple[str, int]:
-    """The text of the marked words, which are adjacent, and its offset in `text_of(tokens)` in code points."""
+def marked_answer(tokens: Sequence[Token]) -> tuple[str, int]:
+    """(text, offset) of the marked words, which are adjacent, in the code points of `join_tokens(tokens)`."""
     marked = [i for i, token in enumerate(tokens) if token.words[-1].answer]
-    before = text_of(tokens[: marked[0]])
-    return text_of(tokens[marked[0] : marked[-1] + 1]), len(before) + bool(before)
+    before = join_tokens(tokens[: marked[0]])
+    return join_tokens(tokens[marked[0] : marked[-1] + 1]), len(before) + bool(before)
 
 
-class Speaker:
-    """Says sentences in one language, and their pieces.
+class Realiser:
+    """The surface realiser of one language.
 
-    `phrase(phrase, role)`, `verb(concept, adverb, plural)` and `function_word(concept)` give the tokens of a piece (one
-    token for a function word); a role is "subject" or a key of Language.marking.
+    `phrase(phrase, role)` and `verb(concept, adverb, plural)` give tokens, `function_word(concept)` gives one token; a
+    role is "subject" or a key of SyntheticLanguage.marking.
     """
 
     def __init__(self, code: str, lexicon: Lexicon):
         self.language = LANGUAGES[code]
         self._words = lexicon.words[code]
-        # The same few hundred pieces make up all the text.
+        # Cached, because all texts consist of the same few hundred phrases.
         self._clause = cache(self._build_clause)
         self.phrase = cache(self._build_phrase)
         self.verb = cache(self._build_verb)
         self.function_word = cache(self._build_function_word)
 
-    def say(self, sentence: Sentence) -> list[Token]:
+    def sentence_tokens(self, sentence: Sentence) -> list[Token]:
         """The tokens of a sentence, in the order and with the endings of the language."""
         first, *more = sentence.predicates
-        plural = sentence.subject.several
-        tokens = [*self._clause(sentence.subject, first, plural, sentence.asks)]
+        plural = sentence.subject.is_plural
+        tokens = [*self._clause(sentence.subject, first, plural, sentence.is_question)]
         for predicate in more:
             tokens += [self.function_word("and"), *self._clause(None, predicate, plural, False)]
-        mark = "?" if sentence.asks else "."
+        mark = "?" if sentence.is_question else "."
         return [*tokens, Token(mark, (Word(mark, mark, "PUNCT"),))]
 
     def text(self, *sentences: Sentence) -> str:
-        return text_of(self.tokens(*sentences))
+        return join_tokens(self.tokens(*sentences))
+
+    def fact_text(self, *facts: Fact) -> str:
+        """The text of facts about one person, in one sentence."""
+        return self.text(fact_sentence(*facts))
 
     def tokens(self, *sentences: Sentence) -> list[Token]:
-        return [token for sentence in sentences for token in self.say(sentence)]
+        return [token for sentence in sentences for token in self.sentence_tokens(sentence)]
 
-    def _build_clause(self, subject: Phrase | None, what: Predicate, plural: bool, asks: bool) -> tuple[Token, ...]:
+    def _build_clause(
+        self, subject: Phrase | None, predicate: Predicate, plural: bool, is_question: bool
+    ) -> tuple[Token, ...]:
         parts = {
             "S": self.phrase(subject, "subject") if subject else (),
-            "V": self.verb(what.verb, what.adverb, plural),
-            "O": self.phrase(what.object, what.role),
+            "V": self.verb(predicate.verb, predicate.adverb, plural),
+            "O": self.phrase(predicate.object, predicate.role),
         }
         order = self.language.order
-        if asks and self.language.fronts_questions:
-            asked = "S" if subject.concept == "who" else "O"
-            order = asked + order.replace(asked, "")
+        if is_question and self.language.fronts_questions:
+            fronted = "S" if subject.concept == "who" else "O"
+            order = fronted + order.replace(fronted, "")
         return tuple(token for part in order for token in parts[part])
 
     def _build_verb(self, concept: str, adverb: str, plural: bool) -> tuple[Token, ...]:
         stem = self._words[concept]
-        form = attach(stem, self.language.verb_plural) if plural else stem
+        form = attach_affix(stem, self.language.verb_plural) if plural else stem
         verb = self._token(form, stem, "VERB")
         return (verb, self.function_word(adverb)) if adverb else (verb,)
 
@@ -175,40 +180,40 @@ class Speaker:
         return self._token(self._words[concept], self._words[concept], UPOS[concept])
 
     def _token(self, form: str, lemma: str, upos: str, answer: bool = False) -> Token:
-        form = write(form, self.language)
-        return Token(form, (Word(form, write(lemma, self.language), upos, answer),))
+        form = to_script(form, self.language)
+        return Token(form, (Word(form, to_script(lemma, self.language), upos, answer),))
 
     def _build_phrase(self, phrase: Phrase, role: str) -> tuple[Token, ...]:
-        """Outwards from the noun: quality, numeral, article, adposition."""
+        """Build outwards from the noun: quality, numeral, article, adposition."""
         language = self.language
         marking = "" if role == "subject" or phrase.concept == "where" else language.marking[role]
         tokens = [self._noun(phrase, marking if "-" in marking else "")]
         if phrase.quality:
-            tokens = _beside(tokens, self._adjective(phrase), language.adjective)
+            tokens = _attach_token(tokens, self._adjective(phrase), language.adjective)
         if phrase.numeral:
             tokens = [self.function_word(phrase.numeral), *tokens]
         if phrase.article and language.article:
-            tokens = _beside(tokens, self.function_word(phrase.article), language.article)
+            tokens = _attach_token(tokens, self.function_word(phrase.article), language.article)
         if marking and "-" not in marking:
             adposition = self.function_word(marking)
             if language.contracts and tokens[0].words[0].upos == "DET":
                 tokens[0] = _fuse(adposition, tokens[0])
             else:
-                tokens = _beside(tokens, adposition, language.adposition)
+                tokens = _attach_token(tokens, adposition, language.adposition)
         return tuple(tokens)
 
     def _noun(self, phrase: Phrase, case: str) -> Token:
         stem = self._words.get(phrase.concept, phrase.concept)
-        form = attach(stem, self.language.plural) if phrase.several else stem
-        return self._token(attach(form, case), stem, UPOS.get(phrase.concept, "PROPN"), phrase.answer)
+        form = attach_affix(stem, self.language.plural) if phrase.is_plural else stem
+        return self._token(attach_affix(form, case), stem, UPOS.get(phrase.concept, "PROPN"), phrase.answer)
 
     def _adjective(self, phrase: Phrase) -> Token:
         stem = self._words[phrase.quality]
-        agrees = phrase.several and self.language.adjective_agrees
-        return self._token(attach(stem, self.language.plural) if agrees else stem, stem, "ADJ", phrase.answer)
+        agrees = phrase.is_plural and self.language.adjective_agrees
+        return self._token(attach_affix(stem, self.language.plural) if agrees else stem, stem, "ADJ", phrase.answer)
 
 
-def _beside(tokens: list[Token], token: Token, side: str) -> list[Token]:
+def _attach_token(tokens: list[Token], token: Token, side: str) -> list[Token]:
     return [token, *tokens] if side == "before" else [*tokens, token]
 
 

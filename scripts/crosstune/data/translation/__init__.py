@@ -1,1 +1,1 @@
-"""Translated training rows: translators, and where the answers lie in translated contexts."""
+"""Translated training rows: translators, and the projection of answers into translated contexts."""

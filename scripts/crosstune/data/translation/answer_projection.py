@@ -1,21 +1,18 @@
-"""Carrying the answer of a question through translation.
+"""Projection of the answer of a question into the translated context.
 
-Owns: the marks around an answer, how it is found again in the translated context, why a row is given up.
-Must never know: translators, files, ids of rows.
+The answer is marked in the context, `... was built in [[ 1887 ]] by ...`; the translated answer is the text between the
+marks of the translation. If the marks are lost, the separately translated answer is searched in the translated context.
+Brackets in the source that look like marks are made single first. Translators take lines, so every line break in a text
+becomes a space.
 
-The answer is marked in the context, `... was built in [[ 1887 ]] by ...`, and what the translation has between the
-marks is the translated answer. Where the marks got lost, the answer, which is also translated alone, is searched in the
-translated context. Brackets of the context's own that look like marks are made single before. Lines are what
-translators take, so that each line break in a text becomes a space.
-
-    found by  markers          exactly one of each, in order, around something
-              search           the answer translated alone stands in the context; of several the nearest to its place
-              copy             the answer itself does, as a name or number that is not translated
-    given up  no answer        the row has none
-              empty            the context or the question came back without a letter or digit
-              unchanged        the context came back as it was
-              broken markers   doubled, nested or swapped: the translation cannot be trusted
-              not found        marks lost or around nothing, and the search was in vain
+    methods   markers          one mark of each kind, in order, around text
+              search           the separately translated answer is in the context; the nearest occurrence is taken
+              copy             the untranslated answer, a name or number, is in the context
+    rejected  no answer        the row has no answer
+              empty            the translated context or question has no letter or digit
+              unchanged        the translated context equals the source
+              broken markers   marks are doubled, nested or swapped: the translation is unreliable
+              not found        marks are lost or around nothing, and the search finds nothing
 """
 
 import re
@@ -24,29 +21,29 @@ from typing import NamedTuple
 
 from crosstune.core.characters import in_word, unspaced
 
-WAYS = ("markers", "search", "copy")
+METHODS = ("markers", "search", "copy")
 
-REASONS = ("no answer", "empty", "unchanged", "broken markers", "not found")
+REJECTION_REASONS = ("no answer", "empty", "unchanged", "broken markers", "not found")
 
-# The least length of an answer that is also found as the beginning of a longer word: languages add endings.
-INFLECTED_FROM = 4
+# Answers of this length also match the beginning of a longer word, because languages add endings.
+MIN_PREFIX_MATCH = 4
 
 LINE_BREAKS = re.compile("[\0\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
-class Lines(NamedTuple):
-    """What is translated of a row: the context with its answer marked, the question, the answer alone."""
+class RowLines(NamedTuple):
+    """The lines of a row to translate: the context with its answer marked, the question, the answer alone."""
 
     context: str
     question: str
     answer: str
 
 
-class Outcome(NamedTuple):
-    """The translated context, question and answers, and one of WAYS; or None and one of REASONS."""
+class ProjectionOutcome(NamedTuple):
+    """The translated row and one of METHODS, or None and one of REJECTION_REASONS."""
 
     row: dict | None
-    how: str
+    method: str
 
 
 class Marks(NamedTuple):
@@ -56,85 +53,85 @@ class Marks(NamedTuple):
     closing: re.Pattern
 
 
-# Of a run of three the one that does not touch the answer is the context's own.
+# Of three brackets in a row, the one away from the answer belongs to the context.
 MARKS = Marks(re.compile(r"\[\[(?!\[)"), re.compile(r"(?<!\])\]\]"))
 
-# Where the context has no brackets, every bracket of the translation is of a mark: some translators make them single.
-ANY_BRACKETS = Marks(re.compile(r"\[(?:\s?\[)*"), re.compile(r"\](?:\s?\])*"))
+# Without brackets in the context, every bracket of the translation is a mark: some translators make them single.
+BRACKETS_AS_MARKS = Marks(re.compile(r"\[(?:\s?\[)*"), re.compile(r"\](?:\s?\])*"))
 
 
-def lines_of(row: dict, inside_words: bool = False) -> Lines | None:
-    """The lines to translate of a prepared question-answering row, whose first answer counts; None without an answer.
+def row_lines(row: dict, inside_words: bool = False) -> RowLines | None:
+    """The lines to translate of a prepared question-answering row, with its first answer; None without an answer.
 
-    A mark inside a word spoils its translation. Unless `inside_words`, the whole word is marked.
+    Whole words are marked unless `inside_words`, because a mark inside a word spoils its translation.
     """
     span = _answer_span(row, inside_words)
     if span is None:
         return None
-    context = one_line(row["context"])
+    context = replace_line_breaks(row["context"])
     parts = context[: span[0]], context[slice(*span)], context[span[1] :]
-    before, answer, after = (single_brackets(part) for part in parts)
+    before, answer, after = (collapse_brackets(part) for part in parts)
     left = " " if before and not before[-1].isspace() else ""
     right = " " if after and not after[0].isspace() else ""
-    return Lines(f"{before}{left}[[ {answer} ]]{right}{after}", one_line(row["question"]), answer)
+    return RowLines(f"{before}{left}[[ {answer} ]]{right}{after}", replace_line_breaks(row["question"]), answer)
 
 
-def project(row: dict, translated: Lines, inside_words: bool = False) -> Outcome:
-    """The translated row, {"context", "question", "answers"}, from the row and its translated lines.
+def project_answer(row: dict, translated: RowLines, inside_words: bool = False) -> ProjectionOutcome:
+    """The translated row, {"context", "question", "answers"}, from a row and its translated lines.
 
-    The answer is a slice of the translated context, at an offset in code points. Any output of a translator is
-    something this can be given: what cannot be used ends as a reason.
+    The answer is a slice of the translated context, at an offset in code points. Any strings are accepted as
+    translation; unusable ones are rejected with a reason.
     """
     span = _answer_span(row, inside_words)
     if span is None:
-        return Outcome(None, "no answer")
-    source = one_line(row["context"])
-    marks = MARKS if set("[]") & set(source) else ANY_BRACKETS
-    text, question = one_line(translated.context).strip(), one_line(translated.question).strip()
+        return ProjectionOutcome(None, "no answer")
+    source = replace_line_breaks(row["context"])
+    marks = MARKS if set("[]") & set(source) else BRACKETS_AS_MARKS
+    text, question = replace_line_breaks(translated.context).strip(), replace_line_breaks(translated.question).strip()
     openings, closings = (list(pattern.finditer(text)) for pattern in marks)
-    bare = without(marks, text)
+    bare = remove_marks(marks, text)
     if not _has_words(bare) or not _has_words(question):
-        return Outcome(None, "empty")
-    if " ".join(bare.split()) == " ".join(without(marks, lines_of(row, inside_words).context).split()):
-        return Outcome(None, "unchanged")
+        return ProjectionOutcome(None, "empty")
+    if " ".join(bare.split()) == " ".join(remove_marks(marks, row_lines(row, inside_words).context).split()):
+        return ProjectionOutcome(None, "unchanged")
     if len(openings) > 1 or len(closings) > 1 or (openings and closings and closings[0].start() < openings[0].end()):
-        return Outcome(None, "broken markers")
+        return ProjectionOutcome(None, "broken markers")
     answer = source[slice(*span)]
     if openings and closings:
         parts = text[: openings[0].start()], text[openings[0].end() : closings[0].start()], text[closings[0].end() :]
         if _has_words(parts[1]) or (parts[1].strip() and not _has_words(answer)):
-            return _outcome(*_joined(parts, source, span), question, "markers")
+            return _projected(*_join_parts(parts, source, span), question, "markers")
     survivor = next(iter(openings + closings), None)
     place = survivor.start() / len(text) if survivor else span[0] / len(source)
-    for needle, how in ((_alone(translated.answer, answer, marks), "search"), (_unchanging(answer), "copy")):
-        found = nearest(needle, bare, place)
+    for needle, how in ((_search_text(translated.answer, answer, marks), "search"), (_copied_name(answer), "copy")):
+        found = nearest_match(needle, bare, place)
         if found:
-            return _outcome(bare, *found, question, how)
-    return Outcome(None, "not found")
+            return _projected(bare, *found, question, how)
+    return ProjectionOutcome(None, "not found")
 
 
-def one_line(text: str) -> str:
-    """The text with a space for each character that ends a line: as long as before."""
+def replace_line_breaks(text: str) -> str:
+    """The text with a space in place of each character that ends a line; the length stays."""
     return LINE_BREAKS.sub(" ", text)
 
 
-def single_brackets(text: str) -> str:
-    """The text with `[` for `[[` or more, likewise `]`."""
+def collapse_brackets(text: str) -> str:
+    """The text with every run of `[` replaced by one, likewise of `]`."""
     return re.sub(r"\[{2,}", "[", re.sub(r"\]{2,}", "]", text))
 
 
-def without(marks: Marks, text: str) -> str:
-    """The text without marks; of the spaces around each, one is left."""
+def remove_marks(marks: Marks, text: str) -> str:
+    """The text without marks, with one space in place of each mark and its spaces."""
     for pattern in marks:
         text = re.sub(rf"\s*{pattern.pattern}\s*", " ", text)
     return text.strip()
 
 
-def nearest(needle: str, text: str, place: float) -> tuple[int, int] | None:
-    """First and last + 1 code point of `needle` in `text`, regardless of case and of the kind of spaces.
+def nearest_match(needle: str, text: str, place: float) -> tuple[int, int] | None:
+    """Half-open span of `needle` in `text` in code points, regardless of case and kind of spaces; None if absent.
 
-    Of several places the one nearest to `place` (0: the beginning, 1: the end) counts; whole words go before
-    beginnings of words, which only a needle of INFLECTED_FROM characters may be. None where there is none.
+    Of several spans, the nearest to the relative position `place` (0: beginning, 1: end) is returned. Whole words go
+    before beginnings of words, which need MIN_PREFIX_MATCH characters.
     """
     words = needle.split()
     if not words:
@@ -142,12 +139,12 @@ def nearest(needle: str, text: str, place: float) -> tuple[int, int] | None:
     spans = [match.span() for match in re.finditer(r"\s+".join(map(re.escape, words)), text, re.IGNORECASE)]
     spans = [span for span in spans if not _inside_word(text, span[0])]
     whole = [span for span in spans if not _inside_word(text, span[1])]
-    candidates = whole or (spans if len(needle) >= INFLECTED_FROM else [])
+    candidates = whole or (spans if len(needle) >= MIN_PREFIX_MATCH else [])
     return min(candidates, key=lambda span: abs(span[0] / len(text) - place), default=None)
 
 
 def _answer_span(row: dict, inside_words: bool) -> tuple[int, int] | None:
-    """The half-open span of the first answer without spaces at its ends, of whole words unless `inside_words`."""
+    """Half-open span of the first answer, stripped of spaces and extended to whole words unless `inside_words`."""
     if not row["answers"]["text"] or not row["answers"]["text"][0].strip():
         return None
     context, text = row["context"], row["answers"]["text"][0]
@@ -162,12 +159,12 @@ def _answer_span(row: dict, inside_words: bool) -> tuple[int, int] | None:
 
 
 def _inside_word(text: str, place: int) -> bool:
-    """Whether the characters on both sides of a place belong to one word."""
+    """Whether the characters on both sides of an offset belong to one word."""
     return 0 < place < len(text) and all(in_word(char) and not unspaced(char) for char in text[place - 1 : place + 1])
 
 
-def _joined(parts: Iterable[str], source: str, span: tuple[int, int]) -> tuple[str, int, int]:
-    """The text whose three parts the marks stood between, without the spaces they brought, and the second's span."""
+def _join_parts(parts: Iterable[str], source: str, span: tuple[int, int]) -> tuple[str, int, int]:
+    """(text, start, end): the three parts that the marks separated, without added spaces, and the second's span."""
     before, answer, after = parts
     left = _gap(before, answer, source[: span[0]], -1)
     right = _gap(after, answer, source[span[1] :], 0)
@@ -177,30 +174,30 @@ def _joined(parts: Iterable[str], source: str, span: tuple[int, int]) -> tuple[s
 
 
 def _gap(outer: str, answer: str, source: str, near: int) -> str:
-    """What stands between the answer and the text beside it: a space, or nothing.
+    """The separator of the answer and the adjacent text: a space, or nothing.
 
-    `outer`, `source`: the text beside it in the translation and in the source; `near` is the index of their character
-    next to the answer, -1 before it and 0 after it. A mark brought a space where the source has none; where what stands
-    there is again punctuation, or a letter, that space goes.
+    `outer` and `source` are the adjacent texts in the translation and in the source; `near` is the index of their
+    character next to the answer, -1 before it and 0 after it. A mark adds a space that the source may lack. It is
+    removed if the adjacent character is of the same kind, letter or punctuation, as in the source.
     """
-    beside, edge = outer.strip()[near:][:1], answer.strip()[-1 - near :][:1]
-    if not beside or unspaced(beside) or unspaced(edge):
+    neighbour, edge = outer.strip()[near:][:1], answer.strip()[-1 - near :][:1]
+    if not neighbour or unspaced(neighbour) or unspaced(edge):
         return ""
-    glued = source and not source[near].isspace()
-    if glued and in_word(source[near]) == in_word(beside):
+    adjoins = source and not source[near].isspace()
+    if adjoins and in_word(source[near]) == in_word(neighbour):
         return ""
-    return " " if outer[near].isspace() or (in_word(beside) and in_word(edge)) else ""
+    return " " if outer[near].isspace() or (in_word(neighbour) and in_word(edge)) else ""
 
 
-def _alone(translated: str, answer: str, marks: Marks) -> str:
-    """The answer translated alone, as it is searched: without marks, and without a full stop that it did not have."""
-    text = without(marks, one_line(translated))
+def _search_text(translated: str, answer: str, marks: Marks) -> str:
+    """The separately translated answer, without marks and without a full stop that the source lacks."""
+    text = remove_marks(marks, replace_line_breaks(translated))
     stripped = text if answer[-1] in ".。।" else text.rstrip(".。।")
     return stripped if _has_words(stripped) else ""
 
 
-def _unchanging(answer: str) -> str:
-    """The answer where it has a capital letter or a digit: names and numbers stay the same, other words by chance."""
+def _copied_name(answer: str) -> str:
+    """The answer if it has a capital letter or a digit, else "": other words stay the same only by chance."""
     return answer if any(char.isupper() or char.isdigit() for char in answer) else ""
 
 
@@ -208,6 +205,6 @@ def _has_words(text: str) -> bool:
     return any(map(in_word, text))
 
 
-def _outcome(context: str, start: int, end: int, question: str, how: str) -> Outcome:
+def _projected(context: str, start: int, end: int, question: str, how: str) -> ProjectionOutcome:
     answers = {"text": [context[start:end]], "answer_start": [start]}
-    return Outcome({"context": context, "question": question, "answers": answers}, how)
+    return ProjectionOutcome({"context": context, "question": question, "answers": answers}, how)

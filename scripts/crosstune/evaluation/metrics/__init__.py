@@ -1,91 +1,24 @@
-"""The metrics, looked up by name: those of every task type under its own name, and variants that a record may ask for.
+"""The metrics by name: one for every task type, under the task's name, and variants that a record may request.
 
-Owns: which numbers a data set is scored by, and which of them comes first. Must never know: files, models, schedules.
-
-Every metric offers the same things, so that scoring and tables never ask which task it is. Scores go from 0 to 100.
 docs/metrics.md names the official script behind each.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
 from crosstune.core.errors import UserError
 from crosstune.evaluation.metrics import accuracy, chaii, mlqa, qa, retrieval, tagging
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How the predictions of a data set are scored.
-
-    `labels` maps each number's key to the words a table shows, the primary one first. `problem` says what is wrong
-    with a prediction row, or None. `measure` turns the rows of one language, in order, and the language's code into
-    one record per example; `summarise` turns those records into the scores of the language. `averaged`: the numbers
-    whose mean stands for a task in an average over tasks. `languages`: those the metric has rules for, None for any.
-    `pooled`: the numbers are means over examples, so that they can be pooled over languages. `parts`: what one
-    example's record adds to a number's numerator and to its denominator; the number of any examples is the ratio of
-    the sums.
-    """
-
-    labels: dict[str, str]
-    problem: Callable[[dict], str | None]
-    measure: Callable[[Sequence[dict], str], list[dict]]
-    summarise: Callable[[Sequence[dict]], dict]
-    averaged: tuple[str, ...]
-    languages: tuple[str, ...] | None = None
-    pooled: bool = False
-    parts: Callable[[dict, str], tuple[float, float]] = lambda example, key: (example[key], 1)
-
-    @property
-    def primary(self) -> str:
-        return next(iter(self.labels))
-
-    def check_languages(self, languages: Sequence[str], place: str = "") -> None:
-        """UserError at `place` for the first language without rules."""
-        for language in languages:
-            if self.languages and language not in self.languages:
-                fix = f"It has rules for: {', '.join(self.languages)}."
-                raise UserError(f"the metric {self.labels[self.primary]} does not know {language!r}", place, fix)
-
-
-def of_labels(problem: Callable[[dict], str | None]) -> Metric:
-    labels = {"accuracy": "accuracy"}
-    return Metric(labels, problem, accuracy.measure, accuracy.summarise, averaged=("accuracy",), pooled=True)
-
-
-def of_answers(
-    title: str,
-    measure: Callable[[Sequence[dict], str], list[dict]],
-    summarise: Callable[[Sequence[dict]], dict] = qa.summarise,
-    first: dict[str, str] | None = None,
-    languages: tuple[str, ...] | None = None,
-) -> Metric:
-    """A metric of answers with F1 and exact match, which stand after the number `first` where there is one."""
-    both = {"f1": f"{title} F1", "exact_match": f"{title} exact match"}
-    averaged = tuple(first or both)
-    return Metric({**(first or {}), **both}, qa.problem, measure, summarise, averaged, languages, pooled=True)
-
+from crosstune.evaluation.metrics.metric import Metric
 
 METRICS = {
-    "qa": of_answers("SQuAD v1.1", qa.measure),
-    "mlqa": of_answers("MLQA", mlqa.measure, languages=mlqa.LANGUAGES),
-    "chaii": of_answers("Unicode", chaii.measure, chaii.summarise, {"jaccard": "ChAII Jaccard"}),
-    "mucot": of_answers("MuCoT's", chaii.measure_mucot, chaii.summarise, {"jaccard": "ChAII Jaccard"}),
-    "tagging": Metric(
-        {"f1": "chunk F1 (seqeval 1.2.2)", "accuracy": "token accuracy"},
-        tagging.problem,
-        tagging.measure,
-        tagging.summarise,
-        averaged=("f1",),
-        parts=tagging.parts,
-    ),
-    "classification": of_labels(accuracy.label_problem),
-    "choice": of_labels(accuracy.choice_problem),
-    "bitext": of_labels(accuracy.label_problem),
-    "retrieval": Metric(
-        {"map20": "mAP@20"}, retrieval.problem, retrieval.measure, retrieval.summarise, averaged=("map20",)
-    ),
+    "qa": qa.SQUAD,
+    "mlqa": mlqa.MLQA,
+    **chaii.METRICS,
+    "tagging": tagging.CHUNK_F1,
+    "classification": accuracy.LABEL_ACCURACY,
+    "choice": accuracy.CHOICE_ACCURACY,
+    "bitext": accuracy.LABEL_ACCURACY,
+    "retrieval": retrieval.MAP20,
 }
 
+# The ten tasks of XTREME-R, by the names of its evaluate.py, and the metric of each.
 XTREME_R = {
     "xnli": "classification",
     "xcopa": "choice",
@@ -99,11 +32,9 @@ XTREME_R = {
     "lareqa": "retrieval",
 }
 
-"""The ten tasks of XTREME-R, by the names of its evaluate.py, and the metric of each."""
-
 
 def metric_named(name: str) -> Metric:
-    """The metric of this name; an unknown one raises UserError."""
+    """The metric of this name. Raises UserError for an unknown one."""
     try:
         return METRICS[name]
     except KeyError:

@@ -1,18 +1,17 @@
-"""Accuracy: of classes (XNLI), of choices (XCOPA), of sentences found (Tatoeba).
-
-Owns: comparing one predicted label with the gold one. Must never know: files, languages, what the labels mean.
-"""
+"""Accuracy of classes (XNLI), choices (XCOPA) and retrieved sentences (Tatoeba)."""
 
 from collections.abc import Sequence
 
+from crosstune.evaluation.metrics.metric import Metric
+
 
 def label_problem(row: dict) -> str | None:
-    """What is wrong with a prediction row {"id", "prediction": str, "gold": str}, or None."""
+    """The fault of a prediction row {"id", "prediction": str, "gold": str}, or None."""
     return _problem(row, str, "a text")
 
 
 def choice_problem(row: dict) -> str | None:
-    """What is wrong with a prediction row {"id", "prediction": int, "gold": int}, or None."""
+    """The fault of a prediction row {"id", "prediction": int, "gold": int}, or None."""
     return _problem(row, int, "a whole number")
 
 
@@ -28,7 +27,13 @@ def summarise(examples: Sequence[dict]) -> dict:
 
 def _problem(row: dict, kind: type, name: str) -> str | None:
     for key in ("prediction", "gold"):
-        # Not isinstance: True would pass for a whole number.
+        # Not isinstance, which accepts True as a whole number.
         if type(row.get(key)) is not kind:
             return f'"{key}" must be {name}'
     return None
+
+
+LABEL_ACCURACY, CHOICE_ACCURACY = (
+    Metric({"accuracy": "accuracy"}, problem, measure, summarise, ("accuracy",), is_example_mean=True)
+    for problem in (label_problem, choice_problem)
+)

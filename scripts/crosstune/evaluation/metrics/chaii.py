@@ -1,13 +1,11 @@
 """Extractive question answering on ChAII: word-level Jaccard, and F1 and exact match for any language.
 
-Owns: ChAII's score and MuCoT's three numbers. Must never know: files, languages.
-
 Jaccard is the score of the Kaggle competition chaii-hindi-and-tamil-question-answering: the words of both answers as
 sets, lower-cased and split at white space, nothing stripped. Two empty answers, for which the competition's formula has
-no value, count as equal. F1 and exact match of `measure` are SQuAD's after dropping all punctuation of Unicode
-(categories P*, among them the danda) and no articles. Those of `measure_mucot` are what MuCoT's code computes
-(utils/metrics.py): ASCII punctuation and English articles are dropped, and the common words are counted as sets while
-the lengths are those of the lists, so that a repeated word costs precision.
+no value, are equal. F1 and exact match of `measure` are SQuAD's, except that all punctuation of Unicode (categories P*,
+which include the danda) is dropped and articles are not. `measure_mucot` follows the code of MuCoT (Kumar et al., 2022,
+utils/metrics.py): ASCII punctuation and English articles are dropped; common words are counted as sets but lengths as
+lists, so that a repeated word costs precision.
 """
 
 from collections.abc import Sequence
@@ -25,7 +23,7 @@ def measure(rows: Sequence[dict], lang: str = "") -> list[dict]:
 
 
 def measure_mucot(rows: Sequence[dict], lang: str = "") -> list[dict]:
-    """The same numbers, with MuCoT's F1 and exact match."""
+    """The same records, with F1 and exact match of MuCoT."""
     counted = qa.measure(rows, lang)
     return [
         record
@@ -50,18 +48,24 @@ def best_jaccard(row: dict) -> float:
 
 
 def jaccard(prediction: str, gold: str) -> float:
-    """Common words over all words, 0 to 1; 1 where both answers are empty."""
-    predicted, wanted = set(prediction.lower().split()), set(gold.lower().split())
-    return len(predicted & wanted) / len(predicted | wanted) if predicted | wanted else 1.0
+    """Common words over all words, 0 to 1; 1 if both answers are empty."""
+    predicted, expected = set(prediction.lower().split()), set(gold.lower().split())
+    return len(predicted & expected) / len(predicted | expected) if predicted | expected else 1.0
 
 
 def mucot_f1(prediction: str, gold: str) -> float:
-    """Overlap of the words, 0 to 1; where one answer is empty, whether both are."""
-    predicted, wanted = qa.normalise(prediction).split(), qa.normalise(gold).split()
-    if not predicted or not wanted:
-        return float(predicted == wanted)
-    same = len(set(predicted) & set(wanted))
+    """F1 of the words, 0 to 1; if an answer is empty, 1 if both are, else 0."""
+    predicted, expected = qa.normalise(prediction).split(), qa.normalise(gold).split()
+    if not predicted or not expected:
+        return float(predicted == expected)
+    same = len(set(predicted) & set(expected))
     if same == 0:
         return 0.0
-    precision, recall = same / len(predicted), same / len(wanted)
+    precision, recall = same / len(predicted), same / len(expected)
     return 2 * precision * recall / (precision + recall)
+
+
+METRICS = {
+    name: qa.answer_metric(title, function, summarise, {"jaccard": "ChAII Jaccard"})
+    for name, title, function in (("chaii", "Unicode", measure), ("mucot", "MuCoT's", measure_mucot))
+}

@@ -1,14 +1,12 @@
-"""Extractive question answering on MLQA: its own F1 and exact match, which know the language of the answer.
+"""Extractive question answering on MLQA: F1 and exact match with rules for the language of the answer.
 
-Owns: how MLQA's script normalises an answer in each of its seven languages. Must never know: files.
-
-This is `mlqa_evaluation_v1.py` of facebookresearch/MLQA (commit 5ef5c73). Against SQuAD's script it drops all
-punctuation of Unicode (categories P*) beside ASCII's, the articles of the answer's own language, and in Chinese every
+The metric is `mlqa_evaluation_v1.py` of facebookresearch/MLQA (commit 5ef5c73). Unlike SQuAD's script it drops all
+punctuation of Unicode (categories P*) and of ASCII, and the articles of the answer's language; in Chinese every
 ideograph is a word. Its quirks are kept:
 
-- Arabic: of its pattern for the article only the half without anchors can ever match. The two letters go wherever they
-  stand, inside words too, and leave a space that splits the word.
-- ASCII symbols such as `$` and `+` are dropped, other symbols (`€`, `°`) stay, as they are not punctuation to Unicode.
+- Arabic: only the half without anchors of the pattern for the article can match. It removes the two letters everywhere,
+  inside words too, and leaves a space that splits the word.
+- ASCII symbols such as `$` and `+` are dropped; other symbols (`€`, `°`) stay, as they are not punctuation in Unicode.
 """
 
 import re
@@ -51,3 +49,6 @@ def normalise(text: str, lang: str) -> str:
 
 def is_punctuation(character: str) -> bool:
     return character in string.punctuation or unicodedata.category(character).startswith("P")
+
+
+MLQA = qa.answer_metric("MLQA", measure, languages=LANGUAGES)

@@ -1,11 +1,9 @@
 """Extractive question answering: F1 and exact match of SQuAD v1.1.
 
-Owns: the official comparison of a predicted answer with the gold answers. Must never know: files, languages.
-Other scripts compare in the same way after normalising differently (MLQA's), so that they hand in their own.
-
-This is `evaluate-v1.1.py` of the SQuAD leaderboard, which XTREME uses unchanged for XQuAD and TyDiQA-GoldP in every
-language: ASCII punctuation and *English* articles are dropped, words are what white space separates. Languages
-written without spaces are not segmented, so that F1 comes close to exact match in Chinese and Thai.
+The metric is `evaluate-v1.1.py` of the SQuAD leaderboard, which XTREME uses unchanged for XQuAD and TyDiQA-GoldP in
+every language: ASCII punctuation and *English* articles are dropped, and white space separates words. Languages written
+without spaces are not segmented, so F1 is close to exact match in Chinese and Thai. Scripts such as MLQA's differ in
+the normalisation only, which is therefore an argument.
 """
 
 import re
@@ -13,13 +11,15 @@ import string
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from crosstune.evaluation.metrics.metric import Metric
+
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 PUNCTUATION = frozenset(string.punctuation)
 
 
 def problem(row: dict) -> str | None:
-    """What is wrong with a prediction row {"id", "prediction": str, "gold": [str, ...]}, or None."""
+    """The fault of a prediction row {"id", "prediction": str, "gold": [str, ...]}, or None."""
     if not isinstance(row.get("prediction"), str):
         return '"prediction" must be a text'
     gold = row.get("gold")
@@ -53,7 +53,7 @@ def summarise(examples: Sequence[dict]) -> dict:
 
 
 def f1(prediction: str, gold: str, normalise: Callable[[str], str] = normalise) -> float:
-    """Overlap of the two multisets of words, 0 to 1; without a common word 0, as in the official script."""
+    """F1 of the two multisets of words, 0 to 1; 0 without a common word, as in the official script."""
     predicted_words, gold_words = normalise(prediction).split(), normalise(gold).split()
     same = sum((Counter(predicted_words) & Counter(gold_words)).values())
     if same == 0:
@@ -63,5 +63,21 @@ def f1(prediction: str, gold: str, normalise: Callable[[str], str] = normalise) 
 
 
 def exact_match(prediction: str, gold: str, normalise: Callable[[str], str] = normalise) -> float:
-    """1 where the normalised answers are equal, else 0."""
+    """1 if the normalised answers are equal, else 0."""
     return float(normalise(prediction) == normalise(gold))
+
+
+def answer_metric(
+    title: str,
+    measure: Callable[[Sequence[dict], str], list[dict]],
+    summarise: Callable[[Sequence[dict]], dict] = summarise,
+    first: dict[str, str] | None = None,
+    languages: tuple[str, ...] | None = None,
+) -> Metric:
+    """A metric with the number `first`, if given, then F1 and exact match."""
+    both = {"f1": f"{title} F1", "exact_match": f"{title} exact match"}
+    labels, averaged = {**(first or {}), **both}, tuple(first or both)
+    return Metric(labels, problem, measure, summarise, averaged, languages, is_example_mean=True)
+
+
+SQUAD = answer_metric("SQuAD v1.1", measure)

@@ -1,21 +1,19 @@
-"""Retrieval by ranking: mean average precision at 20, as XTREME-R reports LAReQA and Mewsli-X.
+"""Retrieval by ranking: mean average precision at 20, XTREME-R's metric of LAReQA and Mewsli-X.
 
-Owns: comparing a ranking of candidates with the relevant ones. Must never know: files, languages, what candidates are.
-
-The average precision of a question is the sum of the precisions at the ranks, 20 at most, where a relevant candidate
-stands, divided by how many relevant ones 20 ranks could hold: min(relevant, 20). With one relevant candidate (Mewsli-X)
-that is the reciprocal rank, 0 beyond rank 20.
+The average precision of a question is the sum of the precisions at the ranks, up to 20, of relevant candidates, divided
+by min(relevant candidates, 20). With one relevant candidate (Mewsli-X) it is the reciprocal rank, 0 beyond rank 20.
 """
 
 from collections.abc import Sequence
 
 from crosstune.core.errors import UserError
+from crosstune.evaluation.metrics.metric import Metric
 
 DEPTH = 20
 
 
 def problem(row: dict) -> str | None:
-    """What is wrong with a prediction row {"id", "prediction": [id, ...], "gold": [id, ...]}, or None."""
+    """The fault of a prediction row {"id", "prediction": [id, ...], "gold": [id, ...]}, or None."""
     for key in ("prediction", "gold"):
         if not (isinstance(row.get(key), list) and all(isinstance(candidate, str) for candidate in row[key])):
             return f'"{key}" must be a list of candidates\' ids'
@@ -23,7 +21,7 @@ def problem(row: dict) -> str | None:
 
 
 def measure(rows: Sequence[dict], lang: str = "") -> list[dict]:
-    """One record {"id", "map20"} (0 to 100) per question; ranks beyond the 20th count nothing."""
+    """One record {"id", "map20"} (0 to 100) per question; ranks beyond the 20th are ignored."""
     return [{"id": row["id"], "map20": 100 * average_precision(row["prediction"], row["gold"])} for row in rows]
 
 
@@ -33,9 +31,9 @@ def summarise(examples: Sequence[dict]) -> dict:
 
 
 def relevant_candidates(rows: Sequence[dict]) -> dict[str, list[str]]:
-    """The ids of the candidates that are relevant to each key that is asked for, from prepared rows of all languages.
+    """The ids of the relevant candidates of each query's key, from prepared rows of all languages.
 
-    Raises UserError where there is none.
+    Raises UserError if a key has none.
     """
     found: dict[str, list[str]] = {row["key"]: [] for row in rows if "query" in row}
     for row in rows:
@@ -49,7 +47,7 @@ def relevant_candidates(rows: Sequence[dict]) -> dict[str, list[str]]:
 
 
 def average_precision(ranking: Sequence[str], relevant: Sequence[str]) -> float:
-    """Average precision at 20, 0 to 1. A candidate that a ranking repeats counts where it stands first."""
+    """Average precision at 20, 0 to 1. A repeated candidate counts at its first rank."""
     open_ones, total, found = set(relevant), 0.0, 0
     possible = min(len(open_ones), DEPTH)
     for rank, candidate in enumerate(ranking[:DEPTH], start=1):
@@ -58,3 +56,6 @@ def average_precision(ranking: Sequence[str], relevant: Sequence[str]) -> float:
             found += 1
             total += found / rank
     return total / possible
+
+
+MAP20 = Metric({"map20": "mAP@20"}, problem, measure, summarise, averaged_keys=("map20",))

@@ -1,21 +1,21 @@
 """Tagging: token accuracy, and the chunk F1 that XTREME reports for part-of-speech tags.
 
-Owns: comparing predicted with gold tags. Must never know: files, languages, tag sets.
-
-XTREME hands plain tags (NOUN, VERB) to seqeval, which reads them as chunk tags. `chunks` reproduces **seqeval 1.2.2**
+XTREME passes plain tags (NOUN, VERB) to seqeval, which reads them as chunk tags. `chunks` reproduces **seqeval 1.2.2**
 (`metrics.sequence_labeling.get_entities`, default mode) on any tags, B-/I- ones included. On plain tags it follows that
 
 - a run of one tag is one chunk, so that one wrong token can cost three chunks, and F1 is not token accuracy;
 - the first letter is cut off the type: CCONJ and SCONJ are the same chunk type, and so are X and `_`;
 - tags that begin with S (SYM, SCONJ) never join a run;
-- the end of a sentence is the tag O, whose type is that of X: an X run that ends a sentence is never closed and counts
-  nowhere, and one that opens any sentence but the first begins where the chunk before it began.
+- the end of a sentence is the tag O, whose type is that of X: an X run that ends a sentence is never closed and not
+  counted, and one that opens any sentence but the first begins where the previous chunk began.
 
-The last point ties a sentence to the ones before it. Therefore chunks are found over the whole text in the order of the
-file and counted with the sentence they *end* in: the counts of the sentences add up to seqeval's exactly.
+By the last point a sentence depends on the previous ones. Chunks are therefore found over the whole text in the order
+of the file and counted with the sentence they *end* in: the counts of the sentences sum to seqeval's exactly.
 """
 
 from collections.abc import Sequence
+
+from crosstune.evaluation.metrics.metric import Metric
 
 COUNTS = ("correct", "tokens", "chunks_correct", "chunks_predicted", "chunks_gold")
 
@@ -23,7 +23,7 @@ SENTENCE_END = "O"
 
 
 def problem(row: dict) -> str | None:
-    """What is wrong with a prediction row {"id", "prediction": [tag, ...], "gold": [tag, ...]}, or None."""
+    """The fault of a prediction row {"id", "prediction": [tag, ...], "gold": [tag, ...]}, or None."""
     for key in ("prediction", "gold"):
         tags = row.get(key)
         if not (isinstance(tags, list) and tags and all(isinstance(tag, str) and tag for tag in tags)):
@@ -33,7 +33,7 @@ def problem(row: dict) -> str | None:
 
 
 def measure(rows: Sequence[dict], lang: str = "") -> list[dict]:
-    """One record of counts (COUNTS) per sentence; see the module's note on sentences and their order."""
+    """One record of counts (COUNTS) per sentence, in the order of the file (see the module)."""
     predicted = chunks_by_sentence([row["prediction"] for row in rows])
     gold = chunks_by_sentence([row["gold"] for row in rows])
     return [
@@ -60,8 +60,8 @@ def summarise(examples: Sequence[dict]) -> dict:
     }
 
 
-def parts(example: dict, key: str) -> tuple[float, float]:
-    """What a sentence adds to the numerator and the denominator of a number of `summarise`."""
+def ratio_terms(example: dict, key: str) -> tuple[float, float]:
+    """A sentence's terms of the numerator and the denominator of a number of `summarise`."""
     if key == "accuracy":
         return 100 * example["correct"], example["tokens"]
     return 200 * example["chunks_correct"], example["chunks_predicted"] + example["chunks_gold"]
@@ -95,3 +95,9 @@ def chunks(tags: Sequence[str]) -> list[tuple[str, int, int]]:
             begin = position
         before, type_before = mark, kind
     return found
+
+
+CHUNK_F1 = Metric(
+    {"f1": "chunk F1 (seqeval 1.2.2)", "accuracy": "token accuracy"}, problem, measure, summarise, ("f1",),
+    ratio_terms=ratio_terms,
+)  # fmt: skip

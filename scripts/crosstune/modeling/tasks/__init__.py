@@ -1,6 +1,6 @@
-"""Task types, one module each: how rows become windows, what the head is, the loss, how outputs become answers.
+"""Task types, one module each: the encoding of rows, the head, its loss, and the answers from its outputs.
 
-A task type is a subclass of `Task`; adding one is adding its file and its line in `load_task`.
+A task type is a subclass of `Task`; a new one needs its file and its line in `MODULES`.
 """
 
 from abc import ABC, abstractmethod
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crosstune.core.errors import UserError
-from crosstune.core.packing import packs
+from crosstune.core.packing import pack
 from crosstune.modeling.features import Batch, Windows
-from crosstune.modeling.tokenization import TextEncoder
+from crosstune.modeling.tokenization import Tokenizer
 
 if TYPE_CHECKING:
     import torch
 
-# Raised by hand when a change of `encode` changes windows: cached ones are then made anew.
+# Raise this if a change of `encode` changes windows: jobs then ignore the windows in the feature cache.
 ENCODE_VERSION = 3
 
 MODULES = {
@@ -31,23 +31,23 @@ MODULES = {
     "mlm": "MaskedLanguageModelling",
 }
 
-IGNORED = -100
+IGNORE_INDEX = -100
 
 
 class Task(ABC):
-    """One task type; `labels` are the classes of a classification head, empty where there are none.
+    """One task type; `labels` are the classes of a classification head, empty for other heads.
 
-    `tied`: the head is called with the encoder's embedding matrix before the hidden states. `mutual`: the windows of a
-    forward pass need each other, so that its loss is no sum over windows that could be computed apart.
+    `tied_embeddings`: the head takes the encoder's embedding matrix before the hidden states. `in_batch_negatives`: the
+    windows of a forward pass are each other's negatives, so that its loss is no sum over single windows.
     """
 
-    tied = mutual = False
+    tied_embeddings = in_batch_negatives = False
 
     def __init__(self, labels: Sequence[str] = ()):
         self.labels = list(labels)
 
     @abstractmethod
-    def encode(self, rows: Sequence[dict], encoder: TextEncoder, options: dict) -> Windows:
+    def encode(self, rows: Sequence[dict], tokenizer: Tokenizer, options: dict) -> Windows:
         """Windows of rows in the task's row schema; `options` are the track's `encoding`."""
 
     @abstractmethod
@@ -56,34 +56,34 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, head, hidden: "torch.Tensor", batch: Batch, recipe: dict) -> "torch.Tensor":
-        """Summed loss of a batch with hidden states (tokens, width); the caller divides by `units`."""
+        """Summed loss of a batch with hidden states (tokens, width); the caller divides by `target_count`."""
 
-    def units(self, batch: Batch) -> int:
-        """How many predictions the summed loss is a sum of."""
-        return len(batch.windows)
+    def target_count(self, batch: Batch) -> int:
+        """The number of predictions in the summed loss."""
+        return len(batch)
 
     def passes(self, lengths: Sequence[int], tokens: int, padded: bool, recipe: dict) -> list[list[int]]:
-        """The cut of an update's windows of these lengths into forward passes; indices into `lengths`."""
-        return packs(lengths, tokens, padded)
+        """The cut of an update's windows of these lengths into forward passes: indices into `lengths`."""
+        return pack(lengths, tokens, padded)
 
     def layer(self, options: dict) -> int | None:
-        """The layer whose hidden states `outputs` wants, 0 being the embeddings; None for the last."""
+        """The layer of the hidden states that `outputs` takes, 0 for the embeddings; None for the last."""
         return None
 
-    def perturb(self, batch: Batch, encoder: TextEncoder, stream: np.random.Generator, recipe: dict) -> Batch:
-        """The batch as it is trained on (masked language modelling draws its masks here)."""
+    def perturb(self, batch: Batch, tokenizer: Tokenizer, stream: np.random.Generator, recipe: dict) -> Batch:
+        """The batch to train on (masked language modelling draws its masks here)."""
         return batch
 
     def outputs(self, head, hidden: "torch.Tensor", batch: Batch) -> list:
-        """What is kept of each window until all are seen."""
+        """One value per window, from which `answers` makes predictions once all windows are computed."""
         raise NotImplementedError
 
     def answers(self, rows: Sequence[dict], windows: Windows, outputs: list) -> list[dict]:
-        """One prediction record a row: id, prediction, gold."""
+        """One prediction record per row: id, prediction, gold."""
         raise NotImplementedError
 
     def predictions(self, parts: Iterable[tuple[Sequence[dict], Windows, list]]) -> Iterator[list[dict]]:
-        """The answers of each language, from its rows, windows and outputs, as they come; here each by itself."""
+        """The answers of each language in turn, from its rows, windows and outputs."""
         return (self.answers(*part) for part in parts)
 
 

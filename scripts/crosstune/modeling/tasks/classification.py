@@ -11,18 +11,19 @@ from torch import nn
 from crosstune.modeling.features import Windows
 from crosstune.modeling.tasks import Task
 from crosstune.modeling.tasks.pooling import PooledHead, first_tokens
-from crosstune.modeling.tokenization import TextEncoder
+from crosstune.modeling.tokenization import Tokenizer
 
 
 class Classification(Task):
-    def encode(self, rows: Sequence[dict], encoder: TextEncoder, options: dict) -> Windows:
-        """One window a row: `text`, or `text, pair`."""
+    def encode(self, rows: Sequence[dict], tokenizer: Tokenizer, options: dict) -> Windows:
+        """One window per row: `text`, or `text, pair`."""
         number_of = {label: number for number, label in enumerate(self.labels)}
-        texts = encoder.texts([row["text"] for row in rows])
-        pairs = iter(encoder.texts([row["pair"] for row in rows if "pair" in row]))
+        texts = tokenizer.tokenize([row["text"] for row in rows])
+        pairs = iter(tokenizer.tokenize([row["pair"] for row in rows if "pair" in row]))
         windows = []
         for owner, (row, text) in enumerate(zip(rows, texts, strict=True)):
-            ids, types = encoder.cut_pair(text.ids, next(pairs).ids if "pair" in row else None, options["max_length"])
+            pair = next(pairs).ids if "pair" in row else None
+            ids, types = tokenizer.encode_pair(text.ids, pair, options["max_length"])
             windows.append({"ids": ids, "types": types, "row": owner, "label": number_of[row["label"]]})
         return Windows.join(windows, per_window=["label"])
 
@@ -35,7 +36,7 @@ class Classification(Task):
         return nn.functional.cross_entropy(logits, batch.values["label"], reduction="sum", label_smoothing=smoothing)
 
     def outputs(self, head, hidden, batch):
-        """Per window the number of its class."""
+        """The number of each window's class."""
         return head(first_tokens(hidden, batch)).argmax(-1).tolist()
 
     def answers(self, rows, windows, outputs):

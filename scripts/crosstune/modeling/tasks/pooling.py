@@ -1,7 +1,4 @@
-"""One vector for a sequence, and the heads that stand on it.
-
-Owns: pooling over marked tokens, the dense layer and its output. Must never know: what is classified or compared.
-"""
+"""One vector per sequence, and the heads that take it."""
 
 from collections.abc import Sequence
 
@@ -12,21 +9,24 @@ from torch import nn
 from crosstune.modeling.features import Batch
 
 
-def marks(length: int, pooling: str) -> np.ndarray:
-    """Which tokens of a sequence are pooled (length,): the `first`, or all of them for the `mean`."""
+def pooling_mask(length: int, pooling: str) -> np.ndarray:
+    """True for the pooled tokens of a sequence (length,): the `first`, or all of them for the `mean`."""
     return np.arange(length) == 0 if pooling == "first" else np.ones(length, bool)
 
 
-def pooled(hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """The mean of each sequence's marked tokens, in fp32: (sequences, width). `pooled` (tokens,) marks them."""
-    return means(hidden, batch.values["pooled"].bool(), batch.lengths)
+def pool(hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The mean of each sequence's tokens in the batch's mask `pooled` (tokens,), in fp32: (sequences, width)."""
+    return masked_means(hidden, batch.values["pooled"].bool(), batch.lengths)
 
 
-def means(hidden: torch.Tensor, chosen: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
-    """The mean of the `chosen` (tokens,) of each part, in fp32: (parts, width). Parts of `lengths` lie end to end."""
-    owner = torch.repeat_interleave(torch.tensor(lengths, device=hidden.device))[chosen]
+def masked_means(hidden: torch.Tensor, mask: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+    """The mean of each part's tokens in the `mask` (tokens,), in fp32: (parts, width).
+
+    Parts of these lengths lie end to end in the hidden states (tokens, width).
+    """
+    owner = torch.repeat_interleave(torch.tensor(lengths, device=hidden.device))[mask]
     total = hidden.new_zeros(len(lengths), hidden.shape[1], dtype=torch.float32)
-    total = total.index_add(0, owner, hidden[chosen].float())
+    total = total.index_add(0, owner, hidden[mask].float())
     return total / owner.bincount(minlength=len(lengths))[:, None]
 
 

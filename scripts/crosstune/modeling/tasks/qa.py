@@ -1,7 +1,7 @@
 """Extractive question answering: the answer is a span of the context.
 
 Protocol: Devlin et al. 2019 as in XTREME's run_squad (windows over long contexts, best start + end over all windows,
-at most 20 candidates each and 30 tokens an answer), except that the softmax runs over real positions only.
+at most 20 candidates each and 30 tokens per answer), except that the softmax leaves padding out.
 """
 
 from collections.abc import Sequence
@@ -10,28 +10,28 @@ import numpy as np
 import torch
 from torch import nn
 
-from crosstune.modeling.batching import as_rows, real_places
+from crosstune.modeling.batching import pad, token_mask
 from crosstune.modeling.features import Batch, Windows
 from crosstune.modeling.tasks import Task
 from crosstune.modeling.tasks.row_loss import row_loss
-from crosstune.modeling.tasks.span_search import Layout, best_spans
-from crosstune.modeling.tokenization import Text, TextEncoder
+from crosstune.modeling.tasks.span_search import WindowLayout, best_spans
+from crosstune.modeling.tokenization import TokenizedText, Tokenizer
 
 
 class QuestionAnswering(Task):
-    def encode(self, rows: Sequence[dict], encoder: TextEncoder, options: dict) -> Windows:
-        """Windows of `question, context`. A window without the whole answer has its first token as the target.
+    def encode(self, rows: Sequence[dict], tokenizer: Tokenizer, options: dict) -> Windows:
+        """Windows of `question, context`. The target of a window without the whole answer is its first token.
 
         `context`, `context_end` (per window): the half-open range of the context's tokens. `first`, `last` (per token):
-        the characters of the context that the token stands for, -1 outside of it.
+        the half-open range of the token's characters in the context, -1 outside of it.
         """
-        questions = encoder.texts([row["question"].strip() for row in rows])
-        contexts = encoder.texts([row["context"] for row in rows])
-        layout = encoder.pair_layout
+        questions = tokenizer.tokenize([row["question"].strip() for row in rows])
+        contexts = tokenizer.tokenize([row["context"] for row in rows])
+        layout = tokenizer.pair_layout
         windows = []
         for number, (row, question, context) in enumerate(zip(rows, questions, contexts, strict=True)):
-            question_ids = question.ids[: options["question"]]
-            room = options["max_length"] - layout.specials - len(question_ids)
+            question_ids = question.ids[: options["max_question_length"]]
+            room = options["max_length"] - layout.count - len(question_ids)
             head = len(layout.before) + len(question_ids) + len(layout.between)
             answer = _answer_tokens(row, context)
             for begin in _window_starts(len(context.ids), room, options["stride"]):
@@ -62,21 +62,21 @@ class QuestionAnswering(Task):
         return nn.Linear(config.hidden_size, 2)
 
     def loss(self, head, hidden, batch, recipe):
-        logits, real = _span_logits(head, hidden, batch)
+        logits, mask = _span_logits(head, hidden, batch)
         start, end = (
-            row_loss(logits[..., side], real, batch.values[name], recipe["label_smoothing"])
+            row_loss(logits[..., side], mask, batch.values[name], recipe["label_smoothing"])
             for side, name in enumerate(("start", "end"))
         )
         return (start + end) / 2
 
     def outputs(self, head, hidden, batch):
-        """Per window the logits (tokens, 2) of its tokens as start and as end."""
+        """The logits (tokens, 2) of each window's tokens as start and as end."""
         logits = head(hidden).float().cpu().numpy()
         return np.split(logits, np.cumsum(batch.lengths)[:-1])
 
     def answers(self, rows, windows, outputs):
         best: list = [None] * len(rows)
-        for owner, span in zip(windows.rows.tolist(), spans_of(windows, outputs), strict=True):
+        for owner, span in zip(windows.rows.tolist(), answer_spans(windows, outputs), strict=True):
             if span is not None and (best[owner] is None or span[0] > best[owner][0]):
                 best[owner] = span
         return [
@@ -89,33 +89,33 @@ class QuestionAnswering(Task):
         ]
 
 
-def spans_of(windows: Windows, logits: Sequence[np.ndarray]) -> list[tuple[float, int, int] | None]:
-    """Per window the best span as (score, first character, last character), None where no span is possible."""
+def answer_spans(windows: Windows, logits: Sequence[np.ndarray]) -> list[tuple[float, int, int] | None]:
+    """The best span of each window as (score, begin, end) in characters of the context; None if none is possible."""
     if not len(windows):
         return []
     context = (windows.offsets[:-1] + windows.per_window[name] for name in ("context", "context_end"))
-    found = best_spans(logits, Layout(windows.offsets, *context))
+    found = best_spans(logits, WindowLayout(windows.offsets, *context))
     characters = windows.per_token["first"][found.start], windows.per_token["last"][found.end]
     spans = zip(*(side.tolist() for side in (found.score, *characters)), strict=True)
     return [span if span[0] > -np.inf else None for span in spans]
 
 
 def _span_logits(head, hidden: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (windows, tokens, 2) in fp32 with -inf at padding, and which tokens are real (windows, tokens)."""
-    real = real_places(batch.lengths, hidden.device)
-    return as_rows(head(hidden).float(), real, -torch.inf), real
+    """Logits (windows, tokens, 2) in fp32, padded with -inf, and the mask of the tokens (windows, tokens)."""
+    mask = token_mask(batch.lengths, hidden.device)
+    return pad(head(hidden).float(), mask, -torch.inf), mask
 
 
 def _window_starts(length: int, room: int, stride: int) -> list[int]:
-    """First context token of each window; the last window is the first that reaches the end."""
+    """The first context token of each window; the last window is the first that reaches the end."""
     starts = [0]
     while starts[-1] + room < length:
         starts.append(starts[-1] + min(stride, room))
     return starts
 
 
-def _answer_tokens(row: dict, context: Text) -> tuple[int, int] | None:
-    """First and last token of the first gold answer; None where there is no answer or the tokenizer dropped it."""
+def _answer_tokens(row: dict, context: TokenizedText) -> tuple[int, int] | None:
+    """First and last token of the first gold answer; None if there is no answer or the tokenizer dropped it."""
     if not row["answers"]["text"] or not len(context.ids):
         return None
     begin = row["answers"]["answer_start"][0]

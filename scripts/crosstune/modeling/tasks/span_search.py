@@ -1,13 +1,12 @@
 """The best span of every window, for extractive question answering.
 
-Owns: the search, which is that of the SQuAD example that XTREME uses: of the 20 best starts and the 20 best ends of all
-tokens, the pair inside the context with start <= end and at most 30 tokens that has the highest sum; the first of
-equals, in the order of the starts' ranks, then of the ends' (of equal logits the earlier token ranks first).
-Must never know: tokens, texts, models.
+The search is that of the SQuAD example in XTREME. Among the 20 best starts and the 20 best ends of all tokens it takes
+the pair with the highest sum, inside the context, with start <= end and at most 30 tokens. Equals rank by their start's
+rank, then by their end's; of equal logits the earlier token ranks first.
 
-Nothing is padded and no window has a loop of its own. A good span (the best start with the best end after it, or the
-best end with the best start before it) sets a bound; few starts could reach it even with the best of all ends, few ends
-with the best of all starts, and only those are paired.
+It pads nothing and loops over no windows. A good span (the best start with the best end after it, or the best end with
+the best start before it) sets a bound. Few starts reach it even with the best end of all, few ends with the best start,
+and the search pairs only those.
 """
 
 from collections.abc import Sequence
@@ -19,62 +18,62 @@ CANDIDATES = 20
 
 LONGEST_ANSWER = 30
 
-# Windows searched at once: so many that numpy's price of a call is nothing, so few that they stay in the cache.
-SEARCHED_AT_ONCE = 1024
+# Windows per search: enough to hide the cost of numpy's calls, few enough to stay in the processor's cache.
+SEARCH_CHUNK = 1024
 
 
-class Spans(NamedTuple):
-    """Per window the score of its best span and the places of its first and last token; -inf where none is possible."""
+class BestSpans(NamedTuple):
+    """The score of each window's best span and the places of its first and last token; -inf if none is possible."""
 
     score: np.ndarray
     start: np.ndarray
     end: np.ndarray
 
 
-class Layout(NamedTuple):
-    """Where windows lie: window i has the tokens `offsets[i]:offsets[i + 1]`, its context `first[i]:last[i]`."""
+class WindowLayout(NamedTuple):
+    """Token ranges: window i has the tokens `offsets[i]:offsets[i + 1]`, its context `first[i]:last[i]`."""
 
     offsets: np.ndarray
     first: np.ndarray
     last: np.ndarray
 
-    def part(self, windows: slice) -> tuple[slice, "Layout"]:
-        """The tokens of some neighbouring windows, and their layout, counted from the first of them."""
+    def cut(self, windows: slice) -> tuple[slice, "WindowLayout"]:
+        """The tokens of a slice of the windows, and their layout, relative to the first token."""
         offsets = self.offsets[windows.start : windows.stop + 1]
         begin = offsets[0]
-        return slice(begin, offsets[-1]), Layout(
+        return slice(begin, offsets[-1]), WindowLayout(
             offsets - begin, self.first[windows] - begin, self.last[windows] - begin
         )
 
-    def chosen(self, windows: np.ndarray) -> tuple[np.ndarray, "Layout"]:
-        """The places of the tokens of some windows, and the layout of those tokens end to end."""
+    def select(self, windows: np.ndarray) -> tuple[np.ndarray, "WindowLayout"]:
+        """The places of the tokens of some windows, and the layout of these tokens end to end."""
         count = np.diff(self.offsets)[windows]
         offsets = np.concatenate([[0], np.cumsum(count)])
         shift = self.offsets[windows] - offsets[:-1]
         places = np.arange(offsets[-1]) + np.repeat(shift, count)
-        return places, Layout(offsets, self.first[windows] - shift, self.last[windows] - shift)
+        return places, WindowLayout(offsets, self.first[windows] - shift, self.last[windows] - shift)
 
 
-def best_spans(logits: Sequence[np.ndarray], layout: Layout) -> Spans:
-    """The best spans of windows that lie end to end; `logits`: of each (tokens, 2), starts and ends, in fp32."""
+def best_spans(logits: Sequence[np.ndarray], layout: WindowLayout) -> BestSpans:
+    """The best spans of windows that lie end to end; `logits`: (tokens, 2) of each, starts and ends, in fp32."""
     parts, missed = [], []
-    for begin in range(0, len(logits), SEARCHED_AT_ONCE):
-        tokens, part = layout.part(slice(begin, min(begin + SEARCHED_AT_ONCE, len(logits))))
-        starts, ends = np.concatenate(logits[begin : begin + SEARCHED_AT_ONCE]).T.copy()
+    for begin in range(0, len(logits), SEARCH_CHUNK):
+        tokens, part = layout.cut(slice(begin, min(begin + SEARCH_CHUNK, len(logits))))
+        starts, ends = np.concatenate(logits[begin : begin + SEARCH_CHUNK]).T.copy()
         bound, start_least, end_least = _least_candidates(starts, ends, part)
         found = _pair(starts, ends, part, start_least, end_least)
-        parts.append(Spans(found.score, found.start + tokens.start, found.end + tokens.start))
+        parts.append(BestSpans(found.score, found.start + tokens.start, found.end + tokens.start))
         missed.append(begin + np.flatnonzero(found.score < bound))
-    spans = Spans(*(np.concatenate(sides) for sides in zip(*parts, strict=True)))
+    spans = BestSpans(*(np.concatenate(sides) for sides in zip(*parts, strict=True)))
     _search_again(logits, layout, np.concatenate(missed), spans)
     return spans
 
 
-def _search_again(logits: Sequence[np.ndarray], layout: Layout, missed: np.ndarray, spans: Spans) -> None:
-    """Search without a bound where the span that set it is none of candidates, and no other reaches it."""
+def _search_again(logits: Sequence[np.ndarray], layout: WindowLayout, missed: np.ndarray, spans: BestSpans) -> None:
+    """Search windows without a bound if its span is no pair of candidates and no other span reaches it."""
     if not len(missed):
         return
-    places, part = layout.chosen(missed)
+    places, part = layout.select(missed)
     starts, ends = np.concatenate([logits[window] for window in missed]).T.copy()
     found = _pair(starts, ends, part, _least_ranked(starts, part), _least_ranked(ends, part))
     spans.score[missed] = found.score
@@ -82,12 +81,12 @@ def _search_again(logits: Sequence[np.ndarray], layout: Layout, missed: np.ndarr
 
 
 def _pair(
-    starts: np.ndarray, ends: np.ndarray, layout: Layout, start_least: np.ndarray, end_least: np.ndarray
-) -> Spans:
-    """The best spans among the candidates from `start_least` and `end_least` (windows,) on."""
+    starts: np.ndarray, ends: np.ndarray, layout: WindowLayout, start_least: np.ndarray, end_least: np.ndarray
+) -> BestSpans:
+    """The best spans among candidates of at least `start_least` and `end_least` (windows,)."""
     first, owner = _candidates(starts, start_least, layout)
     last, _ = _candidates(ends, end_least, layout)
-    # The ends that each start can go with are neighbours among the candidates.
+    # The possible ends of each start are neighbours among the candidates.
     low = np.searchsorted(last, first)
     high = np.searchsorted(last, np.minimum(first + LONGEST_ANSWER, layout.last[owner]))
     count = high - low
@@ -104,13 +103,13 @@ def _pair(
     first, last, owner = first[equal], last[equal], owner[equal]
     order = np.lexsort((last, -ends[last], first, -starts[first], owner))
     order = order[np.diff(owner[order], prepend=-1) > 0]
-    spans = Spans(score, layout.offsets[:-1].copy(), layout.offsets[:-1].copy())
+    spans = BestSpans(score, layout.offsets[:-1].copy(), layout.offsets[:-1].copy())
     spans.start[owner[order]], spans.end[owner[order]] = first[order], last[order]
     return spans
 
 
-def _least_candidates(starts: np.ndarray, ends: np.ndarray, layout: Layout) -> tuple[np.ndarray, ...]:
-    """Per window the score of a span, and the least start and end of any as good; NaN where none is possible."""
+def _least_candidates(starts: np.ndarray, ends: np.ndarray, layout: WindowLayout) -> tuple[np.ndarray, ...]:
+    """The score of a good span per window, and the least start and end of a span as good; NaN if none is possible."""
     best_start, place_of_start = _best(starts, layout)
     best_end, place_of_end = _best(ends, layout)
     reach = np.arange(LONGEST_ANSWER)
@@ -119,26 +118,26 @@ def _least_candidates(starts: np.ndarray, ends: np.ndarray, layout: Layout) -> t
     start_before = np.where(before >= layout.first[:, None], starts[np.maximum(before, 0)], -np.inf).max(1)
     bound = np.maximum(best_start + end_after, best_end + start_before).astype(np.float32)
     with np.errstate(invalid="ignore"):
-        # A sum is rounded: what is less by no more than that must stay.
+        # Sums are rounded: candidates that are less by no more than the rounding must stay.
         slack = 2 * np.spacing(np.maximum.reduce([np.abs(bound), np.abs(best_start), np.abs(best_end)]))
         return bound, bound - best_end - slack, bound - best_start - slack
 
 
-def _least_ranked(values: np.ndarray, layout: Layout) -> np.ndarray:
-    """Per window the value that ranks last among its candidates; -inf where it has no more tokens than those."""
+def _least_ranked(values: np.ndarray, layout: WindowLayout) -> np.ndarray:
+    """The value that ranks last among each window's candidates; -inf if all its tokens are candidates."""
     lengths = np.diff(layout.offsets)
     padded = np.full((len(lengths), max(lengths.max(), CANDIDATES)), -np.inf, np.float32)
     padded[np.arange(padded.shape[1]) < lengths[:, None]] = values
     return np.partition(padded, -CANDIDATES, axis=1)[:, -CANDIDATES]
 
 
-def _best(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-    """The best value of every context and its first place; -inf where a window has no context."""
+def _best(values: np.ndarray, layout: WindowLayout) -> tuple[np.ndarray, np.ndarray]:
+    """The best value of every context and its first place; -inf for a window without context."""
     best = np.full(len(layout.first), -np.inf, np.float32)
     some = np.flatnonzero(layout.first < layout.last)
     bounds = np.stack([layout.first[some], layout.last[some]], 1).ravel()
     if len(bounds):
-        # Every other range is that between two contexts.
+        # Every other range lies between two contexts.
         tail = bounds[-1:] == len(values)
         best[some] = np.maximum.reduceat(values, bounds[:-1] if tail else bounds)[::2]
     hits = np.flatnonzero(values == np.repeat(best, np.diff(layout.offsets)))
@@ -149,14 +148,14 @@ def _best(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
     return best, places
 
 
-def _candidates(values: np.ndarray, least: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-    """Places and windows of the values from `least` on that are among the CANDIDATES best and inside, by place."""
+def _candidates(values: np.ndarray, least: np.ndarray, layout: WindowLayout) -> tuple[np.ndarray, np.ndarray]:
+    """Places and windows of the candidates inside a context with a value of at least `least`, in order of place."""
     places = np.flatnonzero(values >= np.repeat(least, np.diff(layout.offsets)))
     owner = np.searchsorted(layout.offsets, places, side="right") - 1
-    kept = (places >= layout.first[owner]) & (places < layout.last[owner])
+    inside = (places >= layout.first[owner]) & (places < layout.last[owner])
     crowded = np.flatnonzero(np.bincount(owner)[owner] > CANDIDATES)
     if len(crowded):
         order = crowded[np.lexsort((-values[places[crowded]], owner[crowded]))]
         rank = np.arange(len(order)) - np.searchsorted(owner[order], owner[order])
-        kept[order[rank >= CANDIDATES]] = False
-    return places[kept], owner[kept]
+        inside[order[rank >= CANDIDATES]] = False
+    return places[inside], owner[inside]

@@ -1,6 +1,6 @@
-"""Sequence tagging: one tag a word, on the word's first token.
+"""Sequence tagging: one tag per word, on the word's first token.
 
-Protocol: XTREME's run_tag. Sentences longer than the window are cut at a word and joined again by row.
+Protocol: XTREME's run_tag. A sentence longer than a window is cut at a word; its windows' tags are joined by row.
 """
 
 import itertools
@@ -10,26 +10,27 @@ import numpy as np
 from torch import nn
 
 from crosstune.modeling.features import Batch, Windows
-from crosstune.modeling.tasks import IGNORED, Task
-from crosstune.modeling.tasks.token_loss import counted, token_loss
-from crosstune.modeling.tokenization import TextEncoder
+from crosstune.modeling.tasks import IGNORE_INDEX, Task
+from crosstune.modeling.tasks.token_loss import count_targets, token_loss
+from crosstune.modeling.tokenization import Tokenizer
 
 
 class Tagging(Task):
-    def encode(self, rows: Sequence[dict], encoder: TextEncoder, options: dict) -> Windows:
-        """Windows of whole words; a word that the tokenizer drops stands as the unknown token, as in XTREME."""
+    def encode(self, rows: Sequence[dict], tokenizer: Tokenizer, options: dict) -> Windows:
+        """Windows of whole words; a word that the tokenizer drops becomes the unknown token, as in XTREME."""
         number_of = {label: number for number, label in enumerate(self.labels)}
-        layout = encoder.single_layout
-        room = options["max_length"] - layout.specials
+        layout = tokenizer.single_layout
+        room = options["max_length"] - layout.count
         windows = []
-        for owner, (row, text) in enumerate(zip(rows, encoder.words([r["tokens"] for r in rows]), strict=True)):
+        texts = tokenizer.tokenize_words([row["tokens"] for row in rows])
+        for owner, (row, text) in enumerate(zip(rows, texts, strict=True)):
             bounds = np.searchsorted(text.words, np.arange(len(row["tokens"]) + 1))
             words = [text.ids[a:b][:room] for a, b in itertools.pairwise(bounds)]
-            words = [word if len(word) else np.array([encoder.unknown_id], np.int32) for word in words]
+            words = [word if len(word) else np.array([tokenizer.unknown_id], np.int32) for word in words]
             for first, last in _cut([len(word) for word in words], room):
                 ids, types = layout.pair(np.zeros(0, np.int32), np.concatenate(words[first:last]))
                 heads = len(layout.before) + np.cumsum([0, *(len(word) for word in words[first : last - 1])])
-                tags = np.full(len(ids), IGNORED)
+                tags = np.full(len(ids), IGNORE_INDEX)
                 tags[heads] = [number_of[tag] for tag in row["tags"][first:last]]
                 windows.append({"ids": ids, "types": types, "row": owner, "tags": tags})
         return Windows.join(windows, per_token=["tags"])
@@ -40,14 +41,14 @@ class Tagging(Task):
     def loss(self, head, hidden, batch, recipe):
         return token_loss(head, hidden, batch.values["tags"], recipe)
 
-    def units(self, batch: Batch) -> int:
-        return counted(batch.values["tags"])
+    def target_count(self, batch: Batch) -> int:
+        return count_targets(batch.values["tags"])
 
     def outputs(self, head, hidden, batch):
-        """Per window the tags' numbers of its words."""
+        """The numbers of the tags of each window's words."""
         best = head(hidden).argmax(-1)
         windows = zip(best.split(batch.lengths), batch.values["tags"].split(batch.lengths), strict=True)
-        return [found[tags != IGNORED].tolist() for found, tags in windows]
+        return [found[tags != IGNORE_INDEX].tolist() for found, tags in windows]
 
     def answers(self, rows, windows, outputs):
         tags: list[list[str]] = [[] for _ in rows]

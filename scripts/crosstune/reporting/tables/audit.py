@@ -334,7 +334,7 @@ class Trace:
                     entry["track"],
                     entry["dataset"],
                     entry.get("schedule"),
-                    (metric.primary,) if first else metric.averaged,
+                    (metric.primary,) if first else metric.averaged_keys,
                 )
                 for entry in entries
                 for metric, first in [(self._metric(entry["track"], entry["dataset"]), select.get("primary"))]

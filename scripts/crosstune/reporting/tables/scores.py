@@ -132,7 +132,7 @@ def describe_average(average: TaskAverage) -> str:
     sources = []
     for task, entry in average.tasks.items():
         labels = average.panel(model, task).labels
-        measure = " and ".join(labels[key] for key in average.panel(model, task).metric_spec.averaged)
+        measure = " and ".join(labels[key] for key in average.panel(model, task).metric_spec.averaged_keys)
         always = f", always of schedule {entry['schedule']}" if "schedule" in entry else ""
         sources.append(f"{task}: {entry['track']}/{entry['dataset']}, {measure}{always}")
     absent = [task for task in XTREME_R if task not in average.tasks]

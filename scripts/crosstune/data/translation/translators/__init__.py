@@ -1,14 +1,12 @@
-"""Translators, one module each: lines of one language into lines of another.
+"""Translators of lines between languages, one module each.
 
-A translator is a subclass of `Translator`; adding one is adding its file and its line in `BACKENDS`. A study names each
-by a mapping with exactly one of the keys
+A translator is a subclass of `Translator`; a new one needs its module and its line in `BACKENDS`. A study configures
+each by a mapping with exactly one of the keys
 
-    command        a program that reads and writes lines, with `pairs` from ours to its own names of language pairs
+    command        a program that reads and writes lines, with `pairs` from this project's to its names of pairs
     model          a sequence-to-sequence model of the hub, with `revision`, `codes` of its languages and `beams`
     transliterate  true: from one Indic script to another, letter by letter
-    lexicon        true: between languages of the constructed world, word by word
-
-Owns: what every translator promises, which there are. Must never know: what lines are, or rows.
+    lexicon        true: between synthetic languages, phrase by phrase
 """
 
 from abc import ABC, abstractmethod
@@ -21,9 +19,9 @@ from crosstune.core.errors import UserError
 
 
 class Translator(ABC):
-    """Translates lines. `truncated` counts the pieces of text so far of which the end was not translated.
+    """A translator of lines. `truncated` counts the texts so far whose end was not translated.
 
-    `inside_words`: whether marks may stand inside words, as they do where single letters are translated.
+    `inside_words`: whether marks may stand inside words, which suits translators of single letters.
     """
 
     inside_words = False
@@ -31,15 +29,15 @@ class Translator(ABC):
 
     @abstractmethod
     def check(self, source: str, target: str) -> None:
-        """Raises UserError for a pair of languages that cannot be translated, before any work."""
+        """Raise UserError for a pair of languages that the translator lacks, before any work."""
 
     @abstractmethod
     def translate(self, lines: Sequence[str], source: str, target: str) -> list[str]:
-        """One line for each line, in order; UserError where it fails. Equal calls give equal lines."""
+        """The translation of each line, in order; deterministic. Raises UserError if the translator fails."""
 
 
 class Backend(NamedTuple):
-    """Where a translator's class is, and its arguments from the configuration, the model's folder and the world."""
+    """Module and class of a translator, and its arguments from configuration, model folder and synthetic spec."""
 
     module: str
     name: str
@@ -54,14 +52,14 @@ BACKENDS = {
         lambda config, folder, _: (folder, config.get("codes", {}), config.get("beams", 1)),
     ),
     "transliterate": Backend("transliteration", "Transliterator", lambda *_: ()),
-    "lexicon": Backend("lexicon", "LexiconTranslator", lambda config, folder, world: (world.get("seed", 0),)),
+    "lexicon": Backend("lexicon", "LexiconTranslator", lambda config, folder, synthetic: (synthetic.get("seed", 0),)),
 }
 
 
-def load_translator(config: Mapping, folder: Path | None = None, world: Mapping | None = None) -> Translator:
-    """The translator of a configuration; `folder` is the fetched model's, `world` the constructed world's spec.
+def load_translator(config: Mapping, folder: Path | None = None, synthetic: Mapping | None = None) -> Translator:
+    """The translator of a configuration; `folder` is that of a fetched model, `synthetic` the synthetic data's spec.
 
-    Raises UserError where the configuration names none or several, or where its model cannot be loaded.
+    Raises UserError if the configuration has no or several kinds, or its model cannot be loaded.
     """
     kinds = [kind for kind in BACKENDS if config.get(kind)]
     if len(kinds) != 1:
@@ -74,4 +72,4 @@ def load_translator(config: Mapping, folder: Path | None = None, world: Mapping 
         raise UserError(f"the folder of the model {config['model']} is not named", "translator", "Add: --model FOLDER")
     backend = BACKENDS[kinds[0]]
     module = import_module(f"crosstune.data.translation.translators.{backend.module}")
-    return getattr(module, backend.name)(*backend.arguments(config, folder, world or {}))
+    return getattr(module, backend.name)(*backend.arguments(config, folder, synthetic or {}))

@@ -1,9 +1,7 @@
-"""Translation by a program that reads lines from its input and writes as many to its output, such as Apertium.
+"""Translation by a program, such as Apertium, that reads lines and writes one line for each.
 
-Owns: running it and the check of what it gives. Must never know: what the lines are for.
-
-An empty line is sent after every line, and an empty line has to come back: to a program that looks across lines (as
-Apertium does, whose rules reorder words) it ends a sentence. Text is UTF-8 whatever the locale. No shell is involved.
+Every line is followed by an empty one, which ends the sentence for a program that looks across lines, as Apertium's
+reordering rules do. The output must have the empty lines too. Text is UTF-8 in any locale. No shell is involved.
 """
 
 import os
@@ -19,7 +17,7 @@ PAIR = "{pair}"
 
 
 class CommandTranslator(Translator):
-    """`command`, in which {pair} stands for the command's name of a pair; `pairs` has those by `source-target`."""
+    """`command` contains {pair}, the program's name of a language pair; `pairs` maps `source-target` to these."""
 
     def __init__(self, command: str, pairs: Mapping[str, str]):
         try:
@@ -44,32 +42,32 @@ class CommandTranslator(Translator):
         if not lines:
             return []
         pair = f"{source}-{target}"
-        # Not in check: a study can be planned where the command is not.
+        # Not in `check`, because a study can be planned without the program.
         if shutil.which(self._words[0]) is None:
             raise UserError(f"the command {self._words[0]} is not installed", "translator.command", self._install(pair))
         words = [word.replace(PAIR, self._pairs[pair]) for word in self._words]
-        text = "".join(f"{line.translate(UNSENDABLE)}\n\n" for line in lines)
+        text = "".join(f"{line.translate(LINE_ENDS_TO_SPACES)}\n\n" for line in lines)
         environment = os.environ | {"LC_ALL": "C.UTF-8"}
         done = subprocess.run(words, input=text.encode(), capture_output=True, env=environment)
         if done.returncode:
-            message = f"{shlex.join(words)} ended with {done.returncode}: {_said(done.stderr)}"
+            message = f"{shlex.join(words)} ended with {done.returncode}: {_error_summary(done.stderr)}"
             raise UserError(message, "translator.command", self._install(pair))
         try:
             found = done.stdout.decode().removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:
             raise UserError(f"{shlex.join(words)} wrote no UTF-8 ({error})", "translator.command") from None
-        # Programs differ in whether they keep the empty line at the end.
+        # Programs may omit the last empty line.
         translated, between = found[::2], found[1::2]
         if len(translated) != len(lines) or any(line.strip() for line in between):
             message = (
                 f"{shlex.join(words)} was given {2 * len(lines)} lines, every other one empty, and wrote "
-                f"{len(found)}, or text where an empty line belongs: {_said(done.stderr)}"
+                f"{len(found)}, or text where an empty line belongs: {_error_summary(done.stderr)}"
             )
             raise UserError(message, "translator.command", "It has to write one line for each that it reads.")
         return [line.strip() for line in translated]
 
     def _install(self, pair: str) -> str:
-        """A line to paste where the command is missing or fails."""
+        """A fix to paste if the program is missing or fails."""
         if self._words[0] != "apertium":
             return "Install it, or correct the key `command`."
         name = self._pairs[pair]
@@ -77,11 +75,11 @@ class CommandTranslator(Translator):
         return f"apt install apertium apertium-{name}    # or apertium-{turned}: a package serves both directions"
 
 
-# What would be taken for the end of a line or of the text.
-UNSENDABLE = dict.fromkeys(map(ord, "\0\n\r"), " ")
+# Characters that programs may read as the end of a line or of the text.
+LINE_ENDS_TO_SPACES = dict.fromkeys(map(ord, "\0\n\r"), " ")
 
 
-def _said(stderr: bytes) -> str:
-    """The first and the last line of what a program complained of."""
+def _error_summary(stderr: bytes) -> str:
+    """The first and the last line of a program's error output."""
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     return " ... ".join(dict.fromkeys([lines[0], lines[-1]])) if lines else "no message"

@@ -1,12 +1,8 @@
 """Translation by a sequence-to-sequence model of `transformers`: NLLB, M2M100, mBART, Marian (OPUS-MT), T5 (MADLAD).
 
-Owns: how a model is told its languages, what is translated at once, and on which GPUs.
-Must never know: what the lines are for.
-
-Lines are translated sentence by sentence, each distinct sentence once. Models tell languages in one of two ways: with a
-token that the tokenizer sets before or after the source and that begins the translation (NLLB, M2M100, mBART), or with
-a word before each source sentence (`>>spa<<`, `<2es>`), or not at all (Marian of one pair). No code of a model's
-repository is run.
+Every distinct sentence of the lines is translated once. Models get the languages as special tokens of the source and of
+the translation's beginning (NLLB, M2M100, mBART), or as a word before each source sentence (`>>spa<<`, `<2es>`); models
+of one pair get none. No code of a model's repository is run.
 """
 
 import copy
@@ -20,15 +16,15 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from crosstune.core.errors import UserError
-from crosstune.core.packing import packs
+from crosstune.core.packing import pack
 from crosstune.data.translation.translators import Translator
-from crosstune.data.translation.translators.sentences import join, sentences
+from crosstune.data.translation.translators.sentences import join_sentences, split_sentences
 
-# Tokens of one forward pass, beams and padding included. Another number rounds otherwise, so it is no knob.
-TOKENS = 8192
+# Tokens of one forward pass, with beams and padding. It is no option, because another number changes rounding.
+BATCH_TOKENS = 8192
 
-# Tokens of a sentence where neither tokenizer nor model sets a limit (T5).
-LONGEST = 512
+# Limit on a sentence if neither tokenizer nor model sets one (T5).
+DEFAULT_MAX_TOKENS = 512
 
 transformers_logging.set_verbosity_error()
 
@@ -36,21 +32,21 @@ transformers_logging.disable_progress_bar()
 
 
 class ModelTranslator(Translator):
-    """`folder` holds model and tokenizer; `codes` are the model's names of our languages, where they differ."""
+    """`folder` holds model and tokenizer; `codes` maps this project's codes to the model's, if they differ."""
 
     def __init__(self, folder: Path, codes: Mapping[str, str], beams: int = 1):
         options = {"trust_remote_code": False, "local_files_only": True}
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, **options)
             model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32, **options)
-        except Exception as error:  # whatever transformers raises for files that are not of such a model
+        except Exception as error:  # transformers raises many types for other models
             fix = "Name a model that AutoModelForSeq2SeqLM loads without code of its own, such as NLLB or OPUS-MT."
             reason = str(error).strip().partition("\n")[0]
             raise UserError(f"not a translation model ({reason})", str(folder), fix) from None
         self._codes, self._beams = dict(codes), beams
         config = model.config
         limits = (self._tokenizer.model_max_length, getattr(config, "max_position_embeddings", None) or 10**9)
-        self._longest = min(limits) if min(limits) < 10**6 else LONGEST
+        self._max_tokens = min(limits) if min(limits) < 10**6 else DEFAULT_MAX_TOKENS
         if torch.cuda.is_available():
             model = model.to(
                 torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
@@ -77,15 +73,15 @@ class ModelTranslator(Translator):
         for language, name in ((source, "source_lang"), (target, "target_lang")):
             stated = getattr(self._tokenizer, name, None)
             if stated and not prefixes and self._codes.get(language, language) != stated:
-                message = f"the model's {name} is {stated!r}, and {language} is asked"
+                message = f"the model's {name} is {stated!r}, and {language} is requested"
                 raise UserError(message, "translator.codes", f"If that is right: codes: {{{language}: {stated}}}")
 
     def translate(self, lines: Sequence[str], source: str, target: str) -> list[str]:
         self.check(source, target)
-        cut = [sentences(line) for line in lines]
+        cut = [split_sentences(line) for line in lines]
         distinct = list(dict.fromkeys(sentence for parts in cut for sentence in parts))
         found = dict(zip(distinct, self._translate_sentences(distinct, source, target), strict=True))
-        return [join(found[sentence] for sentence in parts) for parts in cut]
+        return [join_sentences(found[sentence] for sentence in parts) for parts in cut]
 
     def _translate_sentences(self, texts: Sequence[str], source: str, target: str) -> list[str]:
         if not texts:
@@ -99,7 +95,7 @@ class ModelTranslator(Translator):
             prefix = f"{self._prefix(target)} "
         encoded = self._encode([prefix + text for text in texts])
         # What is translated together does not depend on how many GPUs there are.
-        batches = packs([len(ids) for ids in encoded], TOKENS // self._beams, padded=True)
+        batches = pack([len(ids) for ids in encoded], BATCH_TOKENS // self._beams, padded=True)
         free: SimpleQueue = SimpleQueue()
         for model in self._models:
             free.put(model)
@@ -119,12 +115,12 @@ class ModelTranslator(Translator):
         return translated
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, cut to what the model takes."""
+        """Token ids of each text, truncated to the model's maximum."""
         encoded = self._tokenizer(texts, verbose=False)["input_ids"]
-        long = [place for place, ids in enumerate(encoded) if len(ids) > self._longest]
+        long = [place for place, ids in enumerate(encoded) if len(ids) > self._max_tokens]
         self.truncated += len(long)
         for place in long:
-            encoded[place] = self._tokenizer(texts[place], truncation=True, max_length=self._longest)["input_ids"]
+            encoded[place] = self._tokenizer(texts[place], truncation=True, max_length=self._max_tokens)["input_ids"]
         return encoded
 
     @torch.inference_mode()
@@ -134,7 +130,7 @@ class ModelTranslator(Translator):
         pad = self._tokenizer.pad_token_id
         ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in encoded])
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in encoded])
-        room = min(2 * longest + 16, self._longest - 1)
+        room = min(2 * longest + 16, self._max_tokens - 1)
         inputs = {"input_ids": ids.to(model.device), "attention_mask": mask.to(model.device)}
         return model.generate(**inputs, **options, max_new_tokens=room).tolist()
 
@@ -144,14 +140,14 @@ class ModelTranslator(Translator):
         return self._tokenizer.batch_decode(outputs, skip_special_tokens=True)
 
     def _code_token(self, language: str) -> int | None:
-        """The id of the token that stands for a language; None where the model has none."""
+        """The id of a language's token; None if the model has none."""
         code = self._codes.get(language, language)
         named = getattr(self._tokenizer, "lang_code_to_token", {}).get(code, code)
         found = self._tokenizer.convert_tokens_to_ids(named)
         return None if found in (None, self._tokenizer.unk_token_id) else found
 
     def _prefix(self, language: str) -> str:
-        """What is written before a sentence to name the target: its code, in Marian's brackets if Marian has it so."""
+        """The target's code as written before a source sentence, in Marian's brackets if the tokenizer knows it so."""
         code = self._codes.get(language, "")
         bracketed = f">>{code or language}<<"
         return bracketed if bracketed in getattr(self._tokenizer, "supported_language_codes", ()) else code

@@ -1,4 +1,4 @@
-"""The constructed world: regular sound changes, exact answers, disjoint splits, reproducible files."""
+"""Synthetic data: regular sound changes, exact answers, disjoint splits, reproducible files."""
 
 import hashlib
 import itertools
@@ -19,12 +19,19 @@ from hypothesis import strategies as st
 
 from crosstune.core.errors import UserError
 from crosstune.data import readers
-from crosstune.data.readers.pieces import DEFAULTS, Options
+from crosstune.data.readers.pieces import DEFAULT_OPTIONS, ReaderOptions
 from crosstune.data.registry import load_registry
-from crosstune.data.synthetic import CHAII_LANGUAGES, LANGUAGES, TASK_LANGUAGES, generate, relatedness
-from crosstune.data.synthetic.facts import RELATIONS, SHARES, Fact, World
-from crosstune.data.synthetic.languages import SCRIPTS, UPOS, evolve, make_lexicon, similarity, write
-from crosstune.data.synthetic.texts import Question, Speaker, answer_of, sentences_of, statement, text_of
+from crosstune.data.synthetic import CHAII_LANGUAGES, LANGUAGES, TASK_LANGUAGES, generate_files, relatedness
+from crosstune.data.synthetic.facts import RELATIONS, SPLIT_SHARES, Fact, FactBase
+from crosstune.data.synthetic.languages import SCRIPTS, UPOS, evolve, make_lexicon, similarity, to_script
+from crosstune.data.synthetic.texts import (
+    Question,
+    Realiser,
+    fact_sentence,
+    join_tokens,
+    marked_answer,
+    paragraph_sentences,
+)
 
 REGISTRY = Path(__file__).parents[2] / "registry"
 TINY = {
@@ -39,18 +46,18 @@ codes = st.sampled_from(sorted(LANGUAGES))
 
 @pytest.fixture(scope="module")
 def tiny() -> dict[str, str]:
-    """The files of the tiny world of the default seed."""
-    return generate(TINY)
+    """Few files of the default seed."""
+    return generate_files(TINY)
 
 
 @pytest.fixture(scope="module")
 def more_items() -> dict[str, str]:
-    """The same with more items of the tasks that only some studies need."""
-    return generate({**TINY, "items_train": 60, "items_test": 40})
+    """The same files with more items of the tasks in synthetic.items."""
+    return generate_files({**TINY, "items_train": 60, "items_test": 40})
 
 
-def world_of(seed: int) -> tuple[World, random.Random]:
-    return World(make_lexicon(seed), seed), random.Random(seed)
+def base_of(seed: int) -> tuple[FactBase, random.Random]:
+    return FactBase(make_lexicon(seed), seed), random.Random(seed)
 
 
 # ------------------------------------------------------------------------------------------------------ languages
@@ -62,16 +69,16 @@ def test_inherited_words_follow_the_sound_changes(seed):
     lexicon = make_lexicon(seed)
     for code, language in LANGUAGES.items():
         for concept, etymon in lexicon.etyma[code].items():
-            assert etymon.coined_in in (language.family, language.genus, code)
+            assert etymon.coiner in (language.family, language.genus, code)
             assert lexicon.words[code][concept] == evolve(etymon.form, language)
-            if etymon.coined_in == language.family:
+            if etymon.coiner == language.family:
                 relatives = [other for other in LANGUAGES if LANGUAGES[other].family == language.family]
                 inherited = [lexicon.etyma[other][concept] for other in relatives]
-                assert all(e == etymon or e.coined_in != language.family for e in inherited)
+                assert all(e == etymon or e.coiner != language.family for e in inherited)
 
 
 @given(st.text("ptkbdgmnlrswhaeiou", min_size=1, max_size=8), codes)
-def test_sound_changes_are_a_function(proto, code):
+def test_sound_changes_are_deterministic(proto, code):
     assert evolve(proto, LANGUAGES[code]) == evolve(proto, LANGUAGES[code])
 
 
@@ -97,7 +104,7 @@ def test_no_two_concepts_share_a_word(seed):
 
 @settings(max_examples=4, deadline=None)
 @given(seeds)
-def test_relatedness_is_known(seed):
+def test_relatedness_is_symmetric_and_follows_the_families(seed):
     lexicon = make_lexicon(seed)
     for a, b in itertools.product(LANGUAGES, repeat=2):
         value = lexicon.relatedness(a, b)
@@ -116,7 +123,7 @@ def test_a_genus_is_nearer_than_its_family():
     assert relatedness("qen", "qno", 3) == make_lexicon(3).relatedness("qen", "qno")
 
 
-def test_similarity():
+def test_similarity_equals_that_by_hand():
     assert similarity("padir", "fadir") == pytest.approx(0.8)
     assert similarity("ab", "ab") == 1
     assert similarity("ab", "xyz") == 0
@@ -128,9 +135,9 @@ def test_similarity():
     ("qhi", ("\u0430", "\u044f")),
     ("qta", ("\u03b1", "\u03f3")),
 ])  # fmt: skip
-def test_script_is_a_bijection_that_normal_forms_and_lower_case_keep(code, block):
+def test_a_script_is_a_bijection_unchanged_by_normal_forms_and_lower_case(code, block):
     letters = "abgdevzijklmnoprstufqxhcw" + ("" if code == "qka" else "y")
-    written = write(letters, LANGUAGES[code])
+    written = to_script(letters, LANGUAGES[code])
     assert len(set(written)) == len(letters)
     assert all(block[0] <= letter <= block[1] and letter.isalpha() for letter in written)
     assert all(unicodedata.normalize(form, written) == written for form in ("NFC", "NFD", "NFKC", "NFKD"))
@@ -146,7 +153,7 @@ def test_every_word_can_be_written_in_its_script(seed):
             assert set("".join(words.values())) <= letters, code
 
 
-def test_the_registry_table_agrees(tiny):
+def test_the_registry_s_table_describes_the_same_languages(tiny):
     table = yaml.safe_load((REGISTRY / "languages-world.yaml").read_text(encoding="utf-8"))
     assert table == json.loads(tiny["world.json"])["languages"]
 
@@ -156,19 +163,19 @@ def test_the_registry_table_agrees(tiny):
 
 @settings(max_examples=50, deadline=None)
 @given(seeds, codes, st.booleans(), st.integers(0, 3))
-def test_the_answer_is_at_its_offset_and_says_the_fact(seed, code, for_person, index):
-    world, rng = world_of(seed)
+def test_the_answer_is_at_its_offset_and_names_the_fact(seed, code, for_person, index):
+    base, rng = base_of(seed)
     lexicon = make_lexicon(seed)
-    speaker = Speaker(code, lexicon)
-    paragraph = world.paragraph("test", rng)
+    realiser = Realiser(code, lexicon)
+    paragraph = base.paragraph("test", rng)
     fact = paragraph.facts[index]
-    told = speaker.tokens(*sentences_of(paragraph, Question(fact, for_person)))
-    text, start = answer_of(told)
-    context = text_of(told)
-    assert context == speaker.text(*sentences_of(paragraph))
+    tokens = realiser.tokens(*paragraph_sentences(paragraph, Question(fact, for_person)))
+    text, start = marked_answer(tokens)
+    context = join_tokens(tokens)
+    assert context == realiser.text(*paragraph_sentences(paragraph))
     assert context[start : start + len(text)] == text
     wanted = fact.person if for_person else fact.value
-    stem = write(lexicon.words[code].get(wanted, wanted), LANGUAGES[code])
+    stem = to_script(lexicon.words[code].get(wanted, wanted), LANGUAGES[code])
     assert stem.lower() in text.lower()
     assert len(text.split()) == (2 if fact.quality and not for_person else 1)
 
@@ -176,8 +183,8 @@ def test_the_answer_is_at_its_offset_and_says_the_fact(seed, code, for_person, i
 @settings(max_examples=30, deadline=None)
 @given(seeds)
 def test_a_question_has_one_answer(seed):
-    world, rng = world_of(seed)
-    facts = world.paragraph("test", rng).facts
+    base, rng = base_of(seed)
+    facts = base.paragraph("test", rng).facts
     assert len({(fact.person, fact.relation) for fact in facts}) == 4
     assert len({(fact.relation, fact.value) for fact in facts}) == 4
     assert len({fact.relation for fact in facts}) == 3
@@ -191,29 +198,33 @@ def test_a_question_has_one_answer(seed):
     ("qhi", "PROPN PROPN VERB PUNCT"),
     ("qml", "PROPN PROPN VERB PUNCT"),
 ])  # fmt: skip
-def test_word_orders(code, tags):
+def test_tokens_follow_the_word_order_of_the_language(code, tags):
     fact = Fact("Bana", LOVE, "Miki")
-    tokens = Speaker(code, make_lexicon(0)).say(statement(fact))
+    tokens = Realiser(code, make_lexicon(0)).sentence_tokens(fact_sentence(fact))
     assert " ".join(token.words[0].upos for token in tokens) == tags
-    said = text_of(tokens)
+    text = join_tokens(tokens)
     if LANGUAGES[code].script == "Latn":
-        assert (said.index("Bana") < said.index("Miki")) == (code != "qeu")
+        assert (text.index("Bana") < text.index("Miki")) == (code != "qeu")
 
 
 def test_an_adposition_may_follow_its_noun():
-    told = statement(Fact("Bana", LOVE, "Miki"), Fact("Bana", WORK, "baker", "old"))
-    tags = " ".join(token.words[0].upos for token in Speaker("qmr", make_lexicon(0)).say(told))
+    sentence = fact_sentence(Fact("Bana", LOVE, "Miki"), Fact("Bana", WORK, "baker", "old"))
+    tags = " ".join(token.words[0].upos for token in Realiser("qmr", make_lexicon(0)).sentence_tokens(sentence))
     assert tags == "PROPN VERB PROPN CCONJ VERB ADJ NOUN ADP PUNCT"
 
 
 def test_objects_may_come_first():
-    said = Speaker("qml", make_lexicon(0)).say(statement(Fact("Bana", LOVE, "Miki")))
-    assert [token.words[0].lemma for token in said][:2] == [write(name, LANGUAGES["qml"]) for name in ("Miki", "Bana")]
+    tokens = Realiser("qml", make_lexicon(0)).sentence_tokens(fact_sentence(Fact("Bana", LOVE, "Miki")))
+    assert [token.words[0].lemma for token in tokens][:2] == [
+        to_script(name, LANGUAGES["qml"]) for name in ("Miki", "Bana")
+    ]
 
 
 def test_adposition_and_article_contract():
-    speaker = Speaker("qfr", make_lexicon(0))
-    fused = [token for token in speaker.say(statement(Fact("Bana", WORK, "baker"))) if len(token.words) == 2]
+    realiser = Realiser("qfr", make_lexicon(0))
+    fused = [
+        token for token in realiser.sentence_tokens(fact_sentence(Fact("Bana", WORK, "baker"))) if len(token.words) == 2
+    ]
     assert [[word.upos for word in token.words] for token in fused] == [["ADP", "DET"]]
     adposition, article = fused[0].words
     assert fused[0].form == adposition.form[:-1] + article.form
@@ -225,22 +236,22 @@ def test_adposition_and_article_contract():
 @settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_splits_share_no_fact(seed):
-    world, rng = world_of(seed)
-    told = {}
-    for split in SHARES:
-        paragraphs = [world.paragraph(split, rng) for _ in range(50)]
-        told[split] = {fact.triple for paragraph in paragraphs for fact in paragraph.facts}
-        told[split] |= {world.scene(split, rng).triple for _ in range(50)}
-    for a, b in itertools.combinations(told, 2):
-        assert not told[a] & told[b]
+    base, rng = base_of(seed)
+    triples = {}
+    for split in SPLIT_SHARES:
+        paragraphs = [base.paragraph(split, rng) for _ in range(50)]
+        triples[split] = {fact.triple for paragraph in paragraphs for fact in paragraph.facts}
+        triples[split] |= {base.scene(split, rng).triple for _ in range(50)}
+    for a, b in itertools.combinations(triples, 2):
+        assert not triples[a] & triples[b]
 
 
 @settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_every_split_has_a_share_of_every_relation(seed):
-    world, _ = world_of(seed)
-    for parts in world.shares.values():
-        assert all(parts[split] for split in SHARES)
+    base, _ = base_of(seed)
+    for parts in base.values.values():
+        assert all(parts[split] for split in SPLIT_SHARES)
         values = [value for part in parts.values() for value in part]
         assert len(values) == len(set(values))
 
@@ -249,7 +260,7 @@ def test_every_split_has_a_share_of_every_relation(seed):
 
 
 CHAII_CODES = {"qhi": "hiravi", "qta": "tamuli"}
-ITEM_OPTIONS = Options(
+ITEM_OPTIONS = ReaderOptions(
     lang="qen",
     languages=tuple(TASK_LANGUAGES),
     tags=("O", "B-PER", "B-LOC"),
@@ -257,8 +268,8 @@ ITEM_OPTIONS = Options(
 )
 
 
-def rows(files: dict[str, str], reader: str, *paths: str, options: Options = DEFAULTS) -> list[dict]:
-    return readers.read(reader, [(path, files[path]) for path in paths], options)
+def rows(files: dict[str, str], reader: str, *paths: str, options: ReaderOptions = DEFAULT_OPTIONS) -> list[dict]:
+    return readers.read_rows(reader, [(path, files[path]) for path in paths], options)
 
 
 def of_kind(files: dict[str, str], kind: str) -> list[str]:
@@ -268,7 +279,7 @@ def of_kind(files: dict[str, str], kind: str) -> list[str]:
 @settings(max_examples=8, deadline=None)
 @given(seeds)
 def test_every_file_is_read_by_the_reader_of_its_format(seed):
-    files = generate({**TINY, "seed": seed})
+    files = generate_files({**TINY, "seed": seed})
     read = {"world.json"}
     for kind, reader in (("qa", "squad"), ("pos", "conllu"), ("text", "lines"), ("pairs", "pairs"), ("mlqa", "squad"),
                          ("tydiqa", "squad"), ("nli", "classified"), ("copa", "copa"), ("ner", "columns"),
@@ -276,10 +287,10 @@ def test_every_file_is_read_by_the_reader_of_its_format(seed):
         for path in of_kind(files, kind):
             lang = path.split("/")[1].split(".")[0]
             options = replace(ITEM_OPTIONS, lang=lang if lang != "test" else "qen")
-            assert rows(files, reader, path, options=options if reader != "conllu" else DEFAULTS), path
+            assert rows(files, reader, path, options=options if reader != "conllu" else DEFAULT_OPTIONS), path
             read.add(path)
     for lang, code in CHAII_CODES.items():
-        options = Options(lang=lang, codes=CHAII_CODES)
+        options = ReaderOptions(lang=lang, codes=CHAII_CODES)
         assert len(rows(files, "chaii", "chaii/train.csv", options=options)) == TINY[f"chaii_{lang}"], code
         read.add("chaii/train.csv")
     for lang in TASK_LANGUAGES:
@@ -295,7 +306,7 @@ def test_every_file_is_read_by_the_reader_of_its_format(seed):
 
 
 def test_inference_follows_from_the_facts(more_items):
-    """In qen the object is the last word of a clause and `muk` is the conjunction: labels can be read off the words."""
+    """Labels follow from the words of qen, where the object ends a clause and `muk` is the conjunction."""
     found = rows(more_items, "classified", "nli/qen.train.tsv", options=ITEM_OPTIONS)
     assert Counter(row["label"] for row in found) == {"entailment": 20, "contradiction": 20, "neutral": 20}
     conjunction = make_lexicon(0).words["qen"]["and"]
@@ -314,8 +325,8 @@ def test_the_right_choice_stands_in_the_premise(more_items):
     assert {row["label"] for row in found} == {0, 1}
     for row in found:
         premise = set(row["premise"].removesuffix(".").split())
-        told = [set(choice.removesuffix(".").split()) <= premise for choice in row["choices"]]
-        assert [n for n, inside in enumerate(told) if inside] == [row["label"]], row
+        in_premise = [set(choice.removesuffix(".").split()) <= premise for choice in row["choices"]]
+        assert [n for n, inside in enumerate(in_premise) if inside] == [row["label"]], row
 
 
 def test_people_are_described_once_and_mentioned_by_name(more_items):
@@ -332,22 +343,22 @@ def test_people_are_described_once_and_mentioned_by_name(more_items):
     assert all("{ " in row["query"] and " }" in row["query"] for row in mentions)
 
 
-# Of everything below but world.json, which describes all languages.
+# SHA-256 of the files that the test below selects.
 GOLDEN = "8a34911a9bc2291110e4690be9eb96aac8cb1e08cd85b8bbdde994a0329c3388"
 
 
-def test_the_languages_of_the_tasks_stay_as_they_are(tiny):
-    """Results depend on every byte. A digest of all files as they were when the world had these ten languages only."""
-    theirs = [
+def test_files_of_the_task_languages_never_change(tiny):
+    """Results depend on every byte. The digest is that of the data when these ten languages were the only ones."""
+    paths = [
         path
         for path in sorted(tiny)
         if path not in ("world.json", "chaii/train.csv") and path.split("/")[1].split(".")[0] not in CHAII_LANGUAGES
     ]
-    assert len(theirs) == 149
-    assert hashlib.sha256("".join(f"{path}\n{tiny[path]}" for path in theirs).encode()).hexdigest() == GOLDEN
+    assert len(paths) == 149
+    assert hashlib.sha256("".join(f"{path}\n{tiny[path]}" for path in paths).encode()).hexdigest() == GOLDEN
 
 
-def test_no_record_mixes_the_languages_of_the_tasks_with_the_others():
+def test_no_record_mixes_task_languages_with_others():
     records = yaml.safe_load((REGISTRY / "world.yaml").read_text(encoding="utf-8"))
     registry = load_registry(REGISTRY)
     for name in records:
@@ -362,26 +373,26 @@ def test_no_record_mixes_the_languages_of_the_tasks_with_the_others():
     assert list(CHAII_CODES.values()) == [LANGUAGES[code].name.lower() for code in CHAII_CODES]
 
 
-def test_sizes_are_those_of_the_spec(tiny):
+def test_sizes_follow_the_spec(tiny):
     assert len(rows(tiny, "lines", "text/qen.txt")) == 12
     assert len(rows(tiny, "lines", "text/qeu.txt")) == 6
     assert len(rows(tiny, "pairs", "pairs/qes.tsv")) == 8
     assert len(rows(tiny, "squad", "qa/qfr.train.json")) == 10 * 4
-    assert len(rows(generate({**TINY, "qa_questions": 2}), "squad", "qa/qeu.test.json")) == 5 * 2
+    assert len(rows(generate_files({**TINY, "qa_questions": 2}), "squad", "qa/qeu.test.json")) == 5 * 2
     assert len(rows(tiny, "conllu", "pos/qka.test.conllu")) == 30
 
 
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(1, 10_000))
-def test_a_seed_gives_its_own_bytes(tiny, seed):
-    files = generate({**TINY, "seed": seed})
-    assert generate({**TINY, "seed": seed}) == files
-    assert all(files[path] != tiny[path] for path in files), "those of seed 0"
+def test_every_seed_gives_its_own_bytes(tiny, seed):
+    files = generate_files({**TINY, "seed": seed})
+    assert generate_files({**TINY, "seed": seed}) == files
+    assert all(files[path] != tiny[path] for path in files), "the bytes of seed 0"
 
 
 def test_bytes_do_not_depend_on_the_process(tiny, tmp_path):
-    write = "write_world(json.loads(sys.argv[1]), sys.argv[2])"
-    program = f"import json, sys; from crosstune.data.synthetic import write_world; {write}"
+    write = "write_files(json.loads(sys.argv[1]), sys.argv[2])"
+    program = f"import json, sys; from crosstune.data.synthetic import write_files; {write}"
     environment = {"PYTHONHASHSEED": "123", "PYTHONPATH": str(Path(readers.__file__).parents[3])}
     arguments = [sys.executable, "-c", program, json.dumps(TINY), str(tmp_path)]
     subprocess.run(arguments, check=True, env=environment)
@@ -409,9 +420,9 @@ def test_no_test_paragraph_is_in_training_or_text(tiny):
 
 @pytest.fixture(scope="module")
 def chaii() -> dict[str, list[dict]]:
-    files = generate({**TINY, "chaii_qhi": 746, "chaii_qta": 368})
+    files = generate_files({**TINY, "chaii_qhi": 746, "chaii_qta": 368})
     return {
-        lang: rows(files, "chaii", "chaii/train.csv", options=Options(lang=lang, codes=CHAII_CODES))
+        lang: rows(files, "chaii", "chaii/train.csv", options=ReaderOptions(lang=lang, codes=CHAII_CODES))
         for lang in CHAII_CODES
     }
 
@@ -427,41 +438,41 @@ def test_a_context_of_chaii_is_shared_by_questions(chaii):
     assert all(re.fullmatch("[0-9a-f]{9}", name) for name in ids) and len(set(ids)) == len(ids)
 
 
-def test_the_paragraphs_of_a_document_have_nobody_and_no_value_in_common():
-    world, rng = world_of(0)
+def test_paragraphs_of_a_document_share_no_person_and_no_value():
+    base, rng = base_of(0)
     for size in (2, 3):
         for _ in range(50):
-            document = world.document("train", rng, size)
-            mentioned = [{x for fact in told.facts for x in (fact.person, fact.value)} for told in document]
+            document = base.document("train", rng, size)
+            mentioned = [{x for fact in paragraph.facts for x in (fact.person, fact.value)} for paragraph in document]
             assert len(document) == size
             assert sum(map(len, mentioned)) == len(set().union(*mentioned))
 
 
-def test_chaii_tells_the_facts_of_the_training_split_only(chaii):
-    """In qta every fact is a name and its object before a verb, whatever the sentence says further."""
-    world, lexicon = World(make_lexicon(0), 0), make_lexicon(0)
-    speaker = Speaker("qta", lexicon)
-    told = {
-        speaker.text(statement(Fact(person, LOVE, value))): split
-        for person in world.people
-        for split, values in world.shares[person, "love"].items()
+def test_chaii_holds_facts_of_the_training_split_only(chaii):
+    """In qta every fact is a name and its object before a verb, whatever follows in the sentence."""
+    base, lexicon = FactBase(make_lexicon(0), 0), make_lexicon(0)
+    realiser = Realiser("qta", lexicon)
+    split_of = {
+        realiser.text(fact_sentence(Fact(person, LOVE, value))): split
+        for person in base.people
+        for split, values in base.values[person, "love"].items()
         for value in values
     }
     lines = {line for row in chaii["qta"] for line in row["context"].split("\n")}
-    verb = write(lexicon.words["qta"]["love"], LANGUAGES["qta"])
+    verb = to_script(lexicon.words["qta"]["love"], LANGUAGES["qta"])
     found = []
     for line in lines:
         for sentence in line.split(". "):
             subject, *_ = sentence.split()
             found += [f"{subject} {loved} {verb}." for loved in re.findall(rf"(\w+) {verb}\b", sentence)]
-    assert len(found) > 50 and {told[clause] for clause in found} == {"train"}
+    assert len(found) > 50 and {split_of[clause] for clause in found} == {"train"}
 
 
-def test_more_questions_in_one_language_leave_the_other_as_it_is(tiny):
-    few, more = (files["chaii/train.csv"] for files in (tiny, generate({**TINY, "chaii_qhi": 20})))
+def test_more_questions_in_one_language_do_not_change_the_other(tiny):
+    few, more = (files["chaii/train.csv"] for files in (tiny, generate_files({**TINY, "chaii_qhi": 20})))
     texts = [
         sorted(row["context"] + row["question"] for row in
-               rows({"f": text}, "chaii", "f", options=Options(lang="qta", codes=CHAII_CODES)))
+               rows({"f": text}, "chaii", "f", options=ReaderOptions(lang="qta", codes=CHAII_CODES)))
         for text in (few, more)
     ]  # fmt: skip
     assert texts[0] == texts[1]
@@ -485,4 +496,4 @@ def test_one_language_has_multiword_tokens(tiny):
 ])  # fmt: skip
 def test_a_bad_spec_is_a_user_error(spec, words):
     with pytest.raises(UserError, match=words):
-        generate(spec)
+        generate_files(spec)

@@ -1,4 +1,4 @@
-"""Answers carried through translation: by marks, by search, or not at all."""
+"""Projection of answers: by marks, by search, or rejected."""
 
 import re
 
@@ -6,7 +6,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from crosstune.data.translation.answer_projection import REASONS, WAYS, Lines, lines_of, nearest, project
+from crosstune.data.translation.answer_projection import (
+    METHODS,
+    REJECTION_REASONS,
+    RowLines,
+    nearest_match,
+    project_answer,
+    row_lines,
+)
 
 
 def row_of(context: str, answer: str, start: int | None = None, question: str = "Where?") -> dict:
@@ -25,30 +32,30 @@ def answer_of(row: dict) -> str:
 HOUSE = row_of("The house was built in 1887 by Ada Lovelace, in Rome.", "in 1887")
 
 
-def test_the_lines_of_a_row():
-    assert lines_of(HOUSE) == Lines(
+def test_a_row_has_three_lines_to_translate():
+    assert row_lines(HOUSE) == RowLines(
         "The house was built [[ in 1887 ]] by Ada Lovelace, in Rome.", "Where?", "in 1887"
     )  # fmt: skip
-    # Punctuation is held off by a space of its own, and ends of the text are not.
-    assert lines_of(row_of("(Rome)", "Rome")).context == "( [[ Rome ]] )"
-    assert lines_of(row_of("Rome", "Rome")).context == "[[ Rome ]]"
+    # A space separates a mark from punctuation, but not from the ends of the text.
+    assert row_lines(row_of("(Rome)", "Rome")).context == "( [[ Rome ]] )"
+    assert row_lines(row_of("Rome", "Rome")).context == "[[ Rome ]]"
 
 
 def test_each_line_break_becomes_a_space_and_offsets_stay():
-    lines = lines_of(row_of("One\r\ntwo\u2028three\nfour", "three", question="a\nb"))
-    assert lines == Lines("One  two [[ three ]] four", "a b", "three")
+    lines = row_lines(row_of("One\r\ntwo\u2028three\nfour", "three", question="a\nb"))
+    assert lines == RowLines("One  two [[ three ]] four", "a b", "three")
 
 
-def test_brackets_of_the_context_that_look_like_marks_are_made_single():
-    assert lines_of(row_of("A [[b]] c [[[d]]]", "c")).context == "A [b] [[ c ]] [d]"
+def test_brackets_that_look_like_marks_become_single():
+    assert row_lines(row_of("A [[b]] c [[[d]]]", "c")).context == "A [b] [[ c ]] [d]"
 
 
-def test_a_word_is_marked_whole_unless_marks_may_stand_in_words():
+def test_whole_words_are_marked_unless_inside_words():
     row = row_of("சென்னையில் மழை", "சென்னை")
-    assert lines_of(row).context == "[[ சென்னையில் ]] மழை"
-    assert lines_of(row, inside_words=True).context == "[[ சென்னை ]] யில் மழை"
+    assert row_lines(row).context == "[[ சென்னையில் ]] மழை"
+    assert row_lines(row, inside_words=True).context == "[[ சென்னை ]] யில் மழை"
     chinese = row_of("我住在北京市。", "北京")
-    assert lines_of(chinese).context == "我住在 [[ 北京 ]] 市。", "there is no telling where a word ends"
+    assert row_lines(chinese).context == "我住在 [[ 北京 ]] 市。", "the ends of words are unknown"
 
 
 @pytest.mark.parametrize(
@@ -65,9 +72,9 @@ def test_a_word_is_marked_whole_unless_marks_may_stand_in_words():
         ("我家 [[ en 1887 ]] 建成。", "我家en 1887建成。"),
     ],
 )
-def test_what_stands_between_the_marks_is_the_answer(context, expected):
-    row, how = project(HOUSE, Lines(context, "¿Dónde?", "en 1887"))
-    assert (how, row["context"], row["question"], answer_of(row)) == ("markers", expected, "¿Dónde?", "en 1887")
+def test_the_text_between_the_marks_is_the_answer(context, expected):
+    row, method = project_answer(HOUSE, RowLines(context, "¿Dónde?", "en 1887"))
+    assert (method, row["context"], row["question"], answer_of(row)) == ("markers", expected, "¿Dónde?", "en 1887")
 
 
 @pytest.mark.parametrize(
@@ -83,16 +90,16 @@ def test_what_stands_between_the_marks_is_the_answer(context, expected):
         ("It cost $ or so", "$", "Costava [[ $ ]] circa", "Costava $ circa"),
     ],
 )
-def test_the_spaces_that_marks_brought_go(source, answer, translated, expected):
-    row, how = project(row_of(source, answer), Lines(translated, "Dove?", "-"))
-    assert (how, row["context"]) == ("markers", expected)
+def test_spaces_added_by_marks_are_removed(source, answer, translated, expected):
+    row, method = project_answer(row_of(source, answer), RowLines(translated, "Dove?", "-"))
+    assert (method, row["context"]) == ("markers", expected)
     answer_of(row)
 
 
 def test_marks_inside_words_leave_the_word_whole():
     row = row_of("சென்னையில் மழை", "சென்னை")
-    found, how = project(row, Lines("[[ ചെന്നൈ ]] യില് മഴൈ", "എവിടെ?", "-"), inside_words=True)
-    assert (how, found["context"], answer_of(found)) == ("markers", "ചെന്നൈയില് മഴൈ", "ചെന്നൈ")
+    found, method = project_answer(row, RowLines("[[ ചെന്നൈ ]] യില് മഴൈ", "എവിടെ?", "-"), inside_words=True)
+    assert (method, found["context"], answer_of(found)) == ("markers", "ചെന്നൈയില് മഴൈ", "ചെന്നൈ")
 
 
 @pytest.mark.parametrize(
@@ -103,30 +110,30 @@ def test_marks_inside_words_leave_the_word_whole():
         ("La casa fue construida EN  1887 por Ada.", "en 1887", 23, "EN  1887"),
         ("La casa fue construida en 1887 por Ada.", "[[ en 1887. ]]", 23, "en 1887"),
         ("La casa fue construida [[ ]] en 1887 por Ada.", "en 1887", 23, "en 1887"),
-        # One mark that is left says where: at the beginning of the text, not at its middle.
+        # The one remaining mark gives the place: at the beginning of the text, not in its middle.
         ("[[ En 1887 no, la casa fue en 1887 construida.", "en 1887", 0, "En 1887"),
         ("Straße ẞ İ: la casa en 1887 por Ada.", "en 1887", 20, "en 1887"),
     ],
 )
-def test_the_answer_is_searched_where_marks_are_lost(context, answer, start, found):
-    row, how = project(HOUSE, Lines(context, "¿Dónde?", answer))
-    assert (how, row["answers"]["answer_start"], answer_of(row)) == ("search", [start], found)
+def test_the_answer_is_searched_if_marks_are_lost(context, answer, start, found):
+    row, method = project_answer(HOUSE, RowLines(context, "¿Dónde?", answer))
+    assert (method, row["answers"]["answer_start"], answer_of(row)) == ("search", [start], found)
 
 
-def test_a_name_that_is_not_translated_is_found_by_itself():
+def test_an_untranslated_name_is_found_by_itself():
     source = row_of("The house of Ada Lovelace, in Rome.", "Ada Lovelace")
-    row, how = project(source, Lines("La casa de Ada Lovelace, en Roma.", "¿Quién?", "Ada Encaje"))
-    assert (how, answer_of(row)) == ("copy", "Ada Lovelace")
+    row, method = project_answer(source, RowLines("La casa de Ada Lovelace, en Roma.", "¿Quién?", "Ada Encaje"))
+    assert (method, answer_of(row)) == ("copy", "Ada Lovelace")
     small = row_of("There is no house in Rome.", "no")
-    assert project(small, Lines("No es una casa, no en Roma.", "¿Qué?", "ninguna")) == (None, "not found")
+    assert project_answer(small, RowLines("No es una casa, no en Roma.", "¿Qué?", "ninguna")) == (None, "not found")
 
 
-def test_a_search_finds_whole_words_before_beginnings_and_no_middles():
-    assert nearest("roma", "Aroma, romano, Roma", 0) == (15, 19)
-    assert nearest("roma", "Aroma, romano", 0) == (7, 11)
-    assert nearest("rom", "Aroma, romano", 0) is None, "too short for a beginning"
-    assert nearest("oma", "Aroma", 0) is None
-    assert nearest("北京", "我住在北京市", 0) == (3, 5)
+def test_a_search_prefers_whole_words_to_beginnings_and_finds_no_middles():
+    assert nearest_match("roma", "Aroma, romano, Roma", 0) == (15, 19)
+    assert nearest_match("roma", "Aroma, romano", 0) == (7, 11)
+    assert nearest_match("rom", "Aroma, romano", 0) is None, "too short for a beginning"
+    assert nearest_match("oma", "Aroma", 0) is None
+    assert nearest_match("北京", "我住在北京市", 0) == (3, 5)
 
 
 @pytest.mark.parametrize(
@@ -145,15 +152,15 @@ def test_a_search_finds_whole_words_before_beginnings_and_no_middles():
         (("La casa de Roma.", "¿Dónde?", ""), "not found"),
     ],
 )
-def test_what_cannot_be_used_is_given_up_with_a_reason(lines, reason):
-    assert project(HOUSE, Lines(*lines)).how == reason
+def test_an_unusable_translation_is_rejected_with_a_reason(lines, reason):
+    assert project_answer(HOUSE, RowLines(*lines)).method == reason
 
 
-def test_a_row_without_an_answer_is_given_up():
+def test_a_row_without_an_answer_is_rejected():
     for answers in ({"text": [], "answer_start": []}, {"text": [" "], "answer_start": [0]}):
         row = HOUSE | {"answers": answers}
-        assert lines_of(row) is None
-        assert project(row, Lines("a", "b", "c")) == (None, "no answer")
+        assert row_lines(row) is None
+        assert project_answer(row, RowLines("a", "b", "c")) == (None, "no answer")
 
 
 PIECES = st.sampled_from(
@@ -172,11 +179,11 @@ def rows(draw):
 
 @given(rows(), TEXTS, TEXTS, TEXTS, st.booleans())
 @example(HOUSE, "La casa [[ en İ1887 ]] [", "¿?a", "İ", False)
-def test_no_output_of_a_translator_breaks_it(row, context, question, answer, inside_words):
-    lines = lines_of(row, inside_words)
+def test_any_output_of_a_translator_is_accepted(row, context, question, answer, inside_words):
+    lines = row_lines(row, inside_words)
     assert (lines is None) == (not row["answers"]["text"][0].strip())
-    found, how = project(row, Lines(context, question, answer), inside_words)
-    assert how in (REASONS if found is None else WAYS)
+    found, method = project_answer(row, RowLines(context, question, answer), inside_words)
+    assert method in (REJECTION_REASONS if found is None else METHODS)
     if found:
         text = answer_of(found)
         assert text and text == text.strip()
@@ -187,15 +194,15 @@ WORDS = st.lists(st.sampled_from(["the", "[big]", "house,", "(built)", "1887", "
 
 
 @given(WORDS, st.data())
-def test_a_translation_word_by_word_keeps_text_and_answer(words, data):
-    """Whatever is marked, the context comes back as if no mark had been there, in capitals."""
+def test_a_word_for_word_translation_keeps_text_and_answer(words, data):
+    """For any marked span, the projected context is the context in capitals."""
     context = " ".join(words)
     inside = [match.span() for match in re.finditer(r"\w+", context)]
     first, last = sorted((data.draw(st.sampled_from(inside)), data.draw(st.sampled_from(inside))))
     row = row_of(context, context[first[0] : last[1]], first[0])
-    lines = Lines(*(line.upper() for line in lines_of(row, inside_words=True)))
-    found, how = project(row, lines, inside_words=True)
-    if how != "unchanged":
-        assert how == "markers"
+    lines = RowLines(*(line.upper() for line in row_lines(row, inside_words=True)))
+    found, method = project_answer(row, lines, inside_words=True)
+    if method != "unchanged":
+        assert method == "markers"
         assert found["context"] == context.upper()
         assert found["answers"] == {"text": [row["answers"]["text"][0].upper()], "answer_start": [first[0]]}

@@ -1,4 +1,4 @@
-"""Files in the formats of XTREME-R: what they score, what is missing in them, and every way they can be broken."""
+"""Files in the formats of XTREME-R: scores, missing and unexpected examples, broken files."""
 
 import json
 import lzma
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_text
 from crosstune.evaluation.metrics import METRICS, XTREME_R
-from crosstune.evaluation.xtreme_files import FORMATS, asked_order, score_files
+from crosstune.evaluation.xtreme_files import FORMATS, query_order, score_files
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -50,7 +50,7 @@ class TestAnswers:
         answered = scored(tmp_path, "xquad", "ar", self.GOLD, {"one": "مدينة", "two": "", "three": "بلى"})
         assert answered["scores"]["exact_match"] == 50
 
-    def test_no_answer_at_all(self, tmp_path):
+    def test_a_file_without_answers_scores_0(self, tmp_path):
         scores = scored(tmp_path, "tydiqa", "te", self.GOLD, {})["scores"]
         assert scores == {"f1": 0, "exact_match": 0, "n": 4}
 
@@ -61,7 +61,7 @@ class TestAnswers:
         with pytest.raises(UserError, match="--lang th: the metric MLQA F1 does not know 'th'"):
             scored(tmp_path, "mlqa", "th", gold, predictions)
 
-    def test_the_data_alone_and_compressed_files(self, tmp_path):
+    def test_data_alone_and_compressed_files_are_read(self, tmp_path):
         (tmp_path / "gold.json.xz").write_bytes(lzma.compress(json.dumps(squad(one=["தமிழ்"])["data"]).encode()))
         predictions = write(tmp_path / "test-ta.json", {"one": "தமிழ்"})
         assert score_files("xquad", "ta", tmp_path / "gold.json.xz", predictions)["scores"]["f1"] == 100
@@ -80,7 +80,7 @@ class TestAnswers:
             ({"data": []}, "{}", "gold", "the file holds no examples"),
         ],
     )
-    def test_broken_files(self, tmp_path, gold, predictions, place, message):
+    def test_broken_files_are_user_errors(self, tmp_path, gold, predictions, place, message):
         with pytest.raises(UserError, match=message) as caught:
             scored(tmp_path, "xquad", "ar", gold, predictions)
         assert caught.value.where == str(tmp_path / place)
@@ -101,12 +101,12 @@ class TestLabels:
             TABLE,
         ],
     )
-    def test_xnli(self, tmp_path, gold):
+    def test_xnli_is_read_in_all_its_formats(self, tmp_path, gold):
         found = scored(tmp_path, "xnli", "th", gold, self.PREDICTED)
         assert found["scores"] == {"accuracy": pytest.approx(200 / 3), "n": 3}
         assert (found["missing"], found["unexpected"]) == ([], [])
 
-    def test_xcopa(self, tmp_path):
+    def test_xcopa_is_scored_by_accuracy(self, tmp_path):
         gold = '{"premise": "ปลวกกินบ้าน", "label": 1}\n{"label": 0}\n{"label": 1}\n{"label": 1}\n'
         predictions = '{"label": 1}\n{"label": 1}\n{"label": 1}\n{"label": 0, "idx": 3}\n'
         assert scored(tmp_path, "xcopa", "th", gold, predictions)["scores"] == {"accuracy": 50, "n": 4}
@@ -127,7 +127,7 @@ class TestLabels:
             ("xcopa", '{"label": 1}\n', "1\n", "predictions:1", 'a whole number "label"'),
         ],
     )
-    def test_broken_files(self, tmp_path, task, gold, predictions, place, message):
+    def test_broken_files_are_user_errors(self, tmp_path, task, gold, predictions, place, message):
         with pytest.raises(UserError, match=message) as caught:
             scored(tmp_path, task, "th", gold, predictions)
         assert caught.value.where == str(tmp_path / place)
@@ -138,12 +138,12 @@ class TestTags:
         "gold",
         ["B-PER\nI-PER\nO\n\nO\nB-LOC\n", "ta:அ\tB-PER\nta:ஆ\tI-PER\nta:இ\tO\n\nta:ஈ\tO\nta:உ\tB-LOC\n\n\n"],
     )
-    def test_panx(self, tmp_path, gold):
+    def test_panx_is_scored_by_chunks(self, tmp_path, gold):
         found = scored(tmp_path, "panx", "ta", gold, "B-PER\nI-PER\nO\n\nB-LOC\nI-LOC\n")
         # 2 gold entities, 2 predicted, 1 correct: 2 * 1 / 4. 3 of 5 tags.
         assert found["scores"] == {"f1": 50, "accuracy": 60, "n": 2}
 
-    def test_udpos_of_a_published_treebank(self, tmp_path):
+    def test_udpos_is_read_from_a_published_treebank(self, tmp_path):
         gold = tmp_path / "hi_hdtb-ud-test.conllu"
         word = "{0}\tशब्द\t_\t{1}\t_\t_\t{2}\tdep\t_\t_\n"
         write(gold, "# sent_id = 1\n" + word.format(1, "NOUN", 2) + word.format(2, "VERB", 0) + "\n")
@@ -159,44 +159,44 @@ class TestTags:
             ("NOUN\n\nword\t\n", "predictions:3", "must be a list of one or more tags"),
         ],
     )
-    def test_broken_files(self, tmp_path, predictions, place, message):
+    def test_broken_files_are_user_errors(self, tmp_path, predictions, place, message):
         with pytest.raises(UserError, match=message) as caught:
             scored(tmp_path, "udpos", "th", "NOUN\n\nVERB\n", predictions)
         assert caught.value.where == str(tmp_path / place)
 
 
 class TestTatoeba:
-    def test_indices(self, tmp_path):
+    def test_indices_are_compared_line_by_line(self, tmp_path):
         found = scored(tmp_path, "tatoeba", "ta", "2\n0\n1\n", "2\n1\n1\n")
         assert found["scores"] == {"accuracy": pytest.approx(200 / 3), "n": 3}
 
-    def test_the_published_english_side(self, tmp_path):
+    def test_the_published_english_side_is_gold(self, tmp_path):
         """XTREME sorts the English sentences; the k-th of the sorted ones is found at its line, counted from 0."""
         english = "We go.\nAll fall.\nThey sit.\n"  # sorted: All (1), They (2), We (0)
         assert scored(tmp_path, "tatoeba", "ta", english, "1\n2\n0\n")["scores"]["accuracy"] == 100
         assert scored(tmp_path, "tatoeba", "ta", english, "0\n1\n2\n")["scores"]["accuracy"] == 0
 
     @given(st.lists(st.text()))
-    def test_every_sentence_is_asked_once(self, english):
-        order = asked_order(english)
+    def test_every_sentence_is_a_query_once(self, english):
+        order = query_order(english)
         assert sorted(order) == list(range(len(english)))
         assert [english[index].strip() for index in order] == sorted(text.strip() for text in english)
 
-    def test_broken_files(self, tmp_path):
+    def test_broken_files_are_user_errors(self, tmp_path):
         with pytest.raises(UserError, match="expected the number of a sentence, found '-1'") as caught:
             scored(tmp_path, "tatoeba", "ta", "0\n1\n", "0\n-1\n")
         assert caught.value.where == str(tmp_path / "predictions:2")
 
 
 class TestRankings:
-    def test_mewslix(self, tmp_path):
+    def test_mewslix_is_scored_by_its_ranking(self, tmp_path):
         gold = {"m1": ["Q1"], "m2": ["Q2"], "m3": ["Q3"], "m4": ["Q4"]}
         predictions = {"m1": ["Q1", "Q2"], "m2": ["Q1", "Q3", "Q5", "Q2"], "m3": [], "m9": ["Q9"]}
         found = scored(tmp_path, "mewslix", "ta", gold, predictions)
         assert found["scores"] == {"map20": pytest.approx(100 * (1 + 1 / 4) / 4), "n": 4}
         assert (found["missing"], found["unexpected"]) == (["m4"], ["m9"])
 
-    def test_mewslix_as_published(self, tmp_path):
+    def test_mewslix_is_read_as_published(self, tmp_path):
         contexts = [
             {"context": {"text": "அ"}, "mentions": [{"example_id": "m1", "entity_id": "Q1"}]},
             {"context": {}, "mentions": [{"example_id": name, "entity_id": "Q2"} for name in ("m2", "m3")]},
@@ -205,13 +205,13 @@ class TestRankings:
         found = scored(tmp_path, "mewslix", "ta", gold, {"m1": ["Q1"], "m2": ["Q7", "Q2"], "m3": ["Q1"]})
         assert found["scores"] == {"map20": pytest.approx(100 * (1 + 1 / 2) / 3), "n": 3}
 
-    def test_lareqa(self, tmp_path):
+    def test_lareqa_is_scored_by_its_ranking(self, tmp_path):
         relevant = [f"c{number}" for number in range(11)]
         ranking = ["x", *relevant[:2]]  # precisions 1/2 and 2/3 of 11 possible
         found = scored(tmp_path, "lareqa", "ar", {"q1": relevant, "q2": ["c1"]}, {"q1": ranking, "q2": ["c1"]})
         assert found["scores"] == {"map20": pytest.approx(100 * ((1 / 2 + 2 / 3) / 11 + 1) / 2), "n": 2}
 
-    def test_lareqa_as_published(self, tmp_path):
+    def test_lareqa_is_read_as_published(self, tmp_path):
         """Two languages; the second sentence of the second paragraph answers q2, and English says it twice."""
 
         def paragraph(question: str, answer: int, sentences: list[str]) -> dict:
@@ -259,14 +259,14 @@ class TestRankings:
             ("lareqa", {}, {}, "gold", "the file holds no examples"),
         ],
     )
-    def test_broken_files(self, tmp_path, task, gold, predictions, place, message):
+    def test_broken_files_are_user_errors(self, tmp_path, task, gold, predictions, place, message):
         with pytest.raises(UserError, match=message) as caught:
             scored(tmp_path, task, "ta", gold, predictions)
         assert caught.value.where == str(tmp_path / place)
 
 
 @pytest.mark.parametrize("task", XTREME_R)
-def test_what_is_written_scores_as_what_it_was_written_from(tmp_path, task):
+def test_written_files_score_like_their_rows(tmp_path, task):
     form, metric, rows = FORMATS[task], METRICS[XTREME_R[task]], rows_of(task)
     gold = write(tmp_path / f"labels.{form.suffix}", form.write_labels(rows))
     predictions = write(tmp_path / f"predictions.{form.suffix}", form.write_predictions(rows))
@@ -291,8 +291,8 @@ VALUES = {
 @pytest.mark.parametrize("task", VALUES)
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_what_is_written_is_read_again(tmp_path_factory, task, data):
-    """Any text survives: quotes, line separators, the marks of the format."""
+def test_written_files_are_read_unchanged(tmp_path_factory, task, data):
+    """Any text survives, with quotes, line separators and delimiters of the format."""
     form, folder = FORMATS[task], tmp_path_factory.getbasetemp()
     values = data.draw(st.dictionaries(NAMES, st.tuples(VALUES[task], VALUES[task]), min_size=1))
     rows = [{"id": name, "prediction": given, "gold": gold} for name, (given, gold) in values.items()]
@@ -306,7 +306,7 @@ def test_what_is_written_is_read_again(tmp_path_factory, task, data):
         assert list(predictions) == list(gold) == list(values)
 
 
-def every_format_reads_it_or_says_why(path):
+def read_in_every_format(path):
     for form in FORMATS.values():
         for parse in (form.predictions, lambda path, form=form: form.gold(path, "en")):
             try:
@@ -318,7 +318,7 @@ def every_format_reads_it_or_says_why(path):
 @settings(max_examples=40, deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_a_file_or_one_message(tmp_path_factory, text):
-    every_format_reads_it_or_says_why(write(tmp_path_factory.getbasetemp() / "any", text))
+    read_in_every_format(write(tmp_path_factory.getbasetemp() / "any", text))
 
 
 KEYS = st.sampled_from(["data", "paragraphs", "qas", "id", "answers", "text", "mentions", "label"])
@@ -332,16 +332,16 @@ JSON = st.recursive(
 @settings(max_examples=40, deadline=None)
 @given(JSON)
 def test_any_json_is_a_file_or_one_message(tmp_path_factory, content):
-    every_format_reads_it_or_says_why(write(tmp_path_factory.getbasetemp() / "any", json.dumps(content)))
+    read_in_every_format(write(tmp_path_factory.getbasetemp() / "any", json.dumps(content)))
 
 
 def test_submission_files_are_those_of_xtreme():
-    """As in its folder mock_test_data, and for XCOPA as `read_xcopa` reads them."""
+    """The files are like those in XTREME's folder mock_test_data, and for XCOPA as `read_xcopa` expects."""
     written = {task: FORMATS[task].write_predictions(rows_of(task)) for task in XTREME_R}
     assert written["xnli"] == "neutral\nentailment\n"
     assert written["xcopa"] == '{"label": 0}\n{"label": 1}\n'
     assert written["panx"] == "B-PER\nO\n\nB-LOC\n"
-    # Asked in the order apple (line 1), mouse (2), zebra (0); found are ta:1, ta:2, ta:1, of the lines 0, 1, 0.
+    # The queries are apple (line 1), mouse (2), zebra (0); their predictions ta:1, ta:2, ta:1 are the lines 0, 1, 0.
     assert written["tatoeba"] == "0\n1\n0\n"
     assert FORMATS["tatoeba"].write_labels(rows_of("tatoeba")) == "1\n2\n0\n"
     assert json.loads(written["mewslix"]) == {"m1": ["Q2", "Q1"], "m2": []}
@@ -353,7 +353,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_program(tmp_path):
+def test_the_program_prints_scores(tmp_path):
     gold = write(tmp_path / "xquad.th.json", squad(one=["กรุงเทพ"], two=["ใช่"]))
     predictions = write(tmp_path / "test-th.json", {"one": "กรุงเทพ"})
     done = run("--task", "xquad", "--lang", "th", "--gold", gold, "--predictions", predictions)
@@ -367,7 +367,7 @@ def test_program(tmp_path):
     }
 
 
-def test_program_tells_a_mistake_in_one_message(tmp_path):
+def test_the_program_reports_a_mistake_in_one_message(tmp_path):
     gold = write(tmp_path / "gold.tsv", "neutral\n")
     done = run("--task", "xnli", "--lang", "th", "--gold", gold, "--predictions", tmp_path / "nothing.tsv")
     assert (done.returncode, done.stderr) == (1, f"error: {tmp_path / 'nothing.tsv'}: no such file\n")
@@ -380,7 +380,7 @@ def test_program_tells_a_mistake_in_one_message(tmp_path):
     assert "--gold is for the tasks xnli, xcopa" in done.stderr
 
 
-def test_real_files(bundle, tmp_path):
+def test_published_files_are_read(bundle, tmp_path):
     """Gold as its own prediction is right in everything; XQuAD-R has 11 relevant sentences a question or a few more."""
     path = bundle / "qa/mlqa_dev/dev-context-hi-question-hi.json.xz"
     questions = [

@@ -1,4 +1,4 @@
-"""Translating a prepared split: rows, manifest, what is kept when it is broken off, the program."""
+"""Translation of a prepared split: rows, manifest, resumption, the program."""
 
 import json
 import os
@@ -33,7 +33,7 @@ ROWS = [
 
 
 class Capitals(Translator):
-    """Writes in capitals; loses the marks of contexts that begin with `Lost`; dies when it has translated so often."""
+    """Translates into capitals, loses the marks of contexts that begin with `Lost`, and fails after `calls` calls."""
 
     def __init__(self, calls: int = 10**9):
         self.calls, self.seen = calls, []
@@ -53,7 +53,7 @@ class Capitals(Translator):
 
 @pytest.fixture
 def prepared(tmp_path):
-    """Write rows as a prepared split; its manifest."""
+    """A function that writes rows as a prepared split and returns the path of its manifest."""
 
     def write(rows=ROWS, **changes) -> Path:
         path = tmp_path / "data/toy/train.en.json"
@@ -73,10 +73,10 @@ def out(tmp_path):
 
 @pytest.fixture
 def a_row_each(monkeypatch):
-    monkeypatch.setattr(translate_split, "CHUNK", 1)
+    monkeypatch.setattr(translate_split, "BATCH_CHARACTERS", 1)
 
 
-def test_rows_and_manifest(prepared, out):
+def test_translation_writes_rows_and_a_manifest(prepared, out):
     translator = Capitals()
     manifest = translate_rows(SPEC, prepared(), out, translator)
     assert manifest.pop("rows_per_second") > 0
@@ -120,42 +120,42 @@ def test_rows_and_manifest(prepared, out):
             "answers": {"text": ["IT"], "answer_start": [9]},
         },
     ]
-    assert len(translator.seen) == len(set(translator.seen)), "a line that occurs twice is translated once"
+    assert len(translator.seen) == len(set(translator.seen)), "equal lines are translated once"
     assert sorted(os.listdir(out.parent)) == ["train.en-es.json", "train.en-es.jsonl"]
 
 
-def test_a_translator_that_dies_half_way_goes_on_with_nothing_lost(prepared, out, a_row_each):
+def test_an_interrupted_translation_resumes_without_loss(prepared, out, a_row_each):
     with pytest.raises(UserError) as caught:
         translate_rows(SPEC, prepared(), out, Capitals(calls=2))
     assert str(caught.value) == (
         "translator.command: the translator died\n"
         "  Mend it.\n"
-        "  2 of 4 rows are translated and kept: the same command again goes on."
+        "  2 of 4 rows are translated and kept: rerun the same command to resume."
     )
     assert not out.exists() and not out.with_suffix(".json").exists()
-    again = Capitals()
-    broken_off = translate_rows(SPEC, prepared(), out, again)
-    assert not any("1887" in line for line in again.seen), "what was done is not done again"
+    second = Capitals()
+    resumed = translate_rows(SPEC, prepared(), out, second)
+    assert not any("1887" in line for line in second.seen), "finished batches are not translated again"
     rows = out.read_bytes()
     whole = translate_rows(SPEC, prepared(), out, Capitals())
     assert rows == out.read_bytes()
-    assert broken_off | {"rows_per_second": 0} == whole | {"rows_per_second": 0}
+    assert resumed | {"rows_per_second": 0} == whole | {"rows_per_second": 0}
     assert whole["truncated"] == 4, "one of each call, over both processes"
 
 
-def test_half_a_line_of_a_killed_process_is_done_again(prepared, out, a_row_each):
+def test_the_half_written_batch_of_a_killed_process_is_translated_again(prepared, out, a_row_each):
     with pytest.raises(UserError):
         translate_rows(SPEC, prepared(), out, Capitals(calls=2))
     part = out.with_name(out.name + ".part")
     part.write_bytes(part.read_bytes()[:-5])
-    again = Capitals(calls=1)
+    second = Capitals(calls=1)
     with pytest.raises(UserError, match="2 of 4 rows"):
-        translate_rows(SPEC, prepared(), out, again)
-    assert "What is b?" in again.seen and "What is a?" not in again.seen
+        translate_rows(SPEC, prepared(), out, second)
+    assert "What is b?" in second.seen and "What is a?" not in second.seen
     assert translate_rows(SPEC, prepared(), out, Capitals())["kept"] == 3
 
 
-def test_what_is_left_of_another_translation_is_not_mixed_in(prepared, out, a_row_each):
+def test_the_partial_file_of_another_translation_is_refused(prepared, out, a_row_each):
     with pytest.raises(UserError):
         translate_rows(SPEC, prepared(), out, Capitals(calls=2))
     for spec, rows in ((SPEC | {"version": 99}, ROWS), (SPEC, ROWS[1:])):
@@ -175,7 +175,7 @@ def test_two_processes_do_not_translate_into_one_file(prepared, out):
         translate_rows(SPEC, prepared(), out, Second())
 
 
-def test_what_cannot_be_translated_is_refused_before_any_work(prepared, out):
+def test_untranslatable_rows_are_refused_before_any_work(prepared, out):
     refused = Capitals(calls=0)
     with pytest.raises(UserError, match="rows of the task 'tagging' cannot be translated, only those of 'qa'"):
         translate_rows(SPEC, prepared(task="tagging"), out, refused)
@@ -200,7 +200,7 @@ def run_program(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, ROOT / "scripts/translate.py", *arguments], capture_output=True, text=True)
 
 
-def test_the_program(prepared, out, tmp_path):
+def test_the_program_reports_in_one_line(prepared, out, tmp_path):
     (tmp_path / "upper.py").write_text("import sys\nfor line in sys.stdin: sys.stdout.write(line.upper())\n")
     command = {"command": f"{sys.executable} {tmp_path / 'upper.py'}", "pairs": {"en-es": "eng-spa"}}
     log = tmp_path / "log"
