@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from crosstune.artifacts.split import origin_of
+from crosstune.artifacts.split import row_origin
 from crosstune.modeling.contrastive import TranslationPairs, contrastive_config
 from crosstune.modeling.features import Windows
 from crosstune.modeling.tasks.qa import QuestionAnswering
@@ -55,7 +55,7 @@ def paired_windows(
 ) -> tuple[dict[str, Windows], TranslationPairs]:
     """Windows of question answering by source, and the pairs among them under a recipe."""
     windows = {source: QuestionAnswering().encode(found, tokenizer, ENCODING) for source, found in rows.items()}
-    origins = {source: [origin_of(source, row) for row in found] for source, found in rows.items()}
+    origins = {source: [row_origin(source, row) for row in found] for source, found in rows.items()}
     config = contrastive_config(recipe, ENCODING["max_length"])
     return windows, config.translation_pairs(windows, dict.fromkeys(rows, "qa"), origins, tokenizer.special_ids)
 

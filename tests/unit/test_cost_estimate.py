@@ -5,7 +5,6 @@ from helpers.study_config import ROOT, study
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_json
-from crosstune.data.download.http import Expected
 from crosstune.machine.devices import Device, Devices, load_devices
 from crosstune.study.cost_estimate import CostEstimate
 from crosstune.study.cost_report import cost_report, jobs_of
@@ -37,7 +36,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def expected(**changes) -> Expected:
+def expected(**changes) -> CostEstimate:
     found = study(**BRANCHES | changes)
     return CostEstimate(found, JobResources(found, RetentionPolicy(found)), Devices([CORE, OLD, FAST], SHARE))
 
@@ -171,7 +170,7 @@ def test_what_is_done_is_not_left():
     assert found.left(paths, CORE) == pytest.approx((STAGE + PREDICTED) / 3600)
 
 
-def told(found: Expected) -> str:
+def told(found: CostEstimate) -> str:
     return cost_report(found, DataRequirements(found.study), RetentionPolicy(found.study))
 
 
