@@ -14,7 +14,8 @@ from crosstune.core.errors import UserError, end, run_program
 from crosstune.core.files import read_json
 from crosstune.machine.gpu_lease import take_gpus
 from crosstune.machine.hardware import quick_imports, refuse_duplicates, tell_of_no_gpu, use_threads
-from crosstune.machine.job_usage import note_asked
+from crosstune.machine.job_usage import record_usage
+from crosstune.machine.warm_client import run_in_server
 
 
 def main() -> None:
@@ -30,7 +31,9 @@ def main() -> None:
     parser.add_argument("--install-only", action="store_true", help="fail if the training staged no predictions")
     parser.add_argument("--requested", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job requested")
     args = parser.parse_args()
-    note_asked(args.requested)
+    if not args.install_only:
+        run_in_server()
+    record_usage(args.requested)
     refuse_duplicates(os.environ)
 
     weights = read_json(args.stage / "stage.json")["weights"]

@@ -16,8 +16,9 @@ from crosstune.core.errors import end, run_program
 from crosstune.core.files import read_json
 from crosstune.machine.gpu_lease import take_gpus
 from crosstune.machine.hardware import quick_imports, refuse_duplicates, tell_of_no_gpu, use_threads
-from crosstune.machine.job_usage import note_asked
+from crosstune.machine.job_usage import record_usage
 from crosstune.machine.slurm import in_a_job
+from crosstune.machine.warm_client import run_in_server
 from crosstune.training.distributed import Ranks, end_with_launcher, is_one_of_several, launch
 
 
@@ -46,7 +47,9 @@ def main() -> None:
     parser.add_argument("--retrain", type=json.loads, default=[], help="ancestors without weights, as JSON")
     parser.add_argument("--requested", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job requested")
     args = parser.parse_args()
-    note_asked(args.requested)
+    if args.gpus < 2:
+        run_in_server()
+    record_usage(args.requested)
     refuse_duplicates(os.environ)
 
     spec = json.loads(args.spec) if args.spec.startswith("{") else read_json(args.spec)

@@ -16,6 +16,7 @@ from crosstune.core.errors import UserError, run_program
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION, translate_rows
 from crosstune.data.translation.translators import load_translator
 from crosstune.machine.gpu_lease import take_gpus
+from crosstune.machine.warm_client import run_in_server
 
 
 def main() -> None:
@@ -31,6 +32,8 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=1, help="GPUs that share the work, if there are any")
     parser.add_argument("--log", type=Path, help="file for progress lines")
     args = parser.parse_args()
+    if args.model:
+        run_in_server()
 
     if args.spec.get("version") != TRANSLATE_VERSION:
         message = f"expected version {TRANSLATE_VERSION}, found {args.spec.get('version')!r}"

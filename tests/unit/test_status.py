@@ -11,7 +11,7 @@ from helpers.study_files import HOME, workflow_study, write_predictions, write_t
 
 from crosstune.core.files import write_json
 from crosstune.core.locks import is_there, this_process
-from crosstune.machine.job_usage import note_asked
+from crosstune.machine.job_usage import record_usage
 from crosstune.operations.status import (
     DONE,
     FAILED,
@@ -140,7 +140,7 @@ def test_predictions_and_scores_have_states_of_their_own(study, process):
     write_training(study, ENGLISH)
     write_training(study, FIRST)
     note = f"{ENGLISH}/benchmarks/predict.worldqa.requested.json"
-    note_asked((note, "100", "10"))
+    record_usage((note, "100", "10"))
     found = states(study, "predictions")
     assert found["tiny/seed1/qa/worldqa.qen@12: worldqa"] == RUNNING, "this process"
     write(f"{FIRST}/logs/predict.worldqa.log", "Traceback (most recent call last):\n")

@@ -3,6 +3,7 @@
 Owns: how bytes reach the disk, the pattern of several paths. Must never know: what they mean.
 """
 
+import errno
 import gzip
 import hashlib
 import json
@@ -11,7 +12,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,6 +36,22 @@ def atomic_open(path: Path | str) -> Iterator[BinaryIO]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def open_private_folder(path: Path) -> int:
+    """A descriptor of a folder that is this user's alone, which is made if it is not there.
+
+    Raises PermissionError if others can look into the folder, and OSError if it is a link or cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    found = os.fstat(folder)
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        os.close(folder)
+        raise PermissionError(errno.EACCES, "not this user's alone", str(path))
+    return folder
 
 
 def remove_unfinished(path: Path) -> None:

@@ -72,6 +72,22 @@ def _take(path: Path, wait: bool) -> TextIO:
         time.sleep(SECONDS_BETWEEN_TRIES)
 
 
+def open_locked(path: Path, wait: bool) -> int | None:
+    """An open file that is locked until it is closed; None if another process has the lock and `wait` is false.
+
+    Raises OSError if the file is a link, or cannot be opened or locked.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        os.close(file)
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
+    return file
+
+
 def _locked(file: TextIO) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

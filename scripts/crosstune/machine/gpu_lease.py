@@ -8,20 +8,19 @@ Snakemake counts GPUs (`--resources gpu=4`) and tells no job which ones are its 
 it. Jobs queue up: who waits for several GPUs is not overtaken for ever by those that want one.
 """
 
-import fcntl
 import os
 import re
 import shutil
-import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, MutableMapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from crosstune.core.errors import UserError
+from crosstune.core.files import open_private_folder
+from crosstune.core.locks import open_locked
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -113,11 +112,11 @@ def listed_gpus(listing: str) -> list[Gpu]:
 
 
 def _take(wanted: int, gpus: Sequence[Gpu], folder: Path, log: Path | None) -> list[Gpu]:
-    queue = _locked(folder / "queue", wait=False)
+    queue = open_locked(folder / "queue", wait=False)
     told = queue is None
     if told:
         tell(f"waiting for {wanted} of {len(gpus)} GPUs: other jobs wait already", log)
-        queue = _locked(folder / "queue", wait=True)
+        queue = open_locked(folder / "queue", wait=True)
     try:
         while True:
             taken = _free(wanted, gpus, folder)
@@ -138,7 +137,7 @@ def _free(wanted: int, gpus: Sequence[Gpu], folder: Path) -> list[Gpu]:
     """
     taken: dict[Gpu, int] = {}
     for gpu in gpus:
-        lock = _locked(folder / gpu.lock, wait=False)
+        lock = open_locked(folder / gpu.lock, wait=False)
         if lock is not None:
             taken[gpu] = lock
         if len(taken) == wanted:
@@ -148,25 +147,13 @@ def _free(wanted: int, gpus: Sequence[Gpu], folder: Path) -> list[Gpu]:
     return []
 
 
-def _locked(path: Path, wait: bool) -> int | None:
-    """An open file that is locked; None where another process has the lock, unless it is waited for."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        os.close(file)
-        return None
-    return file
-
-
 def _private(folder: Path) -> Path:
-    """The folder, made if it is not there. Raises UserError where others could write into it."""
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+    """The folder, which is made if it is not there. Raises UserError if others could write into it."""
+    try:
+        os.close(open_private_folder(folder))
+    except OSError:
         message = "the folder of the GPUs' locks is not this user's alone"
-        raise UserError(message, str(folder), f"Remove it, or choose the GPUs yourself: export {VISIBLE}=0")
+        raise UserError(message, str(folder), f"Remove it, or choose the GPUs yourself: export {VISIBLE}=0") from None
     return folder
 
 

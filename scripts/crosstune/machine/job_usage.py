@@ -3,8 +3,12 @@
 Owns: the note of what a job asked for, beside its benchmark, and the comparison. Must never know: how asking is done.
 """
 
+import atexit
 import csv
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +39,26 @@ class Used:
         return self.minutes / self.asked_minutes
 
 
-def note_asked(asked: Sequence[str] | None) -> None:
-    """Write what a job asked for, (file, MiB, minutes), if anything, for `used_by_jobs` to find; and who it is."""
-    if asked:
-        path, mib, minutes = asked
-        write_json(path, {"mem_mb": int(mib), "runtime": int(minutes), "process": this_process()})
+def record_usage(requested: Sequence[str] | None) -> None:
+    """Write the request of this job, (file, MiB, minutes), if there is one; add what it used when the process ends.
+
+    `peak_mib` is the most memory that was resident in this process at once (VmHWM in proc(5)), what it shares with the
+    warm server included; `cpu_seconds` are those of this process and its children. A job writes them itself because
+    Snakemake's benchmark measures the warm server's client, not the job.
+    """
+    if requested:
+        path, mib, minutes = Path(requested[0]).absolute(), *map(int, requested[1:])
+        note = {"mem_mb": mib, "runtime": minutes, "process": this_process()}
+        write_json(path, note)
+        atexit.register(_add_usage, path, note)
+
+
+def _add_usage(path: Path, note: Mapping) -> None:
+    # Not ru_maxrss, which a process inherits from the one that started it.
+    with suppress(OSError):  # A full disk has been reported by then, and without /proc there is no warm server.
+        peak = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+        usage = {"peak_mib": int(peak[1]) / 1024, "cpu_seconds": sum(os.times()[:4])}
+        write_json(path, {**note, **{name: round(number, 1) for name, number in usage.items()}})
 
 
 def used_by_jobs(results: Path) -> list[Used]:
@@ -53,8 +72,9 @@ def used_by_jobs(results: Path) -> list[Used]:
             line = next(csv.DictReader(file, delimiter="\t"), None)
         if line:
             asked, minutes = read_json(note), float(line["s"]) / 60
-            # A job that ends before it is looked at the first time has NA, or nothing.
-            mib = float(line["max_rss"]) if line["max_rss"] not in ("NA", "-") else None
+            # A job that ends before Snakemake measures it the first time has NA, or nothing.
+            measured = [float(line["max_rss"])] if line["max_rss"] not in ("NA", "-") else []
+            mib = max([*measured, *filter(None, [asked.get("peak_mib")])], default=None)
             rule = path.name.partition(".")[0]
             found.append(Used(rule, mib, asked["mem_mb"], minutes, asked["runtime"]))
     return found
