@@ -81,15 +81,15 @@ def is_served(environ: Mapping[str, str]) -> bool:
 def server_name(modules: Sequence[str], environ: Mapping[str, str]) -> str:
     """A hash of everything that forks inherit from a server. Programs that differ in any of it share no server."""
     proc = Path("/proc/self")
-    inherited = ("Uid", "Gid", "Groups", "Cap", "NoNewPrivs", "Seccomp", "Cpus_allowed", "Mems_allowed")
+    inherited = (b"Uid", b"Gid", b"Groups", b"Cap", b"NoNewPrivs", b"Seccomp", b"Cpus_allowed", b"Mems_allowed")
     parts = [
         [path.read_bytes() for path in (SERVER, Path(__file__))],
         [str(PROJECT), sys.version, sys.executable, sys.path[1:], *modules],
         sorted(environ.items()),
-        [line for line in (proc / "status").read_text().splitlines() if line.startswith(inherited)],
-        [(proc / name).read_text() for name in ("cgroup", "limits")],
+        [line for line in (proc / "status").read_bytes().splitlines() if line.startswith(inherited)],
+        [(proc / name).read_bytes() for name in ("cgroup", "limits")],
         [os.readlink(link) for link in sorted((proc / "ns").iterdir())],
-        [os.getpriority(os.PRIO_PROCESS, 0), Path("/proc/sys/kernel/random/boot_id").read_text()],
+        [os.getpriority(os.PRIO_PROCESS, 0), Path("/proc/sys/kernel/random/boot_id").read_bytes()],
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

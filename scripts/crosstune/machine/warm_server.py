@@ -145,7 +145,6 @@ class Server:
                     self._become_job(server)
                     return request
                 self._jobs[client] = process
-                os.setpgid(process, process)
                 client.send(BEGUN)
         for descriptor in request:
             os.close(descriptor)
@@ -173,10 +172,12 @@ class Server:
         numbers = b""
         with suppress(ConnectionError):
             numbers = client.recv(64)
-        for number in numbers:
-            os.kill(self._jobs[client], number)
+        process = self._jobs[client]
+        for number in numbers or [signal.SIGKILL]:
+            os.kill(process, number)
         if not numbers:
-            os.killpg(self._jobs[client], signal.SIGKILL)
+            with suppress(ProcessLookupError):  # The fork has not made its group yet, so it has started nothing.
+                os.killpg(process, signal.SIGKILL)
             self._drop(client)
 
     def _reap(self) -> None:
