@@ -16,9 +16,9 @@ from typing import NoReturn
 
 from crosstune.core.errors import end
 from crosstune.core.files import open_private_folder
-from crosstune.core.locks import open_locked
-from crosstune.machine.hardware import SPINS
-from crosstune.machine.slurm import in_a_job
+from crosstune.core.locks import acquire_lock
+from crosstune.machine.hardware import SPIN_COUNT
+from crosstune.machine.slurm import in_slurm_job
 from crosstune.machine.warm_server import BEGUN, FORWARDED, peer_user
 
 # What a training or a prediction imports, except crosstune and models of other architectures.
@@ -73,7 +73,7 @@ def run_in_server(modules: Sequence[str] = MODULES) -> None:
 def is_served(environ: Mapping[str, str]) -> bool:
     """Whether this program, in an environment, may run in a server."""
     foreign = {"WORLD_SIZE", "APPTAINER_CONTAINER", "SINGULARITY_CONTAINER"} & environ.keys()
-    is_wanted = environ.get("CROSSTUNE_WARM_SERVER") != "0" and not foreign and not in_a_job(environ)
+    is_wanted = environ.get("CROSSTUNE_WARM_SERVER") != "0" and not foreign and not in_slurm_job(environ)
     is_plain = sys.orig_argv[1:] == sys.argv and None not in (sys.__stdin__, sys.__stdout__, sys.__stderr__)
     return sys.platform == "linux" and is_wanted and is_plain  # A fork of the server is not plain.
 
@@ -130,16 +130,16 @@ def _start_server(folder: int, path: Path, modules: Sequence[str], environ: Mapp
     """The connection to a server that imports `modules`: a new one, or one that another client has just started."""
     from subprocess import DEVNULL, Popen
 
-    lock = open_locked(Path(f"/proc/self/fd/{folder}/{LOCK}"), wait=True)
+    lock = acquire_lock(Path(f"/proc/self/fd/{folder}/{LOCK}"), wait=True)
     listener = socket.socket(socket.AF_UNIX)
     try:
         servers = 0
         for name in set(os.listdir(folder)) - {LOCK}:
-            found = _connect(folder, name)
-            if found and name == path.name:
-                return found
-            servers += bool(found)
-            if not found:
+            connection = _connect(folder, name)
+            if connection and name == path.name:
+                return connection
+            servers += bool(connection)
+            if not connection:
                 os.unlink(name, dir_fd=folder)
         if servers >= MOST_SERVERS:
             raise BlockingIOError
@@ -149,13 +149,13 @@ def _start_server(folder: int, path: Path, modules: Sequence[str], environ: Mapp
         idle = os.environ.get("CROSSTUNE_WARM_IDLE", str(SECONDS_OF_IDLE_SERVER))
         command = [sys.executable, "-P", str(SERVER), str(listener.fileno()), str(path), idle, *modules]
         # Libraries read these once: OpenMP's threads spin so long, and OpenBLAS starts no threads before the fork.
-        settings = {"GOMP_SPINCOUNT": SPINS, "OPENBLAS_NUM_THREADS": "1"}
+        settings = {"GOMP_SPINCOUNT": SPIN_COUNT, "OPENBLAS_NUM_THREADS": "1"}
         options = {"env": {**environ, **settings}, "pass_fds": [listener.fileno()], "start_new_session": True}
         Popen(command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, **options).wait()
-        found = _connect(folder, path.name)
-        if not found:
+        connection = _connect(folder, path.name)
+        if not connection:
             raise FileNotFoundError(path)
-        return found
+        return connection
     finally:
         listener.close()
         os.close(lock)

@@ -82,10 +82,10 @@ def file_identities() -> dict[str, tuple | None]:
 def file_identity(path: str) -> tuple[int, int, int] | None:
     """Inode, modification time (ns) and size of a file; None if there is none."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def is_forkable() -> bool:
@@ -162,13 +162,13 @@ class Server:
             connection.close()
 
     def _is_current(self) -> bool:
-        changed = any(file_identity(path) != found for path, found in self._files.items())
+        changed = any(file_identity(path) != identity for path, identity in self._files.items())
         if changed:
             self._retire()
         return not changed
 
     def _forward(self, client: socket.socket) -> None:
-        """Send a job the signals that its client has received; kill it if the client has gone."""
+        """Send a job the signals that its client has received; kill it if the client has closed the connection."""
         numbers = b""
         with suppress(ConnectionError):
             numbers = client.recv(64)
@@ -217,7 +217,7 @@ def run_job(request: list[int]) -> int:
     sys.stdout.reconfigure(line_buffering=sys.stdout.isatty())
     for number in FORWARDED:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-    # What a library has drawn or found out in the server, and a process of its own draws or finds out anew.
+    # State of libraries in the server that a process of its own would draw or look up anew.
     tempfile.tempdir = None
     if numpy_random := sys.modules.get("numpy.random"):
         numpy_random.seed()
