@@ -45,6 +45,9 @@ print(json.dumps({
     "main": sys.modules["__main__"].__dict__ is globals(),
 }), file=sys.stdout or open(sys.argv[-1], "w"))
 """
+FOREIGN = re.compile(r"SLURM_\w+|WORLD_SIZE|\w+_CONTAINER|CROSSTUNE_\w+")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not FOREIGN.fullmatch(name)}
+ENVIRONMENT["CROSSTUNE_WARM_IDLE"] = "30"
 WARM = "print('fractions' in sys.modules, os.getppid(), os.getpid(), flush=True)"
 
 
@@ -66,7 +69,7 @@ class Project:
     def begin(self, code: str, *arguments: str, environ: dict | None = None, **options) -> subprocess.Popen:
         command = [sys.executable, "scripts/program.py", code, *arguments]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        environ = {**os.environ, "CROSSTUNE_WARM_IDLE": "30", **(environ or {})}
+        environ = {**ENVIRONMENT, **(environ or {})}
         return subprocess.Popen(command, **{"cwd": self.folder, "env": environ, **pipes, **options})
 
     def run(self, code: str, *arguments: str, **options) -> tuple[int, str, str]:
@@ -135,7 +138,7 @@ def test_a_program_sees_the_same_as_in_a_process_of_its_own(project, tmp_path, r
         out = tmp_path / f"seen{warm}"
         command = f'umask 027; cd {tmp_path}; exec nice -n 1 taskset -c 0 "$@" {redirection}'
         program = [sys.executable, "project/scripts/program.py", LOOK, "two words", "", str(out)]
-        environ = {**os.environ, "CROSSTUNE_WARM_SERVER": warm, "ODD": "\udcff", "CROSSTUNE_WARM_IDLE": "30"}
+        environ = {**ENVIRONMENT, "CROSSTUNE_WARM_SERVER": warm, "ODD": "\udcff"}
         shell = ["bash", "-c", command, "bash", *program]
         done = subprocess.run(shell, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environ)
         assert (done.returncode, done.stderr) == (0, "")
@@ -229,7 +232,7 @@ def test_an_idle_server_ends(project):
 
 
 def test_a_server_whose_socket_is_gone_ends(project):
-    server = project.server(environ={"CROSSTUNE_WARM_IDLE": "30"})
+    server = project.server()
     shutil.rmtree(project.sockets)
     wait_until(lambda: not is_running(server), seconds=8)
 
