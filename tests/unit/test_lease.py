@@ -5,11 +5,11 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from itertools import cycle
 from pathlib import Path
 
 import pytest
+from helpers.processes import wait_until
 
 from crosstune.core.errors import UserError
 from crosstune.machine import gpu_lease
@@ -81,10 +81,7 @@ def machine(tmp_path, monkeypatch):
 
 
 def wait_for_line(log: Path, text: str) -> None:
-    deadline = time.monotonic() + 30
-    while not (log.exists() and text in log.read_text()):
-        assert time.monotonic() < deadline, f"the log never says: {text}"
-        time.sleep(0.02)
+    wait_until(lambda: log.exists() and text in log.read_text(), seconds=30)
 
 
 def test_each_job_has_its_own_and_the_next_gets_that_of_a_killed_one(machine, start):

@@ -7,11 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.processes import is_running, wait_until
 
 from crosstune.machine.warm_client import MODULES, is_served
 
@@ -117,20 +116,6 @@ def project(new_project) -> Project:
     return new_project()
 
 
-def is_running(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happens"
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("redirection", ["", "<&-", ">&-", "<&- >&- 2>&-"])
 def test_a_program_sees_the_same_as_in_a_process_of_its_own(project, tmp_path, redirection):
     seen = []
@@ -179,7 +164,7 @@ def test_the_job_of_a_killed_client_ends_and_so_do_the_processes_that_it_has_sta
     sleeper, _, server, job = client.stdout.readline().split()
     assert all(map(is_running, map(int, (sleeper, server, job))))
     client.kill()
-    wait_until(lambda: not is_running(int(job)) and not is_running(int(sleeper)))
+    wait_until(lambda: not is_running(int(job)) and not is_running(int(sleeper)), seconds=5)
     assert project.server() == int(server), "it lives on"
 
 
@@ -188,7 +173,7 @@ def test_no_job_outlives_a_killed_snakemake(project):
     client = project.begin(f"{WARM}; time.sleep(600)", environ={"CROSSTUNE_SNAKEMAKE_PID": str(snakemake.pid)})
     job = int(client.stdout.readline().split()[2])
     snakemake.kill()  # and nobody waits for it yet
-    wait_until(lambda: not is_running(job))
+    wait_until(lambda: not is_running(job), seconds=5)
     assert client.wait(timeout=5) == 1
     snakemake.wait()
 
@@ -201,7 +186,7 @@ def test_a_client_says_that_its_server_was_killed(project):
         "error: the warm server was killed, and this job with it\n  Run the same command again.\n"
     )
     assert client.returncode == 1
-    wait_until(lambda: not is_running(int(job)))
+    wait_until(lambda: not is_running(int(job)), seconds=5)
     assert project.server() not in (None, int(server)), "the next client starts another"
 
 
@@ -227,7 +212,7 @@ def test_clients_at_once_start_one_server(project):
 
 def test_an_idle_server_ends(project):
     server = project.server(environ={"CROSSTUNE_WARM_IDLE": "0.5"})
-    wait_until(lambda: not is_running(server))
+    wait_until(lambda: not is_running(server), seconds=5)
     assert [path.name for path in project.sockets.iterdir()] == ["lock"]
 
 
@@ -248,7 +233,7 @@ def test_a_server_of_other_code_packages_or_surroundings_is_not_used(project):
     assert project.server(environ=use) == first
     (packages / "package.py").write_text("version = 22")
     assert project.run(version, environ=use)[2] == "22\n"
-    wait_until(lambda: not is_running(first))
+    wait_until(lambda: not is_running(first), seconds=5)
     second = project.server(environ=use)
     (packages / "another.py").touch()
     third = project.server(environ=use)
@@ -275,7 +260,7 @@ def test_a_user_has_few_servers_of_a_project(project):
     servers = [project.server(environ={"ODD": str(number)}) for number in range(6)]
     assert None not in servers[:4] and servers[4:] == [None, None]
     os.kill(servers[0], signal.SIGKILL)
-    wait_until(lambda: not is_running(servers[0]))
+    wait_until(lambda: not is_running(servers[0]), seconds=5)
     assert project.server(environ={"ODD": "another"})
 
 
