@@ -27,8 +27,8 @@ from rivals import ROOT, copy_project, processor
 
 # How a training starts, in scripts/train.py, and the model's class.
 COMPUTING = """
-from crosstune.machine.hardware import quick_imports, use_threads
-with quick_imports():
+from crosstune.machine.hardware import gc_paused, use_threads
+with gc_paused():
     use_threads(1)
     from crosstune.training import checkpoint_job, restore, trainer
     from transformers import BertModel

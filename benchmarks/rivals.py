@@ -233,7 +233,7 @@ def search_spans(count: int, repeats: int) -> list[str]:
     from datasets import Dataset
 
     from crosstune.modeling.features import Windows
-    from crosstune.modeling.tasks.qa import spans_of
+    from crosstune.modeling.tasks.qa import answer_spans
 
     rng = np.random.default_rng(0)
     lengths = rng.integers(100, 385, count)
@@ -273,7 +273,7 @@ def search_spans(count: int, repeats: int) -> list[str]:
     padded = np.where(np.arange(rival_qa.MAX_LENGTH)[:, None] < lengths[:, None, None], logits, -np.inf)
 
     def ours() -> list[str]:
-        spans = spans_of(windows, outputs)
+        spans = answer_spans(windows, outputs)
         return [row["context"][span[1] : span[2]] for row, span in zip(rows, spans, strict=True)]
 
     def loop(features: Sequence[dict]) -> Callable[[], list[str]]:

@@ -66,6 +66,9 @@ elif workflow.is_main_process:
 IMAGE = "containers/crosstune.sif"
 os.environ.update(gpu_environment(os.environ))
 
+# Jobs in the warm server end with this process, even if it is killed.
+os.environ["CROSSTUNE_SNAKEMAKE_PID"] = str(os.getpid())
+
 
 container: IMAGE
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from crosstune.artifacts.checkpoint import MODEL, STAGING, CheckpointJob, install_predictions
 from crosstune.core.errors import UserError, end, run_program
 from crosstune.core.files import read_json
-from crosstune.machine.gpu_lease import take_gpus
-from crosstune.machine.hardware import quick_imports, refuse_duplicates, tell_of_no_gpu, use_threads
-from crosstune.machine.job_usage import note_asked
+from crosstune.machine.gpu_lease import acquire_gpus
+from crosstune.machine.hardware import gc_paused, refuse_duplicate_tasks, use_threads, warn_no_gpu
+from crosstune.machine.job_usage import record_usage
+from crosstune.machine.warm_client import run_in_server
 
 
 def main() -> None:
@@ -30,8 +31,10 @@ def main() -> None:
     parser.add_argument("--install-only", action="store_true", help="fail if the training staged no predictions")
     parser.add_argument("--requested", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job requested")
     args = parser.parse_args()
-    note_asked(args.requested)
-    refuse_duplicates(os.environ)
+    if not args.install_only:
+        run_in_server()
+    record_usage(args.requested)
+    refuse_duplicate_tasks(os.environ)
 
     weights = read_json(args.stage / "stage.json")["weights"]
     if install_predictions(args.stage, args.spec, weights, args.data, args.out):
@@ -39,13 +42,13 @@ def main() -> None:
     if args.install_only:
         message = "the training job staged no predictions: their rows were not prepared when it ended"
         raise UserError(message, str(args.out), "Rerun the same command: a prediction job then makes them.")
-    take_gpus(min(args.gpus, 1), args.log)
+    acquire_gpus(min(args.gpus, 1), args.log)
     predict(args, weights)
 
 
 def predict(args: argparse.Namespace, weights: str) -> None:
     """Load the checkpoint, retrained if its weights were removed, and write its predictions."""
-    with quick_imports():
+    with gc_paused():
         use_threads(args.spec["threads"])
         from crosstune.modeling.feature_cache import FeatureCache
         from crosstune.modeling.folder import load_network
@@ -55,7 +58,7 @@ def predict(args: argparse.Namespace, weights: str) -> None:
         from crosstune.training.interruption import INTERRUPTED, InterruptGuard, TrainingInterrupted
         from crosstune.training.retrain import weights_of
 
-    tell_of_no_gpu(args.gpus, args.log)
+    warn_no_gpu(args.gpus, args.log)
     jobs, options = list(map(CheckpointJob.from_json, args.retrain)), RuntimeOptions(cache=args.cache)
     scratch = args.stage / STAGING / f"retrained-{args.spec['dataset']}"
     try:

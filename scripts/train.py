@@ -14,10 +14,11 @@ from pathlib import Path
 from crosstune.artifacts.checkpoint import STAGING, CheckpointJob
 from crosstune.core.errors import end, run_program
 from crosstune.core.files import read_json
-from crosstune.machine.gpu_lease import take_gpus
-from crosstune.machine.hardware import quick_imports, refuse_duplicates, tell_of_no_gpu, use_threads
-from crosstune.machine.job_usage import note_asked
-from crosstune.machine.slurm import in_a_job
+from crosstune.machine.gpu_lease import acquire_gpus
+from crosstune.machine.hardware import gc_paused, refuse_duplicate_tasks, use_threads, warn_no_gpu
+from crosstune.machine.job_usage import record_usage
+from crosstune.machine.slurm import in_slurm_job
+from crosstune.machine.warm_client import run_in_server
 from crosstune.training.distributed import Ranks, end_with_launcher, is_one_of_several, launch
 
 
@@ -46,8 +47,10 @@ def main() -> None:
     parser.add_argument("--retrain", type=json.loads, default=[], help="ancestors without weights, as JSON")
     parser.add_argument("--requested", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job requested")
     args = parser.parse_args()
-    note_asked(args.requested)
-    refuse_duplicates(os.environ)
+    if args.gpus < 2:
+        run_in_server()
+    record_usage(args.requested)
+    refuse_duplicate_tasks(os.environ)
 
     spec = json.loads(args.spec) if args.spec.startswith("{") else read_json(args.spec)
     job = CheckpointJob(
@@ -67,25 +70,25 @@ def main() -> None:
     with job.locked(wait=True):  # a cluster may start a job twice
         staged = job.is_staged()
         if not staged or job.missing_predictions:
-            processes = take_gpus(args.gpus, args.log)
+            processes = acquire_gpus(args.gpus, args.log)
             if processes > 1 and not staged and not args.retrain:
                 launch(processes)
             else:  # a single process retrains ancestors, and then trains alone
                 stage(job, args)
         # The outputs of a job that SLURM started twice may be deleted after the first has ended.
-        job.install(keep_staged=in_a_job(os.environ))
+        job.install(keep_staged=in_slurm_job(os.environ))
 
 
 def stage(job: CheckpointJob, args: argparse.Namespace) -> None:
     """Make the staged checkpoint, after retraining ancestors whose weights were removed."""
     threads = job.spec.get("threads", 1)
-    with quick_imports():
+    with gc_paused():
         use_threads(threads)
         from crosstune.training.checkpoint_job import RuntimeOptions, stage_checkpoint
         from crosstune.training.interruption import INTERRUPTED, InterruptGuard, TrainingInterrupted
         from crosstune.training.retrain import weights_of
 
-    tell_of_no_gpu(args.gpus, args.log)
+    warn_no_gpu(args.gpus, args.log)
     ancestors = list(map(CheckpointJob.from_json, args.retrain))
     ranks = Ranks.of_process(sharded=args.parallelism == "sharded")
     options = RuntimeOptions(args.save_interval, args.cache, args.profile, ranks)

@@ -15,7 +15,8 @@ from pathlib import Path
 from crosstune.core.errors import UserError, run_program
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION, translate_rows
 from crosstune.data.translation.translators import load_translator
-from crosstune.machine.gpu_lease import take_gpus
+from crosstune.machine.gpu_lease import acquire_gpus
+from crosstune.machine.warm_client import run_in_server
 
 
 def main() -> None:
@@ -31,17 +32,19 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, default=1, help="GPUs that share the work, if there are any")
     parser.add_argument("--log", type=Path, help="file for progress lines")
     args = parser.parse_args()
+    if args.model:
+        run_in_server()
 
     if args.spec.get("version") != TRANSLATE_VERSION:
         message = f"expected version {TRANSLATE_VERSION}, found {args.spec.get('version')!r}"
         raise UserError(message, "--spec", f'Say: "version": {TRANSLATE_VERSION}')
     if args.model:
-        take_gpus(args.gpus, args.log)
+        acquire_gpus(args.gpus, args.log)
         # Late, because it imports torch, which other translators do not need.
-        from crosstune.machine.hardware import tell_of_no_gpu, use_threads
+        from crosstune.machine.hardware import use_threads, warn_no_gpu
 
         use_threads(args.spec.get("threads", 1))
-        tell_of_no_gpu(args.gpus, args.log)
+        warn_no_gpu(args.gpus, args.log)
     translator = load_translator(args.spec["translator"], args.model, args.spec.get("synthetic"))
     manifest = translate_rows(args.spec, args.rows, args.out, translator, args.log)
     print(summary(manifest), file=sys.stderr)

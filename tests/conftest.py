@@ -13,6 +13,9 @@ from hub_server import HubServer
 
 ROOT = Path(__file__).parents[1]
 
+# Each copy of the project has a warm server of its own, which takes memory until it ends.
+os.environ.setdefault("CROSSTUNE_WARM_IDLE", "5")
+
 
 def pytest_collection_finish() -> None:
     """With torch: no garbage is looked for among the millions of objects that its import has made; it has one thread.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crosstune.core.errors import UserError
-from crosstune.machine.hardware import refuse_duplicates, tell_of_no_gpu
+from crosstune.machine.hardware import refuse_duplicate_tasks, warn_no_gpu
 
 ROOT = Path(__file__).parents[2]
 STEP = {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}
@@ -24,13 +24,13 @@ STEP = {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2", 
     ],
 )
 def test_one_process_is_as_it_should_be(environ):
-    refuse_duplicates(environ)
+    refuse_duplicate_tasks(environ)
 
 
 @pytest.mark.parametrize("environ", [STEP, {"SLURM_STEP_ID": "3", "SLURM_NTASKS": "2"}])
 def test_copies_are_refused(environ):
     with pytest.raises(UserError, match="2 copies of this program") as caught:
-        refuse_duplicates(environ)
+        refuse_duplicate_tasks(environ)
     assert "tasks: 0" in caught.value.fix
 
 
@@ -48,6 +48,6 @@ def test_a_job_that_asked_for_a_gpu_and_has_none_says_so(tmp_path, monkeypatch):
     for seen, wanted, told in [(False, 1, 1), (False, 0, 0), (True, 1, 0)]:
         monkeypatch.setattr("torch.cuda.is_available", lambda seen=seen: seen)
         log = tmp_path / f"{seen}{wanted}/train.log"
-        tell_of_no_gpu(wanted, log)
+        warn_no_gpu(wanted, log)
         lines = log.read_text().splitlines() if log.exists() else []
         assert len(lines) == told and all("no GPU is seen by torch" in line for line in lines)

@@ -6,7 +6,7 @@ import pytest
 from helpers.study_config import study as planned_study
 from helpers.study_results import PLAN, plan, read, write_study
 
-from crosstune.artifacts.cost import CORE, UNKNOWN, Took, predictions_took, training_took
+from crosstune.artifacts.cost import CORE, UNKNOWN_DEVICE, CostRecord, prediction_costs, training_cost
 from crosstune.core.files import read_json, write_json
 from crosstune.reporting.tables.cost import cost_sheet, spent_by_schedule, write_costs
 from crosstune.reporting.tables.formats import sheet_latex
@@ -88,7 +88,7 @@ def test_energy_is_told_where_all_of_it_was_read(panel, tmp_path):
 @pytest.mark.parametrize(("counted", "kwh"), [(["cpu"], None), (["gpu"], 0.1), (["cpu", "gpu"], 0.1)])
 def test_energy_of_the_processor_alone_is_not_that_of_a_gpus_work(tmp_path, counted, kwh):
     plant(tmp_path, "stage", 36, energy_wh=100, energy_of=counted, **GPU)
-    assert training_took(tmp_path / "stage").took.kwh == kwh
+    assert training_cost(tmp_path / "stage").cost.kwh == kwh
 
 
 def test_an_average_took_what_its_members_took(panel, tmp_path):
@@ -156,18 +156,18 @@ def test_the_files_lie_in_a_folder_of_their_own(panel, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("torch", "expected"), [("2.13.0+cpu", Took(36, CORE, 2 * 3)), ("2.13.0", Took(36, UNKNOWN, 3))]
+    ("torch", "expected"), [("2.13.0+cpu", CostRecord(36, CORE, 2 * 3)), ("2.13.0", CostRecord(36, UNKNOWN_DEVICE, 3))]
 )
 def test_a_training_that_names_no_device(tmp_path, torch, expected):
     """As trainings were written down before devices were."""
     plant(tmp_path, "stage", 36, threads=2)
     cost = {"seconds": 36, "tokens": 1, "processes": 3, "environment": {"packages": {"torch": torch}}}
     write_json(tmp_path / "stage/cost.json", cost)
-    assert training_took(tmp_path / "stage").took == expected
+    assert training_cost(tmp_path / "stage").cost == expected
 
 
 def test_predictions_tell_what_they_took_if_they_do(tmp_path):
     plant(tmp_path, "stage", 36, predicted=7, **GPU)
     write_json(tmp_path / "stage/predictions/other.json", {})
-    assert predictions_took(tmp_path / "stage") == {"other": None, "worldqa": Took(7, "NVIDIA H200", 2)}
+    assert prediction_costs(tmp_path / "stage") == {"other": None, "worldqa": CostRecord(7, "NVIDIA H200", 2)}
     assert read_json(tmp_path / "stage/stage.json")["updates"] == 100

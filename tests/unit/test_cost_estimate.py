@@ -215,8 +215,8 @@ def test_the_table_that_we_ship_has_a_source_for_everything():
     devices = load_devices(ROOT / "registry")
     assert {"cpu", "V100", "A100", "H100", "H200", "L40S", "RTX 4090"} <= {device.name for device in devices}
     assert all(device.source and device.title and device.watts for device in devices)
-    assert devices.found("NVIDIA H200").name == "H200" and devices.found("Tesla V100-SXM2-16GB").name == "V100"
-    assert devices.found("CPU core").name == "cpu" and not devices.found("TPU v5").tflops
+    assert devices.lookup("NVIDIA H200").name == "H200" and devices.lookup("Tesla V100-SXM2-16GB").name == "V100"
+    assert devices.lookup("CPU core").name == "cpu" and not devices.lookup("TPU v5").tflops
 
 
 @pytest.mark.parametrize(

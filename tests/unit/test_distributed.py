@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from closeness import TRAINED, relative_differences
+from helpers.processes import is_running, wait_until
 from safetensors import safe_open
 from safetensors.torch import load_file
 from sample_rows import ENCODING, MIXED_HEADS, MIXED_RECIPE, MIXED_SOURCES, ORIGINALS
@@ -92,27 +92,12 @@ def test_processes_exchange_values_and_report_a_mistake_once(tmp_path):
 def test_processes_end_with_a_launcher_that_is_killed(tmp_path):
     process = talk(tmp_path, "wait", stderr=subprocess.DEVNULL)
     files = [tmp_path / f"{rank}.json" for rank in (0, 1)]
-    wait_until(lambda: all(file.exists() and file.read_text() for file in files), process)
+    wait_until(lambda: all(file.exists() and file.read_text() for file in files), process=process)
     pids = [json.loads(file.read_text())["pid"] for file in files]
     assert all(map(is_running, pids))
     process.kill()
     process.wait()
     wait_until(lambda: not any(map(is_running, pids)))
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_until(condition, process: subprocess.Popen | None = None) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        assert process is None or process.poll() is None, "it has ended too early"
-        time.sleep(0.01)
 
 
 # ---- a stage ----
@@ -212,7 +197,7 @@ def test_two_processes_stop_together_and_others_resume(stage, alone, parallelism
     """One resumes, or two with another parallelism: the state is the same, whoever saved it."""
     node = stage(f"stopped-{parallelism}")
     process = train(node, "--save-interval", "0", "--parallelism", parallelism)
-    wait_until(lambda: has_best_weights(node.out / "resume/state.safetensors"), process)
+    wait_until(lambda: has_best_weights(node.out / "resume/state.safetensors"), process=process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1

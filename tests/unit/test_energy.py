@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from crosstune.machine.energy import EnergyMeter, Gpus, nvml, zones
+from crosstune.machine.energy import EnergyMeter, GpuCounters, load_nvml, rapl_zones
 
 SIZE = 1_000_000_000  # microjoules: 1 kJ
 
@@ -42,7 +42,7 @@ alone.seconds = 0.0
 
 
 def test_processors_are_counted_once(powercap):
-    meter = EnergyMeter(processors=zones(powercap), computed=alone)
+    meter = EnergyMeter(processors=rapl_zones(powercap), computed=alone)
     for name in ("intel-rapl:0", "intel-rapl:1", "intel-rapl:0:0", "intel-rapl:2"):
         set_energy(powercap, name, 360_000_500)
     assert meter.watt_hours() == {"cpu": pytest.approx((0.1 + 0.1), rel=1e-5)}
@@ -51,7 +51,7 @@ def test_processors_are_counted_once(powercap):
 
 
 def test_a_counter_that_wraps_round_goes_on(powercap):
-    meter = EnergyMeter(processors=zones(powercap)[:1], computed=alone)
+    meter = EnergyMeter(processors=rapl_zones(powercap)[:1], computed=alone)
     set_energy(powercap, "intel-rapl:0", 600_000_500)
     assert meter.watt_hours()["cpu"] == pytest.approx(600 / 3600)
     set_energy(powercap, "intel-rapl:0", 100_000_499)
@@ -61,7 +61,7 @@ def test_a_counter_that_wraps_round_goes_on(powercap):
 
 def test_a_process_is_charged_for_its_part_of_the_computing(powercap):
     times = iter([(10.0, 100.0), (13.0, 112.0), (13.0, 120.0), (13.0, 120.0)])
-    meter = EnergyMeter(processors=zones(powercap)[:1], computed=lambda: next(times))
+    meter = EnergyMeter(processors=rapl_zones(powercap)[:1], computed=lambda: next(times))
     set_energy(powercap, "intel-rapl:0", 360_000_500)
     assert meter.watt_hours()["cpu"] == pytest.approx(0.1 / 4), "3 of 12 seconds"
     set_energy(powercap, "intel-rapl:0", 720_000_500)
@@ -71,18 +71,18 @@ def test_a_process_is_charged_for_its_part_of_the_computing(powercap):
 
 def test_processes_that_share_the_work_are_charged_together(powercap):
     times = iter([(0.0, 0.0), (3.0, 12.0)])
-    meter = EnergyMeter(processes=2, processors=zones(powercap)[:1], computed=lambda: next(times))
+    meter = EnergyMeter(processes=2, processors=rapl_zones(powercap)[:1], computed=lambda: next(times))
     set_energy(powercap, "intel-rapl:0", 360_000_500)
     assert meter.watt_hours()["cpu"] == pytest.approx(0.1 / 2)
     meter.close()
 
 
 def test_what_cannot_be_read_is_nothing(powercap, tmp_path):
-    assert zones(tmp_path / "nowhere") == []
+    assert rapl_zones(tmp_path / "nowhere") == []
     (powercap / "intel-rapl:0/energy_uj").write_text("")
-    assert len(zones(powercap)) == 1
+    assert len(rapl_zones(powercap)) == 1
     assert EnergyMeter(processors=[]).watt_hours() == {}
-    meter = EnergyMeter(processors=zones(powercap), computed=alone)
+    meter = EnergyMeter(processors=rapl_zones(powercap), computed=alone)
     (powercap / "intel-rapl:1/energy_uj").unlink()
     assert meter.watt_hours() == {}
     meter.close()
@@ -108,12 +108,12 @@ class Driver:
 
 def test_the_gpus_of_a_job_are_counted_from_its_beginning():
     driver = Driver()
-    meter = EnergyMeter(processors=[], gpus=Gpus(["GPU-a", "GPU-b"], lambda: driver))
+    meter = EnergyMeter(processors=[], gpus=GpuCounters(["GPU-a", "GPU-b"], lambda: driver))
     driver.millijoules = {b"GPU-a": 3_601_000, b"GPU-b": 7_205_000}
     assert meter.watt_hours() == {"gpu": pytest.approx(3.0)}
 
 
 def test_a_gpu_without_a_counter_leaves_no_energy_of_gpus():
-    assert EnergyMeter(processors=[], gpus=Gpus(["GPU-a", "GPU-old"], Driver)).watt_hours() == {}
-    assert nvml("no-such-library.so") is None
-    assert Gpus(["GPU-a"], lambda: None).joules() is None
+    assert EnergyMeter(processors=[], gpus=GpuCounters(["GPU-a", "GPU-old"], Driver)).watt_hours() == {}
+    assert load_nvml("no-such-library.so") is None
+    assert GpuCounters(["GPU-a"], lambda: None).joules() is None

@@ -5,15 +5,15 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from itertools import cycle
 from pathlib import Path
 
 import pytest
+from helpers.processes import wait_until
 
 from crosstune.core.errors import UserError
 from crosstune.machine import gpu_lease
-from crosstune.machine.gpu_lease import Gpu, found_gpus, listed_gpus, named_gpus, take_gpus
+from crosstune.machine.gpu_lease import LockableGpu, acquire_gpus, list_gpus, parse_gpu_list, visible_gpus
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 # Takes GPUs, starts a program that lives on, says what it has got and waits to be ended.
@@ -24,7 +24,7 @@ from crosstune.machine import gpu_lease as lease
 lease.SECONDS_BETWEEN_LOOKS = 0.02
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
 environ = {}
-lease.take_gpus(count, folder / "log", environ, folder / "locks", lambda: lease.found_gpus(folder / "dev"))
+lease.acquire_gpus(count, folder / "log", environ, folder / "locks", lambda: lease.list_gpus(folder / "dev"))
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], stdout=subprocess.DEVNULL)
 print(environ["CUDA_VISIBLE_DEVICES"], child.pid, flush=True)
 time.sleep(600)
@@ -81,10 +81,7 @@ def machine(tmp_path, monkeypatch):
 
 
 def wait_for_line(log: Path, text: str) -> None:
-    deadline = time.monotonic() + 30
-    while not (log.exists() and text in log.read_text()):
-        assert time.monotonic() < deadline, f"the log never says: {text}"
-        time.sleep(0.02)
+    wait_until(lambda: log.exists() and text in log.read_text(), seconds=30)
 
 
 def test_each_job_has_its_own_and_the_next_gets_that_of_a_killed_one(machine, start):
@@ -126,20 +123,20 @@ def test_many_that_want_several_all_get_them(machine, start):
 def test_gpus_that_are_shared_out_already_are_left_alone(tmp_path):
     for given, usable in (("", 0), ("-1", 0), ("NoDevFiles", 0), ("3", 1), ("1,0,2", 2), ("GPU-a,MIG-b", 2)):
         environ = {"CUDA_VISIBLE_DEVICES": given}
-        found = take_gpus(2, None, environ, tmp_path / "locks", lambda: [Gpu("nvidia0", "0")])
+        found = acquire_gpus(2, None, environ, tmp_path / "locks", lambda: [LockableGpu("nvidia0", "0")])
         assert (found, environ["CUDA_VISIBLE_DEVICES"]) == (usable, given)
     assert not (tmp_path / "locks").exists()
 
 
 def test_a_machine_without_gpus_has_nothing_to_take(machine):
     folder, environ = machine(0), {}
-    assert take_gpus(2, None, environ, folder / "locks", lambda: found_gpus(folder / "dev")) == 0
+    assert acquire_gpus(2, None, environ, folder / "locks", lambda: list_gpus(folder / "dev")) == 0
     assert environ == {}
 
 
 def test_a_job_that_wants_none_sees_none(machine):
     folder, environ = machine(2), {}
-    assert take_gpus(0, None, environ, folder / "locks", lambda: found_gpus(folder / "dev")) == 0
+    assert acquire_gpus(0, None, environ, folder / "locks", lambda: list_gpus(folder / "dev")) == 0
     assert environ == {"CUDA_VISIBLE_DEVICES": ""} and not (folder / "locks").exists()
 
 
@@ -153,14 +150,14 @@ def test_a_folder_that_others_can_write_is_refused(tmp_path):
     (tmp_path / "locks").mkdir(mode=0o777)
     (tmp_path / "locks").chmod(0o777)
     with pytest.raises(UserError, match="not this user's alone"):
-        take_gpus(1, None, {}, tmp_path / "locks", lambda: [Gpu("nvidia0", "0")])
+        acquire_gpus(1, None, {}, tmp_path / "locks", lambda: [LockableGpu("nvidia0", "0")])
 
 
 def test_device_files_are_counted_as_cuda_counts_them(machine):
     folder = machine(0)
     for number in (10, 2):
         (folder / f"dev/nvidia{number}").touch()
-    assert found_gpus(folder / "dev") == [Gpu("nvidia2", "0"), Gpu("nvidia10", "1")]
+    assert list_gpus(folder / "dev") == [LockableGpu("nvidia2", "0"), LockableGpu("nvidia10", "1")]
 
 
 def test_gpus_are_read_from_nvidia_smi():
@@ -170,13 +167,13 @@ def test_gpus_are_read_from_nvidia_smi():
         "  MIG 3g.20gb     Device  0: (UUID: MIG-c7384736)\n"
         "  MIG 3g.20gb     Device  1: (UUID: MIG-GPU-1f2e/1/0)\n"
     )
-    names = [(gpu.lock, gpu.visible) for gpu in listed_gpus(listing)]
+    names = [(gpu.lock, gpu.visible) for gpu in parse_gpu_list(listing)]
     assert names == [
         ("GPU-5d5ba0d6", "GPU-5d5ba0d6"),
         ("MIG-c7384736", "MIG-c7384736"),
         ("MIG-GPU-1f2e-1-0", "MIG-GPU-1f2e/1/0"),
     ]
-    assert named_gpus("GPU-5d5ba0d6,MIG-GPU-1f2e/1/0") == ["GPU-5d5ba0d6", "MIG-GPU-1f2e/1/0"]
+    assert visible_gpus("GPU-5d5ba0d6,MIG-GPU-1f2e/1/0") == ["GPU-5d5ba0d6", "MIG-GPU-1f2e/1/0"]
 
 
 def test_locks_are_in_a_folder_of_the_user_on_this_machine():

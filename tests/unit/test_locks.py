@@ -16,8 +16,8 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 HOLD = """
 import sys, time
 from pathlib import Path
-from crosstune.core.locks import alone
-with alone(Path(sys.argv[1]), wait=True):
+from crosstune.core.locks import file_lock
+with file_lock(Path(sys.argv[1]), wait=True):
     print("held", time.monotonic(), flush=True)
     time.sleep(float(sys.argv[2]))
     print("given back", time.monotonic(), flush=True)
@@ -35,12 +35,15 @@ def test_a_second_process_is_refused_and_told_who_holds_the_lock(tmp_path):
     lock = tmp_path / "staging/lock"
     process = holder(lock, 30)
     assert process.stdout.readline().startswith("held")
-    with pytest.raises(UserError, match="another process is training here") as caught, locks.alone(lock, wait=False):
+    with (
+        pytest.raises(UserError, match="another process is training here") as caught,
+        locks.file_lock(lock, wait=False),
+    ):
         pass
     assert f"process {process.pid} on " in caught.value.fix
     process.kill()
     process.wait()
-    with locks.alone(lock, wait=False):
+    with locks.file_lock(lock, wait=False):
         assert lock.exists(), "a process that was killed holds up nobody"
     assert not lock.exists()
 
@@ -63,7 +66,7 @@ def test_a_file_system_without_locks_is_told_and_used(tmp_path, monkeypatch, cap
         raise OSError(errno.ENOSYS, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with locks.alone(tmp_path / "lock", wait=True):
+    with locks.file_lock(tmp_path / "lock", wait=True):
         pass
     assert "this file system has no locks" in capsys.readouterr().err
 
@@ -73,6 +76,6 @@ def test_waiting_ends_soon_after_the_lock_is_free(tmp_path, monkeypatch):
     process = holder(tmp_path / "lock", 0.5)
     assert process.stdout.readline().startswith("held")
     begin = time.monotonic()
-    with locks.alone(tmp_path / "lock", wait=True):
+    with locks.file_lock(tmp_path / "lock", wait=True):
         assert 0.3 < time.monotonic() - begin < 5
     process.wait()

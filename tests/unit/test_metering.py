@@ -20,7 +20,7 @@ def clock(monkeypatch):
 def test_a_cost_names_time_hardware_energy_and_code(clock, tmp_path):
     meter = Meter(threads=2)
     clock[0] = 12.34
-    write_cost(tmp_path, meter.cost())
+    write_cost(tmp_path, meter.record())
     cost = read_cost(tmp_path)
     assert (cost["seconds"], cost["devices"], cost["cores"]) == (12.3, 0, 2)
     assert cost["device"] == cost["environment"]["machine"]["processor"]
@@ -33,16 +33,16 @@ def test_a_cost_names_time_hardware_energy_and_code(clock, tmp_path):
 def test_attempts_add_up(clock):
     first = Meter(threads=1)
     clock[0] = 100.0
-    spent = first.spent()
+    spent = first.elapsed()
     assert spent["seconds"] == 100.0
     second = Meter(threads=1)
     second.resume(spent | {"began": "2026-01-01T00:00:00+00:00"})
     clock[0] = 130.0
-    assert second.spent()["seconds"] == 130.0
-    assert second.cost()["began"] == "2026-01-01T00:00:00+00:00"
+    assert second.elapsed()["seconds"] == 130.0
+    assert second.record()["began"] == "2026-01-01T00:00:00+00:00"
     third = Meter(threads=1)
     third.resume({})
-    assert third.spent()["seconds"] == 0.0
+    assert third.elapsed()["seconds"] == 0.0
 
 
 class Counters:
@@ -70,8 +70,8 @@ def test_energy_is_that_of_all_attempts_or_not_told(clock, monkeypatch, earlier,
     monkeypatch.setattr(cost_meter, "EnergyMeter", lambda *_: Counters(**found))
     meter = Meter(threads=1)
     meter.resume({"began": "2026-01-01T00:00:00+00:00", "seconds": 10.0, "energy": earlier})
-    assert meter.spent()["energy"] == energy
-    cost = meter.cost()
+    assert meter.elapsed()["energy"] == energy
+    cost = meter.record()
     assert cost["energy_wh"] == (sum(energy.values()) if energy else None)
 
 
@@ -83,11 +83,11 @@ def test_a_state_carries_what_the_training_took(clock, tmp_path):
     tensors, notes = ResumeFolder(tmp_path / "state", "stamp", meter).load()
     assert (list(tensors), notes) == (["weights.a"], {"updates": 3})
     clock[0] = 9.0
-    assert meter.spent()["seconds"] == 9.0
+    assert meter.elapsed()["seconds"] == 9.0
 
 
 def test_a_state_of_a_time_that_did_not_count_is_gone_on_with(clock, tmp_path):
     ResumeFolder(tmp_path / "state", "stamp").save({"weights.a": torch.zeros(1)}, {"updates": 3})
     meter = Meter(threads=1)
     assert ResumeFolder(tmp_path / "state", "stamp", meter).load()[1] == {"updates": 3}
-    assert meter.spent()["seconds"] == 0.0
+    assert meter.elapsed()["seconds"] == 0.0

@@ -10,8 +10,8 @@ import pytest
 from helpers.study_files import HOME, workflow_study, write_predictions, write_training
 
 from crosstune.core.files import write_json
-from crosstune.core.locks import is_there, this_process
-from crosstune.machine.job_usage import note_asked
+from crosstune.core.locks import is_running, process_label
+from crosstune.machine.job_usage import record_usage
 from crosstune.operations.status import (
     DONE,
     FAILED,
@@ -83,7 +83,7 @@ def test_results_of_another_spec_wait_for_their_rerun(study):
 
 
 def test_a_training_runs_while_another_process_has_its_lock(study, process):
-    write(f"{ENGLISH}/.staging/lock", this_process().replace(str(os.getpid()), str(process.pid)))
+    write(f"{ENGLISH}/.staging/lock", process_label().replace(str(os.getpid()), str(process.pid)))
     log = "worldqa.qen@12 goes on at 3/12\nworldqa.qen@12 6/12, loss 2.100, 900 tok/s, 240 s left\n"
     write(f"{ENGLISH}/logs/train.log", log)
     (job,) = [job for job in job_statuses(study) if job.state == RUNNING]
@@ -108,10 +108,10 @@ def test_progress_is_that_of_the_named_stage():
 
 def test_a_number_that_another_process_has_been_given_is_not_the_holder(process):
     holder = f"process {process.pid} on {os.uname().nodename}"
-    assert is_there(holder, time.time())
-    assert is_there(holder, time.time() - 3600) is False, "it began after that was written"
-    assert is_there(f"SLURM job 7, process {process.pid} on another-machine", time.time()) is None
-    assert is_there("", time.time()) is False
+    assert is_running(holder, time.time())
+    assert is_running(holder, time.time() - 3600) is False, "it began after that was written"
+    assert is_running(f"SLURM job 7, process {process.pid} on another-machine", time.time()) is None
+    assert is_running("", time.time()) is False
 
 
 def test_a_job_of_another_machine_runs_while_its_files_change(study):
@@ -140,7 +140,7 @@ def test_predictions_and_scores_have_states_of_their_own(study, process):
     write_training(study, ENGLISH)
     write_training(study, FIRST)
     note = f"{ENGLISH}/benchmarks/predict.worldqa.requested.json"
-    note_asked((note, "100", "10"))
+    record_usage((note, "100", "10"))
     found = states(study, "predictions")
     assert found["tiny/seed1/qa/worldqa.qen@12: worldqa"] == RUNNING, "this process"
     write(f"{FIRST}/logs/predict.worldqa.log", "Traceback (most recent call last):\n")

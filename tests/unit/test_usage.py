@@ -3,9 +3,9 @@
 import pytest
 from helpers.study_results import write_study
 
-from crosstune.core.files import read_json
-from crosstune.core.locks import this_process
-from crosstune.machine.job_usage import note_asked, usage_table, used_by_jobs
+from crosstune.core.files import read_json, write_json
+from crosstune.core.locks import process_label
+from crosstune.machine.job_usage import read_job_usage, record_usage, usage_table
 from crosstune.reporting.page.page import render_page
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -19,7 +19,7 @@ def plant(tmp_path):
         path = tmp_path / "tiny/seed1/qa" / f"{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{HEADER}{seconds}\t0:00:01\t{rss}\t0\t0\t0\t0\t0\t0\t0\n")
-        note_asked([str(path.with_suffix(".requested.json")), str(mib), str(minutes)])
+        record_usage([str(path.with_suffix(".requested.json")), str(mib), str(minutes)])
 
     return make
 
@@ -31,7 +31,7 @@ def test_a_rule_is_told_by_the_jobs_that_came_nearest(plant, tmp_path):
     plant("c@1/benchmarks/train", 30, 900, mib=9000)
     plant("a@1/benchmarks/predict.worldqa", 720, 1200)
     plant("b@1/benchmarks/predict.worldqa.fold2", 0.1, "NA")
-    columns, rows = usage_table(used_by_jobs(tmp_path))
+    columns, rows = usage_table(read_job_usage(tmp_path))
     assert [dict(zip(columns[:1] + columns[-1:], (row[0], row[-1]), strict=True)) for row in rows] == [
         {"rule": "predict", "jobs over": 1},
         {"rule": "train", "jobs over": 0},
@@ -42,17 +42,25 @@ def test_a_rule_is_told_by_the_jobs_that_came_nearest(plant, tmp_path):
     ]
 
 
+def test_a_job_in_the_warm_server_is_not_measured_by_its_client(plant, tmp_path):
+    for rss in (21.3, "NA", 900):
+        plant("a@1/benchmarks/train", 60, rss)
+        note = next(tmp_path.rglob("*.requested.json"))
+        write_json(note, read_json(note) | {"peak_mib": 450.2})
+        assert usage_table(read_job_usage(tmp_path))[1][0][2] == ("900" if rss == 900 else "450")
+
+
 @pytest.mark.parametrize("rss", ["NA", "-"])
 def test_memory_that_nobody_measured_is_not_told(plant, tmp_path, rss):
     plant("a@1/benchmarks/train", 60, rss)
-    (row,) = usage_table(used_by_jobs(tmp_path))[1]
+    (row,) = usage_table(read_job_usage(tmp_path))[1]
     assert row == ("train", 1, "n/a", "1,000", "1.0", "10", 0)
 
 
 def test_a_benchmark_without_a_note_is_left_out(plant, tmp_path):
     plant("a@1/benchmarks/train", 60, 400)
     next(tmp_path.rglob("*.requested.json")).unlink()
-    assert used_by_jobs(tmp_path) == []
+    assert read_job_usage(tmp_path) == []
 
 
 def test_it_stands_on_the_page(plant, tmp_path):
@@ -64,10 +72,10 @@ def test_it_stands_on_the_page(plant, tmp_path):
 
 
 def test_nothing_is_noted_where_nothing_is_said(tmp_path):
-    note_asked(None)
-    note_asked([str(tmp_path / "benchmarks/train.requested.json"), "5", "6"])
+    record_usage(None)
+    record_usage([str(tmp_path / "benchmarks/train.requested.json"), "5", "6"])
     assert read_json(tmp_path / "benchmarks/train.requested.json") == {
         "mem_mb": 5,
         "runtime": 6,
-        "process": this_process(),
+        "process": process_label(),
     }

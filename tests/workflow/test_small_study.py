@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from crosstune.core import locks
-from crosstune.machine.job_usage import used_by_jobs
+from crosstune.machine.job_usage import read_job_usage
 
 SMALL = Path(__file__).with_name("small.yaml")
 ROOT = Path(__file__).parents[2]
@@ -170,7 +170,7 @@ def test_a_new_schedule_trains_only_what_is_new(finished, snakemake, jobs):
 
 
 def test_no_job_used_more_than_it_asked_for(finished):
-    jobs = used_by_jobs(finished / "results/small")
+    jobs = read_job_usage(finished / "results/small")
     assert {job.rule for job in jobs} == {"pretrain", "train", "predict"} and len(jobs) == 11
     assert [job for job in jobs if job.memory > 1 or job.time > 1] == []
     assert any(job.memory > 0.1 for job in jobs), "somebody measured it"
@@ -356,7 +356,7 @@ def test_a_job_that_is_killed_before_it_installs_finds_its_staged_checkpoint(fin
 
 def test_a_job_waits_for_the_process_that_makes_its_checkpoint(finished):
     command = stage_program(finished, "worldqa.qen@6", "waiting")
-    with locks.alone(finished / "waiting/.staging/lock", wait=False):
+    with locks.file_lock(finished / "waiting/.staging/lock", wait=False):
         process = subprocess.Popen(command, cwd=finished, stderr=subprocess.PIPE, text=True)
         assert "is training in waiting/.staging; waiting until it has ended" in process.stderr.readline()
         assert process.poll() is None

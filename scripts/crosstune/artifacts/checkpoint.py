@@ -71,7 +71,7 @@ class CheckpointJob:
     def locked(self, wait: bool = False) -> Iterator[None]:
         """Hold the checkpoint's lock: one process makes it. With `wait` another holder is waited for, else LockHeld."""
         try:
-            with locks.alone(self.out / STAGING / "lock", wait):
+            with locks.file_lock(self.out / STAGING / "lock", wait):
                 yield
         finally:
             remove_empty(self.staging_dir.parent, self.out)

@@ -1,7 +1,4 @@
-"""What finished work says that it took: seconds, devices, energy.
-
-Owns: how `cost.json` is read, which lies beside what was made. Must never know: studies, schedules, tables.
-"""
+"""The recorded cost of finished work (`cost.json`): seconds, devices, energy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +8,14 @@ from crosstune.core.files import read_json
 
 CORE = "CPU core"
 
-UNKNOWN = "device not recorded"
+UNKNOWN_DEVICE = "device not recorded"
 
 
 @dataclass(frozen=True)
-class Took:
+class CostRecord:
     """`devices` GPUs of the name `device`, or that many CPU cores, for so many seconds.
 
-    kwh: the energy that they took, None where nobody read it.
+    kwh: their energy, None if no counter was readable.
     """
 
     seconds: float
@@ -33,47 +30,47 @@ class Took:
 
 
 @dataclass(frozen=True)
-class Training:
-    """What a training took, and what it did: updates, and real tokens trained on."""
+class TrainingCost:
+    """The cost of a training, its updates, and the tokens it was trained on, without padding."""
 
-    took: Took
+    cost: CostRecord
     updates: int
     tokens: int
 
 
-def training_took(checkpoint: Path) -> Training | None:
-    """The training of a checkpoint; None where it is not finished, or where what it took is not written down."""
+def training_cost(checkpoint: Path) -> TrainingCost | None:
+    """The cost of a checkpoint's training; None if it is not finished or has no record."""
     manifest, cost = _read(checkpoint / "stage.json"), _read(checkpoint / "cost.json")
     if not manifest or "seconds" not in cost:
         return None
     tokens = sum(seen["tokens"] for seen in manifest["exposure"].values())
-    return Training(_took(cost, manifest["spec"].get("threads", 1)), manifest["updates"], tokens)
+    return TrainingCost(_cost_record(cost, manifest["spec"].get("threads", 1)), manifest["updates"], tokens)
 
 
-def predictions_took(checkpoint: Path) -> dict[str, Took | None]:
-    """The finished predictions of a checkpoint, by data set; None where what they took is not written down."""
-    found = {}
+def prediction_costs(checkpoint: Path) -> dict[str, CostRecord | None]:
+    """The costs of a checkpoint's finished predictions, by data set; None if they have no record."""
+    costs = {}
     for manifest in sorted((checkpoint / "predictions").glob("*.json")):
         cost = _read(manifest.with_suffix("") / "cost.json")
-        found[manifest.stem] = _took(cost, 1) if "seconds" in cost else None
-    return found
+        costs[manifest.stem] = _cost_record(cost, 1) if "seconds" in cost else None
+    return costs
 
 
-def _took(cost: Mapping, threads: int) -> Took:
-    """`threads`: compute threads, where the cost does not say how many cores it had."""
+def _cost_record(cost: Mapping, threads: int) -> CostRecord:
+    """`threads`: compute threads, for records without the number of cores."""
     wh = cost.get("energy_wh")
-    # What the processor took says little of work that GPUs have done.
+    # The energy of the processor says little of work on GPUs.
     if cost.get("devices") and "gpu" not in cost.get("energy_of", ["gpu"]):
         wh = None
-    return Took(cost["seconds"], *_devices(cost, threads), None if wh is None else wh / 1000)
+    return CostRecord(cost["seconds"], *_devices(cost, threads), None if wh is None else wh / 1000)
 
 
 def _devices(cost: Mapping, threads: int) -> tuple[str, int]:
-    """Name and number of the devices. Work that names none was a CPU's where torch could use no other."""
+    """Name and number of the devices. Without a name they are CPU cores if torch could use nothing else."""
     if "device" in cost:
         return (cost["device"], cost["devices"]) if cost["devices"] else (CORE, cost["cores"])
     torch, processes = cost["environment"]["packages"].get("torch", ""), cost["processes"]
-    return (CORE, threads * processes) if torch.endswith("+cpu") else (UNKNOWN, processes)
+    return (CORE, threads * processes) if torch.endswith("+cpu") else (UNKNOWN_DEVICE, processes)
 
 
 def _read(path: Path) -> dict:

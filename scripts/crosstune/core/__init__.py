@@ -1,4 +1,4 @@
-"""What every room uses: errors, files, locks, progress, random streams, schemas, texts.
+"""Tools of every room: errors, files, locks, progress, random streams, schemas, texts.
 
 Owns nothing of machine learning or of studies.
 May import: nothing.

@@ -1,7 +1,4 @@
-"""Facts about characters: which stand in words, which end sentences, which scripts are written without spaces.
-
-Owns: these facts. Must never know: what is done with a text.
-"""
+"""Facts about characters: those of words, those that end sentences, and scripts that are written without spaces."""
 
 import re
 import unicodedata
@@ -13,15 +10,15 @@ UNSPACED_SCRIPTS = ((0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040,
 # Their punctuation: of CJK, and its full-width forms of ASCII.
 UNSPACED_PUNCTUATION = ((0x3000, 0x303F), (0xFF01, 0xFF65))
 
-# The end of a sentence, with closing quotes and brackets. Abbreviations are taken for ends, too.
+# The end of a sentence, with closing quotes and brackets. An abbreviation counts as an end, too.
 SENTENCE_END = re.compile(r"""[.!?…]+["'”’»)\]]*(?=\s)|[。！？।۔؟]+["'”’»」』)\]]*""")  # noqa: RUF001
 
 
-def in_word(character: str) -> bool:
-    """Whether it is a letter, a mark (a vowel sign, a virama) or a digit."""
+def is_word_character(character: str) -> bool:
+    """Whether a character is a letter, a mark (a vowel sign, a virama) or a digit."""
     return unicodedata.category(character)[0] in "LMN"
 
 
-def unspaced(character: str) -> bool:
-    """Whether no space stands beside it, as it is of a script that is written without spaces."""
+def is_unspaced(character: str) -> bool:
+    """Whether a character belongs to a script that is written without spaces."""
     return any(first <= ord(character) <= last for first, last in UNSPACED_SCRIPTS + UNSPACED_PUNCTUATION)

@@ -1,7 +1,4 @@
-"""The one exception a user can cause, and the guard that prints it without a traceback.
-
-Owns: how a mistake is told. Must never know: what any mistake is about.
-"""
+"""The one exception that a user can cause, and the guard that prints it without a traceback."""
 
 import argparse
 import contextlib
@@ -13,13 +10,13 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-SECONDS_TO_TELL = 1.0
+SECONDS_TO_REPORT = 1.0
 
 
 class UserError(Exception):
-    """A mistake in the input: what is wrong, where, and what to do or paste.
+    """A mistake in the input: the message, its place, and the remedy.
 
-    `where` is a config key (`tracks.qa.budget`), a file, or `file:line`; `fix` is one or more lines to act on.
+    `where` is a config key (`tracks.qa.budget`), a file, or `file:line`; `fix` is one or more lines to act on or paste.
     """
 
     def __init__(self, message: str, where: str = "", fix: str = ""):
@@ -34,7 +31,7 @@ class UserError(Exception):
 def run_program(main: Callable[[], None]) -> None:
     """Run a command-line program: a UserError or a full disk ends it with one message and exit code 1.
 
-    What ends it is also written to the file of its option --log, where it has one: the log tells how a job ended.
+    The message, or the traceback of another error, also goes to the file of the option --log, if there is one.
     """
     try:
         main()
@@ -55,13 +52,13 @@ def run_program(main: Callable[[], None]) -> None:
 
 
 def end(message: str) -> NoReturn:
-    """End the program with exit code 1 and a message, which stands in its log too.
+    """End the program with exit code 1 and a message, which goes to its log too.
 
-    Several processes that train together (torchrun) all have the same to tell, and the first one does. The others wait
-    for that, since the end of any of them ends all.
+    Of several processes that train together (torchrun) only the first reports. The others wait for it, because the end
+    of one process ends all.
     """
     if os.environ.get("RANK", "0") != "0":
-        time.sleep(SECONDS_TO_TELL)
+        time.sleep(SECONDS_TO_REPORT)
         sys.exit(1)
     _log(f"{message}\n")
     sys.exit(message)
@@ -72,6 +69,6 @@ def _log(text: str) -> None:
     parser.add_argument("--log")
     path = parser.parse_known_args()[0].log
     if path:
-        # A log on the full disk that is being reported must not hide the report.
+        # A log on a full disk must not hide the report of the full disk.
         with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
             file.write(text)

@@ -1,8 +1,6 @@
-"""Reading and writing files: atomic writes, hashes, compressed text, JSON and JSON lines.
+"""Reading and writing files: atomic writes, hashes, compressed text, JSON and JSON lines; the pattern of paths."""
 
-Owns: how bytes reach the disk, the pattern of several paths. Must never know: what they mean.
-"""
-
+import errno
 import gzip
 import hashlib
 import json
@@ -11,7 +9,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +18,7 @@ from crosstune.core.errors import UserError
 
 @contextmanager
 def atomic_open(path: Path | str) -> Iterator[BinaryIO]:
-    """Open `path` for writing bytes; it appears whole when the block ends well, and not at all otherwise."""
+    """Open `path` for writing bytes; the whole file appears when the block ends without an error, else none."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -37,8 +35,24 @@ def atomic_open(path: Path | str) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def open_private_folder(path: Path) -> int:
+    """A descriptor of a folder that is this user's alone, which is made if it is not there.
+
+    Raises PermissionError if others can look into the folder, and OSError if it is a link or cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    status = os.fstat(folder)
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
+        os.close(folder)
+        raise PermissionError(errno.EACCES, "not this user's alone", str(path))
+    return folder
+
+
 def remove_unfinished(path: Path) -> None:
-    """Remove what processes that were killed have left of writing a file; none may be writing it."""
+    """Remove the temporary files that killed writers of a file have left; no process may be writing it."""
     for temporary in path.parent.glob(f".{path.name}.*.tmp"):
         temporary.unlink(missing_ok=True)
 
@@ -49,7 +63,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def canonical_json(value: Any) -> str:
-    """One line, sorted keys: equal values give equal text, so that it can be hashed or handed to a rule."""
+    """One line of JSON with sorted keys: equal values give equal text, which can be hashed or handed to a rule."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -82,9 +96,9 @@ def sha256_json(value: Any) -> str:
 
 
 def read_text(path: Path | str) -> str:
-    """The whole text of a plain, .gz or .xz file in UTF-8 (a byte-order mark is dropped).
+    """The whole text of a plain, .gz or .xz file in UTF-8, without a byte-order mark.
 
-    Raises UserError naming the file where it is missing, cut short, corrupt or not UTF-8 (with the byte's line).
+    Raises UserError if the file is missing, truncated, corrupt or not UTF-8 (with the line of the first bad byte).
     """
     try:
         content = Path(path).read_bytes()
@@ -95,26 +109,26 @@ def read_text(path: Path | str) -> str:
     return decode_text(content, str(path))
 
 
-def decode_text(content: bytes, place: str) -> str:
-    """The text of a file's bytes, unpacked as its name `place` says. Raises UserError as read_text does."""
-    unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(Path(place).suffix, bytes)
+def decode_text(content: bytes, name: str) -> str:
+    """The text of a file's bytes, decompressed by the suffix of its name. Raises UserError as read_text does."""
+    unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(Path(name).suffix, bytes)
     try:
         content = unpack(content)
     except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
-        raise UserError(f"the file is truncated or corrupt ({error})", place, "Copy or download it again.") from None
+        raise UserError(f"the file is truncated or corrupt ({error})", name, "Copy or download it again.") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        fix = f"Convert it: iconv -f LATIN1 -t UTF-8 {Path(place).name}"
-        raise UserError("the text is not UTF-8", f"{place}:{line}", fix) from None
+        fix = f"Convert it: iconv -f LATIN1 -t UTF-8 {Path(name).name}"
+        raise UserError("the text is not UTF-8", f"{name}:{line}", fix) from None
 
 
 def paths_regex(paths: Iterable[str]) -> str:
-    """A regular expression of some paths; of none, one that matches nothing.
+    """A regular expression that matches some paths; without paths, one that matches nothing.
 
-    It branches at every folder, so that a match looks at few of them however many they are. Folders that hold the same
-    share their branch: Snakemake reads the expression once more for every file of every job.
+    It branches at every folder, so a match tries few paths, however many there are. Folders with the same content share
+    their branch, because Snakemake reads the expression once more for every file of every job.
     """
     below: dict[str, list[str]] = {}
     for path in paths:

@@ -1,8 +1,4 @@
-"""A lock file: one process at a time, on all machines that share the file system.
-
-Owns: taking a lock, waiting for it, giving it back, and telling from a file whether the process that wrote it is there.
-Must never know: what it guards.
-"""
+"""Lock files: one process at a time, on all machines that share the file system; and labels of processes in files."""
 
 import errno
 import fcntl
@@ -19,60 +15,76 @@ from crosstune.core.errors import UserError
 
 SECONDS_BETWEEN_TRIES = 2.0
 
-# Clocks of files and of processes are not one.
+# The clock of files differs from that of processes.
 SLACK_SECONDS = 5.0
 
-# What flock says on a file system that has no locks.
+# Errors of flock on a file system that has no locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-class Held(UserError):
+class LockHeld(UserError):
     """Another process holds the lock."""
 
 
 @contextmanager
-def alone(path: Path, wait: bool) -> Iterator[None]:
-    """Hold the lock `path` inside the block. Held by another process, it is waited for, or (no `wait`) Held.
+def file_lock(path: Path, wait: bool) -> Iterator[None]:
+    """Hold the lock file `path` inside the block. If another process holds it, wait, or (no `wait`) raise LockHeld.
 
-    The kernel takes a lock back from a process that dies, so that one that was killed holds up nobody.
+    The kernel releases the lock of a process that dies, so a killed process blocks nobody.
     """
-    file = _take(path, wait)
+    file = _acquire(path, wait)
     try:
         yield
     finally:
-        # Removed before it is given back: who has waited for it sees that and makes a new one.
+        # Removed before it is released: a process that has waited for it sees that and makes a new file.
         path.unlink(missing_ok=True)
         file.close()
 
 
-def _take(path: Path, wait: bool) -> TextIO:
-    told = False
+def _acquire(path: Path, wait: bool) -> TextIO:
+    announced = False
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             file = path.open("a+", encoding="utf-8")
-        except FileNotFoundError:  # the folder was empty, and another process has removed it
+        except FileNotFoundError:  # Another process has removed the empty folder.
             continue
-        if _locked(file):
-            if not _is_at(file, path):
+        if _try_lock(file):
+            if not _is_linked(file, path):
                 file.close()
                 continue
             file.truncate(0)
-            file.write(this_process())
+            file.write(process_label())
             file.flush()
             return file
         file.seek(0)
         holder = file.read() or "a process"
         file.close()
         if not wait:
-            raise Held("another process is training here", str(path.parent), f"Wait for {holder}, or stop it.")
-        if not told:
+            raise LockHeld("another process is training here", str(path.parent), f"Wait for {holder}, or stop it.")
+        if not announced:
             print(f"{holder} is training in {path.parent}; waiting until it has ended", file=sys.stderr, flush=True)
-            told = True
+            announced = True
         time.sleep(SECONDS_BETWEEN_TRIES)
 
 
-def _locked(file: TextIO) -> bool:
+def acquire_lock(path: Path, wait: bool) -> int | None:
+    """An open file that is locked until it is closed; None if another process has the lock and `wait` is false.
+
+    Raises OSError if the file is a link, or cannot be opened or locked.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        os.close(file)
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
+    return file
+
+
+def _try_lock(file: TextIO) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -84,32 +96,31 @@ def _locked(file: TextIO) -> bool:
     return True
 
 
-def _is_at(file: TextIO, path: Path) -> bool:
-    """Whether the open file is still the one of that name."""
+def _is_linked(file: TextIO, path: Path) -> bool:
+    """Whether `path` still names the open file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
 
 
-def is_there(holder: str, wrote: float) -> bool | None:
-    """Whether the process is there that has called itself `holder` in a file and changed that at the time `wrote`.
+def is_running(label: str, written: float) -> bool | None:
+    """Whether the process runs that wrote its label into a file at the time `written` (seconds since 1970).
 
-    None where it is one of another machine, which nobody can ask from here. A lock is not tried: who tries it has it
-    for a moment, in which a job would be refused.
+    None for a process of another machine. Trying its lock would answer too, but refuse a job that comes meanwhile.
     """
-    named = re.search(r"process (\d+) on (\S+)$", holder)
+    named = re.search(r"process (\d+) on (\S+)$", label)
     if not named:
         return False
     if named[2] != os.uname().nodename:
         return None
-    began = _began(int(named[1]))
-    # A number is given again: a process that began after it had been written down is another.
-    return began is not None and began <= wrote + SLACK_SECONDS
+    started = _start_time(int(named[1]))
+    # The kernel reuses numbers: a process that started after the label was written is another.
+    return started is not None and started <= written + SLACK_SECONDS
 
 
-def _began(pid: int) -> float | None:
-    """When a process of this machine began, in seconds since 1970; None where there is none. Where nobody tells, 0."""
+def _start_time(pid: int) -> float | None:
+    """The start of a process of this machine in seconds since 1970; None if there is none, 0 without /proc."""
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -124,7 +135,7 @@ def _began(pid: int) -> float | None:
     return 0.0
 
 
-def this_process() -> str:
-    """What a process is called in files: `SLURM job 3, process 4711 on node5`."""
+def process_label() -> str:
+    """The label of this process in files: `SLURM job 3, process 4711 on node5`."""
     job = os.environ.get("SLURM_JOB_ID")
     return f"{f'SLURM job {job}, ' if job else ''}process {os.getpid()} on {os.uname().nodename}"

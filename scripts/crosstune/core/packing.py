@@ -1,4 +1,4 @@
-"""Cutting windows into forward passes, without torch."""
+"""Splitting windows into forward passes, without torch."""
 
 import math
 from collections.abc import Sequence
@@ -10,26 +10,26 @@ PADDED = 1.6
 
 
 def pack(lengths: Sequence[int], tokens: int, padded: bool = False) -> list[list[int]]:
-    """Cut windows into forward passes of at most `tokens` tokens, shortest windows first; indices into `lengths`.
+    """Split windows into forward passes of at most `tokens` tokens, shortest windows first; indices into `lengths`.
 
-    Sorted, because windows of one length share a call of the attention kernel. Where they will be `padded`, the padding
-    counts, and the longest of a pass is at most PADDED times the shortest.
+    Sorted, because windows of one length share a call of the attention kernel. If passes are `padded`, the padding
+    counts, and the longest window of a pass is at most PADDED times the shortest.
     """
-    found: list[list[int]] = []
+    passes: list[list[int]] = []
     used = tokens
     for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
         length = lengths[index]
-        if padded and found:
-            used = length * len(found[-1])
-        if used + length > tokens or (padded and length > PADDED * lengths[found[-1][0]]):
-            found.append([])
+        if padded and passes:
+            used = length * len(passes[-1])
+        if used + length > tokens or (padded and length > PADDED * lengths[passes[-1][0]]):
+            passes.append([])
             used = 0
-        found[-1].append(index)
+        passes[-1].append(index)
         used += length
-    return found
+    return passes
 
 
 def split_evenly(count: int, most: int) -> list[list[int]]:
-    """0 to `count` - 1 in order, in parts of at most `most` whose sizes differ by at most one."""
+    """The numbers from 0 to `count` - 1 in order, in parts of at most `most` whose sizes differ by at most one."""
     parts = np.array_split(np.arange(count), max(1, math.ceil(count / most)))
     return [part.tolist() for part in parts if len(part)]

@@ -1,7 +1,4 @@
-"""What a person sees of long work: a bar in a terminal, plain lines in a log.
-
-Owns: the wording and the pace of progress. Must never know: what is being done.
-"""
+"""The progress of long work: a bar in a terminal, plain lines in a log."""
 
 import sys
 import time
@@ -14,7 +11,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
-    """`total` steps of `name`; `advance` after each with the latest figures. `unit` is what a step works on."""
+    """Reports `total` steps of `name`, `done` of them earlier; call `advance` after each. A step has several units."""
 
     def __init__(
         self,
@@ -30,7 +27,7 @@ class Progress:
         if log:
             log.parent.mkdir(parents=True, exist_ok=True)
         self._log = log.open("a", encoding="utf-8") if log else None
-        # Without a log file the lines go where the bar would have gone.
+        # Without a log file the lines go to the terminal's stream, if it shows no bar.
         self._lines = self._log or (None if terminal.isatty() else terminal)
         shown = terminal.isatty()
         self._bar = tqdm(total=total, initial=done, desc=name, file=terminal, disable=not shown, leave=False)
@@ -40,7 +37,7 @@ class Progress:
             self._lines.flush()
 
     def advance(self, units: int, **figures: str) -> None:
-        """One step that worked on so many units."""
+        """Report a step that worked on `units` units, and the latest figures."""
         self._done += 1
         self._units += units
         now = time.monotonic()

@@ -1,10 +1,8 @@
-"""Random streams that do not know of each other.
-
-Owns: how a seed and a purpose become a stream. Must never know: what is drawn.
+"""Independent random streams.
 
 Every purpose (first weights, order of the data, masks, dropout of update 17) has its own stream, derived from the
-seed and the purpose's name. So two schedules with one seed share their heads' first weights, and a resumed run needs
-no replay: the stream of update n does not depend on the updates before it.
+seed and the purpose's name. So two schedules with one seed share their heads' first weights. A resumed run needs no
+replay, because the stream of update n does not depend on earlier updates.
 """
 
 import hashlib
@@ -20,4 +18,5 @@ def derive(*parts: object) -> int:
 
 
 def stream(*parts: object) -> np.random.Generator:
+    """The generator of (seed, purpose, ...)."""
     return np.random.Generator(np.random.PCG64(derive(*parts)))

@@ -1,40 +1,31 @@
-"""Validating a config against its schema, with errors a person can act on.
+"""Validating a config against its schema, with errors that a person can act on."""
 
-Owns: reading schemas, YAML's surprises, defaults, the wording of schema errors.
-Must never know: what a study does with the values.
-"""
-
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from crosstune.core.errors import UserError
-
-if TYPE_CHECKING:
-    pass
 import difflib
 import re
+from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import yaml
 
+from crosstune.core.errors import UserError
 from crosstune.core.files import read_text
-
-
-def check_known(name: str, known: Sequence[str] | Mapping, what: str, place: str) -> None:
-    if name not in known:
-        raise UserError(f"unknown {what} {name!r}", place, f"There are: {', '.join(known)}")
-
 
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
-def validate(config: Any, schema_path: Path | str) -> dict:
-    """The config with YAML's surprises mended and defaults filled in.
+def check_known(name: str, known: Sequence[str] | Mapping, what: str, where: str) -> None:
+    """Raise UserError for a name that is not among the known ones; `what` is their noun."""
+    if name not in known:
+        raise UserError(f"unknown {what} {name!r}", where, f"There are: {', '.join(known)}")
 
-    Raises UserError for the first violation of the schema: the key, what was expected, a line to paste.
+
+def validate(config: Any, schema_path: Path | str) -> dict:
+    """The config with numbers that YAML reads as text corrected, and defaults filled in.
+
+    Raises UserError for the first violation of the schema: the key, the expected value, a line to paste.
     """
     schema = read_schema(Path(schema_path))
     config = mend_yaml(config)
@@ -45,7 +36,7 @@ def validate(config: Any, schema_path: Path | str) -> dict:
 
 
 def read_config(path: Path | str) -> Any:
-    """A study's config file as it is written. Raises UserError where it cannot be read or is no YAML."""
+    """A study's config file as it is written. Raises UserError if it cannot be read or is not YAML."""
     try:
         return yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
@@ -54,29 +45,29 @@ def read_config(path: Path | str) -> Any:
 
 @cache
 def read_schema(path: Path) -> dict:
-    """The schema in a file; it is changed by nobody."""
-    # Every job parses it again; the C loader takes a tenth of the time where PyYAML has it.
+    """The schema in a file; callers must not change it."""
+    # Every job parses it. PyYAML's C loader, if there is one, takes a tenth of the time.
     return yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
-def mend_yaml(value: Any, place: str = "") -> Any:
-    """YAML 1.1 reads `1e-5` as text and the key `no` as False: the first is mended, the second refused."""
+def mend_yaml(value: Any, where: str = "") -> Any:
+    """YAML 1.1 reads `1e-5` as text and the key `no` as False: correct the first, refuse the second (UserError)."""
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                raise UserError(f"YAML reads this key as {key!r}, not as text", place or "config", _quote_cure(key))
-        return {key: mend_yaml(item, f"{place}.{key}".lstrip(".")) for key, item in value.items()}
+                raise UserError(f"YAML reads this key as {key!r}, not as text", where or "config", _quote_fix(key))
+        return {key: mend_yaml(item, f"{where}.{key}".lstrip(".")) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [mend_yaml(item, f"{place}[{number}]") for number, item in enumerate(value)]
+        return [mend_yaml(item, f"{where}[{number}]") for number, item in enumerate(value)]
     if isinstance(value, str) and NUMBER.fullmatch(value):
         return float(value)
     return value
 
 
 def fill_defaults(value: Any, schema: Mapping, root: Mapping) -> Any:
-    """The value with the schema's `default`s where keys are missing.
+    """The value with the schema's `default` for each missing key.
 
-    Branches of a choice (oneOf) are left alone: what a stage does not say is for its track to say.
+    Branches of a choice (oneOf) get none: a stage takes missing keys from its track.
     """
     schema = resolve_reference(schema, root)
     if isinstance(value, Mapping):
@@ -95,7 +86,7 @@ def fill_defaults(value: Any, schema: Mapping, root: Mapping) -> Any:
 
 
 def resolve_reference(schema: Mapping, root: Mapping) -> Mapping:
-    """Follow `$ref: "#/$defs/x"`; keys beside the reference (a description) win over the definition's."""
+    """Follow `$ref: "#/$defs/x"`; keys next to the reference (a description) win over those of the definition."""
     if "$ref" not in schema:
         return schema
     target = root
@@ -105,9 +96,9 @@ def resolve_reference(schema: Mapping, root: Mapping) -> Mapping:
 
 
 def _user_error(error: jsonschema.ValidationError, schema: Mapping) -> UserError:
-    error = _meant_branch(error)
+    error = _closest_branch(error)
     path = list(error.absolute_path)
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".") or "config"
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".") or "config"
     value = error.instance
     example = "\n".join(error.schema.get("examples", []))
     expected = error.schema.get("description", "")
@@ -116,29 +107,29 @@ def _user_error(error: jsonschema.ValidationError, schema: Mapping) -> UserError
         key = next(key for key in value if key not in known)
         close = difflib.get_close_matches(key, known, 1)
         hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(known)}"
-        return UserError(f"unknown key {key!r}", place, hint)
+        return UserError(f"unknown key {key!r}", where, hint)
     if error.validator == "required":
         key = next(key for key in error.validator_value if key not in value)
         part = resolve_reference(error.schema.get("properties", {}).get(key, {}), schema)
         line = "\n".join(part.get("examples", [])) or f"{key}: ..."
-        return UserError(f"the key {key!r} is missing", place, f"{part.get('description', '')}\n{line}".strip())
+        return UserError(f"the key {key!r} is missing", where, f"{part.get('description', '')}\n{line}".strip())
     if isinstance(value, bool):
-        return UserError(f"YAML reads this as {value}, text was expected", place, _quote_cure(value))
+        return UserError(f"YAML reads this as {value}, text was expected", where, _quote_fix(value))
     if error.validator == "uniqueItems":
         twice = next(item for number, item in enumerate(value) if item in value[:number])
-        return UserError(f"{twice!r} is given twice", place, "Give each value once.")
+        return UserError(f"{twice!r} is given twice", where, "Give each value once.")
     if error.validator == "pattern" and "$ref" not in expected:
-        return UserError(f"{value!r} is not allowed as a name here", place, expected)
+        return UserError(f"{value!r} is not allowed as a name here", where, expected)
     if error.validator == "minItems" or error.validator == "minProperties":
-        return UserError("this must not be empty", place, "\n".join(filter(None, [expected, example])))
+        return UserError("this must not be empty", where, "\n".join(filter(None, [expected, example])))
     if error.validator == "oneOf" and isinstance(value, Mapping):
         choices = [" and ".join(branch.get("required", [])) for branch in error.validator_value]
-        return UserError(f"expected exactly one of: {'; '.join(filter(None, choices))}", place, expected)
-    return UserError(f"{value!r} does not fit: {error.message}", place, "\n".join(filter(None, [expected, example])))
+        return UserError(f"expected exactly one of: {'; '.join(filter(None, choices))}", where, expected)
+    return UserError(f"{value!r} does not fit: {error.message}", where, "\n".join(filter(None, [expected, example])))
 
 
-def _meant_branch(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
-    """Of a failed choice, the violation in the branch that the value's type or keys point to."""
+def _closest_branch(error: jsonschema.ValidationError) -> jsonschema.ValidationError:
+    """Of a failed choice, the violation in the branch that fits the value's type or keys best."""
     while error.validator == "oneOf" and error.context:
         branches: dict[int, list] = {}
         for sub in error.context:
@@ -161,20 +152,20 @@ def _meant_branch(error: jsonschema.ValidationError) -> jsonschema.ValidationErr
     return error
 
 
-def _quote_cure(value: object) -> str:
+def _quote_fix(value: object) -> str:
     word = {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
     return f'Put it in quotes: "{word}"'
 
 
 def read_yaml(path: Path | str) -> dict[Any, Any]:
-    """The mapping in a YAML file, empty if the file is; UserError with file:line where it is no YAML."""
+    """The mapping in a YAML file, empty if the file is. Raises UserError (with file:line) if it is not YAML."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         content = yaml.load(read_text(path), loader) or {}
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise UserError(f"not valid YAML ({getattr(error, 'problem', None) or error})", place) from None
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UserError(f"not valid YAML ({getattr(error, 'problem', None) or error})", where) from None
     if not isinstance(content, Mapping):
         raise UserError("expected entries by name, as in `name: {...}`", str(path))
     return dict(content)

@@ -1,7 +1,8 @@
-"""Words of numbers: counts with their nouns, decimals."""
+"""Numbers in words: counts with their nouns, decimals."""
 
 
 def count(number: int, noun: str) -> str:
+    """A number with its noun: `1 run`, `2 runs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

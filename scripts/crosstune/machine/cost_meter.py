@@ -1,44 +1,42 @@
-"""What it takes to make a checkpoint or predictions: time, hardware, energy, and the code that does it.
+"""Measures the cost of a checkpoint or of predictions over all attempts: time, hardware, energy, and the code.
 
-Owns: measuring that, over all attempts, and the content of `cost.json`. Must never know: what is made.
-
-None of this is in a manifest: `stage.json` and `predictions/<dataset>.json` are the same bytes whoever makes them and
-however often they were interrupted, and what stands on them is made again when they change.
+The cost is in `cost.json`, never in a manifest. `stage.json` and `predictions/<dataset>.json` are byte-identical across
+machines and interruptions, and a changed manifest rebuilds its dependents.
 """
 
 import time
 from collections.abc import Mapping
 
 from crosstune.machine.energy import EnergyMeter
-from crosstune.machine.environment import made_by, now, processor
+from crosstune.machine.environment import code_and_environment, processor, utc_now
 from crosstune.machine.hardware import gpus_in_use
 
 
 class Meter:
-    """Measures from its making on. `threads` compute in each of `processes` processes, which have a GPU each or none.
+    """Measures from its construction on. Each of `processes` processes has `threads` threads, and a GPU or none.
 
-    What earlier attempts at the same work took is added by `resume`, as `spent` gave it.
+    `resume` adds the cost of earlier attempts at the same work, as their `elapsed` gave it.
     """
 
     def __init__(self, threads: int, processes: int = 1):
         gpus = gpus_in_use(processes)
         self._device = gpus[0].name if gpus else processor()
         self._devices, self._cores = len(gpus), threads * processes
-        self._code = made_by()
+        self._code = code_and_environment()
         self._energy = EnergyMeter([gpu.uuid for gpu in gpus], processes)
-        self._begin, self._began = time.monotonic(), now()
+        self._begin, self._began = time.monotonic(), utc_now()
         self._earlier_seconds, self._earlier_energy = 0.0, {}
 
-    def resume(self, spent: Mapping) -> None:
-        """Add what an interrupted attempt took; nothing where it did not say."""
-        if spent:
-            self._began = spent["began"]
-            self._earlier_seconds = spent["seconds"]
-            # Energy is told for the whole of the work or not at all.
-            self._earlier_energy = spent["energy"]
+    def resume(self, earlier: Mapping) -> None:
+        """Add the `elapsed` of an interrupted attempt; an empty one adds nothing."""
+        if earlier:
+            self._began = earlier["began"]
+            self._earlier_seconds = earlier["seconds"]
+            # The energy of all attempts is known, or none is recorded.
+            self._earlier_energy = earlier["energy"]
 
-    def spent(self) -> dict:
-        """So far, earlier attempts included: when it `began`, `seconds`, `energy` in watt-hours by what took it."""
+    def elapsed(self) -> dict:
+        """So far, earlier attempts included: `began`, `seconds`, and `energy` in watt-hours by its consumer."""
         seconds = self._earlier_seconds + time.monotonic() - self._begin
         energy = self._energy.watt_hours()
         if self._earlier_seconds:
@@ -46,23 +44,23 @@ class Meter:
             energy = {part: energy[part] + self._earlier_energy[part] for part in sorted(both)}
         return {"began": self._began, "seconds": seconds, "energy": energy}
 
-    def cost(self) -> dict:
-        """The work is done: what `cost.json` says of it.
+    def record(self) -> dict:
+        """The content of `cost.json` at the end of the work.
 
-        `seconds` of wall time in all attempts; `device` the processor's or GPU's name; `devices` GPUs; `cores` compute
-        threads; `energy_wh` watt-hours of what `energy_of` lists, None where nothing could be read; `began`, `ended`
-        in UTC; and what made_by says.
+        `seconds`: wall time of all attempts. `device`: the name of the processor or GPU. `devices`: GPUs. `cores`:
+        compute threads. `energy_wh`: watt-hours of the consumers in `energy_of`, None if no counter is readable.
+        `began`, `ended`: in UTC. The rest comes from code_and_environment.
         """
-        spent = self.spent()
+        elapsed = self.elapsed()
         self._energy.close()
         return {
-            "seconds": round(spent["seconds"], 1),
+            "seconds": round(elapsed["seconds"], 1),
             "device": self._device,
             "devices": self._devices,
             "cores": self._cores,
-            "energy_wh": round(sum(spent["energy"].values()), 4) if spent["energy"] else None,
-            "energy_of": sorted(spent["energy"]),
-            "began": spent["began"],
-            "ended": now(),
+            "energy_wh": round(sum(elapsed["energy"].values()), 4) if elapsed["energy"] else None,
+            "energy_of": sorted(elapsed["energy"]),
+            "began": elapsed["began"],
+            "ended": utc_now(),
             **self._code,
         }

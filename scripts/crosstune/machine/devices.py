@@ -1,7 +1,4 @@
-"""The devices that hours and energy are told for: their peaks, their power, under which names they are found.
-
-Owns: the form of registry/gpus.yaml. Must never know: studies, models.
-"""
+"""The table of devices (registry/gpus.yaml): their names, peak speeds and power, for estimates of hours and energy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +12,9 @@ CPU = "cpu"
 
 @dataclass(frozen=True)
 class Device:
-    """A GPU, or a core of a CPU; `share` and `tflops` (10^12 operations a second) by precision, `watts` of the board.
+    """A GPU, or a core of a CPU; peak `tflops` (10^12 operations a second) and the `share` reached, by precision.
 
-    One that the table lacks has a name alone.
+    `watts` are those of the board. A device that the table lacks has only a name.
     """
 
     name: str
@@ -29,11 +26,11 @@ class Device:
     share: Mapping[str, float] | None = None
 
     def speed(self, precision: str) -> float | None:
-        """Operations a second that it is assumed to do where `precision` is asked for (fp32, bf16, auto)."""
+        """The assumed operations a second at a precision (fp32, bf16, auto); None if unknown."""
         if not self.tflops:
             return None
-        found = "bf16" if precision != "fp32" and "bf16" in self.tflops else "fp32"
-        return self.tflops[found] * 1e12 * self.share[found]
+        computed = "bf16" if precision != "fp32" and "bf16" in self.tflops else "fp32"
+        return self.tflops[computed] * 1e12 * self.share[computed]
 
 
 class Devices:
@@ -48,8 +45,8 @@ class Devices:
     def __getitem__(self, name: str) -> Device:
         return next(device for device in self if device.name == name)
 
-    def found(self, name: str) -> Device:
-        """The device that a driver, or a record of what finished work took, calls by a name."""
+    def lookup(self, name: str) -> Device:
+        """The device for the name that a driver or a cost record gives."""
         for device in self:
             if any(part in name for part in device.known_as):
                 return device
@@ -57,7 +54,7 @@ class Devices:
 
 
 def load_devices(folder: Path | str) -> Devices:
-    """The table of `folder`/gpus.yaml. Raises UserError for a record that lacks something."""
+    """The table of `folder`/gpus.yaml. Raises UserError for an incomplete record."""
     path = Path(folder) / "gpus.yaml"
     content = mend_yaml(read_yaml(path), str(path))
     fix = "known_as: [A100], tflops: {bf16: 312, fp32: 19.5}, watts: 400, title: ..., source: ..."

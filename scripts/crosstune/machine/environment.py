@@ -1,7 +1,4 @@
-"""What produces a result: versions, machine, commit, lock; and the note of it that lies beside the result.
-
-Owns: looking these up without importing the libraries, the file `cost.json`. Must never know: results.
-"""
+"""The code and environment behind a result: versions, machine, commit, lock; and the file `cost.json`."""
 
 import getpass
 import os
@@ -28,26 +25,26 @@ COST = "cost.json"
 
 
 def write_cost(folder: Path, cost: Mapping) -> None:
-    """Write beside a checkpoint or predictions what they took, as Meter.cost has it."""
+    """Write the cost of a checkpoint or of predictions, as Meter.record gives it, into their folder."""
     write_json(folder / COST, cost)
 
 
 def read_cost(folder: Path) -> dict:
-    """What a checkpoint or predictions took, by their folder; empty where nobody wrote it down."""
+    """The cost of the checkpoint or predictions in a folder; empty if there is no record."""
     path = Path(folder, COST)
     return read_json(path) if path.exists() else {}
 
 
-def now() -> str:
-    """The time in UTC to the second, as ISO 8601 writes it."""
+def utc_now() -> str:
+    """The time in UTC to the second, in the form of ISO 8601."""
     return datetime.now(UTC).replace(microsecond=0).isoformat()
 
 
 @cache
-def made_by() -> dict:
-    """The code and the environment that this process runs with: `code`, `lock_sha256`, `environment`.
+def code_and_environment() -> dict:
+    """The code and the environment of this process: `code`, `lock_sha256`, `environment`.
 
-    Looked up once: a process computes with the code that it has begun with.
+    Cached: a process computes with the code that it has started with.
     """
     return {"code": commit(), "lock_sha256": lock_hash(), "environment": environment()}
 
@@ -56,48 +53,48 @@ def environment() -> dict:
     """Versions of Python and of the packages that compute, and the processor."""
     return {
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": {name: number for name in PACKAGES if (number := _version(name))},
         "machine": {"system": platform.system(), "processor": processor(), "cores": os.cpu_count()},
     }
 
 
 def commit(project: Path = PROJECT) -> dict:
-    """`commit` of the project, and whether it is `changed` since; empty outside a git checkout.
+    """The `commit` of the project, and whether files are `changed` since; empty outside a git checkout.
 
-    Without the program git, as in an image, nobody can say what has changed: then that is None.
+    `changed` is None without the program git, as in an image.
     """
     try:
         revision = _git(project, "rev-parse", "HEAD")
         return {"commit": revision, "changed": bool(_git(project, "status", "--porcelain"))}
     except FileNotFoundError:
-        found = _head(project / ".git")
-        return {"commit": found, "changed": None} if found else {}
+        revision = _head(project / ".git")
+        return {"commit": revision, "changed": None} if revision else {}
     except subprocess.CalledProcessError:
         return {}
 
 
 def repository(project: Path = PROJECT) -> str | None:
-    """The public address that the project was cloned from; None where that is no web address."""
+    """The public address of the project's origin; None if it is no web address."""
     with suppress(OSError, subprocess.CalledProcessError):
         address = _git(project, "remote", "get-url", "origin")
-        # Not one with a user's name or token before the host.
+        # None if a user's name or token precedes the host.
         return address if re.fullmatch(r"https://[\w.-]+(:\d+)?/[^@?]*", address) else None
     return None
 
 
 def lock_hash(project: Path = PROJECT) -> str | None:
-    """SHA-256 of the lock that pip, conda's environments and images are made of; None where there is none."""
+    """SHA-256 of the lock of all environments and images; None if there is none."""
     path = project / LOCK
     return sha256_file(path) if path.exists() else None
 
 
 def agent(project: Path = PROJECT) -> str:
-    """Who runs this: the name that git knows, else that of the login."""
+    """The name of the user in git's configuration, else the login name."""
     with suppress(OSError, subprocess.CalledProcessError):
         return _git(project, "config", "user.name")
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a user without a name, as in an image
+    except (OSError, KeyError):  # A user without a name, as in an image.
         return "unknown"
 
 
@@ -123,7 +120,7 @@ def _git(project: Path, *arguments: str) -> str:
 
 
 def _head(git: Path) -> str:
-    """The commit that a `.git` folder is at, as its files say; empty where they do not."""
+    """The commit in the files of a `.git` folder; empty if there is none."""
     try:
         head = (git / "HEAD").read_text().strip()
         if not head.startswith("ref: "):

@@ -1,27 +1,24 @@
-"""Which GPUs of this machine a job computes on, so that no two jobs get the same one by accident.
+"""Locks on the GPUs of this machine, so that no two jobs compute on the same one by accident.
 
-Owns: the locks, a file for each GPU in a folder of this machine and user, and what CUDA_VISIBLE_DEVICES becomes.
-Must never know: what is computed. Imports no torch: the GPUs are chosen before torch sees any.
-
-Snakemake counts GPUs (`--resources gpu=4`) and tells no job which ones are its own. A lock is one of the kernel's
-(flock), so it ends with the process that holds it, however that ends; programs that the process starts do not inherit
-it. Jobs queue up: who waits for several GPUs is not overtaken for ever by those that want one.
+Snakemake counts GPUs (`--resources gpu=4`) but does not say which GPUs belong to a job. Each GPU has a lock file in a
+folder of this machine and user. The kernel releases a lock (flock) when its process ends, however that ends; programs
+that the process starts do not inherit it. Jobs queue, so a job that waits for several GPUs gets its turn. The module
+imports no torch: a job sets CUDA_VISIBLE_DEVICES before torch sees a GPU.
 """
 
-import fcntl
 import os
 import re
 import shutil
-import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, MutableMapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from crosstune.core.errors import UserError
+from crosstune.core.files import open_private_folder
+from crosstune.core.locks import acquire_lock
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -29,45 +26,44 @@ SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @dataclass(frozen=True)
-class Gpu:
-    """A GPU: the name of its lock, and what stands for it in CUDA_VISIBLE_DEVICES."""
+class LockableGpu:
+    """A GPU: the name of its lock, and its value in CUDA_VISIBLE_DEVICES."""
 
     lock: str
     visible: str
 
 
-def take_gpus(
+def acquire_gpus(
     count: int,
     log: Path | None = None,
     environ: MutableMapping[str, str] = os.environ,
     folder: Path | None = None,
-    gpus: Callable[[], Sequence[Gpu]] | None = None,
+    gpus: Callable[[], Sequence[LockableGpu]] | None = None,
 ) -> int:
-    """Take `count` GPUs for as long as this process lives, waiting for them; how many it has.
+    """Wait for `count` GPUs and lock them until this process ends; returns the number of its GPUs.
 
-    All of them or none: no job holds some while it waits for more. Where the machine has fewer, all that it has; a
-    process that wants none sees none. Where CUDA_VISIBLE_DEVICES is set, a cluster or a person shares out the GPUs:
-    nothing is taken, and the process has up to `count` of those. `log`: the file in which it says what it waits for,
-    otherwise stderr.
+    A job locks all of its GPUs at once, so none waits with some locked. If the machine has fewer, it locks all. A job
+    that requests none sees none. If CUDA_VISIBLE_DEVICES is set, a cluster or a person assigns the GPUs: the job locks
+    nothing and has up to `count` of these. It reports in the file `log`, or on stderr, that it waits.
     """
     if VISIBLE in environ:
-        return min(count, len(named_gpus(environ[VISIBLE])))
+        return min(count, len(visible_gpus(environ[VISIBLE])))
     if count < 1:
         environ[VISIBLE] = ""
         return 0
-    found = (gpus or found_gpus)()
-    wanted = min(count, len(found))
-    if wanted < count and found:
-        tell(f"{count} GPUs are wanted, and this machine has {len(found)}", log)
-    if not wanted:
+    present = (gpus or list_gpus)()
+    number = min(count, len(present))
+    if number < count and present:
+        log_line(f"{count} GPUs are wanted, and this machine has {len(present)}", log)
+    if not number:
         return 0
-    taken = _take(wanted, found, _private(folder or lock_folder()), log)
-    environ[VISIBLE] = ",".join(gpu.visible for gpu in taken)
-    return wanted
+    locked = _lock_gpus(number, present, _private(folder or lock_folder()), log)
+    environ[VISIBLE] = ",".join(gpu.visible for gpu in locked)
+    return number
 
 
-def named_gpus(visible: str) -> list[str]:
-    """The GPUs in a value of CUDA_VISIBLE_DEVICES: CUDA reads up to the first that cannot be one, such as -1."""
+def visible_gpus(visible: str) -> list[str]:
+    """The GPUs in a value of CUDA_VISIBLE_DEVICES: CUDA stops at the first item that names none, such as -1."""
     names = []
     for name in map(str.strip, visible.split(",")):
         if not re.match(r"\d|GPU-|MIG-", name):
@@ -77,101 +73,89 @@ def named_gpus(visible: str) -> list[str]:
 
 
 def lock_folder() -> Path:
-    """Where the locks of this machine and user are.
+    """The folder of the locks of this machine and user.
 
-    Not below TMPDIR, which clusters set to another folder for every job; /tmp is on no network file system.
+    Not below TMPDIR, which clusters set to another folder for every job. /tmp is on no network file system.
     """
     return Path(f"/tmp/crosstune-gpus-{os.getuid()}")
 
 
-def found_gpus(devices: Path = Path("/dev")) -> list[Gpu]:
-    """The GPUs of this machine, as nvidia-smi lists them, or without it by their device files."""
+def list_gpus(devices: Path = Path("/dev")) -> list[LockableGpu]:
+    """The GPUs of this machine, from nvidia-smi or, without it, from the device files."""
     if program := shutil.which("nvidia-smi"):
         done = subprocess.run([program, "-L"], capture_output=True, text=True)
         if done.returncode == 0:
-            return listed_gpus(done.stdout)
+            return parse_gpu_list(done.stdout)
     numbers = sorted(int(path.name[6:]) for path in devices.glob("nvidia*") if path.name[6:].isdigit())
-    # CUDA counts those that the process sees, from 0; in a container they may be any of the machine's.
-    return [Gpu(f"nvidia{number}", str(place)) for place, number in enumerate(numbers)]
+    # CUDA numbers the GPUs that the process sees from 0; in a container they may be any of the machine's.
+    return [LockableGpu(f"nvidia{number}", str(place)) for place, number in enumerate(numbers)]
 
 
-def listed_gpus(listing: str) -> list[Gpu]:
-    """The GPUs in what `nvidia-smi -L` prints; of one that is cut into parts (MIG), the parts."""
-    found: list[Gpu] = []
+def parse_gpu_list(listing: str) -> list[LockableGpu]:
+    """The GPUs in the output of `nvidia-smi -L`; the parts of a GPU that is partitioned (MIG)."""
+    gpus: list[LockableGpu] = []
     whole = None
     for line in listing.splitlines():
         match = re.search(r"\(UUID: ((?:GPU|MIG)-[^)\s]+)\)", line)
         if not match:
             continue
         if match[1].startswith("GPU-"):
-            whole = Gpu(match[1], match[1])
-            found.append(whole)
+            whole = LockableGpu(match[1], match[1])
+            gpus.append(whole)
         else:
-            found = [gpu for gpu in found if gpu != whole]
-            found.append(Gpu(match[1].replace("/", "-"), match[1]))
-    return found
+            gpus = [gpu for gpu in gpus if gpu != whole]
+            gpus.append(LockableGpu(match[1].replace("/", "-"), match[1]))
+    return gpus
 
 
-def _take(wanted: int, gpus: Sequence[Gpu], folder: Path, log: Path | None) -> list[Gpu]:
-    queue = _locked(folder / "queue", wait=False)
-    told = queue is None
-    if told:
-        tell(f"waiting for {wanted} of {len(gpus)} GPUs: other jobs wait already", log)
-        queue = _locked(folder / "queue", wait=True)
+def _lock_gpus(number: int, gpus: Sequence[LockableGpu], folder: Path, log: Path | None) -> list[LockableGpu]:
+    queue = acquire_lock(folder / "queue", wait=False)
+    announced = queue is None
+    if announced:
+        log_line(f"waiting for {number} of {len(gpus)} GPUs: other jobs wait already", log)
+        queue = acquire_lock(folder / "queue", wait=True)
     try:
         while True:
-            taken = _free(wanted, gpus, folder)
-            if taken:
-                return taken
-            if not told:
-                tell(f"waiting for {wanted} of {len(gpus)} GPUs: other jobs have them", log)
-                told = True
+            locked = _lock_free_gpus(number, gpus, folder)
+            if locked:
+                return locked
+            if not announced:
+                log_line(f"waiting for {number} of {len(gpus)} GPUs: other jobs have them", log)
+                announced = True
             time.sleep(SECONDS_BETWEEN_LOOKS)
     finally:
         os.close(queue)
 
 
-def _free(wanted: int, gpus: Sequence[Gpu], folder: Path) -> list[Gpu]:
-    """Lock the first `wanted` GPUs that are free; where there are fewer, none.
+def _lock_free_gpus(number: int, gpus: Sequence[LockableGpu], folder: Path) -> list[LockableGpu]:
+    """Lock the first `number` free GPUs, or none if there are fewer.
 
-    The locks are plain numbers of open files: nothing closes them before the process ends.
+    The locks are plain file descriptors: nothing closes them before the process ends.
     """
-    taken: dict[Gpu, int] = {}
+    locked: dict[LockableGpu, int] = {}
     for gpu in gpus:
-        lock = _locked(folder / gpu.lock, wait=False)
+        lock = acquire_lock(folder / gpu.lock, wait=False)
         if lock is not None:
-            taken[gpu] = lock
-        if len(taken) == wanted:
-            return list(taken)
-    for lock in taken.values():
+            locked[gpu] = lock
+        if len(locked) == number:
+            return list(locked)
+    for lock in locked.values():
         os.close(lock)
     return []
 
 
-def _locked(path: Path, wait: bool) -> int | None:
-    """An open file that is locked; None where another process has the lock, unless it is waited for."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        os.close(file)
-        return None
-    return file
-
-
 def _private(folder: Path) -> Path:
-    """The folder, made if it is not there. Raises UserError where others could write into it."""
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+    """The folder, which is made if it is not there. Raises UserError if others could write into it."""
+    try:
+        os.close(open_private_folder(folder))
+    except OSError:
         message = "the folder of the GPUs' locks is not this user's alone"
-        raise UserError(message, str(folder), f"Remove it, or choose the GPUs yourself: export {VISIBLE}=0")
+        raise UserError(message, str(folder), f"Remove it, or choose the GPUs yourself: export {VISIBLE}=0") from None
     return folder
 
 
-def tell(line: str, log: Path | None) -> None:
-    """Write a line into a job's log, or to stderr where it has none."""
+def log_line(line: str, log: Path | None) -> None:
+    """Write a line into a job's log, or to stderr if it has none."""
     if log is None:
         print(line, file=sys.stderr)
         return

@@ -1,8 +1,4 @@
-"""The hardware that a process computes with.
-
-Owns: how many threads compute and how they wait, how it starts and ends, the device, the precision.
-Must never know: what is computed. Imports torch late, on purpose.
-"""
+"""The hardware of a process: its threads, device and precision. Functions import torch late, on purpose."""
 
 import gc
 import os
@@ -12,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosstune.core.errors import UserError
-from crosstune.machine.gpu_lease import tell
+from crosstune.machine.gpu_lease import log_line
 
-# How often a thread looks whether there is more to do before it sleeps: the pauses between the operations of a model
-# are shorter than waking takes, but threads that never sleep keep the cores from other jobs.
-SPINS = "10000"
+# How often a thread looks for more work before it sleeps. The pauses between the operations of a model are shorter than
+# waking takes, but threads that never sleep keep the cores from other jobs.
+SPIN_COUNT = "10000"
 
 
-def refuse_duplicates(environ: Mapping[str, str]) -> None:
-    """UserError where SLURM has started this program several times at once, and not to train together (torchrun).
+def refuse_duplicate_tasks(environ: Mapping[str, str]) -> None:
+    """Raise UserError if SLURM has started this program several times at once, and not to train together (torchrun).
 
-    Each of them would do the whole job, into the same folder. srun says how many tasks the step has. What a batch
-    script starts by itself is one process, however many tasks the script was given (SLURM_NTASKS): it has no step.
+    Each copy would do the whole job, in the same folder. srun sets the number of a step's tasks. A process that a batch
+    script starts by itself has no step: it is one process, however many tasks the script has (SLURM_NTASKS).
     """
     if "SLURM_STEP_ID" not in environ or "WORLD_SIZE" in environ:
         return
@@ -35,10 +31,10 @@ def refuse_duplicates(environ: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def quick_imports() -> Iterator[None]:
-    """No garbage collection while torch and transformers are imported, nor among what they made.
+def gc_paused() -> Iterator[None]:
+    """Pause garbage collection while torch and transformers are imported, and exclude their objects from it later.
 
-    That is millions of objects, which all stay; to look through them again and again takes a quarter of the start.
+    These millions of objects all stay. To search them again and again takes a quarter of the start.
     """
     gc.disable()
     try:
@@ -49,57 +45,58 @@ def quick_imports() -> Iterator[None]:
 
 
 def use_threads(threads: int) -> None:
-    """Compute with exactly `threads` threads, whatever cores the job was handed: another number gives other bits.
+    """Compute with exactly `threads` threads, however many cores the job has: another number gives other bits.
 
-    To be called before anything imports torch.
+    Call it before anything imports torch. In a fork of the warm server, which has imported it, the spin count is the
+    server's and the number of threads is this one.
     """
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    os.environ["GOMP_SPINCOUNT"] = SPINS
+    os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
     os.environ["RAYON_NUM_THREADS"] = str(threads)
     import torch
 
     torch.set_num_threads(threads)
 
 
-def resolve_precision(asked: str) -> str:
-    """`auto` is bf16 where the hardware multiplies it (CUDA from Ampere on, CPUs with AMX or AVX512-BF16)."""
+def resolve_precision(requested: str) -> str:
+    """`auto` is bf16 if the hardware multiplies it (CUDA from Ampere on, CPUs with AMX or AVX512-BF16), else fp32."""
     import torch
 
-    if asked != "auto":
-        return asked
+    if requested != "auto":
+        return requested
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "fp32"
 
 
 def device() -> str:
-    """The device that this process computes on."""
+    """The device of this process: `cuda` or `cpu`."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def tell_of_no_gpu(wanted: int, log: Path | None) -> None:
-    """Say that a job which asked for GPUs computes on the CPU: it takes many times as long and looks like any other."""
+def warn_no_gpu(requested: int, log: Path | None) -> None:
+    """Log that a job with a request for GPUs computes on the CPU, which takes many times as long."""
     import torch
 
-    if wanted and device() == "cpu":
-        tell(f"no GPU is seen by torch {torch.__version__}: computing on the CPU", log)
+    if requested and device() == "cpu":
+        log_line(f"no GPU is seen by torch {torch.__version__}: computing on the CPU", log)
 
 
 @dataclass(frozen=True)
-class Gpu:
+class GpuInfo:
     """A GPU of this process: its name, and its UUID as NVIDIA's driver writes it."""
 
     name: str
     uuid: str
 
 
-def gpus_in_use(processes: int = 1) -> list[Gpu]:
-    """The GPUs that so many processes compute on together, one each; none where they compute on the CPU."""
+def gpus_in_use(processes: int = 1) -> list[GpuInfo]:
+    """The GPUs of so many processes that compute together, one each; none if they compute on the CPU."""
     import torch
 
     if device() == "cpu":
         return []
-    found = map(torch.cuda.get_device_properties, range(min(processes, torch.cuda.device_count())))
-    return [Gpu(gpu.name, f"GPU-{gpu.uuid}") for gpu in found]
+    properties = map(torch.cuda.get_device_properties, range(min(processes, torch.cuda.device_count())))
+    return [GpuInfo(gpu.name, f"GPU-{gpu.uuid}") for gpu in properties]

@@ -1,50 +1,66 @@
-"""What jobs used of the memory and time that they asked for.
+"""The memory and time that jobs used, compared with their requests."""
 
-Owns: the note of what a job asked for, beside its benchmark, and the comparison. Must never know: how asking is done.
-"""
-
+import atexit
 import csv
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from crosstune.core.files import read_json, write_json
-from crosstune.core.locks import this_process
+from crosstune.core.locks import process_label
 
-COLUMNS = ("rule", "jobs", "most memory, MiB", "asked", "longest, minutes", "asked", "jobs over")
+COLUMNS = ("rule", "jobs", "most memory, MiB", "requested", "longest, minutes", "requested", "jobs over")
 
 
 @dataclass(frozen=True)
-class Used:
-    """What one job used and what it had asked for: memory in MiB, None where nobody could measure it; minutes."""
+class JobUsage:
+    """The memory (MiB; None if not measured) and time (minutes) that a job used and requested."""
 
     rule: str
     mib: float | None
-    asked_mib: int
+    requested_mib: int
     minutes: float
-    asked_minutes: int
+    requested_minutes: int
 
     @property
-    def memory(self) -> float:
-        """The share of the memory that it asked for."""
-        return (self.mib or 0) / self.asked_mib
+    def memory_share(self) -> float:
+        """The used share of the requested memory."""
+        return (self.mib or 0) / self.requested_mib
 
     @property
-    def time(self) -> float:
-        """The share of the time that it asked for."""
-        return self.minutes / self.asked_minutes
+    def time_share(self) -> float:
+        """The used share of the requested time."""
+        return self.minutes / self.requested_minutes
 
 
-def note_asked(asked: Sequence[str] | None) -> None:
-    """Write what a job asked for, (file, MiB, minutes), if anything, for `used_by_jobs` to find; and who it is."""
-    if asked:
-        path, mib, minutes = asked
-        write_json(path, {"mem_mb": int(mib), "runtime": int(minutes), "process": this_process()})
+def record_usage(requested: Sequence[str] | None) -> None:
+    """Write the request of this job, (file, MiB, minutes), if there is one; add what it used when the process ends.
+
+    `peak_mib` is the most memory that was resident in this process at once (VmHWM in proc(5)), what it shares with the
+    warm server included; `cpu_seconds` are those of this process and its children. A job writes them itself because
+    Snakemake's benchmark measures the warm server's client, not the job.
+    """
+    if requested:
+        path, mib, minutes = Path(requested[0]).absolute(), *map(int, requested[1:])
+        note = {"mem_mb": mib, "runtime": minutes, "process": process_label()}
+        write_json(path, note)
+        atexit.register(_add_usage, path, note)
 
 
-def used_by_jobs(results: Path) -> list[Used]:
+def _add_usage(path: Path, note: Mapping) -> None:
+    # Not ru_maxrss, which a process inherits from the one that started it.
+    with suppress(OSError):  # A full disk has been reported by then, and without /proc there is no warm server.
+        peak = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+        usage = {"peak_mib": int(peak[1]) / 1024, "cpu_seconds": sum(os.times()[:4])}
+        write_json(path, {**note, **{name: round(number, 1) for name, number in usage.items()}})
+
+
+def read_job_usage(results: Path) -> list[JobUsage]:
     """Every job under `results` with a benchmark (`<name>.tsv`) and a note of its request (`<name>.requested.json`)."""
-    found = []
+    jobs = []
     for path in sorted(results.rglob("benchmarks/*.tsv")):
         note = path.with_suffix(".requested.json")
         if not note.exists():
@@ -52,23 +68,23 @@ def used_by_jobs(results: Path) -> list[Used]:
         with path.open(encoding="utf-8", newline="") as file:
             line = next(csv.DictReader(file, delimiter="\t"), None)
         if line:
-            asked, minutes = read_json(note), float(line["s"]) / 60
-            # A job that ends before it is looked at the first time has NA, or nothing.
-            mib = float(line["max_rss"]) if line["max_rss"] not in ("NA", "-") else None
+            request, minutes = read_json(note), float(line["s"]) / 60
+            # A job that ends before Snakemake measures it the first time has NA, or nothing.
+            measured = [float(line["max_rss"])] if line["max_rss"] not in ("NA", "-") else []
+            mib = max([*measured, *filter(None, [request.get("peak_mib")])], default=None)
             rule = path.name.partition(".")[0]
-            found.append(Used(rule, mib, asked["mem_mb"], minutes, asked["runtime"]))
-    return found
+            jobs.append(JobUsage(rule, mib, request["mem_mb"], minutes, request["runtime"]))
+    return jobs
 
 
-def usage_table(jobs: Sequence[Used]) -> tuple[tuple[str, ...], list[tuple]]:
-    """Columns and one line a rule; memory and time are those of the job that came nearest to what it asked for."""
+def usage_table(jobs: Sequence[JobUsage]) -> tuple[tuple[str, ...], list[tuple]]:
+    """Columns and one line a rule; memory and time are those of the job that came nearest to its request."""
     rows = []
     for rule in sorted({job.rule for job in jobs}):
         mine = [job for job in jobs if job.rule == rule]
-        big, long = max(mine, key=lambda job: job.memory), max(mine, key=lambda job: job.time)
-        over = sum(job.memory > 1 or job.time > 1 for job in mine)
+        big, long = max(mine, key=lambda job: job.memory_share), max(mine, key=lambda job: job.time_share)
+        over = sum(job.memory_share > 1 or job.time_share > 1 for job in mine)
         memory = "n/a" if big.mib is None else f"{big.mib:,.0f}"
-        rows.append(
-            (rule, len(mine), memory, f"{big.asked_mib:,}", f"{long.minutes:.1f}", f"{long.asked_minutes:,}", over)
-        )
+        requested = (f"{big.requested_mib:,}", f"{long.requested_minutes:,}")
+        rows.append((rule, len(mine), memory, requested[0], f"{long.minutes:.1f}", requested[1], over))
     return COLUMNS, rows

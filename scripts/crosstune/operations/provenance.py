@@ -12,7 +12,7 @@ from crosstune.core.files import read_json, sha256_json
 from crosstune.data.leakage import LEAKAGE_VERSION
 from crosstune.data.prepare import PREPARE_VERSION
 from crosstune.evaluation.scoring import SCORE_VERSION
-from crosstune.machine.environment import agent, made_by, now, read_cost, repository
+from crosstune.machine.environment import agent, code_and_environment, read_cost, repository, utc_now
 from crosstune.study.comparisons import CONTRASTS_VERSION
 from crosstune.study.graph import Study
 from crosstune.study.paths import base_path
@@ -49,7 +49,7 @@ def study_provenance(study: Study, data: Sequence[Path]) -> dict:
     return {
         "config": config_affecting_results(study.config),
         "config_sha256": sha256_json(config_affecting_results(study.config)),
-        **made_by(),
+        **code_and_environment(),
         "agent": agent(),
         "repository": repository(),
         "versions": VERSIONS,
@@ -58,7 +58,7 @@ def study_provenance(study: Study, data: Sequence[Path]) -> dict:
         "made": producer_counts(trainings, predictions),
         "cost": {"trainings": total_cost(trainings), "predictions": total_cost(predictions)},
         "began": min((cost["began"] for cost in timed), default=None),
-        "ended": max((cost["ended"] for cost in timed), default=now()),
+        "ended": max((cost["ended"] for cost in timed), default=utc_now()),
     }
 
 

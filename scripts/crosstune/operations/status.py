@@ -14,7 +14,7 @@ from pathlib import Path
 
 from crosstune.artifacts.checkpoint import MANIFEST, RESUME, STAGING
 from crosstune.core.files import read_json
-from crosstune.core.locks import is_there
+from crosstune.core.locks import is_running
 from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.environment import read_cost
 from crosstune.study.graph import Checkpoint, Study
@@ -172,7 +172,7 @@ def _is_running(holder: Path, *logs: Path) -> bool:
         text, written = holder.read_text(encoding="utf-8"), holder.stat().st_mtime
     except FileNotFoundError:
         return False
-    exists = is_there(read_json(holder).get("process", "") if holder.suffix == ".json" else text, written)
+    exists = is_running(read_json(holder).get("process", "") if holder.suffix == ".json" else text, written)
     if exists is None:
         times = [path.stat().st_mtime for path in logs if path.exists()]
         return time.time() - max([written, *times]) < MAX_SILENCE_SECONDS

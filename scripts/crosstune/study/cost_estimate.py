@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from crosstune.artifacts.cost import UNKNOWN, predictions_took, training_took
+from crosstune.artifacts.cost import UNKNOWN_DEVICE, prediction_costs, training_cost
 from crosstune.machine.devices import CPU, Device, Devices
 from crosstune.study.graph import Run, Study
 from crosstune.study.paths import CheckpointPath, PreparedPath
@@ -147,7 +147,7 @@ class CostEstimate:
         hours = {
             device: found.hours
             for (kind, mine, device, track), found in self.measured.items()
-            if (kind, mine, track) == ("train", model, None) and device != UNKNOWN
+            if (kind, mine, track) == ("train", model, None) and device != UNKNOWN_DEVICE
         }
         return self._named(max(hours, key=hours.get)) if hours else self.devices[USUAL]
 
@@ -230,18 +230,18 @@ class CostEstimate:
             model, track = place_of(path)
             for kind, device, measured in self._finished(path):
                 for place in (track, None):
-                    key = (kind, model, self.devices.found(device).name, place)
+                    key = (kind, model, self.devices.lookup(device).name, place)
                     found[key] = found.get(key, Measured()) + measured
         return found
 
     def _finished(self, path: str) -> Iterable[tuple[str, str, Measured]]:
         """(kind, device, what it took) of a checkpoint's finished work that has anything to measure."""
-        training = training_took(Path(path))
-        if training and training.tokens and training.took.seconds:
-            yield "train", training.took.device, Measured(training.tokens, training.took.hours)
-        for dataset, took in predictions_took(Path(path)).items():
-            if took and took.seconds and dataset in self.study.checkpoints[path].evaluate:
-                yield "predict", took.device, Measured(self._tokens_predicted(path, dataset), took.hours)
+        training = training_cost(Path(path))
+        if training and training.tokens and training.cost.seconds:
+            yield "train", training.cost.device, Measured(training.tokens, training.cost.hours)
+        for dataset, cost in prediction_costs(Path(path)).items():
+            if cost and cost.seconds and dataset in self.study.checkpoints[path].evaluate:
+                yield "predict", cost.device, Measured(self._tokens_predicted(path, dataset), cost.hours)
 
     def _named(self, name: str) -> Device:
         return next((device for device in self.devices if device.name == name), Device(name))

@@ -185,7 +185,7 @@ def average_stages(job: CheckpointJob, parents: Sequence[Path]) -> None:
     lineage: dict = {}
     for member in members:
         lineage = add_exposure(lineage, member["lineage"])
-    write_cost(job.staging_dir, {**meter.cost(), "tokens": 0, "processes": 1})
+    write_cost(job.staging_dir, {**meter.record(), "tokens": 0, "processes": 1})
     manifest = {"updates": 0, "exposure": {}, "lineage": lineage, "data": {}}
     _write_manifest(job, manifest, sha256_file(model / WEIGHTS), [member["weights"] for member in members])
 
@@ -302,7 +302,7 @@ def _write_checkpoint(job: CheckpointJob, start: Start, inputs: Inputs, fit: Fit
     # All that a stage has seen of each source since the base model; the base's own text does not count.
     lineage = add_exposure(start.parent["lineage"], exposure) if start.parent else {}
     tokens = sum(seen["tokens"] for seen in exposure.values())
-    write_cost(out, {**meter.cost(), "tokens": tokens, "processes": processes})
+    write_cost(out, {**meter.record(), "tokens": tokens, "processes": processes})
     manifest = {"updates": len(plan), "exposure": exposure, "lineage": lineage, "data": data_hashes(job.data)}
     manifest |= {"precision": resolve_precision(job.spec["precision"]), "packed": start.network.packed}
     if fit.best:

@@ -52,7 +52,7 @@ def predict_dataset(
         digest = sha256_file(out / f"{language}.jsonl")
         files[language] = {"rows": len(answers), "sha256": digest, "data": splits[language].sha256}
     progress.close()
-    write_cost(out, meter.cost())
+    write_cost(out, meter.record())
     manifest = {"spec": spec, "weights": weights, "languages": files, "precision": precision, "packed": network.packed}
     write_json(out.with_suffix(".json"), manifest)
 

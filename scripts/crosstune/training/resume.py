@@ -62,7 +62,7 @@ class ResumeFolder:
         """Replace the state."""
         metadata = {"stamp": self._stamp, "notes": json.dumps(notes)}
         if self._meter:
-            metadata["spent"] = json.dumps(self._meter.spent())
+            metadata["spent"] = json.dumps(self._meter.elapsed())
         with atomic_open(self._folder / STATE) as file:
             file.write(save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
 

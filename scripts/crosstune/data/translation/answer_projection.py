@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from crosstune.core.characters import in_word, unspaced
+from crosstune.core.characters import is_unspaced, is_word_character
 
 METHODS = ("markers", "search", "copy")
 
@@ -160,7 +160,9 @@ def _answer_span(row: dict, inside_words: bool) -> tuple[int, int] | None:
 
 def _inside_word(text: str, place: int) -> bool:
     """Whether the characters on both sides of an offset belong to one word."""
-    return 0 < place < len(text) and all(in_word(char) and not unspaced(char) for char in text[place - 1 : place + 1])
+    return 0 < place < len(text) and all(
+        is_word_character(char) and not is_unspaced(char) for char in text[place - 1 : place + 1]
+    )
 
 
 def _join_parts(parts: Iterable[str], source: str, span: tuple[int, int]) -> tuple[str, int, int]:
@@ -181,12 +183,12 @@ def _gap(outer: str, answer: str, source: str, near: int) -> str:
     removed if the adjacent character is of the same kind, letter or punctuation, as in the source.
     """
     neighbour, edge = outer.strip()[near:][:1], answer.strip()[-1 - near :][:1]
-    if not neighbour or unspaced(neighbour) or unspaced(edge):
+    if not neighbour or is_unspaced(neighbour) or is_unspaced(edge):
         return ""
     adjoins = source and not source[near].isspace()
-    if adjoins and in_word(source[near]) == in_word(neighbour):
+    if adjoins and is_word_character(source[near]) == is_word_character(neighbour):
         return ""
-    return " " if outer[near].isspace() or (in_word(neighbour) and in_word(edge)) else ""
+    return " " if outer[near].isspace() or (is_word_character(neighbour) and is_word_character(edge)) else ""
 
 
 def _search_text(translated: str, answer: str, marks: Marks) -> str:
@@ -202,7 +204,7 @@ def _copied_name(answer: str) -> str:
 
 
 def _has_words(text: str) -> bool:
-    return any(map(in_word, text))
+    return any(map(is_word_character, text))
 
 
 def _projected(context: str, start: int, end: int, question: str, how: str) -> ProjectionOutcome:

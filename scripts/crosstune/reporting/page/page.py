@@ -17,7 +17,7 @@ from markupsafe import Markup
 from crosstune.analysis.results import Panel, StudyResults, read_json_object
 from crosstune.core.files import write_text
 from crosstune.core.text import decimal
-from crosstune.machine.job_usage import usage_table, used_by_jobs
+from crosstune.machine.job_usage import read_job_usage, usage_table
 from crosstune.reporting.figures import drawing_program, panel_figures
 from crosstune.reporting.page.answer import (
     answer,
@@ -79,7 +79,7 @@ def render_page(study: StudyResults, results: Path) -> str:
         "leakage": read_json_object(results / "leakage.json"),
         "ledger": ledger_section(study, results),
         "computations": computations(study, results),
-        "used": used_by_jobs(results),
+        "used": read_job_usage(results),
         "most_columns": MOST_COLUMNS,
         "vega": drawing_program(),
     }

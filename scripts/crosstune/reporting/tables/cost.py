@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosstune.analysis.results import Panel, StudyResults
-from crosstune.artifacts.cost import Took, Training, predictions_took, training_took
+from crosstune.artifacts.cost import CostRecord, TrainingCost, prediction_costs, training_cost
 from crosstune.core.files import write_text
 from crosstune.core.text import count, decimal
 from crosstune.reporting.tables.formats import Sheet, csv_text, sheet_latex, sheet_markdown
@@ -45,8 +45,8 @@ class Spent:
 class Charge:
     """What a stage of a run took, and how many runs stand on it."""
 
-    training: Training
-    predictions: list[Took | None]
+    training: TrainingCost
+    predictions: list[CostRecord | None]
     users: int
 
 
@@ -72,11 +72,11 @@ def stages_of(run: dict) -> list[str]:
 def _charges(run: dict, results: Path, users: Counter) -> list[Charge] | None:
     """The stages of a run; None where one of them lacks what it took."""
     folders = {stage: results / stage for stage in stages_of(run)}
-    trainings = {stage: training_took(folder) for stage, folder in folders.items()}
+    trainings = {stage: training_cost(folder) for stage, folder in folders.items()}
     if None in trainings.values():
         return None
     return [
-        Charge(trainings[stage], list(predictions_took(folder).values()), users[stage])
+        Charge(trainings[stage], list(prediction_costs(folder).values()), users[stage])
         for stage, folder in folders.items()
     ]
 
@@ -85,14 +85,14 @@ def _spent(runs: Sequence[Sequence[Charge]], missing: int) -> Spent:
     trainings = [[charge.training for charge in charges] for charges in runs]
     predictions = [[took for charge in charges for took in charge.predictions] for charges in runs]
     everything = [
-        [*(training.took for training in done), *more] for done, more in zip(trainings, predictions, strict=True)
+        [*(training.cost for training in done), *more] for done, more in zip(trainings, predictions, strict=True)
     ]
-    devices = dict.fromkeys(training.took.device for done in trainings for training in done if training.updates)
+    devices = dict.fromkeys(training.cost.device for done in trainings for training in done if training.updates)
     return Spent(
-        hours=statistics.fmean(sum(training.took.hours for training in done) for done in trainings),
-        own_hours=statistics.fmean(sum(part.training.took.hours / part.users for part in charges) for charges in runs),
+        hours=statistics.fmean(sum(training.cost.hours for training in done) for done in trainings),
+        own_hours=statistics.fmean(sum(part.training.cost.hours / part.users for part in charges) for charges in runs),
         prediction_hours=_mean([[took and took.hours for took in more] for more in predictions]),
-        device=", ".join(devices) or trainings[0][0].took.device,
+        device=", ".join(devices) or trainings[0][0].cost.device,
         kwh=_mean([[took and took.kwh for took in parts] for parts in everything]),
         updates=statistics.fmean(sum(training.updates for training in done) for done in trainings),
         tokens=statistics.fmean(sum(training.tokens for training in done) for done in trainings),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from itertools import pairwise
 
-from crosstune.core.characters import SENTENCE_END, unspaced
+from crosstune.core.characters import SENTENCE_END, is_unspaced
 
 # Closing marks after the end of a sentence.
 CLOSING = re.compile(r"(?: ?\])*")
@@ -23,7 +23,7 @@ def join_sentences(pieces: Iterable[str]) -> str:
     """One line of translated sentences, with a space between two unless their script is written without."""
     line = ""
     for piece in filter(None, (piece.strip() for piece in pieces)):
-        space = " " if line and not (unspaced(line[-1]) or unspaced(piece[0])) else ""
+        space = " " if line and not (is_unspaced(line[-1]) or is_unspaced(piece[0])) else ""
         line += space + piece
     return line
 
