@@ -375,7 +375,7 @@ def test_a_learned_temperature_moves_at_its_own_rate_and_does_not_decay(run):
     recipe = {
         **RECIPE,
         "lr": 1e-9,
-        "contrastive": {"temperature_lr": 0.05, "temperature": 0.01},
+        "contrastive": {"weight": 0.5, "temperature_lr": 0.05, "temperature": 0.01},
         "weight_decay": 0.9,
     }
     network, _, _ = run(recipe=recipe, dropout=0.0)

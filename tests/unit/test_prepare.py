@@ -83,7 +83,7 @@ def test_compressed_files_are_read(run, tmp_path, suffix, compress):
 def test_synthetic_files_are_read(run, tmp_path):
     (tmp_path / "world/text").mkdir(parents=True)
     (tmp_path / "world/text/en.tsv").write_text(PAIRS)
-    rows, manifest = run(source={"world": "text/{lang}.tsv"})
+    rows, manifest = run(source={"synthetic": "text/{lang}.tsv"})
     assert len(rows) == 2 and manifest["sources"][0]["file"] == "text/en.tsv"
 
 
@@ -184,6 +184,6 @@ def test_pin_prints_a_block_that_prepare_accepts(run, tmp_path):
 
 
 def test_synthetic_data_cannot_be_pinned(tmp_path):
-    dataset = load_registry(tmp_path, record(source={"world": "text/{lang}.tsv"}))["toy"]
+    dataset = load_registry(tmp_path, record(source={"synthetic": "text/{lang}.tsv"}))["toy"]
     with pytest.raises(UserError, match="is generated"):
         find_numbers(dataset, {}, tmp_path)

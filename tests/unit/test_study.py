@@ -356,7 +356,7 @@ def test_keys_of_contrast_may_be_the_track_s_for_some_of_its_stages():
     study(tracks__qa__recipe=recipe, tracks__qa__schedules={"plain": ["qen"], **contrasted(weight=1.0)})
     with pytest.raises(UserError, match="layers has no effect") as caught:
         study(tracks__qa__recipe=recipe)
-    assert caught.value.where == "tracks.qa.recipe"
+    assert caught.value.where == "tracks.qa.recipe.contrastive"
 
 
 def test_contrast_is_for_tasks_that_it_fits():

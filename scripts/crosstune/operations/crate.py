@@ -16,6 +16,7 @@ from urllib.parse import quote
 from crosstune.core.errors import UserError
 from crosstune.core.files import atomic_open, read_json, sha256_file
 from crosstune.study.graph import Study
+from crosstune.study.paths import PreparedPath
 
 METADATA, CONFIG, README = "ro-crate-metadata.json", "study.json", "README.md"
 
@@ -236,7 +237,7 @@ def _run(
 def _licences(provenance: Mapping) -> list[dict]:
     licences: dict[str, str] = {}
     for path, split in provenance["data"].items():
-        licences[path.split("/")[1]] = split["licence"]
+        licences[PreparedPath.parse(f"{path}.json").dataset] = split["licence"]
     listing = "; ".join(f"{name}: {licence}" for name, licence in sorted(licences.items()))
     text = f"The workflow is under Apache-2.0. Data derived from a data set are under its own licence: {listing}."
     return [
