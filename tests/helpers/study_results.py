@@ -1,10 +1,11 @@
 """The results of a study of four languages and two seeds, small enough to check its tables by hand."""
 
 import copy
+import csv
 from pathlib import Path
 
 from crosstune.analysis.cells import Replicate
-from crosstune.analysis.results import StudyResults, load_results
+from crosstune.analysis.results import StudyResults, TaskAverage, load_results
 from crosstune.core.files import write_json
 
 LANGUAGES = ("qen", "qes", "qna", "qix")
@@ -99,3 +100,54 @@ def read(folder: Path) -> StudyResults:
 def by_seed(values: dict[int, float]) -> dict[Replicate, float]:
     """The values of a cell of unfolded runs, from values by seed."""
     return {Replicate(seed): value for seed, value in values.items()}
+
+
+def csv_rows(text: str | Path) -> list[dict]:
+    """The lines of a CSV text or file."""
+    lines = text.read_text(encoding="utf-8") if isinstance(text, Path) else text
+    return list(csv.DictReader(lines.splitlines()))
+
+
+def table_entry(**keys) -> dict:
+    """An entry of the plan's tables: schedule by language, with other keys."""
+    axes = {"over": ["qa/worldqa"], "rows": ["schedule"], "columns": ["language"]}
+    return {"name": "mine", **axes, "languages": "all", "aggregate": "macro", "show": "sd", "digits": 1, **keys}
+
+
+def published_plan() -> dict:
+    """The plan with a published table of English in one language and over all."""
+    table = {
+        "name": "paper", "title": "A paper", "what": "F1", "verified": True, "labels": [], "track": "qa",
+        "dataset": "worldqa", "columns": [["English", "qen"], ["mean", "all"]], "differences": [],
+        "protocol": "checkpoint",
+        "rows": [{"schedule": "english", "labels": [], "published": {"English": 61.0, "mean": 30.5}}],
+    }  # fmt: skip
+    return plan() | {"published": [table]}
+
+
+def write_averaged(folder: Path, **entry: str) -> TaskAverage:
+    """The small study with a second track on one data set in one language, and their average."""
+    both = plan()
+    both["tracks"]["nli"] = both["tracks"]["qa"] | {
+        "metrics": {"xnli": "classification"}, "evaluate": {"xnli": ["qen"]}, "schedules": ["raw", "joint", "english"]
+    }  # fmt: skip
+    accuracy = {"raw": {1: 30, 2: 34}, "joint": {1: 60}, "english": {1: 40, 2: 50}}
+    for schedule, seeds in accuracy.items():
+        for seed in (1, 2):
+            stage = f"tiny/seed{seed}/nli/{schedule}"
+            both["runs"].append(
+                {"model": "tiny", "seed": seed, "track": "nli", "schedule": schedule, "stages": [stage],
+                 "evaluated": [["xnli"]], "mixtures": [["mnli.qen"]], "updates": [200]}
+            )  # fmt: skip
+            if seed in seeds:
+                write_json(
+                    folder / stage / "scores/xnli.json", {"languages": {"qen": {"accuracy": seeds[seed], "n": 4}}}
+                )
+    both["averages"] = {
+        "two": [
+            {"task": "xquad", "track": "qa", "dataset": "worldqa"},
+            {"task": "xnli", "track": "nli", "dataset": "xnli"} | entry,
+        ]
+    }
+    (average,) = write_study(folder, both).task_averages()
+    return average

@@ -8,7 +8,7 @@ from crosstune.analysis.results import StudyResults
 from crosstune.artifacts.claim import COUNT
 from crosstune.data.prepare import prepare
 from crosstune.data.registry import load_registry
-from crosstune.reporting.tables.claims import findings
+from crosstune.reporting.tables.claims import claim_results
 from crosstune.study.claims import load_claims
 
 ROOT = Path(__file__).parents[2]
@@ -28,8 +28,8 @@ def test_the_rows_of_the_real_files_are_those_that_are_claimed(bundle, tmp_path,
         prepare(registry[dataset], said["split"], lang, {"bundle": bundle}, tmp_path, *files)
     about = {"value": sum(said["rows"].values()), "rows": said["rows"], "split": said["split"], "dataset": dataset}
     entry = file.statement(COUNT, claim, said).entry() | about
-    (finding,) = findings(StudyResults({"claims": [entry]}, {}, {}), tmp_path / "results/small")
-    assert (finding.verdict, finding.remark, len(finding.files)) == ("reproduced", "", len(said["rows"]))
+    (result,) = claim_results(StudyResults({"claims": [entry]}, {}, {}), tmp_path / "results/small")
+    assert (result.verdict, result.remark, len(result.files)) == ("reproduced", "", len(said["rows"]))
     entry["rows"] = {**said["rows"], next(iter(said["rows"])): 1}
-    (finding,) = findings(StudyResults({"claims": [entry]}, {}, {}), tmp_path / "results/small")
-    assert finding.verdict == "contradicted"
+    (result,) = claim_results(StudyResults({"claims": [entry]}, {}, {}), tmp_path / "results/small")
+    assert result.verdict == "contradicted"

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 from helpers.study_config import STUDY
+from helpers.study_results import write_study
 
 from crosstune.artifacts.claim import COUNT, Statement
 from crosstune.core.errors import UserError
 from crosstune.data.registry import load_registry
-from crosstune.reporting.tables.claims import findings
+from crosstune.reporting.tables.claims import claim_results
 from crosstune.study.build import build_study
 from crosstune.study.claims import load_claims
 from crosstune.study.plan import plan_of
@@ -41,7 +42,7 @@ def project(tmp_path) -> Path:
     return tmp_path
 
 
-def hold(project: Path, content: dict, **changes) -> list[Statement]:
+def match(project: Path, content: dict, **changes) -> list[Statement]:
     """The statements of a file of claims about the planned study, with keys changed; `mbert` is a model of it."""
     (project / "claims/paper.yaml").write_text(yaml.safe_dump({"paper": "A paper", **content}, sort_keys=False))
     config = copy.deepcopy(STUDY) | {"claims": ["paper"]} | changes
@@ -56,7 +57,7 @@ def test_shipped_claims_are_valid_and_their_sources_exist(name):
 
 
 @pytest.mark.parametrize("path", ["config.yaml", *(f"studies/{name}.yaml" for name in ("mucot", "mucot-world"))])
-def test_shipped_studies_are_held_against_their_claims(path):
+def test_shipped_studies_are_compared_with_their_claims(path):
     config = yaml.safe_load((ROOT / path).read_text())
     found = [Statement(**entry) for entry in plan_of(build_study(config, ROOT))["claims"]]
     assert {statement.claim.partition("/")[0] for statement in found} == set(config["claims"])
@@ -91,7 +92,7 @@ def test_the_registry_has_the_rows_that_publishers_state(project):
 
 
 def test_a_number_is_about_its_model_and_the_languages_of_its_test_set(project):
-    (found,) = hold(project, {"numbers": {"a": NUMBER}})
+    (found,) = match(project, {"numbers": {"a": NUMBER}})
     assert (found.model, found.schedule, found.track, found.dataset) == ("mbert", "english", "qa", "worldqa")
     assert len(found.languages) == 10 and found.claim == "paper/a" and found.source == "A paper, Table 1"
 
@@ -107,9 +108,9 @@ def test_a_number_is_about_its_model_and_the_languages_of_its_test_set(project):
         ({"panel": None, "average": "ten", "metric": "mean"}, "the study has no average ten"),
     ],
 )
-def test_what_a_study_has_not_run(project, changes, problem):
+def test_statements_without_runs_in_the_study(project, changes, problem):
     claim = {key: value for key, value in (NUMBER | changes).items() if value is not None}
-    (found,) = hold(project, {"numbers": {"a": claim}})
+    (found,) = match(project, {"numbers": {"a": claim}})
     assert found.not_run.startswith(problem) and found.value == 40
 
 
@@ -117,7 +118,7 @@ def test_a_number_over_more_languages_than_are_evaluated(project):
     tracks = copy.deepcopy(STUDY["tracks"])
     tracks["qa"]["evaluate"] = {"worldqa": ["qen", "qno"]}
     all_of_them, two = NUMBER, NUMBER | {"languages": ["qno", "qen"]}
-    found = hold(project, {"numbers": {"all": all_of_them, "two": two}}, tracks=tracks)
+    found = match(project, {"numbers": {"all": all_of_them, "two": two}}, tracks=tracks)
     assert [bool(statement.not_run) for statement in found] == [True, False]
     assert found[0].not_run.startswith("worldqa is not evaluated in qis")
 
@@ -125,27 +126,28 @@ def test_a_number_over_more_languages_than_are_evaluated(project):
 def test_an_average_over_tasks(project):
     claim = {key: value for key, value in NUMBER.items() if key != "panel"} | {"average": "one", "metric": "mean_f1"}
     averages = {"one": {"worldqa": "qa/worldqa"}}
-    (found,) = hold(project, {"numbers": {"a": claim}}, averages=averages)
+    (found,) = match(project, {"numbers": {"a": claim}}, averages=averages)
     assert (found.average, found.metric, found.model, found.not_run) == ("one", "mean_f1", "mbert", "")
-    (found,) = hold(project, {"numbers": {"a": claim | {"schedule": "other"}}}, averages=averages)
+    (found,) = match(project, {"numbers": {"a": claim | {"schedule": "other"}}}, averages=averages)
     assert found.not_run == "the average one has no schedule other"
 
 
-def test_a_direction_on_another_ground(project):
-    own, others = hold(project, {"directions": {"a": DIRECTION | {"model": MBERT}}})[::-1]
-    assert (own.model, own.ground) == ("mbert", []) and (others.model, others.ground) == ("tiny", ["model tiny"])
-    assert (own.schedule, own.than, own.metric, own.languages) == ("joint", "english", "f1", "all")
+def test_a_direction_with_another_model(project):
+    own, others = match(project, {"directions": {"a": DIRECTION | {"model": MBERT}}})[::-1]
+    assert (own.model, own.differs_in) == ("mbert", [])
+    assert (others.model, others.differs_in) == ("tiny", ["model tiny"])
+    assert (own.schedule, own.relative_to, own.metric, own.languages) == ("joint", "english", "f1", "all")
 
 
 def test_a_direction_of_the_headline(project):
     claim = DIRECTION | {"panel": "headline", "better": "joint", "than": "single", "languages": "low"}
     headline = {"track": "qa", "dataset": "worldqa", "metric": "exact_match", "single": "english", "joint": "joint"}
-    first, _ = hold(project, {"directions": {"a": claim}}, headline=headline)
-    assert (first.schedule, first.than, first.metric) == ("joint", "english", "exact_match")
-    assert first.ground == ["data set worldqa"]
-    (found,) = hold(project, {"directions": {"a": claim | {"than": "sequential"}}}, headline=headline)
+    first, _ = match(project, {"directions": {"a": claim}}, headline=headline)
+    assert (first.schedule, first.relative_to, first.metric) == ("joint", "english", "exact_match")
+    assert first.differs_in == ["data set worldqa"]
+    (found,) = match(project, {"directions": {"a": claim | {"than": "sequential"}}}, headline=headline)
     assert found.not_run == "the study's headline names no schedule as sequential"
-    (found,) = hold(project, {"directions": {"a": claim}})
+    (found,) = match(project, {"directions": {"a": claim}})
     assert found.not_run == "the study's headline names no schedule as joint or single"
 
 
@@ -157,33 +159,33 @@ def published(**changes):
 
 def test_rows_of_a_published_table_are_the_studys_schedules(project):
     own = {"tables": {"t": TABLE | {"datasets": ["worldqa"]}}, "directions": {"d": ROWS}}
-    first, second, *directions = hold(project, own, **published())
+    first, second, *directions = match(project, own, **published())
     # Table 2 has 0.47 and 0.57 there; only the column hi has a tolerance.
     assert [(s.schedule, s.value, s.column, s.model) for s in (first, second)] == [
         ("english", 47.0, "hi", "mbert"), ("joint", 57.0, "hi", "mbert"),
     ]  # fmt: skip
-    assert first.tolerance == 5 and first.verified and first.says == "The table. Row nothing, column hi."
-    assert [(s.schedule, s.than, s.model) for s in directions] == [
+    assert first.tolerance == 5 and first.verified and first.text == "The table. Row nothing, column hi."
+    assert [(s.schedule, s.relative_to, s.model) for s in directions] == [
         ("joint", "english", "tiny"), ("joint", "english", "mbert"),
     ]  # fmt: skip
-    assert directions[0].ground == ["data set worldqa"] and "qno" in directions[0].about
+    assert directions[0].differs_in == ["data set worldqa"] and "qno" in directions[0].about
 
 
-def test_a_table_is_held_against_no_other_data(project):
+def test_a_table_is_compared_with_no_other_data(project):
     content = {"tables": {"t": TABLE}, "directions": {"d": ROWS}}
-    assert [s.not_run for s in hold(project, content)] == [
+    assert [s.not_run for s in match(project, content)] == [
         "the study has no table of mucot.table2 under `published`"
     ] * 2
-    found = hold(project, content, **published(rows={"squad": "joint"}))
+    found = match(project, content, **published(rows={"squad": "joint"}))
     assert [s.not_run for s in found] == ["worldqa is not the paper's data set", "published.ours has no row nothing"]
 
 
-def test_rows_are_held_against_the_data_sets_in_use(project):
+def test_rows_are_compared_with_the_data_sets_in_use(project):
     used = COUNTED | {"datasets": ["worldqa", "xquad"], "rows": {"qen": 60}}
     unused = COUNTED | {"rows": {"hi": 1190, "ar": 1190}}
     with pytest.raises(UserError, match="has no language 'qen'"):
-        hold(project, {"counts": {"a": used}})
-    first, second = hold(project, {"counts": {"a": used | {"datasets": ["worldqa"]}, "b": unused}})
+        match(project, {"counts": {"a": used}})
+    first, second = match(project, {"counts": {"a": used | {"datasets": ["worldqa"]}, "b": unused}})
     assert (first.dataset, first.rows, first.known, first.not_run) == ("worldqa", {"qen": 60}, {}, "")
     assert second.not_run == "the study does not use xquad" and second.value == 2380
 
@@ -198,9 +200,9 @@ def test_a_fold_counts_as_its_data_set(project):
 def test_the_example_of_the_documentation(project):
     example = re.search(r"```yaml\n(paper:.*?)```", (ROOT / "docs/claims.md").read_text(), re.DOTALL)[1]
     headline = {"track": "qa", "dataset": "worldqa", "metric": "f1", "single": "english", "joint": "joint"}
-    number, direction, *_ = hold(project, yaml.safe_load(example), headline=headline)
+    number, direction, *_ = match(project, yaml.safe_load(example), headline=headline)
     assert (number.claim, number.not_run) == ("paper/xnli.mbert", "the study has no track nli")
-    assert (direction.schedule, direction.than, direction.not_run) == ("joint", "english", "")
+    assert (direction.schedule, direction.relative_to, direction.not_run) == ("joint", "english", "")
 
 
 MISTAKES = [
@@ -225,9 +227,9 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("content", "message", "fix"), MISTAKES)
-def test_mistakes_in_a_file_are_told_before_any_job(project, content, message, fix):
+def test_mistakes_in_a_file_are_errors_before_any_job(project, content, message, fix):
     with pytest.raises(UserError) as caught:
-        hold(project, content)
+        match(project, content)
     assert message in str(caught.value) and fix in caught.value.fix
     assert "claims/paper.yaml" in caught.value.where
 
@@ -246,7 +248,5 @@ def test_no_yaml_at_all(project):
         build_study(STUDY | {"claims": ["paper"]}, project)
 
 
-def test_a_plan_without_claims_has_an_empty_ledger(tmp_path):
-    from helpers.study_results import write_study
-
-    assert findings(write_study(tmp_path), tmp_path) == []
+def test_a_plan_without_claims_has_an_empty_list(tmp_path):
+    assert claim_results(write_study(tmp_path), tmp_path) == []

@@ -1,6 +1,5 @@
 """Declared contrasts: declaration, pairing, numbers, and their words in tables and on the page."""
 
-import csv
 import json
 import re
 import shutil
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from helpers.planted_scores import CONTRAST, SHAPE, by_difference, compute, planned, plant, write_examples
 from helpers.study_config import study
-from helpers.study_results import read
+from helpers.study_results import csv_rows, read
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +29,7 @@ from crosstune.core.files import read_json, read_jsonl, write_json, write_jsonl
 from crosstune.evaluation.metrics import METRICS
 from crosstune.reporting.page.answer import answer
 from crosstune.reporting.page.page import render_page
-from crosstune.reporting.tables.contrasts import verdict_latex, verdicts, write_verdicts
+from crosstune.reporting.tables.contrasts import contrast_latex, contrast_results, write_contrast_tables
 from crosstune.study.comparisons import CONTRASTS_VERSION
 from crosstune.study.plan import plan_of
 from crosstune.study.targets import contrast_example_files
@@ -165,21 +164,21 @@ class TestPairing:
         scores = by_difference(STEADY)
         del scores["joint"][2]["qix"]
         found = plant(tmp_path, scores)
-        (verdict,) = verdicts(found)
-        assert verdict.result["seeds"] == [1, 3, 4, 5, 6]
-        assert verdict.missing == "1 of 6 seeds missing, for want of scores of joint, seed 2."
-        assert verdict.missing in verdict.caption and "S = 5 of 6 seeds (1, 3, 4, 5, 6)" in verdict.caption
-        assert verdict.missing in render_page(found, tmp_path)
+        (result,) = contrast_results(found)
+        assert result.entry["seeds"] == [1, 3, 4, 5, 6]
+        assert result.missing_sentence == "1 of 6 seeds missing, for want of scores of joint, seed 2."
+        assert result.missing_sentence in result.caption and "S = 5 of 6 seeds (1, 3, 4, 5, 6)" in result.caption
+        assert result.missing_sentence in render_page(found, tmp_path)
 
     def test_failed_runs_are_missing(self, tmp_path):
         plant(tmp_path, by_difference(STEADY[:3]))
         for seed in (1, 2, 3):
             shutil.rmtree(tmp_path / f"tiny/seed{seed}/qa/worldqa.qen+worldqa.qes@200")
         found = compute(tmp_path)
-        (verdict,) = verdicts(found)
-        assert (verdict.worked, verdict.verdict("seeds")) == (False, "undecided")
-        assert verdict.first == "Nothing can be said of sequential and joint: no seed has scores of both."
-        write_verdicts(found, tmp_path / "tables")
+        (result,) = contrast_results(found)
+        assert (result.has_seeds, result.verdict("seeds")) == (False, "undecided")
+        assert result.main_sentence == "Nothing can be said of sequential and joint: no seed has scores of both."
+        write_contrast_tables(found, tmp_path / "tables")
         assert "3 of 3 seeds missing" in (tmp_path / "tables/contrasts.md").read_text()
         assert "no seed has scores of both" in render_page(found, tmp_path)
 
@@ -325,15 +324,15 @@ class TestWords:
     )  # fmt: skip
     def test_the_first_sentence_follows_the_verdict(self, tmp_path, differences, outcome, words):
         found = plant(tmp_path, by_difference(differences))
-        (verdict,), (panel,) = verdicts(found), found.panels()
-        assert verdict.verdict("seeds") == outcome and outcome in VERDICTS
+        (result,), (panel,) = contrast_results(found), found.panels()
+        assert result.verdict("seeds") == outcome and outcome in VERDICTS
         assert answer(panel).endswith(f"; {words}")
         page = render_page(found, tmp_path)
         assert answer(panel) in page and "If the study declares a contrast, its verdict" in page
 
     def test_a_contrast_the_other_way_round(self, tmp_path):
         found = plant(tmp_path, by_difference(STEADY), [CONTRAST | {"a": "joint", "b": "sequential"}])
-        assert verdicts(found)[0].verdict("seeds") == "worse"
+        assert contrast_results(found)[0].verdict("seeds") == "worse"
         assert answer(found.panels()[0]).endswith(
             "one language after the other (sequential) is better for them than all at once (joint): "
             "3.1 points higher on average (95% interval 2.8 to 3.3, S = 6 seeds)."
@@ -356,12 +355,12 @@ class TestWords:
         assert "S = " not in answer(found.panels()[0])
 
     def test_sentences_name_the_numbers(self, tmp_path):
-        (verdict,) = verdicts(plant(tmp_path, by_difference(STEADY)))
-        assert verdict.first == (
+        (result,) = contrast_results(plant(tmp_path, by_difference(STEADY)))
+        assert result.main_sentence == (
             "sequential is better than joint in 2 languages: 3.1 points higher on average (95% interval 2.8 to 3.3, "
             "S = 6 seeds)."
         )
-        examples, languages, counted, signs = verdict.further
+        examples, languages, counted, signs = result.further_sentences
         assert examples.startswith("For other examples of these languages sequential is better (3.1, 95% interval")
         assert languages.startswith("For languages in general sequential is better (3.1, 95% interval")
         assert "2 families, which count alike and are too few for more than a rough guide" in languages
@@ -369,39 +368,40 @@ class TestWords:
             "Language by language, sequential is better in at least 2 and worse in at least 0 of 2"
         )
         assert signs == "The exact sign-flip test over 6 seeds gives p = 0.031."
-        (unsure,) = verdicts(plant(tmp_path / "noisy", by_difference(NOISY)))
-        assert unsure.further[2] == "Language by language, no difference holds after Holm's correction for all 2."
+        (unsure,) = contrast_results(plant(tmp_path / "noisy", by_difference(NOISY)))
+        _, _, counted, _ = unsure.further_sentences
+        assert counted == "Language by language, no difference holds after Holm's correction for all 2."
         # t(5) with 80% power: 3.4866 standard errors of 0.08819.
-        assert "finds a true difference of 0.3 points" in verdict.power
+        assert "finds a true difference of 0.3 points" in result.power_sentence
 
     def test_languages_have_their_names(self, tmp_path):
         found = plant(tmp_path, by_difference(STEADY))
         del found.plan["languages"]["qna"]["name"]
-        (verdict,) = verdicts(found)
-        assert [row[0] for row in verdict.language_rows()[1]] == ["Ixish (qix)", "qna"]
+        (result,) = contrast_results(found)
+        assert [row[0] for row in result.language_rows()[1]] == ["Ixish (qix)", "qna"]
         # Of several panels.
-        assert verdict.title_of("worldqa.qix") == "worldqa: Ixish (qix)"
+        assert result.unit_title("worldqa.qix") == "worldqa: Ixish (qix)"
 
     def test_few_seeds(self, tmp_path):
-        (verdict,) = verdicts(plant(tmp_path, by_difference(STEADY[:5])))
-        assert verdict.further[-1] == "A sign-flip test is not possible with 5 seeds: its smallest p is 0.062."
-        (verdict,) = verdicts(plant(tmp_path / "one", by_difference(STEADY[:1])))
-        assert verdict.first.endswith("3.0 points higher in the only seed, which cannot tell an effect from chance.")
-        assert verdict.verdict("seeds") == "undecided" and verdict.power == ""
-        assert "needs two seeds" in verdict.question_rows()[1][0][1]
+        (result,) = contrast_results(plant(tmp_path, by_difference(STEADY[:5])))
+        assert result.further_sentences[-1] == "A sign-flip test is not possible with 5 seeds: its smallest p is 0.062."
+        (result,) = contrast_results(plant(tmp_path / "one", by_difference(STEADY[:1])))
+        assert result.main_sentence.endswith(
+            "3.0 points higher in the only seed, which cannot tell an effect from chance."
+        )
+        assert result.verdict("seeds") == "undecided" and result.power_sentence == ""
+        assert "needs two seeds" in result.question_rows()[1][0][1]
 
     def test_tables(self, tmp_path):
         found = plant(tmp_path, by_difference(NOISY))
-        write_verdicts(found, tmp_path / "tables")
-        with open(tmp_path / "tables/contrasts.csv", encoding="utf-8", newline="") as file:
-            rows = {row["question"]: row for row in csv.DictReader(file)}
+        write_contrast_tables(found, tmp_path / "tables")
+        rows = {row["question"]: row for row in csv_rows(tmp_path / "tables/contrasts.csv")}
         assert list(rows) == ["seeds", "examples", "languages"]
         assert (rows["seeds"]["mean"], rows["seeds"]["verdict"], rows["seeds"]["seeds"]) == ("0.0000", "undecided", "6")
         # s^2 = 28 / 5, standard error 0.96609, t(5) = 2.570582.
         assert (rows["seeds"]["low"], rows["seeds"]["freedom"]) == ("-2.4834", "5.0000")
         assert rows["seeds"]["sign_flip_p"] == "1.000000"
-        with open(tmp_path / "tables/contrasts.languages.csv", encoding="utf-8", newline="") as file:
-            assert [row["language"] for row in csv.DictReader(file)] == ["qix", "qna"]
+        assert [row["language"] for row in csv_rows(tmp_path / "tables/contrasts.languages.csv")] == ["qix", "qna"]
         page = (tmp_path / "tables/contrasts.md").read_text()
         assert page.startswith("**order, tiny.** Whether sequential or joint is better is undecided")
         assert "S = 6 of 6 seeds (1, 2, 3, 4, 5, 6)" in page and "| languages in general" in page
@@ -409,7 +409,7 @@ class TestWords:
 
     def test_latex_compiles(self, tmp_path, typeset):
         found = plant(tmp_path, by_difference([-11.1, -22.2, -33.3]))
-        typeset("\n".join(map(verdict_latex, verdicts(found))))
+        typeset("\n".join(map(contrast_latex, contrast_results(found))))
 
     def test_contrasts_of_another_plan_are_ignored(self, tmp_path):
         plant(tmp_path, by_difference(STEADY))

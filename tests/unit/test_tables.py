@@ -1,11 +1,10 @@
 """Tables of a study whose numbers were computed by hand."""
 
-import csv
 import shutil
 from pathlib import Path
 
 import pytest
-from helpers.study_results import by_seed, plan, read, write_study
+from helpers.study_results import by_seed, csv_rows, plan, read, write_averaged, write_study
 
 from crosstune.analysis.cells import Cell, Replicate
 from crosstune.analysis.results import TaskAverage, load_results
@@ -13,13 +12,14 @@ from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, write_json
 from crosstune.core.text import decimal
 from crosstune.reporting.tables.formats import latex, markdown
-from crosstune.reporting.tables.scores import average_table, schedule_table, tables, transfer_table, write_tables
+from crosstune.reporting.tables.scores import (
+    average_table,
+    schedule_table,
+    score_tables,
+    transfer_table,
+    write_score_tables,
+)
 from crosstune.reporting.tables.table import Heading, Table, cell_text
-
-
-def rows_of(path: Path) -> list[dict]:
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def file_bytes(folder: Path) -> dict[str, bytes]:
@@ -34,7 +34,7 @@ def test_cells():
     assert cell.difference(Cell(by_seed({2: 50.0, 3: 1.0}), planned_runs=3)).values == by_seed({2: 4})
 
 
-def test_numbers_as_printed():
+def test_printed_numbers():
     assert decimal(-0.04, 1) == "0.0"
     assert decimal(2.25, 4) == "2.2500"
     assert cell_text(Cell(by_seed({1: 50.0, 2: 54.0}), 2)) == "52.0 ± 2.8"
@@ -53,8 +53,8 @@ def test_groups_of_languages(tmp_path):
 
 
 def test_schedule_by_language(tmp_path):
-    write_tables(write_study(tmp_path), tmp_path / "tables")
-    rows = {row["row"]: row for row in rows_of(tmp_path / "tables/qa.worldqa.tiny.f1.csv")}
+    write_score_tables(write_study(tmp_path), tmp_path / "tables")
+    rows = {row["row"]: row for row in csv_rows(tmp_path / "tables/qa.worldqa.tiny.f1.csv")}
     assert list(rows) == ["context", "empty", "untrained", "english", "joint", "sequential"]
     assert [row["group"] for row in rows.values()] == ["floor"] * 3 + ["schedule"] * 3
     assert (rows["english"]["qen_mean"], rows["english"]["qen_sd"]) == ("52.0000", "2.8284")
@@ -67,8 +67,8 @@ def test_schedule_by_language(tmp_path):
 
 
 def test_other_metric(tmp_path):
-    write_tables(write_study(tmp_path), tmp_path / "tables")
-    rows = {row["row"]: row for row in rows_of(tmp_path / "tables/qa.worldqa.tiny.exact_match.csv")}
+    write_score_tables(write_study(tmp_path), tmp_path / "tables")
+    rows = {row["row"]: row for row in csv_rows(tmp_path / "tables/qa.worldqa.tiny.exact_match.csv")}
     assert rows["english"]["qen_mean"] == "26.0000"
 
 
@@ -76,8 +76,8 @@ def test_transfer_matrix(tmp_path):
     (panel,) = write_study(tmp_path).panels()
     table = transfer_table(panel)
     assert [(row.group, row.label) for row in table.rows[-2:]] == [("sequential", "qen"), ("sequential", "→ qes")]
-    write_tables(panel.study, tmp_path / "tables")
-    rows = rows_of(tmp_path / "tables/qa.worldqa.tiny.f1.transfer.csv")
+    write_score_tables(panel.study, tmp_path / "tables")
+    rows = csv_rows(tmp_path / "tables/qa.worldqa.tiny.f1.transfer.csv")
     assert [(row["group"], row["row"], row["qen_mean"]) for row in rows[-2:]] == [
         ("sequential", "1 worldqa.qen", "52.0000"),
         ("sequential", "2 worldqa.qes", "32.0000"),
@@ -85,13 +85,13 @@ def test_transfer_matrix(tmp_path):
 
 
 def test_long_forms(tmp_path):
-    write_tables(write_study(tmp_path), tmp_path / "tables")
-    scores = rows_of(tmp_path / "tables/scores.csv")
+    write_score_tables(write_study(tmp_path), tmp_path / "tables")
+    scores = csv_rows(tmp_path / "tables/scores.csv")
     assert len(scores) == 2 * (1 + 1 + 1 + 2) * 4 * 2  # seeds x stages x languages x metrics
     last = scores[-1]
     assert (last["schedule"], last["stage"], last["sources"], last["seed"]) == ("sequential", "2", "worldqa.qes", "2")
     assert (last["language"], last["metric"], last["value"]) == ("qix", "exact_match", "3.5000")
-    summary = rows_of(tmp_path / "tables/summary.csv")
+    summary = csv_rows(tmp_path / "tables/summary.csv")
     assert {(row["runs"], row["missing"]) for row in summary if row["schedule"] == "joint"} == {("2", "0")}
 
 
@@ -107,7 +107,7 @@ def test_markdown(tmp_path):
     ]  # fmt: skip
 
 
-def test_caption_says_what_a_reader_needs(tmp_path):
+def test_caption(tmp_path):
     (panel,) = write_study(tmp_path).panels()
     caption = schedule_table(panel, "f1").caption
     for words in ("SQuAD v1.1 F1", "Model tiny", "2 seeds (1, 2)", "200 updates of 512 tokens", "compute-matched",
@@ -115,15 +115,15 @@ def test_caption_says_what_a_reader_needs(tmp_path):
         assert words in caption
 
 
-def test_missing_runs_are_shown(tmp_path):
+def test_missing_runs_are_noted(tmp_path):
     write_study(tmp_path)
     shutil.rmtree(tmp_path / "tiny/seed2/qa/worldqa.qen+worldqa.qes@200")
     (panel,) = read(tmp_path).panels()
     table = schedule_table(panel, "f1")
     assert "1 of 8 runs missing" in table.caption
     assert "joint [1/2 runs]" in [row.label for row in table.rows]
-    write_tables(panel.study, tmp_path / "tables")
-    rows = {row["row"]: row for row in rows_of(tmp_path / "tables/qa.worldqa.tiny.f1.csv")}
+    write_score_tables(panel.study, tmp_path / "tables")
+    rows = {row["row"]: row for row in csv_rows(tmp_path / "tables/qa.worldqa.tiny.f1.csv")}
     assert (rows["joint"]["missing"], rows["joint"]["qen_mean"], rows["joint"]["qen_sd"]) == ("1", "45.0000", "")
     assert rows["english"]["missing"] == "0"
 
@@ -159,43 +159,15 @@ def test_several_models_and_tracks(tmp_path):
     bigger["runs"] += [run | {"track": "again"} for run in bigger["runs"] if run["model"] == "tiny"]
     study = write_study(tmp_path, bigger)
     assert [panel.name for panel in study.panels()] == ["qa.worldqa.tiny", "qa.worldqa.large", "again.worldqa.tiny"]
-    assert len(list(tables(study))) == 3 * 3
-    assert len({table.name for table in tables(study)}) == 3 * 3
+    assert len(list(score_tables(study))) == 3 * 3
+    assert len({table.name for table in score_tables(study)}) == 3 * 3
 
 
 def test_same_scores_same_bytes(tmp_path):
     study = write_study(tmp_path)
-    write_tables(study, tmp_path / "one")
-    write_tables(read(tmp_path), tmp_path / "two")
+    write_score_tables(study, tmp_path / "one")
+    write_score_tables(read(tmp_path), tmp_path / "two")
     assert file_bytes(tmp_path / "one") == file_bytes(tmp_path / "two")
-
-
-def write_averaged(folder: Path, **entry: str) -> TaskAverage:
-    """The small study with a second track on one data set in one language, and their average."""
-    both = plan()
-    both["tracks"]["nli"] = both["tracks"]["qa"] | {
-        "metrics": {"xnli": "classification"}, "evaluate": {"xnli": ["qen"]}, "schedules": ["raw", "joint", "english"]
-    }  # fmt: skip
-    accuracy = {"raw": {1: 30, 2: 34}, "joint": {1: 60}, "english": {1: 40, 2: 50}}
-    for schedule, seeds in accuracy.items():
-        for seed in (1, 2):
-            stage = f"tiny/seed{seed}/nli/{schedule}"
-            both["runs"].append(
-                {"model": "tiny", "seed": seed, "track": "nli", "schedule": schedule, "stages": [stage],
-                 "evaluated": [["xnli"]], "mixtures": [["mnli.qen"]], "updates": [200]}
-            )  # fmt: skip
-            if seed in seeds:
-                write_json(
-                    folder / stage / "scores/xnli.json", {"languages": {"qen": {"accuracy": seeds[seed], "n": 4}}}
-                )
-    both["averages"] = {
-        "two": [
-            {"task": "xquad", "track": "qa", "dataset": "worldqa"},
-            {"task": "xnli", "track": "nli", "dataset": "xnli"} | entry,
-        ]
-    }
-    (average,) = write_study(folder, both).task_averages()
-    return average
 
 
 def numbers_of(average: TaskAverage, schedule: str) -> dict[str, str]:
@@ -228,13 +200,13 @@ class TestAverages:
             ("tiny", "raw [lacks xquad (not evaluated)]"),
         ]
 
-    def test_what_is_missing_leaves_the_mean_blank_and_is_told(self, tmp_path):
+    def test_a_missing_task_leaves_the_mean_blank(self, tmp_path):
         average = write_averaged(tmp_path)
         assert numbers_of(average, "sequential")["average"] == "n/a"
         # joint has a score of xnli for seed 1 alone: F1 (45 + 44 + 30 + 8) / 4 = 31.75, x 0.75 = 23.8125; and 60.
         assert average.mean("tiny", "joint").values == by_seed({1: (23.8125 + 60) / 2})
-        write_tables(average.study, tmp_path / "tables")
-        rows = {row["row"]: row for row in rows_of(tmp_path / "tables/average.two.csv")}
+        write_score_tables(average.study, tmp_path / "tables")
+        rows = {row["row"]: row for row in csv_rows(tmp_path / "tables/average.two.csv")}
         assert (rows["sequential"]["average_mean"], rows["sequential"]["missing"]) == ("", "2")
         joint = rows["joint"]
         assert (joint["average_mean"], joint["average_sd"], joint["missing"]) == ("41.9062", "", "1")
@@ -250,14 +222,14 @@ class TestAverages:
         assert average.missing_tasks("tiny", "english") == ["xquad (1 of 2 seeds)"]
         assert average.mean("tiny", "english").values == by_seed({1: 28.0625})
 
-    def test_a_named_schedule_stands_in_every_row(self, tmp_path):
+    def test_a_named_schedule_is_used_in_every_row(self, tmp_path):
         average = write_averaged(tmp_path, schedule="raw")
         assert average.schedules == ["untrained", "english", "joint", "sequential"]
         assert numbers_of(average, "sequential")["xnli"] == numbers_of(average, "english")["xnli"] == "32.0 ± 2.8"
         assert average.mean("tiny", "english").values == by_seed({1: (16.125 + 30) / 2, 2: (17.625 + 34) / 2})
         assert "xnli: nli/xnli, accuracy, always of schedule raw" in average_table(average).caption
 
-    def test_caption_says_what_a_reader_needs(self, tmp_path):
+    def test_caption(self, tmp_path):
         caption = average_table(write_averaged(tmp_path)).caption
         for words in ("over 2 tasks", "2 seeds (1, 2)", "(F1 + exact match) / 2",
                       "xquad: qa/worldqa, SQuAD v1.1 F1 and SQuAD v1.1 exact match", "xnli: nli/xnli, accuracy.",
@@ -286,7 +258,7 @@ def wide_table(columns: int) -> Table:
     )
 
 
-def test_a_table_with_many_languages_is_turned():
+def test_a_table_with_many_languages_is_transposed():
     lines = markdown(wide_table(50)).splitlines()
     assert len(lines) == 2 + 2 + 50
     assert markdown(wide_table(10)).count("\n") == 2 + 2 + 1
@@ -313,11 +285,11 @@ def test_latex_groups_and_escapes(tmp_path):
 def test_latex_compiles(tmp_path, typeset):
     write_study(tmp_path)
     shutil.rmtree(tmp_path / "tiny/seed2/qa/worldqa.qen+worldqa.qes@200")
-    everything = [*tables(read(tmp_path)), *(wide_table(columns) for columns in range(4, 10))]
+    everything = [*score_tables(read(tmp_path)), *(wide_table(columns) for columns in range(4, 10))]
     typeset("\n".join(map(latex, everything)))
 
 
-def test_a_plan_that_is_not_there(tmp_path):
+def test_a_missing_plan(tmp_path):
     with pytest.raises(UserError, match="no such plan"):
         load_results(tmp_path / "plan.json", tmp_path)
 

@@ -1,28 +1,27 @@
 """Tables of transfer and forgetting of the small study, whose numbers were worked by hand."""
 
-import csv
 import shutil
 
 import pytest
 from helpers import study_config
-from helpers.study_results import LANGUAGES, by_seed, plan, read, write_study
+from helpers.study_results import LANGUAGES, by_seed, csv_rows, plan, read, write_study
 
 from crosstune.analysis.intervals import interval
 from crosstune.analysis.results import Panel, StudyResults, load_results
 from crosstune.core.files import write_json
 from crosstune.reporting.page.page import render_page
-from crosstune.reporting.tables.distance import distance_sheet, distance_told, points
-from crosstune.reporting.tables.formats import Sheet, sheet_latex, sheet_markdown
+from crosstune.reporting.tables.distance import distance_points, distance_sentences, distance_table
+from crosstune.reporting.tables.formats import TextTable, latex, markdown
 from crosstune.reporting.tables.transfer import (
     MEASURES,
-    Sequential,
+    SequentialSchedule,
     gains_table,
-    lacks,
     language_groups,
-    measured,
-    measures_sheet,
-    sequences,
-    write_transfer,
+    measure_cell,
+    measures_text_table,
+    missing_reason,
+    sequential_schedules,
+    write_transfer_tables,
 )
 from crosstune.study.plan import plan_of
 
@@ -58,10 +57,10 @@ def write_scores(folder, stage: str, scores: dict[int, list[float]]) -> None:
 
 def values_of(panel: Panel, schedule: str = "sequential") -> dict[str, dict | str]:
     """Every measure by seed, or why there is none."""
-    sequence = Sequential(panel, schedule)
+    sequential = SequentialSchedule(panel, schedule)
     return {
-        measure.key: lacks(sequence, measure)
-        or {run.seed: value for run, value in measured(sequence, measure).values.items()}
+        measure.key: missing_reason(sequential, measure)
+        or {run.seed: value for run, value in measure_cell(sequential, measure).values.items()}
         for measure in MEASURES
     }
 
@@ -69,7 +68,7 @@ def values_of(panel: Panel, schedule: str = "sequential") -> dict[str, dict | st
 def test_measures_by_hand(tmp_path):
     """qen then qes. Seed 1: qen 50, 30; qes 10, 52; qna and qix end with 18, 5. Seed 2: 54, 34; 12, 50; 20, 7."""
     (panel,) = write_study(tmp_path).panels()
-    assert [sequence.schedule for sequence in sequences(panel)] == ["sequential"]
+    assert [sequential.schedule for sequential in sequential_schedules(panel)] == ["sequential"]
     assert values_of(panel) == {
         "forgetting": {1: 20, 2: 20},
         "forgetting_since_trained": {1: 20, 2: 20},
@@ -96,9 +95,9 @@ def test_joint_is_the_headlines(tmp_path):
     changed = with_schedule(plan(), "uniform", ["uniform"], [["worldqa.qen", "worldqa.qes"]])
     write_scores(tmp_path, "uniform", {1: [60, 60, 9, 9], 2: [60, 60, 9, 9]})
     changed["tracks"]["qa"]["schedules"] = ["uniform", "untrained", "english", "joint", "sequential"]
-    assert Sequential(write_study(tmp_path, changed).panels()[0], "sequential").joint == "joint"
+    assert SequentialSchedule(write_study(tmp_path, changed).panels()[0], "sequential").joint == "joint"
     del changed["headline"]
-    assert Sequential(write_study(tmp_path, changed).panels()[0], "sequential").joint == "uniform"
+    assert SequentialSchedule(write_study(tmp_path, changed).panels()[0], "sequential").joint == "uniform"
 
 
 @pytest.mark.parametrize("second", [["worldqa.qes", "worldqa.qna"], ["worldqa.qen"]])
@@ -108,13 +107,13 @@ def test_a_stage_of_several_languages_or_of_one_again(tmp_path, second):
     write_scores(tmp_path, "one/two", {1: [40, 30, 35, 6], 2: [40, 30, 35, 8]})
     (panel,) = write_study(tmp_path, changed).panels()
     found = values_of(panel, "between")
-    streams = {measure.key for measure in MEASURES if measure.streams}
+    streams = {measure.key for measure in MEASURES if measure.needs == "stream"}
     assert len(streams) == 5
     assert {found[key] for key in streams} == {"not defined"}
     assert found["retention"] == {1: -10, 2: -10}
-    sheet = measures_sheet(panel)
-    assert {row[0]: row[sheet.head.index("between")] for row in sheet.rows}["forgetting"] == "not defined"
-    assert "Not defined: not every stage has one language of its own" in sheet.caption
+    table = measures_text_table(panel)
+    assert {row[0]: row[table.head.index("between")] for row in table.rows}["forgetting"] == "not defined"
+    assert "Not defined: not every stage has one language of its own" in table.caption
     if len(second) == 2:
         assert found["final_performance"] == {1: 35, 2: 35}
         assert found["stream_average"] == pytest.approx({1: (80 + 105) / 6, 2: (80 + 105) / 6})
@@ -123,12 +122,12 @@ def test_a_stage_of_several_languages_or_of_one_again(tmp_path, second):
 
 
 def test_replayed_rows_are_no_language_of_a_stage(tmp_path):
-    """The plan has a stage's own sources alone, so that a sequence with replay is a stream of languages."""
+    """The plan has a stage's own sources alone, so that a sequential with replay is a stream of languages."""
     replayed = {"english": ["qen"], "replayed": ["qen", {"train": "qes", "replay": 0.5}]}
     planned = plan_of(study_config.study(tracks__qa__schedules=replayed))
     write_json(tmp_path / "plan.json", planned)
     (panel,) = load_results(tmp_path / "plan.json", tmp_path).panels()
-    assert Sequential(panel, "replayed").stream == ["qen", "qes"]
+    assert SequentialSchedule(panel, "replayed").stream == ["qen", "qes"]
 
 
 def test_a_source_that_is_not_evaluated(tmp_path):
@@ -143,7 +142,7 @@ def test_a_source_that_is_not_evaluated(tmp_path):
     assert found["forgetting"] == {1: (5 + 20) / 2}
     assert found["zero_shot"] == {1: (10 + 14) / 2 - 4}
     assert found["final_performance"] == {1: 41}
-    assert "Trained on but not evaluated here, and in no number: qxx." in measures_sheet(panel).caption
+    assert "Trained on but not evaluated here, and in no number: qxx." in measures_text_table(panel).caption
 
 
 def test_a_stage_that_is_not_scored(tmp_path):
@@ -155,7 +154,7 @@ def test_a_stage_that_is_not_scored(tmp_path):
     found = values_of(panel)
     assert found["forgetting"] == found["retention"] == found["stream_average"] == "not scored"
     assert found["final_performance"] == {1: 41, 2: 42}
-    assert dict(measures_sheet(panel).rows)["forgetting"] == "not scored"
+    assert dict(measures_text_table(panel).rows)["forgetting"] == "not scored"
 
 
 def test_no_low_resource_language_and_no_other(tmp_path):
@@ -166,12 +165,12 @@ def test_no_low_resource_language_and_no_other(tmp_path):
     assert found["final_performance"] == {1: 41, 2: 42}
 
 
-def test_the_sheet(tmp_path):
+def test_measures_in_texts(tmp_path):
     (panel,) = write_study(tmp_path).panels()
-    sheet = measures_sheet(panel)
-    assert sheet.name == "qa.worldqa.tiny.f1.measures"
-    assert sheet.head == ["measure", "sequential"]
-    cells = dict(sheet.rows)
+    table = measures_text_table(panel)
+    assert table.name == "qa.worldqa.tiny.f1.measures"
+    assert table.head == ["measure", "sequential"]
+    cells = dict(table.rows)
     assert cells["forgetting"] == "20.0 [20.0, 20.0]"
     assert cells["transfer, against mono-lingual"] == "not run"
     over = interval(by_seed({1: 3.5, 2: 4.5}))
@@ -182,9 +181,9 @@ def test_the_sheet(tmp_path):
         "without what it replays",
         "Not run: the study does not have",
     ):
-        assert words in sheet.caption
-    assert "Not scored" not in sheet.caption
-    lines = {line[1]: line for line in sheet.lines}
+        assert words in table.caption
+    assert "Not scored" not in table.caption
+    lines = {line[1]: line for line in table.lines}
     assert lines["joint_gap"][2:] == ["4.0000", "0.7071", f"{over.low:.4f}", f"{over.high:.4f}", 2, 0, ""]
     assert lines["transfer"][2:] == ["", "", "", "", "", "", "not run"]
 
@@ -197,7 +196,7 @@ def test_runs_are_paired_and_missing_ones_shown(tmp_path):
     found = values_of(panel)
     assert found["final_performance"] == {2: 42}
     assert found["joint_gap"] == {}
-    cells = dict(measures_sheet(panel).rows)
+    cells = dict(measures_text_table(panel).rows)
     assert cells["final performance"] == "42.0 (1/2 runs)"
     assert cells["joint less sequential"] == "n/a"
 
@@ -208,8 +207,8 @@ def test_a_study_without_sequences(tmp_path):
     changed["runs"] = [run for run in changed["runs"] if run["schedule"] != "sequential"]
     changed["headline"] = {}
     (panel,) = write_study(tmp_path, changed).panels()
-    assert measures_sheet(panel) is None and gains_table(panel) is None
-    assert write_transfer(panel.study, tmp_path / "tables") == []
+    assert measures_text_table(panel) is None and gains_table(panel) is None
+    assert write_transfer_tables(panel.study, tmp_path / "tables") == []
 
 
 # ---------------------------------------------------------------------------------------- gains by kind of language
@@ -226,7 +225,7 @@ def test_gains_over_one_source(tmp_path):
     assert rows["language", "qna"][1].values == by_seed({1: -2, 2: -2})
     assert rows["family", "isolate"][0].values == by_seed({1: 2, 2: 0})
     assert rows["family", "north"][0].values == by_seed({1: 10, 2: 12})
-    assert {group for group, _ in rows} == {"language", "family"}  # one script, one level: nothing to tell apart
+    assert {group for group, _ in rows} == {"language", "family"}  # one script, one level: nothing to separate
 
 
 def test_gains_over_the_first_stage(tmp_path):
@@ -262,21 +261,21 @@ def write_distant(folder, **changes) -> StudyResults:
 def test_points(tmp_path):
     (panel,) = write_distant(tmp_path).panels()
     # Over untrained (4 and 6): qes 10 and 12, qna 20 and 22, qix 6 and 6.
-    assert [(p.language, p.source, p.distance, p.known, p.transfer) for p in points(panel, "english")] == [
+    assert [(p.language, p.source, p.distance, p.known, p.transfer) for p in distance_points(panel, "english")] == [
         ("qes", "qen", 0.3, 50, 6), ("qna", "qen", 0.1, 40, 16), ("qix", "qen", 0.6, 30, 1)
     ]  # fmt: skip
-    assert [(p.language, p.source, p.distance) for p in points(panel, "joint")] == [
+    assert [(p.language, p.source, p.distance) for p in distance_points(panel, "joint")] == [
         ("qna", "qen", 0.1), ("qix", "qes", 0.4)
     ]  # fmt: skip
 
 
 def test_points_with_few_known_features_and_of_a_mean(tmp_path):
     (panel,) = write_distant(tmp_path, min_features=21).panels()
-    assert [(p.language, p.source, p.distance) for p in points(panel, "joint")] == [
+    assert [(p.language, p.source, p.distance) for p in distance_points(panel, "joint")] == [
         ("qna", "qen", 0.1), ("qix", "qen", 0.6)
     ]  # fmt: skip
     (panel,) = write_distant(tmp_path, to="mean").panels()
-    assert [(p.source, p.distance, p.known) for p in points(panel, "joint")] == [("", 0.3, 40), ("", 0.5, 20)]
+    assert [(p.source, p.distance, p.known) for p in distance_points(panel, "joint")] == [("", 0.3, 40), ("", 0.5, 20)]
 
 
 def test_slope_by_hand(tmp_path):
@@ -285,8 +284,8 @@ def test_slope_by_hand(tmp_path):
     For the other schedules two languages are left, through which any line goes.
     """
     (panel,) = write_distant(tmp_path).panels()
-    sheet = distance_sheet(panel)
-    (english,) = sheet.rows
+    table = distance_table(panel)
+    (english,) = table.rows
     assert english[0] == "english" and english[1].startswith("-2.89 [") and english[3:] == ["-1.00", "3", "3"]
     for words in (
         "103 of features.npz: S_*",
@@ -294,17 +293,17 @@ def test_slope_by_hand(tmp_path):
         "over the untrained model",
         "Without known features: none",
     ):
-        assert words in sheet.caption
-    told = distance_told(panel)
-    assert "After english, transfer has no clear trend: -2.9 points [" in told
-    assert "for every 0.1 of distance (3 languages of 3 families)." in told
+        assert words in table.caption
+    sentence = distance_sentences(panel)
+    assert "After english, transfer has no clear trend: -2.9 points [" in sentence
+    assert "for every 0.1 of distance (3 languages of 3 families)." in sentence
 
 
 def test_a_study_that_wants_distances_and_has_none_yet(tmp_path):
     study = write_distant(tmp_path)
     (tmp_path / "distances.json").unlink()
     (panel,) = read(tmp_path).panels()
-    assert distance_sheet(panel) is None and distance_told(panel) == ""
+    assert distance_table(panel) is None and distance_sentences(panel) == ""
     # A file that is left over from another config is not read.
     write_study(tmp_path, plan())
     write_json(tmp_path / "distances.json", DISTANCES)
@@ -315,23 +314,21 @@ def test_a_study_that_wants_distances_and_has_none_yet(tmp_path):
 
 
 def test_files(tmp_path):
-    paths = write_transfer(write_distant(tmp_path), tmp_path / "tables")
+    paths = write_transfer_tables(write_distant(tmp_path), tmp_path / "tables")
     stem = "qa.worldqa.tiny.f1"
     kinds = [f"{stem}.{kind}.{form}" for kind in ("gains", "measures", "distance") for form in ("csv", "md", "tex")]
     assert [path.name for path in paths] == [*kinds, f"{stem}.distance.languages.csv"]
-    write_transfer(read(tmp_path), tmp_path / "again")
+    write_transfer_tables(read(tmp_path), tmp_path / "again")
     for path in paths:
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
-    with open(paths[-1], encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert rows[0] == {
+    assert csv_rows(paths[-1])[0] == {
         "schedule": "english", "language": "qes", "family": "south", "source": "qen",
         "distance": "0.3000", "features": "50", "transfer": "6.0000",
     }  # fmt: skip
 
 
 def test_latex_compiles(tmp_path, typeset):
-    paths = write_transfer(write_distant(tmp_path), tmp_path / "tables")
+    paths = write_transfer_tables(write_distant(tmp_path), tmp_path / "tables")
     typeset("\n".join(path.read_text() for path in paths if path.suffix == ".tex"))
 
 
@@ -342,12 +339,12 @@ def test_the_page_has_them(tmp_path):
         assert words in page
 
 
-def test_a_wide_sheet_becomes_several_floats():
+def test_a_wide_table_becomes_several_floats():
     head = ["measure", *(f"s{number}" for number in range(9))]
-    sheet = Sheet("wide", "100% of_it", head, [["forgetting", *map(str, range(9))]], [])
-    text = sheet_latex(sheet)
+    table = TextTable("wide", "100% of_it", head, [["forgetting", *map(str, range(9))]], [])
+    text = latex(table)
     assert text.count(r"\begin{table}") == 3
     assert r"100\% of\_it" in text and r"\label{tab:wide.3}" in text
     assert r"forgetting & 8 \\" in text
-    assert sheet_latex(Sheet("small", "", head[:3], [["x", "1", "2"]], [])).count(r"\begin{table}") == 1
-    assert "| forgetting |" in sheet_markdown(sheet)
+    assert latex(TextTable("small", "", head[:3], [["x", "1", "2"]], [])).count(r"\begin{table}") == 1
+    assert "| forgetting |" in markdown(table)

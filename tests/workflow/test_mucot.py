@@ -114,13 +114,13 @@ def test_a_small_table_runs_through(new_project, snakemake):
     assert "Comparison with published numbers" in page and "Published claims" in page
 
     # The constructed world answers directions alone, on its own ground: one pair of rows is here, in both tables.
-    ledger = {}
+    claims = {}
     for line in json.loads((results / "claims.json").read_text())["claims"]:
-        ledger.setdefault(line["claim"], []).append(line)
-    assert len(ledger) == 10 and [line["verdict"] for line in ledger["mucot/table2"]] == ["not run"]
-    for line in ledger["mucot/contrast-gains.all"]:
+        claims.setdefault(line["claim"], []).append(line)
+    assert len(claims) == 10 and [line["verdict"] for line in claims["mucot/table2"]] == ["not run"]
+    for line in claims["mucot/contrast-gains.all"]:
         assert line["verdict"] in ("reproduced", "contradicted", "undecided") and line["runs"] == 6
-        assert line["ground"] == ["data set worldchaii", "model tiny"] and len(line["files"]) == 12
+        assert line["differs_in"] == ["data set worldchaii", "model tiny"] and len(line["files"]) == 12
         assert all((folder / path).is_file() for path in line["files"])
     assert "tables/claims.md" in {str(path.relative_to(results)) for path in results.glob("tables/*")}
     shutil.rmtree(folder)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from crosstune.analysis.terms import mean
+
 
 class Replicate(NamedTuple):
     """The identity of a run within its schedule: its seed and, if the data are split in folds, its fold (from 1)."""
@@ -58,13 +60,13 @@ class Cell:
         for run, value in self.values.items():
             by_seed.setdefault(Replicate(run.seed), []).append(value)
         diverged = frozenset(Replicate(run.seed) for run in self.diverged) - by_seed.keys()
-        return Cell({seed: statistics.fmean(values) for seed, values in by_seed.items()}, len(by_seed), diverged)
+        return Cell({seed: mean(values) for seed, values in by_seed.items()}, len(by_seed), diverged)
 
 
 def mean_cell(cells: Sequence[Cell], planned_runs: int) -> Cell:
     """The means of several cells, run by run, over the runs that all of them have."""
     runs = [run for run in cells[0].values if all(run in cell.values for cell in cells)]
-    means = {run: statistics.fmean(cell.values[run] for cell in cells) for run in runs}
+    means = {run: mean(cell.values[run] for cell in cells) for run in runs}
     return Cell(means, planned_runs, frozenset().union(*(cell.diverged for cell in cells)))
 
 
@@ -77,5 +79,5 @@ def language_means(
         if all(lang in by_language for lang in languages):
             entries = [by_language[lang] for lang in languages]
             weights = [entry["n"] if pooled else 1 for entry in entries]
-            means[run] = statistics.fmean([entry[metric] for entry in entries], weights)
+            means[run] = mean([entry[metric] for entry in entries], weights)
     return means

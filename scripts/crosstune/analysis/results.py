@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.analysis.cells import Cell, Replicate, language_means, mean_cell, replicate
+from crosstune.analysis.terms import with_terms
 from crosstune.core.errors import UserError
 from crosstune.data.record import fold_name
 from crosstune.evaluation.metrics import Metric, metric_named
@@ -240,10 +241,6 @@ class Panel:
         cells = [self.cell(schedule, self.languages, self.metric) for schedule in self.schedules]
         return sum(cell.missing_runs for cell in cells), sum(cell.planned_runs for cell in cells)
 
-    def count_diverged_runs(self) -> int:
-        """The number of missing runs that diverged."""
-        return sum(len(self.cell(name, self.languages, self.metric).diverged) for name in self.schedules)
-
     # --- scores ---
 
     def run_scores(self, run: dict, stage: int) -> dict[str, dict]:
@@ -403,12 +400,12 @@ def load_results(plan_path: Path, results: Path) -> StudyResults:
         for track, content in plan["tracks"].items()
     }
     scores = {
-        (stage, dataset): read_json_object(results / stage / "scores" / f"{dataset}.json")
+        (stage, dataset): load_scores(results, f"{stage}/scores/{dataset}.json")
         for stage, track in stages
         for dataset in datasets[track]
     }
     baselines = {
-        dataset: read_json_object(results / "baselines" / f"{dataset}.json")
+        dataset: load_scores(results, f"baselines/{dataset}.json")
         for dataset in sorted({dataset for names in datasets.values() for dataset in names})
     }
     contrasts = read_json_object(results / "contrasts.json") or {"contrasts": []}
@@ -426,10 +423,13 @@ def load_results(plan_path: Path, results: Path) -> StudyResults:
 def _load_evaluations(plan: dict, stages: Sequence[tuple[str, str]], results: Path) -> dict[str, list[dict]]:
     """The scores during the trainings of the tracks that have a published table of MuCoT's protocol, by stage."""
     tracks = {entry["track"] for entry in plan.get("published", []) if entry["protocol"] == "mucot"}
-    manifests = {
-        stage: read_json_object(results / stage / "stage.json") or {} for stage, track in stages if track in tracks
-    }
+    manifests = {stage: load_scores(results, f"{stage}/stage.json") or {} for stage, track in stages if track in tracks}
     return {stage: content["selection"]["looks"] for stage, content in manifests.items() if "selection" in content}
+
+
+def load_scores(results: Path, file: str) -> dict | None:
+    """The JSON object in a file of results, whose numbers know their terms; None without the file."""
+    return with_terms(file, read_json_object(results / file))
 
 
 def read_json_object(path: Path) -> dict | None:

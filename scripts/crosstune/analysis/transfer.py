@@ -6,7 +6,8 @@ skip. Results are on the scale of the scores, None for an empty sum. A missing s
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean
+
+from crosstune.analysis.terms import mean
 
 Scores = Mapping[str, float]
 
@@ -38,11 +39,11 @@ def backward_transfer(matrix: Matrix, stream: Stream) -> float | None:
 def zero_shot_transfer(matrix: Matrix, stream: Stream, untrained: Scores) -> float | None:
     """The gain before a language's own stage: the mean over j >= 1 of that over i < j of R[i][j] - untrained[j]."""
     terms = [
-        fmean(matrix[i][language] for i in range(j)) - untrained[language]
+        mean(matrix[i][language] for i in range(j)) - untrained[language]
         for j, language in enumerate(stream)
         if j and language is not None
     ]
-    return fmean(terms) if terms else None
+    return mean(terms) if terms else None
 
 
 def transfer(matrix: Matrix, stream: Stream, mono: Scores) -> float | None:
@@ -51,7 +52,7 @@ def transfer(matrix: Matrix, stream: Stream, mono: Scores) -> float | None:
     `mono`: the score of each language after monolingual training.
     """
     terms = [matrix[j][language] - mono[language] for j, language in enumerate(stream) if j and language is not None]
-    return fmean(terms) if terms else None
+    return mean(terms) if terms else None
 
 
 def final_performance(matrix: Matrix, languages: Sequence[str]) -> float | None:
@@ -61,7 +62,7 @@ def final_performance(matrix: Matrix, languages: Sequence[str]) -> float | None:
 
 def stream_average(matrix: Matrix, languages: Sequence[str]) -> float | None:
     """The mean over all stages and `languages`."""
-    return fmean(average_score(scores, languages) for scores in matrix) if languages else None
+    return mean(average_score(scores, languages) for scores in matrix) if languages else None
 
 
 def retention(matrix: Matrix, first: Sequence[str]) -> float | None:
@@ -75,7 +76,7 @@ def transfer_gap(scores: Scores, sources: Sequence[str], others: Sequence[str]) 
 
 
 def average_score(scores: Scores, languages: Sequence[str]) -> float | None:
-    return fmean(scores[language] for language in languages) if languages else None
+    return mean(scores[language] for language in languages) if languages else None
 
 
 def _mean_over_stages(stream: Stream, term: Callable[[int, int, str], float]) -> float | None:
@@ -84,5 +85,5 @@ def _mean_over_stages(stream: Stream, term: Callable[[int, int, str], float]) ->
         [term(i, j, language) for j, language in enumerate(stream[:i]) if language is not None]
         for i in range(1, len(stream))
     ]
-    means = [fmean(terms) for terms in by_stage if terms]
-    return fmean(means) if means else None
+    means = [mean(terms) for terms in by_stage if terms]
+    return mean(means) if means else None

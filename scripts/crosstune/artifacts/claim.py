@@ -1,7 +1,4 @@
-"""One statement of a paper, held against one model and data set of a study, as plan.json has it.
-
-Owns: the form of such an entry. Must never know: files of claims, scores.
-"""
+"""One statement of a paper, to be compared with one model and data set of a study, as plan.json has it."""
 
 from dataclasses import asdict, dataclass, field, fields
 
@@ -10,25 +7,26 @@ NUMBER, DIRECTION, COUNT = "number", "direction", "count"
 
 @dataclass(frozen=True)
 class Statement:
-    """What is said, by whom, and which numbers of ours it is about; `not_run` says why there are none.
+    """A statement, its source, and the numbers of ours that it is about; `not_run` is the reason if there are none.
 
-    `value` is in points (of a count, rows), `least` the smallest difference that a direction claims. `ground` lists
-    what is not the paper's own: data set, model. `published` is an entry of the study's key `published` and `column`
-    one of its columns; else `average`; else `track` and `dataset`. `than` is taken off `schedule`. `languages` are
-    codes, or the name of a group of a panel's averages. Of a count, `rows` are said and `known` are the registry's.
+    `value` is in points (for a count, rows), `min_difference` the smallest difference that a direction claims.
+    `differs_in` lists what is not the paper's own: data set, model. `published` is an entry of the study's key
+    `published` and `column` one of its columns; else `average`; else `track` and `dataset`. `relative_to` is the
+    schedule that is subtracted from `schedule`. `languages` are codes, or the name of a group of a panel's averages.
+    For a count, `rows` are the claimed ones and `known` the registry's.
     """
 
     claim: str
     kind: str
-    says: str
+    text: str
     source: str
     url: str
     verified: bool
-    how: str
+    verified_by: str
     about: str = ""
     value: float | None = None
     tolerance: float = 0.0
-    least: float = 0.0
+    min_difference: float = 0.0
     model: str = ""
     published: str = ""
     column: str = ""
@@ -36,10 +34,10 @@ class Statement:
     track: str = ""
     dataset: str = ""
     schedule: str = ""
-    than: str = ""
+    relative_to: str = ""
     languages: list[str] | str = field(default_factory=list)
     metric: str = ""
-    ground: list[str] = field(default_factory=list)
+    differs_in: list[str] = field(default_factory=list)
     split: str = ""
     rows: dict[str, int] = field(default_factory=dict)
     known: dict[str, int] = field(default_factory=dict)
@@ -47,6 +45,6 @@ class Statement:
     not_run: str = ""
 
     def entry(self) -> dict:
-        """Plain data, without what is empty."""
+        """Plain data, without empty fields."""
         needed = [part.name for part in fields(self)][:7]
         return {key: value for key, value in asdict(self).items() if key in needed or value not in ("", None, [], {})}

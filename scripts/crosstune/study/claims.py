@@ -1,9 +1,7 @@
-"""What papers say, from the files of claims/, and which numbers of a study each statement is about.
+"""Statements of papers, from the files of claims/, and the numbers of a study that each statement is about.
 
-Owns: the form of such a file, the meaning of the study's key `claims`. Must never know: scores, verdicts (ledger).
-
-A file that is wrong is a mistake and told before any job. A statement about schedules, models or data that a study does
-not have is none: nothing of this study answers it, and the ledger says so.
+A mistake in a file is an error before any job. A statement about schedules, models or data that a study does not have
+is no mistake: it is recorded as not run.
 """
 
 import itertools
@@ -30,7 +28,7 @@ ROLES = ("single", "joint", "sequential")
 
 MEANS = ("mean", "mean_f1")
 
-"""Of an average over tasks: that of its table, and the one with F1 alone."""
+"""The means of an average over tasks: that of its table, and the one with F1 alone."""
 
 
 @dataclass(frozen=True)
@@ -43,22 +41,22 @@ class ClaimsFile:
     tables: Mapping[str, dict]
 
     def statement(self, kind: str, name: str, claim: Mapping[str, Any]) -> Statement:
-        """A statement as far as the claim alone says it."""
+        """The statement without the fields that depend on a study."""
         paper, url = (claim.get(key, self.content.get(key, "")) for key in ("paper", "url"))
-        verified, how = claim.get("verified", False), claim.get("how", "")
+        verified, verified_by = claim.get("verified", False), claim.get("how", "")
         source = f"{paper}, {claim['where']}"
-        return Statement(f"{self.name}/{name}", kind, claim["says"], source, url, verified, how)
+        return Statement(f"{self.name}/{name}", kind, claim["says"], source, url, verified, verified_by)
 
 
 def resolve_claims(study: Study, number: int, root: Path) -> list[dict]:
-    """Every statement of the study's `claims[number]`, as plan.json has it. UserError where the file is wrong."""
+    """Every statement of the study's `claims[number]`, as plan.json has it. UserError for a mistake in the file."""
     file = load_claims(root, study.config["claims"][number], f"claims[{number}]", study.registry)
-    holders = (hold_table, hold_number, hold_direction, hold_count)
+    matchers = (match_table, match_number, match_direction, match_count)
     return [
         statement.entry()
-        for section, hold in zip(SECTIONS, holders, strict=True)
+        for section, match in zip(SECTIONS, matchers, strict=True)
         for name, claim in file.content[section].items()
-        for statement in hold(study, file, name, claim)
+        for statement in match(study, file, name, claim)
     ]
 
 
@@ -66,7 +64,7 @@ def resolve_claims(study: Study, number: int, root: Path) -> list[dict]:
 
 
 def load_claims(root: Path, name: str, place: str, registry: Registry) -> ClaimsFile:
-    """The file claims/`name`.yaml under `root`, checked. UserError at `place` where there is none, else in the file."""
+    """The file claims/`name`.yaml under `root`, checked. UserError at `place` if there is none, else in the file."""
     path = root / "claims" / f"{name}.yaml"
     if not path.exists():
         known = ", ".join(sorted(found.stem for found in path.parent.glob("*.yaml")))
@@ -133,14 +131,14 @@ def _check_direction(claim: Mapping, place: str, tables: Mapping[str, dict], reg
 
 
 def _check_panel(claim: Mapping, place: str, registry: Registry) -> None:
-    """UserError where the panel's data set lacks what the claim names."""
+    """UserError if the panel's data set lacks the metric or a language of the claim."""
     dataset = claim["panel"].partition("/")[2]
     _check_datasets([dataset], f"{place}.panel", registry)
     if "metric" in claim:
         check_known(claim["metric"], metric_named(registry[dataset].metric).labels, "metric", f"{place}.metric")
     if isinstance(claim["languages"], list):
         for lang in claim["languages"]:
-            check_known(lang, tested(registry, dataset), "language", f"{place}.languages")
+            check_known(lang, evaluable_languages(registry, dataset), "language", f"{place}.languages")
 
 
 def _check_count(claim: Mapping, place: str, tables: Mapping[str, dict], registry: Registry) -> None:
@@ -149,13 +147,13 @@ def _check_count(claim: Mapping, place: str, tables: Mapping[str, dict], registr
             registry[dataset].require(lang, claim["split"], f"{place}.rows")
 
 
-def tested(registry: Registry, dataset: str) -> tuple[str, ...]:
-    """The languages that a data set can be evaluated in; one that is split in several ways, in all."""
+def evaluable_languages(registry: Registry, dataset: str) -> tuple[str, ...]:
+    """The languages of a data set's test split; all languages of a data set that is split in several ways."""
     record = registry[dataset]
     return record.splits["test"].languages if "test" in record.splits else record.languages
 
 
-# --- what of a study they are about ----------------------------------------------------------------------------------
+# --- the numbers of a study ------------------------------------------------------------------------------------------
 
 
 def models_of(study: Study, claim: Mapping) -> list[str]:
@@ -163,8 +161,8 @@ def models_of(study: Study, claim: Mapping) -> list[str]:
     return [name for name, model in study.config["models"].items() if model.get("hub") == claim["model"]]
 
 
-def ground_of(study: Study, claim: Mapping, model: str, dataset: str) -> list[str]:
-    """What is not the paper's own."""
+def differences_from_paper(study: Study, claim: Mapping, model: str, dataset: str) -> list[str]:
+    """The data set and the model, if they are not the paper's own."""
     others = [] if dataset in claim["datasets"] else [f"data set {dataset}"]
     if "model" in claim and model not in models_of(study, claim):
         others.append(f"model {model}")
@@ -176,11 +174,11 @@ def published_entries(study: Study, table: str) -> list[dict]:
     return [entry for entry in study.published if study.config["published"][entry["name"]]["table"] == table]
 
 
-def hold_table(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
-    """One statement for every number of the table that stands beside runs of the paper's data and model."""
+def match_table(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
+    """One statement for every number of the table that is compared with runs of the paper's data and model."""
     table = file.tables[claim["numbers"]]
-    how = f"as published/{claim['numbers'].partition('.')[0]}.yaml says"
-    blank = replace(file.statement(NUMBER, name, claim), verified=table["verified"], how=how)
+    verified_by = f"as published/{claim['numbers'].partition('.')[0]}.yaml says"
+    blank = replace(file.statement(NUMBER, name, claim), verified=table["verified"], verified_by=verified_by)
     models, entries = models_of(study, claim), published_entries(study, claim["numbers"])
     if not entries or not models:
         no_model = f"no model of the study is {claim['model']}"
@@ -196,11 +194,11 @@ def hold_table(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Ite
         for (row, schedule), column, model in itertools.product(rows.items(), columns, models):
             yield replace(
                 blank,
-                says=f"{claim['says']} Row {row}, column {column}.",
+                text=f"{claim['says']} Row {row}, column {column}.",
                 about=f"{schedule}, {column}, {entry['track']}/{entry['dataset']}",
                 value=value_of(table, row, column),
                 tolerance=claim["tolerance"][column],
-                **held(entry, model, schedule, column),
+                **comparison_fields(entry, model, schedule, column),
             )
 
 
@@ -209,7 +207,7 @@ def no_table(claim: Mapping) -> str:
 
 
 def ordered_rows(study: Study, entry: Mapping, table: Mapping) -> dict[str, str]:
-    """The schedule of ours beside each row of a published table that the study has, in the paper's order."""
+    """Our schedule for each row of a published table that the study has, in the paper's order."""
     rows = study.config["published"][entry["name"]]["rows"]
     return {row: rows[row] for row in table["rows"] if row in rows}
 
@@ -220,29 +218,30 @@ def value_of(table: Mapping, row: str, column: str) -> float:
     return round(table["rows"][row]["values"][place] * 100 / table["scale"], 6)
 
 
-def held(entry: Mapping, model: str, schedule: str, column: str) -> dict[str, str]:
-    """What a statement says of a number beside a published one."""
+def comparison_fields(entry: Mapping, model: str, schedule: str, column: str) -> dict[str, str]:
+    """The fields of a statement about a number in a published comparison."""
     panel = {"track": entry["track"], "dataset": entry["dataset"]}
     return {"model": model, "published": entry["name"], "schedule": schedule, "column": column} | panel
 
 
-def hold_number(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
+def match_number(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
     """One statement for every model of the study that is the paper's."""
-    blank = replace(
-        file.statement(NUMBER, name, claim), **{key: claim[key] for key in ("value", "tolerance", "schedule", "metric")}
-    )
+    copied = {key: claim[key] for key in ("value", "tolerance", "schedule", "metric")}
+    blank = replace(file.statement(NUMBER, name, claim), **copied, relative_to=claim.get("less", ""))
     pair = f"{claim['schedule']} less {claim['less']}" if "less" in claim else claim["schedule"]
-    blank = replace(blank, than=claim.get("less", ""))
     if "average" in claim:
         blank = replace(blank, average=claim["average"], about=f"{pair}, average {claim['average']}")
-        problem = _lacking_average(study, claim)
+        problem = _average_problem(study, claim)
     else:
         track, _, dataset = claim["panel"].partition("/")
-        languages = list(tested(study.registry, dataset)) if claim["languages"] == "all" else claim["languages"]
+        languages = claim["languages"]
+        if languages == "all":
+            languages = list(evaluable_languages(study.registry, dataset))
         about = f"{pair}, {claim['panel']}, {claim['metric']}, {len(languages)} languages"
         blank = replace(blank, track=track, dataset=dataset, languages=languages, about=about)
-        problem = _lacking(study, track, dataset, [claim["schedule"], *([claim["less"]] if "less" in claim else [])])
-        problem = problem or _untested(study, track, dataset, languages)
+        schedules = [claim[key] for key in ("schedule", "less") if key in claim]
+        problem = _schedule_problem(study, track, dataset, schedules)
+        problem = problem or _language_problem(study, track, dataset, languages)
     models = models_of(study, claim)
     if problem := problem or ("" if models else f"no model of the study is {claim['model']}"):
         yield replace(blank, not_run=problem)
@@ -251,11 +250,11 @@ def hold_number(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> It
         yield replace(blank, model=model)
 
 
-def hold_direction(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
+def match_direction(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
     """One statement for every model, and for every table of the study that has both rows."""
-    blank = replace(file.statement(DIRECTION, name, claim), least=claim["least"])
+    blank = replace(file.statement(DIRECTION, name, claim), min_difference=claim["least"])
     if "numbers" in claim:
-        yield from _hold_rows(study, blank, file, claim)
+        yield from _match_rows(study, blank, file, claim)
         return
     if claim["panel"] == HEADLINE:
         headline = study.config.get("headline") or {}
@@ -267,13 +266,13 @@ def hold_direction(study: Study, file: ClaimsFile, name: str, claim: Mapping) ->
         track, _, dataset = claim["panel"].partition("/")
         metric = metric_named(study.registry[dataset].metric).primary
         sides = [claim["better"], claim["than"]]
-        problem = _lacking(study, track, dataset, sides)
+        problem = _schedule_problem(study, track, dataset, sides)
         # A claim that names its data set is about it.
         claim = {**claim, "datasets": [*claim["datasets"], dataset]}
     metric = claim.get("metric", metric)
     languages = claim["languages"]
     if not problem and isinstance(languages, list):
-        problem = _untested(study, track, dataset, languages)
+        problem = _language_problem(study, track, dataset, languages)
     if problem:
         yield replace(blank, about=f"{claim['better']} less {claim['than']}", not_run=problem)
         return
@@ -287,15 +286,15 @@ def hold_direction(study: Study, file: ClaimsFile, name: str, claim: Mapping) ->
             track=track,
             dataset=dataset,
             schedule=sides[0],
-            than=sides[1],
+            relative_to=sides[1],
             languages=languages,
             metric=metric,
-            ground=ground_of(study, claim, model, dataset),
+            differs_in=differences_from_paper(study, claim, model, dataset),
         )
 
 
-def _hold_rows(study: Study, blank: Statement, file: ClaimsFile, claim: Mapping) -> Iterator[Statement]:
-    """A direction between two rows of a published table, in every table of ours that is beside it."""
+def _match_rows(study: Study, blank: Statement, file: ClaimsFile, claim: Mapping) -> Iterator[Statement]:
+    """A direction between two rows of a published table, for every comparison with that table."""
     table, column = file.tables[claim["numbers"]], claim["column"]
     entries = published_entries(study, claim["numbers"])
     if not entries:
@@ -312,11 +311,13 @@ def _hold_rows(study: Study, blank: Statement, file: ClaimsFile, claim: Mapping)
         a, b = rows[claim["better"]], rows[claim["than"]]
         about = f"{a} less {b}, {dict(entry['columns'])[column]}, {entry['track']}/{entry['dataset']}"
         for model in study.config["models"]:
-            ground = ground_of(study, claim, model, entry["dataset"])
-            yield replace(blank, about=about, than=b, ground=ground, **held(entry, model, a, column))
+            differs = differences_from_paper(study, claim, model, entry["dataset"])
+            yield replace(
+                blank, about=about, relative_to=b, differs_in=differs, **comparison_fields(entry, model, a, column)
+            )
 
 
-def hold_count(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
+def match_count(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
     """One statement for every copy of the data set that the study uses."""
     total = sum(claim["rows"].values())
     blank = replace(file.statement(COUNT, name, claim), value=total, rows=claim["rows"], split=claim["split"])
@@ -338,8 +339,8 @@ def datasets_of(study: Study) -> set[str]:
     return {study.registry[name].base_dataset or name for name in names}
 
 
-def _lacking(study: Study, track: str, dataset: str, schedules: list[str]) -> str:
-    """Why a study has no runs of these schedules on a data set; empty where it has."""
+def _schedule_problem(study: Study, track: str, dataset: str, schedules: list[str]) -> str:
+    """Why a study has no runs of these schedules on a data set; empty if it has."""
     if track not in study.config["tracks"]:
         return f"the study has no track {track}"
     if dataset not in study.tracks[track].evaluate:
@@ -349,14 +350,14 @@ def _lacking(study: Study, track: str, dataset: str, schedules: list[str]) -> st
     return f"the track {track} has no schedule {' or '.join(absent)}, only {', '.join(names)}" if absent else ""
 
 
-def _untested(study: Study, track: str, dataset: str, languages: list[str]) -> str:
-    """Which of the languages are not evaluated; empty where all are."""
+def _language_problem(study: Study, track: str, dataset: str, languages: list[str]) -> str:
+    """The languages that are not evaluated; empty if all are."""
     absent = [lang for lang in languages if lang not in study.tracks[track].evaluate[dataset]]
     return f"{dataset} is not evaluated in {', '.join(absent)}" if absent else ""
 
 
-def _lacking_average(study: Study, claim: Mapping) -> str:
-    """Why a study has no such average; empty where it has."""
+def _average_problem(study: Study, claim: Mapping) -> str:
+    """Why a study has no such average; empty if it has."""
     if claim["average"] not in study.averages:
         return f"the study has no average {claim['average']}"
     entries = study.averages[claim["average"]]

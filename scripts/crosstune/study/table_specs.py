@@ -1,7 +1,4 @@
-"""The tables that a study declares, checked: what plan.json says of them.
-
-Owns: the meaning of the study's key `tables`. Must never know: scores, how a table is written.
-"""
+"""The tables that a study specifies under its key `tables`, checked, as plan.json has them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,25 +17,25 @@ RESERVED = ("claims", "contrasts", "scores", "summary")
 
 FILTERS = ("languages", "schedules", "models", "seeds")
 
-ALONE = ("schedule", "stage", "model")
+EXCLUSIVE_AXES = ("schedule", "stage", "model")
 
-"""Axes over which there is no mean: a cell is of one of them."""
+"""Axes over which there is no mean: every cell needs exactly one of their values."""
 
-TOLD = (*FILTERS, "metric", "aggregate", "statistic", "relative_to", "published", "caption", "digits")
+PLAN_KEYS = (*FILTERS, "metric", "aggregate", "statistic", "relative_to", "published", "caption", "digits")
 
-"""Keys that plan.json has as the study says them."""
+"""Keys that plan.json copies from the study."""
 
 
 def resolve_tables(study: Study) -> list[dict[str, Any]]:
-    """The declared tables by name, with all of their panels, and their axes as lists."""
-    found = [Declaration(study, name) for name in sorted(study.config["tables"])]
-    for declaration in found:
-        declaration.check()
-    return [declaration.plan() for declaration in found]
+    """The specified tables by name, with all of their panels, and their axes as lists. UserError for a mistake."""
+    specs = [TableSpec(study, name) for name in sorted(study.config["tables"])]
+    for spec in specs:
+        spec.check()
+    return [spec.plan() for spec in specs]
 
 
 @dataclass(frozen=True)
-class Declaration:
+class TableSpec:
     """An entry of the key `tables`."""
 
     study: Study
@@ -49,7 +46,7 @@ class Declaration:
         return self.study.config["tables"][self.name]
 
     @property
-    def place(self) -> str:
+    def where(self) -> str:
         return f"tables.{self.name}"
 
     @property
@@ -62,19 +59,19 @@ class Declaration:
 
     @cached_property
     def panels(self) -> list[tuple[str, str]]:
-        """Track and data set of every panel. UserError for one that there is not, or that is given twice."""
-        found: list[tuple[str, str]] = []
+        """Track and data set of every panel. UserError for an unknown panel, and for one that is given twice."""
+        panels: list[tuple[str, str]] = []
         for over in _as_list(self.entry["panels"]):
-            for panel in panels_over(self.study, over, f"{self.place}.panels"):
-                if panel in found:
+            for panel in panels_over(self.study, over, f"{self.where}.panels"):
+                if panel in panels:
                     message = f"{'/'.join(panel)} is given twice"
-                    raise UserError(message, f"{self.place}.panels", "Give each track or panel once.")
-                found.append(panel)
-        return found
+                    raise UserError(message, f"{self.where}.panels", "Give each track or panel once.")
+                panels.append(panel)
+        return panels
 
     @property
     def schedules(self) -> list[str]:
-        """The schedules that are shown: those of any panel, as far as the table asks for them."""
+        """The schedules of the table: those of any panel, or the listed ones among them."""
         every = [name for panel in self.panels for name in schedules_with_head(self.study, *panel)]
         wanted = self.entry.get("schedules", every)
         return [name for name in dict.fromkeys(every) if name in wanted and name != self.entry.get("relative_to")]
@@ -85,22 +82,23 @@ class Declaration:
 
     def plan(self) -> dict[str, Any]:
         """The entry as plan.json has it."""
-        told = {key: self.entry[key] for key in TOLD if key in self.entry}
+        copied = {key: self.entry[key] for key in PLAN_KEYS if key in self.entry}
         over = [f"{track}/{dataset}" for track, dataset in self.panels]
-        return {"name": self.name, "panels": over, "rows": self.rows, "columns": self.columns} | told
+        return {"name": self.name, "panels": over, "rows": self.rows, "columns": self.columns} | copied
 
     def check(self) -> None:
         """UserError for the first mistake of the entry."""
         if self.name in RESERVED:
             message = f"{self.name!r} is the name of another table"
-            raise UserError(message, self.place, f"Choose another name than {', '.join(RESERVED)}.")
+            raise UserError(message, self.where, f"Choose another name than {', '.join(RESERVED)}.")
         if twice := next((axis for axis in self.rows if axis in self.columns), None):
             axis = "language" if twice == "schedule" else "schedule"
-            raise UserError(f"rows and columns are both by {twice}", f"{self.place}.columns", f"columns: {axis}")
+            raise UserError(f"rows and columns are both by {twice}", f"{self.where}.columns", f"columns: {axis}")
         for side, axes in (("rows", self.rows), ("columns", self.columns)):
-            if len(axes) > 1 and (alone := [axis for axis in ALONE if axis in axes]):
-                message = f"beside {alone[0]} there is no other axis: its headings would be of no one {alone[0]}"
-                raise UserError(message, f"{self.place}.{side}", f"{side}: {alone[0]}")
+            if len(axes) > 1 and (exclusive := [axis for axis in EXCLUSIVE_AXES if axis in axes]):
+                axis = exclusive[0]
+                message = f"no other axis is possible next to {axis}: its headings would have no one {axis}"
+                raise UserError(message, f"{self.where}.{side}", f"{side}: {axis}")
         self._check_filters()
         self._check_schedules()
         self._check_metric()
@@ -108,67 +106,67 @@ class Declaration:
             self._check_published()
 
     def _check_filters(self) -> None:
-        """Languages, models and seeds that there are, and not none."""
+        """UserError for unknown languages, models and seeds, and for none at all."""
         languages = self.entry["languages"]
         evaluated = [code for track, dataset in self.panels for code in self.study.tracks[track].evaluate[dataset]]
         if languages == "low" and not any(is_low(self.study, code) for code in evaluated):
             message = "none of the evaluated languages is marked as low-resource"
-            raise UserError(message, f"{self.place}.languages", "languages: all")
+            raise UserError(message, f"{self.where}.languages", "languages: all")
         known = {"languages": list(dict.fromkeys(evaluated)), "models": list(self.study.config["models"])}
         known["seeds"] = list(map(str, self.study.config["seeds"]))
         for key, names in known.items():
             listed = self.entry.get(key, [])
             for name in [] if isinstance(listed, str) else listed:
-                check_known(str(name), names, key.removesuffix("s"), f"{self.place}.{key}")
+                check_known(str(name), names, key.removesuffix("s"), f"{self.where}.{key}")
 
     def _check_schedules(self) -> None:
-        """Schedules that there are, and one alone where no axis tells them apart."""
+        """UserError for unknown schedules, and for several without an axis that separates them."""
         every = [name for panel in self.panels for name in schedules_with_head(self.study, *panel)]
         for name in self.entry.get("schedules", []):
-            check_known(name, list(dict.fromkeys(every)), "schedule", f"{self.place}.schedules")
+            check_known(name, list(dict.fromkeys(every)), "schedule", f"{self.where}.schedules")
         for track, dataset in self.panels if "relative_to" in self.entry else []:
             known = schedules_with_head(self.study, track, dataset)
-            check_known(self.entry["relative_to"], known, f"schedule of {track}/{dataset}", f"{self.place}.relative_to")
+            check_known(self.entry["relative_to"], known, f"schedule of {track}/{dataset}", f"{self.where}.relative_to")
         if not self.schedules:
-            raise UserError("no schedule is left to show", f"{self.place}.schedules", "Leave the key out.")
+            raise UserError("no schedule is left to show", f"{self.where}.schedules", "Leave the key out.")
         if {"schedule", "stage"}.isdisjoint([*self.rows, *self.columns]) and len(self.schedules) > 1:
             message = f"a cell would be of several schedules: {', '.join(self.schedules)}"
-            raise UserError(message, self.place, f"schedules: [{self.schedules[-1]}]")
+            raise UserError(message, self.where, f"schedules: [{self.schedules[-1]}]")
 
     def _check_metric(self) -> None:
-        """A metric that every data set has; pooled only where it is a mean over examples."""
+        """UserError for a metric that a data set lacks, and for pooling one that is no mean over examples."""
         panels = zip(self.panels, self.metrics, strict=True)
         for (_, dataset), metric in panels if "metric" in self.entry else []:
-            check_known(self.entry["metric"], metric.labels, f"metric of {dataset}", f"{self.place}.metric")
+            check_known(self.entry["metric"], metric.labels, f"metric of {dataset}", f"{self.where}.metric")
         if "metric" in [*self.rows, *self.columns]:
             if "metric" in self.entry:
-                raise UserError("an axis has all metrics", f"{self.place}.metric", "Leave the key out.")
+                raise UserError("an axis has all metrics", f"{self.where}.metric", "Leave the key out.")
             if any(metric.labels != self.metrics[0].labels for metric in self.metrics):
                 message = "the data sets are not scored by the same metrics"
-                raise UserError(message, f"{self.place}.panels", f"panels: {'/'.join(self.panels[0])}")
+                raise UserError(message, f"{self.where}.panels", f"panels: {'/'.join(self.panels[0])}")
         if self.entry["aggregate"] == "pooled":
             for (_, dataset), metric in zip(self.panels, self.metrics, strict=True):
                 if not metric.is_example_mean:
                     message = f"the metric of {dataset} is no mean over examples"
-                    raise UserError(message, f"{self.place}.aggregate", "aggregate: macro")
+                    raise UserError(message, f"{self.where}.aggregate", "aggregate: macro")
 
     def _check_published(self) -> None:
-        """Published numbers stand by schedule, and by language, over all of them or pooled."""
-        place, name = f"{self.place}.published", self.entry["published"]
-        check_known(name, self.study.config["published"], "published table of this study", place)
+        """UserError unless the axes are schedule, and language or group, as in published tables."""
+        where, name = f"{self.where}.published", self.entry["published"]
+        check_known(name, self.study.config["published"], "published table of this study", where)
         panel = self.study.config["published"][name]["panel"]
-        if self.panels != [panel_of(self.study, panel, place)]:
-            raise UserError(f"{name!r} is of {panel} alone", f"{self.place}.panels", f"panels: {panel}")
+        if self.panels != [panel_of(self.study, panel, where)]:
+            raise UserError(f"{name!r} is of {panel} alone", f"{self.where}.panels", f"panels: {panel}")
         sides = sorted([self.rows, self.columns], key=lambda axes: axes != ["schedule"])
         if sides[0] != ["schedule"] or not {"language", "group"}.issuperset(sides[1]):
             message = "published numbers are by schedule, and by language or group of languages"
-            raise UserError(message, self.place, "rows: schedule\ncolumns: [language, group]")
+            raise UserError(message, self.where, "rows: schedule\ncolumns: [language, group]")
         if self.entry["languages"] != "all" and "group" in sides[1]:
             message = "published means are over all languages"
-            raise UserError(message, f"{self.place}.languages", "languages: all")
+            raise UserError(message, f"{self.where}.languages", "languages: all")
         for key in ("relative_to", "metric"):
             if key in self.entry:
-                raise UserError(f"published numbers know no {key!r}", f"{self.place}.{key}", "Leave the key out.")
+                raise UserError(f"published numbers know no {key!r}", f"{self.where}.{key}", "Leave the key out.")
 
 
 def _as_list(value: str | Sequence[str]) -> list[str]:

@@ -7,21 +7,21 @@ import altair as alt
 from crosstune.analysis.results import Panel
 from crosstune.reporting.figures.rows import drawn_schedules, mean_and_range
 from crosstune.reporting.figures.style import chart_spec, colour_encoding, shape_encoding
-from crosstune.reporting.tables.cost import spent_by_schedule
+from crosstune.reporting.tables.cost import schedule_costs
 
 WIDTH, HEIGHT = 440, 260
 
 
 def cost_records(panel: Panel, results: Path) -> list[dict]:
     """One record per drawn schedule with scores and cost records: hours, device, mean score and range."""
-    spent = spent_by_schedule(panel, results)
+    costs = schedule_costs(panel, results)
     _, languages = averaged_languages(panel)
-    cells = {name: panel.cell(name, languages, panel.metric) for name in drawn_schedules(panel) if name in spent}
+    cells = {name: panel.cell(name, languages, panel.metric) for name in drawn_schedules(panel) if name in costs}
     return [
         {
             "schedule": schedule,
-            "hours": round(spent[schedule].hours, 6),
-            "device": spent[schedule].device,
+            "hours": round(costs[schedule].hours, 6),
+            "device": costs[schedule].device,
             **mean_and_range(cell),
         }
         for schedule, cell in cells.items()

@@ -5,7 +5,7 @@ import altair as alt
 from crosstune.analysis.results import Panel
 from crosstune.reporting.figures.rows import drawn_schedules
 from crosstune.reporting.figures.style import GREY, chart_spec, colour_encoding, shape_encoding
-from crosstune.reporting.tables.distance import lines_by_distance, points
+from crosstune.reporting.tables.distance import distance_points, lines_by_distance
 
 WIDTH, HEIGHT = 520, 300
 
@@ -20,7 +20,7 @@ def distance_figure(panel: Panel) -> dict:
     schedules, records, ends = schedules_with_line(panel), [], []
     lines = lines_by_distance(panel)
     for schedule in schedules:
-        at = points(panel, schedule)
+        at = distance_points(panel, schedule)
         records += [
             {
                 "schedule": schedule,

@@ -13,8 +13,8 @@ from crosstune.analysis.cells import Cell
 from crosstune.analysis.intervals import Interval, interval
 from crosstune.analysis.results import UNTRAINED, Panel
 from crosstune.core.text import count, decimal
-from crosstune.reporting.tables.contrasts import declared
-from crosstune.reporting.tables.published import companions, told
+from crosstune.reporting.tables.contrasts import contrast_of_pair
+from crosstune.reporting.tables.published import published_comparisons, summary_sentence
 
 ROLES = ("single", "joint", "sequential")
 
@@ -59,9 +59,9 @@ def answer(panel: Panel) -> str:
 
     For a study that reproduces a published table and names no headline schedules, these are the table's differences.
     """
-    published = [companion for companion in companions(panel.study) if companion.panel == panel]
+    published = [comparison for comparison in published_comparisons(panel.study) if comparison.panel == panel]
     if not headline(panel) and published and published[0].entry["differences"]:
-        return told(published[0])
+        return summary_sentence(published[0])
     return f"{sources_clause(panel)}; {order_clause(panel)}."
 
 
@@ -105,21 +105,21 @@ def order_clause(panel: Panel) -> str:
 
 def verdict_clause(panel: Panel, contrast: SeedDifference, wording: Mapping[str, str]) -> str:
     """The words for the verdict of the declared contrast between two schedules or, without one, of their seeds."""
-    verdict, reversed_order = declared(panel, contrast.a, contrast.b, target_languages(panel)) or (None, False)
-    if not verdict or not verdict.worked:
+    verdict, reversed_order = contrast_of_pair(panel, contrast.a, contrast.b, target_languages(panel)) or (None, False)
+    if not verdict or not verdict.has_seeds:
         return f"{wording[contrast.verdict]}: {evidence(contrast)}"
     better, worse = ("lower", "higher") if reversed_order else ("higher", "lower")
     outcome = verdict.verdict("seeds")
     words = wording[{"better": better, "worse": worse}.get(outcome, outcome)]
-    within = f", within {verdict.smallest} points" if outcome == "equivalent" else ""
-    return f"{words}{within}: {verdict.evidence_of(contrast.a)}"
+    within = f", within {verdict.smallest_effect} points" if outcome == "equivalent" else ""
+    return f"{words}{within}: {verdict.evidence(contrast.a)}"
 
 
 def has_declared_contrast(panel: Panel) -> bool:
     """Whether a declared contrast answers part of the question."""
     schedules = headline(panel)
     pairs = [(schedules.get("joint"), schedules.get(other)) for other in ("single", "sequential")]
-    return any(all(pair) and declared(panel, *pair, target_languages(panel)) for pair in pairs)
+    return any(all(pair) and contrast_of_pair(panel, *pair, target_languages(panel)) for pair in pairs)
 
 
 def unanswerable_reason(panel: Panel, *roles: str) -> str:

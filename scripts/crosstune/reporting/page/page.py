@@ -29,24 +29,24 @@ from crosstune.reporting.page.answer import (
     seed_differences,
 )
 from crosstune.reporting.page.provenance import provenance_rows
-from crosstune.reporting.tables.claims import ledger_section
-from crosstune.reporting.tables.contrasts import verdicts
-from crosstune.reporting.tables.cost import cost_sheet
-from crosstune.reporting.tables.custom import declared_tables
-from crosstune.reporting.tables.distance import distance_sheet, distance_told
+from crosstune.reporting.tables.claims import claims_section
+from crosstune.reporting.tables.contrasts import contrast_results
+from crosstune.reporting.tables.cost import cost_table
+from crosstune.reporting.tables.custom import custom_tables
+from crosstune.reporting.tables.distance import distance_sentences, distance_table
 from crosstune.reporting.tables.formats import MOST_COLUMNS
-from crosstune.reporting.tables.published import companion_rows, companions, difference_rows, examples_line
+from crosstune.reporting.tables.published import comparison_rows, difference_rows, examples_line, published_comparisons
 from crosstune.reporting.tables.scores import average_table, schedule_table, transfer_table
 from crosstune.reporting.tables.table import Heading
-from crosstune.reporting.tables.transfer import gains_table, measures_sheet
+from crosstune.reporting.tables.transfer import gains_table, measures_text_table
 
 TEMPLATE = "report.html.j2"
 
 FUNCTIONS = (
-    answer, average_table, baseline_margins, companion_rows, companions, declared_tables, difference_rows,
-    distance_sheet, distance_told, examples_line, gains_table, has_declared_contrast, headline, limitations,
-    measures_sheet, provenance_rows, relatedness_rows, schedule_table, seed_differences, transfer_table, usage_table,
-    verdicts,
+    answer, average_table, baseline_margins, comparison_rows, contrast_results, custom_tables, difference_rows,
+    distance_sentences, distance_table, examples_line, gains_table, has_declared_contrast, headline, limitations,
+    measures_text_table, provenance_rows, published_comparisons, relatedness_rows, schedule_table, seed_differences,
+    transfer_table, usage_table,
 )  # fmt: skip
 
 """The functions that the templates call, besides those of this module."""
@@ -68,7 +68,7 @@ def render_page(study: StudyResults, results: Path) -> str:
     )
     functions = {function.__name__: function for function in (*FUNCTIONS, bibtex, citation_rows, track_panels)}
     readers = {
-        function.__name__: partial(function, results=results) for function in (cost_sheet, exposure, panel_figures)
+        function.__name__: partial(function, results=results) for function in (cost_table, exposure, panel_figures)
     }
     environment.globals.update(functions | readers)
     environment.filters.update(decimal=decimal, signed=signed, indented_json=indented_json, with_name=with_name)
@@ -77,7 +77,7 @@ def render_page(study: StudyResults, results: Path) -> str:
         "plan": study.plan,
         "provenance": read_json_object(results / "provenance.json"),
         "leakage": read_json_object(results / "leakage.json"),
-        "ledger": ledger_section(study, results),
+        "claims": claims_section(study, results),
         "computations": computations(study, results),
         "used": read_job_usage(results),
         "most_columns": MOST_COLUMNS,

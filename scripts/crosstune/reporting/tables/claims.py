@@ -1,35 +1,30 @@
-"""What others have said, held against a study's numbers: a verdict for every statement, and what it stands on.
+"""Published statements compared with a study's numbers: one verdict for every statement, with the files behind it.
 
-Owns: the rules of the verdicts, how the ledger is written. Must never know: files of claims, where scores are stored.
-
-A number is reproduced where the interval of ours lies within its tolerance, contradicted where it lies wholly outside.
-A direction is reproduced where the whole interval of the paired difference is above the smallest one claimed,
-contradicted where it is wholly below. Anything between is undecided, and so is what has no interval. What nobody has
-verified at its source is shown and never decided.
+A number is reproduced if the interval of ours lies inside its tolerance, and contradicted if it lies entirely outside.
+A direction is reproduced if the whole interval of the paired difference is above the smallest difference claimed, and
+contradicted if it is entirely below. Everything between is undecided, and so is a number without an interval. A
+statement that nobody has verified at its source is shown without a verdict.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
-from tabulate import tabulate
-
-from crosstune.analysis.cells import Cell, Replicate, replicate
+from crosstune.analysis.cells import Cell
 from crosstune.analysis.intervals import CONFIDENCE, Interval, interval
-from crosstune.analysis.results import FINAL, Panel, StudyResults, TaskAverage, read_json_object
+from crosstune.analysis.results import Panel, StudyResults, TaskAverage, read_json_object
 from crosstune.artifacts.claim import COUNT, DIRECTION, NUMBER, Statement
-from crosstune.core.files import write_json, write_text
+from crosstune.core.files import write_json
 from crosstune.core.text import count, decimal
-from crosstune.reporting.tables.formats import csv_text, escape, framed, latex_row
-from crosstune.reporting.tables.published import companions
+from crosstune.reporting.tables.formats import csv_text, escape, latex_float, latex_row, pipe_table, style, write_files
+from crosstune.reporting.tables.published import published_comparisons
+from crosstune.reporting.tables.table import NO_RUNS, numbers_text
 
-REPRODUCED, CONTRADICTED, UNDECIDED = "reproduced", "contradicted", "undecided"
+VERDICTS = ("reproduced", "contradicted", "undecided", "unverified", "not run")
 
-UNVERIFIED, NOT_RUN = "unverified", "not run"
-
-VERDICTS = (REPRODUCED, CONTRADICTED, UNDECIDED, UNVERIFIED, NOT_RUN)
+REPRODUCED, CONTRADICTED, UNDECIDED, UNVERIFIED, NOT_RUN = VERDICTS
 
 RULES = (
     f"A number is reproduced where the {CONFIDENCE:.0%} interval of ours lies within its tolerance, and contradicted "
@@ -43,14 +38,12 @@ LATEX_ROWS = 14
 
 LATEX_WIDTHS = (0.17, 0.12, 0.09, 0.12, 0.04, 0.06, 0.18, 0.15)
 
-"""Of the columns of HEAD, as shares of a line."""
-
-NO_RUNS = Cell({}, 0)
+"""Widths of the columns of HEAD, as shares of a line."""
 
 
 @dataclass(frozen=True)
-class Ours:
-    """Our number of a statement by run, the files that it stands on, and why there is none."""
+class OurNumber:
+    """Our number for a statement, by run, with its score files, or the problem for which there is none."""
 
     cell: Cell
     files: tuple[str, ...] = ()
@@ -58,206 +51,171 @@ class Ours:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A statement, what is ours, and the verdict; `remark` says what a reader must know of it."""
+class ClaimResult:
+    """A statement, our number and the verdict; `remark` qualifies the verdict."""
 
     statement: Statement
     verdict: str
     remark: str
-    ours: float | None = None
+    our_value: float | None = None
     interval: Interval | None = None
     runs: int = 0
     missing: int = 0
     files: tuple[str, ...] = ()
 
 
-def findings(study: StudyResults, results: Path) -> list[Finding]:
-    """The ledger of a study: one finding for every statement of its plan, in the plan's order.
+def claim_results(study: StudyResults, results: Path) -> list[ClaimResult]:
+    """One result for every statement of a study's plan, in the plan's order.
 
-    Reads prepared manifests beside `results`, where they exist, for the rows of data sets.
+    Reads prepared manifests next to `results`, if they exist, for the rows of data sets.
     """
     statements = [Statement(**entry) for entry in study.plan.get("claims", [])]
-    return [found_rows(s, results) if s.kind == COUNT else found(study, s, results) for s in statements]
+    return [judge_rows(s, results) if s.kind == COUNT else judge(study, s, results) for s in statements]
 
 
 # --- numbers and directions ------------------------------------------------------------------------------------------
 
 
-def found(study: StudyResults, statement: Statement, results: Path) -> Finding:
+def judge(study: StudyResults, statement: Statement, results: Path) -> ClaimResult:
     """The verdict on a number or a direction."""
-    ours = Ours(NO_RUNS, problem=statement.not_run) if statement.not_run else ours_of(study, statement, results)
-    if ours.cell.mean is None:
-        return Finding(statement, NOT_RUN, ours.problem or "no run has a score yet", missing=ours.cell.missing_runs)
-    within = interval(ours.cell.values)
-    verdict = verdict_of(statement, within)
-    alone = "one run has no interval" if within is None and statement.verified else ""
-    remark = "; ".join(filter(None, [another_ground(statement), alone, unverified(statement)]))
-    runs, missing = len(ours.cell.values), ours.cell.missing_runs
-    return Finding(statement, verdict, remark, ours.cell.mean, within, runs, missing, ours.files)
+    if statement.not_run:
+        number = OurNumber(NO_RUNS, problem=statement.not_run)
+    else:
+        number = our_number(study, statement, results)
+    cell = number.cell
+    if cell.mean is None:
+        return ClaimResult(statement, NOT_RUN, number.problem or "no run has a score yet", missing=cell.missing_runs)
+    ends = interval(cell.values)
+    single = "one run has no interval" if ends is None and statement.verified else ""
+    verdict, remark, runs = verdict_of(statement, ends), remark_of(statement, single), len(cell.values)
+    return ClaimResult(statement, verdict, remark, cell.mean, ends, runs, cell.missing_runs, number.files)
 
 
 def verdict_of(statement: Statement, ours: Interval | None) -> str:
-    """By the rules at the head of this file."""
+    """The verdict by the rules at the head of this file."""
     if not statement.verified:
         return UNVERIFIED
     if ours is None:
         return UNDECIDED
     if statement.kind == DIRECTION:
-        return REPRODUCED if ours.low > statement.least else CONTRADICTED if ours.high < statement.least else UNDECIDED
+        smallest = statement.min_difference
+        return REPRODUCED if ours.low > smallest else CONTRADICTED if ours.high < smallest else UNDECIDED
     low, high = statement.value - statement.tolerance, statement.value + statement.tolerance
     if ours.high < low or ours.low > high:
         return CONTRADICTED
     return REPRODUCED if low <= ours.low and ours.high <= high else UNDECIDED
 
 
-def ours_of(study: StudyResults, statement: Statement, results: Path) -> Ours:
-    """Our number of a statement: from a published table's companion, an average over tasks, or a panel."""
+def our_number(study: StudyResults, statement: Statement, results: Path) -> OurNumber:
+    """Our number for a statement, and the files of its terms.
+
+    With `relative_to` the number is the difference from that schedule, run by run.
+    """
+    cells = [schedule_cell(study, statement, name) for name in (statement.schedule, statement.relative_to) if name]
+    if None in cells:
+        return OurNumber(NO_RUNS, problem=f"no evaluated language is {statement.languages}")
+    number = cells[0].difference(cells[1]) if len(cells) > 1 else cells[0]
+    files = []
+    for cell in cells:
+        by_run = [dict.fromkeys(term.file for term in cell.values[run].terms) for run in number.values]
+        files += [file for task in zip_longest(*by_run) for file in task if file]
+    return OurNumber(number, tuple(str(results / file) for file in dict.fromkeys(files)))
+
+
+def schedule_cell(study: StudyResults, statement: Statement, schedule: str) -> Cell | None:
+    """The number of a schedule: from a published comparison by its protocol, an average over tasks, or a panel.
+
+    None if no evaluated language is in the statement's group.
+    """
     if statement.published:
-        return _beside_published(study, statement, results)
+        (comparison,) = (
+            candidate
+            for candidate in published_comparisons(study)
+            if (candidate.entry["name"], candidate.panel.model) == (statement.published, statement.model)
+        )
+        return comparison.cell(schedule, statement.column)
     if statement.average:
-        return _of_average(study, statement, results)
-    panel = Panel(study, statement.model, statement.track, statement.dataset)
-    languages = statement.languages
+        return TaskAverage(study, statement.average).mean(statement.model, schedule, statement.metric == "mean_f1")
+    panel, languages = Panel(study, statement.model, statement.track, statement.dataset), statement.languages
     if isinstance(languages, str):
         languages = panel.language_groups.get(languages)
-        if not languages:
-            return Ours(NO_RUNS, problem=f"no evaluated language is {statement.languages}")
-
-    def cell(schedule: str) -> Cell:
-        return panel.cell(schedule, languages, statement.metric)
-
-    return _paired(statement, cell, lambda schedule, runs: _scores(panel, schedule, results, runs))
+    return panel.cell(schedule, languages, statement.metric) if languages else None
 
 
-def _beside_published(study: StudyResults, statement: Statement, results: Path) -> Ours:
-    """What stands beside a number of a published table, by the table's own protocol."""
-    beside = (c for c in companions(study) if c.entry["name"] == statement.published)
-    companion = next(c for c in beside if c.panel.model == statement.model)
-    # MuCoT's protocol takes its numbers from the record of a training.
-    traced = companion.entry["protocol"] == "mucot"
-
-    def files(schedule: str, runs: Iterable) -> list[str]:
-        if not traced:
-            return _scores(companion.panel, schedule, results, runs)
-        chosen = [run for run in companion.panel.runs(schedule) if replicate(run) in runs]
-        return [str(results / run["stages"][FINAL] / "stage.json") for run in chosen]
-
-    return _paired(statement, lambda schedule: companion.cell(schedule, statement.column), files)
-
-
-def _of_average(study: StudyResults, statement: Statement, results: Path) -> Ours:
-    """The mean over the tasks of an average."""
-    average = TaskAverage(study, statement.average)
-
-    def files(schedule: str, seeds: Iterable) -> list[str]:
-        found = []
-        for task, entry in average.tasks.items():
-            panel, named = average.panel(statement.model, task), entry.get("schedule", schedule)
-            runs = {replicate(run) for run in panel.runs(named) if Replicate(run["seed"]) in seeds}
-            found += _scores(panel, named, results, runs)
-        return found
-
-    def cell(schedule: str) -> Cell:
-        return average.mean(statement.model, schedule, statement.metric == "mean_f1")
-
-    return _paired(statement, cell, files)
-
-
-def _paired(statement: Statement, cell: Callable[[str], Cell], files: Callable[[str, Iterable], list[str]]) -> Ours:
-    """The number of a schedule, or its difference from another run by run."""
-    schedules = [name for name in (statement.schedule, statement.than) if name]
-    first, *others = map(cell, schedules)
-    number = first.difference(others[0]) if others else first
-    paths = [path for name in schedules for path in files(name, number.values)]
-    return Ours(number, tuple(dict.fromkeys(paths)))
-
-
-def _scores(panel: Panel, schedule: str, results: Path, runs: Iterable) -> list[str]:
-    """The scores files of some runs of a schedule."""
-    chosen = [run for run in panel.runs(schedule) if replicate(run) in runs]
-    return [
-        str(results / run["stages"][FINAL] / f"scores/{panel.scored_dataset(run.get('fold', 0))}.json")
-        for run in chosen
-    ]
-
-
-def another_ground(statement: Statement) -> str:
-    return f"another ground: {', '.join(statement.ground)}" if statement.ground else ""
-
-
-def unverified(statement: Statement) -> str:
-    return "" if statement.verified else f"not verified: {statement.how}"
+def remark_of(statement: Statement, *notes: str) -> str:
+    """Notes on a verdict, with the differences from the paper's own data and model, and the lack of verification."""
+    differs = f"another ground: {', '.join(statement.differs_in)}" if statement.differs_in else ""
+    unverified = "" if statement.verified else f"not verified: {statement.verified_by}"
+    return "; ".join(filter(None, [differs, *notes, unverified]))
 
 
 # --- counts ----------------------------------------------------------------------------------------------------------
 
 
-def found_rows(statement: Statement, results: Path) -> Finding:
+def judge_rows(statement: Statement, results: Path) -> ClaimResult:
     """The verdict on the rows of a data set: those of its prepared files, else those that its record demands."""
     if statement.not_run:
-        return Finding(statement, NOT_RUN, statement.not_run)
+        return ClaimResult(statement, NOT_RUN, statement.not_run)
     rows, files = {}, []
     for lang, known in {**dict.fromkeys(statement.rows), **statement.known}.items():
         manifest = results.parent.parent / f"data/{statement.dataset}/{statement.split}.{lang}.json"
         prepared = read_json_object(manifest)
         if prepared is not None:
-            rows[lang], place = prepared["rows"], str(manifest)
+            rows[lang], file = prepared["rows"], str(manifest)
         elif known is not None:
-            rows[lang], place = known, statement.place
+            rows[lang], file = known, statement.place
         else:
             continue
-        files.append(place)
+        files.append(file)
     unknown = [lang for lang in statement.rows if lang not in rows]
-    compared = [(lang, rows[lang], said) for lang, said in statement.rows.items() if lang in rows]
-    others = [f"{lang} {own}, not {said}" for lang, own, said in compared if own != said]
+    compared = [(lang, rows[lang], claimed) for lang, claimed in statement.rows.items() if lang in rows]
+    others = [f"{lang} {own}, not {claimed}" for lang, own, claimed in compared if own != claimed]
     verdict = CONTRADICTED if others else UNDECIDED if unknown else REPRODUCED
     remarks = [", ".join(others), f"rows of {', '.join(unknown)} are not known yet" if unknown else ""]
     verdict = verdict if statement.verified else UNVERIFIED
     if not rows:
-        return Finding(statement, NOT_RUN, remarks[1])
-    remark = "; ".join(filter(None, [*remarks, unverified(statement)]))
-    return Finding(statement, verdict, remark, sum(rows.values()), files=tuple(dict.fromkeys(files)))
+        return ClaimResult(statement, NOT_RUN, remarks[1])
+    files = tuple(dict.fromkeys(files))
+    return ClaimResult(statement, verdict, remark_of(statement, *remarks), sum(rows.values()), files=files)
 
 
-# --- in words --------------------------------------------------------------------------------------------------------
+# --- texts -----------------------------------------------------------------------------------------------------------
 
 
 def published_text(statement: Statement) -> str:
-    """What is claimed: `65.4 ± 1.0`, `> 0`, `7500 rows`."""
+    """The published value: `65.4 ± 1.0`, `> 0`, `7500 rows`."""
     if statement.kind == COUNT:
         return f"{statement.value:.0f} rows"
     if statement.kind == DIRECTION:
-        return f"> {decimal(statement.least, 1)}" if statement.least else "> 0"
+        return f"> {decimal(statement.min_difference, 1)}" if statement.min_difference else "> 0"
     if statement.value is None:
         return ""
-    value = f"{statement.value:+.1f}" if statement.than else decimal(statement.value, 1)
+    value = f"{statement.value:+.1f}" if statement.relative_to else decimal(statement.value, 1)
     return f"{value} ± {decimal(statement.tolerance, 1)}"
 
 
-def ours_text(finding: Finding) -> str:
-    """`66.1 [65.2, 67.0]`, `7500 rows`; nothing where there is none."""
-    if finding.ours is None:
+def our_text(result: ClaimResult) -> str:
+    """Our value: `66.1 [65.2, 67.0]`, `7500 rows`; empty without one."""
+    if result.our_value is None:
         return ""
-    if finding.statement.kind == COUNT:
-        return f"{finding.ours} rows"
-    form = "+.1f" if finding.statement.than else ".1f"
-    ends = [finding.interval.low, finding.interval.high] if finding.interval else []
-    mean, *ends = (f"{round(number, 1) + 0.0:{form}}" for number in (finding.ours, *ends))
-    return mean + (f" [{', '.join(ends)}]" if ends else "")
+    if result.statement.kind == COUNT:
+        return f"{result.our_value} rows"
+    ends = [result.interval.low, result.interval.high] if result.interval else []
+    return numbers_text([result.our_value, *ends], "+.1f" if result.statement.relative_to else ".1f")
 
 
-def runs_text(finding: Finding) -> str:
-    """The runs that gave our number, as `4 of 5` where some are missing."""
-    if not finding.runs:
+def runs_text(result: ClaimResult) -> str:
+    """The number of runs behind our value, as `4 of 5` if some are missing."""
+    if not result.runs:
         return ""
-    return f"{finding.runs} of {finding.runs + finding.missing}" if finding.missing else str(finding.runs)
+    return f"{result.runs} of {result.runs + result.missing}" if result.missing else str(result.runs)
 
 
-def told(ledger: list[Finding]) -> str:
-    """How many statements got which verdict, and by which rules."""
-    numbers = Counter(finding.verdict for finding in ledger)
+def counts_sentence(results: list[ClaimResult]) -> str:
+    """The number of statements by verdict, and the rules of the verdicts."""
+    numbers = Counter(result.verdict for result in results)
     listing = ", ".join(f"{numbers[verdict]} {verdict}" for verdict in VERDICTS if numbers[verdict])
-    return f"{count(len(ledger), 'statement')}: {listing}. {RULES}"
+    return f"{count(len(results), 'statement')}: {listing}. {RULES}"
 
 
 # --- formats ---------------------------------------------------------------------------------------------------------
@@ -266,86 +224,77 @@ def told(ledger: list[Finding]) -> str:
 HEAD = ["claim", "verdict", "published", "ours", "runs", "model", "of ours", "remark"]
 
 
-def ledger_rows(ledger: list[Finding]) -> list[list[str]]:
-    """The lines of the tables, under HEAD."""
+def claim_rows(results: list[ClaimResult]) -> list[list[str]]:
+    """The rows of the tables, under HEAD."""
     return [
-        [
-            finding.statement.claim,
-            finding.verdict,
-            published_text(finding.statement),
-            ours_text(finding),
-            runs_text(finding),
-            finding.statement.model,
-            finding.statement.about,
-            finding.remark,
-        ]
-        for finding in ledger
-    ]
+        [statement.claim, result.verdict, published_text(statement), our_text(result), runs_text(result),
+         statement.model, statement.about, result.remark]
+        for result in results
+        for statement in [result.statement]
+    ]  # fmt: skip
 
 
-def sources(ledger: list[Finding]) -> dict[str, str]:
-    """What each claim says and where, by its id, in the order of the ledger."""
-    found = {}
-    for finding in ledger:
-        statement = finding.statement
+def claim_texts(results: list[ClaimResult]) -> dict[str, str]:
+    """The text and source of each claim, by its id, in the order of the results."""
+    texts = {}
+    for statement in (result.statement for result in results):
         # The numbers of one table are one claim.
-        says = statement.says.partition(" Row ")[0] if statement.published else statement.says
-        found.setdefault(statement.claim, f"{says} ({statement.source})")
-    return found
+        text = statement.text.partition(" Row ")[0] if statement.published else statement.text
+        texts.setdefault(statement.claim, f"{text} ({statement.source})")
+    return texts
 
 
-def ledger_section(study: StudyResults, results: Path) -> dict | None:
-    """What the report shows: the summary, head and rows of the table, and what is said; None without claims."""
-    ledger = findings(study, results)
-    return (
-        {"told": told(ledger), "head": HEAD, "rows": ledger_rows(ledger), "says": sources(ledger)} if ledger else None
-    )
+def claims_section(study: StudyResults, results: Path) -> dict | None:
+    """The section of the report: summary, head and rows of the table, texts of the claims; None without claims."""
+    judged = claim_results(study, results)
+    if not judged:
+        return None
+    return {"summary": counts_sentence(judged), "head": HEAD, "rows": claim_rows(judged), "texts": claim_texts(judged)}
 
 
-def write_ledger(study: StudyResults, results: Path, out: Path) -> None:
-    """Write claims.json to `out`. A study without claims has an empty one."""
-    write_json(out, {"study": study.plan["study"], "claims": [record(f) for f in findings(study, results)]})
+def write_claim_results(study: StudyResults, results: Path, out: Path) -> None:
+    """Write claims.json to `out`, with an empty list for a study without claims."""
+    records = [claim_record(result) for result in claim_results(study, results)]
+    write_json(out, {"study": study.plan["study"], "claims": records})
 
 
-def record(finding: Finding) -> dict:
-    """A finding as plain data; numbers to 4 digits."""
-    statement, ends = finding.statement, finding.interval
+def claim_record(result: ClaimResult) -> dict:
+    """A result as plain data; numbers to 4 digits."""
+    statement, ends = result.statement, result.interval
     return {
         "claim": statement.claim,
         "kind": statement.kind,
-        "says": statement.says,
+        "says": statement.text,
         "source": statement.source,
         "url": statement.url,
         "verified": statement.verified,
-        "how": statement.how,
+        "verified_by": statement.verified_by,
         "about": statement.about,
         "model": statement.model,
-        "ground": statement.ground,
+        "differs_in": statement.differs_in,
         "published": statement.value,
         "tolerance": statement.tolerance if statement.kind == NUMBER else None,
-        "least": statement.least if statement.kind == DIRECTION else None,
-        "ours": None if finding.ours is None else round(finding.ours, 4),
+        "min_difference": statement.min_difference if statement.kind == DIRECTION else None,
+        "our_value": None if result.our_value is None else round(result.our_value, 4),
         "interval": [round(ends.low, 4), round(ends.high, 4)] if ends else None,
-        "runs": finding.runs,
-        "missing": finding.missing,
-        "verdict": finding.verdict,
-        "remark": finding.remark,
-        "files": list(finding.files),
+        "runs": result.runs,
+        "missing": result.missing,
+        "verdict": result.verdict,
+        "remark": result.remark,
+        "files": list(result.files),
     }
 
 
-def write_ledger_tables(study: StudyResults, results: Path, out: Path) -> None:
+def write_claim_tables(study: StudyResults, results: Path, out: Path) -> None:
     """Write claims.csv, .md and .tex into the folder `out`; nothing for a study without claims."""
-    ledger = findings(study, results)
-    if ledger:
-        write_text(out / "claims.csv", ledger_csv(ledger))
-        write_text(out / "claims.md", ledger_markdown(ledger))
-        write_text(out / "claims.tex", ledger_latex(ledger))
+    formats = {"csv": claims_csv, "md": claims_markdown, "tex": claims_latex}
+    if judged := claim_results(study, results):
+        write_files({f"claims.{suffix}": text(judged) for suffix, text in formats.items()}, out)
 
 
-def ledger_csv(ledger: list[Finding]) -> str:
-    """One line a finding; lists are joined by semicolons."""
-    lines = [record(finding) for finding in ledger]
+def claims_csv(results: list[ClaimResult]) -> str:
+    """One line a result; lists are joined by semicolons."""
+    lines = [claim_record(result) for result in results]
     ends = [line.pop("interval") or ["", ""] for line in lines]
     rows = [
         [*("; ".join(value) if isinstance(value, list) else value for value in line.values()), *pair]
@@ -354,34 +303,27 @@ def ledger_csv(ledger: list[Finding]) -> str:
     return csv_text([[*lines[0], "low", "high"], *rows])
 
 
-def ledger_markdown(ledger: list[Finding]) -> str:
-    table = tabulate(ledger_rows(ledger), HEAD, tablefmt="pipe", disable_numparse=True)
-    said = "\n".join(f"- `{claim}`: {text}" for claim, text in sources(ledger).items())
-    return f"{told(ledger)}\n\n{table}\n\nWhat is said:\n\n{said}\n"
+def claims_markdown(results: list[ClaimResult]) -> str:
+    table = pipe_table(HEAD, claim_rows(results), len(HEAD))
+    texts = "\n".join(f"- `{claim}`: {text}" for claim, text in claim_texts(results).items())
+    return f"{counts_sentence(results)}\n\n{table}\n\nWhat is said:\n\n{texts}\n"
 
 
-def ledger_latex(ledger: list[Finding]) -> str:
+def claims_latex(results: list[ClaimResult]) -> str:
     r"""As many `table` floats as the statements need, for a document with \usepackage{booktabs}."""
-    rows = ledger_rows(ledger)
-    parts = [rows[start : start + LATEX_ROWS] for start in range(0, len(rows), LATEX_ROWS)]
-    captions = [told(ledger), *(f"Part {number} of Table~\\ref{{tab:claims}}." for number in range(2, len(parts) + 1))]
+    rows = claim_rows(results)
+    columns = "".join(rf"p{{{width}\linewidth}}" for width in LATEX_WIDTHS)
     floats = []
-    for number, part in enumerate(parts, start=1):
-        caption = escape(captions[0]) if number == 1 else captions[number - 1]
-        floats.append(_float("claims" if number == 1 else f"claims.{number}", caption, part))
+    for number, start in enumerate(range(0, len(rows), LATEX_ROWS), start=1):
+        name = "claims" if number == 1 else f"claims.{number}"
+        caption = escape(counts_sentence(results)) if number == 1 else f"Part {number} of Table~\\ref{{tab:claims}}."
+        lines = [latex_row(HEAD[0], HEAD[1:]), r"\midrule", *map(ragged_row, rows[start : start + LATEX_ROWS])]
+        floats.append(latex_float(name, caption, style("tiny", 1.5, stretched=True), rf"@{{}}{columns}@{{}}", lines))
     return "\n".join(floats)
 
 
-def _float(name: str, caption: str, rows: list[list[str]]) -> str:
-    """One float, as wide as a line; every cell is broken into lines."""
-    columns = "".join(rf"p{{{width}\linewidth}}" for width in LATEX_WIDTHS)
-    style = r"\tiny\setlength{\tabcolsep}{1.5pt}\renewcommand{\arraystretch}{1.2}"
-    lines = [latex_row(HEAD[0], HEAD[1:]), r"\midrule", *map(ragged_row, rows)]
-    return framed(name, caption, style, rf"@{{}}{columns}@{{}}", lines)
-
-
 def ragged_row(cells: list[str]) -> str:
-    r"""A row of paragraphs that are not spaced out, which redefines `\\`."""
+    r"""A row of paragraphs set ragged right, which redefines `\\`."""
     return " & ".join(rf"\raggedright {breakable(cell)}" for cell in cells) + r" \tabularnewline"
 
 

@@ -1,9 +1,6 @@
-"""The results of a study's contrasts in words and tables.
+"""The results of a study's contrasts, in sentences and tables.
 
-Owns: how a verdict is worded, which numbers stand beside it, tables/contrasts.*. Must never know: formulas, where
-scores are stored.
-
-A result is an entry of contrasts.json (contrasts.py). It answers three questions, each with an interval of its own.
+A result is an entry of contrasts.json (analysis/contrasts.py). It answers three questions, each with its own interval.
 """
 
 from collections.abc import Sequence
@@ -11,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from crosstune.analysis.cells import mean_cell
 from crosstune.analysis.results import Panel, StudyResults
-from crosstune.core.files import write_text
 from crosstune.core.text import count, decimal
-from crosstune.reporting.tables.formats import csv_text, escape, latex_table, pipe_table
+from crosstune.reporting.tables.formats import csv_text, escape, pipe_table, style, text_float, write_files
+from crosstune.reporting.tables.table import CsvLayout, Heading, Table
 
 QUESTIONS = {
     "seeds": "these languages, these examples",
@@ -22,7 +20,7 @@ QUESTIONS = {
     "languages": "languages in general",
 }
 
-"""What a verdict is about; seeds are other ones in all of them."""
+"""The population of each verdict; all of them are about other seeds."""
 
 NEEDS = {"seeds": "two seeds", "examples": "two seeds and two examples", "languages": "two seeds and two families"}
 
@@ -31,7 +29,7 @@ FEW_FAMILIES = 5
 """Below so many, simulated intervals of languages in general were further from their nominal rate
 (docs/results/calibration.md)."""
 
-PARTS = {
+COMPONENTS = {
     "seed": "seeds, in all languages alike",
     "family": "families of languages",
     "language": "languages",
@@ -42,19 +40,19 @@ PARTS = {
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One contrast with one model: the result and how it is told."""
+class ContrastResult:
+    """One contrast with one model: its result, sentences and table rows."""
 
     study: StudyResults
-    result: dict
+    entry: dict
 
     @property
     def contrast(self) -> dict:
-        return self.result["contrast"]
+        return self.entry["contrast"]
 
     @property
     def title(self) -> str:
-        return f"{self.contrast['name']}, {self.result['model']}"
+        return f"{self.contrast['name']}, {self.entry['model']}"
 
     @property
     def a(self) -> str:
@@ -70,21 +68,21 @@ class Verdict:
         return f"{100 * self.contrast['confidence']:g}%"
 
     @property
-    def smallest(self) -> str:
+    def smallest_effect(self) -> str:
         return f"{self.contrast['smallest_effect']:g}"
 
     @property
     def seeds(self) -> int:
-        return len(self.result["seeds"])
+        return len(self.entry["seeds"])
 
     @property
-    def worked(self) -> bool:
+    def has_seeds(self) -> bool:
         """Whether any seed has both schedules."""
         return bool(self.seeds)
 
     @cached_property
     def panels(self) -> list[Panel]:
-        model = self.result["model"]
+        model = self.entry["model"]
         return [Panel(self.study, model, panel["track"], panel["dataset"]) for panel in self.contrast["panels"]]
 
     @property
@@ -94,55 +92,56 @@ class Verdict:
         return ", ".join(f"{panel.labels[own['metric']]} on {own['track']}/{own['dataset']}" for panel, own in panels)
 
     def estimate(self, question: str) -> dict | None:
-        return self.result["questions"][question] if self.worked else None
+        return self.entry["questions"][question] if self.has_seeds else None
 
     def verdict(self, question: str) -> str:
-        """One of estimates.VERDICTS; undecided where there is no estimate."""
-        found = self.estimate(question)
-        return found["verdict"] if found else "undecided"
+        """One of estimates.VERDICTS; undecided without an estimate."""
+        estimate = self.estimate(question)
+        return estimate["verdict"] if estimate else "undecided"
 
     # --- sentences ---
 
     @property
-    def first(self) -> str:
+    def main_sentence(self) -> str:
         """The verdict on these languages and examples, in one sentence with its numbers."""
-        if not self.worked:
+        if not self.has_seeds:
             return f"Nothing can be said of {self.a} and {self.b}: no seed has scores of both."
         wording = {
             "better": f"{self.a} is better than {self.b}",
             "worse": f"{self.a} is worse than {self.b}",
-            "equivalent": f"{self.a} and {self.b} are equivalent: they differ by less than {self.smallest} points",
+            "equivalent": f"{self.a} and {self.b} are equivalent: they differ by less than {self.smallest_effect} "
+            "points",
             "undecided": f"Whether {self.a} or {self.b} is better is undecided",
         }
-        return f"{wording[self.verdict('seeds')]} in {self.languages}: {self.evidence_of(self.a)}."
+        return f"{wording[self.verdict('seeds')]} in {self.languages}: {self.evidence(self.a)}."
 
     @property
     def languages(self) -> str:
-        return count(len(self.result["languages"]), "language")
+        return count(len(self.entry["languages"]), "language")
 
-    def evidence_of(self, schedule: str) -> str:
+    def evidence(self, schedule: str) -> str:
         """`2.3 points lower on average (95% interval -4.0 to -0.6, S = 3 seeds)`, of schedule a, or of b."""
         sign = 1 if schedule == self.a else -1
-        mean = sign * self.result["mean"]
+        mean = sign * self.entry["mean"]
         size = f"{decimal(abs(mean), 1)} points {'higher' if mean >= 0 else 'lower'}"
-        if not (found := self.estimate("seeds")):
+        if not (estimate := self.estimate("seeds")):
             return f"{size} in the only seed, which cannot tell an effect from chance"
-        low, high = (decimal(end, 1) for end in sorted(sign * end for end in found["interval"]))
+        low, high = (decimal(end, 1) for end in sorted(sign * end for end in estimate["interval"]))
         return f"{size} on average ({self.confidence} interval {low} to {high}, S = {self.seeds} seeds)"
 
     @property
-    def further(self) -> list[str]:
-        """What the same data say of other examples and of other languages, of single languages, and of signs alone."""
-        if not self.worked:
+    def further_sentences(self) -> list[str]:
+        """The verdicts on other examples, on other languages and on single languages, and the sign-flip test."""
+        if not self.has_seeds:
             return []
-        found = [self._elsewhere(question) for question in ("examples", "languages")]
-        if "holm" in self.result:
-            found.append(self._by_language)
-        return [*found, self._signs]
+        sentences = [self._elsewhere(question) for question in ("examples", "languages")]
+        if "holm" in self.entry:
+            sentences.append(self._by_language)
+        return [*sentences, self._signs]
 
     @property
     def _by_language(self) -> str:
-        better, worse, total = self.result["better"], self.result["worse"], len(self.result["languages"])
+        better, worse, total = self.entry["better"], self.entry["worse"], len(self.entry["languages"])
         if not better and not worse:
             return f"Language by language, no difference holds after Holm's correction for all {total}."
         return (
@@ -152,23 +151,23 @@ class Verdict:
 
     def _elsewhere(self, question: str) -> str:
         who = {"examples": "For other examples of these languages", "languages": "For languages in general"}[question]
-        found = self.estimate(question)
-        if not found:
+        estimate = self.estimate(question)
+        if not estimate:
             return f"{who} nothing can be said: that needs {NEEDS[question]}."
-        low, high = (decimal(end, 1) for end in found["interval"])
+        low, high = (decimal(end, 1) for end in estimate["interval"])
         units = ""
         if question == "languages":
-            units = f"; {self.result['families']} families, which count alike"
-            if self.result["families"] < FEW_FAMILIES:
+            units = f"; {self.entry['families']} families, which count alike"
+            if self.entry["families"] < FEW_FAMILIES:
                 units += " and are too few for more than a rough guide"
-        numbers = f"{decimal(found['mean'], 1)}, {self.confidence} interval {low} to {high}{units}"
-        verdict = found["verdict"]
+        numbers = f"{decimal(estimate['mean'], 1)}, {self.confidence} interval {low} to {high}{units}"
+        verdict = estimate["verdict"]
         saying = f"{self.a} is {verdict}" if verdict in ("better", "worse") else f"they are {verdict}"
         return f"{who} {'it is undecided' if verdict == 'undecided' else saying} ({numbers})."
 
     @property
     def _signs(self) -> str:
-        flip = self.result["sign_flip"]
+        flip = self.entry["sign_flip"]
         if flip["smallest"] > 1 - self.contrast["confidence"] + 1e-12:
             return (
                 f"A sign-flip test is not possible with {count(self.seeds, 'seed')}: its smallest p is "
@@ -181,87 +180,89 @@ class Verdict:
         return f"{100 * (1 - self.contrast['confidence']):g}%"
 
     @property
-    def power(self) -> str:
-        """What the design can find."""
-        if not (found := self.estimate("seeds")):
+    def power_sentence(self) -> str:
+        """The smallest true difference that the design detects."""
+        if not (estimate := self.estimate("seeds")):
             return ""
         return (
-            f"With {self.seeds} seeds this design finds a true difference of {decimal(found['detects'], 1)} points in "
-            f"these languages in 80% of all cases; the smallest that matters was declared as {self.smallest}."
+            f"With {self.seeds} seeds this design finds a true difference of {decimal(estimate['detects'], 1)} points "
+            f"in these languages in 80% of all cases; the smallest that matters was declared as {self.smallest_effect}."
         )
 
     @property
-    def missing(self) -> str:
-        """What runs are not there; empty where all are."""
-        planned = len(self.result["planned"])
+    def missing_sentence(self) -> str:
+        """The missing seeds and scores; empty if there are none."""
+        planned = len(self.entry["planned"])
         if self.seeds == planned:
             return ""
         return (
             f"{planned - self.seeds} of {count(planned, 'seed')} missing, for want of scores of "
-            f"{'; '.join(self.result['lacking'])}."
+            f"{'; '.join(self.entry['lacking'])}."
         )
 
     @property
     def caption(self) -> str:
-        """What a reader must know of the numbers."""
-        planned = self.result["planned"]
-        seeds = ", ".join(map(str, self.result["seeds"])) or "none"
-        families = f" of {self.result['families']} families" if self.worked else ""
+        """The caption: schedules, metric, seeds, languages and confidence of the numbers."""
+        planned = self.entry["planned"]
+        seeds = ", ".join(map(str, self.entry["seeds"])) or "none"
+        families = f" of {self.entry['families']} families" if self.has_seeds else ""
         languages = sum(len(panel["languages"]) for panel in self.contrast["panels"])
         sentences = [
             f"{self.title}: {self.a} less {self.b} in points of {self.measures}; S = {self.seeds} of {len(planned)} "
             f"seeds ({seeds}); {count(languages, 'language')}{families}; intervals of {self.confidence}; smallest "
-            f"effect of interest {self.smallest}.",
-            self.missing,
+            f"effect of interest {self.smallest_effect}.",
+            self.missing_sentence,
         ]
         return " ".join(filter(None, sentences))
 
     # --- tables ---
 
     def question_rows(self) -> tuple[list[str], list[list[str]]]:
-        """One row a question: difference with its interval, verdict, p-values, and what the design finds."""
+        """One row a question: verdict, difference with its interval, p-values, smallest difference detected."""
         head = ["what it is about", "verdict", "difference", "interval", "p", "p of equivalence", "finds in 80%"]
         rows = []
         for question, title in QUESTIONS.items():
-            found = self.estimate(question)
-            if not found:
+            estimate = self.estimate(question)
+            if not estimate:
                 rows.append([title, f"needs {NEEDS[question]}", *[""] * (len(head) - 2)])
                 continue
-            ps = [p_text(found["p"]), p_text(found["equivalence_p"])]
-            rows.append([title, found["verdict"], *with_ends(found), *ps, decimal(found["detects"], 1)])
+            ps = [p_text(estimate["p"]), p_text(estimate["equivalence_p"])]
+            rows.append(
+                [title, estimate["verdict"], *mean_and_interval(estimate), *ps, decimal(estimate["detects"], 1)]
+            )
         return head, rows
 
     def language_rows(self) -> tuple[list[str], list[list[str]]]:
-        """One row a language: both scores, their difference with its interval, Holm's p, and a star where it holds."""
+        """One row a language: both scores, their difference with its interval, Holm's p with a star if it is small."""
         head = ["language", "family", self.a, self.b, "difference", "interval", "p (Holm)", "", "examples"]
         rows = []
-        for entry in self.result.get("languages", []):
-            found, holm = entry["estimate"], self.result.get("holm", {}).get(entry["name"])
-            numbers = with_ends(found) if found else [decimal(entry["difference"], 1), ""]
+        for unit in self.entry.get("languages", []):
+            estimate, holm = unit["estimate"], self.entry.get("holm", {}).get(unit["name"])
+            numbers = mean_and_interval(estimate) if estimate else [decimal(unit["difference"], 1), ""]
             star = "*" if holm is not None and holm <= 1 - self.contrast["confidence"] else ""
-            scores = [decimal(entry[side], 1) for side in "ab"]
-            tests = ["" if holm is None else p_text(holm), star, str(entry["examples"])]
-            rows.append([self.title_of(entry["name"]), entry["family"], *scores, *numbers, *tests])
+            scores = [decimal(unit[side], 1) for side in "ab"]
+            tests = ["" if holm is None else p_text(holm), star, str(unit["examples"])]
+            rows.append([self.unit_title(unit["name"]), unit["family"], *scores, *numbers, *tests])
         return head, rows
 
-    def title_of(self, unit: str) -> str:
-        """`Name (code)` of a language, behind its data set where there are several panels."""
-        dataset, _, language = unit.rpartition(".")
+    def unit_title(self, name: str) -> str:
+        """`Name (code)` of a language, after its data set if there are several panels."""
+        dataset, _, language = name.rpartition(".")
         return ": ".join(filter(None, [dataset, self.panels[0].language_title(language)]))
 
-    def part_rows(self) -> tuple[list[str], list[list[str]]]:
-        """The parts of the variance of one seed's difference in one language."""
-        parts = self.result.get("components", {})
+    def component_rows(self) -> tuple[list[str], list[list[str]]]:
+        """The components of the variance of one seed's difference in one language."""
+        parts = self.entry.get("components", {})
         total = sum(parts.values())
         rows = [
             [meaning, decimal(parts[name] ** 0.5, 2), f"{100 * parts[name] / total:.0f}%" if total else ""]
-            for name, meaning in PARTS.items()
+            for name, meaning in COMPONENTS.items()
             if name in parts
         ]
         return ["what differs", "standard deviation", "of the variance"], rows
 
 
-def with_ends(estimate: dict) -> list[str]:
+def mean_and_interval(estimate: dict) -> list[str]:
     """`-2.3` and `[-4.0, -0.6]`."""
     low, high = (decimal(end, 1) for end in estimate["interval"])
     return [decimal(estimate["mean"], 1), f"[{low}, {high}]"]
@@ -271,113 +272,120 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def verdicts(study: StudyResults) -> list[Verdict]:
+def contrast_results(study: StudyResults) -> list[ContrastResult]:
     """The results of all contrasts, in the order of the plan."""
-    return [Verdict(study, result) for result in study.contrasts]
+    return [ContrastResult(study, entry) for entry in study.contrasts]
 
 
-def declared(panel: Panel, a: str, b: str, languages: Sequence[str]) -> tuple[Verdict, bool] | None:
-    """The contrast that compares two schedules in these languages of one panel, and whether it has them the other way
-    round; None where the study declares none."""
+def contrast_of_pair(panel: Panel, a: str, b: str, languages: Sequence[str]) -> tuple[ContrastResult, bool] | None:
+    """The declared contrast of two schedules in these languages of one panel, and whether it has them in reverse.
+
+    None if the study declares no such contrast.
+    """
     wanted = {"track": panel.track, "dataset": panel.dataset, "metric": panel.metric, "languages": set(languages)}
-    for found in verdicts(panel.study):
-        panels = [own | {"languages": set(own["languages"])} for own in found.contrast["panels"]]
-        if found.result["model"] == panel.model and panels == [wanted] and {found.a, found.b} == {a, b}:
-            return found, found.a == b
+    for result in contrast_results(panel.study):
+        panels = [own | {"languages": set(own["languages"])} for own in result.contrast["panels"]]
+        if result.entry["model"] == panel.model and panels == [wanted] and {result.a, result.b} == {a, b}:
+            return result, result.a == b
     return None
+
+
+def contrasts_table(study: StudyResults) -> Table | None:
+    """The difference of every contrast by seed, over several panels their unweighted mean; None without contrasts."""
+    results = contrast_results(study)
+    if not results:
+        return None
+    rows = tuple(Heading(result.contrast["name"], result.entry["model"], result.contrast["name"]) for result in results)
+    cells = []
+    for result in results:
+        panels = zip(result.panels, result.contrast["panels"], strict=True)
+        pairs = [[panel.cell(name, own["languages"], own["metric"]) for name in (result.a, result.b)]
+                 for panel, own in panels]  # fmt: skip
+        cells.append((mean_cell([a.difference(b) for a, b in pairs], pairs[0][0].planned_runs),))
+    # The first line of a contrast in the CSV file answers for these languages and examples.
+    layout = CsvLayout(per_row=len(QUESTIONS), fields={"mean": "mean"})
+    columns = (Heading("difference", "", "difference"),)
+    return Table("contrasts", "", "contrast", rows, columns, tuple(cells), csv=layout)
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
 
-COLUMNS = ("mean", "low", "high", "error", "freedom", "p", "equivalence_p", "verdict")
+ESTIMATE_COLUMNS = ("mean", "low", "high", "error", "freedom", "p", "equivalence_p", "verdict")
 
 
-def write_verdicts(study: StudyResults, out: Path) -> None:
+def write_contrast_tables(study: StudyResults, out: Path) -> None:
     """Write contrasts.{csv,md,tex} into the folder `out`, and contrasts.languages.csv; nothing without contrasts."""
-    found = verdicts(study)
-    if not found:
-        return
-    write_text(out / "contrasts.csv", questions_csv(found))
-    write_text(out / "contrasts.languages.csv", languages_csv(found))
-    write_text(out / "contrasts.md", "\n".join(map(verdict_markdown, found)))
-    write_text(out / "contrasts.tex", "\n".join(map(verdict_latex, found)))
+    if results := contrast_results(study):
+        contents = {"contrasts.csv": questions_csv(results), "contrasts.languages.csv": languages_csv(results)}
+        contents["contrasts.md"] = "\n".join(map(contrast_markdown, results))
+        contents["contrasts.tex"] = "\n".join(map(contrast_latex, results))
+        write_files(contents, out)
 
 
-def questions_csv(verdicts: Sequence[Verdict]) -> str:
+def questions_csv(results: Sequence[ContrastResult]) -> str:
     """One line per contrast, model and question."""
-    head = ["contrast", "a", "b", "model", "over", "metric", "question", *COLUMNS, "detects"]
-    head += [
-        "smallest_effect",
-        "confidence",
-        "seeds",
-        "planned",
-        "languages",
-        "families",
-        "bootstrap_low",
-        "bootstrap_high",
-        "sign_flip_p",
-    ]
+    head = ["contrast", "a", "b", "model", "over", "metric", "question", *ESTIMATE_COLUMNS, "detects",
+            "smallest_effect", "confidence", "seeds", "planned", "languages", "families", "bootstrap_low",
+            "bootstrap_high", "sign_flip_p"]  # fmt: skip
     lines: list[Sequence] = [head]
-    for verdict in verdicts:
-        contrast, result = verdict.contrast, verdict.result
-        panels = contrast["panels"]
-        over = [" ".join(f"{panel['track']}/{panel['dataset']}" for panel in panels)]
-        own = [contrast["name"], contrast["a"], contrast["b"], result["model"], *over]
+    for result in results:
+        contrast, entry, panels = result.contrast, result.entry, result.contrast["panels"]
+        own = [contrast["name"], contrast["a"], contrast["b"], entry["model"]]
+        own += [" ".join(f"{panel['track']}/{panel['dataset']}" for panel in panels)]
         own += [" ".join(panel["metric"] for panel in panels)]
-        drawn = result.get("bootstrap", {})
+        design = [contrast["smallest_effect"], contrast["confidence"], result.seeds, len(entry["planned"])]
+        sizes = [sum(len(panel["languages"]) for panel in panels), entry.get("families", "")]
         for question in QUESTIONS:
-            design = [contrast["smallest_effect"], contrast["confidence"], verdict.seeds, len(result["planned"])]
-            sizes = [sum(len(panel["languages"]) for panel in panels), result.get("families", "")]
-            ends = [decimal(end, 4) for end in drawn.get(question) or (None, None)]
-            flip = decimal(result["sign_flip"]["p"], 6) if verdict.worked and question == "seeds" else ""
-            found = verdict.estimate(question)
-            power = decimal(found and found["detects"], 4)
-            lines.append([*own, question, *numbers(found), power, *design, *sizes, *ends, flip])
+            estimate = result.estimate(question)
+            numbers = [*estimate_numbers(estimate), decimal(estimate and estimate["detects"], 4)]
+            ends = [decimal(end, 4) for end in entry.get("bootstrap", {}).get(question) or (None, None)]
+            flip = decimal(entry["sign_flip"]["p"], 6) if result.has_seeds and question == "seeds" else ""
+            lines.append([*own, question, *numbers, *design, *sizes, *ends, flip])
     return csv_text(lines)
 
 
-def languages_csv(found: Sequence[Verdict]) -> str:
+def languages_csv(results: Sequence[ContrastResult]) -> str:
     """One line per contrast, model and language."""
-    head = ["contrast", "model", "language", "family", "examples", "score_a", "score_b", "difference", *COLUMNS[1:]]
-    lines: list[Sequence] = [[*head, "holm_p", "bootstrap_low", "bootstrap_high"]]
-    for verdict in found:
-        for entry in verdict.result.get("languages", []):
-            own = [verdict.contrast["name"], verdict.result["model"], entry["name"], entry["family"], entry["examples"]]
-            scores = [decimal(entry[key], 4) for key in ("a", "b", "difference")]
-            holm = decimal(verdict.result.get("holm", {}).get(entry["name"]), 6)
-            ends = [decimal(end, 4) for end in entry["bootstrap"] or (None, None)]
-            lines.append([*own, *scores, *numbers(entry["estimate"])[1:], holm, *ends])
+    head = ["contrast", "model", "language", "family", "examples", "score_a", "score_b", "difference",
+            *ESTIMATE_COLUMNS[1:], "holm_p", "bootstrap_low", "bootstrap_high"]  # fmt: skip
+    lines: list[Sequence] = [head]
+    for result in results:
+        for unit in result.entry.get("languages", []):
+            own = [result.contrast["name"], result.entry["model"], unit["name"], unit["family"], unit["examples"]]
+            scores = [decimal(unit[key], 4) for key in ("a", "b", "difference")]
+            holm = decimal(result.entry.get("holm", {}).get(unit["name"]), 6)
+            ends = [decimal(end, 4) for end in unit["bootstrap"] or (None, None)]
+            lines.append([*own, *scores, *estimate_numbers(unit["estimate"])[1:], holm, *ends])
     return csv_text(lines)
 
 
-def numbers(estimate: dict | None) -> list[str]:
-    """The COLUMNS of an estimate, empty where there is none."""
+def estimate_numbers(estimate: dict | None) -> list[str]:
+    """The ESTIMATE_COLUMNS of an estimate, empty without one."""
     if not estimate:
-        return [""] * len(COLUMNS)
+        return [""] * len(ESTIMATE_COLUMNS)
     low, high = estimate["interval"]
     values = estimate | {"low": low, "high": high}
     return [
-        values[name] if name == "verdict" else decimal(values[name], 6 if name.endswith("p") else 4) for name in COLUMNS
+        values[name] if name == "verdict" else decimal(values[name], 6 if name.endswith("p") else 4)
+        for name in ESTIMATE_COLUMNS
     ]
 
 
-def verdict_markdown(verdict: Verdict) -> str:
-    """Words first, then the questions, the languages and the parts of the variance."""
-    words = " ".join([verdict.first, *verdict.further, verdict.power]).strip()
-    parts = [f"**{verdict.title}.** {words}"]
-    if verdict.worked:
-        parts += [verdict.caption, pipe_table(*verdict.question_rows(), 2), pipe_table(*verdict.language_rows(), 2)]
-    else:
-        parts += [verdict.caption]
-    if verdict.result.get("components"):
-        parts += [pipe_table(*verdict.part_rows(), 1)]
+def contrast_markdown(result: ContrastResult) -> str:
+    """The sentences, then the questions, the languages and the components of the variance."""
+    words = " ".join([result.main_sentence, *result.further_sentences, result.power_sentence]).strip()
+    parts = [f"**{result.title}.** {words}", result.caption]
+    if result.has_seeds:
+        parts += [pipe_table(*result.question_rows(), 2), pipe_table(*result.language_rows(), 2)]
+    if result.entry.get("components"):
+        parts += [pipe_table(*result.component_rows(), 1)]
     return "\n\n".join(parts) + "\n"
 
 
-def verdict_latex(verdict: Verdict) -> str:
+def contrast_latex(result: ContrastResult) -> str:
     r"""A `table` float for a document with \usepackage{booktabs}: the questions."""
-    head, rows = verdict.question_rows()
-    name = f"contrasts.{verdict.contrast['name']}.{verdict.result['model']}"
-    return latex_table(
-        name, f"{verdict.first} {verdict.caption}", head, [[escape(cell) for cell in row] for row in rows], 2
-    )
+    head, rows = result.question_rows()
+    name = f"contrasts.{result.contrast['name']}.{result.entry['model']}"
+    body = [[escape(text) for text in row] for row in rows]
+    caption = f"{result.main_sentence} {result.caption}"
+    return text_float(name, caption, head, body, 2, style("scriptsize", 2, stretched=True))

@@ -1,9 +1,6 @@
-"""What the schedules of a finished study took, next to their scores.
+"""Cost tables: time, energy and tokens of the schedules of a finished study, next to their scores.
 
-Owns: which stages a schedule is charged for, means over runs, the sheets of costs. Must never know: how the page looks,
-how hours are expected beforehand.
-
-Times differ between equal runs: these sheets have a folder of their own, beside tables whose bytes do not.
+Times differ between equal runs, so these tables have a folder apart from the tables whose bytes do not.
 """
 
 import statistics
@@ -14,20 +11,19 @@ from pathlib import Path
 
 from crosstune.analysis.results import Panel, StudyResults
 from crosstune.artifacts.cost import CostRecord, TrainingCost, prediction_costs, training_cost
-from crosstune.core.files import write_text
 from crosstune.core.text import count, decimal
-from crosstune.reporting.tables.formats import Sheet, csv_text, sheet_latex, sheet_markdown
-from crosstune.reporting.tables.table import cell_text, numbers
+from crosstune.reporting.tables.formats import TextTable, table_files, write_files
+from crosstune.reporting.tables.table import cell_text, csv_numbers
 
 
 @dataclass(frozen=True)
-class Spent:
-    """What a schedule took, the mean over its runs (seeds, and folds where data are split in several ways).
+class ScheduleCost:
+    """The cost of a schedule, as the mean over its runs (seeds, and folds if data are split in several ways).
 
-    hours: device hours of all its stages, as if it had been trained alone; own_hours: where a stage that n runs stand
-    on counts 1/n. prediction_hours: of its stages on all data sets. kwh: of trainings and predictions. The last two are
-    None where a run has not written them down. `device`: the name of the GPU, or `CPU core`; several with commas.
-    runs: those that the means are over; missing: those of which a training has not written down what it took.
+    hours: device hours of all its stages, as if it had been trained alone; own_hours: a stage that n runs share counts
+    1/n. prediction_hours: of its stages on all data sets. kwh: of trainings and predictions. The last two are None if a
+    run lacks the record. device: the name of the GPU, or `CPU core`; several with commas. runs: the number of runs in
+    the means; missing: the number of runs that lack the cost record of a training.
     """
 
     hours: float
@@ -42,79 +38,77 @@ class Spent:
 
 
 @dataclass(frozen=True)
-class Charge:
-    """What a stage of a run took, and how many runs stand on it."""
+class StageCost:
+    """The cost of a stage of a run, and how many runs share the stage."""
 
     training: TrainingCost
     predictions: list[CostRecord | None]
     users: int
 
 
-def spent_by_schedule(panel: Panel, results: Path) -> dict[str, Spent]:
-    """What the schedules of a panel took, as far as some run of theirs has written it down, by their names."""
+def schedule_costs(panel: Panel, results: Path) -> dict[str, ScheduleCost]:
+    """The cost of each schedule of a panel for which any run has a complete record."""
     users = Counter(
         stage for schedule in panel.track_plan["schedules"] for run in panel.runs(schedule) for stage in stages_of(run)
     )
-    found = {}
+    costs = {}
     for schedule in panel.schedules:
-        runs = [_charges(run, results, users) for run in panel.runs(schedule)]
-        told = [charges for charges in runs if charges is not None]
-        if told:
-            found[schedule] = _spent(told, len(runs) - len(told))
-    return found
+        runs = [_stage_costs(run, results, users) for run in panel.runs(schedule)]
+        recorded = [stages for stages in runs if stages is not None]
+        if recorded:
+            costs[schedule] = _mean_cost(recorded, len(runs) - len(recorded))
+    return costs
 
 
 def stages_of(run: dict) -> list[str]:
-    """The stages that a run stands on; of an average those of its members, since to average takes seconds."""
+    """The stages that a run is charged for; for an average those of its members, since averaging takes seconds."""
     return run.get("members", run["stages"])
 
 
-def _charges(run: dict, results: Path, users: Counter) -> list[Charge] | None:
-    """The stages of a run; None where one of them lacks what it took."""
+def _stage_costs(run: dict, results: Path, users: Counter) -> list[StageCost] | None:
+    """The costs of the stages of a run; None if a training lacks its record."""
     folders = {stage: results / stage for stage in stages_of(run)}
     trainings = {stage: training_cost(folder) for stage, folder in folders.items()}
     if None in trainings.values():
         return None
     return [
-        Charge(trainings[stage], list(prediction_costs(folder).values()), users[stage])
+        StageCost(trainings[stage], list(prediction_costs(folder).values()), users[stage])
         for stage, folder in folders.items()
     ]
 
 
-def _spent(runs: Sequence[Sequence[Charge]], missing: int) -> Spent:
-    trainings = [[charge.training for charge in charges] for charges in runs]
-    predictions = [[took for charge in charges for took in charge.predictions] for charges in runs]
-    everything = [
-        [*(training.cost for training in done), *more] for done, more in zip(trainings, predictions, strict=True)
-    ]
-    devices = dict.fromkeys(training.cost.device for done in trainings for training in done if training.updates)
-    return Spent(
-        hours=statistics.fmean(sum(training.cost.hours for training in done) for done in trainings),
-        own_hours=statistics.fmean(sum(part.training.cost.hours / part.users for part in charges) for charges in runs),
-        prediction_hours=_mean([[took and took.hours for took in more] for more in predictions]),
+def _mean_cost(runs: Sequence[Sequence[StageCost]], missing: int) -> ScheduleCost:
+    trainings = [[stage.training for stage in stages] for stages in runs]
+    predictions = [[record for stage in stages for record in stage.predictions] for stages in runs]
+    records = [[*(training.cost for training in run), *more] for run, more in zip(trainings, predictions, strict=True)]
+    devices = dict.fromkeys(training.cost.device for run in trainings for training in run if training.updates)
+    return ScheduleCost(
+        hours=statistics.fmean(sum(training.cost.hours for training in run) for run in trainings),
+        own_hours=statistics.fmean(sum(stage.training.cost.hours / stage.users for stage in run) for run in runs),
+        prediction_hours=_mean_of_sums([[record and record.hours for record in run] for run in predictions]),
         device=", ".join(devices) or trainings[0][0].cost.device,
-        kwh=_mean([[took and took.kwh for took in parts] for parts in everything]),
-        updates=statistics.fmean(sum(training.updates for training in done) for done in trainings),
-        tokens=statistics.fmean(sum(training.tokens for training in done) for done in trainings),
+        kwh=_mean_of_sums([[record and record.kwh for record in run] for run in records]),
+        updates=statistics.fmean(sum(training.updates for training in run) for run in trainings),
+        tokens=statistics.fmean(sum(training.tokens for training in run) for run in trainings),
         runs=len(runs),
         missing=missing,
     )
 
 
-def _mean(runs: Sequence[Sequence[float | None]]) -> float | None:
-    """The mean of the runs' sums; None where a part of one is not known."""
+def _mean_of_sums(runs: Sequence[Sequence[float | None]]) -> float | None:
+    """The mean over runs of their sums; None if any part is unknown."""
     if any(part is None for parts in runs for part in parts):
         return None
     return statistics.fmean(map(sum, runs))
 
 
-# --- the sheet -------------------------------------------------------------------------------------------------------
+# --- the table -------------------------------------------------------------------------------------------------------
 
 
-def cost_sheet(panel: Panel, results: Path) -> Sheet | None:
-    """Schedules with their scores and what they took; None where no schedule has written that down."""
-    found = spent_by_schedule(panel, results)
-    if not found:
+def cost_table(panel: Panel, results: Path) -> TextTable | None:
+    """Schedules with their scores and costs; None if no schedule has a cost."""
+    costs = schedule_costs(panel, results)
+    if not costs:
         return None
     group, languages = next(iter(panel.language_groups.items()))
     label = panel.labels[panel.metric]
@@ -124,35 +118,36 @@ def cost_sheet(panel: Panel, results: Path) -> Sheet | None:
               "prediction_hours", "kwh", "device", "runs", "missing"]]  # fmt: skip
     rows = []
     for schedule in panel.schedules:
-        score, spent = panel.cell(schedule, languages, panel.metric), found.get(schedule)
-        rows.append([_label(panel, schedule, spent), cell_text(score), *_told(spent)])
-        own = [""] * 9 if spent is None else _numbers(spent)
-        lines.append([schedule, panel.metric, group, *numbers(score)[:2], *own])
-    return Sheet(f"cost.{panel.name}", describe_cost(panel), head, rows, lines)
+        score, cost = panel.cell(schedule, languages, panel.metric), costs.get(schedule)
+        rows.append([_label(panel, schedule, cost), cell_text(score), *_texts(cost)])
+        numbers = [""] * 9 if cost is None else _numbers(cost)
+        lines.append([schedule, panel.metric, group, *csv_numbers(score, "mean", "sd"), *numbers])
+    return TextTable(f"cost.{panel.name}", describe_cost(panel), head, rows, lines)
 
 
-def _label(panel: Panel, schedule: str, spent: Spent | None) -> str:
-    """The schedule, and how many of its runs have written down what they took, where not all have."""
+def _label(panel: Panel, schedule: str, cost: ScheduleCost | None) -> str:
+    """The schedule, with the number of runs that have a cost record if some lack it."""
     planned = len(panel.runs(schedule))
-    told = spent.runs if spent else 0
-    return schedule if told == planned else f"{schedule} [{told}/{planned} runs]"
+    recorded = cost.runs if cost else 0
+    return schedule if recorded == planned else f"{schedule} [{recorded}/{planned} runs]"
 
 
-def _told(spent: Spent | None) -> list[str]:
-    if spent is None:
+def _texts(cost: ScheduleCost | None) -> list[str]:
+    if cost is None:
         return ["n/a"] * 7
-    hours = [spent.hours, spent.own_hours, spent.prediction_hours, spent.kwh]
-    told = [decimal(number, 3) or "n/a" for number in hours]
-    return [f"{spent.updates:,.0f}", f"{spent.tokens:,.0f}", *told, spent.device]
+    hours = [cost.hours, cost.own_hours, cost.prediction_hours, cost.kwh]
+    return [
+        f"{cost.updates:,.0f}", f"{cost.tokens:,.0f}", *(decimal(number, 3) or "n/a" for number in hours), cost.device
+    ]  # fmt: skip
 
 
-def _numbers(spent: Spent) -> list:
-    hours = [decimal(number, 6) for number in (spent.hours, spent.own_hours, spent.prediction_hours, spent.kwh)]
-    return [f"{spent.updates:g}", f"{spent.tokens:.0f}", *hours, spent.device, spent.runs, spent.missing]
+def _numbers(cost: ScheduleCost) -> list:
+    hours = [decimal(number, 6) for number in (cost.hours, cost.own_hours, cost.prediction_hours, cost.kwh)]
+    return [f"{cost.updates:g}", f"{cost.tokens:.0f}", *hours, cost.device, cost.runs, cost.missing]
 
 
 def describe_cost(panel: Panel) -> str:
-    """What the caption must say: of what hours are, what is shared, what is not in the numbers."""
+    """The caption: the meaning of hours and shared hours, and the costs that the numbers leave out."""
     runs = count(len(panel.study.plan["seeds"]), "seed")
     if panel.folds != [0]:
         runs += f" x {len(panel.folds)} splits of the data"
@@ -168,14 +163,11 @@ def describe_cost(panel: Panel) -> str:
     )
 
 
-def write_costs(study: StudyResults, results: Path, out: Path) -> list[Path]:
-    """Write the sheet of every panel that has one into the folder `out`, as CSV, Markdown and LaTeX; the paths."""
+def write_cost_tables(study: StudyResults, results: Path, out: Path) -> list[Path]:
+    """Write the cost table of every panel that has one into the folder `out`, and return the paths."""
     out.mkdir(parents=True, exist_ok=True)
     contents = {}
     for panel in study.panels():
-        if sheet := cost_sheet(panel, results):
-            contents |= {f"{sheet.name}.csv": csv_text(sheet.lines), f"{sheet.name}.md": sheet_markdown(sheet)}
-            contents[f"{sheet.name}.tex"] = sheet_latex(sheet)
-    for name, content in contents.items():
-        write_text(out / name, content)
-    return [out / name for name in contents]
+        if table := cost_table(panel, results):
+            contents |= table_files(table)
+    return write_files(contents, out)

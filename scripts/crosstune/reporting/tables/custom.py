@@ -1,9 +1,6 @@
-"""The tables that a study declares, built from its scores.
+"""The tables that a study specifies under its key `tables`, built from its scores.
 
-Owns: which headings an axis has, which numbers a cell is of, what the caption of such a table says. Must never know:
-where scores are stored, the config.
-
-A heading's `select` says by axis which numbers its row or column is of; a cell is what both say together.
+The `select` of a heading says by axis which numbers its row or column holds; a cell holds those that satisfy both.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,13 +13,19 @@ from typing import Any
 from crosstune.analysis.cells import Cell, Replicate, mean_cell
 from crosstune.analysis.intervals import CONFIDENCE
 from crosstune.analysis.results import FINAL, Panel, StageInfo, StudyResults
-from crosstune.core.files import write_text
+from crosstune.analysis.terms import ScoreSum, Term
 from crosstune.core.text import count
-from crosstune.reporting.tables.formats import latex, markdown, wide_csv
-from crosstune.reporting.tables.scores import SEEN_MARK, floor_first, stage_label
-from crosstune.reporting.tables.table import Form, Heading, Table, lacking, presence
+from crosstune.reporting.tables.formats import table_files, write_files
+from crosstune.reporting.tables.scores import (
+    LANGUAGE_ATTRIBUTES,
+    SEEN_MARK,
+    language_attribute,
+    stage_label,
+    untrained_first,
+)
+from crosstune.reporting.tables.table import NO_RUNS, CellFormat, Heading, Table, presence_sentence, with_missing_note
 
-SHOWN = {
+STATISTIC_NAMES = {
     "sd": "mean ± sample standard deviation",
     "interval": f"mean and its {CONFIDENCE:.0%} interval",
     "median": "median",
@@ -32,53 +35,42 @@ SHOWN = {
 
 MOST_LISTED = 12
 
-"""Languages that a caption lists."""
+"""The most languages that a caption lists."""
 
-OF_RUNS = frozenset({"schedule", "stage", "model"})
+RUN_AXES = frozenset({"schedule", "stage", "model"})
 
 """Axes whose headings have runs of their own, which may be missing."""
 
-KINDS = ("family", "script", "resource")
 
-"""Axes of languages that the language table sets apart."""
-
-
-def declared_tables(study: StudyResults) -> Iterator[Table]:
-    """Every table that the study declares, as far as there are runs."""
+def custom_tables(study: StudyResults) -> Iterator[Table]:
+    """Every table that the study specifies, as far as there are runs."""
     for entry in study.plan.get("tables", []):
-        yield Declared(study, entry).table()
+        yield TableBuilder(TableScope(study, entry)).table()
 
 
-def write_declared(study: StudyResults, out: Path) -> None:
-    """Write every declared table into the folder `out` as `<name>.csv`, `.md` and `.tex`."""
-    for table in declared_tables(study):
-        write_text(out / f"{table.name}.csv", wide_csv(table))
-        write_text(out / f"{table.name}.md", markdown(table))
-        write_text(out / f"{table.name}.tex", latex(table))
+def write_custom_tables(study: StudyResults, out: Path) -> None:
+    """Write every specified table into the folder `out` as `<name>.csv`, `.md` and `.tex`."""
+    for table in custom_tables(study):
+        write_files(table_files(table), out)
 
 
-def of_seeds(study: StudyResults, seeds: Sequence[int]) -> StudyResults:
-    """The study with the runs of these seeds alone."""
+def restrict_seeds(study: StudyResults, seeds: Sequence[int]) -> StudyResults:
+    """The study with only the runs of these seeds."""
     runs = [run for run in study.plan["runs"] if run["seed"] in seeds]
     return replace(study, plan=study.plan | {"runs": runs, "seeds": list(seeds)})
 
 
-def noted(heading: Heading, cells: Sequence[Cell]) -> Heading:
-    """The heading with a note of the runs that its cells lack."""
-    return replace(heading, label=heading.label + lacking(cells))
-
-
 @dataclass(frozen=True)
-class Declared:
-    """One declared table: an entry of the plan's `tables`, and the scores it is made of."""
+class TableScope:
+    """The numbers that one table covers, by an entry of the plan's `tables`: panels, models, schedules, languages."""
 
     whole: StudyResults
     entry: Mapping[str, Any]
 
     @cached_property
     def study(self) -> StudyResults:
-        """The study with the seeds that the table counts."""
-        return of_seeds(self.whole, self.entry.get("seeds", self.whole.plan["seeds"]))
+        """The study with the seeds that the table covers."""
+        return restrict_seeds(self.whole, self.entry.get("seeds", self.whole.plan["seeds"]))
 
     @property
     def axes(self) -> list[str]:
@@ -91,132 +83,221 @@ class Declared:
 
     @cached_property
     def panels(self) -> list[Panel]:
-        """Its panels, of the first model; what they are about is the same for all."""
-        return self._panels[self.models[0], None]
+        """The panels of the first model; languages, metrics and schedules are the same for all models."""
+        return self.model_panels(self.models[0])
+
+    def model_panels(self, model: str, seed: int | None = None) -> list[Panel]:
+        """The panels of a model, with the runs of one seed or of all."""
+        return self._panels[model, seed]
 
     @cached_property
     def _panels(self) -> dict[tuple[str, int | None], list[Panel]]:
-        """Its panels by model, with the runs of one seed or, under None, with those of all."""
         studies: dict[int | None, StudyResults] = {None: self.study}
         if "seed" in self.axes:
-            studies |= {seed: of_seeds(self.study, [seed]) for seed in self.study.plan["seeds"]}
+            studies |= {seed: restrict_seeds(self.study, [seed]) for seed in self.study.plan["seeds"]}
         return {
-            (model, seed): [Panel(study, model, *over.split("/")) for over in self.entry["over"]]
+            (model, seed): [Panel(study, model, *over.split("/")) for over in self.entry["panels"]]
             for model, (seed, study) in product(self.models, studies.items())
         }
 
     @cached_property
     def schedules(self) -> list[str]:
-        """The schedules that it shows, the floor first."""
+        """The schedules of the table, the untrained model first."""
         every = dict.fromkeys(name for panel in self.panels for name in panel.schedules)
         wanted = self.entry.get("schedules", every)
-        return floor_first(name for name in every if name in wanted and name != self.entry.get("minus"))
+        return untrained_first(name for name in every if name in wanted and name != self.entry.get("relative_to"))
 
     @cached_property
     def languages(self) -> list[str]:
-        """The languages that it counts, those first that some schedule trains on."""
+        """The languages of the table, the languages first that some schedule trains on."""
         every = [lang for panel in self.panels for lang in panel.seen_languages]
         every += [lang for panel in self.panels for lang in panel.unseen_languages]
-        return [lang for lang in dict.fromkeys(every) if self._counts(lang)]
+        return [lang for lang in dict.fromkeys(every) if self.covers(lang)]
+
+    @cached_property
+    def published(self) -> Mapping[str, Any]:
+        """The plan's entry of the published table that is compared."""
+        return self.study.plan["published"][self._published_number]
+
+    @cached_property
+    def _published_number(self) -> int:
+        names = [entry["name"] for entry in self.study.plan["published"]]
+        return names.index(self.entry["published"])
+
+    def covers(self, lang: str) -> bool:
+        """Whether the table covers a language."""
+        wanted = self.entry["languages"]
+        if wanted == "low":
+            return language_attribute(self.study, "resource", lang) == "low"
+        return wanted == "all" or lang in wanted
+
+    def selected(self, panel: Panel, select: Mapping[str, Any]) -> list[str]:
+        """The languages of a panel that a row and a column select together."""
+        group = panel.language_groups.get(select["group"], []) if "group" in select else panel.languages
+        return [
+            lang
+            for lang in group
+            if self.covers(lang)
+            and select.get("language", lang) == lang
+            and all(
+                language_attribute(self.study, axis, lang) == select[axis]
+                for axis in LANGUAGE_ATTRIBUTES
+                if axis in select
+            )
+        ]
+
+    # ---- cells ----
+
+    def cell(self, select: Mapping[str, Any]) -> Cell:
+        """The numbers that a row and a column select together. No run is expected if there are no such numbers."""
+        panels = self.model_panels(select.get("model", self.models[0]), select.get("seed"))
+        panels = [panel for panel in panels if select.get("dataset", panel_name(panel)) == panel_name(panel)]
+        panels = [panel for panel in panels if self.selected(panel, select)]
+        schedule = select.get("schedule", self.schedules[0])
+        if not panels:
+            return NO_RUNS
+        if "published_row" in select:
+            return self._published_cell(select)
+        cells = [self._panel_cell(panel, schedule, select) for panel in panels]
+        if "relative_to" in self.entry:
+            last = {key: value for key, value in select.items() if key != "stage"}
+            bases = [self._panel_cell(panel, self.entry["relative_to"], last) for panel in panels]
+            cells = [cell.difference(base) for cell, base in zip(cells, bases, strict=True)]
+        if len(cells) == 1:
+            return cells[0]
+        if not all(cell.planned_runs for cell in cells):
+            return NO_RUNS
+        # Panels are paired by seed; one whose data are split in several ways gives the mean over its folds.
+        pairs = zip(panels, cells, strict=True)
+        cells = [cell.average_folds() if panel.folds != [0] else cell for panel, cell in pairs]
+        return mean_cell(cells, len(panels[0].study.plan["seeds"]))
+
+    def _panel_cell(self, panel: Panel, schedule: str, select: Mapping[str, Any]) -> Cell:
+        """The number of one panel."""
+        stages = panel.stages(schedule) if panel.runs(schedule) else []
+        number = select.get("stage", 0)
+        if schedule not in panel.schedules or number > max(1, len(stages)):
+            return NO_RUNS
+        stage = number - 1 if number else FINAL
+        metric = select.get("metric", self.entry.get("metric", panel.metric))
+        pooled = self.entry["aggregate"] == "pooled"
+        return panel.cell(schedule, self.selected(panel, select), metric, stage, pooled)
+
+    def _published_cell(self, select: Mapping[str, Any]) -> Cell:
+        """The published number for a row and a column, which has no run."""
+        everything = "pooled" if self.entry["aggregate"] == "pooled" else "all"
+        ours = select.get("language") or (everything if select.get("group") == "all" else None)
+        columns = [column for column, own in self.published["columns"] if own == ours]
+        if not columns:
+            return NO_RUNS
+        row = select["published_row"]
+        path = ("published", self._published_number, "rows", row, "published", columns[0])
+        number = self.published["rows"][row]["published"][columns[0]]
+        return Cell({Replicate(0): ScoreSum(number, [Term("plan.json", path)])}, 0)
+
+
+@dataclass(frozen=True)
+class TableBuilder:
+    """The headings and the caption of one table, from its scope."""
+
+    scope: TableScope
 
     @property
-    def form(self) -> Form:
-        return Form(self.entry["show"], self.entry["digits"], "minus" in self.entry)
+    def entry(self) -> Mapping[str, Any]:
+        return self.scope.entry
 
     def table(self) -> Table:
-        """The table, whose rows, or whose columns where schedules are these, say which runs they lack."""
-        rows, columns = self._rows(), self._headings_of("columns")
-        cells = tuple(tuple(self.cell(row.select | column.select) for column in columns) for row in rows)
-        if OF_RUNS.isdisjoint(self.entry["rows"]):
-            columns = [noted(column, [line[place] for line in cells]) for place, column in enumerate(columns)]
+        """The table. Its rows, or its columns if these are by schedule, say which runs they lack."""
+        rows, columns = self._rows(), self._side("columns")
+        cells = tuple(tuple(self.scope.cell({**row.select, **column.select}) for column in columns) for row in rows)
+        if RUN_AXES.isdisjoint(self.entry["rows"]):
+            columns = [
+                with_missing_note(column, [line[number] for line in cells]) for number, column in enumerate(columns)
+            ]
         else:
-            rows = [noted(row, line) for row, line in zip(rows, cells, strict=True)]
+            rows = [with_missing_note(row, line) for row, line in zip(rows, cells, strict=True)]
         corner = self.entry["rows"][0] if len(self.entry["rows"]) == 1 else ""
-        name, select = self.entry["name"], dict(self.entry) | self._common()
-        return Table(name, self.caption, corner, tuple(rows), tuple(columns), cells, self.form, select)
+        form = CellFormat(self.entry["statistic"], self.entry["digits"], "relative_to" in self.entry)
+        return Table(self.entry["name"], self.caption, corner, tuple(rows), tuple(columns), cells, form)
 
-    def _headings_of(self, side: str) -> list[Heading]:
+    # ---- headings ----
+
+    def _side(self, side: str) -> list[Heading]:
+        """The headings of the rows or of the columns, axis by axis."""
         return [heading for axis in self.entry[side] for heading in self._headings(axis)]
 
-    def _common(self) -> dict[str, str]:
-        """What no axis tells apart, because there is one of it."""
-        found = {"model": self.models[0]} if "model" not in self.axes and len(self.models) == 1 else {}
-        return found | ({"schedule": self.schedules[0]} if {"schedule", "stage"}.isdisjoint(self.axes) else {})
-
     def _rows(self) -> list[Heading]:
-        """The headings of the rows, once for every model where there are several and no axis tells them apart."""
-        rows = self._headings_of("rows")
-        if "model" in self.axes or len(self.models) == 1:
+        """The headings of the rows, once for every model if there are several and no axis separates them."""
+        rows = self._side("rows")
+        if "model" in self.scope.axes or len(self.scope.models) == 1:
             return rows
         several = len({row.group for row in rows}) > 1
         return [
             replace(
                 row,
                 group=f"{model}, {row.group}" if several else model,
-                select=row.select | {"model": model},
+                select={**row.select, "model": model},
             )
-            for model, row in product(self.models, rows)
+            for model, row in product(self.scope.models, rows)
         ]
 
-    # ---- headings ----
-
     def _headings(self, axis: str) -> list[Heading]:
-        """The headings of an axis."""
         if axis == "schedule":
-            return [heading for name in self.schedules for heading in self._schedule(name)]
+            return [*self._schedules()]
         if axis == "stage":
             return self._stages()
         if axis == "language":
-            seen = {lang for panel in self.panels for lang in panel.seen_languages}
+            seen = {lang for panel in self.scope.panels for lang in panel.seen_languages}
             return [
-                Heading(lang + (SEEN_MARK if lang in seen else ""), axis, lang, {axis: lang}) for lang in self.languages
+                Heading(lang + (SEEN_MARK if lang in seen else ""), axis, lang, {axis: lang})
+                for lang in self.scope.languages
             ]
         labels = self._labels(axis)
         return [Heading(label, axis, f"{axis}_{value}", {axis: value}) for value, label in labels.items()]
 
     def _labels(self, axis: str) -> dict[Any, str]:
-        """Values and labels of an axis whose headings are made of these alone."""
-        if axis in KINDS:
-            kinds = sorted({self._kind(axis, lang) for lang in self.languages})
-            sizes = {kind: sum(self._kind(axis, lang) == kind for lang in self.languages) for kind in kinds}
-            return {kind: f"{kind} ({size})" for kind, size in sizes.items()}
+        """Values and labels of an axis whose headings need no other information."""
+        scope = self.scope
+        if axis in LANGUAGE_ATTRIBUTES:
+            values = [language_attribute(scope.study, axis, lang) for lang in scope.languages]
+            return {value: f"{value} ({values.count(value)})" for value in sorted(set(values))}
         if axis == "group":
-            names = dict.fromkeys(name for panel in self.panels for name in panel.language_groups)
-            return {name: name for name in names if self._any(name)}
+            names = dict.fromkeys(name for panel in scope.panels for name in panel.language_groups)
+            return {
+                name: name for name in names if any(scope.selected(panel, {"group": name}) for panel in scope.panels)
+            }
         if axis == "dataset":
-            alone = len({panel.dataset for panel in self.panels}) == len(self.panels)
-            return {over: over.split("/")[1] if alone else over for over in self.entry["over"]}
+            unique = len({panel.dataset for panel in scope.panels}) == len(scope.panels)
+            return {over: over.partition("/")[2] if unique else over for over in self.entry["panels"]}
         if axis == "metric":
-            return self.panels[0].labels
+            return scope.panels[0].labels
         if axis == "seed":
-            return {seed: f"seed {seed}" for seed in self.study.plan["seeds"]}
-        return {model: model for model in self.models}
+            return {seed: f"seed {seed}" for seed in scope.study.plan["seeds"]}
+        return {model: model for model in scope.models}
 
-    def _schedule(self, name: str) -> Iterator[Heading]:
-        """A schedule, and beside it what was published of it."""
-        yield Heading(name, "schedule", name, {"schedule": name})
-        if "published" not in self.entry:
-            return
-        for number, row in enumerate(self._published["rows"]):
-            if row["schedule"] == name:
-                told = ", ".join(row["labels"])
-                label = f"{name}, published" + (f" ({told})" if told else "")
-                yield Heading(
-                    label, "schedule", f"{name}_published_{number}", {"schedule": name, "published_row": number}
-                )
+    def _schedules(self) -> Iterator[Heading]:
+        """Every schedule, followed by its published numbers."""
+        published = self.scope.published["rows"] if "published" in self.entry else []
+        for name in self.scope.schedules:
+            yield Heading(name, "schedule", name, {"schedule": name})
+            for number, row in enumerate(published):
+                if row["schedule"] == name:
+                    label = f"{name}, published" + (f" ({', '.join(row['labels'])})" if row["labels"] else "")
+                    select = {"schedule": name, "published_row": number}
+                    yield Heading(label, "schedule", f"{name}_published_{number}", select)
 
     def _stages(self) -> list[Heading]:
-        """Every stage of every schedule, or where these are an axis too the stages that any of them has, by number."""
-        found = [
+        """Every stage of every schedule; if schedules are an axis too, the numbers of stages that any of them has."""
+        stages = [
             (panel, schedule, stage)
-            for schedule in self.schedules
-            for panel in [next(panel for panel in self.panels if schedule in panel.schedules)]
-            # An average of checkpoints, and the untrained model, have no stages, but are scored like one.
+            for schedule in self.scope.schedules
+            for panel in [next(panel for panel in self.scope.panels if schedule in panel.schedules)]
+            # An average of checkpoints, and the untrained model, have no stages, but are scored as if they had one.
             for stage in panel.stages(schedule) or [StageInfo(1, (), 0)]
             if panel.is_scored(schedule, stage)
         ]
-        if "schedule" in self.axes:
-            numbers = sorted({stage.number for _, _, stage in found})
+        if "schedule" in self.scope.axes:
+            numbers = sorted({stage.number for _, _, stage in stages})
             return [Heading(f"stage {number}", "stage", f"stage_{number}", {"stage": number}) for number in numbers]
         return [
             Heading(
@@ -225,154 +306,66 @@ class Declared:
                 f"{schedule}_{stage.number}",
                 {"schedule": schedule, "stage": stage.number},
             )
-            for panel, schedule, stage in found
+            for panel, schedule, stage in stages
         ]
-
-    # ---- cells ----
-
-    def cell(self, select: Mapping[str, Any]) -> Cell:
-        """What rows and columns select together; nothing is expected where there is no such thing."""
-        panels = self._panels[select.get("model", self.models[0]), select.get("seed")]
-        panels = [panel for panel in panels if select.get("dataset", _name(panel)) == _name(panel)]
-        panels = [panel for panel in panels if self._selected(panel, select)]
-        schedule = select.get("schedule", self.schedules[0])
-        if not panels:
-            return Cell({}, 0)
-        if "published_row" in select:
-            return self._published_cell(select)
-        cells = [self._panel_cell(panel, schedule, select) for panel in panels]
-        if "minus" in self.entry:
-            last = {key: value for key, value in select.items() if key != "stage"}
-            bases = [self._panel_cell(panel, self.entry["minus"], last) for panel in panels]
-            cells = [cell.difference(base) for cell, base in zip(cells, bases, strict=True)]
-        if len(cells) == 1:
-            return cells[0]
-        if not all(cell.planned_runs for cell in cells):
-            return Cell({}, 0)
-        # Panels meet seed by seed; one whose data are split in several ways gives the mean over its folds.
-        cells = [
-            cell.average_folds() if panel.folds != [0] else cell for panel, cell in zip(panels, cells, strict=True)
-        ]
-        return mean_cell(cells, len(panels[0].study.plan["seeds"]))
-
-    def _panel_cell(self, panel: Panel, schedule: str, select: Mapping[str, Any]) -> Cell:
-        """The number of one panel."""
-        stages = panel.stages(schedule) if panel.runs(schedule) else []
-        number = select.get("stage", 0)
-        if schedule not in panel.schedules or number > max(1, len(stages)):
-            return Cell({}, 0)
-        stage = number - 1 if number else FINAL
-        metric = select.get("metric", self.entry.get("metric", panel.metric))
-        pooled = self.entry["aggregate"] == "pooled"
-        return panel.cell(schedule, self._selected(panel, select), metric, stage, pooled)
-
-    def _selected(self, panel: Panel, select: Mapping[str, Any]) -> list[str]:
-        """The languages of a panel that rows and columns select together."""
-        group = panel.language_groups.get(select["group"], []) if "group" in select else panel.languages
-        return [
-            lang
-            for lang in group
-            if self._counts(lang)
-            and select.get("language", lang) == lang
-            and all(self._kind(kind, lang) == select[kind] for kind in KINDS if kind in select)
-        ]
-
-    def _counts(self, lang: str) -> bool:
-        """Whether the table counts a language."""
-        wanted = self.entry["languages"]
-        if wanted == "low":
-            return self._about(lang).get("resource") == "low"
-        return wanted == "all" or lang in wanted
-
-    def _any(self, group: str) -> bool:
-        return any(self._selected(panel, {"group": group}) for panel in self.panels)
-
-    def _about(self, lang: str) -> Mapping[str, str]:
-        return self.study.plan["languages"].get(lang, {})
-
-    def _kind(self, axis: str, lang: str) -> str:
-        """Family (a language of unknown family is its own), script or resource level."""
-        return self._about(lang).get(axis) or {"family": lang, "script": "unknown", "resource": "neither"}[axis]
-
-    # ---- published numbers ----
-
-    @cached_property
-    def _published(self) -> Mapping[str, Any]:
-        (entry,) = [entry for entry in self.study.plan["published"] if entry["name"] == self.entry["published"]]
-        return entry
-
-    def _published_cell(self, select: Mapping[str, Any]) -> Cell:
-        """The published number that stands beside ours, as that of no run."""
-        everything = "pooled" if self.entry["aggregate"] == "pooled" else "all"
-        ours = select.get("language") or (everything if select.get("group") == "all" else None)
-        columns = [column for column, beside in self._published["columns"] if beside == ours]
-        published = self._published["rows"][select["published_row"]]["published"]
-        return Cell({Replicate(0): published[columns[0]]} if columns else {}, 0)
 
     # ---- the caption ----
 
     @property
     def caption(self) -> str:
-        """What a reader must know: whose numbers, means of what, over which runs, how many there are."""
-        seeds, entry = self.study.plan["seeds"], self.entry
-        folded = " and splits of the data" if any(panel.folds != [0] for panel in self.panels) else ""
+        """The caption: metric and data sets, models, statistic, runs, languages, missing runs."""
+        scope, entry, seeds = self.scope, self.entry, self.scope.study.plan["seeds"]
+        folded = " and splits of the data" if any(panel.folds != [0] for panel in scope.panels) else ""
         over = f" over {count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}){folded}"
-        shown = SHOWN[entry["show"]] + ("" if self._of_one_seed else over)
+        single = ["seed"] in (entry["rows"], entry["columns"])
+        statistic = STATISTIC_NAMES[entry["statistic"]] + ("" if single else over)
         sentences = [
             *([entry["caption"].rstrip(".") + "."] if "caption" in entry else []),
-            f"{self._measured()}; model {', '.join(self.models)}; 0 to 100, {shown}.",
-            self._languages_told(),
+            f"{self._metrics()}; model {', '.join(scope.models)}; 0 to 100, {statistic}.",
+            self._languages_sentence(),
         ]
-        if "minus" in entry:
+        if "relative_to" in entry:
             sentences.append(f"Differences from {entry['minus']}, seed by seed.")
-        if len(self.panels) > 1 and ["dataset"] not in (entry["rows"], entry["columns"]):
+        if len(scope.panels) > 1 and ["dataset"] not in (entry["rows"], entry["columns"]):
             sentences.append("Over several data sets the mean of those that have the languages; each counts alike.")
         if "published" in entry:
-            unverified = "" if self._published["verified"] else " They are not verified."
-            sentences.append(f"Published: {self._published['title']}, {self._published['what']}.{unverified}")
-        if "language" in self.axes and any(
-            lang in panel.seen_languages for panel in self.panels for lang in self.languages
-        ):
+            unverified = "" if scope.published["verified"] else " They are not verified."
+            sentences.append(f"Published: {scope.published['title']}, {scope.published['what']}.{unverified}")
+        seen = {lang for panel in scope.panels for lang in panel.seen_languages}
+        if "language" in scope.axes and seen.intersection(scope.languages):
             sentences.append(f"{SEEN_MARK} seen: some schedule of the track trains on it.")
-        if not all(panel.track_plan["matched"] for panel in self.panels):
+        if not all(panel.track_plan["matched"] for panel in scope.panels):
             sentences.append("The schedules are NOT compute-matched.")
-        return " ".join([*sentences, presence(*self._presence())])
+        return " ".join([*sentences, self._presence_sentence()])
 
-    @property
-    def _of_one_seed(self) -> bool:
-        """Whether every cell is."""
-        return ["seed"] in (self.entry["rows"], self.entry["columns"])
-
-    def _measured(self) -> str:
+    def _metrics(self) -> str:
         """`SQuAD v1.1 F1 on qa/worldqa`."""
-        if "metric" in self.axes:
-            return f"Scores on {', '.join(self.entry['over'])}"
-        labels = [panel.labels[self.entry.get("metric", panel.metric)] for panel in self.panels]
+        over = ", ".join(self.entry["panels"])
+        if "metric" in self.scope.axes:
+            return f"Scores on {over}"
+        panels = self.scope.panels
+        labels = [panel.labels[self.entry.get("metric", panel.metric)] for panel in panels]
         if len(set(labels)) == 1:
-            return f"{labels[0]} on {', '.join(self.entry['over'])}"
-        return ", ".join(f"{label} on {_name(panel)}" for label, panel in zip(labels, self.panels, strict=True))
+            return f"{labels[0]} on {over}"
+        return ", ".join(f"{label} on {panel_name(panel)}" for label, panel in zip(labels, panels, strict=True))
 
-    def _languages_told(self) -> str:
-        wanted, number = self.entry["languages"], count(len(self.languages), "language")
+    def _languages_sentence(self) -> str:
+        wanted, languages = self.entry["languages"], self.scope.languages
+        number = count(len(languages), "language")
         which = {"all": f"All {number} evaluated", "low": f"The {number} of few resources"}
         chosen = which[wanted] if isinstance(wanted, str) else f"{number} of those evaluated"
-        listed = f" ({', '.join(self.languages)})" if len(self.languages) <= MOST_LISTED else ""
+        listed = f" ({', '.join(languages)})" if len(languages) <= MOST_LISTED else ""
         over = "over all their examples" if self.entry["aggregate"] == "pooled" else "macro-averages"
         return f"{chosen}{listed}; means over languages are {over}."
 
-    def _presence(self) -> tuple[int, int, int]:
-        """How many of the table's runs are missing, how many of them diverged, and how many were planned."""
-        names = [*self.schedules, *([self.entry["minus"]] if "minus" in self.entry else [])]
-        cells = [
-            panel.cell(name, self._selected(panel, {}), panel.metric)
-            for model in self.models
-            for panel in self._panels[model, None]
-            if self._selected(panel, {})
-            for name in names
-        ]
-        lacking = sum(cell.missing_runs for cell in cells)
-        return lacking, sum(len(cell.diverged) for cell in cells), sum(cell.planned_runs for cell in cells)
+    def _presence_sentence(self) -> str:
+        scope = self.scope
+        names = [*scope.schedules, *([self.entry["relative_to"]] if "relative_to" in self.entry else [])]
+        panels = [panel for model in scope.models for panel in scope.model_panels(model) if scope.selected(panel, {})]
+        return presence_sentence(
+            [panel.cell(name, scope.selected(panel, {}), panel.metric) for panel in panels for name in names]
+        )
 
 
-def _name(panel: Panel) -> str:
+def panel_name(panel: Panel) -> str:
     return f"{panel.track}/{panel.dataset}"

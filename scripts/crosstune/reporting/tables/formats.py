@@ -1,57 +1,19 @@
-"""Tables whose cells are text: their form, and writing them as Markdown and LaTeX.
-
-Owns: both formats. Must never know: what a cell says.
-"""
+"""Tables as CSV, Markdown and LaTeX."""
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tabulate import tabulate
 
 from crosstune.analysis.cells import Cell
-from crosstune.core.text import decimal
-from crosstune.reporting.tables.table import ROOMY_COLUMNS, Form, Heading, Table
+from crosstune.core.files import write_text
+from crosstune.reporting.tables.table import ROOMY_COLUMNS, CellFormat, Heading, Table, csv_numbers
 
-SHEET_COLUMNS = 4
-
-"""Columns of numbers beside each other on a page."""
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """`head` and `rows`, whose first column says what a row is; `lines` are the same numbers as CSV, head first."""
-
-    name: str
-    caption: str
-    head: list[str]
-    rows: list[list[str]]
-    lines: list[list]
-
-
-def sheet_markdown(sheet: Sheet) -> str:
-    align = ["left"] + ["right"] * (len(sheet.head) - 1)
-    table = tabulate(sheet.rows, sheet.head, tablefmt="pipe", disable_numparse=True, colalign=align)
-    return f"{sheet.caption}\n\n{table}\n"
-
-
-def sheet_latex(sheet: Sheet) -> str:
-    r"""`table` floats for a document with \usepackage{booktabs}: as many as the width of a page needs."""
-    starts = range(1, len(sheet.head), SHEET_COLUMNS) if len(sheet.head) > SHEET_COLUMNS + 2 else [1]
-    floats = []
-    for number, start in enumerate(starts, start=1):
-        part = slice(start, start + SHEET_COLUMNS) if len(starts) > 1 else slice(1, None)
-        name = f"{sheet.name}.{number}" if len(starts) > 1 else sheet.name
-        first, *others = map(latex_heading, [sheet.head[0], *sheet.head[part]])
-        rows = (latex_row(escape(row[0]), map(escape, row[part])) for row in sheet.rows)
-        lines = [latex_row(first, others), r"\midrule", *rows]
-        style = r"\scriptsize\setlength{\tabcolsep}{4pt}"
-        floats.append(framed(name, escape(sheet.caption), style, "l" + "r" * len(others), lines))
-    return "\n".join(floats)
-
-
-MOST_COLUMNS = 16
+# The most columns of a Markdown table, and of a LaTeX float of texts.
+MOST_COLUMNS, TEXT_COLUMNS = 16, 4
 
 LONG_HEADING = 12
 
@@ -67,20 +29,44 @@ LATEX_ESCAPES = {
 } | {character: f"\\{character}" for character in "&%$#_{}"}
 
 
-def wide_csv(table: Table) -> str:
-    """One line per row: what is shown of every column (mean and deviation), and the runs that the row lacks."""
-    parts = table.form.numbers(Cell({}, 0))
-    head = ["group", "row", "missing"] + [f"{column.key}_{part}" for column in table.columns for part in parts]
-    lines = (
-        (
-            row.group,
-            row.key,
-            max(cell.missing_runs for cell in cells),
-            *(decimal(number, 4) for cell in cells for number in table.form.numbers(cell).values()),
-        )
-        for row, cells in zip(table.rows, table.cells, strict=True)
-    )
-    return csv_text([head, *lines])
+@dataclass(frozen=True)
+class TextTable:
+    """A table of texts. The first column of `head` and `rows` names the row; `lines` are its CSV file, head first."""
+
+    name: str
+    caption: str
+    head: list[str]
+    rows: list[list[str]]
+    lines: list[list]
+
+
+def table_files(table: Table | TextTable) -> dict[str, str]:
+    """The files of a table, content by name: `<name>.csv`, `.md` and `.tex`."""
+    lines = csv_lines(table) if isinstance(table, Table) else table.lines
+    return {
+        f"{table.name}.csv": csv_text(lines),
+        f"{table.name}.md": markdown(table),
+        f"{table.name}.tex": latex(table),
+    }
+
+
+def write_files(contents: Mapping[str, str], out: Path) -> list[Path]:
+    """Write files, given as content by name, into the folder `out`, and return their paths."""
+    for name, content in contents.items():
+        write_text(out / name, content)
+    return [out / name for name in contents]
+
+
+# --- CSV -------------------------------------------------------------------------------------------------------------
+
+
+def csv_lines(table: Table) -> Iterator[Sequence]:
+    """One line per row: the statistics of every cell, and the number of missing runs."""
+    fields = [field for column in table.columns for field in table.csv_fields(column).values()]
+    yield ["group", "row", "missing", *fields]
+    for row, cells in zip(table.rows, table.cells, strict=True):
+        numbers = [number for cell in cells for number in csv_numbers(cell, *table.format.names)]
+        yield [row.group, row.key, max(cell.missing_runs for cell in cells), *numbers]
 
 
 def csv_text(lines: Iterable[Sequence]) -> str:
@@ -89,17 +75,21 @@ def csv_text(lines: Iterable[Sequence]) -> str:
     return buffer.getvalue()
 
 
-def markdown(table: Table) -> str:
-    """A pipe table under its caption; the first row or column of a group also bears the group's name."""
+# --- Markdown --------------------------------------------------------------------------------------------------------
+
+
+def markdown(table: Table | TextTable) -> str:
+    """A pipe table under its caption. The first row or column of a group also has the group's name."""
+    if isinstance(table, TextTable):
+        return f"{table.caption}\n\n{pipe_table(table.head, table.rows, 1)}\n"
     table = table.fitted(MOST_COLUMNS)
     labels, head = grouped_labels(table.rows), [table.corner, *grouped_labels(table.columns)]
-    rows = [[label, *map(table.form.text, cells)] for label, cells in zip(labels, table.cells, strict=True)]
-    align = ["left"] + ["right"] * len(table.columns)
-    return f"{table.caption}\n\n{tabulate(rows, head, tablefmt='pipe', disable_numparse=True, colalign=align)}\n"
+    rows = [[label, *map(table.format.text, cells)] for label, cells in zip(labels, table.cells, strict=True)]
+    return f"{table.caption}\n\n{pipe_table(head, rows, 1)}\n"
 
 
 def pipe_table(head: list[str], rows: list[list[str]], labels: int) -> str:
-    """A Markdown table of texts, of which the first `labels` columns are set left."""
+    """A Markdown table of texts; the first `labels` columns are aligned left."""
     align = ["left"] * labels + ["right"] * (len(head) - labels)
     return tabulate(rows, head, tablefmt="pipe", disable_numparse=True, colalign=align)
 
@@ -113,15 +103,30 @@ def grouped_labels(headings: Sequence[Heading]) -> list[str]:
     ]
 
 
-def latex(table: Table) -> str:
-    r"""`table` floats for a document with \usepackage{booktabs}: as many as the width of a page needs."""
-    most = table.form.latex_columns
-    return "\n".join(latex_float(part) for part in table.fitted(most).parts(most))
+# --- LaTeX -----------------------------------------------------------------------------------------------------------
 
 
-def latex_float(table: Table) -> str:
+def latex(table: Table | TextTable) -> str:
+    r"""`table` floats for a document with \usepackage{booktabs}, as many as the width of a page needs."""
+    if isinstance(table, TextTable):
+        return "\n".join(text_floats(table))
+    most = table.format.latex_columns
+    return "\n".join(grouped_float(part) for part in table.fitted(most).parts(most))
+
+
+def text_floats(table: TextTable) -> Iterator[str]:
+    """Floats of at most TEXT_COLUMNS columns besides the first."""
+    starts = range(1, len(table.head), TEXT_COLUMNS) if len(table.head) > TEXT_COLUMNS + 2 else [1]
+    for number, start in enumerate(starts, start=1):
+        part = slice(start, start + TEXT_COLUMNS) if len(starts) > 1 else slice(1, None)
+        name = f"{table.name}.{number}" if len(starts) > 1 else table.name
+        rows = [[escape(text) for text in (row[0], *row[part])] for row in table.rows]
+        yield text_float(name, table.caption, [table.head[0], *table.head[part]], rows, 1, style("scriptsize", 4))
+
+
+def grouped_float(table: Table) -> str:
     """One float; groups span their columns and head their rows."""
-    size = "footnotesize" if len(table.columns) < min(ROOMY_COLUMNS, table.form.latex_columns) else "scriptsize"
+    roomy = len(table.columns) < min(ROOMY_COLUMNS, table.format.latex_columns)
     column_groups = table.column_groups()
     lines = [
         latex_row("", (rf"\multicolumn{{{span}}}{{c}}{{{escape(group)}}}" for group, span in column_groups)),
@@ -131,27 +136,32 @@ def latex_float(table: Table) -> str:
     for group, members in table.row_groups():
         lines += [r"\midrule", rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\emph{{{escape(group)}}}}} \\"]
         lines += [
-            latex_row(escape(row.label), (latex_cell(cell, table.form) for cell in cells)) for row, cells in members
+            latex_row(escape(row.label), (latex_cell(cell, table.format) for cell in cells)) for row, cells in members
         ]
-    style = rf"\{size}\setlength{{\tabcolsep}}{{{'4pt' if size == 'footnotesize' else '3pt'}}}"
-    return framed(table.name, escape(table.caption), style, "l" + "r" * len(table.columns), lines)
+    size = style("footnotesize", 4) if roomy else style("scriptsize", 3)
+    return latex_float(table.name, escape(table.caption), size, "l" + "r" * len(table.columns), lines)
 
 
-def framed(name: str, caption: str, style: str, columns: str, lines: Iterable[str]) -> str:
-    """A `table` float around the lines of a tabular; all is LaTeX. `style`: its size and spaces."""
+def text_float(name: str, caption: str, head: list[str], rows: list[list[str]], labels: int, style: str) -> str:
+    """One float of texts; the first `labels` columns are aligned left. `rows` and `style` are LaTeX already."""
+    first, *others = map(latex_heading, head)
+    lines = [latex_row(first, others), r"\midrule", *(latex_row(label, values) for label, *values in rows)]
+    return latex_float(name, escape(caption), style, "l" * labels + "r" * (len(head) - labels), lines)
+
+
+def latex_float(name: str, caption: str, style: str, columns: str, lines: Iterable[str]) -> str:
+    """A `table` float around the lines of a tabular; all arguments are LaTeX already."""
     head = [rf"\caption{{{caption}}}", rf"\label{{tab:{name}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
     tail = [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
-    # The caption stands above, where the standard classes leave no space below it.
+    # The caption stands above, and the standard classes leave no space below it there.
     space = r"\setlength{\belowcaptionskip}{4pt}"
     return "\n".join([r"\begin{table}", rf"\centering{style}{space}", *head, *lines, *tail]) + "\n"
 
 
-def latex_table(name: str, caption: str, head: list[str], rows: list[list[str]], labels: int) -> str:
-    r"""One `table` float of texts, of which the first `labels` columns are set left; `rows` are LaTeX already."""
-    first, *others = map(latex_heading, head)
-    style = r"\scriptsize\setlength{\tabcolsep}{2pt}\renewcommand{\arraystretch}{1.2}"
-    lines = [latex_row(first, others), r"\midrule", *(latex_row(label, values) for label, *values in rows)]
-    return framed(name, escape(caption), style, "l" * labels + "r" * (len(head) - labels), lines)
+def style(size: str, space: float, stretched: bool = False) -> str:
+    """The size of the letters, and the space between columns in points and, if `stretched`, between rows."""
+    stretch = r"\renewcommand{\arraystretch}{1.2}" if stretched else ""
+    return rf"\{size}\setlength{{\tabcolsep}}{{{space:g}pt}}{stretch}"
 
 
 def spans(groups: Sequence[tuple[str, int]]) -> Iterator[tuple[int, int]]:
@@ -167,8 +177,8 @@ def latex_row(label: str, cells: Iterable[str]) -> str:
 
 
 def latex_heading(label: str) -> str:
-    """A column's name, broken where it is long: after every `+` and comma, and before the note on missing runs; or
-    before its last word."""
+    """A column's name. A long one is broken after every `+` and comma and before a note on missing runs, or else before
+    its last word."""
     lines = label.replace(" + ", " +\n").replace(", ", ",\n").replace(" [", "\n[").split("\n")
     if len(lines) == 1 and len(label) >= LONG_HEADING:
         lines = label.rsplit(" ", 1)
@@ -176,8 +186,8 @@ def latex_heading(label: str) -> str:
     return rf"\shortstack{{{text}}}" if len(lines) > 1 else text
 
 
-def latex_cell(cell: Cell, form: Form) -> str:
-    text = form.text(cell, between=r" {\tiny$\pm$")
+def latex_cell(cell: Cell, format: CellFormat) -> str:
+    text = format.text(cell, between=r" {\tiny$\pm$")
     return text + "}" if r"\pm" in text else text
 
 

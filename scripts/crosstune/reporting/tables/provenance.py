@@ -1,102 +1,88 @@
-"""What stands behind the cells of a table: tables/<name>.json, from which every number can be traced (docs/tables.md).
+"""Provenance of tables: `tables/<name>.json` lists the terms of every cell, from which `audit` recomputes it.
 
-Owns: the form of these files. Must never know: how a number is worked out, how a table looks.
-
-What cells have in common is told once: runs, stages, prepared data and the code that made the stages are lists, and a
-cell refers to its runs by their places in them. Files follow from a run's stages by the patterns in `files`. Nothing
-of it depends on the machine or the time: the same results of the same commit give the same bytes.
+docs/tables.md describes the file. Files of scores, weighted sums over languages, stages, prepared data and code are
+listed once, and a cell refers to them by their number. Nothing depends on the machine or the time: the same results of
+the same commit give the same bytes.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
-from itertools import product
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from crosstune.analysis.cells import Cell, mean_cell
-from crosstune.analysis.results import Panel, StudyResults, dataset_folds, read_json_object, scored_dataset
+from crosstune.analysis.cells import Cell
+from crosstune.analysis.results import StudyResults, read_json_object
+from crosstune.analysis.terms import Term
 from crosstune.core.files import canonical_json, sha256_file, write_text
-from crosstune.reporting.tables.custom import declared_tables
-from crosstune.reporting.tables.published import Companion, companions
-from crosstune.reporting.tables.scores import tables
+from crosstune.reporting.tables.contrasts import contrasts_table
+from crosstune.reporting.tables.custom import custom_tables
+from crosstune.reporting.tables.published import published_comparisons
+from crosstune.reporting.tables.scores import score_tables
 from crosstune.reporting.tables.table import Heading, Table
-from crosstune.reporting.tables.transfer import MEASURES, gains_table, lacks, measured, sequences
-
-FILES = {
-    "checkpoint": "{stage}/stage.json",
-    "scores": "{stage}/scores/{dataset}.json",
-    "predictions": "{stage}/predictions/{dataset}.json",
-    "predicted": "{stage}/predictions/{dataset}/{language}.jsonl",
-    "floor": "baselines/{dataset}.json",
-    "data": "data/{dataset}/{split}.{language}.jsonl",
-}
-
-"""Where things lie: in the study's folder of results; prepared data in the project's."""
+from crosstune.reporting.tables.transfer import gains_table, measures_table
 
 
-def write_sidecars(study: StudyResults, results: Path, out: Path) -> None:
-    """Write tables/<name>.json for every table of numbers, into the folder `out`.
+def write_provenance(study: StudyResults, results: Path, out: Path) -> None:
+    """Write `<name>.json` for every table of cells into the folder `out`.
 
-    Those are the tables by schedule and stage, averages, gains, measures of transfer, published tables, contrasts and
-    declared ones. Reads the manifests under `results` of what the runs have trained and predicted, as far as they are
-    there.
+    Reads the manifests under `results` of the checkpoints and predictions behind the scores, as far as they exist.
     """
-    origins = Origins(study, results)
-    for table in traced_tables(study):
-        write_text(out / f"{table.name}.json", sidecar(table, origins))
+    hashes = ResultHashes(results)
+    for table in tables_of_cells(study):
+        write_text(out / f"{table.name}.json", provenance_text(table, study.plan["study"], hashes))
 
 
-def traced_tables(study: StudyResults) -> Iterator[Table]:
-    """Every table of a study whose cells have runs behind them."""
-    yield from tables(study)
-    yield from declared_tables(study)
+def tables_of_cells(study: StudyResults) -> Iterator[Table]:
+    """Every table of a study whose cells are numbers over runs."""
+    yield from score_tables(study)
+    yield from custom_tables(study)
     for panel in study.panels():
         yield from filter(None, (gains_table(panel), measures_table(panel)))
-    yield from map(companion_table, companions(study))
-    if study.plan.get("contrasts"):
-        yield contrasts_table(study)
+    for comparison in published_comparisons(study):
+        yield comparison.table()
+    yield from filter(None, [contrasts_table(study)])
 
 
-def sidecar(table: Table, origins: "Origins") -> str:
-    """The file's text: what all cells share, then one cell a line."""
-    listed = Listed(origins)
+def provenance_text(table: Table, study: str, hashes: "ResultHashes") -> str:
+    """The file's text: the entries that cells share, then one cell a line."""
+    entries = InternedEntries(hashes)
+    entries.file("plan.json")
     cells = [
-        {"row": i, "column": j, **told(cell), **listed.runs_of({**table.select, **row.select, **column.select})}
-        for i, (row, cells) in enumerate(zip(table.rows, table.cells, strict=True))
-        for j, (column, cell) in enumerate(zip(table.columns, cells, strict=True))
-    ]
-    return lines_of(
         {
-            "table": table.name,
-            "study": origins.study.plan["study"],
-            "select": dict(table.select),
-            "files": FILES,
-            "plan": origins.provenance,
-            "code": listed.code,
-            "data": listed.data,
-            "stages": listed.stages,
-            "runs": listed.runs,
-            "rows": list(map(heading, table.rows)),
-            "columns": list(map(heading, table.columns)),
-            "cells": cells,
+            "row": i,
+            "column": j,
+            "line": 1 + i * table.csv.per_row + j * table.csv.per_column,
+            **cell_entry(cell, entries),
         }
-    )
+        for i, cells in enumerate(table.cells)
+        for j, cell in enumerate(cells)
+    ]
+    content = {
+        "table": table.name,
+        "study": study,
+        "plan": hashes.plan,
+        **entries.lists,
+        "rows": [heading_entry(row) for row in table.rows],
+        "columns": [heading_entry(column) | {"fields": table.csv_fields(column)} for column in table.columns],
+        "cells": cells,
+    }
+    return lines_of(content)
 
 
-def heading(heading: Heading) -> dict[str, Any]:
-    return {"key": heading.key, "group": heading.group, "label": heading.label, "select": dict(heading.select)}
+def heading_entry(heading: Heading) -> dict[str, Any]:
+    return {"key": heading.key, "group": heading.group, "label": heading.label}
 
 
-def told(cell: Cell) -> dict[str, Any]:
-    """The numbers of a cell: by run, and over them; how many runs should have given one, and which diverged."""
-    found: dict[str, Any] = {"values": {str(run): value for run, value in cell.values.items()}}
-    found |= {"mean": cell.mean, "sd": cell.sd, "expected": cell.planned_runs}
-    return found | ({"diverged": sorted(map(str, cell.diverged))} if cell.diverged else {})
+def cell_entry(cell: Cell, entries: "InternedEntries") -> dict[str, Any]:
+    """The terms of a cell by run, the number of planned runs, and the runs that diverged."""
+    runs = {str(run): entries.terms(getattr(value, "terms", ())) for run, value in cell.values.items()}
+    entry = {"planned": cell.planned_runs, "runs": runs}
+    return entry | ({"diverged": sorted(map(str, cell.diverged))} if cell.diverged else {})
 
 
 def lines_of(content: Mapping[str, Any]) -> str:
-    """JSON with a line for every entry of a list, so that one can read it and it stays small."""
+    """JSON with a line for every entry of a list: readable, and still small."""
     parts = []
     for key, value in content.items():
         text = canonical_json(value)
@@ -106,179 +92,95 @@ def lines_of(content: Mapping[str, Any]) -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-class Origins:
-    """Where the numbers of a study come from; what is known of a stage is read once."""
+class ResultHashes:
+    """Hashes, data and code of the files of results, each read once for all tables."""
 
-    def __init__(self, study: StudyResults, results: Path):
-        self.study, self.results = study, results
-        self._stages: dict[tuple[str, str], dict[str, Any]] = {}
+    def __init__(self, results: Path):
+        self._results = results
+        self.file, self.stage = cache(self._file), cache(self._stage)
 
     @cached_property
-    def provenance(self) -> dict[str, Any]:
+    def plan(self) -> dict[str, Any]:
         """The code and the config that the study was expanded with."""
-        found = read_json_object(self.results / "provenance.json") or {}
-        config = {"config_sha256": found["config_sha256"]} if "config_sha256" in found else {}
-        return code_of(found) | config
+        record = read_json_object(self._results / "provenance.json") or {}
+        config = {"config_sha256": record["config_sha256"]} if "config_sha256" in record else {}
+        return code_of(record) | config
 
-    def stage(self, stage: str, dataset: str) -> dict[str, Any]:
-        """What is known of a stage and the data set that it is scored on: hashes, and data and code with their own."""
-        if (stage, dataset) not in self._stages:
-            self._stages[stage, dataset] = self._read(self.results / stage, dataset)
-        return self._stages[stage, dataset]
+    def lineage(self, path: str) -> list[str]:
+        """The folders of the stages that led to a file of scores, the first stage first."""
+        folder = Path(stage_of(path))
+        return [str(p) for p in (*reversed(folder.parents), folder) if self.stage(str(p))]
 
-    @staticmethod
-    def _read(folder: Path, dataset: str) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        if made := read_json_object(folder / "stage.json"):
-            found |= {"weights": made["weights"], "trained_on": {"split": "train", "sha256": made.get("data", {})}}
-        manifest, scores = folder / "predictions" / f"{dataset}.json", folder / "scores" / f"{dataset}.json"
+    def _file(self, path: str) -> dict[str, Any]:
+        """The hash of a file of results; for scores also the hashes of the predictions' manifest and of their data."""
+        entry: dict[str, Any] = {"file": path, "sha256": sha256_file(self._results / path)}
+        dataset = Path(path).stem
+        manifest = self._results / stage_of(path) / "predictions" / f"{dataset}.json"
         if predicted := read_json_object(manifest):
-            hashes = {f"{dataset}.{lang}": entry["data"] for lang, entry in predicted["languages"].items()}
-            found |= {"predictions": sha256_file(manifest), "tested_on": {"split": "test", "sha256": hashes}}
-        if scores.exists():
-            found["scores"] = sha256_file(scores)
-        if code := code_of(read_json_object(folder / "cost.json") or {}):
-            found["code"] = code
-        return found
+            hashes = {f"{dataset}.{lang}": rows["data"] for lang, rows in predicted["languages"].items()}
+            entry |= {"predictions": sha256_file(manifest), "tested_on": {"split": "test", "sha256": hashes}}
+        return entry
+
+    def _stage(self, folder: str) -> dict[str, Any]:
+        """The weights, the training data and the code of a stage; empty for another folder."""
+        manifest = read_json_object(self._results / folder / "stage.json")
+        if not manifest:
+            return {}
+        trained = {"split": "train", "sha256": manifest.get("data", {})}
+        code = code_of(read_json_object(self._results / folder / "cost.json") or {})
+        entry = {"stage": folder, "weights": manifest["weights"], "trained_on": trained}
+        return entry | ({"code": code} if code else {})
 
 
-class Listed:
-    """Runs, stages, prepared data and code, each listed once for one table, in the order in which they come up."""
+class InternedEntries:
+    """The entries that the cells of one table share, each listed once, in the order of their first use."""
 
-    def __init__(self, origins: Origins):
-        self._origins = origins
-        self.runs: list[dict] = []
-        self.stages: list[dict] = []
-        self.data: list[dict] = []
-        self.code: list[dict] = []
-        self._places: dict[tuple, int] = {}
+    def __init__(self, hashes: ResultHashes):
+        self._hashes = hashes
+        self.lists: dict[str, list[dict]] = {"code": [], "data": [], "stages": [], "files": [], "sums": []}
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._files: dict[str, int] = {}
 
-    def runs_of(self, select: Mapping[str, Any]) -> dict[str, list[int]]:
-        """The places of a cell's runs, and of those that are taken off them; those of missing runs too."""
-        if "baseline" in select or "published_row" in select:
-            return {"runs": []}
-        found = {"runs": self._runs(select, select.get("schedule"))}
-        return found | ({"minus": self._runs(select, select["minus"])} if "minus" in select else {})
-
-    def _runs(self, select: Mapping[str, Any], schedule: str | None) -> list[int]:
-        study = self._origins.study
-        seeds = [select["seed"]] if "seed" in select else select.get("seeds", study.plan["seeds"])
+    def terms(self, terms: Sequence[Term]) -> list[list[int]]:
+        """Terms as pairs of numbers: a file, and a weighted sum over languages of one of the file's metrics."""
+        sums: dict[tuple, dict[str, float]] = {}
+        for file, path, weight in terms:
+            *above, lang, metric = path
+            weights = sums.setdefault((file, tuple(above), metric), {})
+            weights[lang] = weights.get(lang, 0.0) + weight
         return [
-            self._run(run, over.split("/")[1])
-            for over, own in panels_of(study, select)
-            for run in study.runs.get((select["model"], over.split("/")[0], own or schedule), [])
-            if run["seed"] in seeds
+            [self.file(file), self._intern("sums", {"path": above, "metric": metric, "weights": weights})]
+            for (file, above, metric), weights in sums.items()
         ]
 
-    def _run(self, run: Mapping[str, Any], dataset: str) -> int:
-        told = {key: run[key] for key in ("model", "track", "schedule", "seed", "fold") if key in run}
-        key = (*told.values(), dataset)
-        if key not in self._places:
-            content = self._origins.study.plan["tracks"][run["track"]]
-            fold = run.get("fold", 0) if dataset_folds(content, dataset) != [0] else 0
-            name = scored_dataset(dataset, fold)
-            stages = [self._stage(stage, name) for stage in run["stages"]]
-            self._places[key] = len(self.runs)
-            self.runs.append(told | {"dataset": name, "stages": stages})
-        return self._places[key]
+    def file(self, path: str) -> int:
+        """The number of a file, which is listed with the stages, data and code behind it."""
+        if path not in self._files:
+            stages = [self._intern("stages", self._hashes.stage(folder)) for folder in self._hashes.lineage(path)]
+            entry = self._hashes.file(path) | ({"stages": stages} if stages else {})
+            self._files[path] = self._intern("files", entry)
+        return self._files[path]
 
-    def _stage(self, stage: str, dataset: str) -> int:
-        """A stage with the data set that it is scored on: its weights and training data, predictions and scores."""
-        key = (stage, dataset)
-        if key not in self._places:
-            found = dict(self._origins.stage(stage, dataset))
-            for what in ("trained_on", "tested_on"):
-                if what in found:
-                    found[what] = place_of(self.data, found[what])
-            if "code" in found:
-                found["code"] = place_of(self.code, found["code"])
-            self._places[key] = len(self.stages)
-            self.stages.append({"stage": stage, "dataset": dataset, **found})
-        return self._places[key]
+    def _intern(self, kind: str, entry: dict) -> int:
+        """The number of an entry in its list, to which a new one is added together with its data and code."""
+        lists = {"trained_on": "data", "tested_on": "data", "code": "code"}
+        entry = {key: self._intern(lists[key], value) if key in lists else value for key, value in entry.items()}
+        key = (kind, canonical_json(entry))
+        if key not in self._numbers:
+            self._numbers[key] = len(self.lists[kind])
+            self.lists[kind].append(entry)
+        return self._numbers[key]
 
 
-def place_of(entries: list[dict], entry: dict) -> int:
-    """The place of an entry in a list, which it is added to if it is new."""
-    if entry not in entries:
-        entries.append(entry)
-    return entries.index(entry)
-
-
-def panels_of(study: StudyResults, select: Mapping[str, Any]) -> Iterable[tuple[str, str | None]]:
-    """The panels of a cell, each with the schedule that stands for it in an average whatever the row's own is."""
-    if "average" in select:
-        entries = {entry["task"]: entry for entry in study.plan["averages"][select["average"]]}
-        chosen = [entries[task] for task in select["task"]]
-        return [(f"{entry['track']}/{entry['dataset']}", entry.get("schedule")) for entry in chosen]
-    if "contrast" in select:
-        (entry,) = [entry for entry in study.plan["contrasts"] if entry["name"] == select["contrast"]]
-        return [(f"{panel['track']}/{panel['dataset']}", None) for panel in entry["panels"]]
-    return [(over, None) for over in ([select["dataset"]] if "dataset" in select else select["over"])]
+def stage_of(path: str) -> str:
+    """The folder of a stage, from the path of its scores or of its manifest."""
+    folder = Path(path).parent
+    return str(folder.parent if folder.name == "scores" else folder)
 
 
 def code_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Commit and lock, as far as a record has them; that there were changes only where there were."""
+    """The commit and the lock of a record, as far as it has them; `changed` only if files differed from the commit."""
     code = record.get("code", {})
-    found = {"commit": code["commit"]} if code.get("commit") else {}
-    found |= {"changed": True} if code.get("changed") else {}
-    return found | ({"lock_sha256": record["lock_sha256"]} if record.get("lock_sha256") else {})
-
-
-# --- tables of text, as tables of cells ------------------------------------------------------------------------------
-
-
-def measures_table(panel: Panel) -> Table | None:
-    """The measures of transfer and forgetting with their numbers by run; None without a sequence."""
-    found = sequences(panel)
-    if not found:
-        return None
-    rows = tuple(Heading(measure.label, "measure", measure.key, {"measure": measure.key}) for measure in MEASURES)
-    columns = tuple(
-        Heading(sequence.schedule, "schedule", sequence.schedule, {"schedule": sequence.schedule}) for sequence in found
-    )
-    cells = tuple(
-        tuple(
-            Cell({}, 0) if lacks(sequence, measure) else measured(sequence, measure) for sequence in found
-        )
-        for measure in MEASURES
-    )  # fmt: skip
-    select = {"over": [f"{panel.track}/{panel.dataset}"], "model": panel.model, "metric": panel.metric}
-    return Table(f"{panel.name}.{panel.metric}.measures", "", "measure", rows, columns, cells, select=select)
-
-
-def contrasts_table(study: StudyResults) -> Table:
-    """The difference of every contrast, seed by seed: over several panels the mean, in which each counts alike."""
-    rows, cells = [], []
-    for entry, model in product(study.plan["contrasts"], study.plan["models"]):
-        differences = [
-            panel.cell(entry["a"], own["languages"], own["metric"]).difference(
-                panel.cell(entry["b"], own["languages"], own["metric"])
-            )
-            for own in entry["panels"]
-            for panel in [Panel(study, model, own["track"], own["dataset"])]
-        ]
-        select = {"contrast": entry["name"], "model": model, "schedule": entry["a"], "minus": entry["b"]}
-        rows.append(Heading(entry["name"], model, entry["name"], select))
-        cells.append((mean_cell(differences, differences[0].planned_runs),))
-    return Table("contrasts", "", "contrast", tuple(rows), (Heading("difference", "", "difference"),), tuple(cells))
-
-
-def companion_table(companion: Companion) -> Table:
-    """Our numbers beside a published table, and the differences between ours."""
-    panel, everything = companion.panel, {"all": {"group": "all"}, "pooled": {"group": "all", "aggregate": "pooled"}}
-    columns = tuple(
-        Heading(column, "column", column, everything.get(ours, {"language": ours}))
-        for column, ours in companion.columns.items()
-    )
-    rows, cells = [], []
-    for row in companion.entry["rows"]:
-        schedule = row["schedule"]
-        rows.append(Heading(", ".join([schedule, *row["labels"]]), "schedule", schedule, {"schedule": schedule}))
-        cells.append(tuple(companion.cell(schedule, column.key) for column in columns))
-    for a, b in companion.entry["differences"]:
-        rows.append(Heading(f"{a} - {b}", "difference", f"{a} - {b}", {"schedule": a, "minus": b}))
-        cells.append(tuple(companion.difference(a, b, column.key) for column in columns))
-    select = {"over": [f"{panel.track}/{panel.dataset}"], "model": panel.model, "metric": panel.metric}
-    if companion.entry["protocol"] != "checkpoint":
-        select["protocol"] = companion.entry["protocol"]
-    return Table(companion.name, "", "schedule", tuple(rows), columns, tuple(cells), select=select)
+    entry = {"commit": code["commit"]} if code.get("commit") else {}
+    entry |= {"changed": True} if code.get("changed") else {}
+    return entry | ({"lock_sha256": record["lock_sha256"]} if record.get("lock_sha256") else {})

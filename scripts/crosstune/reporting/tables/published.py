@@ -1,10 +1,5 @@
-"""A published table beside ours: the paper's number, our mean with its interval, the difference, and of how many.
+"""Published tables compared with ours: the paper's number, our mean with its interval, the difference, the examples."""
 
-Owns: which number of ours stands beside a published one, how such a table is written. Must never know: where scores are
-stored.
-"""
-
-import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +7,19 @@ from pathlib import Path
 from crosstune.analysis.cells import Cell, replicate
 from crosstune.analysis.intervals import CONFIDENCE, interval
 from crosstune.analysis.results import FINAL, Panel, StudyResults
-from crosstune.core.files import write_text
+from crosstune.analysis.terms import mean
 from crosstune.core.text import count, decimal
-from crosstune.reporting.tables.formats import csv_text, escape, latex_table, pipe_table
+from crosstune.reporting.tables.formats import csv_text, escape, pipe_table, style, text_float, write_files
+from crosstune.reporting.tables.table import CsvLayout, Heading, Table, csv_numbers, mean_with_interval
+
+FIELDS = {"mean": "ours", "sd": "sd", "low": "low", "high": "high"}
+
+"""The columns of the CSV file for the statistics of our numbers."""
 
 
 @dataclass(frozen=True)
-class Companion:
-    """One published table with one model's numbers beside it."""
+class PublishedComparison:
+    """One published table and the numbers of one of our models."""
 
     panel: Panel
     entry: dict
@@ -30,47 +30,62 @@ class Companion:
 
     @property
     def columns(self) -> dict[str, str]:
-        """What of ours stands beside each published column: a language, `all` or `pooled`."""
+        """Our column for each published one: a language, `all` or `pooled`."""
         return dict(self.entry["columns"])
 
     def cell(self, schedule: str, column: str) -> Cell:
         """Our numbers of a published column, by run."""
         ours = self.columns[column]
         if self.entry["protocol"] == "mucot":
-            return self._best_looks(schedule, ours)
+            return self._best_evaluations(schedule, ours)
         return self.panel.cell(schedule, self._languages(column), self.panel.metric, pooled=ours == "pooled")
 
     def difference(self, a: str, b: str, column: str) -> Cell:
         """Schedule `a` less schedule `b` in a column, run by run."""
         return self.cell(a, column).difference(self.cell(b, column))
 
+    def table(self) -> Table:
+        """Our numbers, then the differences between ours, by published column."""
+        columns = tuple(Heading(column, "column", column) for column in self.columns)
+        rows, cells = [], []
+        for row in self.entry["rows"]:
+            rows.append(Heading(", ".join([row["schedule"], *row["labels"]]), "schedule", row["schedule"]))
+            cells.append(tuple(self.cell(row["schedule"], column) for column in self.columns))
+        for a, b in self.entry["differences"]:
+            rows.append(Heading(f"{a} - {b}", "difference", f"{a} - {b}"))
+            cells.append(tuple(self.difference(a, b, column) for column in self.columns))
+        layout = CsvLayout(len(columns), 1, FIELDS)
+        return Table(self.name, self.caption, "schedule", tuple(rows), columns, tuple(cells), csv=layout)
+
     def _languages(self, column: str) -> list[str]:
         ours = self.columns[column]
         return self.panel.languages if ours in ("all", "pooled") else [ours]
 
-    def _best_looks(self, schedule: str, ours: str) -> Cell:
-        """The test score at the look with the best validation score, the latest of equals: MuCoT's protocol."""
-        runs, metric = self.panel.runs(schedule), self.panel.metric
-        found = {}
+    def _best_evaluations(self, schedule: str, ours: str) -> Cell:
+        """The test score at the evaluation with the best validation score, the latest of equals: MuCoT's protocol."""
+        runs, metric, values = self.panel.runs(schedule), self.panel.metric, {}
+
+        def rank(evaluation: dict) -> tuple[float, int]:
+            return column_score(evaluation["scores"]["validation"], ours, metric), evaluation["update"]
+
         for run in runs:
-            looks = self.panel.study.evaluations.get(run["stages"][FINAL], [])
-            if looks:
-                best = max(looks, key=lambda look: (over(look["scores"]["validation"], ours, metric), look["update"]))
-                found[replicate(run)] = over(best["scores"]["test"], ours, metric)
-        return Cell(found, len(runs))
+            if evaluations := self.panel.study.evaluations.get(run["stages"][FINAL], []):
+                best = max(evaluations, key=rank)
+                values[replicate(run)] = column_score(best["scores"]["test"], ours, metric)
+        return Cell(values, len(runs))
 
     def examples(self, column: str) -> int:
-        """How many examples our number of a column is of, in all splits of the data together."""
+        """The number of examples behind our number of a column, in all splits of the data together."""
         return sum(self.panel.example_counts.get(lang, 0) for lang in self._languages(column))
 
     @property
     def caption(self) -> str:
-        """What a reader must know: whose numbers, of what, over which runs, what the interval covers."""
+        """The caption: source of the published numbers, our runs and interval, the meaning of the columns."""
         entry, panel = self.entry, self.panel
         runs = f"{count(len(panel.study.plan['seeds']), 'seed')}"
         if panel.folds != [0]:
             runs += f" x {len(panel.folds)} splits of the data"
-        beside = "; ".join(f"{column}: {meaning(ours)}" for column, ours in self.columns.items())
+        meanings = "; ".join(f"{column}: {column_meaning(ours)}" for column, ours in self.columns.items())
         unverified = "" if entry["verified"] else " The published numbers are not verified."
         protocol = (
             " As in the original, every column is the test score at the look that is best on its own validation rows:"
@@ -80,166 +95,139 @@ class Companion:
         )
         return (
             f"{entry['title']} ({entry['what']}) beside model {panel.model} on {panel.dataset}: published, ours with "
-            f"the {CONFIDENCE:.0%} interval of the mean over {runs}, difference, examples. Beside {beside}."
+            f"the {CONFIDENCE:.0%} interval of the mean over {runs}, difference, examples. Beside {meanings}."
             f"{unverified}{protocol}"
         )
 
 
-def over(scores: Mapping[str, dict], ours: str, metric: str) -> float:
-    """One number of a look: of a language, the mean over languages (`all`), or over all examples (`pooled`)."""
+def column_score(scores: Mapping[str, dict], ours: str, metric: str) -> float:
+    """The score of a language, the mean over languages (`all`), or the mean over all examples (`pooled`)."""
     if ours not in ("all", "pooled"):
         return scores[ours][metric]
     weights = [entry["n"] if ours == "pooled" else 1 for entry in scores.values()]
-    return statistics.fmean([entry[metric] for entry in scores.values()], weights)
+    return mean([entry[metric] for entry in scores.values()], weights)
 
 
-def meaning(ours: str) -> str:
+def column_meaning(ours: str) -> str:
     return {"pooled": "the mean over all examples", "all": "the mean over languages"}.get(ours, ours)
 
 
-def companions(study: StudyResults) -> Iterator[Companion]:
+def published_comparisons(study: StudyResults) -> Iterator[PublishedComparison]:
     """Every published table of a study with every model."""
     for entry in study.plan.get("published", []):
         for model in study.plan["models"]:
-            yield Companion(Panel(study, model, entry["track"], entry["dataset"]), entry)
+            yield PublishedComparison(Panel(study, model, entry["track"], entry["dataset"]), entry)
 
 
-def write_companions(study: StudyResults, out: Path) -> None:
+def write_published_comparisons(study: StudyResults, out: Path) -> None:
     """Write every table into the folder `out`, as CSV (one line per number), Markdown and LaTeX."""
-    for companion in companions(study):
-        write_text(out / f"{companion.name}.csv", companion_csv(companion))
-        write_text(out / f"{companion.name}.md", companion_markdown(companion))
-        write_text(out / f"{companion.name}.tex", companion_latex(companion))
+    formats = {"csv": comparison_csv, "md": comparison_markdown, "tex": comparison_latex}
+    for comparison in published_comparisons(study):
+        write_files({f"{comparison.name}.{suffix}": text(comparison) for suffix, text in formats.items()}, out)
 
 
-def companion_csv(companion: Companion) -> str:
+def comparison_csv(comparison: PublishedComparison) -> str:
     """Long form: rows of the published table, then differences between ours (`a - b`, nothing published)."""
-    head = ["schedule", *companion.entry["labels"], "column", "published", "ours", "sd", "low", "high", "difference"]
+    head = ["schedule", *comparison.entry["labels"], "column", "published", *FIELDS.values(), "difference"]
     lines = [[*head, "runs", "missing", "examples"]]
-    for row in companion.entry["rows"]:
-        for column in companion.columns:
-            cell, published = companion.cell(row["schedule"], column), row["published"][column]
-            difference = None if cell.mean is None else cell.mean - published
-            own = [decimal(published, 4), *numbers(cell), decimal(difference, 4)]
-            lines.append([row["schedule"], *row["labels"], column, *own, *counts(companion, cell, column)])
-    blank = [""] * len(companion.entry["labels"])
-    for a, b in companion.entry["differences"]:
-        for column in companion.columns:
-            cell = companion.difference(a, b, column)
-            own = ["", *numbers(cell), ""]
-            lines.append([f"{a} - {b}", *blank, column, *own, *counts(companion, cell, column)])
+    blank = {"labels": [""] * len(comparison.entry["labels"]), "published": {}}
+    entries = [*comparison.entry["rows"], *(blank for _ in comparison.entry["differences"])]
+    table = comparison.table()
+    for heading, row, cells in zip(table.rows, entries, table.cells, strict=True):
+        for column, cell in zip(comparison.columns, cells, strict=True):
+            published = row["published"].get(column)
+            difference = None if cell.mean is None or published is None else cell.mean - published
+            numbers = [decimal(published, 4), *csv_numbers(cell, *FIELDS), decimal(difference, 4)]
+            counts = [len(cell.values), cell.missing_runs, comparison.examples(column)]
+            lines.append([heading.key, *row["labels"], column, *numbers, *counts])
     return csv_text(lines)
 
 
-def numbers(cell: Cell) -> list[str]:
-    """Mean, deviation, and both ends of the interval."""
-    found = interval(cell.values)
-    ends = [found.low, found.high] if found else [None, None]
-    return [decimal(number, 4) for number in (cell.mean, cell.sd, *ends)]
-
-
-def counts(companion: Companion, cell: Cell, column: str) -> list[int]:
-    return [len(cell.values), cell.missing_runs, companion.examples(column)]
-
-
-def companion_rows(companion: Companion) -> tuple[list[str], list[list[str]]]:
+def comparison_rows(comparison: PublishedComparison) -> tuple[list[str], list[list[str]]]:
     """Head and rows in the paper's shape: for every column published, ours with its interval, and their difference."""
-    head = ["schedule", *companion.entry["labels"]]
-    for column in companion.columns:
+    head = ["schedule", *comparison.entry["labels"]]
+    for column in comparison.columns:
         head += [f"{column}, published", f"{column}, ours", "difference"]
     rows = []
-    for row in companion.entry["rows"]:
+    for row in comparison.entry["rows"]:
         line = [row["schedule"], *row["labels"]]
-        for column in companion.columns:
-            cell, published = companion.cell(row["schedule"], column), row["published"][column]
+        for column in comparison.columns:
+            cell, published = comparison.cell(row["schedule"], column), row["published"][column]
             difference = "n/a" if cell.mean is None else f"{cell.mean - published:+.1f}"
-            line += [decimal(published, 1), with_interval(cell), difference]
+            line += [decimal(published, 1), mean_with_interval(cell), difference]
         rows.append(line)
     return head, rows
 
 
-def difference_rows(companion: Companion) -> tuple[list[str], list[list[str]]]:
-    """Differences between schedules of ours, run by run, with the interval of their mean."""
-    columns = companion.columns
+def difference_rows(comparison: PublishedComparison) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the differences between our schedules, run by run, with the interval of their mean."""
+    columns = comparison.columns
     rows = [
-        [a, b, *(with_interval(companion.difference(a, b, name), "+.1f") for name in columns)]
-        for a, b in companion.entry["differences"]
+        [a, b, *(mean_with_interval(comparison.difference(a, b, name), "+.1f") for name in columns)]
+        for a, b in comparison.entry["differences"]
     ]
     return ["schedule", "less", *columns], rows
 
 
-def with_interval(cell: Cell, form: str = ".1f") -> str:
-    """`45.3 [44.1, 46.5]`; what runs it lacks stands behind it."""
-    if cell.mean is None:
-        return "n/a"
-    found = interval(cell.values)
-    lacks = f" ({len(cell.values)}/{cell.planned_runs} runs)" if cell.missing_runs else ""
-    # Added to 0.0, a rounded -0.04 does not read -0.0.
-    mean, *ends = (round(number, 1) + 0.0 for number in (cell.mean, *((found.low, found.high) if found else ())))
-    between = ", ".join(f"{end:{form}}" for end in ends)
-    return f"{mean:{form}}" + (f" [{between}]" if ends else "") + lacks
-
-
-def told(companion: Companion) -> str:
-    """The differences between schedules in words, by the first column; a direction only where the interval has one."""
-    column = next(iter(companion.columns))
+def summary_sentence(comparison: PublishedComparison) -> str:
+    """The differences between our schedules in the first column; a direction only if the interval leaves out 0."""
+    column = next(iter(comparison.columns))
     parts = []
-    for a, b in companion.entry["differences"]:
-        cell = companion.difference(a, b, column)
-        found = interval(cell.values)
+    for a, b in comparison.entry["differences"]:
+        cell = comparison.difference(a, b, column)
+        ends = interval(cell.values)
         if cell.mean is None:
             parts.append(f"{a} against {b} is missing")
-        elif found and not found.low <= 0 <= found.high:
+        elif ends and not ends.low <= 0 <= ends.high:
             direction = "better" if cell.mean > 0 else "worse"
-            parts.append(f"{a} is {direction} than {b} ({with_interval(cell, '+.1f')})")
+            parts.append(f"{a} is {direction} than {b} ({mean_with_interval(cell, '+.1f')})")
         else:
-            parts.append(f"{a} and {b} cannot be told apart ({with_interval(cell, '+.1f')})")
+            parts.append(f"{a} and {b} cannot be told apart ({mean_with_interval(cell, '+.1f')})")
     text = "; ".join(parts)
-    meant = meaning(companion.columns[column])
-    return f"{text[:1].upper()}{text[1:]}: points of {meant}, with the {CONFIDENCE:.0%} interval."
+    meaning = column_meaning(comparison.columns[column])
+    return f"{text[:1].upper()}{text[1:]}: points of {meaning}, with the {CONFIDENCE:.0%} interval."
 
 
-def examples_line(companion: Companion) -> str:
-    told = (f"{column} {companion.examples(column)}" for column in companion.columns)
-    return f"Examples: {', '.join(told)}."
+def examples_line(comparison: PublishedComparison) -> str:
+    return f"Examples: {', '.join(f'{column} {comparison.examples(column)}' for column in comparison.columns)}."
 
 
-def companion_markdown(companion: Companion) -> str:
-    head, rows = companion_rows(companion)
+def comparison_markdown(comparison: PublishedComparison) -> str:
+    head, rows = comparison_rows(comparison)
     parts = [
-        f"{companion.caption} {examples_line(companion)}",
-        pipe_table(head, rows, 1 + len(companion.entry["labels"])),
+        f"{comparison.caption} {examples_line(comparison)}",
+        pipe_table(head, rows, 1 + len(comparison.entry["labels"])),
     ]
-    if companion.entry["differences"]:
+    if comparison.entry["differences"]:
         parts += ["Differences between schedules, run by run, with the interval of their mean:"]
-        parts += [pipe_table(*difference_rows(companion), 2)]
+        parts += [pipe_table(*difference_rows(comparison), 2)]
     return "\n\n".join(parts) + "\n"
 
 
-def companion_latex(companion: Companion) -> str:
+def comparison_latex(comparison: PublishedComparison) -> str:
     r"""One or two `table` floats for a document with \usepackage{booktabs}.
 
     To fit a page, labels stand below the schedule, the difference below the published number, the interval below ours.
     """
-    head = [", ".join(["schedule", *companion.entry["labels"]])]
-    for column in companion.columns:
+    head = [", ".join(["schedule", *comparison.entry["labels"]])]
+    for column in comparison.columns:
         head += [f"{column}, published", f"{column}, ours"]
-    labels = 1 + len(companion.entry["labels"])
+    labels, narrow = 1 + len(comparison.entry["labels"]), style("scriptsize", 2, stretched=True)
     body = []
-    for row in companion_rows(companion)[1]:
+    for row in comparison_rows(comparison)[1]:
         numbers = row[labels:]
         line = [stacked(row[0], ", ".join(row[1:labels]), "l")]
         for published, ours, difference in zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True):
-            mean, _, ends = ours.partition(" ")
-            line += [stacked(published, f"({difference})"), stacked(mean, ends)]
+            number, _, ends = ours.partition(" ")
+            line += [stacked(published, f"({difference})"), stacked(number, ends)]
         body.append(line)
-    caption = f"{companion.caption} {examples_line(companion)}"
-    floats = [latex_table(companion.name, caption, head, body, 1)]
-    if companion.entry["differences"]:
-        caption = f"Differences between schedules of {companion.name}, run by run, with the interval of their mean."
-        head, rows = difference_rows(companion)
+    caption = f"{comparison.caption} {examples_line(comparison)}"
+    floats = [text_float(comparison.name, caption, head, body, 1, narrow)]
+    if comparison.entry["differences"]:
+        caption = f"Differences between schedules of {comparison.name}, run by run, with the interval of their mean."
+        head, rows = difference_rows(comparison)
         body = [[escape(value) for value in row] for row in rows]
-        floats.append(latex_table(f"{companion.name}.differences", caption, head, body, 2))
+        floats.append(text_float(f"{comparison.name}.differences", caption, head, body, 2, narrow))
     return "\n".join(floats)
 
 

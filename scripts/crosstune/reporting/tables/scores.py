@@ -1,47 +1,40 @@
-"""The tables of a study: schedule x language, the transfer matrix after every stage, averages, and the long forms.
+"""The standard tables of a study: schedule x language, the transfer matrix, averages over tasks, and the long forms.
 
-Owns: which rows and columns a table has, its caption, and writing it as CSV, Markdown and LaTeX. Must never know: where
-scores are stored, how the page looks.
-
-Every number is a mean over runs (seeds, and folds where data are split in several ways) with its sample standard
-deviation (n - 1). A row that lacks runs says so, and so does the caption. The bytes depend on the scores and the plan
-alone.
+Every number is a mean over runs (seeds, and folds if data are split in several ways) with its sample standard deviation
+(n - 1). A row that lacks runs says so, and so does the caption. The bytes depend on the scores and the plan alone.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from crosstune.analysis.results import UNTRAINED, Panel, StageInfo, StudyResults, TaskAverage
-from crosstune.core.files import write_text
 from crosstune.core.text import count, decimal
 from crosstune.evaluation.metrics import XTREME_R
-from crosstune.reporting.tables.formats import csv_text, latex, markdown, wide_csv
-from crosstune.reporting.tables.table import Heading, Table, build, numbers, presence
+from crosstune.reporting.tables.formats import csv_text, table_files, write_files
+from crosstune.reporting.tables.table import Heading, Table, build_table, csv_numbers, presence_sentence
 
 SEEN_MARK = "†"
 
+LANGUAGE_ATTRIBUTES = {"family": None, "script": "unknown", "resource": "neither"}
 
-def write_tables(study: StudyResults, out: Path) -> list[Path]:
-    """Write every table of the study into the folder `out` and return the paths.
+"""Attributes that group languages, with the value for an unknown one. None: the code of the language."""
+
+
+def write_score_tables(study: StudyResults, out: Path) -> list[Path]:
+    """Write the standard tables of the study into the folder `out` and return the paths.
 
     scores.csv: one line per run, stage, language and metric. summary.csv: mean and deviation of every final number.
     For each panel and metric `<track>.<dataset>.<model>.<metric>.{csv,md,tex}`, and for the primary metric the same
     with `.transfer` before the suffix. For each average over tasks `average.<name>.{csv,md,tex}`.
     """
     contents = {"scores.csv": scores_csv(study), "summary.csv": summary_csv(study)}
-    for table in tables(study):
-        contents[f"{table.name}.csv"] = wide_csv(table)
-        contents[f"{table.name}.md"] = markdown(table)
-        contents[f"{table.name}.tex"] = latex(table)
-    for name, content in contents.items():
-        write_text(out / name, content)
-    return [out / name for name in contents]
+    for table in score_tables(study):
+        contents |= table_files(table)
+    return write_files(contents, out)
 
 
-def tables(study: StudyResults) -> Iterator[Table]:
-    """Every table of a study, in the order of its panels."""
+def score_tables(study: StudyResults) -> Iterator[Table]:
+    """The standard tables of a study, in the order of its panels."""
     for panel in study.panels():
         for metric in panel.labels:
             yield schedule_table(panel, metric)
@@ -50,84 +43,60 @@ def tables(study: StudyResults) -> Iterator[Table]:
 
 
 def schedule_table(panel: Panel, metric: str) -> Table:
-    """Schedules (floors first) x languages (seen, unseen) and macro-averages, after the last stage."""
+    """Schedules (baselines first) x languages (seen, unseen) and macro-averages, after the last stage."""
     columns = column_languages(panel)
-    every = {"group": "all", "aggregate": "pooled"}
-    pooled = [Heading("pooled", "average", "average_pooled", every)] if panel.can_pool else []
-    floors = [
-        (
-            Heading(name, "floor", name, {"baseline": name}),
-            [panel.baseline_cell(name, languages, metric) for languages in columns.values()]
-            + [panel.baseline_cell(name, panel.languages, metric, pooled=True) for _ in pooled],
-        )
-        for name in panel.baselines
+    pooled = [Heading("pooled", "average", "average_pooled")] if panel.can_pool else []
+    headings = [(Heading(name, "floor", name), panel.baseline_cell) for name in panel.baselines]
+    headings += [
+        (Heading(name, "floor" if name == UNTRAINED else "schedule", name), panel.cell)
+        for name in untrained_first(panel.schedules)
     ]
-    trained = [
+    rows = [
         (
-            Heading(schedule, "floor" if schedule == UNTRAINED else "schedule", schedule, {"schedule": schedule}),
-            [panel.cell(schedule, languages, metric) for languages in columns.values()]
-            + [panel.cell(schedule, panel.languages, metric, pooled=True) for _ in pooled],
+            heading,
+            [cell(heading.key, languages, metric) for languages in columns.values()]
+            + [cell(heading.key, panel.languages, metric, pooled=True) for _ in pooled],
         )
-        for schedule in floor_first(panel.schedules)
+        for heading, cell in headings
     ]
-    caption = f"{panel.labels[metric]} after the last stage. {describe(panel)}"
-    table = build(f"{panel.name}.{metric}", caption, "schedule", floors + trained, [*columns, *pooled])
-    axes = {"rows": ["baseline", "schedule"], "columns": ["language", "group", *(["pooled"] if pooled else [])]}
-    return replace(table, select=panel_select(panel, metric) | axes)
+    caption = f"{panel.labels[metric]} after the last stage. {describe_panel(panel)}"
+    return build_table(f"{panel.name}.{metric}", caption, "schedule", rows, [*columns, *pooled])
 
 
 def transfer_table(panel: Panel) -> Table:
-    """Every stage of every schedule x languages: what a stage gave to, and took from, each language."""
+    """Every stage of every schedule x languages: the effect of a stage on each language."""
     columns = column_languages(panel)
     rows = [
         (
-            Heading(
-                stage_label(panel, stage),
-                schedule,
-                f"{stage.number} {'+'.join(stage.sources) or UNTRAINED}",
-                {"schedule": schedule, "stage": stage.number},
-            ),
+            Heading(stage_label(panel, stage), schedule, f"{stage.number} {'+'.join(stage.sources) or UNTRAINED}"),
             [panel.cell(schedule, languages, panel.metric, stage.number - 1) for languages in columns.values()],
         )
-        for schedule in floor_first(panel.schedules)
+        for schedule in untrained_first(panel.schedules)
         for stage in panel.stages(schedule)
         if panel.is_scored(schedule, stage)
     ]
-    caption = f"{panel.labels[panel.metric]} after every stage (transfer matrix). {describe(panel)}"
-    table = build(f"{panel.name}.{panel.metric}.transfer", caption, "after stage", rows, columns)
-    return replace(
-        table, select=panel_select(panel, panel.metric) | {"rows": ["stage"], "columns": ["language", "group"]}
-    )
-
-
-def panel_select(panel: Panel, metric: str) -> dict[str, Any]:
-    """What all cells of a panel's table have in common."""
-    return {"over": [f"{panel.track}/{panel.dataset}"], "model": panel.model, "metric": metric}
+    caption = f"{panel.labels[panel.metric]} after every stage (transfer matrix). {describe_panel(panel)}"
+    return build_table(f"{panel.name}.{panel.metric}.transfer", caption, "after stage", rows, columns)
 
 
 def average_table(average: TaskAverage) -> Table:
-    """Models x schedules x tasks, and the mean over the tasks; a row that cannot have it says what it lacks."""
-    tasks = [Heading(task, "task", task, {"task": [task]}) for task in average.tasks]
-    means = [
-        Heading("mean", "average", "average", {"task": list(average.tasks)}),
-        Heading("mean, F1 only", "average", "average_f1", {"task": list(average.tasks), "primary": True}),
-    ]
+    """Models x schedules x tasks, and the mean over the tasks. A row without a mean names the tasks it lacks."""
+    tasks = [Heading(task, "task", task) for task in average.tasks]
+    means = [Heading("mean", "average", "average"), Heading("mean, F1 only", "average", "average_f1")]
     rows, cells = [], []
     for model in average.study.plan["models"]:
-        for schedule in floor_first(average.schedules):
+        for schedule in untrained_first(average.schedules):
             lacks = "; ".join(average.missing_tasks(model, schedule))
-            label = schedule + (f" [lacks {lacks}]" if lacks else "")
-            rows.append(Heading(label, model, schedule, {"model": model, "schedule": schedule}))
+            rows.append(Heading(schedule + (f" [lacks {lacks}]" if lacks else ""), model, schedule))
             numbers = [average.cell(model, schedule, task) for task in average.tasks]
             over_tasks = [average.mean(model, schedule, primary) for primary in (False, True)]
             cells.append((*numbers, *over_tasks))
-    name, caption = f"average.{average.name}", describe_average(average)
-    select = {"average": average.name}
-    return Table(name, caption, "schedule", tuple(rows), (*tasks, *means), tuple(cells), select=select)
+    columns = (*tasks, *means)
+    return Table(f"average.{average.name}", describe_average(average), "schedule", tuple(rows), columns, tuple(cells))
 
 
 def describe_average(average: TaskAverage) -> str:
-    """What the caption must say: what a number is, where it comes from, which official tasks are not in it."""
+    """The caption: the meaning of a number, its data and metrics, the official tasks that it leaves out."""
     plan, model = average.study.plan, average.study.plan["models"][0]
     sources = []
     for task, entry in average.tasks.items():
@@ -151,29 +120,30 @@ def describe_average(average: TaskAverage) -> str:
 
 def column_languages(panel: Panel) -> dict[Heading, list[str]]:
     """The columns of a panel's tables and the languages that each averages over."""
-    seen = {Heading(lang + SEEN_MARK, "seen", lang, {"language": lang}): [lang] for lang in panel.seen_languages}
-    unseen = {Heading(lang, "unseen", lang, {"language": lang}): [lang] for lang in panel.unseen_languages}
-    averages = {
-        Heading(name, "average", f"average_{name}", {"group": name}): langs
-        for name, langs in panel.language_groups.items()
-    }
+    seen = {Heading(lang + SEEN_MARK, "seen", lang): [lang] for lang in panel.seen_languages}
+    unseen = {Heading(lang, "unseen", lang): [lang] for lang in panel.unseen_languages}
+    averages = {Heading(name, "average", f"average_{name}"): langs for name, langs in panel.language_groups.items()}
     return seen | unseen | averages
 
 
-def floor_first(schedules: Iterable[str]) -> list[str]:
+def language_attribute(study: StudyResults, axis: str, lang: str) -> str:
+    """Family, script or resource level of a language."""
+    return study.plan["languages"].get(lang, {}).get(axis) or LANGUAGE_ATTRIBUTES[axis] or lang
+
+
+def untrained_first(schedules: Iterable[str]) -> list[str]:
     return sorted(schedules, key=lambda schedule: schedule != UNTRAINED)
 
 
 def stage_label(panel: Panel, stage: StageInfo) -> str:
-    """`qen + qes` for a first stage, `→ qfr` for one that goes on from the stage before it."""
+    """`qen + qes` for a first stage, `→ qfr` for one that continues the stage before it."""
     return ("→ " if stage.number > 1 else "") + (panel.short_sources(stage.sources) or UNTRAINED)
 
 
-def describe(panel: Panel) -> str:
+def describe_panel(panel: Panel) -> str:
     """What a caption must say: model, seeds, budget, matching, groups of languages, missing runs."""
     content, seeds, low = panel.track_plan, panel.study.plan["seeds"], panel.low_resource_languages
     budget = content["budget"]
-    missing, planned = panel.count_missing_runs()
     folded = f" and {len(panel.folds)} splits of the data" if panel.folds != [0] else ""
     matched = "compute-matched: the same for every schedule" if content["matched"] else "NOT compute-matched"
     sentences = [
@@ -183,16 +153,16 @@ def describe(panel: Panel) -> str:
         f"{SEEN_MARK} seen: some schedule of the track trains on it; unseen: none does.",
         f"Averages are macro-averages over languages; low: low-resource languages ({', '.join(low) or 'none'})"
         + ("; pooled: over all examples." if panel.can_pool else "."),
-        presence(missing, panel.count_diverged_runs(), planned),
+        presence_sentence([panel.cell(name, panel.languages, panel.metric) for name in panel.schedules]),
     ]
     return " ".join(sentences)
 
 
-# --- formats ---------------------------------------------------------------------------------------------------------
+# --- long forms ------------------------------------------------------------------------------------------------------
 
 
 def scores_csv(study: StudyResults) -> str:
-    """One line for every score that exists: the long, tidy form of everything."""
+    """One line per score: run, stage, language, metric and value."""
     panel_head, stage_head = ["model", "track", "dataset"], ["schedule", "stage", "sources", "updates"]
     head = [*panel_head, *stage_head, "seed", "fold", "language", "metric", "value"]
     lines = (
@@ -209,10 +179,13 @@ def scores_csv(study: StudyResults) -> str:
 
 
 def summary_csv(study: StudyResults) -> str:
-    """One line for every final number of the tables: mean, deviation, runs found and missing."""
+    """One line for every final number of the tables: mean, deviation, numbers of runs present and missing."""
     head = ["model", "track", "dataset", "metric", "schedule", "group", "language", "mean", "sd", "runs", "missing"]
     lines = (
-        (*panel_key(panel), metric, row.key, column.group, column.key, *numbers(cell))
+        (
+            *(*panel_key(panel), metric, row.key, column.group, column.key),
+            *(*csv_numbers(cell, "mean", "sd"), len(cell.values) if cell.planned_runs else "", cell.missing_runs),
+        )
         for panel in study.panels()
         for metric in panel.labels
         for table in [schedule_table(panel, metric)]

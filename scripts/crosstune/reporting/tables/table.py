@@ -7,20 +7,38 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
-from crosstune.analysis.cells import Cell
+from crosstune.analysis.cells import Cell, Replicate
 from crosstune.analysis.intervals import interval
 from crosstune.core.text import count, decimal
+
+NO_RUNS = Cell({}, 0)
 
 # The most columns of a LaTeX table in an article of one column, and from how many on it is set smaller.
 LATEX_COLUMNS, ROOMY_COLUMNS = 7, 6
 INTERVAL_COLUMNS = 4
 
+Values = Mapping[Replicate, float]
+
+
+def statistic(name: str, values: Values) -> float | None:
+    """A statistic over runs, None if there are too few.
+
+    name: mean, sd (sample standard deviation), low or high (ends of the interval of the mean), median, min or max.
+    """
+    if not values or (name == "sd" and len(values) < 2):
+        return None
+    if name in ("low", "high"):
+        return getattr(interval(values), name, None)
+    functions = {"mean": statistics.fmean, "sd": statistics.stdev, "median": statistics.median, "min": min, "max": max}
+    return functions[name](values.values())
+
 
 @dataclass(frozen=True)
 class Heading:
-    """The name of a row or column; neighbours of one `group` stand under one heading. `key` names it in CSV files.
+    """The name of a row or column.
 
-    `select` says which of the study's numbers the row or column is of, for those who trace a cell (docs/tables.md).
+    Neighbours of one `group` share a heading above theirs. `key` names the row or column in the CSV file. `select` says
+    by axis which numbers the row or column of a custom table holds.
     """
 
     label: str
@@ -30,50 +48,59 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class Form:
-    """What a cell shows of its runs, with how many digits, and whether a difference bears its sign."""
+class CellFormat:
+    """The statistic that a cell shows of its runs, its digits, and whether a difference has a sign."""
 
-    show: str = "sd"
+    statistic: str = "sd"
     digits: int = 1
     signed: bool = False
 
     @property
     def latex_columns(self) -> int:
-        """Columns of numbers beside each other on a page."""
+        """The number of columns that fit the width of a page."""
         more = max(0, self.digits - 1)
-        return INTERVAL_COLUMNS - min(more, 1) if self.show == "interval" else max(2, LATEX_COLUMNS - 2 * more)
+        return INTERVAL_COLUMNS - min(more, 1) if self.statistic == "interval" else max(2, LATEX_COLUMNS - 2 * more)
 
-    def numbers(self, cell: Cell) -> dict[str, float | None]:
-        """What is shown, by name, the number itself first; None for what the runs do not tell."""
-        if self.show == "sd":
-            return {"mean": cell.mean, "sd": cell.sd}
-        if self.show == "interval":
-            ends = interval(cell.values)
-            return {"mean": cell.mean, "low": ends and ends.low, "high": ends and ends.high}
-        over = {"median": statistics.median, "min": min, "max": max}[self.show]
-        return {self.show: over(cell.values.values()) if cell.values else None}
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The statistics of a cell, the number itself first."""
+        return {"sd": ("mean", "sd"), "interval": ("mean", "low", "high")}.get(self.statistic, (self.statistic,))
+
+    def numbers(self, cell: Cell) -> list[float | None]:
+        """The statistics of a cell; None if there are too few runs."""
+        return [statistic(name, cell.values) for name in self.names]
 
     def text(self, cell: Cell, between: str = " ± ") -> str:
-        """`45.3 ± 1.2`, or `45.3` where there is no deviation; `45.3 [44.1, 46.5]`."""
-        first, *others = self.numbers(cell).values()
+        """`45.3 ± 1.2`, or `45.3` without a deviation; `45.3 [44.1, 46.5]`."""
+        first, *others = self.numbers(cell)
         if first is None:
             return "n/a"
-        number, known = self.number(first), [other for other in others if other is not None]
-        if self.show == "sd":
+        number, known = self._number(first), [other for other in others if other is not None]
+        if self.statistic == "sd":
             return number + "".join(between + decimal(sd, self.digits) for sd in known)
-        return number + (f" [{', '.join(map(self.number, known))}]" if known else "")
+        return number + (f" [{', '.join(map(self._number, known))}]" if known else "")
 
-    def number(self, value: float) -> str:
+    def _number(self, value: float) -> str:
         text = decimal(value, self.digits)
         return f"+{text}" if self.signed and float(text) > 0 else text
 
 
 @dataclass(frozen=True)
-class Table:
-    """Cells by row and column. `corner` says what the rows are, `form` what a cell shows.
+class CsvLayout:
+    """Where the CSV file of a table has the cell of row i and column j: in line 1 + i * per_row + j * per_column.
 
-    `select` holds for all cells, as a heading's does for its own.
+    Line 0 is the head. fields: the file's column of each statistic. Without it the file is as wide as the table: a
+    column `<key>_<statistic>` for each statistic of each of the table's columns.
     """
+
+    per_row: int = 1
+    per_column: int = 0
+    fields: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells by row and column. `corner` names what the rows are, `format` how a cell is printed, `csv` where."""
 
     name: str
     caption: str
@@ -81,8 +108,8 @@ class Table:
     rows: tuple[Heading, ...]
     columns: tuple[Heading, ...]
     cells: tuple[tuple[Cell, ...], ...]
-    form: Form = Form()
-    select: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    format: CellFormat = CellFormat()
+    csv: CsvLayout = CsvLayout()
 
     def column_groups(self) -> list[tuple[str, int]]:
         """Every group of neighbouring columns and its width."""
@@ -93,14 +120,19 @@ class Table:
         rows = zip(self.rows, self.cells, strict=True)
         return [(group, list(members)) for group, members in groupby(rows, lambda row: row[0].group)]
 
-    def turned(self) -> "Table":
+    def csv_fields(self, column: Heading) -> dict[str, str]:
+        """The columns of the CSV file that hold the cells of one of the table's columns, by statistic."""
+        if self.csv.fields is not None:
+            return dict(self.csv.fields)
+        return {name: f"{column.key}_{name}" for name in self.format.names}
+
+    def transposed(self) -> "Table":
         """The same table with rows and columns exchanged."""
         cells = tuple(zip(*self.cells, strict=True))
         return replace(self, corner="", rows=self.columns, columns=self.rows, cells=cells)
 
     def parts(self, most_columns: int) -> list["Table"]:
-        """The table cut into tables of at most `most_columns` columns, equal as far as can be; captions and names count
-        them."""
+        """Tables of at most `most_columns` columns, as equal as possible; names and captions number them."""
         number = len(self.columns)
         if number <= most_columns:
             return [self]
@@ -118,40 +150,57 @@ class Table:
         ]
 
     def fitted(self, most_columns: int) -> "Table":
-        """This table, turned where it has too many columns and the turned one has fewer."""
+        """This table; transposed if it has too many columns and the transposed table has fewer."""
         too_wide = len(self.columns) > max(most_columns, len(self.rows))
-        return self.turned() if too_wide else self
+        return self.transposed() if too_wide else self
 
 
-def build(
+def build_table(
     name: str, caption: str, corner: str, rows: Sequence[tuple[Heading, list[Cell]]], columns: Iterable[Heading]
 ) -> Table:
-    """Put a table together; rows that lack runs say so in their label."""
-    headings = tuple(replace(heading, label=heading.label + lacking(cells)) for heading, cells in rows)
+    """A table of headings with their cells. The label of a row whose runs are missing says so."""
+    headings = tuple(with_missing_note(heading, cells) for heading, cells in rows)
     return Table(name, caption, corner, headings, tuple(columns), tuple(tuple(cells) for _, cells in rows))
 
 
-def lacking(cells: Sequence[Cell]) -> str:
-    """` [2/3 runs]` for a row some of whose cells lack runs, ` [1/3 runs, 1 diverged]` where a training diverged."""
+def with_missing_note(heading: Heading, cells: Sequence[Cell]) -> Heading:
+    """The heading with ` [2/3 runs]` behind its label, ` [1/3 runs, 1 diverged]`, or nothing if no run is missing."""
     worst = max(cells, key=lambda cell: cell.missing_runs)
     diverged = f", {len(worst.diverged)} diverged" if worst.diverged else ""
-    return f" [{len(worst.values)}/{worst.planned_runs} runs{diverged}]" if worst.missing_runs else ""
+    note = f" [{len(worst.values)}/{worst.planned_runs} runs{diverged}]" if worst.missing_runs else ""
+    return replace(heading, label=heading.label + note)
 
 
-def presence(missing: int, diverged: int, planned: int) -> str:
-    """How many of the planned runs there are, and how many ended without a number."""
+def presence_sentence(cells: Sequence[Cell]) -> str:
+    """The number of planned runs, and how many of them are missing or diverged."""
+    missing, diverged = (sum(cell.missing_runs for cell in cells), sum(len(cell.diverged) for cell in cells))
+    runs = count(sum(cell.planned_runs for cell in cells), "run")
     if not missing:
-        return f"All {count(planned, 'run')} present."
-    told = f", {diverged} of them diverged" if diverged else ""
-    return f"{missing} of {count(planned, 'run')} missing{told}."
+        return f"All {runs} present."
+    return f"{missing} of {runs} missing{f', {diverged} of them diverged' if diverged else ''}."
 
 
-def cell_text(cell: Cell, between: str = " ± ") -> str:
-    """`45.3 ± 1.2`, or `45.3` where there is no deviation."""
-    return Form().text(cell, between)
+def csv_numbers(cell: Cell, *names: str) -> list[str]:
+    """Statistics of a cell as its CSV file has them."""
+    return [decimal(statistic(name, cell.values), 4) for name in names]
 
 
-def numbers(cell: Cell) -> tuple[str, str, int | str, int]:
-    """Mean, deviation, runs found (nothing for a number that has none) and runs missing."""
-    runs = len(cell.values) if cell.planned_runs else ""
-    return decimal(cell.mean, 4), decimal(cell.sd, 4), runs, cell.missing_runs
+def cell_text(cell: Cell) -> str:
+    """`45.3 ± 1.2`, or `45.3` without a deviation."""
+    return CellFormat().text(cell)
+
+
+def mean_with_interval(cell: Cell, form: str = ".1f") -> str:
+    """`45.3 [44.1, 46.5]`, followed by the number of runs if some are missing."""
+    if cell.mean is None:
+        return "n/a"
+    ends = interval(cell.values)
+    note = f" ({len(cell.values)}/{cell.planned_runs} runs)" if cell.missing_runs else ""
+    return numbers_text([cell.mean, *((ends.low, ends.high) if ends else ())], form) + note
+
+
+def numbers_text(numbers: list[float], form: str) -> str:
+    """`45.3`, or `45.3 [44.1, 46.5]` with the ends of an interval."""
+    # Added to 0.0, a rounded -0.04 does not read -0.0.
+    first, *ends = (f"{round(number, 1) + 0.0:{form}}" for number in numbers)
+    return first + (f" [{', '.join(ends)}]" if ends else "")

@@ -1,15 +1,12 @@
-"""Tables of transfer and forgetting: measures of every sequence, and gains over one source by kind of language.
+"""Tables of transfer and forgetting: measures of every sequential schedule, and gains over one source.
 
-Owns: which scores a measure is made of, what it is where the study lacks them, which files these tables are.
-Must never know: the formulas, where scores are stored.
-
-A stage's language is that of its own sources; what it replays from earlier stages is none of them. A measure that needs
-one language a stage is given only where every stage has one and none comes twice. Nothing is guessed: a measure whose
-reference schedule the study does not have is "not run".
+A stage's language is that of its own sources, without those that it replays. A measure that needs one language a stage
+is given only if every stage has one and none comes twice. A measure whose reference schedule the study does not have is
+"not run"; nothing is guessed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -17,20 +14,26 @@ from crosstune.analysis import transfer
 from crosstune.analysis.cells import Cell, replicate
 from crosstune.analysis.intervals import CONFIDENCE
 from crosstune.analysis.results import FINAL, UNTRAINED, Panel, StageInfo, StudyResults
-from crosstune.core.files import write_text
 from crosstune.core.text import count
-from crosstune.reporting.tables.distance import distance_sheet, lines_by_distance, points_csv
-from crosstune.reporting.tables.formats import Sheet, csv_text, latex, markdown, sheet_latex, sheet_markdown, wide_csv
-from crosstune.reporting.tables.published import numbers, with_interval
-from crosstune.reporting.tables.scores import SEEN_MARK, describe, panel_select
-from crosstune.reporting.tables.table import Heading, Table, build
+from crosstune.reporting.tables.distance import distance_table, lines_by_distance, points_csv
+from crosstune.reporting.tables.formats import TextTable, table_files, write_files
+from crosstune.reporting.tables.scores import SEEN_MARK, describe_panel, language_attribute
+from crosstune.reporting.tables.table import (
+    NO_RUNS,
+    CsvLayout,
+    Heading,
+    Table,
+    build_table,
+    csv_numbers,
+    mean_with_interval,
+)
 
-# --- one sequence ----------------------------------------------------------------------------------------------------
+# --- one sequential schedule -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Sequential:
-    """A schedule of two stages or more on one panel: its languages, and the schedules it is set against."""
+class SequentialSchedule:
+    """A schedule of two stages or more on one panel: its languages, and the schedules that it is compared with."""
 
     panel: Panel
     schedule: str
@@ -41,7 +44,7 @@ class Sequential:
 
     @cached_property
     def stream(self) -> list[str | None] | None:
-        """The language of every stage, None for one that is not evaluated; None where it is no stream of languages."""
+        """The language of every stage (None if it is not evaluated); None if the stages are no stream of languages."""
         if any(len(stage.languages) != 1 for stage in self.stages) or len(self.trained) < len(self.stages):
             return None
         return [language if language in self.panel.languages else None for language in self.trained]
@@ -78,39 +81,34 @@ class Sequential:
 
     @cached_property
     def mono(self) -> dict[str, str]:
-        """By language of a later stage the schedule that trains on the stage's sources alone, where there is one."""
-        alone = {stage.languages[0]: self._of_one_stage(set(stage.sources)) for stage in self.stages[1:]}
-        return {language: found[0] for language, found in alone.items() if found and language in self.later}
+        """The schedule that trains on the sources of a later stage alone, by the language of the stage."""
+        single = {stage.languages[0]: self._of_one_stage(set(stage.sources)) for stage in self.stages[1:]}
+        return {language: names[0] for language, names in single.items() if names and language in self.later}
 
     @cached_property
     def joint(self) -> str | None:
-        """The schedule that trains on the same sources at once: the headline's if it does, else the first that does."""
+        """The schedule that trains on the same sources at once; of several the headline's, or else the first."""
         sources = {source for stage in self.stages for source in stage.sources}
-        alike = self._of_one_stage(sources)
+        names = self._of_one_stage(sources)
         preferred = (self.panel.study.plan.get("headline") or {}).get("joint")
-        return preferred if preferred in alike else next(iter(alike), None)
+        return preferred if preferred in names else next(iter(names), None)
 
     def _of_one_stage(self, sources: set[str]) -> list[str]:
         """The schedules of this panel whose only stage trains on exactly these sources."""
         stages = {name: self.panel.stages(name) for name in self.panel.schedules}
-        return [name for name, found in stages.items() if [set(stage.sources) for stage in found] == [sources]]
-
-    def runs(self) -> Iterator["Scored"]:
-        """The scores of every run of the schedule."""
-        for run in self.panel.runs(self.schedule):
-            yield Scored(self, run)
+        return [name for name, own in stages.items() if [set(stage.sources) for stage in own] == [sources]]
 
 
 @dataclass(frozen=True)
-class Scored:
-    """The scores of one run of a sequence, and of the runs of other schedules with the same seed and fold."""
+class RunScores:
+    """The scores of one run of a sequential schedule, and of other schedules' runs with the same seed and fold."""
 
-    sequence: Sequential
+    sequential: SequentialSchedule
     run: dict
 
     @property
     def matrix(self) -> list[dict[str, float]]:
-        """Scores by language after every stage; a stage that has none is empty."""
+        """Scores by language after every stage, empty for a stage without scores."""
         return [self._numbers(self.run, stage) for stage in range(len(self.run["stages"]))]
 
     @property
@@ -123,21 +121,21 @@ class Scored:
 
     @property
     def joint(self) -> dict[str, float]:
-        return self._of(self.sequence.joint)
+        return self._of(self.sequential.joint)
 
     @property
     def mono(self) -> dict[str, float]:
-        """Of every language the score of the schedule that trains on it alone."""
-        scores = {language: self._of(schedule) for language, schedule in self.sequence.mono.items()}
-        return {language: found[language] for language, found in scores.items() if language in found}
+        """The score of every language after the schedule that trains on it alone."""
+        scores = {language: self._of(schedule) for language, schedule in self.sequential.mono.items()}
+        return {language: own[language] for language, own in scores.items() if language in own}
 
     def _of(self, schedule: str) -> dict[str, float]:
-        """Final scores of the paired run of another schedule; empty where there is none."""
-        paired = [run for run in self.sequence.panel.runs(schedule) if replicate(run) == replicate(self.run)]
+        """Final scores of the run of another schedule with the same seed and fold; empty without one."""
+        paired = [run for run in self.sequential.panel.runs(schedule) if replicate(run) == replicate(self.run)]
         return self._numbers(paired[0], FINAL) if paired else {}
 
     def _numbers(self, run: dict, stage: int) -> dict[str, float]:
-        panel = self.sequence.panel
+        panel = self.sequential.panel
         return {language: entry[panel.metric] for language, entry in panel.run_scores(run, stage).items()}
 
 
@@ -146,163 +144,138 @@ class Scored:
 
 @dataclass(frozen=True)
 class Measure:
-    """One number of a run of a sequence.
+    """One number of a run of a sequential schedule.
 
-    value: raises KeyError where a score is missing, None where there is no language to speak of. streams: it needs one
-    language a stage. stages: it needs the scores after every stage. reference: the schedule it is set against.
-    languages: without any of these it does not exist.
+    value: raises KeyError if a score is missing; None without a language. needs: `stages` if it needs the scores after
+    every stage, `stream` if also one language a stage. reference: the schedule that it is compared with. languages: the
+    groups of languages, each of which must have one.
     """
 
     key: str
     label: str
-    value: Callable[[Scored], float | None]
-    streams: bool = False
-    stages: bool = False
+    value: Callable[[RunScores, SequentialSchedule], float | None]
+    needs: str = ""
     reference: str = ""
-    languages: Callable[[Sequential], list[str]] = lambda sequence: sequence.sources
+    languages: tuple[str, ...] = ("sources",)
 
 
-def _less(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
+def _joint_gap(run: RunScores, own: SequentialSchedule) -> float | None:
+    joint, final = (transfer.average_score(scores, own.sources) for scores in (run.joint, run.final))
+    return None if joint is None or final is None else joint - final
 
 
 MEASURES = (
+    Measure("forgetting", "forgetting", lambda run, own: transfer.forgetting(run.matrix, own.stream), "stream"),
     Measure(
-        "forgetting",
-        "forgetting",
-        lambda run: transfer.forgetting(run.matrix, run.sequence.stream),
-        streams=True,
-        stages=True,
+        "forgetting_since_trained", "forgetting since trained",
+        lambda run, own: transfer.forgetting(run.matrix, own.stream, since_trained=True), "stream",
     ),
     Measure(
-        "forgetting_since_trained",
-        "forgetting since trained",
-        lambda run: transfer.forgetting(run.matrix, run.sequence.stream, since_trained=True),
-        streams=True,
-        stages=True,
+        "backward_transfer", "backward transfer",
+        lambda run, own: transfer.backward_transfer(run.matrix, own.stream), "stream",
     ),
     Measure(
-        "backward_transfer",
-        "backward transfer",
-        lambda run: transfer.backward_transfer(run.matrix, run.sequence.stream),
-        streams=True,
-        stages=True,
+        "transfer", "transfer, against mono-lingual",
+        lambda run, own: transfer.transfer(run.matrix, own.stream, run.mono), "stream", "mono", ("later",),
     ),
     Measure(
-        "transfer",
-        "transfer, against mono-lingual",
-        lambda run: transfer.transfer(run.matrix, run.sequence.stream, run.mono),
-        streams=True,
-        stages=True,
-        reference="mono",
-        languages=lambda sequence: sequence.later,
+        "zero_shot", "zero-shot generalisation, against untrained",
+        lambda run, own: transfer.zero_shot_transfer(run.matrix, own.stream, run.untrained),
+        "stream", "untrained", ("later",),
     ),
     Measure(
-        "zero_shot",
-        "zero-shot generalisation, against untrained",
-        lambda run: transfer.zero_shot_transfer(run.matrix, run.sequence.stream, run.untrained),
-        streams=True,
-        stages=True,
-        reference="untrained",
-        languages=lambda sequence: sequence.later,
+        "retention", "retention of the first language",
+        lambda run, own: transfer.retention(run.matrix, own.first), "stages", languages=("first",),
     ),
     Measure(
-        "retention",
-        "retention of the first language",
-        lambda run: transfer.retention(run.matrix, run.sequence.first),
-        stages=True,
-        languages=lambda sequence: sequence.first,
+        "stream_average", "average over the stream",
+        lambda run, own: transfer.stream_average(run.matrix, own.sources), "stages",
+    ),
+    Measure("final_performance", "final performance", lambda run, own: transfer.average_score(run.final, own.sources)),
+    Measure("joint_gap", "joint less sequential", _joint_gap, reference="joint"),
+    Measure(
+        "transfer_gap", "transfer gap, sources less others",
+        lambda run, own: transfer.transfer_gap(run.final, own.sources, own.others), languages=("sources", "others"),
     ),
     Measure(
-        "stream_average",
-        "average over the stream",
-        lambda run: transfer.stream_average(run.matrix, run.sequence.sources),
-        stages=True,
+        "low_resource", "low-resource languages",
+        lambda run, own: transfer.average_score(run.final, own.low), languages=("low",),
     ),
-    Measure(
-        "final_performance",
-        "final performance",
-        lambda run: transfer.average_score(run.final, run.sequence.sources),
-    ),
-    Measure(
-        "joint_gap",
-        "joint less sequential",
-        lambda run: _less(
-            transfer.average_score(run.joint, run.sequence.sources),
-            transfer.average_score(run.final, run.sequence.sources),
-        ),
-        reference="joint",
-    ),
-    Measure(
-        "transfer_gap",
-        "transfer gap, sources less others",
-        lambda run: transfer.transfer_gap(run.final, run.sequence.sources, run.sequence.others),
-        languages=lambda sequence: sequence.sources and sequence.others,
-    ),
-    Measure(
-        "low_resource",
-        "low-resource languages",
-        lambda run: transfer.average_score(run.final, run.sequence.low),
-        languages=lambda sequence: sequence.low,
-    ),
-)
+)  # fmt: skip
+
+MEASURE_FIELDS = {"mean": "mean", "sd": "sd", "low": "low", "high": "high"}
+
+"""The statistics of the CSV file."""
 
 
-def measured(sequence: Sequential, measure: Measure) -> Cell:
-    """A measure that is not lacking, by run; a run that lacks a score is missing."""
-    found, runs = {}, list(sequence.runs())
+def measure_cell(sequential: SequentialSchedule, measure: Measure) -> Cell:
+    """A measure by run; no run is expected if the study cannot give it. A run that lacks a score is missing."""
+    if missing_reason(sequential, measure):
+        return NO_RUNS
+    values, runs = {}, sequential.panel.runs(sequential.schedule)
     for run in runs:
         try:
-            value = measure.value(run)
+            value = measure.value(RunScores(sequential, run), sequential)
         except KeyError:
             continue
         if value is not None:
-            found[replicate(run.run)] = value
-    return Cell(found, len(runs))
+            values[replicate(run)] = value
+    return Cell(values, len(runs))
 
 
-def lacks(sequence: Sequential, measure: Measure) -> str:
-    """Why the study cannot give a measure, whatever runs it has; empty where it can."""
-    if measure.streams and sequence.stream is None:
+def missing_reason(sequential: SequentialSchedule, measure: Measure) -> str:
+    """Why the study cannot give a measure, whatever runs it has; empty if it can."""
+    if measure.needs == "stream" and sequential.stream is None:
         return "not defined"
-    if measure.stages and not all(sequence.panel.is_scored(sequence.schedule, stage) for stage in sequence.stages):
+    panel = sequential.panel
+    if measure.needs and not all(panel.is_scored(sequential.schedule, stage) for stage in sequential.stages):
         return "not scored"
     known = {
         "": True,
-        "mono": all(language in sequence.mono for language in sequence.later),
-        "untrained": UNTRAINED in sequence.panel.schedules,
-        "joint": sequence.joint is not None,
+        "mono": all(language in sequential.mono for language in sequential.later),
+        "untrained": UNTRAINED in panel.schedules,
+        "joint": sequential.joint is not None,
     }
     if not known[measure.reference]:
         return "not run"
-    return "" if measure.languages(sequence) else "no language"
+    return "" if all(getattr(sequential, group) for group in measure.languages) else "no language"
 
 
-def sequences(panel: Panel) -> list[Sequential]:
+def sequential_schedules(panel: Panel) -> list[SequentialSchedule]:
     """The schedules of two stages or more."""
-    return [Sequential(panel, name) for name in panel.schedules if len(panel.stages(name)) > 1]
+    return [SequentialSchedule(panel, name) for name in panel.schedules if len(panel.stages(name)) > 1]
 
 
-def measures_sheet(panel: Panel) -> Sheet | None:
-    """Measures x sequences, each a mean with its interval; None without any sequence."""
-    found = sequences(panel)
-    if not found:
+def measures_table(panel: Panel) -> Table | None:
+    """Measures x sequential schedules; None without any such schedule."""
+    schedules = sequential_schedules(panel)
+    if not schedules:
         return None
-    lines = [["schedule", "measure", "mean", "sd", "low", "high", "runs", "missing", "note"]]
+    rows = tuple(Heading(measure.label, "measure", measure.key) for measure in MEASURES)
+    columns = tuple(Heading(own.schedule, "schedule", own.schedule) for own in schedules)
+    cells = tuple(tuple(measure_cell(sequential, measure) for sequential in schedules) for measure in MEASURES)
+    name, caption = f"{panel.name}.{panel.metric}.measures", describe_measures(panel, schedules)
+    return Table(name, caption, "measure", rows, columns, cells, csv=CsvLayout(1, len(rows), MEASURE_FIELDS))
+
+
+def measures_text_table(panel: Panel) -> TextTable | None:
+    """The same in texts, each a mean with its interval or the reason why there is none."""
+    table = measures_table(panel)
+    if table is None:
+        return None
+    lines = [["schedule", "measure", *MEASURE_FIELDS.values(), "runs", "missing", "note"]]
     rows = [[measure.label] for measure in MEASURES]
-    for sequence in found:
-        for measure, row in zip(MEASURES, rows, strict=True):
-            lack = lacks(sequence, measure)
-            cell = Cell({}, 0) if lack else measured(sequence, measure)
-            row.append(lack or with_interval(cell))
-            counts = ["", ""] if lack else [len(cell.values), cell.missing_runs]
-            lines.append([sequence.schedule, measure.key, *numbers(cell), *counts, lack])
-    head = ["measure", *(sequence.schedule for sequence in found)]
-    return Sheet(f"{panel.name}.{panel.metric}.measures", describe_measures(panel, found), head, rows, lines)
+    for number, sequential in enumerate(sequential_schedules(panel)):
+        for measure, row, cells in zip(MEASURES, rows, table.cells, strict=True):
+            reason, cell = missing_reason(sequential, measure), cells[number]
+            row.append(reason or mean_with_interval(cell))
+            counts = ["", ""] if reason else [len(cell.values), cell.missing_runs]
+            lines.append([sequential.schedule, measure.key, *csv_numbers(cell, *MEASURE_FIELDS), *counts, reason])
+    return TextTable(table.name, table.caption, ["measure", *(column.key for column in table.columns)], rows, lines)
 
 
-def describe_measures(panel: Panel, found: Sequence[Sequential]) -> str:
-    """What the caption must say: over which runs, which stages have which language, what could not be given."""
+def describe_measures(panel: Panel, schedules: Sequence[SequentialSchedule]) -> str:
+    """The caption: runs, languages of stages, reasons for missing measures."""
     runs = count(len(panel.study.plan["seeds"]), "seed")
     if panel.folds != [0]:
         runs += f" x {len(panel.folds)} splits of the data"
@@ -311,10 +284,10 @@ def describe_measures(panel: Panel, found: Sequence[Sequential]) -> str:
         f"track {panel.track}, data set {panel.dataset}: mean and {CONFIDENCE:.0%} interval over {runs}.",
         "A stage's language is that of its own sources, without what it replays.",
     ]
-    gone = sorted({language for sequence in found for language in sequence.trained} - set(panel.languages))
-    if gone:
-        sentences.append(f"Trained on but not evaluated here, and in no number: {', '.join(gone)}.")
-    reasons = {lacks(sequence, measure) for sequence in found for measure in MEASURES}
+    unscored = sorted({language for sequential in schedules for language in sequential.trained} - set(panel.languages))
+    if unscored:
+        sentences.append(f"Trained on but not evaluated here, and in no number: {', '.join(unscored)}.")
+    reasons = {missing_reason(sequential, measure) for sequential in schedules for measure in MEASURES}
     meanings = {
         "not defined": "not every stage has one language of its own",
         "not run": "the study does not have the schedule that it is set against",
@@ -329,9 +302,10 @@ def describe_measures(panel: Panel, found: Sequence[Sequential]) -> str:
 
 
 def gains_table(panel: Panel) -> Table | None:
-    """Final scores less those of one source, by language, family, script and resource level; None without a comparison.
+    """Final scores less those of one source, by language and by kind of language; None without a comparison.
 
-    One source: the headline's `single` where this track has it, else the first stage of each sequence.
+    One source: the headline's `single` if this track has it, else the first stage of each sequential schedule. Kinds:
+    family, script and resource level.
     """
     columns = gain_columns(panel)
     if not columns:
@@ -344,87 +318,61 @@ def gains_table(panel: Panel) -> Table | None:
         ]
 
     rows = [
-        (
-            Heading(
-                language + (SEEN_MARK if language in panel.seen_languages else ""),
-                "language",
-                language,
-                {"language": language},
-            ),
-            gains([language]),
-        )
+        (Heading(language + SEEN_MARK * (language in panel.seen_languages), "language", language), gains([language]))
         for language in panel.languages
     ]
-    for kind, groups in language_groups(panel).items():
-        axis = "resource" if kind == "resource level" else kind
-        rows += [
-            (Heading(f"{name} ({len(members)})", kind, name, {axis: name, "group": "unseen"}), gains(members))
-            for name, members in groups.items()
-        ]
+    rows += [
+        (Heading(f"{name} ({len(members)})", kind, name), gains(members))
+        for kind, groups in language_groups(panel).items()
+        for name, members in groups.items()
+    ]
     headings = [
-        Heading(name, _less_what(base, stage), name, {"schedule": name, "minus": base, "minus_stage": stage + 1})
+        Heading(name, f"less {base}" if stage == FINAL else "less its first stage", name)
         for name, base, stage in columns
     ]
     caption = (
         f"{panel.labels[panel.metric]} after the last stage less that of one source. By family, script and resource "
-        f"level: unseen languages alone, in brackets how many. {describe(panel)}"
+        f"level: unseen languages alone, in brackets how many. {describe_panel(panel)}"
     )
-    table = build(f"{panel.name}.{panel.metric}.gains", caption, "language", rows, headings)
-    return replace(table, select=panel_select(panel, panel.metric))
+    return build_table(f"{panel.name}.{panel.metric}.gains", caption, "language", rows, headings)
 
 
 def gain_columns(panel: Panel) -> list[tuple[str, str, int]]:
-    """(schedule, schedule to compare with, its stage) of every column."""
+    """Schedule, reference schedule and stage of the reference, of every column."""
     single = (panel.study.plan.get("headline") or {}).get("single")
     if single in panel.schedules:
         return [(name, single, FINAL) for name in panel.schedules if name not in (single, UNTRAINED)]
     return [
-        (sequence.schedule, sequence.schedule, 0)
-        for sequence in sequences(panel)
-        if panel.is_scored(sequence.schedule, sequence.stages[0])
+        (sequential.schedule, sequential.schedule, 0)
+        for sequential in sequential_schedules(panel)
+        if panel.is_scored(sequential.schedule, sequential.stages[0])
     ]
 
 
-def _less_what(base: str, stage: int) -> str:
-    return f"less {base}" if stage == FINAL else "less its first stage"
-
-
 def language_groups(panel: Panel) -> dict[str, dict[str, list[str]]]:
-    """Unseen languages by family, script and resource level, as far as there are several of the kind."""
-    kinds = {
-        "family": panel.family,
-        "script": lambda language: panel.language_info(language).get("script") or "unknown",
-        "resource level": lambda language: panel.language_info(language).get("resource") or "neither",
-    }
-    found: dict[str, dict[str, list[str]]] = {}
-    for kind, of in kinds.items():
-        groups: dict[str, list[str]] = {}
-        for language in panel.unseen_languages:
-            groups.setdefault(of(language), []).append(language)
-        if len(groups) > 1:
-            found[kind] = dict(sorted(groups.items()))
-    return found
+    """Unseen languages by family, script and resource level, for attributes of which there are several values."""
+    attributes = {}
+    for kind, axis in (("family", "family"), ("script", "script"), ("resource level", "resource")):
+        values = {language: language_attribute(panel.study, axis, language) for language in panel.unseen_languages}
+        names = sorted(set(values.values()))
+        if len(names) > 1:
+            attributes[kind] = {name: [language for language in values if values[language] == name] for name in names}
+    return attributes
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def write_transfer(study: StudyResults, out: Path) -> list[Path]:
+def write_transfer_tables(study: StudyResults, out: Path) -> list[Path]:
     """Write every such table into the folder `out` as CSV, Markdown and LaTeX, and return the paths.
 
-    `<track>.<dataset>.<model>.<metric>.` and `measures` (where a schedule has several stages), `gains` (where there is
-    one source to compare with), `distance` and `distance.languages` (where the study has distances).
+    `<track>.<dataset>.<model>.<metric>.` and `measures` (if a schedule has several stages), `gains` (if there is one
+    source to compare with), `distance` and `distance.languages` (if the study has distances).
     """
     contents = {}
     for panel in study.panels():
-        if table := gains_table(panel):
-            contents |= {f"{table.name}.csv": wide_csv(table), f"{table.name}.md": markdown(table)}
-            contents[f"{table.name}.tex"] = latex(table)
-        for sheet in filter(None, (measures_sheet(panel), distance_sheet(panel))):
-            contents |= {f"{sheet.name}.csv": csv_text(sheet.lines), f"{sheet.name}.md": sheet_markdown(sheet)}
-            contents[f"{sheet.name}.tex"] = sheet_latex(sheet)
+        for table in filter(None, (gains_table(panel), measures_text_table(panel), distance_table(panel))):
+            contents |= table_files(table)
         if lines_by_distance(panel):
             contents[f"{panel.name}.{panel.metric}.distance.languages.csv"] = points_csv(panel)
-    for name, content in contents.items():
-        write_text(out / name, content)
-    return [out / name for name in contents]
+    return write_files(contents, out)
