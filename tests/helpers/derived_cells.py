@@ -206,8 +206,10 @@ class DerivedTable:
         plan, name = self.plan, self.name
         for entry in plan.get("tables", []):
             if entry["name"] == name:
-                schedules = entry.get("schedules") or plan["tracks"][entry["over"][0].split("/")[0]]["schedules"]
-                only = next(schedule for schedule in schedules if schedule != entry.get("minus"))
+                schedules = entry.get("schedules") or plan["tracks"][entry["panels"][0].split("/")[0]]["schedules"]
+                only = next(schedule for schedule in schedules if schedule != entry.get("relative_to"))
+                names = {"panels": "over", "statistic": "show", "relative_to": "minus"}
+                entry = {names.get(key, key): value for key, value in entry.items()}
                 return entry | {"model": self.numbers.models(entry)[0], "schedule": only}, "custom"
         if name == "contrasts":
             return {}, name

@@ -110,8 +110,8 @@ def csv_rows(text: str | Path) -> list[dict]:
 
 def table_entry(**keys) -> dict:
     """An entry of the plan's tables: schedule by language, with other keys."""
-    axes = {"over": ["qa/worldqa"], "rows": ["schedule"], "columns": ["language"]}
-    return {"name": "mine", **axes, "languages": "all", "aggregate": "macro", "show": "sd", "digits": 1, **keys}
+    axes = {"panels": ["qa/worldqa"], "rows": ["schedule"], "columns": ["language"]}
+    return {"name": "mine", **axes, "languages": "all", "aggregate": "macro", "statistic": "sd", "digits": 1, **keys}
 
 
 def published_plan() -> dict:

@@ -34,11 +34,11 @@ ROOT = Path(__file__).parents[2]
 MAIN = "qa.worldqa.tiny.f1"
 ENTRIES = [
     table_entry(name="families", columns=["family", "group"]),
-    table_entry(name="gains", rows=["language", "script", "resource"], columns=["schedule"], minus="english"),
-    table_entry(name="low", languages="low", show="min"),
+    table_entry(name="gains", rows=["language", "script", "resource"], columns=["schedule"], relative_to="english"),
+    table_entry(name="low", languages="low", statistic="min"),
     table_entry(name="seeds", rows=["language", "group"], columns=["seed"], schedules=["joint"]),
-    table_entry(name="stages", rows=["stage"], columns=["group"], show="median", seeds=[2]),
-    table_entry(name="numbers", columns=["metric", "seed"], show="interval"),
+    table_entry(name="stages", rows=["stage"], columns=["group"], statistic="median", seeds=[2]),
+    table_entry(name="numbers", columns=["metric", "seed"], statistic="interval"),
     table_entry(name="models", columns=["model"], metric="exact_match"),
     table_entry(name="with-paper", columns=["language", "group"], published="paper"),
     table_entry(name="across", columns=["stage"], aggregate="pooled"),
@@ -142,13 +142,13 @@ class TestOfASoundStudy:
         two["runs"] += [run | {"track": "again"} for run in two["runs"]]
         over = ["qa/worldqa", "again/worldqa"]
         two["tables"] = [
-            table_entry(name="mean", over=over, columns=["group"]),
-            table_entry(name="each", over=over, columns=["dataset"], rows=["schedule"], schedules=["joint"]),
+            table_entry(name="mean", panels=over, columns=["group"]),
+            table_entry(name="each", panels=over, columns=["dataset"], rows=["schedule"], schedules=["joint"]),
         ]
         assert all_problems(make(tmp_path, two)) == {}
 
     def test_folds(self, tmp_path):
-        entries = [table_entry(over=["qa/chaii"], columns=["language", "group", "seed"], aggregate="pooled")]
+        entries = [table_entry(panels=["qa/chaii"], columns=["language", "group", "seed"], aggregate="pooled")]
         study = fold_study()
         write_json(tmp_path / "plan.json", study.plan | {"tables": entries})
         for (stage, dataset), languages in study.scores.items():

@@ -75,7 +75,7 @@ class TestByHand:
         assert found["family_south", "resource_low"] == "n/a"
 
     def test_differences_are_seed_by_seed(self, tmp_path):
-        table = custom_table(tmp_path, minus="english", columns=["language", "group"], schedules=["joint", "english"])
+        table = custom_table(tmp_path, relative_to="english", columns=["language", "group"], schedules=["joint", "english"])
         assert [row.key for row in table.rows] == ["joint"]
         # qen: 45 - 50 and 47 - 54. Low: 19 - 13 and 20 - 14.
         assert texts(table)["joint", "qen"] == "-6.0 ± 1.4"
@@ -93,7 +93,7 @@ class TestByHand:
         ],
     )
     def test_statistics(self, tmp_path, show, text, csv_columns):
-        assert texts(custom_table(tmp_path, show=show))["english", "qen"] == text
+        assert texts(custom_table(tmp_path, statistic=show))["english", "qen"] == text
         write_custom_tables(read(tmp_path), tmp_path)
         line = rows_of(tmp_path / "mine.csv")["english"]
         assert {key.removeprefix("qen_"): line[key] for key in line if key.startswith("qen_")} == csv_columns
@@ -125,9 +125,9 @@ class TestByHand:
 
     def test_stages_less_the_end_of_a_schedule(self, tmp_path):
         """Sequential ends with 30 and 34 in qen, english with 50 and 54."""
-        found = texts(custom_table(tmp_path, rows=["stage"], minus="sequential"))
+        found = texts(custom_table(tmp_path, rows=["stage"], relative_to="sequential"))
         assert found["english_1", "qen"] == "+20.0 ± 0.0"
-        assert texts(custom_table(tmp_path, rows=["stage"], minus="english"))["sequential_2", "qen"] == "-20.0 ± 0.0"
+        assert texts(custom_table(tmp_path, rows=["stage"], relative_to="english"))["sequential_2", "qen"] == "-20.0 ± 0.0"
 
     def test_a_schedule_without_stages_is_no_stage_less(self, tmp_path):
         """The untrained model, and an average of checkpoints, have none in a real plan."""
@@ -225,7 +225,7 @@ class TestMissingRuns:
         assert "joint [1/2 runs]" in (tmp_path / "results/x/tables/mine.md").read_text()
 
     def test_of_the_reference_schedule_are_noted_too(self, tmp_path):
-        write_study(tmp_path, plan_with(minus="english"))
+        write_study(tmp_path, plan_with(relative_to="english"))
         shutil.rmtree(tmp_path / "tiny/seed2/qa/worldqa.qen@200")
         table = table_of(read(tmp_path))
         assert [row.label for row in table.rows] == [
@@ -234,7 +234,7 @@ class TestMissingRuns:
         assert "1 of 8 runs missing." in table.caption
 
     def test_no_score_at_all(self, tmp_path):
-        study = write_study(tmp_path, plan_with(columns=["language", "group"], show="interval"))
+        study = write_study(tmp_path, plan_with(columns=["language", "group"], statistic="interval"))
         for run in study.plan["runs"]:
             shutil.rmtree(tmp_path / run["stages"][0], ignore_errors=True)
         assert set(texts(table_of(read(tmp_path))).values()) == {"n/a"}
@@ -253,7 +253,7 @@ def rows_of(path: Path) -> dict[str, dict]:
 
 
 def test_formats(tmp_path):
-    table = custom_table(tmp_path, columns=["family", "group"], minus="english", caption="Gains in points")
+    table = custom_table(tmp_path, columns=["family", "group"], relative_to="english", caption="Gains in points")
     text = markdown(table)
     assert text.startswith("Gains in points. SQuAD v1.1 F1 on qa/worldqa; model tiny; 0 to 100, mean ± sample standard")
     assert "family: isolate (1)" in text and "group: all" in text and "+6.0 ± 0.0" in text
@@ -277,7 +277,7 @@ def test_the_example_of_the_documentation(tmp_path):
 
 def test_latex_compiles(tmp_path, typeset):
     entries = plan_of(planned(tables=documented()))["tables"]
-    write_study(tmp_path, published_plan() | {"tables": [*entries, table_entry(published="paper", show="interval")]})
+    write_study(tmp_path, published_plan() | {"tables": [*entries, table_entry(published="paper", statistic="interval")]})
     shutil.rmtree(tmp_path / "tiny/seed2/qa/worldqa.qen+worldqa.qes@200")
     typeset("\n".join(map(latex, custom_tables(read(tmp_path)))))
 
@@ -288,9 +288,9 @@ LANGUAGE_AXES = ["language", "family", "script", "resource", "group"]
 @settings(max_examples=30, deadline=None)
 @given(
     axis=st.sampled_from(LANGUAGE_AXES),
-    show=st.sampled_from(["sd", "interval", "median", "min", "max"]),
+    statistic=st.sampled_from(["sd", "interval", "median", "min", "max"]),
     seeds=st.sampled_from([[1], [2], [1, 2]]),
-    minus=st.sampled_from([None, "english"]),
+    relative_to=st.sampled_from([None, "english"]),
 )
 def test_a_transposed_specification_has_the_same_cells(tmp_path_factory, axis, show, seeds, minus):
     keys = {"statistic": show, "seeds": seeds} | ({"relative_to": minus} if minus else {})
