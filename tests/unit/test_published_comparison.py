@@ -62,7 +62,10 @@ def test_missing_runs_are_counted():
 
 def test_the_caption_names_sources_runs_and_examples():
     page = comparison_markdown(comparison_of())
-    assert "A paper, Table 2 (Jaccard) beside model tiny on chaii" in page and "2 seeds x 2 splits of the data" in page
+    assert (
+        "A paper, Table 2 (Jaccard) compared with model tiny on chaii" in page
+        and "2 seeds x 2 splits of the data" in page
+    )
     assert "Examples: overall 8, macro 8, hi 6." in page and "not verified" not in page
     # Seeds 36.5 and 43.5 give V = 12.25, the larger part: 40 ± 12.7062 x 3.5.
     line = next(line for line in page.splitlines() if line.startswith("| plain  "))
@@ -89,7 +92,7 @@ def test_differences_in_words():
     better = {run: (hi + 10, ta + 10) for run, (hi, ta) in SCORES["plain"].items()}
     text = "More is better than plain (+10.0 [+10.0, +10.0]): points of the mean over all"
     assert sentence({**SCORES, "more": better}).startswith(text)
-    assert sentence(SCORES).startswith("More and plain cannot be told apart (+4.5 [")
+    assert sentence(SCORES).startswith("More and plain do not differ clearly (+4.5 [")
     assert sentence({**SCORES, "more": {}}).startswith("More against plain is missing")
 
 

@@ -94,8 +94,8 @@ class PublishedComparison:
             else ""
         )
         return (
-            f"{entry['title']} ({entry['what']}) beside model {panel.model} on {panel.dataset}: published, ours with "
-            f"the {CONFIDENCE:.0%} interval of the mean over {runs}, difference, examples. Beside {meanings}."
+            f"{entry['title']} ({entry['what']}) compared with model {panel.model} on {panel.dataset}: published, ours "
+            f"with the {CONFIDENCE:.0%} interval of the mean over {runs}, difference, examples. Columns: {meanings}."
             f"{unverified}{protocol}"
         )
 
@@ -182,7 +182,7 @@ def summary_sentence(comparison: PublishedComparison) -> str:
             direction = "better" if cell.mean > 0 else "worse"
             parts.append(f"{a} is {direction} than {b} ({mean_with_interval(cell, '+.1f')})")
         else:
-            parts.append(f"{a} and {b} cannot be told apart ({mean_with_interval(cell, '+.1f')})")
+            parts.append(f"{a} and {b} do not differ clearly ({mean_with_interval(cell, '+.1f')})")
     text = "; ".join(parts)
     meaning = column_meaning(comparison.columns[column])
     return f"{text[:1].upper()}{text[1:]}: points of {meaning}, with the {CONFIDENCE:.0%} interval."
