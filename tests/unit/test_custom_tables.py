@@ -75,7 +75,9 @@ class TestByHand:
         assert found["family_south", "resource_low"] == "n/a"
 
     def test_differences_are_seed_by_seed(self, tmp_path):
-        table = custom_table(tmp_path, relative_to="english", columns=["language", "group"], schedules=["joint", "english"])
+        table = custom_table(
+            tmp_path, relative_to="english", columns=["language", "group"], schedules=["joint", "english"]
+        )
         assert [row.key for row in table.rows] == ["joint"]
         # qen: 45 - 50 and 47 - 54. Low: 19 - 13 and 20 - 14.
         assert texts(table)["joint", "qen"] == "-6.0 ± 1.4"
@@ -127,7 +129,9 @@ class TestByHand:
         """Sequential ends with 30 and 34 in qen, english with 50 and 54."""
         found = texts(custom_table(tmp_path, rows=["stage"], relative_to="sequential"))
         assert found["english_1", "qen"] == "+20.0 ± 0.0"
-        assert texts(custom_table(tmp_path, rows=["stage"], relative_to="english"))["sequential_2", "qen"] == "-20.0 ± 0.0"
+        assert (
+            texts(custom_table(tmp_path, rows=["stage"], relative_to="english"))["sequential_2", "qen"] == "-20.0 ± 0.0"
+        )
 
     def test_a_schedule_without_stages_is_no_stage_less(self, tmp_path):
         """The untrained model, and an average of checkpoints, have none in a real plan."""
@@ -277,7 +281,9 @@ def test_the_example_of_the_documentation(tmp_path):
 
 def test_latex_compiles(tmp_path, typeset):
     entries = plan_of(planned(tables=documented()))["tables"]
-    write_study(tmp_path, published_plan() | {"tables": [*entries, table_entry(published="paper", statistic="interval")]})
+    write_study(
+        tmp_path, published_plan() | {"tables": [*entries, table_entry(published="paper", statistic="interval")]}
+    )
     shutil.rmtree(tmp_path / "tiny/seed2/qa/worldqa.qen+worldqa.qes@200")
     typeset("\n".join(map(latex, custom_tables(read(tmp_path)))))
 
@@ -292,8 +298,8 @@ LANGUAGE_AXES = ["language", "family", "script", "resource", "group"]
     seeds=st.sampled_from([[1], [2], [1, 2]]),
     relative_to=st.sampled_from([None, "english"]),
 )
-def test_a_transposed_specification_has_the_same_cells(tmp_path_factory, axis, show, seeds, minus):
-    keys = {"statistic": show, "seeds": seeds} | ({"relative_to": minus} if minus else {})
+def test_a_transposed_specification_has_the_same_cells(tmp_path_factory, axis, statistic, seeds, relative_to):
+    keys = {"statistic": statistic, "seeds": seeds} | ({"relative_to": relative_to} if relative_to else {})
     folder = tmp_path_factory.mktemp("turned")
     one = texts(custom_table(folder, rows=["schedule"], columns=[axis], **keys))
     other = texts(custom_table(folder, rows=[axis], columns=["schedule"], **keys))

@@ -325,7 +325,7 @@ class TableBuilder:
             self._languages_sentence(),
         ]
         if "relative_to" in entry:
-            sentences.append(f"Differences from {entry['minus']}, seed by seed.")
+            sentences.append(f"Differences from {entry['relative_to']}, seed by seed.")
         if len(scope.panels) > 1 and ["dataset"] not in (entry["rows"], entry["columns"]):
             sentences.append("Over several data sets the mean of those that have the languages; each counts alike.")
         if "published" in entry:
