@@ -94,8 +94,8 @@ class TestByHand:
             ("max", "54.0", {"max": "54.0000"}),
         ],
     )
-    def test_statistics(self, tmp_path, show, text, csv_columns):
-        assert texts(custom_table(tmp_path, statistic=show))["english", "qen"] == text
+    def test_statistics(self, tmp_path, statistic, text, csv_columns):
+        assert texts(custom_table(tmp_path, statistic=statistic))["english", "qen"] == text
         write_custom_tables(read(tmp_path), tmp_path)
         line = rows_of(tmp_path / "mine.csv")["english"]
         assert {key.removeprefix("qen_"): line[key] for key in line if key.startswith("qen_")} == csv_columns

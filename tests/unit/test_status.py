@@ -24,7 +24,7 @@ from crosstune.operations.status import (
     status_lines,
     time_left,
 )
-from crosstune.training.interruption import INTERRUPTED
+from crosstune.training import interruption
 
 BASE = "results/small/tiny/base"
 ENGLISH, FIRST, SECOND = f"{HOME}/worldqa.qen@12", f"{HOME}/worldqa.qen@6", f"{HOME}/worldqa.qen@6/worldqa.qes@6"
@@ -126,7 +126,7 @@ def test_a_job_of_another_machine_runs_while_its_files_change(study):
 def test_a_failure_shows_the_end_of_its_log(study):
     lines = [f"worldqa.qen@12 {n}/12, loss 9.9, 1 tok/s, 1 s left" for n in range(1, 9)]
     write(f"{ENGLISH}/logs/train.log", "\n".join(lines) + "\nerror: the loss is nan at update 9\n  Lower the rate.\n")
-    write(f"{FIRST}/logs/train.log", f"worldqa.qen@6 3/6, loss 1.0\n{INTERRUPTED}\n")
+    write(f"{FIRST}/logs/train.log", f"worldqa.qen@6 3/6, loss 1.0\n{interruption.INTERRUPTED}\n")
     found = states(study, "trainings")
     assert found["tiny/seed1/qa/worldqa.qen@12"] == FAILED
     assert found["tiny/seed1/qa/worldqa.qen@6"] == INTERRUPTED

@@ -1,6 +1,7 @@
 """The provenance of a study in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from crosstune.core.files import sha256_json
 
@@ -78,7 +79,7 @@ def _data_texts(data: Mapping) -> Iterator[str]:
     """A text per data set: licence, rows, splits, sources with their revisions, and one hash of all splits."""
     datasets: dict[str, list[tuple[str, Mapping]]] = {}
     for path, split in data.items():
-        datasets.setdefault(path.split("/")[1], []).append((path, split))
+        datasets.setdefault(Path(path).parent.name, []).append((path, split))
     for name, splits in sorted(datasets.items()):
         origins = _unique([_origin(source) for _, split in splits for source in split["sources"]])
         origins = [origin for origin in origins if origin]
