@@ -16,9 +16,10 @@ from sample_rows import (
 )
 
 from crosstune.modeling.batching import collate, concat_batches, split_batch
+from crosstune.training.distributed import Ranks
 from crosstune.training.micro_batches import MicroBatcher, TrainingData, TrainingSettings
 from crosstune.training.trainer import accumulate_gradients
-from crosstune.training.work_split import split_work, split_work_evenly
+from crosstune.training.work_split import split_work
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def gradients_of(network, shares, settings) -> tuple[float, float, dict[str, tor
 @pytest.mark.parametrize("size", [2, 3, 50])
 def test_the_shares_of_an_update_are_the_update(update, size):
     network, micro_batches, settings = update
-    shares = [split_work(micro_batches, rank, size, network, settings) for rank in range(size)]
+    shares = [split_work(micro_batches, Ranks(rank, size), network, settings) for rank in range(size)]
     assert all(shares), "every process has something to do"
     loss, contrast, gradients = gradients_of(network, [micro_batches], settings)
     shared_loss, shared_contrast, shared = gradients_of(network, shares, settings)
@@ -71,7 +72,7 @@ def test_the_shares_of_an_update_are_the_update(update, size):
 
 def test_shares_are_even_and_windows_that_need_each_other_stay_together(update):
     network, micro_batches, settings = update
-    shares = [split_work(micro_batches, rank, 2, network, settings) for rank in (0, 1)]
+    shares = [split_work(micro_batches, Ranks(rank, 2), network, settings) for rank in (0, 1)]
     tokens = [sum(each.tokens for each in share) for share in shares]
     longest = max(len(each.batch.ids) for each in micro_batches)
     assert abs(tokens[0] - tokens[1]) <= longest
@@ -85,20 +86,20 @@ def test_shares_are_even_and_windows_that_need_each_other_stay_together(update):
 def test_a_process_for_which_nothing_is_left_has_a_micro_batch_of_weight_0(update):
     network, micro_batches, settings = update
     one = [next(each for each in micro_batches if each.head == "retrieval")]
-    assert split_work(one, 0, 2, network, settings) == one
-    (empty,) = split_work(one, 1, 2, network, settings)
+    assert split_work(one, Ranks(0, 2), network, settings) == one
+    (empty,) = split_work(one, Ranks(1, 2), network, settings)
     assert empty.weight == 0 and len(empty.batch) == 1
 
 
 def test_even_shares_are_the_same_and_some_micro_batches_of_weight_0(update):
     network, micro_batches, settings = update
     for size in (2, 3):
-        shares = [split_work_evenly(micro_batches, rank, size, network, settings) for rank in range(size)]
+        shares = [split_work(micro_batches, Ranks(rank, size, sharded=True), network, settings) for rank in range(size)]
         assert len({len(share) for share in shares}) == 1
         weighted = [[each for each in share if each.weight or each.partners] for share in shares]
         assert sum(map(len, weighted)) < sum(map(len, shares)) and all(shares)
         for rank, share in enumerate(weighted):
-            other = split_work(micro_batches, rank, size, network, settings)
+            other = split_work(micro_batches, Ranks(rank, size), network, settings)
             other = [each for each in other if each.weight or each.partners]
             assert [each.batch.sequence_counts for each in share] == [each.batch.sequence_counts for each in other]
             assert [each.head for each in share] == [each.head for each in other]

@@ -1,19 +1,19 @@
-"""Splitting windows into forward passes, without torch."""
+"""The cut of windows into forward passes, without torch."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-# A padded forward pass mixes lengths up to this ratio.
-PADDED = 1.6
+# The longest window of a padded forward pass may be this many times as long as the shortest.
+MAX_LENGTH_RATIO = 1.6
 
 
 def pack(lengths: Sequence[int], tokens: int, padded: bool = False) -> list[list[int]]:
-    """Split windows into forward passes of at most `tokens` tokens, shortest windows first; indices into `lengths`.
+    """Cut windows into forward passes of at most `tokens` tokens, shortest windows first; indices into `lengths`.
 
-    Sorted, because windows of one length share a call of the attention kernel. If passes are `padded`, the padding
-    counts, and the longest window of a pass is at most PADDED times the shortest.
+    The order lets windows of one length share a call of the attention kernel. If the windows will be `padded`, the
+    padding counts, and the lengths of a pass differ by a factor of at most MAX_LENGTH_RATIO.
     """
     passes: list[list[int]] = []
     used = tokens
@@ -21,7 +21,7 @@ def pack(lengths: Sequence[int], tokens: int, padded: bool = False) -> list[list
         length = lengths[index]
         if padded and passes:
             used = length * len(passes[-1])
-        if used + length > tokens or (padded and length > PADDED * lengths[passes[-1][0]]):
+        if used + length > tokens or (padded and length > MAX_LENGTH_RATIO * lengths[passes[-1][0]]):
             passes.append([])
             used = 0
         passes[-1].append(index)
@@ -30,6 +30,6 @@ def pack(lengths: Sequence[int], tokens: int, padded: bool = False) -> list[list
 
 
 def split_evenly(count: int, most: int) -> list[list[int]]:
-    """The numbers from 0 to `count` - 1 in order, in parts of at most `most` whose sizes differ by at most one."""
+    """0 to `count` - 1 in order, in parts of at most `most` whose sizes differ by at most one."""
     parts = np.array_split(np.arange(count), max(1, math.ceil(count / most)))
     return [part.tolist() for part in parts if len(part)]

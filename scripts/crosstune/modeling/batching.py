@@ -54,8 +54,8 @@ def plan_batches(
     plan: list[list[tuple[str, int]]] = []
     current: list[tuple[str, int]] = []
     used = 0
-    for drawn, (source, window) in enumerate(_sample_windows(lengths, mixture, key)):
-        if drawn == limit:
+    for count, (source, window) in enumerate(_sample_windows(lengths, mixture, key)):
+        if count == limit:
             break
         length = int(lengths[source][window])
         if current and used + length > tokens:

@@ -194,9 +194,9 @@ class TranslationPairs:
         if not own.usable[window]:
             return []
         rows = [(other, row) for other, row in self.rows_of_origin(source, window) if other != source]
-        found = [(other, own.counterpart(window, self.sources[other], row)) for other, row in rows]
-        found = [(other, partner) for other, partner in found if partner is not None]
-        return found or ([(source, window)] if self.config.self_pairs else [])
+        partners = [(other, own.counterpart(window, self.sources[other], row)) for other, row in rows]
+        partners = [(other, partner) for other, partner in partners if partner is not None]
+        return partners or ([(source, window)] if self.config.self_pairs else [])
 
     def draw_partners(
         self, update: Sequence[tuple[str, int]], number: int, updates: int, key: Sequence[object]
@@ -208,8 +208,8 @@ class TranslationPairs:
         if not self.config.is_active(number, updates):
             return {}
         generator = stream(*key, "pairs", number)
-        choices = {place: found for place, window in enumerate(update) if (found := self.partners(*window))}
-        return {place: found[generator.integers(len(found))] for place, found in choices.items()}
+        choices = {place: partners for place, window in enumerate(update) if (partners := self.partners(*window))}
+        return {place: partners[generator.integers(len(partners))] for place, partners in choices.items()}
 
     def partner_batch(
         self, windows: Sequence[tuple[str, int]], partners: Sequence[tuple[str, int]], weight: float

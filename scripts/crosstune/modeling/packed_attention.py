@@ -161,8 +161,8 @@ def try_packing(encoder: nn.Module) -> bool:
         encoder.set_attn_implementation(PACKED)
         positions = torch.cat([torch.arange(len(sequence)) for sequence in sequences]) + first_position(encoder)
         packed = PackedSequences.from_lengths(tuple(map(len, sequences)), expected.device)
-        found = encoder(input_ids=torch.cat(sequences)[None], position_ids=positions[None], packed_sequences=packed)
-        fits = torch.allclose(found.last_hidden_state[0], expected, atol=TOLERANCE)
+        output = encoder(input_ids=torch.cat(sequences)[None], position_ids=positions[None], packed_sequences=packed)
+        fits = torch.allclose(output.last_hidden_state[0], expected, atol=TOLERANCE)
     except (TypeError, ValueError, RuntimeError):
         fits = False
     if not fits:

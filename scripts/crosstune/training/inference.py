@@ -89,7 +89,7 @@ def compute_outputs(
     for indices in pack(windows.lengths.tolist(), PASS_TOKENS, padded=not network.packed):
         batch = collate([windows] * len(indices), indices).to(device())
         with cast:
-            found = task.outputs(head, network.hidden(batch, layer), batch)
-        for index, output in zip(indices, found, strict=True):
+            batch_outputs = task.outputs(head, network.hidden(batch, layer), batch)
+        for index, output in zip(indices, batch_outputs, strict=True):
             outputs[index] = output
     return outputs

@@ -2,7 +2,7 @@
 
 import signal
 
-INTERRUPTED = "stopped on request; the state is saved, run the same command again to go on"
+INTERRUPTED = "stopped on request; the state is saved, rerun the same command to resume"
 
 
 class TrainingInterrupted(Exception):

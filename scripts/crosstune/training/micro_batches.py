@@ -68,7 +68,7 @@ class MicroBatch:
 
 @dataclass(frozen=True)
 class MicroBatcher:
-    """Makes the micro-batches of a plan's updates. What it draws for an update depends on settings and number alone."""
+    """Makes the micro-batches of a plan's updates. Its random draws depend on settings and number alone."""
 
     network: MultiHeadEncoder
     tokenizer: Tokenizer
@@ -89,11 +89,11 @@ class MicroBatcher:
         update, pairs = self.plan[number], self.data.pairs
         masks = stream(*self.settings.key, "masks", number)
         partners = pairs.draw_partners(update, number, len(self.plan), self.settings.key) if pairs else {}
-        found = []
+        micro_batches = []
         for head in sorted({self.data.heads[source] for source, _ in update}):
             places = [place for place, (source, _) in enumerate(update) if self.data.heads[source] == head]
-            found += self._of_head(head, places, update, partners, masks)
-        return found
+            micro_batches += self._of_head(head, places, update, partners, masks)
+        return micro_batches
 
     def _of_head(
         self,

@@ -43,7 +43,7 @@ class ResumeFolder:
         path = self._folder / STATE
         if not path.exists():
             return None
-        fix = f"If it is not wanted any more: rm -r {self._folder}"
+        fix = f"If you do not need it any more: rm -r {self._folder}"
         try:
             with safe_open(path, "pt") as file:
                 notes = json.loads(file.metadata()["notes"])

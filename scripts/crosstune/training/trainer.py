@@ -28,7 +28,7 @@ from crosstune.training.optimizer import build_optimizer, learning_rate, named_m
 from crosstune.training.parallel import parallel_model_class
 from crosstune.training.profiler import Profiler
 from crosstune.training.resume import ResumeFolder, SaveTimer
-from crosstune.training.work_split import split_work, split_work_evenly
+from crosstune.training.work_split import split_work
 
 CURVE_POINTS = 50
 
@@ -105,13 +105,9 @@ class Trainer:
         self.optimizer = self.accelerator.prepare(optimizer)
         self.model.network.train()
 
-    def micro_batches(self, number: int) -> list[MicroBatch]:
+    def micro_batches(self, number: int) -> Sequence[MicroBatch]:
         """The micro-batches of update `number` that this process computes."""
-        micro_batches = self.batcher.micro_batches(number)
-        if self.ranks.size == 1:
-            return micro_batches
-        split = split_work_evenly if self.ranks.sharded else split_work
-        return split(micro_batches, self.ranks.rank, self.ranks.size, self.network, self.settings)
+        return split_work(self.batcher.micro_batches(number), self.ranks, self.network, self.settings)
 
     def step(self, micro_batches: Sequence[MicroBatch]) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Make the next update; this process's part of its loss and of its contrastive loss."""
@@ -180,7 +176,7 @@ class Trainer:
         return self.model.gather_state(named_moments(self.model.network, self.optimizer))
 
 
-def prefetch(make: Callable[[int], list[MicroBatch]], numbers: Iterable[int]) -> Iterator[list[MicroBatch]]:
+def prefetch(make: Callable[[int], Sequence[MicroBatch]], numbers: Iterable[int]) -> Iterator[Sequence[MicroBatch]]:
     """`make(number)` in order, computed one ahead in a thread, so that a GPU does not wait for it."""
     with ThreadPoolExecutor(1) as pool:
         following = None

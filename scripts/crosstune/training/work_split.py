@@ -9,47 +9,40 @@ from dataclasses import replace
 
 from crosstune.modeling.batching import concat_batches, split_batch
 from crosstune.modeling.network import MultiHeadEncoder
+from crosstune.training.distributed import Ranks
 from crosstune.training.micro_batches import MicroBatch, TrainingSettings
 
 
 def split_work(
-    micro_batches: Sequence[MicroBatch], rank: int, size: int, network: MultiHeadEncoder, settings: TrainingSettings
-) -> list[MicroBatch]:
-    """The share of process `rank` of `size`. The shares of all processes contain each window of the update once.
+    micro_batches: Sequence[MicroBatch], ranks: Ranks, network: MultiHeadEncoder, settings: TrainingSettings
+) -> Sequence[MicroBatch]:
+    """This process's share of an update. The shares of all processes contain each window of the update once.
 
     Each window goes to the process with the fewest tokens, long windows first. Windows that are each other's negatives
-    stay in one pass, so an update can have fewer pieces than processes. A process without any gets one of weight 0: all
-    processes take part in the sum of gradients.
+    stay in one pass, so an update can have fewer pieces than processes. All processes take part in the sum of
+    gradients, so a process without any has a micro-batch of weight 0; with a sharded model all have equally many.
     """
-    return _share(micro_batches, rank, size, network, settings) or [_empty_micro_batch(micro_batches)]
-
-
-def split_work_evenly(
-    micro_batches: Sequence[MicroBatch], rank: int, size: int, network: MultiHeadEncoder, settings: TrainingSettings
-) -> list[MicroBatch]:
-    """The share of `split_work`, filled with micro-batches of weight 0 until all processes have equally many."""
-    shares = [_share(micro_batches, each, size, network, settings) for each in range(size)]
-    missing = max(map(len, shares)) - len(shares[rank])
-    return shares[rank] + [_empty_micro_batch(micro_batches) for _ in range(missing)]
-
-
-def _share(
-    micro_batches: Sequence[MicroBatch], rank: int, size: int, network: MultiHeadEncoder, settings: TrainingSettings
-) -> list[MicroBatch]:
+    if ranks.size == 1:
+        return micro_batches
     pieces = [piece for micro_batch in micro_batches for piece in _pieces(micro_batch, network)]
-    loads, own = [0] * size, []
+    loads, places = [0] * ranks.size, [[] for _ in range(ranks.size)]
     for place in sorted(range(len(pieces)), key=lambda place: (-pieces[place].tokens, place)):
-        chosen = loads.index(min(loads))
-        loads[chosen] += pieces[place].tokens
-        if chosen == rank:
-            own.append(place)
-    return _merge([pieces[place] for place in sorted(own)], network, settings)
+        rank = loads.index(min(loads))
+        loads[rank] += pieces[place].tokens
+        places[rank].append(place)
+    shares = {
+        rank: _merge([pieces[place] for place in sorted(places[rank])], network, settings)
+        for rank in (range(ranks.size) if ranks.sharded else [ranks.rank])
+    }
+    own = shares[ranks.rank]
+    count = max(map(len, shares.values())) if ranks.sharded else 1
+    return own + [_empty_micro_batch(micro_batches) for _ in range(count - len(own))]
 
 
 def _empty_micro_batch(micro_batches: Sequence[MicroBatch]) -> MicroBatch:
     """A short forward pass of weight 0."""
     batches = ((batch, whole) for whole in micro_batches for batch in split_batch(whole.batch))
-    batch, whole = min(batches, key=lambda found: len(found[0].ids))
+    batch, whole = min(batches, key=lambda pair: len(pair[0].ids))
     return replace(whole, batch=batch, partners=None, weight=0.0)
 
 

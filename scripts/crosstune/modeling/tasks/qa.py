@@ -94,9 +94,9 @@ def answer_spans(windows: Windows, logits: Sequence[np.ndarray]) -> list[tuple[f
     if not len(windows):
         return []
     context = (windows.offsets[:-1] + windows.per_window[name] for name in ("context", "context_end"))
-    found = best_spans(logits, WindowLayout(windows.offsets, *context))
-    characters = windows.per_token["first"][found.start], windows.per_token["last"][found.end]
-    spans = zip(*(side.tolist() for side in (found.score, *characters)), strict=True)
+    best = best_spans(logits, WindowLayout(windows.offsets, *context))
+    characters = windows.per_token["first"][best.start], windows.per_token["last"][best.end]
+    spans = zip(*(side.tolist() for side in (best.score, *characters)), strict=True)
     return [span if span[0] > -np.inf else None for span in spans]
 
 

@@ -61,9 +61,9 @@ def best_spans(logits: Sequence[np.ndarray], layout: WindowLayout) -> BestSpans:
         tokens, part = layout.cut(slice(begin, min(begin + SEARCH_CHUNK, len(logits))))
         starts, ends = np.concatenate(logits[begin : begin + SEARCH_CHUNK]).T.copy()
         bound, start_least, end_least = _least_candidates(starts, ends, part)
-        found = _pair(starts, ends, part, start_least, end_least)
-        parts.append(BestSpans(found.score, found.start + tokens.start, found.end + tokens.start))
-        missed.append(begin + np.flatnonzero(found.score < bound))
+        best = _pair(starts, ends, part, start_least, end_least)
+        parts.append(BestSpans(best.score, best.start + tokens.start, best.end + tokens.start))
+        missed.append(begin + np.flatnonzero(best.score < bound))
     spans = BestSpans(*(np.concatenate(sides) for sides in zip(*parts, strict=True)))
     _search_again(logits, layout, np.concatenate(missed), spans)
     return spans
@@ -75,9 +75,9 @@ def _search_again(logits: Sequence[np.ndarray], layout: WindowLayout, missed: np
         return
     places, part = layout.select(missed)
     starts, ends = np.concatenate([logits[window] for window in missed]).T.copy()
-    found = _pair(starts, ends, part, _least_ranked(starts, part), _least_ranked(ends, part))
-    spans.score[missed] = found.score
-    spans.start[missed], spans.end[missed] = places[found.start], places[found.end]
+    best = _pair(starts, ends, part, _least_ranked(starts, part), _least_ranked(ends, part))
+    spans.score[missed] = best.score
+    spans.start[missed], spans.end[missed] = places[best.start], places[best.end]
 
 
 def _pair(

@@ -48,14 +48,15 @@ class Tagging(Task):
         """The numbers of the tags of each window's words."""
         best = head(hidden).argmax(-1)
         windows = zip(best.split(batch.lengths), batch.values["tags"].split(batch.lengths), strict=True)
-        return [found[tags != IGNORE_INDEX].tolist() for found, tags in windows]
+        return [numbers[tags != IGNORE_INDEX].tolist() for numbers, tags in windows]
 
     def answers(self, rows, windows, outputs):
-        tags: list[list[str]] = [[] for _ in rows]
+        predictions: list[list[str]] = [[] for _ in rows]
         for owner, output in zip(windows.rows.tolist(), outputs, strict=True):
-            tags[owner] += [self.labels[number] for number in output]
+            predictions[owner] += [self.labels[number] for number in output]
         return [
-            {"id": row["id"], "prediction": found, "gold": row["tags"]} for row, found in zip(rows, tags, strict=True)
+            {"id": row["id"], "prediction": tags, "gold": row["tags"]}
+            for row, tags in zip(rows, predictions, strict=True)
         ]
 
 

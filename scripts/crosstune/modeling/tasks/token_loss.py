@@ -13,10 +13,10 @@ def token_loss(head: Callable, hidden: torch.Tensor, targets: torch.Tensor, reci
 
     The head computes these tokens alone: in masked language modelling they are few, and the classes many.
     """
-    chosen = targets != IGNORE_INDEX
-    logits = head(hidden[chosen]).float()
+    mask = targets != IGNORE_INDEX
+    logits = head(hidden[mask]).float()
     return nn.functional.cross_entropy(
-        logits, targets[chosen], reduction="sum", label_smoothing=recipe["label_smoothing"]
+        logits, targets[mask], reduction="sum", label_smoothing=recipe["label_smoothing"]
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.core.packing import PADDED, pack
+from crosstune.core.packing import MAX_LENGTH_RATIO, pack
 from crosstune.modeling.batching import Mixture, collate, plan_batches
 from crosstune.modeling.features import Windows
 
@@ -71,7 +71,7 @@ def test_padding_counts_if_windows_are_padded(lengths, tokens):
     found = pack(lengths, tokens, padded=True)
     assert sorted(i for part in found for i in part) == list(range(len(lengths)))
     assert all(len(part) == 1 or max(lengths[i] for i in part) * len(part) <= tokens for part in found)
-    assert all(max(lengths[i] for i in part) <= PADDED * min(lengths[i] for i in part) for part in found)
+    assert all(max(lengths[i] for i in part) <= MAX_LENGTH_RATIO * min(lengths[i] for i in part) for part in found)
 
 
 def test_collate_lays_windows_end_to_end():
