@@ -115,7 +115,7 @@ RECIPE = {
 
 
 @pytest.fixture
-def untrained_job(encoder, new_network, tokenizer_folder, tmp_path):
+def untrained_job(new_network, tokenizer_folder, tmp_path):
     """A stage that trains nothing and has no head, wanted for bitext retrieval at a layer of the one-layer encoder."""
 
     def make(layer: int) -> CheckpointJob:

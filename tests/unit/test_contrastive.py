@@ -258,7 +258,7 @@ def test_without_layers_the_last_is_compared(one_pass, monkeypatch):
     assert torch.equal(found[0][0], found[1][0])
 
 
-def test_near_vectors_are_told_apart_in_bf16(one_pass):
+def test_near_vectors_stay_apart_in_bf16(one_pass):
     network, batch, partners, _ = one_pass()
     near = 1 + 1e-3 * torch.randn(6, 8, generator=torch.Generator().manual_seed(1))
     exact = contrastive_loss([near], 1e4, torch.arange(3))
@@ -351,7 +351,7 @@ def test_the_loss_of_an_update_is_the_task_plus_the_mean_over_its_pairs(tokenize
     cosines = torch.nn.functional.normalize(vectors, dim=1)
     logits = cosines[:2] @ cosines[2:].T / 0.5
     pair_loss = sum(-side.log_softmax(1).diagonal().sum().item() for side in (logits, logits.T)) / 2
-    # The third pair is alone in its pass, where its loss is 0.
+    # The third pair is alone in its pass, so its loss is 0.
     assert contrast.item() == pytest.approx(0.5 * (pair_loss + 0) / 3, rel=1e-5)
     assert total.item() == pytest.approx(task + 0.5 * pair_loss / 3, rel=1e-5)
 
@@ -392,7 +392,7 @@ def test_a_later_stage_continues_from_the_learned_temperature(run, tokenizer_fol
     loaded.learn_temperature(1.0)
     assert torch.equal(loaded.log_scale, network.log_scale)
     assert len(build_optimizer(loaded, RECIPE).param_groups) == 2, (
-        "where it is not learned it has no group of its own, and gets no gradient"
+        "a recipe that does not learn it gives it no group and no gradient"
     )
 
 

@@ -24,7 +24,7 @@ from crosstune.modeling.packed_attention import PackedSequences, packed_attentio
 from crosstune.modeling.used_embeddings import SparseEmbedding
 
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-# With weights as small as usual, attention hardly changes what comes out: no test would see it wrong.
+# With the usual small weights, attention hardly changes the hidden states: no test would find it wrong.
 COMMON = {"vocab_size": 50, "pad_token_id": 1, "initializer_range": 0.2}
 PACKED = {
     "bert": BertConfig(**SIZE, **COMMON, max_position_embeddings=64),

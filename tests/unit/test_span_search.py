@@ -1,4 +1,4 @@
-"""The span search gives what the SQuAD example's loop gives, ties included."""
+"""The span search finds the same spans as the SQuAD example's loop, ties included."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from crosstune.modeling.tasks.span_search import CANDIDATES, LONGEST_ANSWER, Win
 
 
 def slow_best_span(logits: np.ndarray, inside: np.ndarray) -> tuple[float, int, int] | None:
-    """The SQuAD example's loop over the n best starts and ends of one window; None where no span is possible."""
+    """The SQuAD example's loop over the n best starts and ends of one window; None if no span is possible."""
 
     def n_best(side: int) -> list[int]:
         return sorted(range(len(logits)), key=lambda place: logits[place][side], reverse=True)[:CANDIDATES]

@@ -220,8 +220,8 @@ def test_candidates_are_the_same_or_not_whatever_source_they_come_from(tokenizer
     assert other.per_window["candidate"].tolist() == numbers[1:]
 
 
-def test_near_candidates_are_told_apart_in_bf16(tokenizer, new_network):
-    """Logits start near 100, where bf16 knows steps of half a point."""
+def test_near_candidates_stay_apart_in_bf16(tokenizer, new_network):
+    """Logits start near 100, and bf16 has steps of half a point there."""
     network = new_network(dropout=0.0)
     network.add_head("retrieval", [], seed=1)
     network.eval()

@@ -90,16 +90,16 @@ class Start:
 class Inputs:
     """The encoded data of a training and its plan: for each update the windows that it trains on."""
 
-    encoder: Tokenizer
+    tokenizer: Tokenizer
     cache: FeatureCache
-    corpus: TrainingData
+    data: TrainingData
     plan: list
     options: dict
 
     @property
     def lengths(self) -> dict[str, np.ndarray]:
         """Tokens of every window, by source."""
-        return {source: windows.lengths for source, windows in self.corpus.windows.items()}
+        return {source: windows.lengths for source, windows in self.data.windows.items()}
 
 
 @dataclass(frozen=True)
@@ -112,11 +112,12 @@ class Fit:
 
 
 def stage_checkpoint(
-    job: CheckpointJob, parents: Sequence[Path], options: RuntimeOptions, stop: InterruptGuard
+    job: CheckpointJob, parents: Sequence[Path], options: RuntimeOptions, guard: InterruptGuard
 ) -> None:
     """Make the staged checkpoint of a job and its predictions, as far as they are not staged yet.
 
-    `parents`: the folders with the weights of its parents. Raises UserError if an input is missing, and Stopped.
+    `parents`: the folders with the weights of its parents. Raises UserError if an input is missing, and
+    TrainingInterrupted.
     """
     if missing := job.missing_input():
         raise UserError("no such file, and the training needs it", str(missing))
@@ -129,12 +130,12 @@ def stage_checkpoint(
     if "average" in job.spec:
         average_stages(job, parents)
     elif parents:
-        train_stage(job, parents[0], options, stop)
+        train_stage(job, parents[0], options, guard)
     else:
-        pretrain_base(job, options, stop)
+        pretrain_base(job, options, guard)
 
 
-def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, stop: InterruptGuard) -> None:
+def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, guard: InterruptGuard) -> None:
     """Train one stage of a schedule from the checkpoint folder `parent`.
 
     The seed draws heads that the parent lacks.
@@ -152,10 +153,10 @@ def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, stop:
     main_head = heads[0] if heads else ""  # a task without head is evaluated on the bare encoder
     manifest = read_json(parent / MANIFEST)
     moments = _carried_moments(job, parent, manifest)
-    _fit_checkpoint(job, Start(network, parent / MODEL, mixture, key, main_head, manifest, moments), options, stop)
+    _fit_checkpoint(job, Start(network, parent / MODEL, mixture, key, main_head, manifest, moments), options, guard)
 
 
-def pretrain_base(job: CheckpointJob, options: RuntimeOptions, stop: InterruptGuard) -> None:
+def pretrain_base(job: CheckpointJob, options: RuntimeOptions, guard: InterruptGuard) -> None:
     """Train a sentencepiece tokenizer and a small BERT with masked language modelling, from registry text."""
     from crosstune.modeling.tokenizer_training import train_tokenizer
 
@@ -166,7 +167,7 @@ def pretrain_base(job: CheckpointJob, options: RuntimeOptions, stop: InterruptGu
         network = new_encoder(spec, Tokenizer(tokenizer))
         network.add_head("mlm", [], seed=spec["seed"])
         mixture = Mixture(tuple(spec["sources"]), alpha=spec["recipe"]["sampling_alpha"])
-        _fit_checkpoint(job, Start(network, tokenizer, mixture, (spec["seed"], "pretrain"), "mlm"), options, stop)
+        _fit_checkpoint(job, Start(network, tokenizer, mixture, (spec["seed"], "pretrain"), "mlm"), options, guard)
 
 
 def average_stages(job: CheckpointJob, parents: Sequence[Path]) -> None:
@@ -190,20 +191,20 @@ def average_stages(job: CheckpointJob, parents: Sequence[Path]) -> None:
     _write_manifest(job, manifest, sha256_file(model / WEIGHTS), [member["weights"] for member in members])
 
 
-def new_encoder(spec: dict, encoder: Tokenizer) -> MultiHeadEncoder:
+def new_encoder(spec: dict, tokenizer: Tokenizer) -> MultiHeadEncoder:
     """A BERT of the spec's size, its weights drawn from the spec's seed."""
     from transformers import BertConfig, BertModel
 
     from crosstune.core.random_streams import derive
 
     config = BertConfig(
-        vocab_size=encoder.vocabulary,
+        vocab_size=tokenizer.vocabulary,
         hidden_size=spec["hidden"],
         num_hidden_layers=spec["layers"],
         num_attention_heads=spec["heads"],
         intermediate_size=4 * spec["hidden"],
         max_position_embeddings=spec["max_length"],
-        pad_token_id=encoder.pad_id,
+        pad_token_id=tokenizer.pad_id,
     )
     dropout = spec["recipe"].get("dropout")
     if dropout is not None:
@@ -215,11 +216,11 @@ def new_encoder(spec: dict, encoder: Tokenizer) -> MultiHeadEncoder:
 # --- prepare data, fit, write ----------------------------------------------------------------------------------------
 
 
-def _fit_checkpoint(job: CheckpointJob, start: Start, options: RuntimeOptions, stop: InterruptGuard) -> None:
+def _fit_checkpoint(job: CheckpointJob, start: Start, options: RuntimeOptions, guard: InterruptGuard) -> None:
     """Prepare the data, fit, write the staged folder, and predict with the trained network."""
     meter = Meter(job.spec.get("threads", 1), options.ranks.size)
     inputs = _prepare_data(job, start, options)
-    fit = _fit(job, start, inputs, options, meter, stop)
+    fit = _fit(job, start, inputs, options, meter, guard)
     options.ranks.shutdown()
     if not options.ranks.is_main:
         return
@@ -231,30 +232,30 @@ def _fit_checkpoint(job: CheckpointJob, start: Start, options: RuntimeOptions, s
 def _prepare_data(job: CheckpointJob, start: Start, options: RuntimeOptions) -> Inputs:
     """Encode the sources and plan the updates."""
     spec, network = job.spec, start.network
-    encoder = Tokenizer(start.tokenizer)
-    cache = FeatureCache(options.cache, encoder)
+    tokenizer = Tokenizer(start.tokenizer)
+    cache = FeatureCache(options.cache, tokenizer)
     encoding = spec.get("encoding") or {"max_length": spec["max_length"]}
-    contrast = contrastive_config(spec["recipe"], encoding["max_length"])
+    contrastive = contrastive_config(spec["recipe"], encoding["max_length"])
     splits, heads = prepared_splits(job.data), spec.get("source_heads", {})
-    corpus = options.ranks.main_process_first(
-        partial(encode_sources, network, cache, splits, heads, encoding, contrast)
+    data = options.ranks.main_process_first(
+        partial(encode_sources, network, cache, splits, heads, encoding, contrastive)
     )
-    if corpus.pairs and contrast.learned_scale:
-        network.learn_temperature(contrast.logit_scale)
+    if data.pairs and contrastive.learned_scale:
+        network.learn_temperature(contrastive.logit_scale)
     budget, plan = spec.get("budget", spec), []
     if start.mixture.fresh:
-        lengths = {source: windows.lengths for source, windows in corpus.windows.items()}
+        lengths = {source: windows.lengths for source, windows in data.windows.items()}
         plan = plan_batches(
             lengths, start.mixture, budget["tokens"], start.key, budget.get("updates"), budget.get("epochs")
         )
-    return Inputs(encoder, cache, corpus, plan, encoding)
+    return Inputs(tokenizer, cache, data, plan, encoding)
 
 
 def _fit(
-    job: CheckpointJob, start: Start, inputs: Inputs, options: RuntimeOptions, meter: Meter, stop: InterruptGuard
+    job: CheckpointJob, start: Start, inputs: Inputs, options: RuntimeOptions, meter: Meter, guard: InterruptGuard
 ) -> Fit:
     """Train through the plan."""
-    spec, ranks, network, corpus = job.spec, options.ranks, start.network, inputs.corpus
+    spec, ranks, network, data = job.spec, options.ranks, start.network, inputs.data
     precision = resolve_precision(spec["precision"])
     hashes = {**data_hashes(job.data), **data_hashes(job.held_out)}
     state = ResumeFolder(job.resume_dir, sha256_json([spec, precision, hashes, start.parent.get("weights")]), meter)
@@ -267,17 +268,17 @@ def _fit(
         return Progress(job.out.name, total, done, job.log)
 
     profiler = Profiler(options.profile) if options.profile and ranks.is_main else None
-    windows = (windows.ids for windows in corpus.windows.values())
-    used = SparseEmbedding(network, corpus.heads.values(), windows, start.moments)
+    windows = (windows.ids for windows in data.windows.values())
+    used = SparseEmbedding(network, data.heads.values(), windows, start.moments)
     decayed = partial(decay_factor, spec["recipe"], updates=len(inputs.plan))
     best = None
     if "select" in spec:
         able = partial(_with_all_embeddings, used, decayed)
         best = selection_of(spec["select"], inputs.options, network, inputs.cache, job.held_out, able)
     used.shrink()
-    batcher = MicroBatcher(network, inputs.encoder, corpus, inputs.plan, settings)
+    batcher = MicroBatcher(network, inputs.tokenizer, data, inputs.plan, settings)
     trainer = Trainer(batcher, state, best, profiler, ranks)
-    curve, moments = trainer.fit(stop, progress, used.select_rows(start.moments))
+    curve, moments = trainer.fit(guard, progress, used.select_rows(start.moments))
     if ranks.is_main:
         used.restore(decayed(len(inputs.plan)))
         moments = used.expand_rows(moments)
@@ -308,9 +309,9 @@ def _write_checkpoint(job: CheckpointJob, start: Start, inputs: Inputs, fit: Fit
     if fit.best:
         chosen = {"update": fit.best.update, "looks": fit.best.evaluations}
         manifest |= {"held_out": data_hashes(job.held_out), "selection": chosen}
-    if pairing := inputs.corpus.pairs:
+    if pairs := inputs.data.pairs:
         # Windows that were computed as partners alone are outside the budget.
-        partners = [pairing.draw_partners(update, n, len(plan), start.key).values() for n, update in enumerate(plan)]
+        partners = [pairs.draw_partners(update, n, len(plan), start.key).values() for n, update in enumerate(plan)]
         manifest["partners"] = count_exposure(partners, lengths)
     _write_manifest(job, manifest, weights, [start.parent["weights"]] if start.parent else [])
 
@@ -337,11 +338,11 @@ def selection_of(
     select: dict,
     options: dict,
     network: MultiHeadEncoder,
-    encoded: FeatureCache,
+    cache: FeatureCache,
     held_out: Sequence[Path],
     able: Callable[[int], AbstractContextManager],
 ) -> BestCheckpoint:
-    """Looks at prepared rows of the splits `held_out`, as a stage's spec wants them.
+    """Evaluations on prepared rows of the splits `held_out`, by the `select` of a stage's spec.
 
     `able`, of the updates that are done: while it is open, the network can compute on any text.
     """
@@ -360,7 +361,7 @@ def selection_of(
             return {
                 name: {
                     language: metric.summarise(metric.measure(answers, language))
-                    for language, answers in predict_splits(network, encoded, mine, select["head"], options, precision)
+                    for language, answers in predict_splits(network, cache, mine, select["head"], options, precision)
                 }
                 for name, mine in splits.items()
             }
@@ -370,29 +371,29 @@ def selection_of(
 
 def encode_sources(
     network: MultiHeadEncoder,
-    encoded: FeatureCache,
+    cache: FeatureCache,
     splits: dict[str, PreparedSplit],
     heads: dict[str, str],
     options: dict,
-    contrast: ContrastiveConfig | None = None,
+    contrastive: ContrastiveConfig | None = None,
 ) -> TrainingData:
-    """Windows of every source's prepared rows, and the pairs among them where there is a `contrast`.
+    """Windows of every source's prepared rows, and with a `contrastive` loss the pairs among them.
 
-    Raises UserError for a source that gives no window, and where there are no pairs.
+    Raises UserError for a source that gives no window, and if there are no pairs.
     """
     windows = {}
     for source, split in splits.items():
-        windows[source] = encoded.windows(network.tasks[heads.get(source, "mlm")], split, options)
+        windows[source] = cache.windows(network.tasks[heads.get(source, "mlm")], split, options)
         if not len(windows[source]):
             raise UserError("there is nothing to train on", str(split.rows))
     heads = {source: heads.get(source, "mlm") for source in windows}
-    pairing = None
-    if contrast and windows:
+    pairs = None
+    if contrastive and windows:
         origins = {
             source: [row_origin(source, row) for row in read_jsonl(split.rows)] for source, split in splits.items()
         }
-        pairing = contrast.translation_pairs(windows, heads, origins, encoded.tokenizer.special_ids)
-    return TrainingData(windows, heads, pairing)
+        pairs = contrastive.translation_pairs(windows, heads, origins, cache.tokenizer.special_ids)
+    return TrainingData(windows, heads, pairs)
 
 
 def count_exposure(plan: list, lengths: dict[str, np.ndarray]) -> dict[str, dict[str, int]]:
