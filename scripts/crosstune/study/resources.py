@@ -47,7 +47,7 @@ AVERAGED = 8 + 8 + 4 + 4
 # 34 + 5 heads x length / width bytes in 16 bits. That is 64 for heads 64 wide and rows of 384, and twice that in fp32.
 ACTIVATION = 128
 
-# Tokens of a forward pass: stage.PASS_TOKENS and predict.TOKENS (which a job that only plans must not import).
+# Tokens of a forward pass: PASS_TOKENS of checkpoint_job and of inference, which a job that only plans must not import.
 TRAINING_PASS, PREDICTION_PASS = 4096, 8192
 
 # Layers whose activations prediction has at once.
