@@ -205,7 +205,7 @@ def _disk(estimate: CostEstimate, retention: RetentionPolicy) -> list[tuple[str,
     )
     lines = [
         ("weights, all checkpoints", figure(weights.all / 1e9)),
-        (f"weights, the most at once (keep: {study.config['keep']})", figure(weights.most / 1e9)),
+        (f"weights, the most at once (keep_weights: {study.config['keep_weights']})", figure(weights.most / 1e9)),
         ("predictions and scores", figure(rows * ROW_BYTES / 1e9)),
     ]
     if weights.unknown:
