@@ -42,7 +42,7 @@ def _rows(part: dict, root: dict, prefix: str) -> list[str]:
 
 
 def _named(part: dict, root: dict, path: str) -> list[str]:
-    """Rows of what stands under names of the user's choice, which may hold such names again."""
+    """Rows of the keys below names of the user's choice, which may be nested."""
     named = part.get("additionalProperties")
     if not isinstance(named, dict):
         return []

@@ -2,8 +2,8 @@
 
     python scripts/pin_envs.py
 
-Snakemake copies the file of an environment to where it makes it, so that a file cannot refer to the lock beside it:
-every pin is written out. What a package needs is looked up among the installed packages.
+Snakemake copies an environment's file into another folder, where it cannot refer to the lock. Therefore the files list
+every pin. The requirements of a package come from the metadata of the installed packages.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from crosstune.core.files import write_text
 
 LOCK = "requirements.lock"
 ENVIRONMENTS = ("light", "gpu")
-# Libraries of a CUDA build of torch. Its metadata says their versions, and the lock serves builds for every device.
-OF_TORCH = ("cuda-", "nvidia-", "triton")
+# Libraries of a CUDA build of torch, whose metadata has their versions. The lock serves builds for every device.
+CUDA_PREFIXES = ("cuda-", "nvidia-", "triton")
 
 TEMPLATE = """\
 # Written by `make envs` from envs/{name}.in and envs/requirements.lock.
@@ -46,8 +46,8 @@ def main() -> None:
 
 
 def environment(envs: Path, name: str) -> str:
-    """The file of a conda environment: what `{name}.in` asks for and all that it needs. Raises UserError."""
-    pins = pinned(needed(read_names(envs / f"{name}.in")), read_lock(envs / LOCK))
+    """The file of a conda environment: the packages of `{name}.in` with all requirements. Raises UserError."""
+    pins = find_pins(requirements_of(read_names(envs / f"{name}.in")), read_lock(envs / LOCK))
     return TEMPLATE.format(name=name, pins="\n".join(f"      - {pin}" for pin in pins))
 
 
@@ -68,27 +68,27 @@ def read_names(path: Path) -> list[str]:
     return names
 
 
-def needed(names: Iterable[str]) -> set[str]:
-    """Canonical names of these packages and of all that they need here. UserError where one is not installed."""
+def requirements_of(names: Iterable[str]) -> set[str]:
+    """Canonical names of packages and of all their requirements here. UserError if one is not installed."""
     todo = [Requirement(name) for name in names]
     seen = set()
     while todo:
-        wanted = todo.pop()
-        name = canonicalize_name(wanted.name)
-        if (name, *wanted.extras) in seen or name.startswith(OF_TORCH):
+        package = todo.pop()
+        name = canonicalize_name(package.name)
+        if (name, *package.extras) in seen or name.startswith(CUDA_PREFIXES):
             continue
-        seen.add((name, *wanted.extras))
+        seen.add((name, *package.extras))
         try:
             parts = map(Requirement, distribution(name).requires or ())
         except PackageNotFoundError:
             raise UserError(f"{name} is not installed", "this environment", "make test") from None
-        extras = [{"extra": extra} for extra in ("", *wanted.extras)]
+        extras = [{"extra": extra} for extra in ("", *package.extras)]
         todo += [part for part in parts if part.marker is None or any(map(part.marker.evaluate, extras))]
     return {name for name, *_ in seen}
 
 
-def pinned(names: Iterable[str], lock: Mapping[str, str]) -> list[str]:
-    """The lock's lines of these packages. UserError where it has none."""
+def find_pins(names: Iterable[str], lock: Mapping[str, str]) -> list[str]:
+    """The lock's lines of these packages. UserError if it lacks one."""
     missing = sorted(set(names) - lock.keys())
     if missing:
         fix = "\n".join(f"{name}=={distribution(name).version}" for name in missing)

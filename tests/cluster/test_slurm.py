@@ -131,7 +131,7 @@ def printed(folder: Path, job: str) -> str:
 def resumed_at(folder: Path, name: str) -> list[int]:
     """The updates at which a training went on, from its log."""
     log = (folder / LONG[name] / "logs/train.log").read_text()
-    return [int(update) for update in re.findall(rf"goes on at (\d+)/{UPDATES}\n", log)]
+    return [int(update) for update in re.findall(rf"resumes at (\d+)/{UPDATES}\n", log)]
 
 
 def test_a_cancelled_training_saves_its_state_and_is_tried_again(bad_day, slurm):
@@ -195,7 +195,7 @@ def test_a_training_cancelled_in_the_second_stage_goes_on_there_and_that_one_nee
     finish(run, folder)
     assert SAVED in printed(folder, cancelled)
     assert len(slurm.jobs(folder, FIRST)) == 2 and slurm.jobs(folder, SECOND) == []
-    assert "goes on at" in (folder / SECOND / "logs/train.log").read_text()
+    assert "resumes at" in (folder / SECOND / "logs/train.log").read_text()
     same(finished, folder, *trained(FIRST), *trained(SECOND))
 
 

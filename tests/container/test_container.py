@@ -10,7 +10,7 @@ import pytest
 
 from crosstune.machine.container import gpu_environment
 from crosstune.machine.environment import environment
-from pin_envs import LOCK, needed, read_lock, read_names
+from pin_envs import LOCK, read_lock, read_names, requirements_of
 
 pytestmark = pytest.mark.container
 
@@ -64,7 +64,7 @@ def check_installed(installed: dict[str, str]) -> None:
 
     lock = {name: line.partition("==")[2] for name, line in read_lock(ROOT / "envs" / LOCK).items()}
     found = {canonicalize_name(name): version.partition("+")[0] for name, version in installed.items()}
-    wanted = needed(read_names(ROOT / "envs/image.in"))
+    wanted = requirements_of(read_names(ROOT / "envs/image.in"))
     assert {name: found.get(name) for name in wanted} == {name: lock[name] for name in wanted}
     assert set(found) - wanted <= {"pip", "setuptools"}
 

@@ -93,7 +93,7 @@ class PlannedNumbers:
                 continue
             planned += 1
             folder, fold = self.results / run["stages"][number - 1], run.get("fold", 0)
-            if select.get("comparison", {}).get("protocol") == "mucot":
+            if select.get("comparison", {}).get("from_evaluations"):
                 scores = self._best_scores(folder, select, codes, metrics)
             else:
                 name = scored_name(dataset, fold if self.folds(track, dataset) != [0] else 0)

@@ -8,7 +8,7 @@ from crosstune.analysis.contrasts import compute_contrasts
 from crosstune.analysis.results import StudyResults
 from crosstune.core.files import write_json, write_jsonl
 from crosstune.evaluation.metrics import metric_named
-from helpers.study_results import MIXTURES, PLAN, STAGES, UPDATES, read
+from helpers.study_results import PLAN, STAGES, read, run_entries
 
 CONTRAST = {
     "name": "order",
@@ -37,22 +37,8 @@ def by_difference(differences: Sequence[float], languages: Sequence[str] = ("qna
 
 def planned(seeds: Sequence[int], contrasts: Sequence[dict], languages: Sequence[str]) -> dict:
     """The plan of the example study with other seeds, and contrasts."""
-    plan = copy.deepcopy(PLAN) | {"seeds": list(seeds), "contrasts": list(contrasts)}
+    plan = copy.deepcopy(PLAN) | {"seeds": list(seeds), "contrasts": list(contrasts), "runs": run_entries(seeds)}
     plan["tracks"]["qa"]["evaluate"] = {"worldqa": list(languages)}
-    plan["runs"] = [
-        {
-            "model": "tiny",
-            "seed": seed,
-            "track": "qa",
-            "schedule": schedule,
-            "stages": [f"tiny/seed{seed}/qa/{stage}" for stage in STAGES[schedule]],
-            "evaluated": [["worldqa"] for _ in STAGES[schedule]],
-            "mixtures": MIXTURES[schedule],
-            "updates": UPDATES[schedule],
-        }
-        for schedule in STAGES
-        for seed in seeds
-    ]
     return plan
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from crosstune.analysis.cells import Replicate
@@ -30,6 +31,26 @@ MIXTURES = {
     "sequential": [["worldqa.qen"], ["worldqa.qes"]],
 }
 UPDATES = {"untrained": [0], "english": [200], "joint": [200], "sequential": [100, 100]}
+
+
+def run_entries(seeds: Sequence[int]) -> list[dict]:
+    """The plan's runs of all schedules with these seeds."""
+    return [
+        {
+            "model": "tiny",
+            "seed": seed,
+            "track": "qa",
+            "schedule": schedule,
+            "stages": [f"tiny/seed{seed}/qa/{stage}" for stage in STAGES[schedule]],
+            "evaluated": [["worldqa"] for _ in STAGES[schedule]],
+            "mixtures": MIXTURES[schedule],
+            "updates": UPDATES[schedule],
+        }
+        for schedule in STAGES
+        for seed in seeds
+    ]
+
+
 PLAN = {
     "study": "small",
     "primary": {"track": "qa", "dataset": "worldqa", "metric": "f1"},
@@ -53,20 +74,7 @@ PLAN = {
             "schedules": list(SCORES),
         }
     },
-    "runs": [
-        {
-            "model": "tiny",
-            "seed": seed,
-            "track": "qa",
-            "schedule": schedule,
-            "stages": [f"tiny/seed{seed}/qa/{stage}" for stage in STAGES[schedule]],
-            "evaluated": [["worldqa"] for _ in STAGES[schedule]],
-            "mixtures": MIXTURES[schedule],
-            "updates": UPDATES[schedule],
-        }
-        for schedule, seeds in SCORES.items()
-        for seed in seeds
-    ],
+    "runs": run_entries([1, 2]),
 }
 
 
@@ -119,7 +127,7 @@ def published_plan() -> dict:
     table = {
         "name": "paper", "title": "A paper", "what": "F1", "verified": True, "labels": [], "track": "qa",
         "dataset": "worldqa", "columns": [["English", "qen"], ["mean", "all"]], "differences": [],
-        "protocol": "checkpoint",
+        "from_evaluations": False,
         "rows": [{"schedule": "english", "labels": [], "published": {"English": 61.0, "mean": 30.5}}],
     }  # fmt: skip
     return plan() | {"published": [table]}

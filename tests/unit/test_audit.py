@@ -159,7 +159,7 @@ class TestOfASoundStudy:
         assert values(tables, "mine", "plain", "group_all") == numbers
 
     def test_mucots_protocol(self, tmp_path):
-        study = fold_study(protocol="mucot")
+        study = fold_study(from_evaluations=True)
         write_json(tmp_path / "plan.json", study.plan)
         scores = {value: {"hi": numbers(value, 3), "ta": numbers(value, 1)} for value in (20, 27, 30, 50, 54)}
         looks = [

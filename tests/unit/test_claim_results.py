@@ -47,7 +47,7 @@ def direction(languages, **changes):
 
 def rows(said, known, **changes):
     content = {"rows": said, "known": known, "value": sum(said.values()), "dataset": "xquad", "split": "test"}
-    content |= {"place": "registry/bundle.yaml", "about": "xquad test"}
+    content |= {"record_file": "registry/bundle.yaml", "about": "xquad test"}
     return Statement("paper/c", "count", "So.", "A paper, README", "", True, "read", **{**content, **changes})
 
 
@@ -207,9 +207,9 @@ def test_mucots_protocol_takes_its_numbers_from_stage_json(tmp_path):
     look = {"update": 100, "score": 0, "scores": {"validation": scores, "test": scores}}
     stages = [stage for run in fold_study().plan["runs"] for stage in run["stages"]]
     looks = {stage: with_terms(f"{stage}/stage.json", [look], ("selection", "looks")) for stage in stages}
-    (result,) = claim_results(published_study(looks=looks, protocol="mucot"), tmp_path)
+    (result,) = claim_results(published_study(looks=looks, from_evaluations=True), tmp_path)
     assert result.our_value == 30 and result.files[0] == str(tmp_path / "tiny/seed1/qa/plain-fold1/stage.json")
-    assert fold_study().plan["published"][0]["protocol"] == "checkpoint"
+    assert fold_study().plan["published"][0]["from_evaluations"] is False
 
 
 # --- counts ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a study is expected to take: hours worked out by hand, shared stages, measured speeds, the printed plan."""
+"""The expected cost of a study: hours computed by hand, shared stages, measured speeds, the printed report."""
 
 import pytest
 from helpers.study_config import ROOT, study
@@ -64,7 +64,7 @@ def test_a_stage_takes_its_operations_and_its_updates():
     assert found.hours([path], CORE) == pytest.approx((STAGE + PREDICTED) / 3600)
 
 
-def test_what_a_stage_contrasts_and_looks_at_is_computed_too():
+def test_partners_and_evaluations_of_a_stage_count():
     path = f"{HOME}/worldqa.qen@20"
     plain, found = (
         expected(tracks__qa__recipe=recipe) for recipe in ({"lr": 1e-3}, {"lr": 1e-3, "contrastive": {"weight": 1.0}})
@@ -86,11 +86,11 @@ def test_epochs_take_as_many_updates_as_the_rows_fill():
 def test_shared_stages_are_trained_once():
     found = expected()
     seeds, (one,) = 2, [found.runs("tiny", "qa", "one")[:1]]
-    assert found.hours(found.alone(one), CORE) == pytest.approx(2 * (STAGE + PREDICTED) / 3600)
+    assert found.hours(found.unshared_stages(one), CORE) == pytest.approx(2 * (STAGE + PREDICTED) / 3600)
     # On their own: the untrained head, and two times two stages. Shared: three stages.
     alone = BASE + seeds * (PREDICTED + 4 * (STAGE + PREDICTED))
     shared = BASE + seeds * (PREDICTED + 3 * (STAGE + PREDICTED))
-    assert found.hours_alone(["tiny"], CORE) == pytest.approx(alone / 3600)
+    assert found.unshared_hours(["tiny"], CORE) == pytest.approx(alone / 3600)
     assert found.hours(found.stages("tiny"), CORE) == pytest.approx(shared / 3600)
     assert found.hours(found.stages("tiny", "qa"), CORE) == pytest.approx((shared - BASE) / 3600)
 
@@ -100,10 +100,10 @@ def test_an_average_costs_its_members_and_nothing_itself():
     found = expected(tracks__qa__schedules=schedules)
     (run, _) = found.runs("tiny", "qa", "soup")
     assert found.training_hours(run.stages[-1], CORE) == 0
-    assert found.hours(found.alone([run]), CORE) == pytest.approx((4 * STAGE + 3 * PREDICTED) / 3600)
+    assert found.hours(found.unshared_stages([run]), CORE) == pytest.approx((4 * STAGE + 3 * PREDICTED) / 3600)
 
 
-def test_what_is_measured_replaces_what_is_assumed_on_that_device():
+def test_a_measurement_replaces_the_assumption_for_its_device():
     path, later = f"{HOME}/worldqa.qen@20", f"{HOME}/worldqa.qen@20/worldqa.qes@20"
     # 7,200 tokens in 36 seconds of two cores: 100 tokens a second and core.
     plant(path, 36, 7200 // 2, cores=1)
@@ -111,7 +111,7 @@ def test_what_is_measured_replaces_what_is_assumed_on_that_device():
     found = expected()
     assert found.training_hours(later, CORE) == pytest.approx(20 * 500 / 100 / 3600)
     assert found.training_hours(later, FAST) < STAGE / 3600 / 1000 + 20 * 0.05 / 3600 + 1e-9
-    assert found.prediction_hours(later, CORE) == pytest.approx(PREDICTED / 3600), "no prediction has told its time"
+    assert found.prediction_hours(later, CORE) == pytest.approx(PREDICTED / 3600), "no prediction is measured"
     plant(path, 36, 7200, cores=2)
     assert expected().training_hours(later, CORE) == pytest.approx(20 * 500 / 100 / 3600)
     write_json(f"{path}/predictions/worldqa.json", {})
@@ -119,7 +119,7 @@ def test_what_is_measured_replaces_what_is_assumed_on_that_device():
     assert expected().prediction_hours(later, CORE) == pytest.approx(18 / 3600)
 
 
-def test_a_track_has_its_own_speed_and_others_that_of_the_model():
+def test_a_track_has_its_own_speed_or_else_its_models():
     second = {
         "sources": "worldpos", "budget": {"updates": 10, "tokens": 500}, "schedules": {"a": ["qen"]},
         "evaluate": {"worldpos": ["qen"]},
@@ -141,44 +141,44 @@ def test_a_gpu_computes_in_the_precision_that_it_has():
     assert found.training_hours(path, FAST) == pytest.approx((learned / 200e12 + 20 * 0.05) / 3600)
     assert found.training_hours(path, OLD) == pytest.approx((learned / 10e12 + 20 * 0.05) / 3600)
     assert found.prediction_hours(path, FAST) == pytest.approx(predicted / 10e12 / 3600), "in fp32 unless asked for"
-    told = expected(models={"tiny": MBERT}, precision="fp32", predict_precision="bf16")
-    assert told.training_hours(path, FAST) == found.training_hours(path, OLD)
-    assert told.prediction_hours(path, FAST) == pytest.approx(predicted / 200e12 / 3600)
+    other = expected(models={"tiny": MBERT}, precision="fp32", predict_precision="bf16")
+    assert other.training_hours(path, FAST) == found.training_hours(path, OLD)
+    assert other.prediction_hours(path, FAST) == pytest.approx(predicted / 200e12 / 3600)
     several = expected(models={"tiny": MBERT | {"gpus": 4}})
     assert several.training_hours(path, FAST) == pytest.approx((learned / 200e12 + 4 * 20 * 0.05) / 3600)
 
 
-def test_a_gpu_that_the_table_lacks_is_told_where_it_was_measured():
+def test_a_gpu_outside_the_table_is_reported_if_measured():
     models = {"tiny": MBERT, "other": MBERT}
     path = f"{HOME}/worldqa.qen@20"
     assert expected(models=models).device_of("tiny") == FAST
     plant(path, 10, 5000, device="NVIDIA B300", devices=1)
     found = expected(models=models)
     new = found.device_of("tiny")
-    assert new == Device("NVIDIA B300") and new in found.candidates(models)
+    assert new == Device("NVIDIA B300") and new in found.reported_devices(models)
     assert found.training_hours(path, new) == pytest.approx(10_000 / 500 / 3600)
-    assert found.hours([path], new) is None and found.hours_alone(["other"], new) is None
+    assert found.hours([path], new) is None and found.unshared_hours(["other"], new) is None
     assert found.device_of("other") == FAST
     plant(path, 10, 5000, device="NVIDIA A100-SXM4-80GB", devices=1)
-    assert expected(models=models).is_measured("tiny", FAST)
+    assert expected(models=models).has_measurements("tiny", FAST)
 
 
-def test_what_is_done_is_not_left():
+def test_finished_work_does_not_remain():
     plant(f"{HOME}/worldqa.qen@20", 11, 10_000, device="elsewhere", devices=1)
     found = expected()
     paths = [f"{HOME}/worldqa.qen@20", f"{HOME}/worldqa.qen@20/worldqa.qes@20"]
-    assert found.left(paths, CORE) == pytest.approx((STAGE + 2 * PREDICTED) / 3600)
+    assert found.remaining_hours(paths, CORE) == pytest.approx((STAGE + 2 * PREDICTED) / 3600)
     write_json(f"{paths[0]}/predictions/worldqa.json", {})
-    assert found.left(paths, CORE) == pytest.approx((STAGE + PREDICTED) / 3600)
+    assert found.remaining_hours(paths, CORE) == pytest.approx((STAGE + PREDICTED) / 3600)
 
 
-def told(found: CostEstimate) -> str:
+def report(found: CostEstimate) -> str:
     return cost_report(found, DataRequirements(found.study), RetentionPolicy(found.study))
 
 
-def test_the_plan_tells_jobs_hours_energy_and_what_sharing_saves():
+def test_the_report_has_jobs_hours_energy_and_savings():
     found = expected()
-    text = told(found)
+    text = report(found)
     seconds = 2 * (PREDICTED + 4 * (STAGE + PREDICTED)) + BASE, 2 * (PREDICTED + 3 * (STAGE + PREDICTED)) + BASE
     alone, shared = (f"{total / 3600:.2f}" for total in seconds)
     assert f"Schedules on their own would take {alone} core h; shared stages make it {shared} core h." in text
@@ -193,25 +193,25 @@ def test_the_plan_tells_jobs_hours_energy_and_what_sharing_saves():
     assert "Measured" not in text and "V100" not in text
     assert "each taken for 5,000 for testing: 1." in text
     write_json("data/worldqa/test.qen.json", {"rows": 12})
-    assert "not counted" not in told(expected())
+    assert "not counted" not in report(expected())
 
 
-def test_the_plan_says_what_is_measured():
+def test_the_report_has_the_measurements():
     plant(f"{HOME}/worldqa.qen@20", 36, 3600)
-    text = told(expected())
+    text = report(expected())
     assert "Measured: tiny, qa, 100 tokens/s a cpu." in text and "measured: tiny" in text
     assert ("train", 8, 1) in jobs_of(expected(), DataRequirements(study(**BRANCHES)))
 
 
 def test_models_with_gpus_and_without_have_tables_of_their_own():
     models = {"tiny": study().config["models"]["tiny"], "mbert": MBERT, "unknown": {"hub": "c/d", "revision": "1" * 40}}
-    text = told(expected(models=models))
+    text = report(expected(models=models))
     assert "In all: mbert, unknown. " in text and "In all: tiny. " in text
     assert "tiny, core h" in text and "mbert, A100 h" in text
     assert "does not state its `parameters`: unknown." in text
 
 
-def test_the_table_that_we_ship_has_a_source_for_everything():
+def test_every_device_of_the_registry_has_a_source():
     devices = load_devices(ROOT / "registry")
     assert {"cpu", "V100", "A100", "H100", "H200", "L40S", "RTX 4090"} <= {device.name for device in devices}
     assert all(device.source and device.title and device.watts for device in devices)

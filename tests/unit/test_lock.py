@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from crosstune.core.errors import UserError
-from pin_envs import ENVIRONMENTS, environment, needed, pinned, read_lock, read_names
+from pin_envs import ENVIRONMENTS, environment, find_pins, read_lock, read_names, requirements_of
 
 ROOT = Path(__file__).parents[2]
 ENVS = ROOT / "envs"
@@ -45,13 +45,13 @@ def requirement_lines(name: str) -> list[str]:
 @pytest.mark.parametrize("name", ["requirements", "image"])
 def test_the_lock_has_all_that_is_needed(name):
     """What it lacks, pip would choose by itself."""
-    pinned(needed(read_names(ENVS / f"{name}.in")), LOCK)
+    find_pins(requirements_of(read_names(ENVS / f"{name}.in")), LOCK)
 
 
 def test_what_the_lock_lacks_is_a_line_to_paste():
     lock = {name: line for name, line in LOCK.items() if name != "numpy"}
     with pytest.raises(UserError, match=r"requirements.lock: no version of numpy\n  numpy==\d"):
-        pinned(needed(["numpy", "tabulate"]), lock)
+        find_pins(requirements_of(["numpy", "tabulate"]), lock)
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -72,7 +72,7 @@ def test_conda_and_pip_can_read_the_environments(name):
 
 
 def test_the_light_environment_has_no_torch():
-    assert not {"torch", "transformers", "accelerate"} & needed(read_names(ENVS / "light.in"))
+    assert not {"torch", "transformers", "accelerate"} & requirements_of(read_names(ENVS / "light.in"))
 
 
 def rules() -> Iterator[tuple[str, str, str]]:
@@ -83,7 +83,7 @@ def rules() -> Iterator[tuple[str, str, str]]:
 
 
 def test_a_rules_environment_holds_all_that_its_program_may_import():
-    provides = {name: needed(read_names(ENVS / f"{name}.in")) for name in ENVIRONMENTS}
+    provides = {name: requirements_of(read_names(ENVS / f"{name}.in")) for name in ENVIRONMENTS}
     assert len(list(rules())) > 15
     for rule, program, name in rules():
         missing = imported(program) - provides[name]

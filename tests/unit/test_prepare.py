@@ -148,16 +148,15 @@ def program(name, *args, **kwargs):
     return subprocess.run(command, capture_output=True, text=True, check=False, **kwargs)
 
 
-def test_the_prepare_program_writes_files_or_one_message(run, tmp_path):
+@pytest.fixture
+def options(tmp_path) -> list:
+    """The arguments of a program for the toy record."""
+    folders = json.dumps({"bundle": str(tmp_path)})
+    return ["--extra", json.dumps(record()), "--folders", folders, "--registry", tmp_path]
+
+
+def test_the_prepare_program_writes_files_or_one_message(run, tmp_path, options):
     out = tmp_path / "data/train.en.jsonl"
-    options = [
-        "--extra",
-        json.dumps(record()),
-        "--folders",
-        json.dumps({"bundle": str(tmp_path)}),
-        "--registry",
-        tmp_path,
-    ]
     result = program("prepare.py", "--dataset", "toy", "--split", "train", "--lang", "en", "--out", out, *options)
     assert (result.returncode, result.stderr) == (0, "")
     assert len(read_jsonl(out)) == read_json(out.with_suffix(".json"))["rows"] == 2
@@ -167,15 +166,7 @@ def test_the_prepare_program_writes_files_or_one_message(run, tmp_path):
     assert "data set 'toy' has no language 'fr' in its train split" in result.stderr
 
 
-def test_pin_prints_a_block_that_prepare_accepts(run, tmp_path):
-    options = [
-        "--extra",
-        json.dumps(record()),
-        "--folders",
-        json.dumps({"bundle": str(tmp_path)}),
-        "--registry",
-        tmp_path,
-    ]
+def test_pin_prints_a_block_that_prepare_accepts(run, options):
     result = program("pin.py", "toy", *options)
     assert result.returncode == 0, result.stderr
     pinned = yaml.safe_load(result.stdout)

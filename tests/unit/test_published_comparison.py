@@ -111,7 +111,7 @@ def test_mucots_protocol_takes_another_checkpoint_for_every_column():
         }
 
     looks = [look(100, (50, 0), (11, 12)), look(200, (40, 90), (21, 22)), look(300, (50, 10), (31, 32))]
-    plain = fold_study(protocol="mucot")
+    plain = fold_study(from_evaluations=True)
     stages = [stage for run in plain.plan["runs"] for stage in run["stages"]]
     (comparison,) = published_comparisons(StudyResults(plain.plan, plain.scores, {}, dict.fromkeys(stages, looks)))
     assert set(comparison.cell("plain", "hi").values.values()) == {31}  # 50 twice: the later

@@ -51,7 +51,10 @@ def test_a_model_that_is_not_known_to_be_small_has_a_gpu(model, gpus):
 
 
 def test_passes_are_as_long_as_the_programs_make_them():
-    assert (resources.TRAINING_PASS, resources.PREDICTION_PASS) == (checkpoint_job.PASS_TOKENS, inference.PASS_TOKENS)
+    assert (resources.TRAINING_PASS_TOKENS, resources.PREDICTION_PASS_TOKENS) == (
+        checkpoint_job.PASS_TOKENS,
+        inference.PASS_TOKENS,
+    )
 
 
 def test_it_is_enough_for_what_was_measured():

@@ -127,5 +127,5 @@ def test_epochs_are_matched_by_the_rows_seen():
     with pytest.raises(UserError, match="english: 200 rows"):
         check_matched(schedules, budget, rows.get, "tracks.qa")
     check_matched(schedules, Budget(tokens=64, epochs=2.0, matched=False), rows.get, "tracks.qa")
-    with pytest.raises(UserError, match="does not say how many rows"):
+    with pytest.raises(UserError, match="does not state the number of rows"):
         check_matched(schedules[:2], budget, {}.get, "tracks.qa")

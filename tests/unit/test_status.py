@@ -84,7 +84,7 @@ def test_results_of_another_spec_wait_for_their_rerun(study):
 
 def test_a_training_runs_while_another_process_has_its_lock(study, process):
     write(f"{ENGLISH}/.staging/lock", process_label().replace(str(os.getpid()), str(process.pid)))
-    log = "worldqa.qen@12 goes on at 3/12\nworldqa.qen@12 6/12, loss 2.100, 900 tok/s, 240 s left\n"
+    log = "worldqa.qen@12 resumes at 3/12\nworldqa.qen@12 6/12, loss 2.100, 900 tok/s, 240 s left\n"
     write(f"{ENGLISH}/logs/train.log", log)
     (job,) = [job for job in job_statuses(study) if job.state == RUNNING]
     assert (job.name, job.share, job.seconds) == ("tiny/seed1/qa/worldqa.qen@12", 0.5, 240.0)

@@ -422,7 +422,7 @@ def load_results(plan_path: Path, results: Path) -> StudyResults:
 
 def _load_evaluations(plan: dict, stages: Sequence[tuple[str, str]], results: Path) -> dict[str, list[dict]]:
     """The scores during the trainings of the tracks that have a published table of MuCoT's protocol, by stage."""
-    tracks = {entry["track"] for entry in plan.get("published", []) if entry["protocol"] == "mucot"}
+    tracks = {entry["track"] for entry in plan.get("published", []) if entry["from_evaluations"]}
     manifests = {stage: load_scores(results, f"{stage}/stage.json") or {} for stage, track in stages if track in tracks}
     return {stage: content["selection"]["looks"] for stage, content in manifests.items() if "selection" in content}
 

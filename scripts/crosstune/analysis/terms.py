@@ -1,4 +1,4 @@
-"""Numbers that know their terms: the weighted scores of which each is the sum.
+"""Numbers that know their terms: each is the sum of weighted scores.
 
 Averages, differences and measures are linear in the scores that they are made of, so that a list of terms is enough to
 recompute each of them (reporting/tables/provenance.py writes these lists).

@@ -142,7 +142,7 @@ def remove_weights(checkpoint: Path) -> None:
 
 
 def staged_predictions_dir(checkpoint: Path, dataset: str) -> Path:
-    """Folder of the predictions that a training job staged; their manifest lies beside it."""
+    """Folder of the predictions that a training job staged; their manifest has the same name with .json."""
     return checkpoint / STAGING / "predictions" / dataset
 
 

@@ -1,4 +1,4 @@
-"""One statement of a paper, to be compared with one model and data set of a study, as plan.json has it."""
+"""One statement of a paper, to be compared with one model and data set of a study."""
 
 from dataclasses import asdict, dataclass, field, fields
 
@@ -7,13 +7,13 @@ NUMBER, DIRECTION, COUNT = "number", "direction", "count"
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement, its source, and the numbers of ours that it is about; `not_run` is the reason if there are none.
+    """A statement, its source and the study's numbers to compare; `not_run` is the reason if there are none.
 
     `value` is in points (for a count, rows), `min_difference` the smallest difference that a direction claims.
-    `differs_in` lists what is not the paper's own: data set, model. `published` is an entry of the study's key
-    `published` and `column` one of its columns; else `average`; else `track` and `dataset`. `relative_to` is the
-    schedule that is subtracted from `schedule`. `languages` are codes, or the name of a group of a panel's averages.
-    For a count, `rows` are the claimed ones and `known` the registry's.
+    `differs_in` lists differences from the paper: data set, model. The numbers are those of `column` in the comparison
+    `published`, of the task average `average`, or of the panel `track`/`dataset`. `relative_to` is the schedule that is
+    subtracted from `schedule`. `languages` are codes, or the name of a group of a panel's averages. For a count, `rows`
+    are the claimed numbers of rows, `known` the registry's and `record_file` the file of the registry.
     """
 
     claim: str
@@ -41,7 +41,7 @@ class Statement:
     split: str = ""
     rows: dict[str, int] = field(default_factory=dict)
     known: dict[str, int] = field(default_factory=dict)
-    place: str = ""
+    record_file: str = ""
     not_run: str = ""
 
     def entry(self) -> dict:

@@ -33,7 +33,7 @@ class Progress:
         self._bar = tqdm(total=total, initial=done, desc=name, file=terminal, disable=not shown, leave=False)
         self._next_line = self._begin + SECONDS_BETWEEN_LINES
         if done and self._lines:
-            self._lines.write(f"{name} goes on at {done}/{total}\n")
+            self._lines.write(f"{name} resumes at {done}/{total}\n")
             self._lines.flush()
 
     def advance(self, units: int, **figures: str) -> None:

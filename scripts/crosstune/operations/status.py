@@ -36,7 +36,7 @@ TAIL_BYTES = 65536
 FAILURE = re.compile(r"^(error: |Traceback )", re.MULTILINE)
 
 PROGRESS = re.compile(
-    r"^(?P<name>.+?) (?:goes on at )?(?P<done>\d+)/(?P<total>\d+)(?:, .*?(?P<left>\d+) s left)?", re.M
+    r"^(?P<name>.+?) (?:resumes at )?(?P<done>\d+)/(?P<total>\d+)(?:, .*?(?P<left>\d+) s left)?", re.M
 )
 
 

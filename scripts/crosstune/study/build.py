@@ -1,4 +1,4 @@
-"""From a config to a study: the one place that knows expansion, comparisons, tables and claims together."""
+"""Building a study from its config: expansion, comparisons, tables and claims."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -16,7 +16,7 @@ from crosstune.study.table_specs import resolve_tables
 
 
 def build_study(config: Mapping, root: Path | str = ".") -> Study:
-    """The study of a config. Raises UserError for every mistake that can be known before a job starts.
+    """The study of a config. Raises UserError for a mistake in the config or the files that it names.
 
     `root`: the project's folder, with schemas/, registry/, published/ and claims/.
     """

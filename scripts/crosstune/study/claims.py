@@ -1,7 +1,7 @@
-"""Statements of papers, from the files of claims/, and the numbers of a study that each statement is about.
+"""Statements of papers, from the files of claims/, matched with the numbers of a study.
 
-A mistake in a file is an error before any job. A statement about schedules, models or data that a study does not have
-is no mistake: it is recorded as not run.
+A mistake in a file is an error before any job. A statement about schedules, models or data that a study lacks is
+recorded as not run.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from crosstune.data.registry import Registry
 from crosstune.evaluation.metrics import metric_named
 from crosstune.study.graph import Study
 from crosstune.study.paths import Source
-from crosstune.study.published_tables import load_published
+from crosstune.study.published_tables import load_published, points
 from crosstune.study.targets import evaluated_sets
 
 SECTIONS = ("tables", "numbers", "directions", "counts")
@@ -49,7 +49,7 @@ class ClaimsFile:
 
 
 def resolve_claims(study: Study, number: int, root: Path) -> list[dict]:
-    """Every statement of the study's `claims[number]`, as plan.json has it. UserError for a mistake in the file."""
+    """The statements of the study's `claims[number]`, as plan.json has them. UserError for a mistake in the file."""
     file = load_claims(root, study.config["claims"][number], f"claims[{number}]", study.registry)
     matchers = (match_table, match_number, match_direction, match_count)
     return [
@@ -63,22 +63,22 @@ def resolve_claims(study: Study, number: int, root: Path) -> list[dict]:
 # --- the files -------------------------------------------------------------------------------------------------------
 
 
-def load_claims(root: Path, name: str, place: str, registry: Registry) -> ClaimsFile:
-    """The file claims/`name`.yaml under `root`, checked. UserError at `place` if there is none, else in the file."""
+def load_claims(root: Path, name: str, where: str, registry: Registry) -> ClaimsFile:
+    """The file claims/`name`.yaml under `root`, checked. UserError at `where` if there is none, else in the file."""
     path = root / "claims" / f"{name}.yaml"
     if not path.exists():
-        known = ", ".join(sorted(found.stem for found in path.parent.glob("*.yaml")))
-        raise UserError(f"no claims {name!r}", place, f"There are: {known or 'none'}")
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
+        raise UserError(f"no claims {name!r}", where, f"There are: {known or 'none'}")
     shown = path.relative_to(root)
     try:
         content = validate(read_yaml(path), root / "schemas/claims.schema.yaml")
     except UserError as error:
         # read_yaml names the file itself.
-        where = error.where if error.where.startswith(str(path)) else f"{shown}: {error.where}"
-        raise UserError(error.message, where, error.fix) from None
-    named = [claim for section in SECTIONS for claim in content[section]]
-    if twice := [claim for claim in named if named.count(claim) > 1]:
-        raise UserError(f"two claims have the id {twice[0]!r}", str(shown), "Give one of them another.")
+        named = error.where if error.where.startswith(str(path)) else f"{shown}: {error.where}"
+        raise UserError(error.message, named, error.fix) from None
+    ids = [claim for section in SECTIONS for claim in content[section]]
+    if repeated := [claim for claim in ids if ids.count(claim) > 1]:
+        raise UserError(f"two claims have the id {repeated[0]!r}", str(shown), "Give one of them another.")
     tables = {}
     for section in ("tables", "directions"):
         for claim, entry in content[section].items():
@@ -94,57 +94,57 @@ def load_claims(root: Path, name: str, place: str, registry: Registry) -> Claims
     return ClaimsFile(name, path, content, tables)
 
 
-def _check_datasets(names: list[str], place: str, registry: Registry) -> None:
+def _check_datasets(names: list[str], where: str, registry: Registry) -> None:
     for name in names:
         if name not in registry:
-            raise UserError(f"unknown data set {name!r}", place, "It must be a record of registry/.")
+            raise UserError(f"unknown data set {name!r}", where, "It must be a record of registry/.")
 
 
-def _check_table(claim: Mapping, place: str, tables: Mapping[str, dict], registry: Registry) -> None:
+def _check_table(claim: Mapping, where: str, tables: Mapping[str, dict], registry: Registry) -> None:
     for column in claim["tolerance"]:
-        check_known(column, tables[claim["numbers"]]["columns"], "published column", f"{place}.tolerance")
+        check_known(column, tables[claim["numbers"]]["columns"], "published column", f"{where}.tolerance")
 
 
-def _check_number(claim: Mapping, place: str, tables: Mapping[str, dict], registry: Registry) -> None:
+def _check_number(claim: Mapping, where: str, tables: Mapping[str, dict], registry: Registry) -> None:
     if "average" in claim:
         if claim["languages"] != "all":
-            raise UserError("an average over tasks has all languages", f"{place}.languages", "Leave it out.")
-        check_known(claim["metric"], MEANS, "mean", f"{place}.metric")
+            raise UserError("an average over tasks has all languages", f"{where}.languages", "Leave it out.")
+        check_known(claim["metric"], MEANS, "mean", f"{where}.metric")
         return
-    _check_panel(claim, place, registry)
+    _check_panel(claim, where, registry)
 
 
-def _check_direction(claim: Mapping, place: str, tables: Mapping[str, dict], registry: Registry) -> None:
+def _check_direction(claim: Mapping, where: str, tables: Mapping[str, dict], registry: Registry) -> None:
     if claim["better"] == claim["than"]:
-        raise UserError(f"{claim['better']!r} cannot be better than itself", f"{place}.than")
+        raise UserError(f"{claim['better']!r} cannot be better than itself", f"{where}.than")
     sides = ("better", "than")
     if "numbers" in claim:
         table = tables[claim["numbers"]]
-        check_known(claim["column"], table["columns"], "published column", f"{place}.column")
+        check_known(claim["column"], table["columns"], "published column", f"{where}.column")
         for side in sides:
-            check_known(claim[side], table["rows"], "published row", f"{place}.{side}")
+            check_known(claim[side], table["rows"], "published row", f"{where}.{side}")
     elif claim["panel"] == HEADLINE:
         for side in sides:
-            check_known(claim[side], ROLES, "role", f"{place}.{side}")
+            check_known(claim[side], ROLES, "role", f"{where}.{side}")
     else:
-        _check_panel(claim, place, registry)
+        _check_panel(claim, where, registry)
 
 
-def _check_panel(claim: Mapping, place: str, registry: Registry) -> None:
+def _check_panel(claim: Mapping, where: str, registry: Registry) -> None:
     """UserError if the panel's data set lacks the metric or a language of the claim."""
     dataset = claim["panel"].partition("/")[2]
-    _check_datasets([dataset], f"{place}.panel", registry)
+    _check_datasets([dataset], f"{where}.panel", registry)
     if "metric" in claim:
-        check_known(claim["metric"], metric_named(registry[dataset].metric).labels, "metric", f"{place}.metric")
+        check_known(claim["metric"], metric_named(registry[dataset].metric).labels, "metric", f"{where}.metric")
     if isinstance(claim["languages"], list):
         for lang in claim["languages"]:
-            check_known(lang, evaluable_languages(registry, dataset), "language", f"{place}.languages")
+            check_known(lang, evaluable_languages(registry, dataset), "language", f"{where}.languages")
 
 
-def _check_count(claim: Mapping, place: str, tables: Mapping[str, dict], registry: Registry) -> None:
+def _check_count(claim: Mapping, where: str, tables: Mapping[str, dict], registry: Registry) -> None:
     for dataset in claim["datasets"]:
         for lang in claim["rows"]:
-            registry[dataset].require(lang, claim["split"], f"{place}.rows")
+            registry[dataset].require(lang, claim["split"], f"{where}.rows")
 
 
 def evaluable_languages(registry: Registry, dataset: str) -> tuple[str, ...]:
@@ -157,16 +157,16 @@ def evaluable_languages(registry: Registry, dataset: str) -> tuple[str, ...]:
 
 
 def models_of(study: Study, claim: Mapping) -> list[str]:
-    """The models of the study that are the paper's."""
+    """The study's models that are the claim's model."""
     return [name for name, model in study.config["models"].items() if model.get("hub") == claim["model"]]
 
 
 def differences_from_paper(study: Study, claim: Mapping, model: str, dataset: str) -> list[str]:
-    """The data set and the model, if they are not the paper's own."""
-    others = [] if dataset in claim["datasets"] else [f"data set {dataset}"]
+    """The data set and the model, if they are not the paper's."""
+    differences = [] if dataset in claim["datasets"] else [f"data set {dataset}"]
     if "model" in claim and model not in models_of(study, claim):
-        others.append(f"model {model}")
-    return others
+        differences.append(f"model {model}")
+    return differences
 
 
 def published_entries(study: Study, table: str) -> list[dict]:
@@ -175,14 +175,13 @@ def published_entries(study: Study, table: str) -> list[dict]:
 
 
 def match_table(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
-    """One statement for every number of the table that is compared with runs of the paper's data and model."""
+    """One statement for every number of the table, if the study has runs of the paper's data and model."""
     table = file.tables[claim["numbers"]]
-    verified_by = f"as published/{claim['numbers'].partition('.')[0]}.yaml says"
+    verified_by = f"see published/{claim['numbers'].partition('.')[0]}.yaml"
     blank = replace(file.statement(NUMBER, name, claim), verified=table["verified"], verified_by=verified_by)
     models, entries = models_of(study, claim), published_entries(study, claim["numbers"])
     if not entries or not models:
-        no_model = f"no model of the study is {claim['model']}"
-        yield replace(blank, not_run=no_model if entries else no_table(claim))
+        yield replace(blank, not_run=no_model(claim) if entries else no_table(claim))
         return
     for entry in entries:
         if entry["dataset"] not in claim["datasets"]:
@@ -196,10 +195,14 @@ def match_table(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> It
                 blank,
                 text=f"{claim['says']} Row {row}, column {column}.",
                 about=f"{schedule}, {column}, {entry['track']}/{entry['dataset']}",
-                value=value_of(table, row, column),
+                value=points(table, row)[column],
                 tolerance=claim["tolerance"][column],
                 **comparison_fields(entry, model, schedule, column),
             )
+
+
+def no_model(claim: Mapping) -> str:
+    return f"no model of the study is {claim['model']}"
 
 
 def no_table(claim: Mapping) -> str:
@@ -207,15 +210,9 @@ def no_table(claim: Mapping) -> str:
 
 
 def ordered_rows(study: Study, entry: Mapping, table: Mapping) -> dict[str, str]:
-    """Our schedule for each row of a published table that the study has, in the paper's order."""
+    """The study's schedule for each compared row of a published table, in the paper's order."""
     rows = study.config["published"][entry["name"]]["rows"]
     return {row: rows[row] for row in table["rows"] if row in rows}
-
-
-def value_of(table: Mapping, row: str, column: str) -> float:
-    """A number of a published table, from 0 to 100."""
-    place = table["columns"].index(column)
-    return round(table["rows"][row]["values"][place] * 100 / table["scale"], 6)
 
 
 def comparison_fields(entry: Mapping, model: str, schedule: str, column: str) -> dict[str, str]:
@@ -225,7 +222,7 @@ def comparison_fields(entry: Mapping, model: str, schedule: str, column: str) ->
 
 
 def match_number(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> Iterator[Statement]:
-    """One statement for every model of the study that is the paper's."""
+    """One statement for every model of the study that is the claim's model."""
     copied = {key: claim[key] for key in ("value", "tolerance", "schedule", "metric")}
     blank = replace(file.statement(NUMBER, name, claim), **copied, relative_to=claim.get("less", ""))
     pair = f"{claim['schedule']} less {claim['less']}" if "less" in claim else claim["schedule"]
@@ -243,7 +240,7 @@ def match_number(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> I
         problem = _schedule_problem(study, track, dataset, schedules)
         problem = problem or _language_problem(study, track, dataset, languages)
     models = models_of(study, claim)
-    if problem := problem or ("" if models else f"no model of the study is {claim['model']}"):
+    if problem := problem or ("" if models else no_model(claim)):
         yield replace(blank, not_run=problem)
         return
     for model in models:
@@ -260,14 +257,14 @@ def match_direction(study: Study, file: ClaimsFile, name: str, claim: Mapping) -
         headline = study.config.get("headline") or {}
         track, dataset, metric = (headline.get(key, "") for key in ("track", "dataset", "metric"))
         sides = [headline.get(claim[side], "") for side in ("better", "than")]
-        lacking = [claim[side] for side in ("better", "than") if claim[side] not in headline]
-        problem = f"the study's headline names no schedule as {' or '.join(lacking)}" if lacking else ""
+        absent = [claim[side] for side in ("better", "than") if claim[side] not in headline]
+        problem = f"the study's headline names no schedule as {' or '.join(absent)}" if absent else ""
     else:
         track, _, dataset = claim["panel"].partition("/")
         metric = metric_named(study.registry[dataset].metric).primary
         sides = [claim["better"], claim["than"]]
         problem = _schedule_problem(study, track, dataset, sides)
-        # A claim that names its data set is about it.
+        # The panel's data set is the claim's own.
         claim = {**claim, "datasets": [*claim["datasets"], dataset]}
     metric = claim.get("metric", metric)
     languages = claim["languages"]
@@ -301,11 +298,11 @@ def _match_rows(study: Study, blank: Statement, file: ClaimsFile, claim: Mapping
         yield replace(blank, not_run=no_table(claim))
     for entry in entries:
         rows = ordered_rows(study, entry, table)
-        lacking = [f"row {claim[side]}" for side in ("better", "than") if claim[side] not in rows]
-        lacking += [] if column in dict(entry["columns"]) else [f"column {column}"]
-        if lacking:
+        absent = [f"row {claim[side]}" for side in ("better", "than") if claim[side] not in rows]
+        absent += [] if column in dict(entry["columns"]) else [f"column {column}"]
+        if absent:
             about = f"{claim['better']} less {claim['than']}, {column}"
-            problem = f"published.{entry['name']} has no {' and no '.join(lacking)}"
+            problem = f"published.{entry['name']} has no {' and no '.join(absent)}"
             yield replace(blank, about=about, published=entry["name"], not_run=problem)
             continue
         a, b = rows[claim["better"]], rows[claim["than"]]
@@ -321,26 +318,25 @@ def match_count(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> It
     """One statement for every copy of the data set that the study uses."""
     total = sum(claim["rows"].values())
     blank = replace(file.statement(COUNT, name, claim), value=total, rows=claim["rows"], split=claim["split"])
-    used = [dataset for dataset in claim["datasets"] if dataset in datasets_of(study)]
-    if not used:
+    if not (used := [dataset for dataset in claim["datasets"] if dataset in datasets_of(study)]):
         yield replace(blank, not_run=f"the study does not use {' or '.join(claim['datasets'])}")
     for dataset in used:
         record = study.registry[dataset]
         stated = record.splits[claim["split"]].rows
         known = {lang: stated[lang] for lang in claim["rows"] if lang in stated}
         about = f"{dataset} {claim['split']}"
-        yield replace(blank, about=about, dataset=dataset, known=known, place=record.record_file)
+        yield replace(blank, about=about, dataset=dataset, known=known, record_file=record.record_file)
 
 
 def datasets_of(study: Study) -> set[str]:
-    """The data sets that the study trains on or evaluates, whole."""
+    """The data sets that the study trains on or evaluates; for a fold, the data set that is split."""
     sources = {source for node in study.checkpoints.values() for source in node.spec.get("sources", [])}
     names = {Source.parse(source).dataset for source in sources} | {name for name, _ in evaluated_sets(study)}
     return {study.registry[name].base_dataset or name for name in names}
 
 
 def _schedule_problem(study: Study, track: str, dataset: str, schedules: list[str]) -> str:
-    """Why a study has no runs of these schedules on a data set; empty if it has."""
+    """The reason why a study has no runs of these schedules on a data set; empty if it has."""
     if track not in study.config["tracks"]:
         return f"the study has no track {track}"
     if dataset not in study.tracks[track].evaluate:
@@ -357,7 +353,7 @@ def _language_problem(study: Study, track: str, dataset: str, languages: list[st
 
 
 def _average_problem(study: Study, claim: Mapping) -> str:
-    """Why a study has no such average; empty if it has."""
+    """The reason why a study has no such average; empty if it has."""
     if claim["average"] not in study.averages:
         return f"the study has no average {claim['average']}"
     entries = study.averages[claim["average"]]

@@ -1,4 +1,4 @@
-"""The printed cost report: the jobs of a study, and the hours, energy and disk that they are expected to take."""
+"""The printed cost report: the jobs of a study and their expected hours, energy and disk."""
 
 import math
 import textwrap
@@ -9,15 +9,15 @@ from tabulate import tabulate
 
 from crosstune.core.text import count
 from crosstune.machine.devices import CPU, Device
-from crosstune.study.cost_estimate import BASE, FILLED, CostEstimate
+from crosstune.study.cost_estimate import BASE, FILL_RATIO, CostEstimate
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.resources import UNKNOWN_TEST_ROWS, UPDATE_SECONDS, gpus_of
-from crosstune.study.retention import RetentionPolicy
+from crosstune.study.retention import RetentionPolicy, manifest_of
 from crosstune.study.summary import parameters_of, weights_of
-from crosstune.study.targets import baseline_files, score_files
+from crosstune.study.targets import baseline_files, prediction_files, score_files
 
 # Bytes of a predicted row, with its gold answers and its score.
-ROW_BYTES = 400
+PREDICTED_ROW_BYTES = 400
 
 WIDTH = 110
 
@@ -25,10 +25,9 @@ WIDTH = 110
 def cost_report(estimate: CostEstimate, requirements: DataRequirements, retention: RetentionPolicy) -> str:
     """The text, for a terminal."""
     study = estimate.study
-    amounts = {"model": study.config["models"], "seed": study.config["seeds"], "run": study.runs}
-    head = f"study {study.name}: {', '.join(count(len(found), noun) for noun, found in amounts.items())}"
+    parts = {"model": study.config["models"], "seed": study.config["seeds"], "run": study.runs}
     sections = [
-        head,
+        f"study {study.name}: {', '.join(count(len(items), noun) for noun, items in parts.items())}",
         _table(("job", "in all", "done"), jobs_of(estimate, requirements)),
         *(_hours_of_schedules(estimate, track) for track in study.config["tracks"]),
         *_hours_by_device(estimate),
@@ -40,47 +39,43 @@ def cost_report(estimate: CostEstimate, requirements: DataRequirements, retentio
 
 
 def jobs_of(estimate: CostEstimate, requirements: DataRequirements) -> list[tuple[str, int, int]]:
-    """Rule, its jobs in the whole study, and how many of these are done; rules without jobs are left out."""
+    """Each rule with jobs, the number of its jobs in the whole study, and the number of finished ones."""
     study = estimate.study
-    nodes = [study.checkpoints[path] for path in estimate.made]
-    manifests = {
-        "pretrain": [node.path for node in nodes if not node.parents],
-        "train": [node.path for node in nodes if node.parents and "average" not in node.spec],
-        "average": [node.path for node in nodes if "average" in node.spec],
-    }
-    predictions = [f"{node.path}/predictions/{name}.json" for node in nodes for name in node.evaluate]
+    nodes = [study.checkpoints[path] for path in estimate.checkpoints]
     translated = [
         f"data/translated/{t.dataset}/{t.split}.{t.source}-{t.target}.json"
         for t in dict.fromkeys(requirements.translations)
     ]
-    files = {
+    outputs = {
         "fetch, fetch_model": requirements.all_downloads,
         "prepare": requirements.prepared,
         "translate": translated,
-        **{rule: [f"{path}/stage.json" for path in paths] for rule, paths in manifests.items()},
-        "predict": predictions,
+        "pretrain": [manifest_of(node.path) for node in nodes if not node.parents],
+        "train": [manifest_of(node.path) for node in nodes if node.parents and "average" not in node.spec],
+        "average": [manifest_of(node.path) for node in nodes if "average" in node.spec],
+        "predict": prediction_files(study),
         "score": score_files(study),
         "baselines": baseline_files(study),
     }
-    return [(rule, len(made), sum(Path(file).exists() for file in made)) for rule, made in files.items() if made]
+    return [(rule, len(files), sum(Path(file).exists() for file in files)) for rule, files in outputs.items() if files]
 
 
 # --- hours -----------------------------------------------------------------------------------------------------------
 
 
 def _hours_of_schedules(estimate: CostEstimate, track: str) -> str:
-    """Schedules x models; a last row of what they share when they are trained together."""
+    """A table of schedules by models; the last row counts shared stages once."""
     study = estimate.study
     models = list(study.config["models"])
     devices = {model: estimate.device_of(model) for model in models}
     rows = []
     for schedule in study.tracks[track].schedules:
-        paths = {model: estimate.alone(estimate.runs(model, track, schedule.name)) for model in models}
+        paths = {model: estimate.unshared_stages(estimate.runs(model, track, schedule.name)) for model in models}
         work = [estimate.work(path) for path in paths[models[0]]]
-        sizes = (f"{sum(part.updates for part in work):,.0f}", figure(sum(part.trained for part in work) / 1e6))
+        sizes = (f"{sum(part.updates for part in work):,.0f}", figure(sum(part.training_tokens for part in work) / 1e6))
         rows.append((schedule.name, *sizes, *(_hours(estimate, paths[model], devices[model]) for model in models)))
-    together = (_hours(estimate, estimate.stages(model, track), devices[model]) for model in models)
-    rows.append(("all, shared stages once", "", "", *together))
+    shared = (_hours(estimate, estimate.stages(model, track), devices[model]) for model in models)
+    rows.append(("all, shared stages once", "", "", *shared))
     head = ("schedule", "updates", "M tokens", *(f"{model}, {_unit(devices[model])}" for model in models))
     return f"Track {track}, hours of {_replicates(estimate, track)}\n" + _table(head, rows)
 
@@ -92,58 +87,58 @@ def _replicates(estimate: CostEstimate, track: str) -> str:
 
 
 def _hours_by_device(estimate: CostEstimate) -> list[str]:
-    """A table for the models that want GPUs, and one for those that compute on cores."""
+    """A table for the models that use GPUs, and one for those that compute on cores."""
     models = estimate.study.config["models"]
     with_gpu = [name for name, model in models.items() if gpus_of(model)]
     on_cores = [name for name in models if name not in with_gpu]
-    found = []
-    for mine, candidates in ((with_gpu, estimate.candidates(with_gpu)), (on_cores, [estimate.devices[CPU]])):
-        if mine:
-            rows = [_device_row(estimate, mine, device) for device in candidates]
+    sections = []
+    for group, devices in ((with_gpu, estimate.reported_devices(with_gpu)), (on_cores, [estimate.devices[CPU]])):
+        if group:
+            rows = [_device_row(estimate, group, device) for device in devices]
             head = ("device", "h on their own", "h shared", "h to do", "kWh", "speed")
             title = "Device hours: each schedule on its own, shared stages once, still to do"
-            found.append(f"In all: {', '.join(mine)}. {title}\n" + _table(head, rows))
-            found.append("\n".join([*_pretraining(estimate, mine), *_sharing(estimate, mine)]))
-    return found
+            sections.append(f"In all: {', '.join(group)}. {title}\n" + _table(head, rows))
+            sections.append("\n".join([*_pretraining(estimate, group), *_sharing(estimate, group)]))
+    return sections
 
 
 def _device_row(estimate: CostEstimate, models: Sequence[str], device: Device) -> tuple[str, ...]:
     shared = [path for model in models for path in estimate.stages(model)]
     hours = estimate.hours(shared, device)
     kwh = None if hours is None or device.watts is None else hours * device.watts / 1000
-    left = estimate.left(shared, device)
-    measured = [model for model in models if estimate.is_measured(model, device)]
+    remaining = estimate.remaining_hours(shared, device)
+    measured = [model for model in models if estimate.has_measurements(model, device)]
     basis = f"measured: {', '.join(measured)}" if measured else "assumed"
-    return (device.name, *map(figure, (estimate.hours_alone(models, device), hours, left, kwh)), basis)
+    return (device.name, *map(figure, (estimate.unshared_hours(models, device), hours, remaining, kwh)), basis)
 
 
 def _pretraining(estimate: CostEstimate, models: Sequence[str]) -> list[str]:
-    """What the base models take that are pretrained here; it is in the totals."""
-    bases = {model: estimate.stages(model, BASE) for model in models}
-    told = [
+    """The hours of the study's own base models, which are part of the totals."""
+    hours = [
         f"{model} {_hours(estimate, paths, estimate.device_of(model))} {_unit(estimate.device_of(model))}"
-        for model, paths in bases.items()
-        if paths
+        for model in models
+        if (paths := estimate.stages(model, BASE))
     ]
-    return [f"Of these, pretraining: {', '.join(told)}."] if told else []
+    return [f"Of these, pretraining: {', '.join(hours)}."] if hours else []
 
 
 def _sharing(estimate: CostEstimate, models: Sequence[str]) -> list[str]:
-    """The sentence of what shared stages save, on the device of each model."""
+    """A sentence on the savings by shared stages, for each unit of hours."""
     totals: dict[str, list[float]] = {}
     for model in models:
         device = estimate.device_of(model)
-        alone = estimate.hours_alone([model], device)
+        unshared = estimate.unshared_hours([model], device)
         shared = estimate.hours(estimate.stages(model), device)
-        if alone is not None and shared is not None:
+        if unshared is not None and shared is not None:
             sums = totals.setdefault(_unit(device), [0.0, 0.0])
-            sums[0] += alone
+            sums[0] += unshared
             sums[1] += shared
     return [
         f"No two schedules share a stage: they take {figure(shared)} {unit}, together as on their own."
-        if math.isclose(alone, shared)
-        else f"Schedules on their own would take {figure(alone)} {unit}; shared stages make it {figure(shared)} {unit}."
-        for unit, (alone, shared) in totals.items()
+        if math.isclose(unshared, shared)
+        else f"Schedules on their own would take {figure(unshared)} {unit}; "
+        f"shared stages make it {figure(shared)} {unit}."
+        for unit, (unshared, shared) in totals.items()
     ]
 
 
@@ -155,58 +150,60 @@ def _hours(estimate: CostEstimate, paths: Iterable[str], device: Device) -> str:
     return figure(estimate.hours(paths, device))
 
 
-# --- what it stands on -----------------------------------------------------------------------------------------------
+# --- assumptions -----------------------------------------------------------------------------------------------------
 
 
 def _assumptions(estimate: CostEstimate) -> list[str]:
-    """What is measured, what is assumed, and what is not in the numbers."""
+    """The measurements, the assumptions, and the costs that the numbers exclude."""
     study = estimate.study
     lines = [*_measured(estimate), *_assumed_sizes(estimate)]
     share = ", ".join(f"{part:.0%} of the peak in {precision}" for precision, part in estimate.devices.share.items())
     lines += [
-        f"Assumed where nothing is measured: {share} (registry/gpus.yaml), {UPDATE_SECONDS} s beside it for every "
-        f"update, rows that fill {FILLED:.0%} of the longest length.",
+        f"Assumed if nothing is measured: {share} (registry/gpus.yaml), {UPDATE_SECONDS} s more for every update, "
+        f"rows that fill {FILL_RATIO:.0%} of the longest length.",
         f"Trainings in {_precision(study.config['precision'])}, predictions in "
         f"{_precision(study.config['predict_precision'])}. A GPU without bf16 computes in fp32.",
-        "Energy: hours x power of the board (TDP), of a core its part of the processor's. The rest of the machine, its "
-        "cooling and idling are not in it.",
-        "Hours: without the start of jobs, encoding, downloads, translation and waiting in a queue.",
+        "Energy: hours x power of the board (TDP) or, for a core, its share of the processor's. It excludes the rest "
+        "of the machine, cooling and idling.",
+        "Hours: without the start of jobs, encoding, downloads, translation and the time in a queue.",
     ]
-    if estimate.uncounted:
+    if estimate.uncounted_splits:
         lines.append(
             f"Splits of data whose rows are not counted yet, each taken for {UNKNOWN_TEST_ROWS:,} for testing: "
-            f"{len(estimate.uncounted)}. Preparing the data (snakemake --cores 2 prepare_all) counts them."
+            f"{len(estimate.uncounted_splits)}. To count them, prepare the data: snakemake --cores 2 prepare_all"
         )
     return lines
 
 
 def _precision(name: str) -> str:
-    return "bf16 where the device has it" if name == "auto" else name
+    return "bf16 if the device has it" if name == "auto" else name
 
 
 def _measured(estimate: CostEstimate) -> list[str]:
-    lines = []
-    for (kind, model, device, track), found in sorted(estimate.measured.items(), key=str):
-        if kind == "train" and track is not None:
-            lines.append(f"Measured: {model}, {track}, {found.tokens / found.hours / 3600:,.0f} tokens/s a {device}.")
-    return lines
+    return [
+        f"Measured: {model}, {track}, {work.tokens / work.hours / 3600:,.0f} tokens/s a {device}."
+        for (kind, model, device, track), work in sorted(estimate.throughputs.items(), key=str)
+        if kind == "train" and track is not None
+    ]
 
 
 def _assumed_sizes(estimate: CostEstimate) -> list[str]:
     unknown = [name for name, model in estimate.study.config["models"].items() if parameters_of(model) is None]
-    return [f"Taken for a large model, since it does not state its `parameters`: {name}." for name in unknown]
+    return [f"Assumed to be a large model, because it does not state its `parameters`: {name}." for name in unknown]
 
 
 def _disk(estimate: CostEstimate, retention: RetentionPolicy) -> list[tuple[str, str]]:
     study = estimate.study
     weights = weights_of(study, retention)
     rows = sum(
-        estimate.rows_predicted(path, name) for path in estimate.made for name in study.checkpoints[path].evaluate
+        estimate.prediction_rows(path, name)
+        for path in estimate.checkpoints
+        for name in study.checkpoints[path].evaluate
     )
     lines = [
         ("weights, all checkpoints", figure(weights.all / 1e9)),
         (f"weights, the most at once (keep_weights: {study.config['keep_weights']})", figure(weights.most / 1e9)),
-        ("predictions and scores", figure(rows * ROW_BYTES / 1e9)),
+        ("predictions and scores", figure(rows * PREDICTED_ROW_BYTES / 1e9)),
     ]
     if weights.unknown:
         lines.append((f"and {weights.unknown} checkpoints of models of unknown size", "n/a"))
@@ -217,7 +214,7 @@ def _disk(estimate: CostEstimate, retention: RetentionPolicy) -> list[tuple[str,
 
 
 def figure(number: float | None) -> str:
-    """Two or three digits that mean something; `n/a` where nobody knows."""
+    """A number with two or three significant digits; `n/a` for None."""
     if number is None:
         return "n/a"
     if 0 < number < 0.01:

@@ -1,8 +1,4 @@
-"""What a study needs before anything is trained: prepared rows, the files and downloads that they are made of.
-
-Owns: which data are needed and from where, what is missing, what of it a user must be told before any job.
-Must never know: how to download or read, what the rows are used for.
-"""
+"""The data that a study needs: prepared splits, their source files, translations and downloads."""
 
 import difflib
 import re
@@ -37,7 +33,7 @@ WORLD_MANIFEST = f"{RAW}/world/world.json"
 
 @dataclass(frozen=True)
 class Download:
-    """What a job fetches for one or more data sets, and their licences."""
+    """The request of a fetch job for one or more data sets, and their licences."""
 
     request: dict
     licence: str
@@ -45,7 +41,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Translation:
-    """What one job translates: the rows of `origin` and `split` in the language `source`, for `dataset` in `target`."""
+    """The translation of the rows of `origin` and `split` from the language `source` into `target`, for `dataset`."""
 
     dataset: str
     origin: str
@@ -63,36 +59,36 @@ class DataRequirements:
 
     @property
     def leakage_passed(self) -> bool:
-        """Whether the guard against leakage has let the study through before."""
+        """Whether the study has passed the leakage check once."""
         return Path(self._study.results, "leakage.passed").exists()
 
     def prepare_spec(self, dataset: str, split: str, language: str) -> dict:
-        """What the prepared rows of one language depend on, beside the content of their source."""
+        """The spec of the prepared rows of one language: its dependencies except their source's content."""
         record = self._study.registry[dataset]
-        found = record.require(language, split)
+        split_record = record.require(language, split)
         location = self._location(dataset, split, language)
-        named = isinstance(location, list | SyntheticSource)
+        has_files = isinstance(location, list | SyntheticSource)
         spec = {
             "version": PREPARE_VERSION,
-            "source": record.file_names(language, split) if named else asdict(location),
+            "source": record.file_names(language, split) if has_files else asdict(location),
             "synthetic": self._study.config["synthetic"] if isinstance(location, SyntheticSource) else None,
             "reader": record.reader,
             "form": [record.codes.get(language), record.tags, record.labels, record.fields, record.token_prefix],
-            "rows": found.rows.get(language),
-            "sha256": found.sha256.get(language),
-            "exclude": found.exclude.get(language),
+            "rows": split_record.rows.get(language),
+            "sha256": split_record.sha256.get(language),
+            "exclude": split_record.exclude.get(language),
         }
         return spec | ({"folds": asdict(record.folds)} if isinstance(location, FoldSource) else {})
 
     def records(self, dataset: str) -> dict:
-        """What a job that prepares a data set must know of the study's own records."""
+        """The study's own records that a job needs to prepare a data set."""
         registry = self._study.registry
         whole = registry[dataset].base_dataset or dataset
-        wanted = {whole, registry.translation_source(whole)}
-        return {name: record for name, record in self._study.config["datasets"].items() if name in wanted}
+        names = {whole, registry.translation_source(whole)}
+        return {name: record for name, record in self._study.config["datasets"].items() if name in names}
 
     def source_files(self, dataset: str, split: str, language: str) -> list[str]:
-        """Files that preparing waits for: the record's, or manifests of what its rows are made of."""
+        """Files that a preparation waits for: the record's files, or manifests of downloads or of other rows."""
         location = self._location(dataset, split, language)
         if isinstance(location, SyntheticSource):
             return [WORLD_MANIFEST]
@@ -103,30 +99,29 @@ class DataRequirements:
         return [str(path) for path in location]
 
     def translation(self, dataset: str, split: str, pair: str) -> Translation:
-        """What one job translates for a data set. Raises UserError where the data set has no such pair."""
-        found = {f"{t.source}-{t.target}": t for t in self.translations if (t.dataset, t.split) == (dataset, split)}
-        if pair not in found:
-            raise UserError(f"{dataset} has no translation {pair!r}", fix=f"There are: {', '.join(found)}")
-        return found[pair]
+        """The translation of one job. Raises UserError if the data set has no such pair of languages."""
+        pairs = {f"{t.source}-{t.target}": t for t in self.translations if (t.dataset, t.split) == (dataset, split)}
+        if pair not in pairs:
+            raise UserError(f"{dataset} has no translation {pair!r}", fix=f"There are: {', '.join(pairs)}")
+        return pairs[pair]
 
     def translate_spec(self, dataset: str, split: str, pair: str) -> dict:
-        """What a translation depends on, beside the rows."""
-        wanted = self.translation(dataset, split, pair)
-        translator = self._study.config["translators"][wanted.translator]
-        spec = {"version": TRANSLATE_VERSION, "translator": translator, "from": wanted.source, "to": wanted.target}
+        """The spec of a translation: its dependencies except the rows."""
+        job = self.translation(dataset, split, pair)
+        translator = self._study.config["translators"][job.translator]
+        spec = {"version": TRANSLATE_VERSION, "translator": translator, "from": job.source, "to": job.target}
         if "lexicon" in translator:
             return spec | {"synthetic": self._study.config["synthetic"]}
         return spec | ({"threads": self._study.config["threads"]} if "model" in translator else {})
 
     def translated_rows(self, dataset: str, split: str, pair: str) -> str:
-        """Manifest of the rows that a translation is made of."""
-        wanted = self.translation(dataset, split, pair)
-        return str(PreparedPath(wanted.origin, wanted.split, wanted.source))
+        """The manifest of the rows to translate."""
+        job = self.translation(dataset, split, pair)
+        return str(PreparedPath(job.origin, job.split, job.source))
 
     def translator_model(self, dataset: str, split: str, pair: str) -> list[str]:
-        """Manifest of the model that translates, where it is one of the hub."""
-        wanted = self.translation(dataset, split, pair)
-        return self._models.get(wanted.translator, [])
+        """The manifest of the translator's model, if it is a model of the hub."""
+        return self._models.get(self.translation(dataset, split, pair).translator, [])
 
     @cached_property
     def _models(self) -> dict[str, list[str]]:
@@ -139,7 +134,7 @@ class DataRequirements:
 
     @cached_property
     def translations(self) -> list[Translation]:
-        """Everything that the study wants translated."""
+        """All translations that the study needs."""
         return [
             Translation(dataset, location.dataset, split, origin, language, location.translator)
             for dataset, split, language in sorted(self.needed)
@@ -149,19 +144,19 @@ class DataRequirements:
 
     @property
     def distances_file(self) -> list[str]:
-        """The file of languages' features that the study names; none without typological distances."""
+        """The file of the languages' features; none without typological distances."""
         if "distances" not in self._study.config:
             return []
         folders, file = self._study.config["folders"], self._study.config["distances"]["file"]
         for folder in FOLDER.findall(file):
             if folder not in folders:
-                fix = f"Say where it is in the config:\nfolders:\n  {folder}: ../path/to/{folder}"
+                fix = f"Give its path in the config:\nfolders:\n  {folder}: ../path/to/{folder}"
                 raise UserError(f"the features of languages need the folder {folder!r}", "folders", fix)
         return [FOLDER.sub(lambda match: str(folders[match[1]]), file)]
 
     @property
     def distances_spec(self) -> dict:
-        """What the distances depend on, beside the file: the features, and the languages with their ISO 639-3 codes."""
+        """The spec of the distances, except the file: the features, and the languages with their ISO 639-3 codes."""
         languages = {code: language_of(self._study, code).iso or code for code in used_languages(self._study)}
         return {
             "version": DISTANCES_VERSION,
@@ -193,18 +188,18 @@ class DataRequirements:
 
     @cached_property
     def needed(self) -> set[tuple[str, str, str]]:
-        """(data set, split, language) of everything that has to be prepared."""
+        """(data set, split, language) of every prepared split that the study needs."""
         keys = {(d, "test", lang) for d, languages in evaluated_sets(self._study) for lang in languages}
         for node in self._study.checkpoints.values():
             keys |= {tuple(PreparedPath.parse(manifest)) for manifest in (*node.data, *node.held_out)}
         fresh = set(keys)
-        while fresh:  # what others are made of has to be prepared too
+        while fresh:  # splits that others are derived from
             fresh = {parent for key in fresh for parent in self._parents(*key)} - keys
             keys |= fresh
         return keys
 
     def _parents(self, dataset: str, split: str, language: str) -> set[tuple[str, str, str]]:
-        """The prepared splits that a fold or a translation is made of."""
+        """The prepared splits that a fold or a translation is derived from."""
         location = self._location(dataset, split, language)
         if isinstance(location, TranslatedSource):
             return {(location.dataset, location.split, origin) for origin in location.origins}
@@ -220,7 +215,7 @@ class DataRequirements:
 
     @cached_property
     def downloads(self) -> dict[str, Download]:
-        """What has to be fetched for the study's data sets, by the manifest that then says so."""
+        """The downloads of the study's data sets, by manifest."""
         licences: dict[str, set[str]] = {}
         requests = {}
         for dataset, split, language in self.needed:
@@ -234,29 +229,28 @@ class DataRequirements:
 
     @property
     def all_downloads(self) -> list[str]:
-        """Manifests of everything that the study needs from the network: data sets and models of the hub."""
+        """Manifests of all downloads of the study: data sets, models of the hub."""
         models = [f"{node.path}/stage.json" for node in self._study.checkpoints.values() if node.is_fetched]
         translators = sorted({path for t in self.translations for path in self._models.get(t.translator, [])})
         return [*self.downloads, *models, *translators]
 
     @property
     def unpinned(self) -> list[str]:
-        """Data sets that the study uses and whose record does not say which version in the network it means."""
+        """Data sets of the study whose record names no version of its download."""
         return sorted({d for d, split, lang in self.needed if not self._study.registry[d].is_pinned(lang, split)})
 
     def check_pins(self) -> None:
-        """UserError where a data set is not pinned to a version."""
+        """UserError if a data set is not pinned to a version."""
         if names := self.unpinned:
             message = f"not pinned to a version: {', '.join(names)}"
             raise UserError(message, "registry", f"With a network: {PIN_ALL}")
 
     def check_files(self) -> None:
-        """UserError for the first data file on disk that the study needs and that is not there."""
+        """UserError for the first data file on disk that the study needs and that does not exist."""
         for file in self.distances_file:
             if not Path(file).exists():
-                raise UserError(
-                    "no such file of languages' features", file, "Correct distances.file, or leave `distances` out."
-                )
+                fix = "Correct distances.file, or leave `distances` out."
+                raise UserError("no such file of languages' features", file, fix)
         for dataset, split, language in sorted(self.needed):
             location = self._location(dataset, split, language)
             for path in location if isinstance(location, list) else ():
@@ -268,35 +262,35 @@ class DataRequirements:
     def check_translators(self) -> None:
         """UserError for a translator that the study does not describe, and for a pair of languages that it lacks."""
         known = self._study.config["translators"]
-        for wanted in self.translations:
-            if wanted.translator not in known:
-                where = f"{self._study.registry[wanted.dataset].where}.splits.{wanted.split}.source.by"
-                near = difflib.get_close_matches(wanted.translator, known, 1)
+        for job in self.translations:
+            if job.translator not in known:
+                where = f"{self._study.registry[job.dataset].where}.splits.{job.split}.source.by"
+                near = difflib.get_close_matches(job.translator, known, 1)
                 fix = f"Did you mean {near[0]!r}?" if near else "translators: {NAME: {command: ..., pairs: ...}}"
-                raise UserError(f"unknown translator {wanted.translator!r}", where, fix)
-            # A model is asked by the job that has it.
-            if "model" not in known[wanted.translator]:
+                raise UserError(f"unknown translator {job.translator!r}", where, fix)
+            # Only the job that loads a model can check its languages.
+            if "model" not in known[job.translator]:
                 try:
-                    load_translator(known[wanted.translator]).check(wanted.source, wanted.target)
+                    load_translator(known[job.translator]).check(job.source, job.target)
                 except UserError as error:
-                    raise UserError(error.message, f"translators.{wanted.translator}", error.fix) from None
+                    raise UserError(error.message, f"translators.{job.translator}", error.fix) from None
 
     def check_downloads(self, environment: Mapping[str, str]) -> None:
-        """UserError where something is still to be fetched and the user forbids the network."""
+        """UserError if a download is missing and the user forbids the network."""
         if is_offline(environment) and (missing := self.missing_downloads):
             message = f"not downloaded yet, and HF_HUB_OFFLINE forbids the network ({len(missing)} downloads)"
-            raise UserError(message, missing[0], f"Where there is a network, with the same config:\n{FETCH_ALL}")
+            raise UserError(message, missing[0], f"With a network and the same config:\n{FETCH_ALL}")
 
     @property
     def missing_downloads(self) -> list[str]:
-        """Manifests of what is still to be fetched; what is prepared needs no download any more."""
+        """Manifests of the downloads still to be made; prepared splits need none."""
         prepared = {
             path for key in self.needed if Path(str(PreparedPath(*key))).exists() for path in self.source_files(*key)
         }
         return [path for path in self.all_downloads if path not in prepared and not Path(path).exists()]
 
     def pending_notices(self) -> list[str]:
-        """Lines for a dry run: what would have to be pinned and downloaded first."""
+        """Lines for a dry run: the data sets to pin and the downloads to make first."""
         lines = []
         if names := self.unpinned:
             lines.append(f"not pinned to a version yet: {', '.join(names)} ({PIN_ALL})")

@@ -105,9 +105,9 @@ def expand_track(config: Mapping, registry: Registry, name: str) -> Track:
 
 def _evaluated_languages(registry: Registry, dataset: str, languages: str | list, where: str) -> tuple[str, ...]:
     any_fold = fold_dataset(registry, dataset, 1) if dataset in registry else dataset
-    found = known_languages(registry, any_fold, languages, "test", where)
-    check_metric(registry[dataset], found, where)
-    return found
+    evaluated = known_languages(registry, any_fold, languages, "test", where)
+    check_metric(registry[dataset], evaluated, where)
+    return evaluated
 
 
 def resolve_source(config: Mapping, registry: Registry, track: str, name: str, where: str) -> str:
@@ -164,12 +164,11 @@ class RunExpander:
     checkpoints: dict[str, Checkpoint]
 
     def runs(self) -> list[Run]:
-        found = []
+        runs = []
         for schedule, fold in itertools.product(self.track.schedules, self.track.folds):
-            prefixes = fold_schedule(self.registry, schedule, fold).prefixes
-            stages = tuple(self._add(prefix) for prefix in prefixes)
-            found.append(Run(self.model, self.seed, self.track.name, schedule, stages, fold))
-        return found
+            stages = tuple(map(self._add, fold_schedule(self.registry, schedule, fold).prefixes))
+            runs.append(Run(self.model, self.seed, self.track.name, schedule, stages, fold))
+        return runs
 
     def _path(self, schedule: Schedule) -> str:
         return str(CheckpointPath(self.config["study"], self.model, self.seed, self.track.name, schedule.folders))

@@ -54,7 +54,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Track:
-    """A family of schedules with what they are evaluated on: data sets with their languages.
+    """A family of schedules, and the data sets and languages of their evaluation.
 
     `folds`: the numbers of the folds that its data sets are split into, from 1; (0,) if there are none.
     """
@@ -92,20 +92,20 @@ class Expansion:
 
     @cached_property
     def children(self) -> dict[str, list[str]]:
-        """The checkpoints that are made directly from each checkpoint."""
-        found: dict[str, list[str]] = {}
+        """The checkpoints with each checkpoint as a parent."""
+        children: dict[str, list[str]] = {}
         for path, node in self.checkpoints.items():
             for parent in node.parents:
-                found.setdefault(parent, []).append(path)
-        return found
+                children.setdefault(parent, []).append(path)
+        return children
 
     def lineage(self, path: str) -> list[str]:
         """A checkpoint after its ancestors, without the base model; of an average all members with theirs."""
-        found: dict[str, None] = {}
+        lineage: dict[str, None] = {}
         for parent in self.checkpoints[path].parents:
             if self.checkpoints[parent].parents:
-                found.update(dict.fromkeys(self.lineage(parent)))
-        return [*found, path]
+                lineage.update(dict.fromkeys(self.lineage(parent)))
+        return [*lineage, path]
 
 
 @dataclass(frozen=True)

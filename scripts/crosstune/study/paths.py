@@ -33,7 +33,7 @@ class Source(NamedTuple):
 
 
 class PreparedPath(NamedTuple):
-    """The manifest of a prepared split; its rows lie beside it as .jsonl."""
+    """The manifest of a prepared split; its rows are in the .jsonl file of the same name."""
 
     dataset: str
     split: str

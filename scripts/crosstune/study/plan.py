@@ -1,7 +1,4 @@
-"""A study as tables, figures and the report need to know it: plain data, without specs and files.
-
-Owns: the form of plan.json. Must never know: how a study is expanded, how numbers are printed.
-"""
+"""The content of plan.json: a study as plain data for tables, figures and the report, without specs and files."""
 
 from crosstune.core.errors import UserError
 from crosstune.data.registry import Language
@@ -14,7 +11,7 @@ from crosstune.study.targets import evaluated_sets
 
 
 def plan_of(study: Study) -> dict:
-    """What tables, figures and the report need to know of the study, as plain data."""
+    """The plan of a study, as plain data."""
     low = study.config.get("low_resource")
     track = next(iter(study.tracks))
     dataset = next(iter(study.tracks[track].evaluate))
@@ -70,11 +67,9 @@ def plan_of(study: Study) -> dict:
 
 
 def members_of(study: Study, run: Run) -> list[str]:
-    """The stages of all that an average is made of, in order."""
-    found: dict[str, None] = {}
-    for member in study.checkpoints[run.stages[-1]].parents:
-        found.update(dict.fromkeys(study.lineage(member)))
-    return [path.removeprefix(f"{study.results}/") for path in found]
+    """The stages of an average's members and their ancestors, in order."""
+    *ancestors, _ = study.lineage(run.stages[-1])
+    return [path.removeprefix(f"{study.results}/") for path in ancestors]
 
 
 def used_languages(study: Study) -> list[str]:
@@ -84,7 +79,7 @@ def used_languages(study: Study) -> list[str]:
 
 
 def cited(study: Study) -> list[dict[str, str]]:
-    """What a publication must name: models, with what they are, and data sets, with their licences."""
+    """The models and data sets that a publication must cite, with titles and licences."""
     models = [
         {
             "what": "model",
@@ -103,7 +98,7 @@ def cited(study: Study) -> list[dict[str, str]]:
 
 
 def track_plan(study: Study, name: str) -> dict:
-    """What is told of a track."""
+    """The part of the plan about one track."""
     track = study.config["tracks"][name]
     runs = [run for run in study.runs if run.track == name]
     evaluate = study.tracks[name].evaluate
@@ -121,7 +116,7 @@ def track_plan(study: Study, name: str) -> dict:
 
 
 def language_of(study: Study, code: str) -> Language:
-    """A language of the table; UserError, with a line to paste, for one that is not in it."""
+    """A language of the registry. UserError, with a line to paste, for an unknown one."""
     if code not in study.languages:
         line = f"{code}: {{name: ..., family: ..., genus: ..., script: Latn, resource: low}}"
         raise UserError(f"the language {code!r} is not in the language table", "registry/languages.yaml", line)

@@ -1,10 +1,8 @@
-"""What a job asks of a machine: memory, time and GPUs.
+"""The resources that jobs request: memory, time and GPUs.
 
-Owns: the estimates, and the assumptions that they stand on. Must never know: Snakemake, schedulers, what a job does.
-
-An estimate is meant to be enough, not to be near: a scheduler ends a job that takes more than it asked for. What it
-cannot know (how long texts are, how fast a machine is) it takes on the safe side; the page of a finished study says
-what its jobs took of what they asked for. A job that is tried again asks for more.
+An estimate is an upper bound, because a scheduler ends a job that exceeds its request. Unknown quantities, such as the
+lengths of texts or the speed of a machine, are estimated on the safe side. The report of a finished study compares
+usage with requests. Every further attempt of a job requests more.
 """
 
 import math
@@ -32,76 +30,76 @@ PROCESS_MIB = 1500
 GPU_PROCESS_MIB = 3000
 
 # A parameter in training, in fp32: weight, gradient and AdamW's two moments.
-TRAINED = 16
+TRAIN_BYTES = 16
 
-# While the state is saved: its bytes, in which weight and moments stand once more. And the best weights so far.
-SAVED = 12 + 4
+# While the state is saved: its bytes, a copy of weight and moments. And the best weights so far.
+SAVE_BYTES = 12 + 4
 
-# A parameter in prediction: the weight, and once more while it is loaded.
-LOADED = 8
+# A parameter in prediction: the weight, and a copy while it is loaded.
+LOAD_BYTES = 8
 
 # A parameter of an average: the sum in fp64, a member's weights, and the mean in fp32 with its bytes.
-AVERAGED = 8 + 8 + 4 + 4
+AVERAGE_BYTES = 8 + 8 + 4 + 4
 
-# Bytes of activations a token, for each unit of width of each layer. Korthikanti et al. (2022, arXiv:2205.05198) count
-# 34 + 5 heads x length / width bytes in 16 bits. That is 64 for heads 64 wide and rows of 384, and twice that in fp32.
-ACTIVATION = 128
+# Bytes of activations per token, for each unit of width of each layer. Korthikanti et al. (2022, arXiv:2205.05198)
+# count 34 + 5 heads x length / width bytes in 16 bits: 64 for heads 64 wide and rows of 384, and twice that in fp32.
+ACTIVATION_BYTES = 128
 
-# Tokens of a forward pass: PASS_TOKENS of checkpoint_job and of inference, which a job that only plans must not import.
-TRAINING_PASS, PREDICTION_PASS = 4096, 8192
+# Tokens of a forward pass: PASS_TOKENS of training.checkpoint_job and training.inference, whose import loads torch.
+TRAINING_PASS_TOKENS, PREDICTION_PASS_TOKENS = 4096, 8192
 
-# Layers whose activations prediction has at once.
+# Layers whose activations prediction holds at once.
 LIVE_LAYERS = 2
 
-# A row as text and as tokens, and what is kept of it until all are decoded.
-ROW = 10_000
+# A row as text and as tokens, and its logits until all rows are decoded.
+ROW_BYTES = 10_000
 
 # Logits of masked language modelling in fp32: themselves, their softmax and its gradient.
-LOGITS = 3 * 4
+LOGIT_BYTES = 3 * 4
 
-# --- a model of the hub, of which only the number of parameters is known ---------------------------------------------
+# --- the size of a model of the hub, whose shape is unknown ----------------------------------------------------------
 
-# Of one that does not state them: the largest of XTREME-R's models, XLM-R large, and some.
+# If the config does not state them: a little more than XTREME-R's largest model, XLM-R large.
 UNKNOWN_PARAMETERS = 600_000_000
 
-# A multilingual encoder has half of its parameters or more in embeddings, a monolingual one a fifth.
-BODY = 0.75
+# The share of parameters outside the embeddings: a half or less in multilingual encoders, 0.8 in monolingual ones.
+BODY_SHARE = 0.75
 
-WIDTH = 768
+DEFAULT_WIDTH = 768
 
-# A model known to have fewer parameters than this computes on a CPU unless its key `gpus` says otherwise.
-SMALL = 50_000_000
+# A model with fewer parameters computes on a CPU unless its key `gpus` says otherwise.
+MIN_GPU_PARAMETERS = 50_000_000
 
 # --- time ------------------------------------------------------------------------------------------------------------
 
-# Operations a token and parameter, forward and with backward (Kaplan et al. 2020, arXiv:2001.08361).
-PREDICTED, LEARNED = 2, 6
+# Operations per token and parameter, forward and with backward (Kaplan et al. 2020, arXiv:2001.08361).
+PREDICT_OPERATIONS, TRAIN_OPERATIONS = 2, 6
 
-# Operations per second that come out of a core and of a GPU. benchmarks/results/base.md has 1.2e11 a core on a machine
-# without bf16; a GPU of 2017 (V100) has 1.5e13 in fp32 at its best, later ones ten times as many in bf16.
+# Operations per second of a core and of a GPU. benchmarks/results/base.md measures 1.2e11 a core on a machine without
+# bf16; the peak of a GPU of 2017 (V100) is 1.5e13 in fp32, that of later ones ten times as high in bf16.
 CORE_FLOPS, GPU_FLOPS = 4e10, 1e13
 
-# Of an update, whatever its size: about a hundred kernels a layer, the data. And AdamW for each parameter on one core.
+# Of an update of any size: about a hundred kernels a layer, the data. And AdamW for each parameter on one core.
 UPDATE_SECONDS, ADAMW_SECONDS = 0.05, 1e-9
 
 # Encoding, decoding and writing a row: questions with their contexts are encoded at 2,500 a second.
 ROW_SECONDS = 0.002
 
-# Imports and the model from a disk in the network; and a checkpoint written and hashed there, a byte.
+# Imports and the model from a network disk; and to write and hash a checkpoint there, per byte.
 START_SECONDS, DISK_SECONDS = 180, 2e-8
 
-# What everything else is multiplied by: another machine, busy neighbours, texts longer than thought.
+# The factor of all computed times: another machine, busy neighbours, longer texts.
 MARGIN = 3
 
-# Rows of a split of which nobody has said how many it has, and which is not prepared yet.
+# Rows of a split whose record states no number and which is not prepared yet.
 UNKNOWN_TEST_ROWS, UNKNOWN_TRAINING_ROWS = 5_000, 20_000
 
-# Windows that a row is cut into.
-WINDOWS = 3
+# Windows per row.
+WINDOWS_PER_ROW = 3
 
-# A row, of up to so many tokens, through a sequence-to-sequence model on a GPU; through a program, which has so much
-# memory beside the rows.
-TRANSLATED_SECONDS, TRANSLATED_LENGTH = {True: 0.5, False: 0.1}, 512
+# Seconds to translate a row by a sequence-to-sequence model on a GPU (True) or by a program; the tokens of a row; the
+# memory of a program besides the rows.
+TRANSLATE_SECONDS, TRANSLATE_LENGTH = {True: 0.5, False: 0.1}, 512
 
 PROGRAM_MIB = 4000
 
@@ -120,16 +118,21 @@ class Resources:
         return Resources(max(a.mib for a in every), sum(a.seconds for a in every), max(a.gpus for a in every))
 
     def as_snakemake(self, attempt: int = 1) -> dict[str, int]:
-        """Snakemake's resources: `mem_mb` (MiB) doubles with every attempt, `runtime` (minutes) grows by as much again.
+        """Snakemake's resources: `mem_mb` (MiB) doubles with every attempt, `runtime` (minutes) grows linearly.
 
-        `gpu` is left out where none is wanted. `tasks` is 0 where there are several GPUs: without it SLURM's plugin
-        starts the command once for each of them (snakemake-executor-plugin-slurm, issues 316 and 459).
+        `gpu` is left out if there is none. With several GPUs `tasks` is 0: without it SLURM's plugin starts the command
+        once for each of them (snakemake-executor-plugin-slurm, issues 316 and 459).
         """
-        asked = {"mem_mb": math.ceil(self.mib) * 2 ** (attempt - 1), "runtime": math.ceil(self.seconds / 60) * attempt}
-        return asked | ({"gpu": self.gpus} if self.gpus else {}) | ({"tasks": 0} if self.gpus > 1 else {})
+        request = {
+            "mem_mb": math.ceil(self.mib) * 2 ** (attempt - 1),
+            "runtime": math.ceil(self.seconds / 60) * attempt,
+        }
+        return request | ({"gpu": self.gpus} if self.gpus else {}) | ({"tasks": 0} if self.gpus > 1 else {})
 
 
-# Jobs that compute nothing to speak of: (MiB, minutes).
+START = Resources(0, START_SECONDS)
+
+# Jobs that compute little: (MiB, minutes).
 LIGHT = {
     name: Resources(mib, 60 * minutes)
     for name, (mib, minutes) in {
@@ -161,7 +164,7 @@ LIGHT = {
 
 @dataclass(frozen=True)
 class Size:
-    """What of a model decides how much it asks for. Where only the parameters are known, a shape that has so many."""
+    """The parameters, shape and GPUs of a model. An unknown shape is derived from the number of parameters."""
 
     parameters: int
     width: int
@@ -175,28 +178,28 @@ class Size:
         if "pretrain" in model:
             width, layers = model["pretrain"]["hidden"], model["pretrain"]["layers"]
         else:
-            width, layers = WIDTH, BODY * parameters / (12 * WIDTH**2)
+            width, layers = DEFAULT_WIDTH, BODY_SHARE * parameters / (12 * DEFAULT_WIDTH**2)
         return cls(parameters, width, layers, gpus_of(model))
 
     @property
-    def multiplied(self) -> float:
-        """Parameters that every token is multiplied by: the layers' matrices. Embeddings are looked up."""
+    def matrix_parameters(self) -> float:
+        """Parameters in the layers' matrices, which multiply every token. Embeddings are looked up."""
         return 12 * self.layers * self.width**2
 
     def activations(self, tokens: float, layers: float | None = None) -> float:
         """Bytes of the activations of a forward pass."""
-        return tokens * self.width * (self.layers if layers is None else layers) * ACTIVATION
+        return tokens * self.width * (self.layers if layers is None else layers) * ACTIVATION_BYTES
 
     def seconds(self, operations: float, tokens: float, threads: int) -> float:
-        """To compute that many operations a parameter and token."""
+        """Seconds for `operations` operations per parameter and token."""
         speed = GPU_FLOPS * self.gpus if self.gpus else CORE_FLOPS * threads
         return operations * self.parameters * tokens / speed
 
 
 def gpus_of(model: Mapping) -> int:
-    """GPUs that a model's jobs ask for: as its key `gpus` says, else none for one known to be small, one for others."""
+    """GPUs that a model's jobs request: its key `gpus`, or else none if it is known to be small and one otherwise."""
     parameters = parameters_of(model)
-    return model.get("gpus", 0 if parameters is not None and parameters < SMALL else 1)
+    return model.get("gpus", 0 if parameters is not None and parameters < MIN_GPU_PARAMETERS else 1)
 
 
 def process_mib(size: Size) -> float:
@@ -204,73 +207,81 @@ def process_mib(size: Size) -> float:
 
 
 def training(
-    size: Size, updates: float, tokens: float, rows: float, threads: int, pass_tokens: float = TRAINING_PASS,
+    size: Size, updates: float, tokens: float, rows: float, threads: int, pass_tokens: float = TRAINING_PASS_TOKENS,
     logits: float = 0,
 ) -> Resources:  # fmt: skip
-    """A training of so many updates of `tokens` tokens on `rows` rows. `logits`: those of a pass, over a vocabulary.
+    """A training of `updates` updates of `tokens` tokens on `rows` rows. `logits`: their number per pass.
 
-    On a machine without GPU the activations are in its memory; a job that gets one asks for them nevertheless. Of
-    several GPUs each has a process that loads the model and the moments that were saved.
+    Activations are requested as main memory even with a GPU, because a machine without one holds them there. Each of
+    several GPUs has a process that loads the model and the saved moments.
     """
-    others = max(0, size.gpus - 1) * (process_mib(size) + size.parameters * TRAINED / MIB)
-    memory = size.parameters * (TRAINED + SAVED) + size.activations(pass_tokens) + logits * LOGITS + rows * ROW
-    work = size.seconds(LEARNED, updates * tokens, threads) + updates * UPDATE_SECONDS + rows * ROW_SECONDS
-    work += (0 if size.gpus else updates * size.parameters * ADAMW_SECONDS) + size.parameters * TRAINED * DISK_SECONDS
+    others = max(0, size.gpus - 1) * (process_mib(size) + size.parameters * TRAIN_BYTES / MIB)
+    memory = (
+        size.parameters * (TRAIN_BYTES + SAVE_BYTES)
+        + size.activations(pass_tokens)
+        + logits * LOGIT_BYTES
+        + rows * ROW_BYTES
+    )
+    work = size.seconds(TRAIN_OPERATIONS, updates * tokens, threads) + updates * UPDATE_SECONDS + rows * ROW_SECONDS
+    work += (
+        0 if size.gpus else updates * size.parameters * ADAMW_SECONDS
+    ) + size.parameters * TRAIN_BYTES * DISK_SECONDS
     return Resources(process_mib(size) + memory / MIB + others, MARGIN * work, size.gpus)
 
 
 def prediction(size: Size, rows: float, length: int, threads: int) -> Resources:
-    """Predictions of so many rows whose windows have up to `length` tokens; of several GPUs they use one."""
+    """Predictions of `rows` rows whose windows have up to `length` tokens; they use at most one GPU."""
     size = replace(size, gpus=min(size.gpus, 1))
-    memory = size.parameters * LOADED + size.activations(PREDICTION_PASS, LIVE_LAYERS) + rows * ROW
-    work = size.seconds(PREDICTED, rows * WINDOWS * length, threads) + rows * ROW_SECONDS
+    memory = size.parameters * LOAD_BYTES + size.activations(PREDICTION_PASS_TOKENS, LIVE_LAYERS) + rows * ROW_BYTES
+    work = size.seconds(PREDICT_OPERATIONS, rows * WINDOWS_PER_ROW * length, threads) + rows * ROW_SECONDS
     return Resources(process_mib(size) + memory / MIB, MARGIN * work, size.gpus)
 
 
 def averaging(size: Size, members: int) -> Resources:
-    """The mean of several checkpoints' weights; no GPU does it."""
+    """The mean of several checkpoints' weights, on the CPU."""
     work = size.parameters * 4 * (members + 2) * DISK_SECONDS
-    return Resources(PROCESS_MIB + size.parameters * AVERAGED / MIB, MARGIN * work)
+    return Resources(PROCESS_MIB + size.parameters * AVERAGE_BYTES / MIB, MARGIN * work)
 
 
 class JobResources:
-    """The resources that the jobs of a study request. Their paths are those of the study's checkpoints."""
+    """The resources that the jobs of a study request, by the paths of its checkpoints."""
 
     def __init__(self, study: Expansion, retention: RetentionPolicy):
         self._study, self._retention = study, retention
         self._rows: dict[str, int] = {}
-        self._found: dict[tuple, Resources] = {}
+        self._requests: dict[object, Resources] = {}
 
     def train(self, path: str) -> Resources:
         """A training with its predictions, after retraining ancestors whose weights were removed."""
-        if path not in self._found:
-            parts = [self._checkpoint(node) for node in (*self._retention.to_retrain(self._parents(path)), path)]
-            parts += [self._prediction(path, name) for name in self._study.checkpoints[path].evaluate]
-            self._found[path] = self._start.plus(*parts)
-        return self._found[path]
+        if path not in self._requests:
+            node = self._study.checkpoints[path]
+            parts = map(self._checkpoint, (*self._retention.to_retrain(node.parents), path))
+            self._requests[path] = START.plus(*parts, *(self._prediction(path, name) for name in node.evaluate))
+        return self._requests[path]
 
     def average(self, path: str) -> Resources:
         """An average, after retraining members whose weights were removed."""
-        retrained = self._retention.to_retrain(self._parents(path))
-        return self._start.plus(self._checkpoint(path), *map(self._checkpoint, retrained))
+        retrained = self._retention.to_retrain(self._study.checkpoints[path].parents)
+        return START.plus(self._checkpoint(path), *map(self._checkpoint, retrained))
 
     def predict(self, path: str, dataset: str) -> Resources:
         """Predictions of a checkpoint on a data set, after retraining it if its weights were removed."""
-        if (path, dataset) not in self._found:
-            retrained = [self._checkpoint(node) for node in self._retention.to_retrain([path])]
-            self._found[path, dataset] = self._start.plus(*retrained, self._prediction(path, dataset))
-        return self._found[path, dataset]
+        if (path, dataset) not in self._requests:
+            retrained = map(self._checkpoint, self._retention.to_retrain([path]))
+            self._requests[path, dataset] = START.plus(*retrained, self._prediction(path, dataset))
+        return self._requests[path, dataset]
 
     def translate(self, rows: str, by_model: bool) -> Resources:
         """Translation of the prepared rows of a manifest, by a sequence-to-sequence model or by a program."""
-        seconds = MARGIN * self.rows_at(rows, UNKNOWN_TRAINING_ROWS) * TRANSLATED_SECONDS[by_model]
+        seconds = MARGIN * self.rows_at(rows, UNKNOWN_TRAINING_ROWS) * TRANSLATE_SECONDS[by_model]
         if not by_model:
-            return self._start.plus(Resources(PROGRAM_MIB, seconds))
+            return START.plus(Resources(PROGRAM_MIB, seconds))
         size = Size.of({"hub": "translator"})
-        return self._start.plus(prediction(size, 0, TRANSLATED_LENGTH, self._threads), Resources(0, seconds, size.gpus))
+        threads = self._study.config["threads"]
+        return START.plus(prediction(size, 0, TRANSLATE_LENGTH, threads), Resources(0, seconds, size.gpus))
 
     def rows_at(self, manifest: str, unknown: int | None = None) -> int | None:
-        """Rows of a prepared split: as its record says, else as counted where it is prepared, else `unknown`."""
+        """The number of rows of a prepared split: from its record, else from its manifest, else `unknown`."""
         if manifest not in self._rows:
             dataset, split, language = PreparedPath.parse(manifest)
             rows = self._study.registry[dataset].require(language, split).rows.get(language)
@@ -281,14 +292,6 @@ class JobResources:
             self._rows[manifest] = rows
         return self._rows[manifest]
 
-    @property
-    def _start(self) -> Resources:
-        return Resources(0, START_SECONDS)
-
-    @property
-    def _threads(self) -> int:
-        return self._study.config["threads"]
-
     @cached_property
     def _sizes(self) -> dict[str, Size]:
         return {name: Size.of(model) for name, model in self._study.config["models"].items()}
@@ -296,11 +299,8 @@ class JobResources:
     def _size(self, path: str) -> Size:
         return self._sizes[CheckpointPath.parse(path).model]
 
-    def _parents(self, path: str) -> tuple[str, ...]:
-        return self._study.checkpoints[path].parents
-
     def _checkpoint(self, path: str) -> Resources:
-        """One checkpoint, without what its process does besides."""
+        """One checkpoint, without the other work of its process."""
         node, size = self._study.checkpoints[path], self._size(path)
         spec = node.spec
         if "average" in spec:
@@ -309,35 +309,35 @@ class JobResources:
         rows = sum(self.rows_at(manifest, UNKNOWN_TRAINING_ROWS) for manifest in node.data)
         updates = budget.get("updates")
         if updates is None:
-            updates = budget["epochs"] * rows * WINDOWS * longest / budget["tokens"]
+            updates = budget["epochs"] * rows * WINDOWS_PER_ROW * longest / budget["tokens"]
         pairs = pairs_of(spec)
         tokens = budget["tokens"] * (2 if is_contrastive(spec["recipe"]) else 1)
-        # Texts that are each other's negatives share a pass; on average they are half as long as the longest may be.
-        pass_tokens = max(TRAINING_PASS, pairs * 2 * longest / 2)
-        logits = TRAINING_PASS * spec["recipe"]["mlm_probability"] * spec["vocabulary"] if "vocabulary" in spec else 0
-        made = training(size, updates, tokens, rows, node.threads, pass_tokens, logits)
-        return made.plus(*self._looks(node, size, updates))
+        # Texts that are each other's negatives share a pass; on average they have half of the greatest length.
+        pass_tokens = max(TRAINING_PASS_TOKENS, pairs * 2 * longest / 2)
+        logits = (
+            TRAINING_PASS_TOKENS * spec["recipe"]["mlm_probability"] * spec["vocabulary"] if "vocabulary" in spec else 0
+        )
+        request = training(size, updates, tokens, rows, node.threads, pass_tokens, logits)
+        return request.plus(*self._evaluations(node, size, updates))
 
-    def _looks(self, node: Checkpoint, size: Size, updates: float) -> list[Resources]:
-        """Scores of held-out rows along the training; they compute in the memory of the training."""
+    def _evaluations(self, node: Checkpoint, size: Size, updates: float) -> list[Resources]:
+        """Scores of held-out rows during the training, in the same process."""
         if "select" not in node.spec:
             return []
         rows = sum(self.rows_at(manifest, UNKNOWN_TEST_ROWS) for manifest in node.held_out)
-        look = prediction(size, rows, node.spec["encoding"]["max_length"], node.threads)
-        return [Resources(look.mib, look.seconds * math.ceil(updates / node.spec["select"]["every"]), size.gpus)]
+        one = prediction(size, rows, node.spec["encoding"]["max_length"], node.threads)
+        return [Resources(one.mib, one.seconds * math.ceil(updates / node.spec["select"]["every"]), size.gpus)]
 
     def _prediction(self, path: str, dataset: str) -> Resources:
         manifests = test_manifests(self._study, path, dataset)
         rows = sum(self.rows_at(manifest, UNKNOWN_TEST_ROWS) for manifest in manifests)
         encoding = predict_spec(self._study, path, dataset)["encoding"]
-        return prediction(self._size(path), rows, encoding["max_length"], self._threads)
+        return prediction(self._size(path), rows, encoding["max_length"], self._study.config["threads"])
 
 
 def pairs_of(spec: Mapping) -> int:
-    """Pairs of texts that must share a forward pass, whatever their length; 0 where rows are on their own."""
-    recipe, found = spec["recipe"], [0]
-    if is_contrastive(recipe):
-        found.append(recipe["contrastive"].get("negatives", 64))
-    if "retrieval" in spec.get("source_heads", {}).values():
-        found.append(recipe.get("negatives", 64))
-    return max(found)
+    """Pairs of texts of any length that must share a forward pass; 0 if the loss compares no texts."""
+    recipe = spec["recipe"]
+    contrastive = recipe["contrastive"].get("negatives", 64) if is_contrastive(recipe) else 0
+    retrieval = "retrieval" in spec.get("source_heads", {}).values()
+    return max(contrastive, recipe.get("negatives", 64) if retrieval else 0)

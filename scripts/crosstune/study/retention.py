@@ -38,11 +38,11 @@ class RetentionPolicy:
 
     def to_retrain(self, paths: Iterable[str]) -> list[str]:
         """Checkpoints to retrain for the weights of `paths`, parents first."""
-        found: dict[str, None] = {}
+        checkpoints: dict[str, None] = {}
         for path in paths:
             if path in self._without_weights:
-                found.update(dict.fromkeys([*self.to_retrain(self._nodes[path].parents), path]))
-        return list(found)
+                checkpoints.update(dict.fromkeys([*self.to_retrain(self._nodes[path].parents), path]))
+        return list(checkpoints)
 
     def retrain_jobs(self, paths: Iterable[str]) -> list[dict]:
         """The same as the programs take them."""
@@ -95,8 +95,8 @@ def schedule_order(parents: Mapping[str, Sequence[str]]) -> list[str]:
     for path, above in parents.items():
         for parent in set(above):
             below.setdefault(parent, []).append(path)
-    place = {path: number for number, path in enumerate(parents)}
-    ready = [(0, place[path], path) for path, number in waiting.items() if not number]
+    position = {path: number for number, path in enumerate(parents)}
+    ready = [(0, position[path], path) for path, number in waiting.items() if not number]
     heapq.heapify(ready)
     order = []
     while ready:
@@ -107,7 +107,7 @@ def schedule_order(parents: Mapping[str, Sequence[str]]) -> list[str]:
             waiting[child] -= 1
             if not waiting[child]:
                 deepest = max(depth[parent] for parent in parents[child])
-                heapq.heappush(ready, (-1 - deepest, place[child], child))
+                heapq.heappush(ready, (-1 - deepest, position[child], child))
     return order
 
 

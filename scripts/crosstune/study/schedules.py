@@ -1,11 +1,8 @@
-"""Schedules: from what a config says to lineages of stages with a budget each.
-
-Owns: the grammar of schedules, `each` and `orders`, the division of budgets, the names of stage folders.
-Must never know: where data lie, what a model is, how anything is trained.
+"""Schedules: parsing a track's `schedules` into lineages of stages with budgets.
 
 A schedule is a list of stages, one after the other; a stage trains on a mixture: `[en, es, fr]` is sequential,
-`[en + es + fr]` is joint. A stage is a folder inside the folder of the stage before it, so that schedules which start
-in the same way share their first folders and train them once.
+`[en + es + fr]` is joint. A stage's folder lies inside the folder of the stage before it, so that schedules with the
+same first stages share their folders and train them once.
 """
 
 import hashlib
@@ -43,7 +40,7 @@ STAGE_KEYS = ("train", "updates", "epochs", "replay")
 
 @dataclass(frozen=True)
 class Budget:
-    """What every schedule of a track may spend: `updates` in all, or `epochs` in every stage; `tokens` per update."""
+    """The budget of every schedule of a track: `updates` in all, or `epochs` in every stage; `tokens` per update."""
 
     tokens: int
     updates: int | None = None
@@ -66,17 +63,14 @@ class StageSpec:
         """The stage's own recipe, which differs from the track's, as in the config."""
         nested: dict[str, Any] = {}
         for key, value in self.recipe:
-            outer, _, inner = key.partition(".")
-            plain = list(value) if isinstance(value, tuple) else value
-            if inner:
-                nested.setdefault(outer, {})[inner] = plain
-            else:
-                nested[key] = plain
+            *outer, inner = key.split(".")
+            part = nested.setdefault(outer[0], {}) if outer else nested
+            part[inner] = list(value) if isinstance(value, tuple) else value
         return nested
 
     @property
     def folder(self) -> str:
-        """The stage's folder name: mixture, budget, and whatever sets it apart, as in `qa.en+es@300~lr=0.0001`."""
+        """The stage's folder name: mixture, budget, replay and own recipe, as in `qa.en+es@300~lr=0.0001`."""
         mixture = "+".join(f"{name}.{'+'.join(langs)}" for name, langs in by_dataset(self.sources))
         if len(mixture) > LONGEST_FOLDER:
             digest = hashlib.sha256(mixture.encode()).hexdigest()[:8]
@@ -84,7 +78,7 @@ class StageSpec:
             mixture = f"{datasets[:LONGEST_FOLDER]}.{len(self.sources)}-sources-{digest}"
         budget = f"{self.updates}" if self.updates is not None else f"{self.epochs:g}ep"
         replay = {"replay": self.replay} if self.replay else {}
-        # No comma: Snakemake takes a path in the name of a cluster's job apart there.
+        # No comma: Snakemake splits a path in the name of a cluster's job at commas.
         own = {FOLDER_MARKS.get(key, key): value for key, value in self.recipe}
         marks = "".join(f"~{key}={_mark(value)}" for key, value in sorted({**replay, **own}.items()))
         return f"{mixture}@{budget}{marks}"
@@ -100,7 +94,7 @@ class Schedule:
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """The folders of the stages inside each other, below the track's folder; the last is the final checkpoint."""
+        """The nested folders of the stages, below the track's folder; the last has the final checkpoint."""
         if self.members:
             return ("average." + "+".join(member.name for member in self.members),)
         return tuple(stage.folder for stage in self.stages) or (UNTRAINED,)
@@ -114,7 +108,7 @@ class Schedule:
 
     @property
     def total_updates(self) -> int | None:
-        """Updates spent over all stages and members; None where a stage counts epochs."""
+        """The sum of the updates of all stages and members; None if a stage counts epochs."""
         parts = [m.total_updates for m in self.members] or [stage.updates for stage in self.stages]
         return None if None in parts else sum(parts)
 
@@ -139,20 +133,20 @@ def parse_schedules(
     configs: Mapping[str, object],
     resolve: Callable[[str, str], str],
     budget: Budget,
-    place: str,
+    where: str,
 ) -> list[Schedule]:
     """Expand a track's `schedules` mapping.
 
-    `resolve(name, place)` turns a source as written (`en`, `mnli.en`) into `dataset.language` or raises UserError.
-    Raises UserError, with the key at fault, for an empty mixture, a budget that does not divide, unknown members.
+    `resolve(name, where)` turns a source as written (`en`, `mnli.en`) into `dataset.language` or raises UserError.
+    Raises UserError, with the key, for an empty mixture, a budget that does not divide, unknown members.
     """
     schedules: dict[str, Schedule] = {}
     averages: dict[str, Sequence] = {}
     for name, config in configs.items():
-        here = f"{place}.{name}"
+        here = f"{where}.{name}"
         if isinstance(config, Mapping) and "average" in config:
             averages[name] = config["average"]
-            schedules[name] = Schedule(name)  # keeps the order of the config; filled below, when all members are known
+            schedules[name] = Schedule(name)  # keeps the order of the config until all members are known
             continue
         for full_name, items in _expand(name, config):
             if full_name in schedules:
@@ -160,28 +154,26 @@ def parse_schedules(
             schedules[full_name] = Schedule(full_name, _stages(items, resolve, budget, here))
     trained = {name: schedule for name, schedule in schedules.items() if schedule.stages}
     for name, members in averages.items():
-        schedules[name] = _average(name, members, trained, resolve, budget, f"{place}.{name}")
+        schedules[name] = _average(name, members, trained, resolve, budget, f"{where}.{name}")
     return list(schedules.values())
 
 
 def _expand(name: str, config: object) -> list[tuple[str, list]]:
-    """The (name, list of stages) pairs that one entry of `schedules` stands for."""
+    """The schedules of one entry of `schedules`, as (name, list of stages)."""
     if isinstance(config, Mapping) and "each" in config:
         return [(f"{name}-{_label(item)}", [item]) for item in config["each"]]
     if isinstance(config, Mapping) and "orders" in config:
         items = config["orders"]
-        rows = (
-            latin_square(len(items)) if config.get("design") == "latin" else itertools.permutations(range(len(items)))
-        )
-        orders = ([items[i] for i in row] for row in rows)
+        design = latin_square if config.get("design") == "latin" else lambda size: itertools.permutations(range(size))
+        orders = ([items[i] for i in row] for row in design(len(items)))
         return [(f"{name}-{'-'.join(map(_label, order))}", order) for order in orders]
     return [(name, list(config))]
 
 
 def latin_square(size: int) -> list[list[int]]:
-    """`size` orders of `size` things in which each stands once at every place.
+    """`size` orders of `size` items, in which every item has every position once.
 
-    Williams' construction (1949): for an even size each thing also follows each other thing exactly once.
+    Williams' construction (1949): for an even size every item also follows every other item exactly once.
     """
     first = [(-(i // 2)) % size if i % 2 == 0 else (i + 1) // 2 for i in range(size)]
     return [[(item + shift) % size for item in first] for shift in range(size)]
@@ -192,39 +184,38 @@ def _label(item: object) -> str:
     return "+".join(part.strip() for part in str(text).split("+"))
 
 
-def _stages(items: list, resolve: Callable, budget: Budget, place: str) -> tuple[StageSpec, ...]:
+def _stages(items: list, resolve: Callable, budget: Budget, where: str) -> tuple[StageSpec, ...]:
     stages = []
     for number, item in enumerate(items):
-        here = f"{place}[{number}]"
+        here = f"{where}[{number}]"
         config = dict(item) if isinstance(item, Mapping) else {"train": item}
         names = [part.strip() for part in str(config["train"]).split("+")]
         if not all(names):
-            raise UserError(
-                f"the mixture {config['train']!r} has an empty part", here, "Write the sources like this: en + es"
-            )
+            message = f"the mixture {config['train']!r} has an empty part"
+            raise UserError(message, here, "Write the sources like this: en + es")
         sources = [resolve(name, here) for name in names]
         if len(set(sources)) < len(sources):
             raise UserError(f"the mixture {config['train']!r} names a source twice", here)
         if config.get("replay") and number == 0:
             raise UserError("the first stage has nothing to replay", here, "Remove replay from it.")
-        # A stage is hashed, so that its lists become tuples.
+        # Stages are hashable: lists become tuples.
         own = {key: value for key, value in config.items() if key not in STAGE_KEYS}
         nested = own.pop("contrastive", {})
         own |= {f"contrastive.{key}": value for key, value in nested.items()}
         recipe = tuple(sorted((key, tuple(value) if isinstance(value, list) else value) for key, value in own.items()))
         replayed = float(config.get("replay", 0))
         stages.append(StageSpec(tuple(sorted(sources)), config.get("updates"), config.get("epochs"), replayed, recipe))
-    return _divide(stages, budget, place)
+    return _divide(stages, budget, where)
 
 
-def _divide(stages: list[StageSpec], budget: Budget, place: str) -> tuple[StageSpec, ...]:
+def _divide(stages: list[StageSpec], budget: Budget, where: str) -> tuple[StageSpec, ...]:
     """Give every stage its share of the track's budget."""
     if budget.epochs is not None:
         if any(stage.updates is not None for stage in stages):
-            raise UserError("the track's budget counts epochs, a stage counts updates", place, "Use one of the two.")
+            raise UserError("the track's budget counts epochs, a stage counts updates", where, "Use one of the two.")
         return tuple(replace(stage, epochs=float(stage.epochs or budget.epochs)) for stage in stages)
     if any(stage.epochs is not None for stage in stages):
-        raise UserError("the track's budget counts updates, a stage counts epochs", place, "Use one of the two.")
+        raise UserError("the track's budget counts updates, a stage counts epochs", where, "Use one of the two.")
     open_stages = [stage for stage in stages if stage.updates is None]
     left = budget.updates - sum(stage.updates or 0 for stage in stages)
     if open_stages and (left <= 0 or left % len(open_stages)):
@@ -232,14 +223,14 @@ def _divide(stages: list[StageSpec], budget: Budget, place: str) -> tuple[StageS
         raise UserError(
             f"a budget of {budget.updates} updates does not divide over these {len(stages)} stages"
             f" ({left} left for {len(open_stages)} without updates of their own)",
-            place,
+            where,
             "Give each stage its updates, or set the track's budget to\n"
             f"budget: {{updates: {nearest}, tokens: {budget.tokens}}}",
         )
     if not open_stages and left and budget.matched:
         raise UserError(
             f"the stages spend {budget.updates - left} updates, the track's budget is {budget.updates}",
-            place,
+            where,
             "Every schedule of a track spends the same; to compare unmatched ones on purpose: budget: {matched: false}",
         )
     share = left // len(open_stages) if open_stages else 0
@@ -247,55 +238,53 @@ def _divide(stages: list[StageSpec], budget: Budget, place: str) -> tuple[StageS
 
 
 def _average(
-    name: str, members: Sequence, schedules: Mapping, resolve: Callable, budget: Budget, place: str
+    name: str, members: Sequence, schedules: Mapping, resolve: Callable, budget: Budget, where: str
 ) -> Schedule:
     """The average of named schedules (each costs its full budget) or of lists of stages (they share one budget)."""
     if all(isinstance(member, str) for member in members):
-        unknown = [member for member in members if member not in schedules]
-        if unknown:
-            raise UserError(
-                f"average of an unknown schedule {unknown[0]!r}", place, f"Schedules here: {', '.join(schedules)}"
-            )
+        if unknown := [member for member in members if member not in schedules]:
+            message = f"average of an unknown schedule {unknown[0]!r}"
+            raise UserError(message, where, f"Schedules here: {', '.join(schedules)}")
         return Schedule(name, members=tuple(schedules[member] for member in members))
     if any(isinstance(member, str) for member in members):
-        raise UserError("an average is of schedule names or of lists of stages, not of both", place)
+        raise UserError("an average is of schedule names or of lists of stages, not of both", where)
     if budget.updates is not None and budget.updates % len(members):
-        raise UserError(f"a budget of {budget.updates} updates does not divide over {len(members)} members", place)
+        raise UserError(f"a budget of {budget.updates} updates does not divide over {len(members)} members", where)
     share = Budget(budget.tokens, budget.updates and budget.updates // len(members), budget.epochs, budget.matched)
     parts = [
-        Schedule("_then_".join(map(_label, items)), _stages(list(items), resolve, share, f"{place}.average[{number}]"))
+        Schedule("_then_".join(map(_label, items)), _stages(list(items), resolve, share, f"{where}.average[{number}]"))
         for number, items in enumerate(members)
     ]
     return Schedule(name, members=tuple(parts))
 
 
-def check_matched(schedules: Sequence[Schedule], budget: Budget, rows: Callable[[str], int | None], place: str) -> None:
-    """Assert that all schedules of a track cost the same, and raise UserError with the table of costs if not.
+def check_matched(schedules: Sequence[Schedule], budget: Budget, rows: Callable[[str], int | None], where: str) -> None:
+    """UserError with the costs, in rows (epochs x rows), if matched schedules with a budget in epochs cost differently.
 
-    Updates are compared where the budget counts updates, rows seen (epochs x rows) where it counts epochs.
-    An average of named schedules, which costs the sum of its members, is let through: its cost is shown in the tables.
+    `parse_schedules` checks budgets in updates. An average of named schedules, which costs the sum of its members, is
+    exempt: the tables show its cost.
     """
     if not budget.matched or budget.updates is not None:
         return
-    costs = {s.name: _rows_seen(s, rows, place) for s in schedules if s.stages}
+    costs = {s.name: _rows_seen(s, rows, where) for s in schedules if s.stages}
     if len({round(cost, 6) for cost in costs.values()}) > 1:
         listing = "\n".join(f"{name}: {float(cost):g} rows" for name, cost in costs.items())
         raise UserError(
             f"the schedules do not see the same number of rows:\n{listing}",
-            f"{place}.budget",
-            "Count updates (budget: {updates: 900, tokens: 4096}), or say that you mean it: matched: false",
+            f"{where}.budget",
+            "Count updates (budget: {updates: 900, tokens: 4096}), or allow it: matched: false",
         )
 
 
-def _rows_seen(schedule: Schedule, rows: Callable[[str], int | None], place: str) -> Fraction:
+def _rows_seen(schedule: Schedule, rows: Callable[[str], int | None], where: str) -> Fraction:
     total = Fraction(0)
     for stage in schedule.stages:
         for source in stage.sources:
             count = rows(source)
             if count is None:
                 raise UserError(
-                    f"epochs cannot be matched: the registry does not say how many rows {source} has",
-                    f"{place}.budget",
+                    f"epochs cannot be matched: the registry does not state the number of rows of {source}",
+                    f"{where}.budget",
                     "Add rows to its record, count updates instead, or set matched: false",
                 )
             total += Fraction(stage.epochs).limit_denominator(1000) * count

@@ -176,7 +176,7 @@ def model_parallelism(config: Mapping, path: str) -> str:
 
 
 def predict_spec(study: Expansion, path: str, dataset: str) -> dict:
-    """The spec of a checkpoint's predictions on a data set; weights and rows count besides."""
+    """The spec of a checkpoint's predictions on a data set, which also depend on weights and rows."""
     location, config = CheckpointPath.parse(path), study.config
     encoding = study.tracks[location.track].config["encoding"]
     layer = encoding.get("layer")

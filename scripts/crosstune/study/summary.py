@@ -1,41 +1,39 @@
-"""A study in a few lines for a person: what it trains, that its schedules cost the same, how much disk it takes.
-
-Owns: these lines. Must never know: jobs, data.
-"""
+"""A study in a few lines for the user: its trainings, the cost of its schedules, its disk space."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from crosstune.core.text import count
 from crosstune.study.graph import Checkpoint, Study
 from crosstune.study.retention import RetentionPolicy
 
 BYTES_A_PARAMETER = 4  # weights are stored in fp32
 
-# Checkpoints that are named; of others there is the number.
-NAMED = 5
+# The number of checkpoints that a line names.
+MAX_NAMED = 5
 
 
 def summary(study: Study, retention: RetentionPolicy) -> list[str]:
-    """Lines for a person: what will be trained, and that the schedules of a track cost the same."""
-    models, seeds = len(study.config["models"]), len(study.config["seeds"])
-    lines = [f"study {study.name}: {models} model{'s' * (models != 1)}, {seeds} seed{'s' * (seeds != 1)}"]
+    """Lines for the user: tracks with their budgets, trainings, disk space, checkpoints to retrain."""
+    models, seeds = count(len(study.config["models"]), "model"), count(len(study.config["seeds"]), "seed")
+    lines = [f"study {study.name}: {models}, {seeds}"]
     for name, track in study.config["tracks"].items():
         budget = track["budget"]
         names = study.tracks[name].schedule_names
-        spent = f"{budget['updates']} updates" if "updates" in budget else f"{budget['epochs']:g} epochs a stage"
+        length = f"{budget['updates']} updates" if "updates" in budget else f"{budget['epochs']:g} epochs a stage"
         kind = "compute-matched" if budget["matched"] else "NOT compute-matched"
-        lines.append(f"track {name}: {', '.join(names)}; each {spent} x {budget['tokens']} tokens, {kind}")
+        lines.append(f"track {name}: {', '.join(names)}; each {length} x {budget['tokens']} tokens, {kind}")
         for schedule in study.tracks[name].schedules:
             if "updates" in budget and schedule.total_updates not in (0, budget["updates"]):
                 lines.append(f"  {schedule.name} costs {schedule.total_updates} updates: the sum of its members")
-    trained = sum(bool(node.data) for node in study.checkpoints.values())
-    lines.append(f"{len(study.runs)} runs share {trained} trainings")
+    trainings = sum(bool(node.data) for node in study.checkpoints.values())
+    lines.append(f"{len(study.runs)} runs share {trainings} trainings")
     lines.append(_amounts(study, retention))
     if retrained := retention.pending_retrains:
-        names = ", ".join(path.removeprefix(f"{study.results}/") for path in retrained[:NAMED])
-        more = f" and {len(retrained) - NAMED} more" if len(retrained) > NAMED else ""
-        subject = "1 checkpoint" if len(retrained) == 1 else f"{len(retrained)} checkpoints"
-        lines.append(f"{subject} must be retrained: a new job needs weights that were removed ({names}{more})")
+        names = ", ".join(path.removeprefix(f"{study.results}/") for path in retrained[:MAX_NAMED])
+        more = f" and {len(retrained) - MAX_NAMED} more" if len(retrained) > MAX_NAMED else ""
+        checkpoints = count(len(retrained), "checkpoint")
+        lines.append(f"{checkpoints} must be retrained: a new job needs weights that were removed ({names}{more})")
     return lines
 
 
@@ -49,7 +47,7 @@ class Weights:
 
 
 def weights_of(study: Study, retention: RetentionPolicy) -> Weights:
-    """The weights that a study makes, base models of the hub aside, where one job runs at a time."""
+    """The weights of a study's own checkpoints, if one job runs at a time."""
     sizes = {path: _checkpoint_bytes(study, node) for path, node in study.checkpoints.items() if not node.is_fetched}
     known = sum(filter(None, sizes.values()))
     most = known if study.config["keep_weights"] == "all" else retention.peak_disk(lambda path: sizes.get(path) or 0)
@@ -57,20 +55,20 @@ def weights_of(study: Study, retention: RetentionPolicy) -> Weights:
 
 
 def _amounts(study: Study, retention: RetentionPolicy) -> str:
-    """How many checkpoints and files of predictions, one a language, the study makes, and the disk they take."""
-    made = [node for node in study.checkpoints.values() if not node.is_fetched]
-    predictions = sum(len(languages) for node in made for languages in node.evaluate.values())
-    found = weights_of(study, retention)
-    weights = f"about {found.all / 1e9:.1f} GB of weights"
+    """The numbers of checkpoints and of prediction files (one per language), and the disk space of the weights."""
+    nodes = [node for node in study.checkpoints.values() if not node.is_fetched]
+    predictions = sum(len(languages) for node in nodes for languages in node.evaluate.values())
+    weights = weights_of(study, retention)
+    text = f"about {weights.all / 1e9:.1f} GB of weights"
     if (policy := study.config["keep_weights"]) != "all":
-        weights += f", {found.most / 1e9:.1f} GB at most at once with keep_weights: {policy}"
-    if found.unknown:
-        weights += f" and {found.unknown} checkpoints of models that do not state their `parameters`"
-    return f"{len(made)} checkpoints ({weights}), {predictions} files of predictions"
+        text += f", {weights.most / 1e9:.1f} GB at most at once with keep_weights: {policy}"
+    if weights.unknown:
+        text += f" and {weights.unknown} checkpoints of models that do not state their `parameters`"
+    return f"{len(nodes)} checkpoints ({text}), {predictions} files of predictions"
 
 
 def _checkpoint_bytes(study: Study, node: Checkpoint) -> int | None:
-    """Bytes of a checkpoint's weights, without its small heads; with AdamW's two moments where they are retention."""
+    """Bytes of a checkpoint's weights without its small heads, and of AdamW's two moments if they are kept."""
     parameters = parameters_of(study.config["models"][node.location.model])
     return parameters and parameters * BYTES_A_PARAMETER * (3 if node.keep_optimizer else 1)
 

@@ -59,7 +59,7 @@ class TableSpec:
 
     @cached_property
     def panels(self) -> list[tuple[str, str]]:
-        """Track and data set of every panel. UserError for an unknown panel, and for one that is given twice."""
+        """Track and data set of every panel. UserError for an unknown panel, and for a repeated one."""
         panels: list[tuple[str, str]] = []
         for over in _as_list(self.entry["panels"]):
             for panel in panels_over(self.study, over, f"{self.where}.panels"):
@@ -73,8 +73,8 @@ class TableSpec:
     def schedules(self) -> list[str]:
         """The schedules of the table: those of any panel, or the listed ones among them."""
         every = [name for panel in self.panels for name in schedules_with_head(self.study, *panel)]
-        wanted = self.entry.get("schedules", every)
-        return [name for name in dict.fromkeys(every) if name in wanted and name != self.entry.get("relative_to")]
+        listed = self.entry.get("schedules", every)
+        return [name for name in dict.fromkeys(every) if name in listed and name != self.entry.get("relative_to")]
 
     @property
     def metrics(self) -> list[Metric]:
@@ -91,9 +91,9 @@ class TableSpec:
         if self.name in RESERVED:
             message = f"{self.name!r} is the name of another table"
             raise UserError(message, self.where, f"Choose another name than {', '.join(RESERVED)}.")
-        if twice := next((axis for axis in self.rows if axis in self.columns), None):
-            axis = "language" if twice == "schedule" else "schedule"
-            raise UserError(f"rows and columns are both by {twice}", f"{self.where}.columns", f"columns: {axis}")
+        if shared := next((axis for axis in self.rows if axis in self.columns), None):
+            axis = "language" if shared == "schedule" else "schedule"
+            raise UserError(f"rows and columns are both by {shared}", f"{self.where}.columns", f"columns: {axis}")
         for side, axes in (("rows", self.rows), ("columns", self.columns)):
             if len(axes) > 1 and (exclusive := [axis for axis in EXCLUSIVE_AXES if axis in axes]):
                 axis = exclusive[0]

@@ -81,7 +81,7 @@ def test_manifests(study: Expansion, path: str, dataset: str) -> list[str]:
 
 
 def majority_sources(study: Expansion, dataset: str) -> list[str]:
-    """Prepared training rows with the labels of a data set, of which its baseline takes the most frequent one."""
+    """Prepared training rows with the labels of a data set, for the baseline of the most frequent label."""
     registry, head = study.registry, head_spec(study.registry[dataset])
     sources = {
         Source.parse(source)

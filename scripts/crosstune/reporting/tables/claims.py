@@ -163,7 +163,7 @@ def judge_rows(statement: Statement, results: Path) -> ClaimResult:
         if prepared is not None:
             rows[lang], file = prepared["rows"], str(manifest)
         elif known is not None:
-            rows[lang], file = known, statement.place
+            rows[lang], file = known, statement.record_file
         else:
             continue
         files.append(file)

@@ -36,7 +36,7 @@ class PublishedComparison:
     def cell(self, schedule: str, column: str) -> Cell:
         """Our numbers of a published column, by run."""
         ours = self.columns[column]
-        if self.entry["protocol"] == "mucot":
+        if self.entry["from_evaluations"]:
             return self._best_evaluations(schedule, ours)
         return self.panel.cell(schedule, self._languages(column), self.panel.metric, pooled=ours == "pooled")
 
@@ -90,7 +90,7 @@ class PublishedComparison:
         protocol = (
             " As in the original, every column is the test score at the look that is best on its own validation rows:"
             " different checkpoints in one row, which no single model has."
-            if entry["protocol"] == "mucot"
+            if entry["from_evaluations"]
             else ""
         )
         return (

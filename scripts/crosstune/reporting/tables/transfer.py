@@ -148,7 +148,7 @@ class Measure:
 
     value: raises KeyError if a score is missing; None without a language. needs: `stages` if it needs the scores after
     every stage, `stream` if also one language a stage. reference: the schedule that it is compared with. languages: the
-    groups of languages, each of which must have one.
+    groups of languages, and each must have one.
     """
 
     key: str
@@ -350,7 +350,7 @@ def gain_columns(panel: Panel) -> list[tuple[str, str, int]]:
 
 
 def language_groups(panel: Panel) -> dict[str, dict[str, list[str]]]:
-    """Unseen languages by family, script and resource level, for attributes of which there are several values."""
+    """Unseen languages by family, script and resource level, for attributes with several values."""
     attributes = {}
     for kind, axis in (("family", "family"), ("script", "script"), ("resource level", "resource")):
         values = {language: language_attribute(panel.study, axis, language) for language in panel.unseen_languages}
