@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from crosstune.core.files import read_text  # noqa: E402
+from crosstune.data.readers import read_rows  # noqa: E402
 from crosstune.machine.hardware import resolve_precision, use_threads  # noqa: E402
 
 SIZES = {
@@ -35,7 +36,7 @@ LANGUAGES = ("en", "es", "hi")
 BATCH = 8
 
 
-def read_rows(bundle: Path, languages: tuple[str, ...], count: int) -> list[dict]:
+def sample_rows(bundle: Path, languages: tuple[str, ...], count: int) -> list[dict]:
     """The first `count` XQuAD questions of every language that fit one window, languages in turn."""
     by_language = []
     for language in languages:
@@ -63,7 +64,7 @@ class Bench:
         self.folder = Path(tempfile.mkdtemp())
         self.rival = rival_qa
         texts = self.folder / "texts.jsonl"
-        every = read_rows(bundle, LANGUAGES, 1190)
+        every = sample_rows(bundle, LANGUAGES, 1190)
         write_jsonl(texts, ({"text": text} for text in sorted({row["context"] for row in every})))
         train_tokenizer([texts], 8000, self.folder / "tokenizer")
         self.tokenizer = Tokenizer(self.folder / "tokenizer")
@@ -77,7 +78,7 @@ class Bench:
         network.add_head("qa", [], seed=1)
         save_network(network, self.folder / "model", self.folder / "tokenizer", "qa")
         self.load = lambda packing: load_network(self.folder / "model", 0.1, packing)
-        single = [row for row in read_rows(bundle, LANGUAGES, windows) if self._fits(row)]
+        single = [row for row in sample_rows(bundle, LANGUAGES, windows) if self._fits(row)]
         self.rows = single[:windows]
         options = {"max_length": 384, "stride": 128, "max_question_length": 64}
         self.windows = network.tasks["qa"].encode(self.rows, self.tokenizer, options)
