@@ -59,7 +59,8 @@ def main() -> None:
     from crosstune.modeling.tokenization import Tokenizer
     from crosstune.modeling.tokenizer_training import train_tokenizer
     from crosstune.training.checkpoint_job import new_encoder
-    from crosstune.training.inference import PASS_TOKENS, predict_dataset
+    from crosstune.training.inference import predict_dataset
+    from crosstune.training.pass_size import prediction_pass
 
     folder = Path(tempfile.mkdtemp())
     manifests = prepare_xquad(args.bundle, folder / "data", args.rows)
@@ -80,7 +81,7 @@ def main() -> None:
     def passes() -> None:
         for split in splits.values():
             windows = cache.windows(network.tasks["qa"], split, ENCODING)
-            for indices in pack(windows.lengths.tolist(), PASS_TOKENS):
+            for indices in pack(windows.lengths.tolist(), prediction_pass(network)):
                 network.head("qa")(network.hidden(collate([windows] * len(indices), indices)))
 
     begin = time.perf_counter()

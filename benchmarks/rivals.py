@@ -110,9 +110,9 @@ class Bench:
 
         from crosstune.core.progress import Progress
         from crosstune.modeling.used_embeddings import SparseEmbedding
-        from crosstune.training.checkpoint_job import PASS_TOKENS
         from crosstune.training.interruption import InterruptGuard
         from crosstune.training.micro_batches import MicroBatcher, TrainingData, TrainingSettings
+        from crosstune.training.pass_size import training_pass
         from crosstune.training.resume import ResumeFolder
         from crosstune.training.trainer import Trainer
 
@@ -131,7 +131,7 @@ class Bench:
         def run() -> float:
             # The rival's precision would stay that of the process.
             AcceleratorState._reset_state(reset_partial_state=True)
-            settings = TrainingSettings(recipe, (1, "bench"), precision, PASS_TOKENS, 1e9)
+            settings = TrainingSettings(recipe, (1, "bench"), precision, training_pass(network, precision), 1e9)
             folder = ResumeFolder(self.folder / "state", "bench")
             log = self.folder / "log"
             begin = time.perf_counter()

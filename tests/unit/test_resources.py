@@ -6,7 +6,6 @@ from helpers.study_config import study
 from crosstune.study import resources
 from crosstune.study.resources import JobResources, Resources, Size, averaging, gpus_of, pairs_of, prediction, training
 from crosstune.study.retention import RetentionPolicy
-from crosstune.training import checkpoint_job, inference
 
 HOME = "results/test/tiny/seed1/qa"
 HUB = {"hub": "a/b", "revision": "0" * 40}
@@ -48,13 +47,6 @@ def test_one_process_has_the_memory_of_its_largest_part_and_the_time_of_all():
 )
 def test_a_model_that_is_not_known_to_be_small_has_a_gpu(model, gpus):
     assert gpus_of(model) == gpus
-
-
-def test_passes_are_as_long_as_the_programs_make_them():
-    assert (resources.TRAINING_PASS_TOKENS, resources.PREDICTION_PASS_TOKENS) == (
-        checkpoint_job.PASS_TOKENS,
-        inference.PASS_TOKENS,
-    )
 
 
 def test_it_is_enough_for_what_was_measured():

@@ -11,13 +11,12 @@ from sample_rows import RECIPE, SENTENCES
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json
-from crosstune.modeling.batching import Mixture, plan_batches
+from crosstune.modeling.batching import Mixture, plan_batches, prefetch
 from crosstune.modeling.folder import average_weights, load_network, save_network
 from crosstune.training.interruption import TrainingInterrupted
 from crosstune.training.micro_batches import TrainingData
 from crosstune.training.optimizer import learning_rate
 from crosstune.training.profiler import Profiler, group_of
-from crosstune.training.trainer import prefetch
 
 SEEDS = range(1, 6)
 

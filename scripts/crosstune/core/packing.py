@@ -5,6 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+# Tokens of a forward pass. Another number rounds differently, so they are no options.
+TRAINING_PASS_TOKENS, PREDICTION_PASS_TOKENS = 4096, 8192
+
+# The same on a GPU, which is faster if a pass is larger.
+GPU_TRAINING_PASS_TOKENS, GPU_PREDICTION_PASS_TOKENS = 16_384, 32_768
+
 # The longest window of a padded forward pass may be this many times as long as the shortest.
 MAX_LENGTH_RATIO = 1.6
 

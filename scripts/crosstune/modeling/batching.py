@@ -3,15 +3,20 @@
 The order is a pure function of (seed, stage, lengths), fixed before the first update: to resume is to skip updates.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
+from torch.profiler import record_function
 
 from crosstune.core.random_streams import stream
-from crosstune.modeling.features import Batch, Windows
+from crosstune.modeling.features import Batch, Windows, copy_to
+
+Item, Made = TypeVar("Item"), TypeVar("Made")
 
 # The tensors of a batch that have one value per token, besides the task's values.
 TOKEN_FIELDS = ("ids", "types", "positions")
@@ -115,6 +120,18 @@ def collate(windows: Sequence[Windows], indices: Sequence[int]) -> Batch:
     )
 
 
+def prefetch(make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+    """`make(item)` in order, computed one ahead in a thread, so that a GPU does not wait for it."""
+    with ThreadPoolExecutor(1) as pool:
+        following = None
+        for item, after in pairwise([*items, None]):
+            current = following or pool.submit(make, item)
+            following = pool.submit(make, after) if after is not None else None
+            with record_function("data"):
+                made = current.result()
+            yield made
+
+
 def split_batch(batch: Batch) -> list[Batch]:
     """One batch for each window of a batch; the inverse of `concat_batches`."""
     sizes = batch.window_lengths
@@ -147,13 +164,20 @@ def concat_inputs(first: Batch, second: Batch) -> Batch:
     return concat_batches([replace(batch, values={}) for batch in (first, second)])
 
 
-def token_mask(lengths: Sequence[int], device: torch.device, length: int | None = None) -> torch.Tensor:
-    """True at tokens, False at padding, for sequences padded to `length` or to the longest: (sequences, length)."""
-    return torch.arange(length or max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]
+class Padding:
+    """The layout of sequences padded to `length` or to the longest, on a device.
 
+    `mask` (sequences, length) is True at tokens; `places`: each token's row and column, two tensors of (tokens,). They
+    are computed in main memory, so that nothing waits for a GPU.
+    """
 
-def pad(flat: torch.Tensor, mask: torch.Tensor, value: float) -> torch.Tensor:
-    """Values per token (tokens, ...) as (sequences, longest, ...), with `value` where the token mask is False."""
-    padded = flat.new_full((*mask.shape, *flat.shape[1:]), value)
-    padded[mask] = flat
-    return padded
+    def __init__(self, lengths: Sequence[int], device: torch.device, length: int | None = None):
+        mask = torch.arange(length or max(lengths)) < torch.tensor(lengths)[:, None]
+        self.mask = copy_to(device, mask)
+        self.places = tuple(copy_to(device, place) for place in mask.nonzero(as_tuple=True))
+
+    def pad(self, flat: torch.Tensor, value: float) -> torch.Tensor:
+        """Values per token (tokens, ...) as (sequences, length, ...), with `value` in padding."""
+        padded = flat.new_full((*self.mask.shape, *flat.shape[1:]), value)
+        padded[self.places] = flat
+        return padded

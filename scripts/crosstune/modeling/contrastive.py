@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, normalize
 from crosstune.core.errors import UserError
 from crosstune.core.random_streams import stream
 from crosstune.modeling.batching import collate
-from crosstune.modeling.features import Batch, Windows
+from crosstune.modeling.features import Batch, Windows, copy_to
 from crosstune.modeling.tasks.pooling import masked_means
 
 # The initial temperature of CLIP (Radford et al. 2021), whose loss this is.
@@ -141,8 +141,8 @@ def contrastive_loss(
 class PartnerBatch:
     """One partner for each window of a micro-batch, in their order.
 
-    `pooled_tokens` (tokens,): the tokens that are averaged, of the windows and then of the partners. `groups`: see
-    contrastive_loss. `weight`: the factor of the summed loss.
+    `pooled_tokens` (tokens,), always in main memory: the tokens that are averaged, of the windows and then of the
+    partners. `groups`: see contrastive_loss. `weight`: the factor of the summed loss.
     """
 
     batch: Batch
@@ -153,8 +153,7 @@ class PartnerBatch:
 
     def to(self, device: object) -> "PartnerBatch":
         """A copy on a device."""
-        tokens, groups = (tensor.to(device, non_blocking=True) for tensor in (self.pooled_tokens, self.groups))
-        return replace(self, batch=self.batch.to(device), pooled_tokens=tokens, groups=groups)
+        return replace(self, batch=self.batch.to(device), groups=copy_to(device, self.groups))
 
 
 class TranslationPairs:

@@ -1,7 +1,7 @@
 """Encoded rows as flat arrays, and the batches of a forward pass."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -79,7 +79,8 @@ class Batch:
     """Windows end to end, as tensors. Only the encoder pads.
 
     `ids`, `types`, `positions` (tokens,). `lengths`: tokens of each sequence. `sequence_counts`: sequences of each
-    window. `values`: further values of the task by name, (windows,) or (tokens,).
+    window. `values`: further values of the task by name, (windows,) or (tokens,). `host_batch`: of a copy on a device,
+    the batch in main memory.
     """
 
     ids: "torch.Tensor"
@@ -88,6 +89,7 @@ class Batch:
     lengths: tuple[int, ...]
     sequence_counts: tuple[int, ...]
     values: dict[str, "torch.Tensor"]
+    host_batch: "Batch | None" = None
 
     def __len__(self) -> int:
         """The number of windows."""
@@ -101,6 +103,20 @@ class Batch:
 
     def to(self, device: object) -> "Batch":
         """A copy on a device."""
-        values = {name: tensor.to(device, non_blocking=True) for name, tensor in self.values.items()}
-        tensors = (tensor.to(device, non_blocking=True) for tensor in (self.ids, self.types, self.positions))
-        return Batch(*tensors, self.lengths, self.sequence_counts, values)
+        values = {name: copy_to(device, tensor) for name, tensor in self.values.items()}
+        ids, types, positions = (copy_to(device, tensor) for tensor in (self.ids, self.types, self.positions))
+        return replace(self, ids=ids, types=types, positions=positions, values=values, host_batch=self)
+
+    def host_value(self, name: str) -> "torch.Tensor":
+        """One of the values in main memory: to read it there does not wait for a GPU."""
+        return (self.host_batch or self).values[name]
+
+
+def copy_to(device: object, tensor: "torch.Tensor") -> "torch.Tensor":
+    """A tensor of main memory on a device.
+
+    A copy to a GPU starts from pinned memory: from other memory the program would wait until the GPU is idle.
+    """
+    if str(device).startswith("cuda") and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from crosstune.core.errors import UserError
 from crosstune.core.random_streams import derive
-from crosstune.modeling.batching import concat_inputs, pad, token_mask
+from crosstune.modeling.batching import Padding, concat_inputs
 from crosstune.modeling.contrastive import LearnedTemperature, PartnerBatch, contrastive_loss
 from crosstune.modeling.fast_dropout import use_fast_dropout
 from crosstune.modeling.features import Batch
@@ -160,7 +160,7 @@ class MultiHeadEncoder(nn.Module):
             raise UserError(message, key, "Name one that it has; 0 is the embeddings.")
         return output.last_hidden_state, [output.hidden_states[n] for n in layers] or [output.last_hidden_state]
 
-    def _inputs(self, batch: Batch) -> tuple[dict, int | torch.Tensor]:
+    def _inputs(self, batch: Batch) -> tuple[dict, int | tuple[torch.Tensor, ...]]:
         """The encoder's arguments, and the places of the tokens in its hidden states."""
         return self._packed(batch) if self.packed else self._padded(batch)
 
@@ -170,13 +170,13 @@ class MultiHeadEncoder(nn.Module):
             inputs["token_type_ids"] = batch.types[None]
         return {**inputs, "packed_sequences": PackedSequences.from_lengths(batch.lengths, batch.ids.device)}, 0
 
-    def _padded(self, batch: Batch, length: int | None = None) -> tuple[dict, torch.Tensor]:
-        mask = token_mask(batch.lengths, batch.ids.device, length)
-        padding = getattr(self.config, "pad_token_id", None) or 0
-        inputs = {"input_ids": pad(batch.ids, mask, padding), "attention_mask": mask.long()}
+    def _padded(self, batch: Batch, length: int | None = None) -> tuple[dict, tuple[torch.Tensor, ...]]:
+        padding = Padding(batch.lengths, batch.ids.device, length)
+        pad_id = getattr(self.config, "pad_token_id", None) or 0
+        inputs = {"input_ids": padding.pad(batch.ids, pad_id), "attention_mask": padding.mask.long()}
         if self._has_token_types:
-            inputs["token_type_ids"] = pad(batch.types, mask, 0)
-        return inputs, mask
+            inputs["token_type_ids"] = padding.pad(batch.types, 0)
+        return inputs, padding.places
 
     @property
     def _has_token_types(self) -> bool:

@@ -16,6 +16,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from crosstune.modeling.fast_dropout import dropout as fast_dropout
+from crosstune.modeling.features import copy_to
 
 PACKED = "crosstune_packed"
 
@@ -38,7 +39,7 @@ class PackedSequences:
     @classmethod
     def from_lengths(cls, lengths: tuple[int, ...], device: torch.device) -> "PackedSequences":
         offsets = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
-        return cls(lengths, offsets.to(device, non_blocking=True))
+        return cls(lengths, copy_to(device, offsets))
 
 
 def packed_attention(
@@ -58,8 +59,8 @@ def packed_attention(
     `query`, `key`, `value`: (1, heads, tokens, width); the result is (1, tokens, heads, width). `sliding_window`:
     tokens attend to tokens fewer positions away.
     """
-    if not dropout and _has_varlen_kernel(query, key, value):
-        return _varlen_attention(query, key, value, packed_sequences, scaling, sliding_window), None
+    if _has_varlen_kernel(query, key, value):
+        return _varlen_attention(query, key, value, packed_sequences, scaling, dropout, sliding_window), None
     if _prefers_plain_products(query, packed_sequences, dropout):
         lengths = packed_sequences.lengths
         return _plain_attention(query, key, value, lengths, scaling, dropout, sliding_window), None
@@ -105,23 +106,27 @@ def _prefers_plain_products(query: torch.Tensor, sequences: PackedSequences, dro
 
 
 def _has_varlen_kernel(*tensors: torch.Tensor) -> bool:
-    """Whether torch's variable-length kernel takes these: half precision, from Ampere on, widths it was built for."""
+    """Whether torch's variable-length kernel takes these: half precision, from Ampere on, some widths of heads.
+
+    It also takes widths of up to 256, but not every GPU computes their gradients.
+    """
     first = tensors[0]
     if not first.is_cuda or any(tensor.dtype not in (torch.bfloat16, torch.float16) for tensor in tensors):
         return False
     width = first.shape[-1]
-    return width % 8 == 0 and width <= 256 and torch.cuda.get_device_capability(first.device) >= (8, 0)
+    return width % 8 == 0 and width <= 192 and torch.cuda.get_device_capability(first.device) >= (8, 0)
 
 
-def _varlen_attention(query, key, value, sequences: PackedSequences, scaling, window) -> torch.Tensor:
-    from torch.nn.attention.varlen import varlen_attn
-
+def _varlen_attention(query, key, value, sequences: PackedSequences, scaling, rate, window) -> torch.Tensor:
+    """(1, tokens, heads, width), by the kernel below torch.nn.attention.varlen, which offers no `rate` of dropout."""
     query, key, value = (tensor[0].transpose(0, 1).contiguous() for tensor in (query, key, value))
-    longest = max(sequences.lengths)
-    sides = (-1, -1) if window is None else (window - 1, window - 1)
-    return varlen_attn(
-        query, key, value, sequences.offsets, sequences.offsets, longest, longest, scale=scaling, window_size=sides
-    )[None]  # fmt: skip
+    offsets, longest = sequences.offsets, max(sequences.lengths)
+    side = None if window is None else window - 1
+    output, *_ = torch.ops.aten._flash_attention_forward(
+        query, key, value, offsets, offsets, longest, longest, rate, False, False,
+        scale=scaling, window_size_left=side, window_size_right=side,
+    )  # fmt: skip
+    return output[None]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.core.files import read_json
+from crosstune.core.packing import PREDICTION_PASS_TOKENS, TRAINING_PASS_TOKENS
 from crosstune.study.graph import Checkpoint, Expansion
 from crosstune.study.paths import CheckpointPath, PreparedPath
 from crosstune.study.recipe import is_contrastive
@@ -44,9 +45,6 @@ AVERAGE_BYTES = 8 + 8 + 4 + 4
 # Bytes of activations per token, for each unit of width of each layer. Korthikanti et al. (2022, arXiv:2205.05198)
 # count 34 + 5 heads x length / width bytes in 16 bits: 64 for heads 64 wide and rows of 384, and twice that in fp32.
 ACTIVATION_BYTES = 128
-
-# Tokens of a forward pass: PASS_TOKENS of training.checkpoint_job and training.inference, whose import loads torch.
-TRAINING_PASS_TOKENS, PREDICTION_PASS_TOKENS = 4096, 8192
 
 # Layers whose activations prediction holds at once.
 LIVE_LAYERS = 2

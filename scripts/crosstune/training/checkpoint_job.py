@@ -47,12 +47,10 @@ from crosstune.training.interruption import InterruptGuard
 from crosstune.training.micro_batches import MicroBatcher, TrainingData, TrainingSettings
 from crosstune.training.model_selection import BestCheckpoint, Scores
 from crosstune.training.optimizer import decay_factor
+from crosstune.training.pass_size import training_pass
 from crosstune.training.profiler import Profiler
 from crosstune.training.resume import ResumeFolder
 from crosstune.training.trainer import Trainer
-
-# Tokens of one forward pass in training. Another number rounds differently, so it is no option.
-PASS_TOKENS = 4096
 
 
 @dataclass(frozen=True)
@@ -260,7 +258,8 @@ def _fit(
     hashes = {**data_hashes(job.data), **data_hashes(job.held_out)}
     state = ResumeFolder(job.resume_dir, sha256_json([spec, precision, hashes, start.parent.get("weights")]), meter)
     ranks.broadcast_from_main(lambda: write_json(job.resume_dir / "spec.json", spec))
-    settings = TrainingSettings(spec["recipe"], start.key, precision, PASS_TOKENS, options.save_interval)
+    pass_tokens = ranks.broadcast_from_main(partial(training_pass, network, precision))
+    settings = TrainingSettings(spec["recipe"], start.key, precision, pass_tokens, options.save_interval)
 
     def progress(total: int, done: int) -> Progress:
         if not ranks.is_main:

@@ -12,14 +12,12 @@ from crosstune.core.progress import Progress
 from crosstune.machine.cost_meter import Meter
 from crosstune.machine.environment import write_cost
 from crosstune.machine.hardware import device, resolve_precision
-from crosstune.modeling.batching import collate
+from crosstune.modeling.batching import collate, prefetch
 from crosstune.modeling.feature_cache import FeatureCache
 from crosstune.modeling.features import Windows
 from crosstune.modeling.network import MultiHeadEncoder
 from crosstune.modeling.tasks import Task
-
-# Tokens of one forward pass.
-PASS_TOKENS = 8192
+from crosstune.training.pass_size import prediction_pass
 
 
 def predict_dataset(
@@ -85,11 +83,13 @@ def compute_outputs(
 ) -> list:
     """The task's output for each window; forward passes pack windows sorted by length."""
     outputs: list = [None] * len(windows)
-    cast = torch.autocast(device(), torch.bfloat16, enabled=precision == "bf16")
-    for indices in pack(windows.lengths.tolist(), PASS_TOKENS, padded=not network.packed):
-        batch = collate([windows] * len(indices), indices).to(device())
-        with cast:
+    passes = pack(windows.lengths.tolist(), prediction_pass(network), padded=not network.packed)
+    batches = prefetch(lambda indices: collate([windows] * len(indices), indices), passes)
+    # Autocast keeps the weights in bf16 until its end: so it converts them once, not once per pass.
+    with torch.autocast(device(), torch.bfloat16, enabled=precision == "bf16"):
+        for indices, batch in zip(passes, batches, strict=True):
+            batch = batch.to(device())
             batch_outputs = task.outputs(head, network.hidden(batch, layer), batch)
-        for index, output in zip(indices, batch_outputs, strict=True):
-            outputs[index] = output
+            for index, output in zip(indices, batch_outputs, strict=True):
+                outputs[index] = output
     return outputs

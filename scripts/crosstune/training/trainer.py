@@ -5,20 +5,19 @@ processes change nothing beyond rounding. All random draws of update n derive fr
 spec gives the same bytes, interrupted or not.
 """
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 
 import torch
 from accelerate import Accelerator
-from torch.profiler import record_function
+from torch.distributed.fsdp import FSDPModule
 
 from crosstune.core.errors import UserError
 from crosstune.core.progress import Progress
 from crosstune.core.random_streams import derive
 from crosstune.machine.hardware import device
+from crosstune.modeling.batching import prefetch
 from crosstune.modeling.network import MultiHeadEncoder
 from crosstune.training.distributed import Ranks
 from crosstune.training.interruption import InterruptGuard, TrainingInterrupted
@@ -176,18 +175,6 @@ class Trainer:
         return self.model.gather_state(named_moments(self.model.network, self.optimizer))
 
 
-def prefetch(make: Callable[[int], Sequence[MicroBatch]], numbers: Iterable[int]) -> Iterator[Sequence[MicroBatch]]:
-    """`make(number)` in order, computed one ahead in a thread, so that a GPU does not wait for it."""
-    with ThreadPoolExecutor(1) as pool:
-        following = None
-        for number, after in itertools.pairwise([*numbers, None]):
-            current = following or pool.submit(make, number)
-            following = pool.submit(make, after) if after is not None else None
-            with record_function("data"):
-                made = current.result()
-            yield made
-
-
 def accumulate_gradients(
     accelerator: Accelerator, network: MultiHeadEncoder, micro_batches: Sequence[MicroBatch], settings: TrainingSettings
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -196,18 +183,23 @@ def accumulate_gradients(
     Both losses stay on the device, so that nothing waits. Each of several processes has its own part of all three.
     """
     total, contrastive = torch.zeros((), device=accelerator.device), None
-    cast = torch.autocast(accelerator.device.type, torch.bfloat16, enabled=settings.precision == "bf16")
-    for micro_batch in micro_batches:
-        batch = micro_batch.batch.to(accelerator.device)
-        with cast:
-            if micro_batch.partners is None:
-                loss = network(micro_batch.head, batch, settings.recipe) * micro_batch.weight
-            else:
-                partners = micro_batch.partners.to(accelerator.device)
-                loss, pair_loss = network.pair_losses(micro_batch.head, batch, partners, settings.recipe)
-                pair_loss = pair_loss * partners.weight
-                loss = loss * micro_batch.weight + pair_loss
-                contrastive = pair_loss.detach() + (0 if contrastive is None else contrastive)
-        accelerator.backward(loss)
-        total += loss.detach()
+    autocast = partial(torch.autocast, accelerator.device.type, torch.bfloat16)
+    in_bf16 = settings.precision == "bf16"
+    # Until the outer autocast ends, it keeps the weights in bf16: it converts them once per update, not once per
+    # micro-batch. Sharded weights are exempt: FSDP assembles them for each pass.
+    with nullcontext() if isinstance(network, FSDPModule) else autocast(enabled=in_bf16):
+        for micro_batch in micro_batches:
+            batch = micro_batch.batch.to(accelerator.device)
+            with autocast(enabled=in_bf16):
+                if micro_batch.partners is None:
+                    loss = network(micro_batch.head, batch, settings.recipe) * micro_batch.weight
+                else:
+                    partners = micro_batch.partners.to(accelerator.device)
+                    loss, pair_loss = network.pair_losses(micro_batch.head, batch, partners, settings.recipe)
+                    pair_loss = pair_loss * partners.weight
+                    loss = loss * micro_batch.weight + pair_loss
+                    contrastive = pair_loss.detach() + (0 if contrastive is None else contrastive)
+            with autocast(enabled=False):
+                accelerator.backward(loss)
+            total += loss.detach()
     return total, contrastive

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from crosstune.modeling.batching import pad, token_mask
+from crosstune.modeling.batching import Padding
 from crosstune.modeling.features import Batch, Windows, concat_sequences
 from crosstune.modeling.tasks import Task
 from crosstune.modeling.tasks.pooling import PooledHead, first_tokens
@@ -50,5 +50,5 @@ class MultipleChoice(Task):
 
 def _logits(head, hidden: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits (windows, choices) in fp32, padded with -inf, and the mask of the choices."""
-    mask = token_mask(batch.sequence_counts, hidden.device)
-    return pad(head(first_tokens(hidden, batch))[:, 0].float(), mask, -torch.inf), mask
+    padding = Padding(batch.sequence_counts, hidden.device)
+    return padding.pad(head(first_tokens(hidden, batch))[:, 0].float(), -torch.inf), padding.mask

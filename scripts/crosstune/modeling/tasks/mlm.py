@@ -58,7 +58,7 @@ class MaskedLanguageModelling(Task):
         return replace(batch, ids=torch.from_numpy(masked), values=values)
 
     def loss(self, head, hidden, batch, recipe):
-        return token_loss(head, hidden, batch.values["tokens"], recipe)
+        return token_loss(head, hidden, batch, "tokens", recipe)
 
     def target_count(self, batch: Batch) -> int:
         return count_targets(batch.values["tokens"])

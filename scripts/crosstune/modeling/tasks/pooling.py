@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from crosstune.modeling.features import Batch
+from crosstune.modeling.features import Batch, copy_to
 
 
 def pooling_mask(length: int, pooling: str) -> np.ndarray:
@@ -16,24 +16,25 @@ def pooling_mask(length: int, pooling: str) -> np.ndarray:
 
 def pool(hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
     """The mean of each sequence's tokens in the batch's mask `pooled` (tokens,), in fp32: (sequences, width)."""
-    return masked_means(hidden, batch.values["pooled"].bool(), batch.lengths)
+    return masked_means(hidden, batch.host_value("pooled").bool(), batch.lengths)
 
 
 def masked_means(hidden: torch.Tensor, mask: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
-    """The mean of each part's tokens in the `mask` (tokens,), in fp32: (parts, width).
+    """The mean of each part's tokens in the `mask` (tokens,) of main memory, in fp32: (parts, width).
 
     Parts of these lengths lie end to end in the hidden states (tokens, width).
     """
-    owner = torch.repeat_interleave(torch.tensor(lengths, device=hidden.device))[mask]
+    owner = torch.repeat_interleave(torch.tensor(lengths))[mask]
+    counts = owner.bincount(minlength=len(lengths))
+    places, owner, counts = (copy_to(hidden.device, own) for own in (mask.nonzero().flatten(), owner, counts))
     total = hidden.new_zeros(len(lengths), hidden.shape[1], dtype=torch.float32)
-    total = total.index_add(0, owner, hidden[mask].float())
-    return total / owner.bincount(minlength=len(lengths))[:, None]
+    return total.index_add(0, owner, hidden[places].float()) / counts[:, None]
 
 
 def first_tokens(hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
     """The hidden state of each sequence's first token: (sequences, width)."""
-    lengths = torch.tensor(batch.lengths, device=hidden.device)
-    return hidden[lengths.cumsum(0) - lengths]
+    lengths = torch.tensor(batch.lengths)
+    return hidden[copy_to(hidden.device, lengths.cumsum(0) - lengths)]
 
 
 class PooledHead(nn.Module):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from crosstune.modeling.batching import pad, token_mask
+from crosstune.modeling.batching import Padding
 from crosstune.modeling.features import Batch, Windows
 from crosstune.modeling.tasks import Task
 from crosstune.modeling.tasks.row_loss import row_loss
@@ -102,8 +102,8 @@ def answer_spans(windows: Windows, logits: Sequence[np.ndarray]) -> list[tuple[f
 
 def _span_logits(head, hidden: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits (windows, tokens, 2) in fp32, padded with -inf, and the mask of the tokens (windows, tokens)."""
-    mask = token_mask(batch.lengths, hidden.device)
-    return pad(head(hidden).float(), mask, -torch.inf), mask
+    padding = Padding(batch.lengths, hidden.device)
+    return padding.pad(head(hidden).float(), -torch.inf), padding.mask
 
 
 def _window_starts(length: int, room: int, stride: int) -> list[int]:

@@ -39,15 +39,15 @@ class Tagging(Task):
         return nn.Linear(config.hidden_size, len(self.labels))
 
     def loss(self, head, hidden, batch, recipe):
-        return token_loss(head, hidden, batch.values["tags"], recipe)
+        return token_loss(head, hidden, batch, "tags", recipe)
 
     def target_count(self, batch: Batch) -> int:
         return count_targets(batch.values["tags"])
 
     def outputs(self, head, hidden, batch):
         """The numbers of the tags of each window's words."""
-        best = head(hidden).argmax(-1)
-        windows = zip(best.split(batch.lengths), batch.values["tags"].split(batch.lengths), strict=True)
+        best = head(hidden).argmax(-1).cpu()
+        windows = zip(best.split(batch.lengths), batch.host_value("tags").split(batch.lengths), strict=True)
         return [numbers[tags != IGNORE_INDEX].tolist() for numbers, tags in windows]
 
     def answers(self, rows, windows, outputs):

@@ -5,19 +5,20 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from crosstune.modeling.features import Batch, copy_to
 from crosstune.modeling.tasks import IGNORE_INDEX
 
 
-def token_loss(head: Callable, hidden: torch.Tensor, targets: torch.Tensor, recipe: dict) -> torch.Tensor:
-    """Summed cross-entropy over the tokens with a target. `hidden` (tokens, width), `targets` (tokens,).
+def token_loss(head: Callable, hidden: torch.Tensor, batch: Batch, name: str, recipe: dict) -> torch.Tensor:
+    """Summed cross-entropy over the tokens with a target; `hidden` (tokens, width), `name` of the batch's targets.
 
     The head computes these tokens alone: in masked language modelling they are few, and the classes many.
     """
-    mask = targets != IGNORE_INDEX
-    logits = head(hidden[mask]).float()
-    return nn.functional.cross_entropy(
-        logits, targets[mask], reduction="sum", label_smoothing=recipe["label_smoothing"]
-    )
+    targets = batch.host_value(name)
+    places = (targets != IGNORE_INDEX).nonzero().flatten()
+    logits = head(hidden[copy_to(hidden.device, places)]).float()
+    chosen = copy_to(hidden.device, targets[places])
+    return nn.functional.cross_entropy(logits, chosen, reduction="sum", label_smoothing=recipe["label_smoothing"])
 
 
 def count_targets(targets: torch.Tensor) -> int:
