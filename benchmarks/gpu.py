@@ -1,192 +1,252 @@
-"""Checks and timings on a GPU, in one command; with random weights, so nothing is downloaded.
+"""Checks and timings on a GPU in four minutes; with random weights, so nothing is downloaded.
 
     python benchmarks/gpu.py --out benchmarks/results/gpu.md
-    python benchmarks/gpu.py --shapes tiny --device cpu        # only to see that it runs
+    python benchmarks/gpu.py --device cpu --shapes tiny --tokens 500        # only to see that it runs
 
-Checks first: hidden states of packed rows equal those of padded rows on the GPU, and those on the CPU. Then, for every
-shape: tokens a second of training and of prediction, packed, and padded as run_qa.py pads, with the share of the
-device's matrix peak (MFU, 6 operations a parameter and token, 2 in prediction) and the peak of its memory.
+The checks (gpu_checks.py) come first. Then it measures training and prediction, of the product and of `transformers`,
+shows where the product's training step spends its time, and measures what could change it. MFU is the share of the
+vendor's bf16 peak: 6 operations a parameter (embeddings not counted) and token in training, 2 in prediction; in the
+second column attention's own products count too. The page is written after every row.
 """
 
 import argparse
-import statistics
+import os
+import re
 import sys
 import time
-from copy import deepcopy
+import traceback
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 
-import numpy as np
+import torch
+import transformers
+from gpu_checks import (
+    ATTENTION,
+    check_dropout,
+    check_kernels,
+    check_packing,
+    check_training,
+    check_waits,
+    check_windows,
+    short,
+)
+from gpu_rivals import timed_loop, timed_trainer
+from gpu_steps import (
+    PEAKS,
+    SHAPES,
+    Clock,
+    peak_memory,
+    synchronize,
+    timed_prediction,
+    timed_training,
+    traced_training,
+    windows_of,
+)
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
+from crosstune.core.packing import TRAINING_PASS_TOKENS
+from crosstune.machine.hardware import device, resolve_precision
+from crosstune.modeling.features import Windows
 
-import torch  # noqa: E402
-from transformers import XLMRobertaConfig, XLMRobertaModel  # noqa: E402
+BEGUN = time.perf_counter()
 
-from crosstune.modeling.features import Batch  # noqa: E402
-from crosstune.modeling.network import MultiHeadEncoder  # noqa: E402
-
-# Layers, width, heads, vocabulary of XLM-R; tiny only shows that the program runs.
-SHAPES = {"tiny": (2, 64, 2, 1000), "base": (12, 768, 12, 250_002), "large": (24, 1024, 16, 250_002)}
-# Matrix peaks in bf16 without sparsity, as the vendor gives them, in operations a second.
-PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "4090": 165e12, "V100": 125e12}
-PADDED_LENGTH = 384
-
-
-def network_of(shape: str, dropout: float, packing: bool, device: str) -> MultiHeadEncoder:
-    layers, width, heads, vocabulary = SHAPES[shape]
-    config = XLMRobertaConfig(
-        vocab_size=vocabulary, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
-        intermediate_size=4 * width, max_position_embeddings=514, type_vocab_size=1, pad_token_id=1,
-        hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    return MultiHeadEncoder(XLMRobertaModel(config, add_pooling_layer=False), packing).to(device)
-
-
-def batch_of(tokens: int, vocabulary: int, device: str, longest: int = PADDED_LENGTH) -> Batch:
-    """Rows with the lengths of questions with paragraphs: 60 to `longest` tokens, most of them short."""
-    generator = np.random.default_rng(0)
-    lengths: list[int] = []
-    while sum(lengths) < tokens:
-        lengths.append(int(min(longest, generator.gamma(6, 30) + 60)))
-    lengths.sort()
-    ids = torch.from_numpy(generator.integers(5, vocabulary, sum(lengths)))
-    positions = torch.cat([torch.arange(length) for length in lengths])
-    return Batch(ids, torch.zeros_like(ids), positions, tuple(lengths), (1,) * len(lengths), {}).to(device)
-
-
-def check(device: str, precision: torch.dtype) -> list[str]:
-    """Differences of hidden states and of gradients, relative to their size. Exits where they are not rounding.
-
-    Weights are large, so that attention matters; with the rows' bounds deliberately wrong, the check must see it.
-    """
-    limit = 1e-3 if precision == torch.float32 else 0.05
-    packed, padded = (network_of("tiny", 0.0, packing, device).eval() for packing in (True, False))
-    with torch.no_grad():
-        for parameter in packed.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(std=0.3)
-    padded.load_state_dict(packed.state_dict())
-    on_cpu = deepcopy(padded).to("cpu")
-    batch = batch_of(2000, 1000, device)
-    lengths = (sum(batch.lengths[:2]), *batch.lengths[2:])
-    joined = Batch(batch.ids, batch.types, batch.positions, lengths, batch.sequence_counts[1:], {})
-    weights = torch.randn(sum(batch.lengths), SHAPES["tiny"][1], generator=torch.Generator().manual_seed(1))
-
-    def run(network: MultiHeadEncoder, rows: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Hidden states, and the gradient of the first layer's query weights."""
-        place = rows.ids.device
-        with torch.autocast(place.type, precision, enabled=precision != torch.float32 and place.type == device):
-            hidden = network.hidden(rows).float()
-        network.zero_grad()
-        (hidden * weights.to(place)).sum().backward()
-        gradient = network.encoder.encoder.layer[0].attention.self.query.weight.grad
-        return hidden.detach().cpu(), gradient.cpu()
-
-    def difference(one: tuple, two: tuple) -> float:
-        return max(((a - b).norm() / b.norm()).item() for a, b in zip(one, two, strict=True))
-
-    ours = run(packed, batch)
-    found = {"padded": difference(ours, run(padded, batch)), "the CPU": difference(ours, run(on_cpu, batch.to("cpu")))}
-    wrong = difference(run(packed, joined), ours)
-    if not packed.packed or max(found.values()) > limit or wrong < 2 * limit:
-        sys.exit(f"packed attention is wrong on this device: {found}; with wrong bounds {wrong} (limit {limit})")
-    name = str(precision).removeprefix("torch.")
-    lines = [f"- {name}: packed against {other}: {value:.1e} of the size" for other, value in found.items()]
-    return [*lines, f"- {name}: with wrong bounds, as a control: {wrong:.1e}"]
+# The first group whose pattern is in a kernel's name counts its time.
+GROUPS = {
+    "attention": ATTENTION,
+    "optimizer, clipping": r"adam|multi_tensor|lpnorm|Optimizer|foreach",
+    "embedding gradient": r"embedding|compute_grad_weight|sum_and_scatter|krn_partial|RadixSort|unique|scatter_add",
+    "GEMM": r"gemm|nvjet|cutlass|sm90_xmma|cublas|splitK|addmm|aten::mm$|wgmma|matmul",
+    "layer norm": r"layer_norm|LayerNorm|GammaBeta|native_layer",
+    "dropout": r"dropout|philox|masked_scale|bernoulli|distribution|random",
+    "GELU": r"[Gg]elu",
+    "copies, casts": r"copy|Memcpy|Memset|memset|CatArray|fill|to_copy",
+    "sums (gradients of biases)": r"reduce|aten::sum",
+    "other elementwise, indexing": r"elementwise|index|gather|scatter|add|mul|scan|compare|arange",
+}
 
 
-def timed(step, device: str, repeats: int) -> float:
-    """Median seconds of a step, after two to warm up."""
+class Page:
+    """Lines of results, written as they come; what does not fit into the seconds left is skipped, and said so."""
+
+    def __init__(self, path: Path | None, seconds: float):
+        self._path, self._seconds, self.failed = path, seconds, False
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("")
+
+    def add(self, *lines: str) -> None:
+        print(*lines, sep="\n", flush=True)
+        if self._path:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write("\n".join(lines) + "\n")
+
+    def attempt(self, name: str, expected: float, make: Callable[[], list[str]], columns: int = 0) -> None:
+        """Add the lines of `make`, which takes about `expected` seconds; a failure is a line, and the next goes on."""
+        row = f"| {name} |{' |' * columns}" if columns else f"- {name}:"
+        spent = time.perf_counter() - BEGUN
+        if spent + expected > self._seconds:
+            self.add(row.replace(name, f"{name}: skipped, {self._seconds - spent:.0f} s are left", 1))
+            return
+        try:
+            lines = make()
+        except Exception as error:
+            traceback.print_exc()
+            self.failed = True
+            why = f"{type(error).__name__}: {error}".replace("\n", " ").replace("|", "/")[:200]
+            lines = [row.replace(name, f"{name}: FAILED, {why}", 1)]
+        self.add(*lines)
+
+
+def ceilings() -> list[str]:
+    """What the device reaches by itself: a large product of matrices in bf16, a large copy."""
+    size, repeats = (8192, 20) if device() == "cuda" else (256, 1)
+    one, two = (torch.randn(size, size, device=device()).bfloat16() for _ in range(2))
     seconds = []
-    for number in range(repeats + 2):
+    for work in (lambda: one @ two, one.clone):
+        work()
+        synchronize()
         begin = time.perf_counter()
-        step()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        if number >= 2:
-            seconds.append(time.perf_counter() - begin)
-    return statistics.median(seconds)
+        for _ in range(repeats):
+            work()
+        synchronize()
+        seconds.append((time.perf_counter() - begin) / repeats)
+    product, copied = 2 * size**3 / seconds[0] / 1e12, 4 * size**2 / seconds[1] / 1e12
+    return [f"Measured ceilings: {product:.0f} TFLOP/s of {size} x {size} bf16 products, {copied:.1f} TB/s of copies."]
 
 
-def measure(shape: str, device: str, tokens: int, repeats: int, precision: torch.dtype, dropouts: list) -> list[str]:
-    """Rows of the table of one shape: packed and padded to PADDED_LENGTH, training and prediction."""
-    layers, width, _, vocabulary = SHAPES[shape]
-    batch = batch_of(tokens, vocabulary, device)
-    real = sum(batch.lengths)
-    parameters = layers * 12 * width * width
-    peak = next((value for name, value in PEAKS.items() if name in device_name(device)), None)
-    lines = []
-    for dropout in [*dropouts, None]:
-        training, first = dropout is not None, None
-        for packing in (False, True):
-            network = network_of(shape, dropout or 0.0, packing, device).train(training)
-            optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, fused=True)
-
-            def step(network=network, optimizer=optimizer, training=training, packing=packing) -> None:
-                cast = torch.autocast(torch.device(device).type, precision, enabled=precision != torch.float32)
-                with cast, torch.set_grad_enabled(training):
-                    hidden = network.hidden(batch) if packing else padded_to_fixed(network, batch)
-                if training:
-                    hidden.float().square().mean().backward()
-                    optimizer.step()
-                    optimizer.zero_grad()
-
-            if device == "cuda":
-                torch.cuda.reset_peak_memory_stats()
-            seconds = timed(step, device, repeats)
-            first = first or seconds
-            memory = f"{torch.cuda.max_memory_allocated() / 2**30:.1f}" if device == "cuda" else ""
-            share = f"{(6 if training else 2) * parameters * real / seconds / peak:.0%}" if peak else ""
-            kind = (
-                f"{'training' if training else 'prediction'}, {'packed' if packing else f'padded to {PADDED_LENGTH}'}"
-            )
-            speed = f"{real / seconds:,.0f}"
-            lines.append(f"| {shape} | {kind} | {speed} | {first / seconds:.2f} | {share} | {memory} |")
-            del network, optimizer
-    return lines
+HEADER = [
+    "| shape | tokens an update | work | real tokens/s | slowest, fastest | ratio | MFU | with attention | GiB | ms |",
+    "|:--|--:|:--|--:|:--|--:|--:|--:|--:|--:|",
+]
 
 
-def padded_to_fixed(network: MultiHeadEncoder, batch: Batch) -> torch.Tensor:
-    """As the rival pads: every row to PADDED_LENGTH."""
-    ids = torch.ones(len(batch.lengths), PADDED_LENGTH, dtype=torch.long, device=batch.ids.device)
-    lengths = torch.tensor(batch.lengths, device=ids.device)
-    real = torch.arange(PADDED_LENGTH, device=ids.device) < lengths[:, None]
-    ids[real] = batch.ids
-    return network.encoder(input_ids=ids, attention_mask=real.long()).last_hidden_state[real]
+class Table:
+    """Rows of one shape's speeds, with ratios to the first row of each number of tokens an update and kind of work."""
+
+    def __init__(self, page: Page, shape: str, windows: Windows):
+        self._page, self._shape, self._windows = page, shape, windows
+        self._first: dict[tuple, float] = {}
+
+    def measure(self, name: str, expected: float, tokens: int, make: Callable[[], Clock], operations: int = 6) -> None:
+        label = f"{tokens:,}" if tokens else ""
+        full = f"{self._shape} | {label} | {name}"
+        self._page.attempt(full, expected, lambda: [f"| {full} | {self._cells(make(), tokens, operations)} |"], 7)
+
+    def _cells(self, clock: Clock, tokens: int, operations: int) -> str:
+        layers, width, _, _ = SHAPES[self._shape]
+        first = self._first.setdefault((tokens, operations), clock.speed)
+        lengths = self._windows.lengths
+        parameters = operations * layers * 12 * width**2
+        attention = operations // 2 * 4 * width * layers * (lengths**2).sum() / lengths.sum()
+        peak = next((value for name, value in PEAKS.items() if name in device_name()), None)
+        shares = [f"{clock.speed * done / peak:.1%}" if peak else "" for done in (parameters, parameters + attention)]
+        spread = f"{min(clock.speeds):,.0f} to {max(clock.speeds):,.0f}"
+        numbers = [f"{clock.speed:,.0f}", spread, f"{clock.speed / first:.2f}", *shares]
+        return " | ".join([*numbers, f"{peak_memory():.1f}", f"{clock.update_seconds * 1000:.0f}"])
 
 
-def device_name(device: str) -> str:
-    return torch.cuda.get_device_name() if device == "cuda" else "CPU"
+def corpora_of(shapes: list[str], count: int) -> dict[str, Windows]:
+    count = count if device() == "cuda" else count // 10
+    return {shape: windows_of(SHAPES[shape][3], count) for shape in shapes}
+
+
+def run_checks(page: Page) -> None:
+    in_bf16 = resolve_precision("auto") == "bf16"
+    for precision in [torch.float32, *([torch.bfloat16] if in_bf16 else [])]:
+        page.attempt(f"packing in {precision}", 10, partial(check_packing, precision))
+    for check in (check_windows, check_dropout, check_kernels, check_waits, check_training):
+        page.attempt(check.__name__, 20, check)
+
+
+def measure(page: Page, shapes: list[str], tokens: list[int], seconds: float) -> None:
+    """All timings, the most important first."""
+    corpora, some = corpora_of(shapes, 3000), corpora_of(shapes, 1000)
+    tables = {shape: Table(page, shape, windows) for shape, windows in corpora.items()}
+    clocks: dict[str, Clock] = {}
+
+    def train(shape: str, count: int, name: str, expected: float, timed: Callable = timed_training, **options) -> None:
+        def make() -> Clock:
+            clock = timed(shape, corpora[shape], count, seconds, **options)
+            if timed is timed_training:
+                clocks.setdefault(shape, clock)
+            return clock
+
+        tables[shape].measure(name, seconds + expected, count, make)
+
+    page.add("", *HEADER)
+    for shape in shapes:
+        train(shape, tokens[0], "Trainer", 13, timed_trainer)
+        train(shape, tokens[0], "crosstune", 8)
+    for shape, table in tables.items():
+        arguments = (shape, some[shape], seconds / 2)
+        table.measure("prediction, sorted and padded", 8, 0, partial(timed_loop, *arguments), 2)
+        table.measure("prediction, crosstune", 8, 0, partial(timed_prediction, *arguments), 2)
+    for shape in shapes:
+        page.attempt(f"trace of {shape}", 12, partial(trace, shape, corpora[shape], tokens[0], clocks))
+    page.add("", *HEADER)
+    for count in tokens[1:]:
+        for shape in shapes:
+            train(shape, count, "Trainer", 13, timed_trainer)
+            train(shape, count, "crosstune", 8)
+    for shape in shapes:
+        train(shape, tokens[0], f"crosstune, passes of {TRAINING_PASS_TOKENS:,}", 8, pass_tokens=TRAINING_PASS_TOKENS)
+        train(shape, tokens[0], "crosstune, dropout 0", 8, dropout=0.0)
+        train(shape, tokens[0], "crosstune, compiled layers", 25, compiled=True)
+    for shape in shapes:
+        train(shape, tokens[0], "Trainer, torch.compile(dynamic)", 60, timed_trainer, compiled=True)
+
+
+def trace(shape: str, windows: Windows, tokens: int, clocks: dict[str, Clock]) -> list[str]:
+    """Tables of where an update's time goes: by group of kernels, and the longest kernels."""
+    traced = traced_training(shape, windows, tokens)
+    kernels = traced.kernels()
+    busy, launches = (sum(values) for values in zip(*kernels.values(), strict=True))
+    clock = clocks.get(shape)
+    whole = clock.update_seconds if clock else traced.seconds
+    groups = dict.fromkeys([*GROUPS, "other"], (0.0, 0.0))
+    for kernel, (spent, count) in kernels.items():
+        group = next((group for group, pattern in GROUPS.items() if re.search(pattern, kernel)), "other")
+        groups[group] = groups[group][0] + spent, groups[group][1] + count
+    title = f"## {shape}: an update of {tokens:,} tokens"
+    took = f"{busy * 1000:.1f} ms of kernels in {launches:,.0f} launches; an update takes {whole * 1000:.1f} ms"
+    lines = ["", title, "", f"{took} ({traced.seconds * 1000:.1f} ms while traced)."]
+    lines += ["", "| part | ms | share of the update | launches |", "|:--|--:|--:|--:|"]
+    rows = [*groups.items(), ("idle: the device waits for the host", (max(0.0, whole - busy), 0))]
+    lines += [f"| {what} | {spent * 1000:.2f} | {spent / whole:.1%} | {n:,.0f} |" for what, (spent, n) in rows]
+    lines += ["", "| kernel | ms | launches |", "|:--|--:|--:|"]
+    longest = list(kernels.items())[:12]
+    return lines + [f"| {short(kernel)} | {spent * 1000:.2f} | {n:,.0f} |" for kernel, (spent, n) in longest]
+
+
+def device_name() -> str:
+    return torch.cuda.get_device_name() if device() == "cuda" else "CPU"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--shapes", nargs="+", default=["base", "large"], choices=SHAPES)
-    parser.add_argument("--tokens", type=int, default=16_384, help="real tokens of a step (%(default)s)")
-    parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--dropouts", type=float, nargs="+", default=[0.0, 0.1], help="in training (%(default)s)")
+    parser.add_argument("--tokens", type=int, nargs="+", default=[16_384, 65_536], help="of an update (%(default)s)")
+    parser.add_argument("--row-seconds", type=float, default=3.0, help="timed in a row (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=240.0, help="begin no row that ends later (%(default)s)")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    if args.device == "cuda" and not torch.cuda.is_available():
+    if args.device == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        torch.set_num_threads(1)
+    elif not torch.cuda.is_available():
         sys.exit("there is no GPU here; --device cpu --shapes tiny shows only that the program runs")
-    half = args.device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    precisions = [torch.float32, *([torch.bfloat16] if half else [])]
-    lines = [f"# {device_name(args.device)}, {date.today()}, torch {torch.__version__}", ""]
-    for precision in precisions:
-        lines += check(args.device, precision)
-    name = str(precisions[-1]).removeprefix("torch.")
-    lines += ["", f"{args.tokens:,} tokens a step, {name}.", ""]
-    lines += ["| shape | work | real tokens/s | ratio | MFU | peak GiB |", "|:--|:--|--:|--:|--:|--:|"]
-    for shape in args.shapes:
-        lines += measure(shape, args.device, args.tokens, args.repeats, precisions[-1], args.dropouts)
-    print("\n".join(lines))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    page = Page(args.out, args.seconds)
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
+    page.add(f"# {device_name()}, {date.today()}, {versions}, {resolve_precision('auto')}", "")
+    page.attempt("ceilings", 5, ceilings)
+    page.add("")
+    run_checks(page)
+    measure(page, args.shapes, args.tokens, args.row_seconds)
+    page.add("", f"{time.perf_counter() - BEGUN:.0f} s after the imports.")
+    if page.failed:
+        sys.exit("some rows failed")
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def _has_varlen_kernel(*tensors: torch.Tensor) -> bool:
     if not first.is_cuda or any(tensor.dtype not in (torch.bfloat16, torch.float16) for tensor in tensors):
         return False
     width = first.shape[-1]
-    return width % 8 == 0 and width <= 192 and torch.cuda.get_device_capability(first.device) >= (8, 0)
+    return width % 8 == 0 and width <= 192 and torch.cuda.get_device_properties(first.device).major >= 8
 
 
 def _varlen_attention(query, key, value, sequences: PackedSequences, scaling, rate, window) -> torch.Tensor:
