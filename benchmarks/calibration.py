@@ -42,7 +42,7 @@ from crosstune.analysis.resampling import (  # noqa: E402
 )
 
 CONFIDENCE = 0.95
-REPLICATES = 500
+RESAMPLES = 500
 EXAMPLES = 40
 # Standard deviations of one seed's difference in one language, in points; the last two of a mean over its examples.
 ASSUMED = {"seed": 0.5, "family": 0.0, "language": 1.0, "seed x language": 0.8, "example": 0.2, "seed x example": 0.2}
@@ -113,9 +113,9 @@ def covers(ends: tuple[float, float], truth: float) -> bool:
 def bootstrap_in_general(found: Truth, design: Design, rng: np.random.Generator) -> tuple[float, float]:
     """The percentile interval of the crossed bootstrap."""
     if design.translated:
-        scores = resampled_ratios(found.cells, None, rng, REPLICATES)
+        scores = resampled_ratios(found.cells, None, rng, RESAMPLES)
     else:
-        scores = np.stack([resampled_ratios(cell, None, rng, REPLICATES) for cell in found.cells], axis=1)
+        scores = np.stack([resampled_ratios(cell, None, rng, RESAMPLES) for cell in found.cells], axis=1)
     means = resampled_seed_means(scores, rng)
     return percentile_interval(resampled_group_means(means, found.sample.weights, design.families, rng), CONFIDENCE)
 

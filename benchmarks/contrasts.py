@@ -1,4 +1,4 @@
-"""Time and memory of one contrast of full size: 10 seeds, 50 languages, 2,000 examples in each, 10,000 replicates.
+"""Time and memory of one contrast of full size: 10 seeds, 50 languages, 2,000 examples in each, 10,000 resamples.
 
     python benchmarks/contrasts.py --out benchmarks/results/contrasts.md
 
@@ -27,7 +27,7 @@ def measure(variant: str, seeds: int, languages: int, examples: int) -> None:
     """Print seconds and the peak of memory in MB."""
     import numpy as np
 
-    from crosstune.analysis.contrasts import REPLICATES, LanguageScores, PairedScores, contrast_numbers
+    from crosstune.analysis.contrasts import RESAMPLES, LanguageScores, PairedScores, contrast_numbers
 
     ratio, translated = VARIANTS[variant]
     rng = np.random.default_rng(0)
@@ -41,7 +41,7 @@ def measure(variant: str, seeds: int, languages: int, examples: int) -> None:
         )
     paired = PairedScores(list(range(seeds)), list(range(seeds)), units)
     began = time.perf_counter()
-    contrast_numbers(paired, 0.5, 0.95, REPLICATES)
+    contrast_numbers(paired, 0.5, 0.95, RESAMPLES)
     print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

@@ -1,4 +1,5 @@
-# Training: every stage of every schedule is a folder inside its parent's folder.
+# Training: every stage of every schedule is a folder inside its parent's folder. {stage}, {average} and {checkpoint}
+# are whole paths of such folders.
 
 
 rule train:
@@ -7,6 +8,7 @@ rule train:
         parent=parent_manifests,
         data=stage_data,
         held_out=lambda w: checkpoint_at(w.stage).held_out,
+        # ancient: a renewed check never retrains.
         leakage_passed=ancient(f"{study.results}/leakage.passed"),
     output:
         manifest="{stage}/stage.json",
@@ -16,14 +18,15 @@ rule train:
         "{stage}/logs/train.log",
     benchmark:
         "{stage}/benchmarks/train.tsv"
-    # Snakemake finishes a lineage before it begins another, so that few weights are needed at once.
-    priority: lambda w: 9 * retention.priority[w.stage]
+    # Snakemake finishes a lineage before it begins another, so that few weights are needed at once. Trainings come after
+    # predictions, whose priority is 10.
+    priority: lambda w: 9 * retention.training_priority[w.stage]
     conda:
         "../envs/gpu.yaml"
     threads: lambda w: checkpoint_at(w.stage).threads
     resources:
         **resources_for(lambda w: job_resources.train(w.stage)),
-        # Resources and not params, because a change of them must not retrain.
+        # Arguments of the command. They are resources, not params, because a change of them must not retrain.
         gpus=lambda w: job_resources.train(w.stage).gpus,
         model_parallelism=lambda w: specs.model_parallelism(study.config, w.stage),
         predict_after=lambda w: predictions_after(w.stage),
@@ -31,13 +34,13 @@ rule train:
     params:
         spec=stage_spec,
         parents=lambda w, input: as_folders(input.parent),
-        keep=lambda w: "--keep-optimizer" if checkpoint_at(w.stage).keep_optimizer else "",
+        optimizer_flag=lambda w: "--keep-optimizer" if checkpoint_at(w.stage).keep_optimizer else "",
     message:
         "train {wildcards.stage}"
     shell:
-        # exec: the signal that ends a job reaches the training, and no shell in between dies of it.
+        # exec: the signal that ends a job reaches the training instead of a shell.
         "exec python scripts/train.py --spec {params.spec:q} --parents {params.parents} --data {input.data}"
-        " --held-out {input.held_out} --out {wildcards.stage} --log {log} {params.keep} --cache data/encoded"
+        " --held-out {input.held_out} --out {wildcards.stage} --log {log} {params.optimizer_flag} --cache data/encoded"
         " --gpus {resources.gpus} --parallelism {resources.model_parallelism}"
         " --predict-after {resources.predict_after:q} --retrain {resources.retrain:q}"
         " --requested {wildcards.stage}/benchmarks/train.requested.json {resources.mem_mb} {resources.runtime}"
@@ -55,7 +58,7 @@ rule average:
         "{average}/logs/average.log",
     benchmark:
         "{average}/benchmarks/average.tsv"
-    priority: lambda w: 9 * retention.priority[w.average]
+    priority: lambda w: 9 * retention.training_priority[w.average]
     conda:
         "../envs/gpu.yaml"
     resources:

@@ -27,9 +27,14 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder of cached features, shared by all checkpoints")
     parser.add_argument("--gpus", type=int, default=1, help="0 for the CPU; inference uses one of several GPUs")
     parser.add_argument("--log", type=Path, help="file for progress lines")
-    parser.add_argument("--retrain", type=json.loads, default=[], help="checkpoints without weights, as JSON")
+    parser.add_argument(
+        "--retrain",
+        type=json.loads,
+        default=[],
+        help="checkpoints to retrain because their weights were removed, as JSON",
+    )
     parser.add_argument("--install-only", action="store_true", help="fail if the training staged no predictions")
-    parser.add_argument("--requested", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job requested")
+    parser.add_argument("--requested", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="record the request in FILE")
     args = parser.parse_args()
     if not args.install_only:
         run_in_server()

@@ -19,15 +19,17 @@ from crosstune.machine.hardware import gc_paused, refuse_duplicate_tasks, use_th
 from crosstune.machine.job_usage import record_usage
 from crosstune.machine.slurm import in_slurm_job
 from crosstune.machine.warm_client import run_in_server
-from crosstune.training.distributed import Ranks, end_with_launcher, is_one_of_several, launch
+from crosstune.training.distributed import Ranks, die_with_launcher, launch, started_by_torchrun
 
 
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", required=True, help="spec of the checkpoint, as JSON or as a file of JSON")
     parser.add_argument("--parents", type=Path, nargs="*", default=[], help="checkpoint folders; none for a base model")
     parser.add_argument("--data", type=Path, nargs="*", default=[], help="manifests of the prepared sources")
-    parser.add_argument("--held-out", type=Path, nargs="*", default=[], help="manifests to choose the checkpoint by")
+    parser.add_argument(
+        "--held-out", type=Path, nargs="*", default=[], help="manifests of rows to evaluate on during training"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the new checkpoint")
     parser.add_argument("--log", type=Path, help="file for progress lines")
     parser.add_argument(
@@ -44,9 +46,18 @@ def main() -> None:
         help="whether each of several GPUs holds the whole model or a shard (%(default)s)",
     )
     parser.add_argument("--predict-after", type=json.loads, default=[], help="predictions to make at once, as JSON")
-    parser.add_argument("--retrain", type=json.loads, default=[], help="ancestors without weights, as JSON")
-    parser.add_argument("--requested", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="note what the job requested")
-    args = parser.parse_args()
+    parser.add_argument(
+        "--retrain",
+        type=json.loads,
+        default=[],
+        help="ancestors to retrain because their weights were removed, as JSON",
+    )
+    parser.add_argument("--requested", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="record the request in FILE")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_arguments()
     if args.gpus < 2:
         run_in_server()
     record_usage(args.requested)
@@ -63,9 +74,9 @@ def main() -> None:
         log=args.log,
         held_out=tuple(args.held_out),
     )
-    if is_one_of_several(os.environ):
-        end_with_launcher()
-        stage(job, args)
+    if started_by_torchrun(os.environ):
+        die_with_launcher()
+        make(job, args)
         return
     with job.locked(wait=True):  # a cluster may start a job twice
         staged = job.is_staged()
@@ -74,17 +85,17 @@ def main() -> None:
             if processes > 1 and not staged and not args.retrain:
                 launch(processes)
             else:  # a single process retrains ancestors, and then trains alone
-                stage(job, args)
+                make(job, args)
         # The outputs of a job that SLURM started twice may be deleted after the first has ended.
         job.install(keep_staged=in_slurm_job(os.environ))
 
 
-def stage(job: CheckpointJob, args: argparse.Namespace) -> None:
+def make(job: CheckpointJob, args: argparse.Namespace) -> None:
     """Make the staged checkpoint, after retraining ancestors whose weights were removed."""
     threads = job.spec.get("threads", 1)
     with gc_paused():
         use_threads(threads)
-        from crosstune.training.checkpoint_job import RuntimeOptions, stage_checkpoint
+        from crosstune.training.checkpoint_job import RuntimeOptions, make_checkpoint
         from crosstune.training.interruption import INTERRUPTED, InterruptGuard, TrainingInterrupted
         from crosstune.training.retrain import weights_of
 
@@ -96,7 +107,7 @@ def stage(job: CheckpointJob, args: argparse.Namespace) -> None:
     try:
         with InterruptGuard() as stop, weights_of(job.parents, ancestors, scratch, options, stop, args.log) as parents:
             use_threads(threads)
-            stage_checkpoint(job, parents, options, stop)
+            make_checkpoint(job, parents, options, stop)
     except TrainingInterrupted:
         end(INTERRUPTED)
 

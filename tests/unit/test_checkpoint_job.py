@@ -5,13 +5,13 @@ import pytest
 from crosstune.artifacts.checkpoint import CheckpointJob, staged_predictions_dir
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json
-from crosstune.training.checkpoint_job import RuntimeOptions, stage_checkpoint
+from crosstune.training.checkpoint_job import RuntimeOptions, make_checkpoint
 from crosstune.training.interruption import InterruptGuard
 
 
 def stage(job: CheckpointJob) -> None:
     with InterruptGuard() as stop:
-        stage_checkpoint(job, job.parents, RuntimeOptions(), stop)
+        make_checkpoint(job, job.parents, RuntimeOptions(), stop)
 
 
 def test_a_task_without_head_is_evaluated_on_the_bare_encoder(untrained_job):

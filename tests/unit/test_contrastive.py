@@ -19,7 +19,7 @@ from crosstune.modeling.contrastive import ContrastiveConfig, TranslationPairs, 
 from crosstune.modeling.features import Windows
 from crosstune.modeling.folder import average_weights, load_network, save_network
 from crosstune.modeling.network import MultiHeadEncoder
-from crosstune.training.checkpoint_job import RuntimeOptions, stage_checkpoint, train_stage
+from crosstune.training.checkpoint_job import RuntimeOptions, make_checkpoint, train_stage
 from crosstune.training.interruption import InterruptGuard, TrainingInterrupted
 from crosstune.training.micro_batches import MicroBatcher, TrainingData, TrainingSettings
 from crosstune.training.optimizer import build_optimizer
@@ -527,7 +527,7 @@ def test_a_stage_with_contrast_from_end_to_end(stage, tmp_path):
     mean = average_weights([first / "model", second / "model"])
     assert mean["heads.contrast.log_scale"].item() == pytest.approx((one + two) / 2)
     node = CheckpointJob({"average": []}, tmp_path / "mean", (first, second))
-    stage_checkpoint(node, [first, second], RuntimeOptions(), None)
+    make_checkpoint(node, [first, second], RuntimeOptions(), None)
     assert load_network(node.staging_dir / "model").log_scale.item() == pytest.approx((one + two) / 2)
 
 

@@ -211,7 +211,7 @@ class TestPairing:
 
 
 def result_of(folder: Path, **changes) -> dict:
-    """The numbers of the planted contrast with other keys, of few replicates."""
+    """The numbers of the planted contrast with other keys, of few resamples."""
     paired = pair_scores(read(folder), CONTRAST | changes, "tiny", ExampleReader(folder))
     return contrast_numbers(paired, 0.5, 0.95, 200)
 
@@ -251,7 +251,7 @@ class TestInvariance:
 
 class TestExamples:
     def test_both_schedules_share_the_draw_of_examples(self, tmp_path):
-        """All examples have the same difference: only the seeds vary between replicates."""
+        """All examples have the same difference: only the seeds vary between resamples."""
         plant(tmp_path, by_difference([2.0, 2.0, 2.0]))
         found = result_of(tmp_path)
         assert found["bootstrap"] == {"examples": (2.0, 2.0), "languages": (2.0, 2.0)}

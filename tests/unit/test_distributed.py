@@ -19,7 +19,7 @@ from written_checkpoint import write_base, write_split
 
 from crosstune.artifacts.checkpoint import CheckpointJob, staged_predictions_dir
 from crosstune.core.files import read_json, read_jsonl
-from crosstune.training.checkpoint_job import RuntimeOptions, stage_checkpoint
+from crosstune.training.checkpoint_job import RuntimeOptions, make_checkpoint
 from crosstune.training.interruption import InterruptGuard
 from crosstune.training.model_selection import PREFIX
 
@@ -38,15 +38,15 @@ import json, os, sys
 from pathlib import Path
 import torch
 from crosstune.core.errors import UserError, run_program
-from crosstune.training.distributed import Ranks, end_with_launcher, is_one_of_several, launch
+from crosstune.training.distributed import Ranks, die_with_launcher, started_by_torchrun, launch
 
 def fail():
     raise UserError("a mistake", "config.yaml", "mend it")
 
 def main():
-    if not is_one_of_several(os.environ):
+    if not started_by_torchrun(os.environ):
         return launch(2)
-    end_with_launcher()
+    die_with_launcher()
     folder = Path(sys.argv[1])
     ranks = Ranks.of_process()
     other = None if ranks.is_main else torch.tensor(2.0)
@@ -135,7 +135,7 @@ def alone(stage) -> CheckpointJob:
     torch.set_num_threads(1)
     node = stage("alone")
     with InterruptGuard() as guard:
-        stage_checkpoint(node, node.parents, RuntimeOptions(), guard)
+        make_checkpoint(node, node.parents, RuntimeOptions(), guard)
     return node
 
 
@@ -205,7 +205,7 @@ def test_two_processes_stop_together_and_others_resume(stage, alone, parallelism
     assert not (node.staging_dir / "stage.json").exists()
     if then is None:
         with InterruptGuard() as guard:
-            stage_checkpoint(replace(node, log=None), node.parents, RuntimeOptions(), guard)
+            make_checkpoint(replace(node, log=None), node.parents, RuntimeOptions(), guard)
         assert_same(alone.staging_dir, node.staging_dir)
     else:
         _, errors = (process := train(node, "--parallelism", then)).communicate(timeout=240)

@@ -142,7 +142,7 @@ class TestPlan:
         assert run["mixtures"][1] == ["toy.qno", "toy.qro", "toy_mt.qis"]
         assert plan["tracks"]["qa"]["folds"] == [1, 2, 3] and plan["tracks"]["qa"]["folded"] == ["toy"]
         (panel,) = Collected(plan, {}, {}).panels()
-        assert panel.scored_dataset(2) == "toy-fold2"
+        assert panel.fold_dataset(2) == "toy-fold2"
 
     def test_a_track_without_folds_is_planned_as_before(self):
         found = study()

@@ -46,7 +46,7 @@ def test_the_chunk_size_does_not_matter(monkeypatch):
 
 
 def test_all_scores_share_a_draw():
-    """A constant difference in every example is the difference in every replicate."""
+    """A constant difference in every example is the difference in every resample."""
     values = new_rng(1).random(30)
     found = resampled_ratios(np.stack([values, values + 2]), None, new_rng(), 100)
     assert found[:, 1] - found[:, 0] == pytest.approx(np.full(100, 2.0))

@@ -8,7 +8,7 @@ from helpers.study_config import study
 
 from crosstune.artifacts.checkpoint import remove_weights
 from crosstune.study.resources import JobResources
-from crosstune.study.retention import RetentionPolicy, peak_disk, schedule_order
+from crosstune.study.retention import RetentionPolicy, peak_disk, training_order
 from crosstune.study.summary import summary
 
 HOME = "results/test/tiny/seed1/qa"
@@ -146,7 +146,7 @@ def test_the_disk_at_once_is_that_of_a_simulation(seed):
     sizes = {path: luck.randint(1, 20) for path in parents}
     removable = {path for path in parents if path != "base" and luck.random() < 0.7}
     order, most = simulated(parents, sizes.get, removable)
-    assert schedule_order(parents) == order
+    assert training_order(parents) == order
     assert peak_disk(order, parents, sizes.get, removable) == most
 
 

@@ -7,7 +7,7 @@ import pytest
 from crosstune.artifacts.checkpoint import WEIGHTS, has_weights, remove_weights
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, sha256_file, write_json
-from crosstune.training.checkpoint_job import RuntimeOptions, stage_checkpoint
+from crosstune.training.checkpoint_job import RuntimeOptions, make_checkpoint
 from crosstune.training.interruption import InterruptGuard
 from crosstune.training.retrain import missing_jobs, weights_of
 
@@ -22,7 +22,7 @@ def stop():
 def trained(untrained_job, stop):
     """An installed checkpoint."""
     job = replace(untrained_job(layer=1), predictions=())
-    stage_checkpoint(job, job.parents, RuntimeOptions(), stop)
+    make_checkpoint(job, job.parents, RuntimeOptions(), stop)
     job.install()
     return job
 

@@ -180,7 +180,7 @@ def test_the_summary_says_what_is_matched():
         ({"tracks__qa__sources": None}, "tracks.qa.schedules.english", "names no data set"),
         ({"models__tiny": {"hub": "a/b"}}, "models.tiny", "revision|exactly one of"),
         ({"models__tiny": {"hub": "a/b", "revision": "main"}}, "models.tiny.revision", "40 hexadecimal"),
-        ({"models__tiny__sharded": True}, "models.tiny.sharded", "(?s)one GPU has nothing to share.*gpus: 2"),
+        ({"models__tiny__sharded": True}, "models.tiny.sharded", "(?s)a sharded model needs two GPUs.*gpus: 2"),
         ({"models__tiny__pretrain__heads": 3}, "models.tiny.pretrain.heads", "do not divide"),
         ({"models__tiny__pretrain__corpus": {"worldqa": "all"}}, "models.tiny.pretrain.corpus", "not text"),
         ({"tracks__qa__evaluate": {"xquad": ["hi"]}}, "folders", "needs the folder 'bundle'"),
@@ -299,6 +299,15 @@ def test_nothing_is_trained_on_what_is_only_searched():
     }  # fmt: skip
     with pytest.raises(UserError, match="pairs is for evaluation: nothing can be trained on it"):
         study(datasets={"pairs": pairs}, tracks__qa__schedules={"x": ["pairs.qes"]})
+
+
+def test_two_averages_that_would_share_a_folder_are_refused():
+    schedules = {
+        "a": {"average": [["qen"], ["qes"]]},
+        "b": {"average": [["qen"], [{"train": "qes", "lr": 0.001}]]},
+    }
+    with pytest.raises(UserError, match="the same member names"):
+        study(tracks__qa__schedules=schedules)
 
 
 def test_an_average_of_checkpoints_with_other_heads_is_refused_before_any_training():

@@ -34,6 +34,13 @@ def test_cells():
     assert cell.difference(Cell(by_seed({2: 50.0, 3: 1.0}), planned_runs=3)).values == by_seed({2: 4})
 
 
+def test_a_seed_without_all_its_folds_is_missing_from_the_mean_over_folds():
+    values = {Replicate(1): 50.0, Replicate(1, 2): 60.0, Replicate(2): 40.0}
+    cell = Cell(values, planned_runs=6, diverged=frozenset({Replicate(2, 2)})).average_folds(2)
+    assert (cell.values, cell.planned_runs, cell.missing_runs) == (by_seed({1: 55.0}), 3, 2)
+    assert cell.diverged == {Replicate(2)}
+
+
 def test_printed_numbers():
     assert decimal(-0.04, 1) == "0.0"
     assert decimal(2.25, 4) == "2.2500"

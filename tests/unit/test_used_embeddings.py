@@ -140,7 +140,7 @@ def test_a_stage_is_the_one_of_training_on_all_rows(new_network, tokenizer_folde
         data, held_out = ((manifests[split],) for split in ("train", "validation"))
         node = CheckpointJob(spec, tmp_path / name, (base,), data, True, held_out=held_out)
         with InterruptGuard() as guard:
-            checkpoint_job.stage_checkpoint(node, node.parents, checkpoint_job.RuntimeOptions(), guard)
+            checkpoint_job.make_checkpoint(node, node.parents, checkpoint_job.RuntimeOptions(), guard)
         made.append(node.staging_dir)
     for file in ("model/model.safetensors", "optimizer.safetensors"):
         assert_equal(*(dict(sorted(load_file(draft / file).items())) for draft in made))

@@ -54,13 +54,14 @@ class Cell:
         differences = {run: value - other.values[run] for run, value in self.values.items() if run in other.values}
         return Cell(differences, self.planned_runs, self.diverged | other.diverged)
 
-    def average_folds(self) -> "Cell":
-        """The means over folds: one number per seed."""
+    def average_folds(self, folds: int) -> "Cell":
+        """The means over `folds` folds: one number per seed that has a number in every fold."""
         by_seed: dict[Replicate, list[float]] = {}
         for run, value in self.values.items():
             by_seed.setdefault(Replicate(run.seed), []).append(value)
-        diverged = frozenset(Replicate(run.seed) for run in self.diverged) - by_seed.keys()
-        return Cell({seed: mean(values) for seed, values in by_seed.items()}, len(by_seed), diverged)
+        means = {seed: mean(values) for seed, values in by_seed.items() if len(values) == folds}
+        diverged = frozenset(Replicate(run.seed) for run in self.diverged) - means.keys()
+        return Cell(means, self.planned_runs // folds, diverged)
 
 
 def mean_cell(cells: Sequence[Cell], planned_runs: int) -> Cell:

@@ -1,7 +1,8 @@
 """The declared contrasts of a study: estimates and tests of the difference between two schedules, for contrasts.json.
 
-Both schedules are scored on the same examples with the same seeds. The observation is the difference of one seed in one
-language. A contrast uses the seeds for which both schedules have scores in all its languages, and lists the others.
+Both schedules are scored on the same examples with the same seeds. The unit of observation is the difference of one
+seed in one language. A contrast uses the seeds for which both schedules have scores in all its languages, and lists
+the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,15 +37,13 @@ from crosstune.core.random_streams import stream
 from crosstune.evaluation.metrics import Metric
 from crosstune.evaluation.scoring import parse_row
 
-REPLICATES = 10_000
+RESAMPLES = 10_000
 
+# Decimals of the numbers in contrasts.json.
 DIGITS = 6
 
-"""Decimals of the numbers in contrasts.json."""
-
+# The largest accepted difference between a score and the score computed from its examples.
 TOLERANCE = 1e-4
-
-"""The largest accepted difference between a score and the score computed from its examples."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def compute_contrasts(study: StudyResults, results: Path) -> list[dict]:
 
 
 def compute_contrast(
-    study: StudyResults, contrast: dict, model: str, reader: "ExampleReader", replicates: int = REPLICATES
+    study: StudyResults, contrast: dict, model: str, reader: "ExampleReader", resamples: int = RESAMPLES
 ) -> dict:
     """One contrast with one model: {"contrast", "model", "seeds", "planned", "lacking"} and, if any seed is complete,
     its `contrast_numbers`."""
@@ -155,9 +154,7 @@ def compute_contrast(
     }
     if not paired.seeds:
         return head
-    return head | round_floats(
-        contrast_numbers(paired, contrast["smallest_effect"], contrast["confidence"], replicates)
-    )
+    return head | round_floats(contrast_numbers(paired, contrast["smallest_effect"], contrast["confidence"], resamples))
 
 
 # --- pairing ---------------------------------------------------------------------------------------------------------
@@ -259,7 +256,7 @@ def language_scores(
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
-def contrast_numbers(paired: PairedScores, smallest: float, confidence: float, replicates: int) -> dict:
+def contrast_numbers(paired: PairedScores, smallest: float, confidence: float, resamples: int) -> dict:
     """The estimates and tests of a contrast.
 
     "by_seed": the mean difference of every seed. "questions": for `seeds`, `examples` and `languages` an estimate (see
@@ -273,7 +270,7 @@ def contrast_numbers(paired: PairedScores, smallest: float, confidence: float, r
         "examples": estimate_over_examples(sample),
         "languages": estimate_over_families(sample),
     }
-    intervals = bootstrap_intervals(paired, confidence, replicates) if len(paired.seeds) > 1 else {}
+    intervals = bootstrap_intervals(paired, confidence, resamples) if len(paired.seeds) > 1 else {}
     languages = [
         {
             "name": unit.name,
@@ -336,16 +333,16 @@ def language_counts(languages: Sequence[dict], confidence: float) -> dict:
     return {"better": better, "worse": worse, "holm": dict(zip(names, holm_adjust(p), strict=True))}
 
 
-def bootstrap_intervals(paired: PairedScores, confidence: float, replicates: int) -> dict:
+def bootstrap_intervals(paired: PairedScores, confidence: float, resamples: int) -> dict:
     """Percentile intervals: "examples"; "languages", with two or more families; and "units", one for each unit.
 
     The random streams depend on the resampled examples and not on the schedules: every contrast uses the same draws.
     """
     sample = paired.sample
-    scores = np.empty((replicates, len(paired.units), len(paired.seeds)))
+    scores = np.empty((resamples, len(paired.units), len(paired.seeds)))
     for group in paired.example_groups:
         rng = stream("contrasts", "examples", paired.units[group[0]].name)
-        scores[:, group] = resampled_differences([paired.units[number] for number in group], rng, replicates)
+        scores[:, group] = resampled_differences([paired.units[number] for number in group], rng, resamples)
     means = resampled_seed_means(scores, stream("contrasts", "seeds"))
     intervals = {
         "units": {unit.name: percentile_interval(means[:, i], confidence) for i, unit in enumerate(paired.units)},
@@ -357,13 +354,13 @@ def bootstrap_intervals(paired: PairedScores, confidence: float, replicates: int
     return intervals
 
 
-def resampled_differences(units: Sequence[LanguageScores], rng: np.random.Generator, replicates: int) -> np.ndarray:
-    """Differences by seed on resampled examples, which all units share: (replicates, units, seeds)."""
+def resampled_differences(units: Sequence[LanguageScores], rng: np.random.Generator, resamples: int) -> np.ndarray:
+    """Differences by seed on resampled examples, which all units share: (resamples, units, seeds)."""
     above = np.stack([unit.numerators for unit in units])
     below = np.stack([unit.denominators for unit in units])
     if (below == 1).all():
-        return resampled_ratios(above[:, 0] - above[:, 1], None, rng, replicates)
-    scores = resampled_ratios(above, below, rng, replicates)
+        return resampled_ratios(above[:, 0] - above[:, 1], None, rng, resamples)
+    scores = resampled_ratios(above, below, rng, resamples)
     return scores[:, :, 0] - scores[:, :, 1]
 
 

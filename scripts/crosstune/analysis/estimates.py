@@ -5,7 +5,7 @@ Three questions about it have a mean, a standard error and degrees of freedom of
 
 - `estimate_over_seeds`: does the difference hold for other seeds, in these languages and on these examples?
 - `estimate_over_examples`: for other seeds and other examples, in these languages?
-- `estimate_over_families`: for other seeds, languages and examples? Language families are the units, with equal weight.
+- `estimate_over_families`: for other seeds, languages and examples? Families replace languages, weighted alike.
 
 The variance of crossed factors is V(rows) + V(columns) - V(both), each a mean square (Cameron, Gelbach & Miller 2011;
 for two factors it is the analysis of variance). Its degrees of freedom lie between those of the factors (Cochran 1964).

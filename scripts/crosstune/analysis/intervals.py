@@ -10,9 +10,8 @@ from crosstune.analysis.cells import Replicate
 
 CONFIDENCE = 0.95
 
+# Steps of the numerical integral in a test's power.
 GRID = 1000
-
-"""Steps of the numerical integral in a test's power."""
 
 
 @dataclass(frozen=True)

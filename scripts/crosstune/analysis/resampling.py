@@ -1,42 +1,41 @@
 """Resampling: the crossed bootstrap over seeds, languages and examples, and the exact sign-flip test over seeds.
 
-A replicate draws seeds, language families and examples with replacement, independently of each other. It weights every
+A resample draws seeds, language families and examples with replacement, independently of each other. It weights every
 score by the counts of its seed, family and example (McCullagh 2000; the pigeonhole bootstrap of Owen 2007). Both
 schedules and all seeds share the draw of examples, as do the languages of a translated test set. Draws are counts: a
-replicate is a matrix product.
+resample is a matrix product.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
+# Resampled examples in memory at a time.
 CHUNK = 2_000_000
 
-"""Resampled examples in memory at a time."""
 
-
-def draw_counts(rng: np.random.Generator, replicates: int, items: int) -> np.ndarray:
-    """Counts of `items` draws with replacement from `items`: (replicates, items); every row adds up to `items`."""
-    drawn = rng.integers(0, items, (replicates, items), dtype=np.uint32).astype(np.intp)
-    drawn += np.arange(0, replicates * items, items, dtype=np.intp)[:, None]
-    return np.bincount(drawn.ravel(), minlength=replicates * items).reshape(replicates, items)
+def draw_counts(rng: np.random.Generator, resamples: int, items: int) -> np.ndarray:
+    """Counts of `items` draws with replacement from `items`: (resamples, items); every row adds up to `items`."""
+    drawn = rng.integers(0, items, (resamples, items), dtype=np.uint32).astype(np.intp)
+    drawn += np.arange(0, resamples * items, items, dtype=np.intp)[:, None]
+    return np.bincount(drawn.ravel(), minlength=resamples * items).reshape(resamples, items)
 
 
 def resampled_ratios(
-    numerators: np.ndarray, denominators: np.ndarray | None, rng: np.random.Generator, replicates: int
+    numerators: np.ndarray, denominators: np.ndarray | None, rng: np.random.Generator, resamples: int
 ) -> np.ndarray:
     """Scores of resampled examples: sums of numerators over sums of denominators; means without denominators.
 
-    numerators, denominators: (..., examples), with one draw per replicate for all. Returns (replicates, ...). A score
+    numerators, denominators: (..., examples), with one draw per resample for all. Returns (resamples, ...). A score
     is 0 if its denominators add up to 0.
     """
     *shape, examples = numerators.shape
     above = numerators.reshape(-1, examples).T
     below = None if denominators is None else denominators.reshape(-1, examples).T
-    scores = np.empty((replicates, above.shape[1]))
+    scores = np.empty((resamples, above.shape[1]))
     step = max(1, CHUNK // examples)
-    for start in range(0, replicates, step):
-        stop = min(start + step, replicates)
+    for start in range(0, resamples, step):
+        stop = min(start + step, resamples)
         counts = draw_counts(rng, stop - start, examples).astype(float)
         sums = counts @ above
         if below is None:
@@ -44,30 +43,30 @@ def resampled_ratios(
         else:
             weights = counts @ below
             scores[start:stop] = np.divide(sums, weights, out=np.zeros_like(sums), where=weights != 0)
-    return scores.reshape(replicates, *shape)
+    return scores.reshape(resamples, *shape)
 
 
 def resampled_seed_means(scores: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Means over resampled seeds of scores (replicates, units, seeds): (replicates, units).
+    """Means over resampled seeds of scores (resamples, units, seeds): (resamples, units).
 
-    All units share the seeds of a replicate.
+    All units share the seeds of a resample.
     """
-    replicates, _, seeds = scores.shape
-    weights = draw_counts(rng, replicates, seeds) / seeds
+    resamples, _, seeds = scores.shape
+    weights = draw_counts(rng, resamples, seeds) / seeds
     return np.einsum("rus,rs->ru", scores, weights)
 
 
 def resampled_group_means(
     scores: np.ndarray, weights: np.ndarray, groups: Sequence[int], rng: np.random.Generator
 ) -> np.ndarray:
-    """Means over resampled groups of units (families) of scores (replicates, units): (replicates,).
+    """Means over resampled groups of units (families) of scores (resamples, units): (resamples,).
 
     A group brings all its units, with relative `weights` (units,); groups have equal weight.
     """
-    replicates = len(scores)
+    resamples = len(scores)
     number = max(groups) + 1
     means = np.stack([group_mean(scores, weights, groups, group) for group in range(number)], axis=1)
-    return (means * draw_counts(rng, replicates, number)).sum(axis=1) / number
+    return (means * draw_counts(rng, resamples, number)).sum(axis=1) / number
 
 
 def group_mean(scores: np.ndarray, weights: np.ndarray, groups: Sequence[int], group: int) -> np.ndarray:
@@ -76,9 +75,9 @@ def group_mean(scores: np.ndarray, weights: np.ndarray, groups: Sequence[int], g
     return scores[..., chosen] @ weights[chosen] / weights[chosen].sum()
 
 
-def percentile_interval(replicates: np.ndarray, confidence: float) -> tuple[float, float]:
-    """The percentile interval: the middle `confidence` of the replicates."""
-    low, high = np.quantile(replicates, [(1 - confidence) / 2, (1 + confidence) / 2])
+def percentile_interval(resamples: np.ndarray, confidence: float) -> tuple[float, float]:
+    """The percentile interval: the middle `confidence` of the resamples."""
+    low, high = np.quantile(resamples, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 

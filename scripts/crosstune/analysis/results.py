@@ -13,17 +13,14 @@ from crosstune.core.errors import UserError
 from crosstune.data.record import fold_name
 from crosstune.evaluation.metrics import Metric, metric_named
 
+# The schedule without training: the base model with a new head.
 UNTRAINED = "untrained"
 
-"""The schedule without training: the base model with a new head."""
-
+# The last stage of a schedule.
 FINAL = -1
 
-"""The last stage of a schedule."""
-
+# The file in a stage's folder that a training writes if its loss becomes NaN or infinite.
 DIVERGED = "resume/diverged.json"
-
-"""The file in a stage's folder that a training writes if its loss becomes NaN or infinite."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +210,10 @@ class Panel:
         return [StageInfo(number, tuple(sources), updates) for number, (sources, updates) in enumerate(stages, start=1)]
 
     def is_scored(self, schedule: str, stage: StageInfo) -> bool:
-        """Whether a stage is scored on the data set: it needs a head for it, and some plans score last stages only."""
+        """Whether a stage is scored on the data set: it needs a head for it.
+
+        A track with `score: final` scores last stages only.
+        """
         return any(self.dataset in run["evaluated"][stage.number - 1] for run in self.runs(schedule))
 
     def training_languages(self, schedule: str) -> list[str]:
@@ -232,9 +232,9 @@ class Panel:
         """The folds of the data set; [0] if it has none."""
         return dataset_folds(self.track_plan, self.dataset)
 
-    def scored_dataset(self, fold: int) -> str:
+    def fold_dataset(self, fold: int) -> str:
         """The name of the data set in a fold's score files."""
-        return scored_dataset(self.dataset, fold)
+        return fold_dataset(self.dataset, fold)
 
     def count_missing_runs(self) -> tuple[int, int]:
         """The number of runs without a final score in some language, and the number of planned runs."""
@@ -245,13 +245,13 @@ class Panel:
 
     def run_scores(self, run: dict, stage: int) -> dict[str, dict]:
         """The scores of a stage of a run, by language."""
-        return self.study.scores.get((run["stages"][stage], self.scored_dataset(run.get("fold", 0))), {})
+        return self.study.scores.get((run["stages"][stage], self.fold_dataset(run.get("fold", 0))), {})
 
     @cached_property
     def example_counts(self) -> dict[str, int]:
         """The number of scored examples by language, summed over folds. Languages without scores are absent."""
         counts = {
-            (self.scored_dataset(run.get("fold", 0)), lang): numbers["n"]
+            (self.fold_dataset(run.get("fold", 0)), lang): numbers["n"]
             for schedule in self.schedules
             for run in self.runs(schedule)
             for lang, numbers in self.run_scores(run, FINAL).items()
@@ -283,7 +283,7 @@ class Panel:
         runs = [run for run in self.runs(schedule) if self.dataset in run["evaluated"][stage]]
         scores = {replicate(run): self.run_scores(run, stage) for run in runs}
         values = language_means(scores, languages, metric, pooled)
-        diverged = {replicate(run) for run in runs if self.study.diverged.intersection(stages_until(run, stage))}
+        diverged = {replicate(run) for run in runs if self.study.diverged.intersection(folders_through(run, stage))}
         return Cell(values, len(runs), frozenset(diverged - set(values)))
 
     # --- baselines ---
@@ -291,12 +291,12 @@ class Panel:
     @property
     def baselines(self) -> list[str]:
         """The trivial baselines with score files, that is all but the untrained model."""
-        return list(self.study.baseline_scores.get(self.scored_dataset(self.folds[0]), {}))
+        return list(self.study.baseline_scores.get(self.fold_dataset(self.folds[0]), {}))
 
     def baseline_cell(self, baseline: str, languages: Sequence[str], metric: str, pooled: bool = False) -> Cell:
         """The mean score of a trivial baseline. It has no seed: its values stand under seed 0."""
         scores = {
-            Replicate(0, fold): self.study.baseline_scores.get(self.scored_dataset(fold), {}).get(baseline, {})
+            Replicate(0, fold): self.study.baseline_scores.get(self.fold_dataset(fold), {}).get(baseline, {})
             for fold in self.folds
         }
         return Cell(language_means(scores, languages, metric, pooled), planned_runs=0)
@@ -347,7 +347,7 @@ class TaskAverage:
         keys = (panel.metric_spec.primary,) if primary else panel.metric_spec.averaged_keys
         cells = [panel.cell(self.tasks[task].get("schedule", schedule), panel.languages, key) for key in keys]
         mean = mean_cell(cells, cells[0].planned_runs)
-        return mean.average_folds() if panel.folds != [0] else mean
+        return mean.average_folds(len(panel.folds)) if panel.folds != [0] else mean
 
     def mean(self, model: str, schedule: str, primary: bool = False) -> Cell:
         """The mean over the tasks by seed, over the seeds that have all tasks. Every seed of the study is planned."""
@@ -370,12 +370,12 @@ def dataset_folds(track: dict, dataset: str) -> list[int]:
     return track["folds"] if dataset in track.get("folded", []) else [0]
 
 
-def scored_dataset(dataset: str, fold: int) -> str:
+def fold_dataset(dataset: str, fold: int) -> str:
     """The name of a data set in a fold's score files."""
     return fold_name(dataset, fold) if fold else dataset
 
 
-def stages_until(run: dict, stage: int) -> list[str]:
+def folders_through(run: dict, stage: int) -> list[str]:
     """The folders of a stage of a run and of its ancestors."""
     return run["stages"] if stage == FINAL else run["stages"][: stage + 1]
 
@@ -391,11 +391,11 @@ def load_results(plan_path: Path, results: Path) -> StudyResults:
     """
     plan = read_json_object(plan_path)
     if plan is None:
-        raise UserError("no such plan", str(plan_path), "The study's plan is made by its first rule.")
+        raise UserError("no such plan", str(plan_path), "Rule plan_file makes it.")
     stages = sorted({(stage, run["track"]) for run in plan["runs"] for stage in run["stages"]})
     datasets = {
         track: [
-            scored_dataset(dataset, fold) for dataset in content["evaluate"] for fold in dataset_folds(content, dataset)
+            fold_dataset(dataset, fold) for dataset in content["evaluate"] for fold in dataset_folds(content, dataset)
         ]
         for track, content in plan["tracks"].items()
     }

@@ -9,9 +9,8 @@ from itertools import chain
 from statistics import fmean
 from typing import Any, NamedTuple
 
+# Keys of numbers that are no scores: examples of a language, and the update of an evaluation.
 COUNTS = ("n", "update")
-
-"""Keys of numbers that are no scores: examples of a language, and the update of an evaluation."""
 
 
 class Term(NamedTuple):

@@ -106,7 +106,7 @@ class CheckpointJob:
 
 
 def remove_staged(checkpoint: Path) -> None:
-    """Remove the staged copy of a installed checkpoint."""
+    """Remove the staged copy of an installed checkpoint."""
     if (checkpoint / MANIFEST).exists():
         shutil.rmtree(checkpoint / STAGING / "checkpoint", ignore_errors=True)
         remove_empty(checkpoint / STAGING, checkpoint)

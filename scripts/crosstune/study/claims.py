@@ -26,9 +26,8 @@ HEADLINE = "headline"
 
 ROLES = ("single", "joint", "sequential")
 
+# The means of an average over tasks: that of its table, and the one with F1 alone.
 MEANS = ("mean", "mean_f1")
-
-"""The means of an average over tasks: that of its table, and the one with F1 alone."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def expand_model(config: Mapping, registry: Registry, name: str) -> Checkpoint:
     """The checkpoint of a base model."""
     model = config["models"][name]
     if model.get("sharded") and model.get("gpus", 1) < 2:
-        raise UserError("one GPU has nothing to share a model with", f"models.{name}.sharded", "gpus: 2")
+        raise UserError("a sharded model needs two GPUs or more", f"models.{name}.sharded", "gpus: 2")
     path = base_path(config["study"], name, model)
     if "hub" in model:
         return Checkpoint(path, {"hub": model["hub"], "revision": model["revision"]})
@@ -175,12 +175,11 @@ class RunExpander:
 
     def _add(self, schedule: Schedule) -> str:
         """Add a lineage's final checkpoint, and of an average its members', unless another schedule has."""
-        path = self._path(schedule)
+        path, parents = self._path(schedule), self._parents(schedule)
         if path not in self.checkpoints:
             for member in schedule.members:
                 for prefix in member.prefixes:
                     self._add(prefix)
-            parents = self._parents(schedule)
             specs = [self.checkpoints[parent].spec for parent in parents]
             if schedule.members:
                 self._check_members(schedule)
@@ -192,6 +191,10 @@ class RunExpander:
                 path, spec, parents, data, self._evaluate(schedule), self.config["threads"],
                 held_out=held_out_manifests(spec),
             )  # fmt: skip
+        elif self.checkpoints[path].parents != parents:
+            message = f"{schedule.name!r} and another average have the same member names, and so the same folder"
+            fix = "Give the members schedules of their own, with other names, and average these."
+            raise UserError(message, f"tracks.{self.track.name}.schedules.{schedule.name}", fix)
         return path
 
     def _parents(self, schedule: Schedule) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from crosstune.study.schedules import Schedule
 class Checkpoint:
     """One folder with weights: a base model, a stage, or an average. `path` is relative to the project.
 
-    `evaluate`: the languages of every data set that the checkpoint is evaluated on. `data`, `held_out`: manifests of
-    its training rows and of the rows that select the best update.
+    `evaluate`: the languages of every data set to evaluate it on, by the name of the data set or fold.
+    `data`, `held_out`: manifests of its training rows and of the rows that it is evaluated on during training.
     """
 
     path: str
@@ -33,7 +33,7 @@ class Checkpoint:
 
     @property
     def location(self) -> CheckpointPath:
-        """The parts of its path; a fetched model has none."""
+        """The parts of its path; it fails for a fetched model, which all studies share."""
         return CheckpointPath.parse(self.path)
 
 

@@ -45,7 +45,7 @@ class RetentionPolicy:
         return list(checkpoints)
 
     def retrain_jobs(self, paths: Iterable[str]) -> list[dict]:
-        """The same as the programs take them."""
+        """Descriptions of the checkpoints to retrain, as train.py and predict.py take them."""
         return [retrain_job(self._nodes[path]) for path in self.to_retrain(paths)]
 
     @property
@@ -66,10 +66,10 @@ class RetentionPolicy:
 
     @cached_property
     def _order(self) -> list[str]:
-        return schedule_order({path: node.parents for path, node in self._nodes.items()})
+        return training_order({path: node.parents for path, node in self._nodes.items()})
 
     @cached_property
-    def priority(self) -> dict[str, float]:
+    def training_priority(self) -> dict[str, float]:
         """From 1 for the checkpoint to train first down to above 0 for the last."""
         return {path: 1 - number / len(self._order) for number, path in enumerate(self._order)}
 
@@ -83,7 +83,7 @@ def manifest_of(path: str) -> str:
     return f"{path}/stage.json"
 
 
-def schedule_order(parents: Mapping[str, Sequence[str]]) -> list[str]:
+def training_order(parents: Mapping[str, Sequence[str]]) -> list[str]:
     """An order of training: every checkpoint after its parents, and each lineage finished before the next begins.
 
     Among checkpoints whose parents are trained the deepest comes first, and among equally deep ones the first in

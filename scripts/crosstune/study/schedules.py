@@ -18,7 +18,7 @@ UNTRAINED = "untrained"
 
 LONGEST_FOLDER = 120
 
-# Recipe keys in the names of stage folders, which stay when a key is renamed.
+# Names of recipe keys in stage folders. A renamed key keeps its old one, so that no folder moves.
 FOLDER_MARKS = {
     "mlm_probability": "mask",
     "sampling_alpha": "alpha",
@@ -261,8 +261,7 @@ def _average(
 def check_matched(schedules: Sequence[Schedule], budget: Budget, rows: Callable[[str], int | None], where: str) -> None:
     """UserError with the costs, in rows (epochs x rows), if matched schedules with a budget in epochs cost differently.
 
-    `parse_schedules` checks budgets in updates. An average of named schedules, which costs the sum of its members, is
-    exempt: the tables show its cost.
+    `parse_schedules` checks budgets in updates. Averages are exempt: the tables show their cost.
     """
     if not budget.matched or budget.updates is not None:
         return

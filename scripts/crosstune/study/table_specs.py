@@ -11,19 +11,16 @@ from crosstune.evaluation.metrics import Metric, metric_named
 from crosstune.study.comparisons import is_low, panel_of, panels_over, schedules_with_head
 from crosstune.study.graph import Study
 
+# Names of other files among a study's tables.
 RESERVED = ("claims", "contrasts", "scores", "summary")
-
-"""Names of other files among a study's tables."""
 
 FILTERS = ("languages", "schedules", "models", "seeds")
 
+# Axes over which there is no mean: every cell needs exactly one of their values.
 EXCLUSIVE_AXES = ("schedule", "stage", "model")
 
-"""Axes over which there is no mean: every cell needs exactly one of their values."""
-
+# Keys that plan.json copies from the study.
 PLAN_KEYS = (*FILTERS, "metric", "aggregate", "statistic", "relative_to", "published", "caption", "digits")
-
-"""Keys that plan.json copies from the study."""
 
 
 def resolve_tables(study: Study) -> list[dict[str, Any]]:

@@ -8,12 +8,12 @@ from crosstune.study.specs import head_spec
 
 
 def score_files(study: Expansion) -> list[str]:
-    """Scores of every checkpoint on every data set that it has a head for."""
+    """Scores of every checkpoint on every data set that it is evaluated on."""
     return [f"{path}/scores/{name}.json" for path, node in study.checkpoints.items() for name in node.evaluate]
 
 
 def prediction_files(study: Expansion) -> list[str]:
-    """Predictions of every checkpoint on every data set that it has a head for."""
+    """Predictions of every checkpoint on every data set that it is evaluated on."""
     return [f"{path}/predictions/{name}.json" for path, node in study.checkpoints.items() for name in node.evaluate]
 
 

@@ -109,7 +109,7 @@ class Fit:
     best: BestCheckpoint | None
 
 
-def stage_checkpoint(
+def make_checkpoint(
     job: CheckpointJob, parents: Sequence[Path], options: RuntimeOptions, guard: InterruptGuard
 ) -> None:
     """Make the staged checkpoint of a job and its predictions, as far as they are not staged yet.
@@ -126,7 +126,7 @@ def stage_checkpoint(
     if options.ranks.is_main:
         shutil.rmtree(job.staging_dir, ignore_errors=True)
     if "average" in job.spec:
-        average_stages(job, parents)
+        average_checkpoints(job, parents)
     elif parents:
         train_stage(job, parents[0], options, guard)
     else:
@@ -168,7 +168,7 @@ def pretrain_base(job: CheckpointJob, options: RuntimeOptions, guard: InterruptG
         _fit_checkpoint(job, Start(network, tokenizer, mixture, (spec["seed"], "pretrain"), "mlm"), options, guard)
 
 
-def average_stages(job: CheckpointJob, parents: Sequence[Path]) -> None:
+def average_checkpoints(job: CheckpointJob, parents: Sequence[Path]) -> None:
     """Average the final weights of several schedules."""
     meter = Meter(threads=1)
     model = job.staging_dir / MODEL

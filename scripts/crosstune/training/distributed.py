@@ -31,7 +31,7 @@ SHUTDOWN_SECONDS = 600
 SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 
 
-def is_one_of_several(environ: Mapping[str, str]) -> bool:
+def started_by_torchrun(environ: Mapping[str, str]) -> bool:
     """Whether torchrun has started this process."""
     return "WORLD_SIZE" in environ
 
@@ -69,7 +69,7 @@ def launch(processes: int) -> None:
         sys.exit("\n".join(killed) or 1)
 
 
-def end_with_launcher() -> None:
+def die_with_launcher() -> None:
     """Let the kernel kill this process when its launcher is killed, so that its GPUs become free."""
     if sys.platform == "linux":
         pr_set_pdeathsig = 1

@@ -1,8 +1,8 @@
 """The training loop: updates of a network in a planned order, resumable at any update.
 
-Losses are summed over the windows of an update and divided once, so the cut into micro-batches and the number of
-processes change nothing beyond rounding. All random draws of update n derive from (seed, stage, n): on the CPU the same
-spec gives the same bytes, interrupted or not.
+Losses are summed over the windows of an update and divided once. So the cut into micro-batches and the number of
+processes change nothing beyond rounding, apart from dropout: each process draws masks of its own. All random draws of
+update n derive from (seed, stage, n): on the CPU the same spec gives the same bytes, interrupted or not.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """The micro-batches of an update, split among several processes.
 
 Each process first makes the micro-batches of the whole update, masks and partners included, and then takes its share.
-So the windows of an update, their weights and all random draws do not depend on the number of processes.
+So the windows of an update, their weights and these draws do not depend on the number of processes. Dropout does.
 """
 
 from collections.abc import Sequence

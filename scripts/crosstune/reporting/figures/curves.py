@@ -11,9 +11,8 @@ WIDTH, HEIGHT = 225, 190
 
 COLUMNS = 2
 
+# The largest number of drawn schedules.
 MAX_CURVES = 12
-
-"""The largest number of drawn schedules."""
 
 
 def multi_stage_schedules(panel: Panel) -> list[str]:

@@ -8,9 +8,8 @@ from crosstune.reporting.figures.style import chart_spec
 
 STEP_X, STEP_Y = 62, 19
 
+# The share of the highest score above which numbers are white, on the dark shades.
 DARK = 0.68
-
-"""The share of the highest score above which numbers are white, on the dark shades."""
 
 
 def heat_figure(panel: Panel) -> dict:

@@ -165,7 +165,7 @@ def target_name(panel: Panel) -> str:
 def compare(panel: Panel, a: str, b: str, languages: Sequence[str]) -> SeedDifference:
     """The difference by seed; for folded data, of the means over folds."""
     difference = panel.cell(a, languages, panel.metric).difference(panel.cell(b, languages, panel.metric))
-    return SeedDifference(a, b, difference if panel.folds == [0] else difference.average_folds())
+    return SeedDifference(a, b, difference if panel.folds == [0] else difference.average_folds(len(panel.folds)))
 
 
 def seed_differences(panel: Panel) -> tuple[list[str], list[tuple[str, list[SeedDifference]]]]:

@@ -36,9 +36,8 @@ RULES = (
 
 LATEX_ROWS = 14
 
+# Widths of the columns of HEAD, as shares of a line.
 LATEX_WIDTHS = (0.17, 0.12, 0.09, 0.12, 0.04, 0.06, 0.18, 0.15)
-
-"""Widths of the columns of HEAD, as shares of a line."""
 
 
 @dataclass(frozen=True)

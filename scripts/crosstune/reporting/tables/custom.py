@@ -33,13 +33,11 @@ STATISTIC_NAMES = {
     "max": "highest",
 }
 
+# The most languages that a caption lists.
 MOST_LISTED = 12
 
-"""The most languages that a caption lists."""
-
+# Axes whose headings have runs of their own, which may be missing.
 RUN_AXES = frozenset({"schedule", "stage", "model"})
-
-"""Axes whose headings have runs of their own, which may be missing."""
 
 
 def custom_tables(study: StudyResults) -> Iterator[Table]:
@@ -169,7 +167,7 @@ class TableScope:
             return NO_RUNS
         # Panels are paired by seed; one whose data are split in several ways gives the mean over its folds.
         pairs = zip(panels, cells, strict=True)
-        cells = [cell.average_folds() if panel.folds != [0] else cell for panel, cell in pairs]
+        cells = [cell.average_folds(len(panel.folds)) if panel.folds != [0] else cell for panel, cell in pairs]
         return mean_cell(cells, len(panels[0].study.plan["seeds"]))
 
     def _panel_cell(self, panel: Panel, schedule: str, select: Mapping[str, Any]) -> Cell:

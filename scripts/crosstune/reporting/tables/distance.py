@@ -14,13 +14,11 @@ from crosstune.analysis.results import UNTRAINED, Panel
 from crosstune.core.text import count, decimal
 from crosstune.reporting.tables.formats import TextTable, csv_text
 
+# The distance for which slopes are printed.
 STEP = 0.1
 
-"""The distance for which slopes are printed."""
-
+# The least number of languages of a line: any two points have one.
 MIN_POINTS = 3
-
-"""The least number of languages of a line: any two points have one."""
 
 
 @dataclass(frozen=True)

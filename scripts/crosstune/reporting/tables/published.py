@@ -12,9 +12,8 @@ from crosstune.core.text import count, decimal
 from crosstune.reporting.tables.formats import csv_text, escape, pipe_table, style, text_float, write_files
 from crosstune.reporting.tables.table import CsvLayout, Heading, Table, csv_numbers, mean_with_interval
 
+# The columns of the CSV file for the statistics of our numbers.
 FIELDS = {"mean": "ours", "sd": "sd", "low": "low", "high": "high"}
-
-"""The columns of the CSV file for the statistics of our numbers."""
 
 
 @dataclass(frozen=True)

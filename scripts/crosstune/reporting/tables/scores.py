@@ -15,9 +15,8 @@ from crosstune.reporting.tables.table import Heading, Table, build_table, csv_nu
 
 SEEN_MARK = "†"
 
+# Attributes that group languages, with the value for an unknown one. None: the code of the language.
 LANGUAGE_ATTRIBUTES = {"family": None, "script": "unknown", "resource": "neither"}
-
-"""Attributes that group languages, with the value for an unknown one. None: the code of the language."""
 
 
 def write_score_tables(study: StudyResults, out: Path) -> list[Path]:

@@ -203,9 +203,8 @@ MEASURES = (
     ),
 )  # fmt: skip
 
+# The statistics of the CSV file.
 MEASURE_FIELDS = {"mean": "mean", "sd": "sd", "low": "low", "high": "high"}
-
-"""The statistics of the CSV file."""
 
 
 def measure_cell(sequential: SequentialSchedule, measure: Measure) -> Cell:
