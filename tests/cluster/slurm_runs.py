@@ -75,15 +75,12 @@ def wait_until(true: Callable[[], Any], seconds: float = 120) -> Any:
     return found
 
 
-def training(folder: Path, stage: str, now: str | None = None) -> psutil.Process | None:
-    """The process of a stage's job in a project that computes updates; None where none has come that far.
-
-    `now`: of a later stage, which the process makes besides.
-    """
+def training(folder: Path, stage: str) -> psutil.Process | None:
+    """The process of a stage's job in a project that computes updates; None where none has come that far."""
     for process in psutil.process_iter(["cmdline", "cwd", "create_time"]):
         command = process.info["cmdline"] or []
         if "scripts/train.py" in command[:2] and stage in command and process.info["cwd"] == str(folder):
-            begun = folder / (now or stage) / "resume/spec.json"
+            begun = folder / stage / "resume/spec.json"
             # Every try writes it when it has all that it needs; an earlier one's may lie there. When a process began is
             # known to a second; to import torch takes longer.
             if begun.exists() and begun.stat().st_mtime > process.info["create_time"] + 1:

@@ -186,30 +186,28 @@ def test_trainings_that_outlive_a_killed_snakemake_are_not_made_twice(slurm, beg
     assert (folder / LONG["qen"] / "model/model.safetensors").stat().st_mtime <= ended + 1, "it is the first one's"
 
 
-def test_a_training_cancelled_in_the_second_stage_goes_on_there_and_that_one_needs_no_job(slurm, begun, finished):
+def test_a_cancelled_second_stage_resumes_and_the_first_is_trained_once(slurm, begun, finished):
     folder = begun("two-stages")
     run = slurm.start(folder, f"{SECOND}/stage.json", "--configfile", "long.yaml")
-    wait_until(lambda: training(folder, FIRST, now=SECOND)).suspend()  # SLURM's own signals end the pause
-    (cancelled,) = slurm.jobs(folder, FIRST)
+    wait_until(lambda: training(folder, SECOND)).suspend()  # SLURM's own signals end the pause
+    (cancelled,) = slurm.jobs(folder, SECOND)
     slurm.tell("scancel", cancelled)
     finish(run, folder)
     assert SAVED in printed(folder, cancelled)
-    assert len(slurm.jobs(folder, FIRST)) == 2 and slurm.jobs(folder, SECOND) == []
+    assert (len(slurm.jobs(folder, FIRST)), len(slurm.jobs(folder, SECOND))) == (1, 2)
     assert "resumes at" in (folder / SECOND / "logs/train.log").read_text()
     same(finished, folder, *trained(FIRST), *trained(SECOND))
 
 
-def test_a_second_stage_that_fails_is_told_by_its_own_job_when_the_command_is_given_again(slurm, begun):
-    """What trains nothing where Snakemake runs says why the first one's job has not made it."""
+def test_a_second_stage_that_fails_says_why_and_keeps_the_first(slurm, begun):
     folder = begun("failing")
     shutil.rmtree(folder / HOME / "worldqa.qen@6")
     config = yaml.safe_load((folder / "long.yaml").read_text())
     diverging = {"train": "qes", "lr": 1e30, "max_grad_norm": 0.0}
     config["tracks"]["qa"] |= {"schedules": {"diverging": ["qen", diverging]}, "budget": {"updates": 12, "tokens": 512}}
     (folder / "failing.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    for expected in ("the process that trained what it stands on was to train it too", "error: the loss is"):
-        assert slurm.start(folder, "--configfile", "failing.yaml", "--retries", "0").wait(timeout=300) == 1
-        assert expected in (folder / "snakemake.log").read_text()
+    assert slurm.start(folder, "--configfile", "failing.yaml", "--retries", "0").wait(timeout=300) == 1
+    assert "error: the loss is" in (folder / "snakemake.log").read_text()
     assert (folder / HOME / "worldqa.qen@6/stage.json").exists()
 
 
