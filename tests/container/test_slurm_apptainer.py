@@ -1,4 +1,4 @@
-"""JobResources of a cluster in Apptainer: what SLURM starts gives the bytes of `make`, too."""
+"""Jobs of a cluster in Apptainer: what SLURM starts gives the bytes of `make`, too."""
 
 import importlib.util
 import subprocess
@@ -34,4 +34,4 @@ def test_the_study_is_the_same_through_slurm_in_apptainer(hashes, finished, smal
     slurm.run(folder, "--configfile", "small.yaml", "--sdm", "apptainer")
     assert hashes(folder) == hashes(finished)
     logs = [path.read_text() for path in (folder / "logs/slurm").rglob("*.log")]
-    assert len(logs) == 1 + 1 + 3 and all("Activating singularity image" in log for log in logs)
+    assert len(logs) == 1 + 1 + 5 and all("Activating singularity image" in log for log in logs)
