@@ -67,7 +67,7 @@ IMAGE = "containers/crosstune.sif"
 os.environ.update(gpu_environment(os.environ))
 
 # Jobs in the warm server end with this process, even if it is killed.
-os.environ["CROSSTUNE_SNAKEMAKE_PID"] = str(os.getpid())
+os.environ.update(CROSSTUNE_SNAKEMAKE_PID=str(os.getpid()))
 
 
 container: IMAGE
