@@ -4,7 +4,7 @@
 rule translate:
     """Translate prepared rows into another language, and locate the answers in the translated contexts."""
     input:
-        rows=lambda w: requirements.translated_rows(w.dataset, w.split, w.pair),
+        rows=rows_to_translate,
         model=lambda w: requirements.translator_model(w.dataset, w.split, w.pair),
     output:
         rows="data/translated/{dataset}/{split}.{pair}.jsonl",

@@ -235,7 +235,7 @@ class TestRows:
 
         def make(dataset, split, lang):
             out = data / dataset / f"{split}.{lang}.jsonl"
-            prepare(registry[dataset], split, lang, {}, data / "raw", out, out.with_suffix(".json"))
+            prepare(registry[dataset], split, lang, {}, data / "raw", out)
             return [json.loads(line) for line in out.read_text().splitlines()]
 
         whole = {lang: make("toy", "train", lang) for lang in ("qno", "qro")}

@@ -7,7 +7,7 @@ staged files into place.
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,13 +113,22 @@ def remove_staged(checkpoint: Path) -> None:
 
 
 def data_hashes(manifests: Sequence[Path]) -> dict[str, str]:
-    """SHA-256 of prepared rows by source; held-out rows also name their split."""
-    hashes = {}
-    for path in manifests:
-        manifest = read_json(path)
-        split = "" if manifest["split"] == "train" else f"{manifest['split']}/"
-        hashes[f"{split}{manifest['dataset']}.{manifest['lang']}"] = manifest["sha256"]
-    return hashes
+    """SHA-256 of prepared rows by their name."""
+    return {_name(manifest): manifest["sha256"] for manifest in map(read_json, manifests)}
+
+
+def content_keys(manifests: Sequence[Path]) -> dict[str, str]:
+    """Content keys of prepared rows by their name."""
+    return {_name(manifest): manifest.get("content_key", "") for manifest in map(read_json, manifests)}
+
+
+def rows_name(dataset: str, split: str, language: str) -> str:
+    """The name of prepared rows in a checkpoint's manifest: their source; held-out rows also name their split."""
+    return f"{'' if split == 'train' else f'{split}/'}{dataset}.{language}"
+
+
+def _name(manifest: Mapping) -> str:
+    return rows_name(manifest["dataset"], manifest["split"], manifest["lang"])
 
 
 # --- weights ---------------------------------------------------------------------------------------------------------

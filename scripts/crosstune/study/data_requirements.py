@@ -12,6 +12,7 @@ from crosstune.data.download.fetch import download_request, manifest_path
 from crosstune.data.download.http import FETCH_ALL, is_offline
 from crosstune.data.language_distances import DISTANCES_VERSION
 from crosstune.data.prepare import PREPARE_VERSION, source_manifests
+from crosstune.data.readers import reads_all_languages
 from crosstune.data.sources import DataSource, FoldSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION
 from crosstune.data.translation.translators import load_translator
@@ -66,14 +67,24 @@ class DataRequirements:
         """The spec of the prepared rows of one language: its dependencies except their source's content."""
         record = self._study.registry[dataset]
         split_record = record.require(language, split)
-        location = self._location(dataset, split, language)
+        location = self.source(dataset, split, language)
         has_files = isinstance(location, list | SyntheticSource)
+        # One reader gives a language the rows of languages that the record lacks.
+        languages = split_record.languages if reads_all_languages(record.reader) else ()
         spec = {
             "version": PREPARE_VERSION,
             "source": record.file_names(language, split) if has_files else asdict(location),
             "synthetic": self._study.config["synthetic"] if isinstance(location, SyntheticSource) else None,
             "reader": record.reader,
-            "form": [record.codes.get(language), record.tags, record.labels, record.fields, record.token_prefix],
+            "task": record.task,
+            "form": [
+                record.codes.get(language),
+                record.tags,
+                record.labels,
+                record.fields,
+                record.token_prefix,
+                languages,
+            ],
             "rows": split_record.rows.get(language),
             "sha256": split_record.sha256.get(language),
             "exclude": split_record.exclude.get(language),
@@ -89,7 +100,7 @@ class DataRequirements:
 
     def source_files(self, dataset: str, split: str, language: str) -> list[str]:
         """Files that a preparation waits for: the record's files, or manifests of downloads or of other rows."""
-        location = self._location(dataset, split, language)
+        location = self.source(dataset, split, language)
         if isinstance(location, SyntheticSource):
             return [WORLD_MANIFEST]
         if isinstance(location, HubSource | UrlSource):
@@ -138,7 +149,7 @@ class DataRequirements:
         return [
             Translation(dataset, location.dataset, split, origin, language, location.translator)
             for dataset, split, language in sorted(self.needed)
-            if isinstance(location := self._location(dataset, split, language), TranslatedSource)
+            if isinstance(location := self.source(dataset, split, language), TranslatedSource)
             for origin in location.origins
         ]
 
@@ -200,7 +211,7 @@ class DataRequirements:
 
     def _parents(self, dataset: str, split: str, language: str) -> set[tuple[str, str, str]]:
         """The prepared splits that a fold or a translation is derived from."""
-        location = self._location(dataset, split, language)
+        location = self.source(dataset, split, language)
         if isinstance(location, TranslatedSource):
             return {(location.dataset, location.split, origin) for origin in location.origins}
         if isinstance(location, FoldSource):
@@ -210,7 +221,8 @@ class DataRequirements:
             }
         return set()
 
-    def _location(self, dataset: str, split: str, language: str) -> DataSource:
+    def source(self, dataset: str, split: str, language: str) -> DataSource:
+        """Where the rows of one language of a split come from."""
         return self._study.registry[dataset].source(language, split, self._study.config["folders"])
 
     @cached_property
@@ -219,7 +231,7 @@ class DataRequirements:
         licences: dict[str, set[str]] = {}
         requests = {}
         for dataset, split, language in self.needed:
-            location = self._location(dataset, split, language)
+            location = self.source(dataset, split, language)
             if isinstance(location, HubSource | UrlSource):
                 request = download_request(location)
                 manifest = f"{RAW}/{manifest_path(request)}"
@@ -252,7 +264,7 @@ class DataRequirements:
                 fix = "Correct distances.file, or leave `distances` out."
                 raise UserError("no such file of languages' features", file, fix)
         for dataset, split, language in sorted(self.needed):
-            location = self._location(dataset, split, language)
+            location = self.source(dataset, split, language)
             for path in location if isinstance(location, list) else ():
                 if not path.exists():
                     where = f"folders: {self._study.config['folders']}"
