@@ -23,6 +23,7 @@ from crosstune.study.comparisons import CONTRASTS_VERSION
 from crosstune.study.content_keys import ContentKeys
 from crosstune.study.current import CurrentResults
 from crosstune.study.data_requirements import DataRequirements
+from crosstune.study.distances import distances_file, distances_spec
 from crosstune.study.plan import plan_of
 from crosstune.study.resources import LIGHT, JobResources
 from crosstune.study.retention import RetentionPolicy
@@ -47,6 +48,7 @@ try:
     retention = RetentionPolicy(study)
     job_resources = JobResources(study, retention)
     check_resume_states(study)
+    plan_digest = sha256_json(plan_of(study))
     if not WITHOUT_DATA:
         requirements.check_files()
     requirements.check_translators()
@@ -189,7 +191,7 @@ def contrast_results():
 
 def distances_of_study(wildcards):
     """Distances between the languages, if the study asks for them."""
-    return [f"results/{wildcards.study}/distances.json"] if requirements.distances_file else []
+    return [f"results/{wildcards.study}/distances.json"] if distances_file(study) else []
 
 
 def checkpoint_at(path):

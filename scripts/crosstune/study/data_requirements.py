@@ -1,7 +1,6 @@
 """The data that a study needs: prepared splits, their source files, translations and downloads."""
 
 import difflib
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -10,15 +9,14 @@ from pathlib import Path
 from crosstune.core.errors import UserError
 from crosstune.data.download.fetch import download_request, manifest_path
 from crosstune.data.download.http import FETCH_ALL, is_offline
-from crosstune.data.language_distances import DISTANCES_VERSION
 from crosstune.data.prepare import PREPARE_VERSION, source_manifests
 from crosstune.data.readers import reads_all_languages
 from crosstune.data.sources import DataSource, FoldSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION
 from crosstune.data.translation.translators import load_translator
+from crosstune.study.distances import distances_file
 from crosstune.study.graph import Expansion
 from crosstune.study.paths import PreparedPath
-from crosstune.study.plan import language_of, used_languages
 from crosstune.study.targets import evaluated_sets, test_manifests
 
 PIN_ALL = "snakemake --cores 1 pin"
@@ -26,8 +24,6 @@ PIN_ALL = "snakemake --cores 1 pin"
 PREPARED = "data"
 
 RAW = f"{PREPARED}/raw"
-
-FOLDER = re.compile(r"\{(\w+)\}")
 
 WORLD_MANIFEST = f"{RAW}/world/world.json"
 
@@ -154,28 +150,6 @@ class DataRequirements:
         ]
 
     @property
-    def distances_file(self) -> list[str]:
-        """The file of the languages' features; none without typological distances."""
-        if "distances" not in self._study.config:
-            return []
-        folders, file = self._study.config["folders"], self._study.config["distances"]["file"]
-        for folder in FOLDER.findall(file):
-            if folder not in folders:
-                fix = f"Give its path in the config:\nfolders:\n  {folder}: ../path/to/{folder}"
-                raise UserError(f"the features of languages need the folder {folder!r}", "folders", fix)
-        return [FOLDER.sub(lambda match: str(folders[match[1]]), file)]
-
-    @property
-    def distances_spec(self) -> dict:
-        """The spec of the distances, except the file: the features, and the languages with their ISO 639-3 codes."""
-        languages = {code: language_of(self._study, code).iso or code for code in used_languages(self._study)}
-        return {
-            "version": DISTANCES_VERSION,
-            "features": self._study.config.get("distances", {}).get("features"),
-            "languages": languages,
-        }
-
-    @property
     def predicted_after_training(self) -> list[str]:
         """Checkpoints whose training job will also predict, because all evaluation data will be ready by then.
 
@@ -259,7 +233,7 @@ class DataRequirements:
 
     def check_files(self) -> None:
         """UserError for the first data file on disk that the study needs and that does not exist."""
-        for file in self.distances_file:
+        for file in distances_file(self._study):
             if not Path(file).exists():
                 fix = "Correct distances.file, or leave `distances` out."
                 raise UserError("no such file of languages' features", file, fix)
