@@ -19,7 +19,7 @@ rule translate:
         **resources_for(lambda w: resources_of_translation(w.dataset, w.split, w.pair)),
         gpus=lambda w: resources_of_translation(w.dataset, w.split, w.pair).gpus,
     params:
-        spec=lambda w: canonical_json(requirements.translate_spec(w.dataset, w.split, w.pair)),
+        spec=lambda w: canonical_json(spec_of_translation(w.dataset, w.split, w.pair)),
         model=lambda w, input: f"--model {Path(input.model[0]).parent / 'model'}" if input.model else "",
     message:
         "translate {wildcards.dataset} {wildcards.split} {wildcards.pair}"

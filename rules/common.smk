@@ -174,6 +174,12 @@ def resources_of_translation(*pair):
     return job_resources.translate(requirements.translated_rows(*pair), bool(requirements.translator_model(*pair)))
 
 
+def spec_of_translation(*pair):
+    """The spec of the translation of a data set's split for a pair of languages."""
+    job = requirements.translation(*pair)
+    return requirements.translate_spec(job.translator, job.source, job.target)
+
+
 def jobs_to_retrain(*paths):
     """Checkpoints to retrain in a job that needs the weights of `paths`: those whose weights were removed."""
     return canonical_json(retention.retrain_jobs(paths))
@@ -245,7 +251,7 @@ def prediction_inputs(wildcards, inputs):
 def rows_to_translate(wildcards):
     """The manifest of the rows of a translation."""
     pair = (wildcards.dataset, wildcards.split, wildcards.pair)
-    rows, spec = requirements.translated_rows(*pair), requirements.translate_spec(*pair)
+    rows, spec = requirements.translated_rows(*pair), spec_of_translation(*pair)
     translated = f"data/translated/{wildcards.dataset}/{wildcards.split}.{wildcards.pair}.json"
     return inputs_of([rows], current.translation(rows, spec, translated))
 

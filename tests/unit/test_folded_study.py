@@ -126,7 +126,8 @@ class TestPlan:
             "data/translated/toy_mt/train.qno-qis.json", "data/translated/toy_mt/train.qro-qis.json"
         ]  # fmt: skip
         assert needs.translated_rows("toy_mt", "train", "qro-qis") == "data/toy/train.qro.json"
-        spec = needs.translate_spec("toy_mt", "train", "qro-qis")
+        job = needs.translation("toy_mt", "train", "qro-qis")
+        spec = needs.translate_spec(job.translator, job.source, job.target)
         assert (spec["from"], spec["to"], spec["translator"]["command"]) == ("qro", "qis", "tr a b")
         json.dumps([needs.prepare_spec(*key) for key in sorted(needs.needed)])
 

@@ -4,7 +4,6 @@ A key depends on what the split's reader reads, and on nothing else: not on the 
 So a study knows before any job runs whether rows that are missing or made anew will be those that it was trained on.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -58,7 +57,8 @@ class ContentKeys:
         source = self._requirements.source(*place)
         if isinstance(source, TranslatedSource):
             origins = [self.key(source.dataset, source.split, origin) for origin in source.origins]
-            return {"translated": origins, "by": self._translators(place, source)}
+            specs = [self._requirements.translate_spec(source.translator, o, place.language) for o in source.origins]
+            return {"translated": origins, "by": specs}
         if isinstance(source, FoldSource):
             manifests = [f"{PREPARED}/{path}" for path in source_manifests(source, place.dataset, place.language)]
             return {"fold": source.fold, "of": [self.key(*PreparedPath.parse(path)) for path in manifests]}
@@ -68,10 +68,6 @@ class ContentKeys:
         if isinstance(source, list):
             return [[path.name, self._hash(path)] for path in source]
         return asdict(source)
-
-    def _translators(self, place: PreparedPath, source: TranslatedSource) -> list[Mapping]:
-        pairs = [f"{origin}-{place.language}" for origin in source.origins]
-        return [self._requirements.translate_spec(place.dataset, place.split, pair) for pair in pairs]
 
     def _hash(self, path: Path) -> str:
         if path not in self._files:

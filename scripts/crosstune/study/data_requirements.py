@@ -112,11 +112,10 @@ class DataRequirements:
             raise UserError(f"{dataset} has no translation {pair!r}", fix=f"There are: {', '.join(pairs)}")
         return pairs[pair]
 
-    def translate_spec(self, dataset: str, split: str, pair: str) -> dict:
-        """The spec of a translation: its dependencies except the rows."""
-        job = self.translation(dataset, split, pair)
-        translator = self._study.config["translators"][job.translator]
-        spec = {"version": TRANSLATE_VERSION, "translator": translator, "from": job.source, "to": job.target}
+    def translate_spec(self, name: str, source: str, target: str) -> dict:
+        """The spec of a translation by the translator of a name: its dependencies except the rows."""
+        translator = self._study.config["translators"][name]
+        spec = {"version": TRANSLATE_VERSION, "translator": translator, "from": source, "to": target}
         if "lexicon" in translator:
             return spec | {"synthetic": self._study.config["synthetic"]}
         return spec | ({"threads": self._study.config["threads"]} if "model" in translator else {})
