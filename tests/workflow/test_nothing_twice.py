@@ -151,9 +151,9 @@ def test_results_copied_without_snakemakes_records_train_nothing(copy, is_untouc
 
 
 CHANGES = {
-    "a recipe": "track qa changed: recipe.lr 0.001 -> 0.002; 2 finished checkpoints would be made anew and replaced",
+    "a recipe": "track qa changed: recipe.lr 0.001 -> 0.002; 1 finished checkpoint would be made anew and replaced",
     "a row": "track qa changed: the rows of questions.en; 1 finished checkpoint would be made anew and replaced",
-    "a test row": "track qa changed: the rows of questions.en; 2 finished predictions would be made anew and replaced",
+    "a test row": "track qa changed: the rows of questions.en; 1 finished prediction would be made anew and replaced",
 }
 
 

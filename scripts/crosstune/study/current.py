@@ -88,7 +88,7 @@ class CurrentResults:
         """A line per track, or model, whose finished results the study would replace by others, and why."""
         homes: dict[str, _Replaced] = {}
         for path, node in self._study.checkpoints.items():
-            if node.is_fetched:
+            if not node.data:  # fetched, averaged or untrained: made in seconds, and told by what it is made of
                 continue
             home = f"track {node.location.track}" if node.parents else f"model {node.location.model}"
             part = homes.setdefault(home, _Replaced())
