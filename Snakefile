@@ -9,11 +9,6 @@ from snakemake.utils import min_version
 
 min_version("9.18")
 
-# A study from --configfile replaces the default study; Snakemake would merge the two.
-if "study" not in config:
-
-    configfile: "config.yaml"
-
 
 include: "rules/common.smk"
 include: "rules/data.smk"

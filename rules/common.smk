@@ -1,5 +1,6 @@
 # The study, and what rules ask of it. Everything that thinks is in scripts/crosstune, where it is tested.
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -7,11 +8,16 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
+# Paths of jobs, registry and results are relative to this folder.
+if not Path.cwd().samefile(workflow.basedir):
+    sys.exit(f"error: crosstune runs in its own folder, not in {Path.cwd()}\n  cd {shlex.quote(str(workflow.basedir))}")
+
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from crosstune.artifacts.checkpoint import remove_staged
 from crosstune.core.errors import UserError
 from crosstune.core.files import canonical_json, paths_regex, sha256_json
+from crosstune.core.schema import read_yaml
 from crosstune.data.synthetic.write import SYNTHETIC_VERSION
 from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.container import check_image, gpu_environment
@@ -40,6 +46,25 @@ KEEPS_RESULTS = WITHOUT_DATA or any(word.startswith(("clean_", "prepare_all", "d
 # signal at once, and the training with it.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
+
+def refuse(error):
+    """End Snakemake with the message of a user's mistake alone: a WorkflowError would be shown with lines of this file."""
+    sys.exit(f"error: {error}")
+
+
+# Snakemake has read the files already, but has lost doubled keys and the difference between `no` and false.
+try:
+    for file in workflow.configfiles or ["config.yaml"]:
+        read_yaml(file)
+except UserError as error:
+    refuse(error)
+
+# A study from --configfile replaces the default study; Snakemake would merge the two.
+if not workflow.configfiles:
+
+    configfile: "config.yaml"
+
+
 try:
     study = build_study(config, workflow.basedir)
     requirements = DataRequirements(study)
@@ -53,7 +78,7 @@ try:
         requirements.check_files()
     requirements.check_translators()
 except UserError as error:
-    raise WorkflowError(str(error))
+    refuse(error)
 
 if workflow.is_main_process and PLANNING:
     # Here and not in a job: a dry run, which needs no cores and runs nothing, prints it too.
@@ -65,7 +90,7 @@ if workflow.is_main_process and PLANNING:
         estimate = CostEstimate(study, job_resources, load_devices(Path(workflow.basedir, "registry")))
         print(cost_report(estimate, requirements, retention), end="\n\n", flush=True)
     except UserError as error:
-        raise WorkflowError(str(error))
+        refuse(error)
 elif workflow.is_main_process:
     notices = [*summary(study, retention), *requirements.pending_notices()]
     print("\n".join([*notices, *([] if WITHOUT_DATA else current.replaced())]), file=sys.stderr)
@@ -145,7 +170,7 @@ onstart:
         if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
             check_image(IMAGE)
     except UserError as error:
-        raise WorkflowError(str(error))
+        refuse(error)
 
 
 onsuccess:
@@ -229,7 +254,10 @@ def stage_spec(wildcards):
 
 
 def test_data(wildcards):
-    checkpoint_at(wildcards.checkpoint)
+    evaluated = checkpoint_at(wildcards.checkpoint).evaluate
+    if wildcards.dataset not in evaluated:
+        known = ", ".join(evaluated) or "nothing"
+        raise WorkflowError(f"{wildcards.checkpoint} is not evaluated on {wildcards.dataset}. It is on: {known}")
     return targets.test_manifests(study, wildcards.checkpoint, wildcards.dataset)
 
 

@@ -18,6 +18,10 @@ HEAD = """# The keys of a study
 Made from `schemas/study.schema.yaml` by `make docs`. A key that is not listed here is refused. `<name>` stands for a
 name of your choice.
 
+A study is a YAML file. Crosstune refuses, with line and column, what YAML would read as something else without a word:
+a key given twice, the language `no` (false), `010` (8), `1:30` (90), a date. Quotes make a text of any of them. Paths
+in a study are relative to crosstune's folder, where Snakemake must run; `--directory` is refused.
+
 | key | type | default | meaning |
 |---|---|---|---|
 """

@@ -244,7 +244,7 @@ def test_a_misspelt_file_of_claims(project):
 
 def test_no_yaml_at_all(project):
     (project / "claims/paper.yaml").write_text("paper: [A paper\n")
-    with pytest.raises(UserError, match=r"paper\.yaml:2: not valid YAML"):
+    with pytest.raises(UserError, match=r"paper\.yaml:2:1: not valid YAML"):
         build_study(STUDY | {"claims": ["paper"]}, project)
 
 

@@ -25,7 +25,7 @@ BRANCHES = {
     "tracks__qa__schedules": {"one": ["qen", "qes"], "other": ["qen", "qfr"]},
     "tracks__qa__budget": {"updates": 40, "tokens": 500},
     "tracks__qa__evaluate": {"worldqa": ["qen"]},
-    "tracks__qa__encoding": {"max_length": 128},
+    "tracks__qa__encoding": {"max_length": 128, "stride": 32},
 }
 MBERT = {"hub": "a/b", "revision": "0" * 40, "parameters": 100_000_000}
 

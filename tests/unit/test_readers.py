@@ -1,16 +1,21 @@
 """Readers: rows of every format, faults with their place, round trips and random damage."""
 
+import codecs
 import csv
+import gzip
 import io
 import json
+import lzma
 import re
+import subprocess
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstune.core.errors import UserError
-from crosstune.core.files import decode_text
+from crosstune.core.files import decode_text, read_text
 from crosstune.data.readers import READERS, read_rows
 from crosstune.data.readers.hub import rows_from_records
 from crosstune.data.readers.pieces import UPOS, ReaderOptions
@@ -18,6 +23,7 @@ from crosstune.data.readers.qa import check_answers
 
 CONTEXT = "Ada lives in Paris. Émile lives in Łódź."
 PANX_TAGS = ("O", "B-PER", "I-PER")
+PANX_OPTIONS = ReaderOptions(tags=PANX_TAGS)
 CHAII_CODES = {"hi": "hindi", "ta": "tamil"}
 
 
@@ -87,10 +93,47 @@ def test_a_multiword_token_has_the_tag_of_its_highest_word(lang, words, tag):
     assert (rows[0]["tokens"], rows[0]["tags"]) == (["fused", "root"], [tag, "VERB"])
 
 
-def test_columns_strip_a_prefix_only_if_the_record_names_it():
+def test_columns_strip_the_prefix_that_the_record_names():
     text = "en:Ada\tB-PER\nen:lives\tO\n\nen:x\tO\n"
     assert read_one("columns", text, tags=PANX_TAGS, token_prefix="en:")[0]["tokens"] == ["Ada", "lives"]
-    assert read_one("columns", text, tags=PANX_TAGS)[0]["tokens"] == ["en:Ada", "en:lives"]
+
+
+@pytest.mark.parametrize("reader", ["columns", "columns-text"])
+def test_a_language_before_all_tokens_is_refused_with_the_key_to_set(reader):
+    text = "en:Ada\tB-PER\nen:lives\tO\n\nen:x\tO\n"
+    with pytest.raises(UserError, match="all tokens begin with 'en:'") as caught:
+        read_one(reader, text, tags=PANX_TAGS)
+    assert 'token_prefix: "en:"' in caught.value.fix
+    assert read_one(reader, text.replace("en:x", "x"), tags=PANX_TAGS), "one token without it: it is text"
+    assert read_one("columns", "http:\tO\n", tags=PANX_TAGS)[0]["tokens"] == ["http:"]
+    with pytest.raises(UserError, match="all tokens begin with 'en:'"):
+        from_columns("tagging", {"tokens": [["en:Ada", "en:left"]], "ner_tags": [["B-PER", "O"]]}, PANX_OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("reader", "text"),
+    [
+        ("conllu", "# sent_id = 1\n{word}\n{other}\n\n"),
+        ("conllu-text", "{word}\n{other}\n\n"),
+        ("conllu", "1-2\t_" + "\t_" * 8 + "\n{word}\n{other}\n3\t_" + "\t_" * 8 + "\n"),
+        ("columns", "_\tNOUN\n_\tVERB\n"),
+    ],
+)
+def test_a_sentence_of_withheld_words_is_refused(reader, text):
+    words = {"word": conllu_word(1, "_", "NOUN"), "other": conllu_word(2, "_", "VERB", 1)}
+    text = text.format(**words).replace("3\t_\t_\t_", "3\t_\t_\tX")
+    with pytest.raises(UserError, match="all words of the sentence are `_`: this release holds no text") as caught:
+        read_one(reader, "a\tNOUN\n\n" + text if reader == "columns" else text)
+    assert caught.value.where == f"folder/file.ext:{3 if reader == 'columns' else 1}"
+    with pytest.raises(UserError, match="holds no text"):
+        from_columns("tagging", {"tokens": [["_", "_"]], "upos": [["NOUN", "X"]]})
+
+
+def test_a_word_that_is_an_underscore_is_a_word():
+    text = conllu_file(conllu_word(1, "_", "SYM", 2), conllu_word(2, "x", "X")) + conllu_file(
+        conllu_word(1, "_", "SYM")
+    )
+    assert [row["tokens"] for row in read_one("conllu", text)] == [["_", "x"], ["_"]]
 
 
 def test_tokens_are_joined_as_the_language_is_written():
@@ -159,9 +202,65 @@ def test_chaii_is_read_after_a_byte_order_mark():
     assert [row["id"] for row in read_one("chaii", text, lang="hi")] == ["a"]
 
 
+def test_a_field_of_csv_may_be_longer_than_the_library_s_limit():
+    context = "long " * 50_000
+    (row,) = read_one("chaii", chaii_file(["a", f"{context}end", "?", "end", len(context), "hindi"]), lang="hi")
+    assert len(row["context"]) == len(context) + 3
+
+
+def test_files_of_one_name_in_two_folders_have_ids_of_their_own():
+    files = [("a/test.tsv", "x\tNOUN\n"), ("b/test.tsv", "y\tNOUN\n"), ("b/more.tsv", "z\tNOUN\n")]
+    assert [row["id"] for row in read_rows("columns", files)] == ["test:1", "2/test:1", "more:1"]
+
+
+def test_treebanks_may_number_their_sentences_alike():
+    files = [(name, conllu_file("# sent_id = s1", conllu_word(1, name, "NOUN"))) for name in ("one", "two")]
+    assert [(row["id"], row["tokens"]) for row in read_rows("conllu", files)] == [("s1", ["one"]), ("2/s1", ["two"])]
+
+
+def test_the_same_file_twice_and_the_same_question_twice_are_refused():
+    with pytest.raises(UserError, match="b: the file is the same as a"):
+        read_rows("lines", [("a", "x\n"), ("b", "x\n")])
+    with pytest.raises(UserError, match="the id 'q1' occurs twice"):
+        read_rows("squad", [("a", squad_file(question())), ("b", squad_file(question(), question("q2")))])
+
+
 def test_rows_of_several_files_follow_each_other():
     rows = read_rows("lines", [("b.txt.xz", "1\n2\n"), ("a.txt", "3\n")])
     assert [(row["id"], row["text"]) for row in rows] == [("b:1", "1"), ("b:2", "2"), ("a:1", "3")]
+
+
+# ------------------------------------------------------------------------------------------------------- encodings
+
+WORDS = "Ana\tPROPN\nbor\tVERB\ni\tADP\nŁódź\tPROPN\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_files_are_decoded_by_their_byte_order_mark(encoding):
+    assert decode_text(WORDS.encode(encoding), "a.tsv") == WORDS
+    big_endian = codecs.BOM_UTF16_BE + WORDS.encode("utf-16-be")
+    assert decode_text(gzip.compress(big_endian), "a.tsv.gz") == WORDS
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".xz"])
+@pytest.mark.parametrize(
+    ("encoding", "text", "message", "line"),
+    [
+        ("utf-16-le", WORDS.replace("Łódź", "Oslo"), "the text is not UTF-8 but UTF-16", 1),
+        ("utf-16-be", WORDS.replace("Łódź", "Oslo"), "the text is not UTF-8 but UTF-16", 1),
+        ("utf-16-le", "आम\tNOUN\n" * 20, "the text is not UTF-8", 1),
+        ("latin-1", "Ana\tPROPN\nfällt\tVERB\n", "the text is not UTF-8", 2),
+    ],
+)
+def test_the_command_for_a_file_in_another_encoding_converts_it(tmp_path, suffix, encoding, text, message, line):
+    pack = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}[suffix]
+    path = tmp_path / f"my data.tsv{suffix}"
+    path.write_bytes(pack(text.encode(encoding)))
+    with pytest.raises(UserError, match=message) as caught:
+        read_text(path)
+    assert caught.value.where == f"{path}:{line}"
+    subprocess.run(caught.value.fix.splitlines()[-1], shell=True, cwd=tmp_path, check=True)
+    assert read_text(path) == text
 
 
 # ---------------------------------------------------------------------------------------------------------- faults
@@ -489,6 +588,25 @@ def test_a_pair_has_the_first_answer_that_translation_did_not_lose():
     assert row["candidate"] == "Two there!"
 
 
+@pytest.mark.parametrize("compose", ["NFC", "NFD"])
+def test_offsets_of_sentences_are_of_the_text_as_it_is_written(compose):
+    """Offsets in composed letters would cut sentences of decomposed text at the wrong place, without a word."""
+    first, second = "Ém é là.", "Où? Ça."
+    text = unicodedata.normalize(compose, f"{first} {second}")
+    spans = [[0, len(first)], [len(first) + 1, len(first) + 1 + len(second)]]
+    entity = json.dumps({**ENTITY, "description": text, "sentence_spans": spans})
+    answers = [{"text": "m", "answer_start": text.index("m")}]
+    paragraph = {"context": text, "sentence_breaks": spans, "qas": [{**question(), "answers": answers}]}
+    for reader, content in (("mewslix", entity), ("lareqa", json.dumps({"data": [{"paragraphs": [paragraph]}]}))):
+        options = ReaderOptions("hi", languages=("hi",))
+        if compose == "NFC":
+            rows = read_rows(reader, [("file", content)], options)
+            assert rows[-1]["candidate"].endswith("Ça.") and rows[-1]["candidate"] in text
+        else:
+            with pytest.raises(UserError, match="the text is decomposed"):
+                read_rows(reader, [("file", content)], options)
+
+
 def test_classified_pairs_take_labels_from_the_third_column_or_a_second_file():
     options = ReaderOptions(labels=("entailment", "contradiction"))
     one = read_rows("classified", [("t.tsv", "a\tb\tentailment\nc\td\tcontradictory\n")], options)
@@ -514,6 +632,7 @@ def test_classified_pairs_take_labels_from_the_third_column_or_a_second_file():
         ("siqa", [SAMPLES["siqa"], "4\n"], "the label names choice 4 of 3", "file1:1"),
         ("siqa", [SAMPLES["siqa"]], "expected a file of questions and one of labels", "file0"),
         ("lareqa", [json.dumps(LAREQA).replace("[19, 31]", "[19, 99]")], "expected a range of characters", "file0"),
+        ("lareqa", [json.dumps(LAREQA).replace(": 19}", ": 20}")], "the answer 'Bo' is not at its offset 20", "file0"),
         ("mewslix", [json.dumps(MEWSLIX[0]).replace("15", "14")], "the mention 'Pune' is not at its offset", "file0:1"),
     ],
 )
@@ -549,6 +668,41 @@ def test_hub_sentences_have_tokens_and_tags():
     assert from_columns("tagging", columns, ReaderOptions(tags=PANX_TAGS, token_prefix="en:")) == expected
     columns = {"idx": ["s"], "tokens": [["Ada"]], "upos": [["PROPN"]]}
     assert from_columns("tagging", columns) == [{"id": "s", "tokens": ["Ada"], "tags": ["PROPN"]}]
+
+
+def test_of_several_columns_of_tags_the_record_chooses_one():
+    columns = {"tokens": [["Ada"]], "pos_tags": [["PROPN"]], "ner_tags": [["B-PER"]]}
+    with pytest.raises(UserError, match="2 columns may hold the tags: pos_tags, ner_tags") as caught:
+        from_columns("tagging", columns)
+    assert "fields: [ner_tags]" in caught.value.fix
+    options = ReaderOptions(tags=PANX_TAGS, fields=("ner_tags",))
+    assert from_columns("tagging", columns, options) == [{"id": "0", "tokens": ["Ada"], "tags": ["B-PER"]}]
+    with pytest.raises(UserError, match=r"expected a column of tags .ner.*, found tokens, pos_tags, ner_tags"):
+        from_columns("tagging", columns, ReaderOptions(tags=PANX_TAGS, fields=("ner",)))
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "message"),
+    [
+        ("tagging", {"tokens": [["a", None]], "upos": [["X", "X"]]}, r"a string in 'tokens\[1\]', found NoneType"),
+        ("tagging", {"tokens": [[float("nan")]], "upos": [["X"]]}, r"a string in 'tokens\[0\]', found float"),
+        ("tagging", {"tokens": [["a"]], "upos": [[None]]}, "expected the name of a label in 'upos', found None"),
+        (
+            "qa",
+            {"text": ["a"], "answer_start": [float("nan")]},
+            r"number in 'answer_start\[0\]', found float, 'nan'",
+        ),
+        ("qa", {"text": ["a"], "answer_start": [0.0]}, r"a whole number in 'answer_start\[0\]', found float, '0.0'"),
+        ("qa", {"text": [None], "answer_start": [0]}, r"a string in 'text\[0\]', found NoneType"),
+        ("qa", {"text": ["a"], "answer_start": [True]}, r"a whole number in 'answer_start\[0\]', found bool"),
+    ],
+)
+def test_holes_in_a_table_are_refused_with_their_row(task, columns, message):
+    if task == "qa":
+        columns = {"id": ["1"], "context": ["a"], "question": ["?"], "answers": [columns]}
+    with pytest.raises(UserError, match=message) as caught:
+        from_columns(task, columns)
+    assert caught.value.where == "file, row 1"
 
 
 def test_hub_texts_are_numbered():

@@ -218,7 +218,7 @@ def test_a_password_is_not_printed(tmp_path):
 
 def test_a_registry_file_must_be_a_yaml_mapping(tmp_path):
     (tmp_path / "one.yaml").write_text("toy:\n  task: [qa\n")
-    with pytest.raises(UserError, match=r"one.yaml:3: not valid YAML"):
+    with pytest.raises(UserError, match=r"one.yaml:3:1: not valid YAML"):
         load_registry(tmp_path)
     (tmp_path / "one.yaml").write_text("- toy\n")
     with pytest.raises(UserError, match=r"one.yaml: expected entries by name"):
@@ -234,7 +234,7 @@ def test_a_language_needs_its_keys(tmp_path, text):
 
 def test_language_tables_quote_no_and_describe_a_language_once(tmp_path):
     (tmp_path / "languages.yaml").write_text("no: {name: Norwegian, family: f, genus: g, script: Latn}")
-    with pytest.raises(UserError, match="YAML reads this key as False"):
+    with pytest.raises(UserError, match=r"languages\.yaml:1:1: YAML reads no as false"):
         load_languages(tmp_path)
     for name in ("languages.yaml", "languages-b.yaml"):
         (tmp_path / name).write_text('"no": {name: Norwegian, family: f, genus: g, script: Latn}')

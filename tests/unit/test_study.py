@@ -161,6 +161,20 @@ def test_the_summary_says_what_is_matched():
         ({"tracks__qa__budget": {"updates": 60}}, "tracks.qa.budget", "'tokens' is missing"),
         ({"seeds": [1, 2, 1]}, "seeds", "1 is given twice"),
         ({"seeds": ["one"]}, "seeds[0]", "'one' does not fit"),
+        ({"synthetic": {"seed": "x"}}, "synthetic.seed", "not a whole number"),
+        ({"synthetic": {"qa_tset": 5}}, "synthetic", "unknown key 'qa_tset'"),
+        ({"seeds": [True]}, "seeds[0]", "expected integer, found the truth value True"),
+        ({"seeds": [1.0]}, "seeds[0]", "expected a whole number, found 1.0\n.*Write 1"),
+        ({"tracks__qa__budget": {"updates": "6e1", "tokens": 512}}, "tracks.qa.budget.updates", "Write 60"),
+        ({"tracks__qa__recipe": {"lr": "1e999"}}, "tracks.qa.recipe.lr", "too large"),
+        ({"tracks__qa__recipe": {"lr": 10**400}}, "tracks.qa.recipe.lr", "too large"),
+        (
+            {"tracks__qa__encoding": {"max_length": 128}},
+            "tracks.qa.encoding.stride",
+            "none would overlap.*\n.*stride: 30",
+        ),
+        ({"tracks__qa__encoding": {"stride": 384}}, "tracks.qa.encoding.stride", "stride: 158"),
+        ({"tracks__qa__schedules": {"a": {"orders": list("abcdefgh")}}}, "tracks.qa.schedules.a", "design: latin"),
         ({"study": "../x"}, "study", "'../x' is not allowed"),
         ({"study": "/tmp/x"}, "study", "not allowed"),
         ({"study": "a/b"}, "study", "not allowed"),
@@ -239,7 +253,10 @@ def test_what_rows_are_trained_on_does_not_depend_on_how_they_are_computed():
 def test_a_layer_for_each_model():
     models = {"a": {"hub": "h/a", "revision": "0" * 40}, "b": {"hub": "h/b", "revision": "0" * 40}}
     found = study(models=models, tracks__qa__encoding={"layer": {"a": 8, "b": 14}})
-    layers = [predict_spec(found, f"results/test/{name}/seed1/qa/x", "worldqa")["encoding"]["layer"] for name in "ab"]
+    layers = [
+        predict_spec(found, f"results/test/{name}/seed1/qa/worldqa.qen@60", "worldqa")["encoding"]["layer"]
+        for name in "ab"
+    ]
     assert layers == [8, 14]
     stages = [node.spec for node in found.checkpoints.values() if "encoding" in node.spec]
     assert stages and not any("layer" in spec["encoding"] for spec in stages), "another layer trains nothing again"

@@ -141,14 +141,33 @@ class TestTags:
     def test_panx_is_scored_by_chunks(self, tmp_path, gold):
         found = scored(tmp_path, "panx", "ta", gold, "B-PER\nI-PER\nO\n\nB-LOC\nI-LOC\n")
         # 2 gold entities, 2 predicted, 1 correct: 2 * 1 / 4. 3 of 5 tags.
-        assert found["scores"] == {"f1": 50, "accuracy": 60, "n": 2}
+        assert found["scores"] == {"f1": 50, "accuracy": 60, "n": 2, "precision": 50, "recall": 50}
 
     def test_udpos_is_read_from_a_published_treebank(self, tmp_path):
         gold = tmp_path / "hi_hdtb-ud-test.conllu"
         word = "{0}\tशब्द\t_\t{1}\t_\t_\t{2}\tdep\t_\t_\n"
         write(gold, "# sent_id = 1\n" + word.format(1, "NOUN", 2) + word.format(2, "VERB", 0) + "\n")
         predictions = write(tmp_path / "test-hi.tsv", "NOUN\nADJ\n")
-        assert score_files("udpos", "hi", gold, predictions)["scores"] == {"f1": 50, "accuracy": 50, "n": 1}
+        assert score_files("udpos", "hi", gold, predictions)["scores"] == {
+            "f1": 50, "accuracy": 50, "n": 1, "precision": 50, "recall": 50,
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("gold", ["a B-PER\nb I-PER\n\nc  O\n", "a _ B-PER\nb _ I-PER\n\nc _ O\n"])
+    def test_a_gold_file_with_spaces_is_read_as_one_with_tabs(self, tmp_path, gold):
+        found = scored(tmp_path, "panx", "ta", gold, "B-PER\nI-PER\n\nB-LOC\n")
+        # 1 gold entity, 2 predicted, 1 correct: precision 1 / 2, recall 1, F1 2 * 1 / 3. 2 of 3 tags.
+        assert found["scores"] == pytest.approx(
+            {"f1": 200 / 3, "accuracy": 200 / 3, "n": 2, "precision": 50, "recall": 100}
+        )
+
+    @pytest.mark.parametrize(
+        ("gold", "line"),
+        [("a B-PER\nI-PER\n", 2), ("a\tB-PER\nb I-PER\n", 2), ("a\tB PER\n", 1), ("a B-PER\n\nb\tO\n", 1)],
+    )
+    def test_a_gold_file_in_mixed_columns_is_refused_with_its_line(self, tmp_path, gold, line):
+        with pytest.raises(UserError, match="expected a tag in the last of") as caught:
+            scored(tmp_path, "panx", "ta", gold, "O\nO\n")
+        assert caught.value.where == f"{tmp_path / 'gold'}:{line}"
 
     @pytest.mark.parametrize(
         ("predictions", "place", "message"),
@@ -156,7 +175,7 @@ class TestTags:
             ("NOUN\n\nNOUN\nNOUN\n", "predictions:3", "2 predicted tags for 1 tokens"),
             ("NOUN\n", "predictions:1", "1 predictions end here, .* has 2 examples"),
             ("\n", "predictions:1", "0 predictions end here"),
-            ("NOUN\n\nword\t\n", "predictions:3", "must be a list of one or more tags"),
+            ("word\tNOUN\n\nword\t\n", "predictions:3", "must be a list of one or more tags"),
         ],
     )
     def test_broken_files_are_user_errors(self, tmp_path, predictions, place, message):
@@ -271,7 +290,8 @@ def test_written_files_score_like_their_rows(tmp_path, task):
     gold = write(tmp_path / f"labels.{form.suffix}", form.write_labels(rows))
     predictions = write(tmp_path / f"predictions.{form.suffix}", form.write_predictions(rows))
     found = score_files(task, "zh", gold, predictions)
-    expected = metric.summarise(metric.measure(rows, "zh"))
+    examples = metric.measure(rows, "zh")
+    expected = metric.summarise(examples) | metric.details(examples)
     assert found["scores"] == {key: pytest.approx(value) for key, value in expected.items()}
     assert 0 < expected[metric.primary] < 100
     assert (found["missing"], found["unexpected"]) == ([], [])

@@ -57,6 +57,32 @@ def test_xtreme_r_is_planned_without_network_data_or_pins(new_project, jobs):
     assert not (folder / "data").exists()
 
 
+def test_a_mistake_ends_snakemake_with_its_message_alone(new_project, snakemake, tmp_path):
+    folder = new_project("mistakes")
+    small = (PROJECT / "tests/workflow/small.yaml").read_text()
+    words = {"--configfile": "study.yaml", "-s": f"{folder}/Snakefile", "--directory": f"{tmp_path}"}
+
+    def message(*arguments: str, study: str = small, where: Path = folder) -> str:
+        (folder / "study.yaml").write_text(study)
+        options = [part for argument in arguments for part in (argument, words[argument])]
+        done = snakemake(where, "-n", *options, check=False)
+        assert done.returncode == 1 and "Traceback" not in done.stdout and ".smk" not in done.stdout
+        return done.stdout.partition("error: ")[2]
+
+    twice = small.replace("study: small\n", "study: small\nseeds: [7]\n")
+    line = small.split("\n").index("seeds: [1]") + 2
+    assert message("--configfile", study=twice) == (
+        f"{folder}/study.yaml:{line}:1: the key 'seeds' is given twice, first in line {line - 1}\n"
+        "  YAML would forget the first: remove or rename one of the two.\n"
+    )
+    nameless = small.replace("study: small\n", "")
+    assert message("--configfile", study=nameless).startswith("config: the key 'study' is missing\n")
+    (folder / "config.yaml").write_text("study: [\n")
+    assert message().startswith("config.yaml:2:1: not valid YAML ")
+    outside = f"crosstune runs in its own folder, not in {tmp_path}\n  cd {folder}\n"
+    assert message("-s", where=tmp_path) == message("--configfile", "--directory") == outside
+
+
 NAMES = """\
 Ane\tB-PER
 bor\tO

@@ -1,5 +1,6 @@
 """Reading and writing files: atomic writes, hashes, compressed text, JSON and JSON lines; the pattern of paths."""
 
+import codecs
 import errno
 import gzip
 import hashlib
@@ -7,6 +8,7 @@ import json
 import lzma
 import os
 import re
+import shlex
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +16,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from crosstune.core.errors import UserError
+
+# The longer marks first: UTF-32's begins with UTF-16's.
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+MOST_ZEROS = 10  # a text in which more than one byte in so many is zero is not UTF-8
 
 
 @contextmanager
@@ -96,9 +108,11 @@ def sha256_json(value: Any) -> str:
 
 
 def read_text(path: Path | str) -> str:
-    """The whole text of a plain, .gz or .xz file in UTF-8, without a byte-order mark.
+    """The whole text of a plain, .gz or .xz file, without a byte-order mark.
 
-    Raises UserError if the file is missing, truncated, corrupt or not UTF-8 (with the line of the first bad byte).
+    The encoding is UTF-8, or UTF-16 or UTF-32 if their byte-order mark says so.
+    Raises UserError if the file is missing, truncated, corrupt or in another encoding (with the line of the first bad
+    byte).
     """
     try:
         content = Path(path).read_bytes()
@@ -116,12 +130,28 @@ def decode_text(content: bytes, name: str) -> str:
         content = unpack(content)
     except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
         raise UserError(f"the file is truncated or corrupt ({error})", name, "Copy or download it again.") from None
+    encoding = next((encoding for mark, encoding in BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
+    zeros = content.count(0)
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        fix = f"Convert it: iconv -f LATIN1 -t UTF-8 {Path(name).name}"
-        raise UserError("the text is not UTF-8", f"{name}:{line}", fix) from None
+        message = f"the text is not {encoding.upper().removesuffix('-SIG')}"
+        raise UserError(message, f"{name}:{line}", _conversion(name, content, zeros)) from None
+    if encoding == "utf-8" and zeros > len(content) / MOST_ZEROS:
+        raise UserError("the text is not UTF-8 but UTF-16", f"{name}:1", _conversion(name, content, zeros))
+    return text
+
+
+def _conversion(name: str, content: bytes, zeros: int) -> str:
+    """Commands that convert a file to UTF-8, from UTF-16 if it has zero bytes, which texts in 8-bit encodings lack."""
+    # The zero byte of an ASCII character is its second one if the lower byte comes first.
+    encoding = ("UTF-16LE" if content[1::2].count(0) * 2 > zeros else "UTF-16BE") if zeros else "LATIN1"
+    path, packer = shlex.quote(name), {".gz": "gzip", ".xz": "xz"}.get(Path(name).suffix)
+    command = f"iconv -f {encoding} -t UTF-8"
+    command = f"{packer} -dc {path} | {command} | {packer}" if packer else f"{command} {path}"
+    advice = "" if zeros else "Convert it from its encoding, for example LATIN1 or WINDOWS-1251:\n"
+    return f"{advice}{command} > converted && mv converted {path}"
 
 
 def paths_regex(paths: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """Validating a config against its schema, with errors that a person can act on."""
 
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -11,9 +12,17 @@ import jsonschema
 import yaml
 
 from crosstune.core.errors import UserError
-from crosstune.core.files import read_text
+from crosstune.core.strict_yaml import read_strict
+
+LARGEST = 2**63 - 1
 
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+
+# JSON Schema counts 1.0 as an integer. A seed 1.0 would have another folder and other random streams than a seed 1.
+WholeNumberValidator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)
 
 
 def check_known(name: str, known: Sequence[str] | Mapping, what: str, where: str) -> None:
@@ -29,18 +38,9 @@ def validate(config: Any, schema_path: Path | str) -> dict:
     """
     schema = read_schema(Path(schema_path))
     config = mend_yaml(config)
-    validator = jsonschema.Draft202012Validator(schema)
-    for error in validator.iter_errors(config):
+    for error in WholeNumberValidator(schema).iter_errors(config):
         raise _user_error(error, schema)
     return fill_defaults(config, schema, schema)
-
-
-def read_config(path: Path | str) -> Any:
-    """A study's config file as it is written. Raises UserError if it cannot be read or is not YAML."""
-    try:
-        return yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise UserError(f"this is no YAML ({error})", str(path)) from None
 
 
 @cache
@@ -60,7 +60,12 @@ def mend_yaml(value: Any, where: str = "") -> Any:
     if isinstance(value, list | tuple):
         return [mend_yaml(item, f"{where}[{number}]") for number, item in enumerate(value)]
     if isinstance(value, str) and NUMBER.fullmatch(value):
-        return float(value)
+        number = float(value)
+        if not math.isfinite(number):
+            raise UserError(f"the number {value} is too large", where or "config", "Write a smaller one.")
+        return number
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise UserError("the number is too large", where or "config", "A text of digits needs quotes.")
     return value
 
 
@@ -113,8 +118,12 @@ def _user_error(error: jsonschema.ValidationError, schema: Mapping) -> UserError
         part = resolve_reference(error.schema.get("properties", {}).get(key, {}), schema)
         line = "\n".join(part.get("examples", [])) or f"{key}: ..."
         return UserError(f"the key {key!r} is missing", where, f"{part.get('description', '')}\n{line}".strip())
+    if isinstance(value, bool) and error.validator == "type" and error.validator_value != "string":
+        return UserError(f"expected {error.validator_value}, found the truth value {value}", where, expected)
     if isinstance(value, bool):
         return UserError(f"YAML reads this as {value}, text was expected", where, _quote_fix(value))
+    if isinstance(value, float) and value.is_integer() and error.validator_value == "integer":
+        return UserError(f"expected a whole number, found {value!r}", where, f"Write {int(value)}.")
     if error.validator == "uniqueItems":
         twice = next(item for number, item in enumerate(value) if item in value[:number])
         return UserError(f"{twice!r} is given twice", where, "Give each value once.")
@@ -158,14 +167,8 @@ def _quote_fix(value: object) -> str:
 
 
 def read_yaml(path: Path | str) -> dict[Any, Any]:
-    """The mapping in a YAML file, empty if the file is. Raises UserError (with file:line) if it is not YAML."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        content = yaml.load(read_text(path), loader) or {}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise UserError(f"not valid YAML ({getattr(error, 'problem', None) or error})", where) from None
+    """The mapping in a YAML file, empty if the file is. Raises UserError as read_strict, or if it is no mapping."""
+    content = read_strict(path) or {}
     if not isinstance(content, Mapping):
         raise UserError("expected entries by name, as in `name: {...}`", str(path))
     return dict(content)

@@ -34,7 +34,7 @@ def read_parquet(files: Sequence[tuple[str, str | BinaryIO]]) -> Iterator[tuple[
                     for column in names.keys() & record.keys():
                         record[column] = _name_labels(record[column], names[column])
                     yield where, record
-        except (ArrowException, OSError) as error:
+        except (ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise UserError(f"not a Parquet file, or a damaged one ({error})", place, "Download it again.") from None
 
 

@@ -56,7 +56,8 @@ def score_files(task: str, lang: str, gold: Path, predictions: Path) -> dict:
     rows, missing, unexpected = pair_rows(task, lang, gold, predictions)
     # Not scored as empty answers, which are right if nothing is left of the gold one after normalisation.
     unanswered = [{"id": name} | dict.fromkeys(metric.labels, 0.0) for name in missing]
-    scores = metric.summarise(metric.measure(rows, lang) + unanswered)
+    examples = metric.measure(rows, lang) + unanswered
+    scores = {**metric.summarise(examples), **metric.details(examples)}
     return {"task": task, "lang": lang, "scores": scores, "missing": missing, "unexpected": unexpected}
 
 
@@ -139,15 +140,27 @@ def read_choices(path: Path, lang: str = "") -> dict[str, FileEntry]:
 
 
 def read_tags(path: Path, lang: str = "") -> dict[str, FileEntry]:
-    """A tag per line, alone or after the token and a tab, with an empty line after a sentence; or CoNLL-U."""
+    """A tag per line, alone or in the last of several columns, with an empty line after a sentence; or CoNLL-U.
+
+    Tabs separate columns or, in a file without tabs, spaces. Raises UserError for a line with other columns than the
+    first, and for a tag with a space.
+    """
     if ".conllu" in path.suffixes:
         rows = read_rows("conllu", [(str(path), read_text(path))], ReaderOptions(lang=lang))
         return number_entries([FileEntry(row["tags"], 1) for row in rows])
+    text = read_text(path)
+    separator = "\t" if "\t" in text else None
     sentences: list[FileEntry] = []
-    begin, tags = 1, []
-    for number, line in enumerate([*read_text(path).split("\n"), ""], start=1):
+    begin, tags, columns = 1, [], 0
+    for number, line in enumerate([*text.split("\n"), ""], start=1):
         if line.strip():
-            tags.append(line.split("\t")[-1].strip())
+            cells = line.split(separator)
+            columns = columns or len(cells)
+            tag = cells[-1].strip()
+            if len(cells) != columns or len(tag.split()) > 1:
+                message = f"expected a tag in the last of {columns} columns, as in the first line, found {line[:60]!r}"
+                raise UserError(message, f"{path}:{number}", "A line is a tag, or a token, a tab and its tag.")
+            tags.append(tag)
             continue
         if tags:
             sentences.append(FileEntry(tags, begin))

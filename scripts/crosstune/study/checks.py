@@ -17,6 +17,9 @@ from crosstune.study.recipe import check_contrastive_recipe, contrastive_options
 from crosstune.study.schedules import schedule_sources
 from crosstune.study.specs import leakage_spec
 
+# Special tokens of a pair of texts, in BERT and its relatives; RoBERTa has four.
+SPECIAL_TOKENS = 3
+
 
 def check_metric(record: Dataset, languages: tuple[str, ...], where: str) -> None:
     """The metric knows the languages, and is the official one if the data set is a task of XTREME-R."""
@@ -53,6 +56,21 @@ def check_layers(study: Expansion) -> None:
             example = ", ".join(f"{model}: 8" for model in study.config["models"])
             message = f"expected a layer for each model of the study, found {', '.join(layer)}"
             raise UserError(message, f"tracks.{track.name}.encoding.layer", f"layer: {{{example}}}")
+
+
+def check_strides(study: Expansion) -> None:
+    """The windows of a long context overlap in every track with question answering."""
+    for name, track in study.tracks.items():
+        encoding = track.config["encoding"]
+        room = encoding["max_length"] - encoding["max_question_length"] - SPECIAL_TOKENS
+        trained = {Source.parse(s).dataset for schedule in track.schedules for s in schedule_sources(schedule)}
+        asks = any(study.registry[dataset].task == "qa" for dataset in {*trained, *track.evaluate})
+        if asks and 1 < room <= encoding["stride"]:
+            message = (
+                f"windows of {encoding['max_length']} tokens, with questions of {encoding['max_question_length']}, have"
+                f" {room} of context: none would overlap, and answers at their ends would be cut"
+            )
+            raise UserError(message, f"tracks.{name}.encoding.stride", f"stride: {max(1, room // 2)}")
 
 
 def check_contrastive(study: Expansion) -> None:

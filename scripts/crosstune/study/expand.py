@@ -9,6 +9,7 @@ from crosstune.data.registry import Language, Registry
 from crosstune.study.checks import check_metric, check_selection
 from crosstune.study.folds import fold_dataset, fold_schedule, track_folds
 from crosstune.study.graph import Checkpoint, Expansion, Run, Track
+from crosstune.study.heads import HEADLESS, check_heads, evaluation_heads, final_heads
 from crosstune.study.paths import CheckpointPath, Source, base_path
 from crosstune.study.schedules import (
     UNTRAINED,
@@ -18,16 +19,7 @@ from crosstune.study.schedules import (
     parse_schedules,
     schedule_sources,
 )
-from crosstune.study.specs import (
-    HEADLESS,
-    average_spec,
-    head_spec,
-    held_out_manifests,
-    pretrain_spec,
-    schedule_heads,
-    stage_spec,
-    weight_names_key,
-)
+from crosstune.study.specs import average_spec, held_out_manifests, pretrain_spec, stage_spec, weight_names_key
 
 
 def expand(config: Mapping, registry: Registry, languages: Mapping[str, Language]) -> Expansion:
@@ -39,6 +31,7 @@ def expand(config: Mapping, registry: Registry, languages: Mapping[str, Language
     tracks = {name: expand_track(config, registry, name) for name in config["tracks"]}
     for track in tracks.values():
         check_selection(registry, track)
+        check_heads(registry, track)
     runs: list[Run] = []
     for model, track, seed in itertools.product(config["models"], tracks.values(), config["seeds"]):
         runs += RunExpander(config, registry, track, model, seed, checkpoints).runs()
@@ -188,8 +181,8 @@ class RunExpander:
                 spec = stage_spec(self.config, self.registry, self.track, schedule, self.seed, specs[0])
             data = tuple(Source.parse(name).manifest for name in spec.get("sources", []) + spec.get("replayed", []))
             self.checkpoints[path] = Checkpoint(
-                path, spec, parents, data, self._evaluate(schedule), self.config["threads"],
-                held_out=held_out_manifests(spec),
+                path, spec, parents, data, threads=self.config["threads"], held_out=held_out_manifests(spec),
+                **self._evaluation(schedule),
             )  # fmt: skip
         elif self.checkpoints[path].parents != parents:
             message = f"{schedule.name!r} and another average have the same member names, and so the same folder"
@@ -212,17 +205,19 @@ class RunExpander:
             fix = "Let them train the same tasks, the last the same."
             raise UserError(message, f"tracks.{self.track.name}.schedules", fix)
 
-    def _evaluate(self, schedule: Schedule) -> dict[str, tuple[str, ...]]:
-        """Data sets for which the checkpoint has a head, in the fold that it is trained in, or in all."""
-        members = schedule.members or [schedule]
-        heads = set.intersection(*(set(schedule_heads(self.registry, self.track, member)) for member in members))
+    def _evaluation(self, schedule: Schedule) -> dict[str, Mapping]:
+        """Data sets for which the checkpoint has a head, in the fold that it is trained in or in all, with the head."""
         # A lineage that is trained in no fold yet begins all folds.
         folds = {self.registry[Source.parse(source).dataset].fold for source in schedule_sources(schedule)} - {0}
-        return {
-            fold_dataset(self.registry, dataset, fold): languages
-            for dataset, languages in self.track.evaluate.items()
+        heads = evaluation_heads(final_heads(self.registry, self.track, schedule), self.registry, self.track.evaluate)
+        names = {
+            fold_dataset(self.registry, dataset, fold): dataset
+            for dataset in heads
             for fold in sorted(folds) or self.track.folds
-            if head_spec(self.registry[dataset])["name"] in {*heads, *HEADLESS}
+        }
+        return {
+            "evaluate": {name: self.track.evaluate[dataset] for name, dataset in names.items()},
+            "heads": {name: heads[dataset] for name, dataset in names.items()},
         }
 
 

@@ -14,6 +14,7 @@ class Checkpoint:
     """One folder with weights: a base model, a stage, or an average. `path` is relative to the project.
 
     `evaluate`: the languages of every data set to evaluate it on, by the name of the data set or fold.
+    `heads`: the name of the head that predicts each of these data sets.
     `data`, `held_out`: manifests of its training rows and of the rows that it is evaluated on during training.
     """
 
@@ -25,6 +26,7 @@ class Checkpoint:
     threads: int = 1
     keep_optimizer: bool = False
     held_out: tuple[str, ...] = ()
+    heads: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_fetched(self) -> bool:

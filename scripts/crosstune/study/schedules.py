@@ -7,6 +7,7 @@ same first stages share their folders and train them once.
 
 import hashlib
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -34,6 +35,8 @@ FOLDER_MARKS = {
     "contrastive.negatives": "contrast_negatives",
     "contrastive.mode": "compat",
 }
+
+MOST_ORDERED = 6  # items of which all orders are schedules: 720
 
 STAGE_KEYS = ("train", "updates", "epochs", "replay")
 
@@ -148,7 +151,7 @@ def parse_schedules(
             averages[name] = config["average"]
             schedules[name] = Schedule(name)  # keeps the order of the config until all members are known
             continue
-        for full_name, items in _expand(name, config):
+        for full_name, items in _expand(name, config, here):
             if full_name in schedules:
                 raise UserError(f"two schedules are called {full_name!r}", here, "Rename one of them.")
             schedules[full_name] = Schedule(full_name, _stages(items, resolve, budget, here))
@@ -158,12 +161,15 @@ def parse_schedules(
     return list(schedules.values())
 
 
-def _expand(name: str, config: object) -> list[tuple[str, list]]:
+def _expand(name: str, config: object, where: str) -> list[tuple[str, list]]:
     """The schedules of one entry of `schedules`, as (name, list of stages)."""
     if isinstance(config, Mapping) and "each" in config:
         return [(f"{name}-{_label(item)}", [item]) for item in config["each"]]
     if isinstance(config, Mapping) and "orders" in config:
         items = config["orders"]
+        if config.get("design") != "latin" and len(items) > MOST_ORDERED:
+            message = f"{len(items)} items have {math.factorial(len(items))} orders"
+            raise UserError(message, where, f"For {len(items)} of them, each item once in each place: design: latin")
         design = latin_square if config.get("design") == "latin" else lambda size: itertools.permutations(range(size))
         orders = ([items[i] for i in row] for row in design(len(items)))
         return [(f"{name}-{'-'.join(map(_label, order))}", order) for order in orders]

@@ -6,14 +6,12 @@ an interrupted job leaves.
 
 from collections.abc import Mapping, Sequence
 
-from crosstune.core.errors import UserError
 from crosstune.core.files import sha256_json
 from crosstune.data.leakage import LEAKAGE_VERSION
-from crosstune.data.readers.pieces import UPOS
-from crosstune.data.record import Dataset
 from crosstune.data.registry import Registry
 from crosstune.study.folds import fold_dataset, fold_schedule
 from crosstune.study.graph import Checkpoint, Expansion, Track
+from crosstune.study.heads import Head, schedule_heads
 from crosstune.study.paths import CheckpointPath, PreparedPath, Source
 from crosstune.study.recipe import learns_temperature, merge_recipe
 from crosstune.study.schedules import Schedule, schedule_sources
@@ -22,9 +20,6 @@ from crosstune.study.schedules import Schedule, schedule_sources
 PRETRAIN_VERSION = 4
 TRAIN_VERSION = 6
 PREDICT_VERSION = 3
-# Task types with classes, and those without head, on which every checkpoint can be evaluated.
-LABELLED = ("tagging", "classification")
-HEADLESS = ("bitext",)
 # Keys of a model that say how it is trained and change no result.
 RUNTIME_KEYS = ("gpus", "sharded")
 
@@ -38,45 +33,14 @@ def config_affecting_results(config: Mapping) -> dict:
     return {key: value for key, value in config.items() if key not in ("keep_weights", "replace")} | {"models": models}
 
 
-# --- heads -----------------------------------------------------------------------------------------------------------
-
-
-def head_spec(dataset: Dataset) -> dict:
-    """Name and labels of the head that a data set trains: `qa`, `mlm`, `tagging.upos`, `classification.nli`.
-
-    Data sets whose heads have the same name share it.
-    """
-    if dataset.task in LABELLED:
-        labels = dataset.labels or dataset.tags or UPOS
-        name = dataset.head or ("upos" if set(labels) == set(UPOS) else dataset.base_dataset or dataset.name)
-        return {"name": f"{dataset.task}.{name}", "labels": sorted(labels)}
-    return {"name": {"text": "mlm"}.get(dataset.task, dataset.task), "labels": []}
-
-
-def head_name(registry: Registry, source: str) -> str:
-    """The name of the head that a source trains."""
-    return head_spec(registry[Source.parse(source).dataset])["name"]
-
-
-def schedule_heads(registry: Registry, track: Track, schedule: Schedule) -> dict[str, dict]:
-    """Heads of a schedule's checkpoint: of every source so far; of all evaluated data sets if nothing is trained."""
-    trained = {Source.parse(source).dataset for stage in schedule.stages for source in stage.sources}
-    heads: dict[str, dict] = {}
-    for dataset in sorted(trained) or track.evaluate:
-        head = head_spec(registry[dataset])
-        if head["name"] not in HEADLESS and heads.setdefault(head["name"], head) != head:
-            message = f"two data sets share the head {head['name']!r} and differ in their labels"
-            raise UserError(message, registry[dataset].where, "Give one another `head`.")
-    return heads
-
-
 def weight_names_key(registry: Registry, track: Track, schedule: Schedule) -> tuple:
     """The facts that decide the names of the saved weights: heads, the last stage's head, a learned temperature."""
     last = schedule.stages[-1].sources[:1] if schedule.stages else ()
     shared = track.config["recipe"]
     learned = any(learns_temperature(merge_recipe(shared, stage.changes)) for stage in schedule.stages)
     heads = schedule_heads(registry, track, schedule)
-    return sorted(heads), [head_name(registry, source) for source in last], learned
+    names = sorted({head.name for head in heads.values()})
+    return names, [heads[Source.parse(source).dataset].name for source in last], learned
 
 
 # --- trainings -------------------------------------------------------------------------------------------------------
@@ -114,15 +78,15 @@ def stage_spec(config: Mapping, registry: Registry, track: Track, schedule: Sche
         "updates": stage.updates if stage else 0,
         "epochs": stage.epochs if stage else None,
         "tokens": track.config["budget"]["tokens"],
-        "heads": [heads[name] for name in sorted(heads)],
-        "source_heads": {source: head_name(registry, source) for source in sources},
+        "heads": [head.spec for head in sorted(set(heads.values()), key=lambda head: head.name)],
+        "source_heads": {source: heads[Source.parse(source).dataset].name for source in sources},
         "recipe": merge_recipe(track.config["recipe"], stage.changes if stage else {}),
         # The layer says which states predictions compare; training does not use it.
         "encoding": {key: value for key, value in track.config["encoding"].items() if key != "layer"},
         "threads": config["threads"],
         "precision": config["precision"],
         "packing": config["packing"],
-        **_selection_spec(config, registry, track, stage.sources if stage else ()),
+        **_selection_spec(config, registry, track, stage.sources if stage else (), heads),
     }
 
 
@@ -131,7 +95,9 @@ def average_spec(parents: Sequence[dict]) -> dict:
     return {"version": TRAIN_VERSION, "average": [sha256_json(parent) for parent in parents]}
 
 
-def _selection_spec(config: Mapping, registry: Registry, track: Track, sources: Sequence[str]) -> dict:
+def _selection_spec(
+    config: Mapping, registry: Registry, track: Track, sources: Sequence[str], heads: Mapping[str, Head]
+) -> dict:
     """How a stage's best update is selected: on the validation split of a data set that it trains on, if declared."""
     select = track.config.get("select")
     trained = {Source.parse(source).dataset for source in sources}
@@ -144,7 +110,7 @@ def _selection_spec(config: Mapping, registry: Registry, track: Track, sources: 
             "dataset": record.name,
             "languages": list(record.splits["validation"].languages),
             "metric": record.metric,
-            "head": head_spec(record)["name"],
+            "head": heads[record.name].name,
             "precision": config["predict_precision"],
             "every": select["every"],
             "log_test_scores": select["log_test_scores"],
@@ -183,7 +149,7 @@ def predict_spec(study: Expansion, path: str, dataset: str) -> dict:
     return {
         "version": PREDICT_VERSION,
         "dataset": dataset,
-        "head": head_spec(study.registry[dataset])["name"],
+        "head": study.checkpoints[path].heads[dataset],
         "encoding": {**encoding, "layer": layer[location.model]} if isinstance(layer, Mapping) else encoding,
         "threads": config["threads"],
         "precision": config["predict_precision"],

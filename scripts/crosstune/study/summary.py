@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from crosstune.core.text import count
 from crosstune.study.graph import Checkpoint, Study
+from crosstune.study.heads import evaluation_heads, final_heads
 from crosstune.study.retention import RetentionPolicy
 
 BYTES_A_PARAMETER = 4  # weights are stored in fp32
@@ -26,6 +27,12 @@ def summary(study: Study, retention: RetentionPolicy) -> list[str]:
         for schedule in study.tracks[name].schedules:
             if "updates" in budget and schedule.total_updates not in (0, budget["updates"]):
                 lines.append(f"  {schedule.name} costs {schedule.total_updates} updates: the sum of its members")
+        evaluate = study.tracks[name].evaluate
+        for schedule in study.tracks[name].schedules:
+            heads = final_heads(study.registry, study.tracks[name], schedule)
+            scored = evaluation_heads(heads, study.registry, evaluate)
+            if absent := [dataset for dataset in evaluate if dataset not in scored]:
+                lines.append(f"  {schedule.name} trains no head for {', '.join(absent)} and has no scores there")
     trainings = sum(bool(node.data) for node in study.checkpoints.values())
     lines.append(f"{len(study.runs)} runs share {trainings} trainings")
     lines.append(_amounts(study, retention))

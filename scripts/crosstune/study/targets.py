@@ -2,9 +2,9 @@
 
 from crosstune.study.folds import fold_dataset, fold_schedule
 from crosstune.study.graph import Expansion, Study
+from crosstune.study.heads import own_head
 from crosstune.study.paths import PreparedPath, Source
 from crosstune.study.schedules import schedule_sources
-from crosstune.study.specs import head_spec
 
 
 def score_files(study: Expansion) -> list[str]:
@@ -82,11 +82,12 @@ def test_manifests(study: Expansion, path: str, dataset: str) -> list[str]:
 
 def majority_sources(study: Expansion, dataset: str) -> list[str]:
     """Prepared training rows with the labels of a data set, for the baseline of the most frequent label."""
-    registry, head = study.registry, head_spec(study.registry[dataset])
+    registry, head = study.registry, own_head(study.registry[dataset])
     sources = {
         Source.parse(source)
         for run in study.runs
         if dataset in {fold_dataset(registry, name, run.fold) for name in study.tracks[run.track].evaluate}
         for source in schedule_sources(fold_schedule(registry, run.schedule, run.fold))
     }
-    return [source.manifest for source in sorted(sources) if head_spec(registry[source.dataset]) == head]
+    own = {source: own_head(registry[source.dataset]) for source in sorted(sources)}
+    return [source.manifest for source, other in own.items() if other.serves(head) and other.labels == head.labels]

@@ -72,24 +72,46 @@ def _per_file(parse: Callable[[str, str, ReaderOptions], Iterator[dict]]) -> Cal
     return lambda files, options: (row for file, content in files for row in parse(content, file, options))
 
 
+def _per_part(parse: Callable[[str, str, ReaderOptions], Iterator[dict]]) -> Callable:
+    """The same for formats whose ids are unique within a file alone: numbers of lines or sentences.
+
+    If a file has an id of an earlier one, all its ids get its number: `2/test:1`. UserError if two files are equal.
+    """
+
+    def read(files: Sequence[tuple[str, str]], options: ReaderOptions) -> Iterator[dict]:
+        seen: set[str] = set()
+        read_files: dict[str, str] = {}
+        for number, (file, content) in enumerate(files, 1):
+            if other := read_files.get(content):
+                raise UserError(f"the file is the same as {other}", file, "Name it once.")
+            read_files[content] = file
+            rows = list(parse(content, file, options))
+            if not seen.isdisjoint(row["id"] for row in rows):
+                rows = [row | {"id": f"{number}/{row['id']}"} for row in rows]
+            seen.update(row["id"] for row in rows)
+            yield from rows
+
+    return read
+
+
 READERS = {
     "squad": RowReader(("qa",), _per_file(qa.squad)),
     "chaii": RowReader(("qa",), _per_file(qa.chaii)),
-    "conllu": RowReader(("tagging",), _per_file(tagging.conllu)),
-    "columns": RowReader(("tagging",), _per_file(tagging.columns)),
+    "conllu": RowReader(("tagging",), _per_part(tagging.conllu)),
+    "columns": RowReader(("tagging",), _per_part(tagging.columns)),
     "classified": RowReader(("classification",), items.classified),
-    "copa": RowReader(("choice",), _per_file(items.copa)),
+    "copa": RowReader(("choice",), _per_part(items.copa)),
     "siqa": RowReader(("choice",), items.siqa),
     "lareqa": RowReader(("retrieval",), _per_file(retrieval.lareqa)),
     "mewslix": RowReader(("retrieval",), _per_file(retrieval.mewslix), all_languages=True),
     "squad-sentences": RowReader(("retrieval",), _per_file(retrieval.squad_sentences)),
-    "lines": RowReader(("text",), _per_file(text.lines)),
-    "pairs": RowReader(("text", "bitext"), _per_file(text.pairs)),
+    "lines": RowReader(("text",), _per_part(text.lines)),
+    "pairs": RowReader(("text", "bitext"), _per_part(text.pairs)),
     "aligned": RowReader(("text", "bitext"), text.aligned),
-    "fields": RowReader(("text",), _per_file(text.fields)),
-    "squad-text": RowReader(("text",), _per_file(qa.squad_text)),
-    "conllu-text": RowReader(("text",), _per_file(tagging.conllu_text)),
-    "columns-text": RowReader(("text",), _per_file(tagging.columns_text)),
+    "fields": RowReader(("text",), _per_part(text.fields)),
+    "squad-text": RowReader(("text",), _per_part(qa.squad_text)),
+    "conllu-text": RowReader(("text",), _per_part(tagging.conllu_text)),
+    "columns-text": RowReader(("text",), _per_part(tagging.columns_text)),
 }
 
 

@@ -8,11 +8,14 @@ from crosstune.data.readers.items import COPA_QUESTIONS
 from crosstune.data.readers.pieces import (
     DEFAULT_OPTIONS,
     ReaderOptions,
+    check_forms,
     check_ids,
     check_label,
+    check_prefix,
     check_tag,
     id_field,
     json_field,
+    json_items,
     text_field,
 )
 from crosstune.data.readers.qa import qa_row
@@ -36,7 +39,7 @@ def rows_from_records(
     """The rows of a table with the columns of the hub's data sets, given as (location, record), with named labels.
 
     qa              id, context, question, answers (as SQuAD has them)
-    tagging         tokens, and upos, pos_tags, ner_tags or tags
+    tagging         tokens, and upos, pos_tags, ner_tags or tags; of several, the one that the options' `fields` name
     text            text
     classification  premise and hypothesis, sentence1 and sentence2, or text; and label
     choice          premise, choice1, choice2, question, label (COPA); context, question, answerA to C, label (SIQA)
@@ -54,31 +57,43 @@ def rows_from_records(
             rows.append(make_row(record, place, number, options))
     if not rows:
         raise UserError(f"no rows with an id that begins with {id_prefix!r}" if seen else "no rows", where)
+    check_prefix([token for row in rows for token in row.get("tokens", ())], where)
     check_ids(rows, where)
     return rows
 
 
 def _qa_row(record: Mapping, where: str, number: int, options: ReaderOptions) -> dict:
     found = json_field(record, "answers", dict, where)
-    sides = [json_field(found, key, list, where) for key in ("text", "answer_start")]
-    if len(sides[0]) != len(sides[1]):
-        raise UserError(f"{len(sides[0])} answers with {len(sides[1])} offsets", where)
+    answers, starts = (json_items(found, key, kind, where) for key, kind in (("text", str), ("answer_start", int)))
+    if len(answers) != len(starts):
+        raise UserError(f"{len(answers)} answers with {len(starts)} offsets", where)
     name = id_field(record, where)
     texts = [text_field(record, key, where) for key in ("context", "question")]
-    return qa_row(name, *texts, zip(*sides, strict=True), f"{where}, question {name}")
+    return qa_row(name, *texts, zip(answers, starts, strict=True), f"{where}, question {name}")
 
 
 def _tagging_row(record: Mapping, where: str, number: int, options: ReaderOptions) -> dict:
-    column = next((name for name in HUB_TAG_COLUMNS if name in record), None)
-    if column is None:
-        raise UserError(f"expected a column of tags ({', '.join(HUB_TAG_COLUMNS)}), found {', '.join(record)}", where)
-    tokens, tags = json_field(record, "tokens", list, where), json_field(record, column, list, where)
+    column = _tag_column(record, where, options)
+    tokens, tags = json_items(record, "tokens", str, where), json_field(record, column, list, where)
     if len(tokens) != len(tags) or not tokens:
         raise UserError(f"{len(tokens)} tokens with {len(tags)} tags", where)
     tokens = [token.removeprefix(options.token_prefix) for token in tokens]
+    check_forms(tokens, where)
     for tag in tags:
         check_tag(_label_name(tag, column, where), options.tags, where)
     return {"id": _row_id(record, number), "tokens": tokens, "tags": tags}
+
+
+def _tag_column(record: Mapping, where: str, options: ReaderOptions) -> str:
+    """The column of the tags: the record's key `fields`, else the only one with a usual name."""
+    usual = options.fields or HUB_TAG_COLUMNS
+    columns = [name for name in usual if name in record]
+    if not columns:
+        raise UserError(f"expected a column of tags ({', '.join(map(str, usual))}), found {', '.join(record)}", where)
+    if len(columns) > 1:
+        fix = "Say in the record which one is meant:\n" + "\nor: ".join(f"fields: [{name}]" for name in columns)
+        raise UserError(f"{len(columns)} columns may hold the tags: {', '.join(columns)}", where, fix)
+    return columns[0]
 
 
 def _text_row(record: Mapping, where: str, number: int, options: ReaderOptions) -> dict:

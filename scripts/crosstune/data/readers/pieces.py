@@ -70,6 +70,21 @@ def _check_member(value: str, allowed: Sequence[str], where: str, what: str, key
         raise UserError(f"the {what} {value!r} is outside the set {' '.join(allowed)}", where, fix)
 
 
+def check_forms(tokens: Sequence[str], where: str) -> None:
+    """Raise UserError for a sentence of withheld words: some treebanks replace all by `_` for their texts' licence."""
+    if len(tokens) > 1 and set(tokens) == {"_"}:
+        fix = "The treebank's README says where the text is and how to put it back. Train on the file with the text."
+        raise UserError("all words of the sentence are `_`: this release holds no text", where, fix)
+
+
+def check_prefix(tokens: Sequence[str], where: str) -> None:
+    """Raise UserError if all tokens of a file begin with the code of a language, as in WikiANN's original files."""
+    prefix = re.match("[a-z][a-z-]+:", tokens[0]) if len(tokens) > 1 else None
+    if prefix and all(token.startswith(prefix[0]) for token in tokens):
+        fix = f'Say in the record that it is no text:\ntoken_prefix: "{prefix[0]}"'
+        raise UserError(f"all tokens begin with {prefix[0]!r}", where, f'{fix}\nor of all languages: "{{lang}}:"')
+
+
 def parse_json(text: str, file: str, first_line: int = 1) -> Any:
     """The JSON of a text that begins at `first_line` of a file. Raises UserError with the line."""
     try:
@@ -93,6 +108,15 @@ def json_field(mapping: Any, key: str, kind: type, where: str) -> Any:
     if kind is str and re.search("[\ud800-\udfff]", value):
         raise UserError(f"half of a surrogate pair in {key!r}, which is no character", where)
     return value
+
+
+def json_items(mapping: Any, key: str, kind: type, where: str) -> list:
+    """The list in field `key` of a JSON object. Raises UserError if an item is not of type `kind`."""
+    items = json_field(mapping, key, list, where)
+    for number, item in enumerate(items):
+        if not isinstance(item, kind) or isinstance(item, bool):
+            raise UserError(f"expected {KIND_NAMES[kind]} in '{key}[{number}]', found {describe_value(item)}", where)
+    return items
 
 
 def text_field(mapping: Any, key: str, where: str) -> str:

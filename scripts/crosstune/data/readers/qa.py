@@ -71,6 +71,8 @@ def chaii(text: str, file: str, options: ReaderOptions) -> Iterator[dict]:
 
 def _records(text: str, file: str) -> Iterator[tuple[dict[str, str], str]]:
     """(record, location of its first line) of a CSV file with ChAII's columns."""
+    # The library's own limit is 131,072 characters a field; a context can be longer.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     table = csv.reader(io.StringIO(text, newline=""), strict=True)
     where = f"{file}:1"
     try:

@@ -1,12 +1,16 @@
 """Readers of retrieval from a pool of candidates: LAReQA, Mewsli-X, and pairs from SQuAD."""
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 
 from crosstune.core.characters import SENTENCE_END
 from crosstune.core.errors import UserError
 from crosstune.data.readers.pieces import ReaderOptions, id_field, json_field, numbered_lines, parse_json, text_field
-from crosstune.data.readers.qa import paragraphs, squad
+from crosstune.data.readers.qa import check_answers, paragraphs, squad
+
+# Characters that end sentences, with closing quotes and brackets.
+SENTENCE_ENDS = ".!?…。！？।۔؟\"'”’»)]』」"  # noqa: RUF001
 
 BRACED = re.compile(r"\{(.*?)\}")
 
@@ -25,7 +29,8 @@ def lareqa(content: str, file: str, options: ReaderOptions) -> Iterator[dict]:
             name = id_field(question, where)
             spot = f"{file}, question {name}"
             answer = next(iter(json_field(question, "answers", list, spot)), None)
-            start = json_field(answer, "answer_start", int, spot)
+            start, text = json_field(answer, "answer_start", int, spot), json_field(answer, "text", str, spot)
+            check_answers({"context": context, "answers": {"text": [text], "answer_start": [start]}}, spot)
             found = next((context[first:last] for first, last in spans if first <= start < last), None)
             if found is None:
                 raise UserError("the answer begins in no sentence", spot, "Look at the paragraph's sentence_breaks.")
@@ -128,8 +133,15 @@ def _bounds(span: object, text: str, where: str) -> tuple[int, int]:
     pair = (span.get("start"), span.get("end")) if isinstance(span, Mapping) else span
     try:
         first, last = pair
-        if 0 <= first < last <= len(text):
-            return first, last
+        fits = 0 <= first < last <= len(text)
     except (TypeError, ValueError):
-        pass
-    raise UserError(f"expected a range of characters of the text, found {span!r}", where)
+        fits = False
+    if not fits:
+        raise UserError(f"expected a range of characters of the text, found {span!r}", where)
+    ends = last == len(text) or text[last].isspace() or text[last - 1] in SENTENCE_ENDS
+    if not ends and len(unicodedata.normalize("NFC", text)) < len(text):
+        message = (
+            f"offsets count composed letters, but the text is decomposed: a sentence would end at {last}, in another"
+        )
+        raise UserError(message, where, "Compose the file's text (Unicode's NFC), for example: uconv -x any-nfc FILE")
+    return first, last

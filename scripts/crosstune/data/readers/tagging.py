@@ -5,7 +5,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from crosstune.core.errors import UserError
-from crosstune.data.readers.pieces import ReaderOptions, check_tag, file_stem, join_tokens, line_blocks
+from crosstune.data.readers.pieces import (
+    ReaderOptions,
+    check_forms,
+    check_prefix,
+    check_tag,
+    file_stem,
+    join_tokens,
+    line_blocks,
+)
 
 # Order of preference among equally high words of a multiword token, of conllu_to_conll.py in
 # github.com/bplank/ud-conversion-tools, which XTREME ran with the language's code.
@@ -36,10 +44,14 @@ def conllu_text(text: str, file: str, options: ReaderOptions) -> Iterator[dict]:
 
 def columns(text: str, file: str, options: ReaderOptions) -> Iterator[dict]:
     """Sentences with a token and a tag per line, separated by empty lines."""
+    rows = []
     for block in line_blocks(text):
         pairs = [_token_and_tag(line, f"{file}:{number}", options) for number, line in block]
         tokens, tags = zip(*pairs, strict=True)
-        yield {"id": f"{file_stem(file)}:{block[0][0]}", "tokens": list(tokens), "tags": list(tags)}
+        check_forms(tokens, f"{file}:{block[0][0]}")
+        rows.append({"id": f"{file_stem(file)}:{block[0][0]}", "tokens": list(tokens), "tags": list(tags)})
+    check_prefix([token for row in rows for token in row["tokens"]], file)
+    yield from rows
 
 
 def columns_text(text: str, file: str, options: ReaderOptions) -> Iterator[dict]:
@@ -81,7 +93,9 @@ def _conllu_sentences(text: str, file: str, options: ReaderOptions) -> Iterator[
         if not words:
             raise UserError("a sentence without words", f"{file}:{block[0][0]}")
         name = comments.get("sent_id") or f"{file_stem(file)}:{block[0][0]}"
-        yield name, comments.get("text", ""), *_fuse(words, spans, options.lang)
+        tokens, tags = _fuse(words, spans, options.lang)
+        check_forms(tokens, f"{file}:{block[0][0]}")
+        yield name, comments.get("text", ""), tokens, tags
 
 
 def _word(cells: Sequence[str], position: int, where: str, options: ReaderOptions) -> _Word:

@@ -73,7 +73,7 @@ def complete_spec(spec: Mapping[str, int]) -> dict[str, int]:
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise UserError(f"not a whole number of at least 0: {value!r}", f"synthetic.{key}")
     if not 1 <= spec.get("qa_questions", 1) <= 4:
-        raise UserError("a paragraph has 4 facts to ask for", "world.qa_questions", "Give a number from 1 to 4.")
+        raise UserError("a paragraph has 4 facts to ask for", "synthetic.qa_questions", "Give a number from 1 to 4.")
     return {**DEFAULT_SPEC, **spec}
 
 

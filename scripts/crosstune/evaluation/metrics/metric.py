@@ -16,6 +16,7 @@ class Metric:
     for a task in an average over tasks. `languages`: those that the metric has rules for, None for all.
     `is_example_mean`: the numbers are means over examples and can be pooled over languages. `ratio_terms` maps an
     example's record and a key to its terms of numerator and denominator; the number is the ratio of their sums.
+    `details`: more numbers of the same records, which only the program for single files prints.
     """
 
     labels: dict[str, str]
@@ -26,6 +27,7 @@ class Metric:
     languages: tuple[str, ...] | None = None
     is_example_mean: bool = False
     ratio_terms: Callable[[dict, str], tuple[float, float]] = lambda example, key: (example[key], 1)
+    details: Callable[[Sequence[dict]], dict] = lambda examples: {}
 
     @property
     def primary(self) -> str:

@@ -60,6 +60,15 @@ def summarise(examples: Sequence[dict]) -> dict:
     }
 
 
+def precision_and_recall(examples: Sequence[dict]) -> dict:
+    """Micro-averaged precision and recall of chunks (0 to 100), 0 without any predicted or gold chunk, as seqeval."""
+    total = {key: sum(example[key] for example in examples) for key in COUNTS}
+    return {
+        name: 100 * total["chunks_correct"] / total[key] if total[key] else 0.0
+        for name, key in (("precision", "chunks_predicted"), ("recall", "chunks_gold"))
+    }
+
+
 def ratio_terms(example: dict, key: str) -> tuple[float, float]:
     """A sentence's terms of the numerator and the denominator of a number of `summarise`."""
     if key == "accuracy":
@@ -99,5 +108,5 @@ def chunks(tags: Sequence[str]) -> list[tuple[str, int, int]]:
 
 CHUNK_F1 = Metric(
     {"f1": "chunk F1 (seqeval 1.2.2)", "accuracy": "token accuracy"}, problem, measure, summarise, ("f1",),
-    ratio_terms=ratio_terms,
+    ratio_terms=ratio_terms, details=precision_and_recall,
 )  # fmt: skip
