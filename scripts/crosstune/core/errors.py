@@ -54,7 +54,7 @@ def run_program(main: Callable[[], None]) -> None:
 def end(message: str) -> NoReturn:
     """End the program with exit code 1 and a message, which goes to its log too.
 
-    Of several processes that train together (torchrun) only the first reports. The others wait for it, because the end
+    Of several processes that train together only the first reports. The others wait for it, because the end
     of one process ends all.
     """
     if os.environ.get("RANK", "0") != "0":
