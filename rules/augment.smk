@@ -4,7 +4,7 @@
 rule translate:
     """Translate prepared rows into another language, and locate the answers in the translated contexts."""
     input:
-        rows=lambda w: requirements.translated_rows(w.dataset, w.split, w.pair),
+        rows=rows_to_translate,
         model=lambda w: requirements.translator_model(w.dataset, w.split, w.pair),
     output:
         rows="data/translated/{dataset}/{split}.{pair}.jsonl",
@@ -19,7 +19,7 @@ rule translate:
         **resources_for(lambda w: resources_of_translation(w.dataset, w.split, w.pair)),
         gpus=lambda w: resources_of_translation(w.dataset, w.split, w.pair).gpus,
     params:
-        spec=lambda w: canonical_json(requirements.translate_spec(w.dataset, w.split, w.pair)),
+        spec=lambda w: canonical_json(spec_of_translation(w.dataset, w.split, w.pair)),
         model=lambda w, input: f"--model {Path(input.model[0]).parent / 'model'}" if input.model else "",
     message:
         "translate {wildcards.dataset} {wildcards.split} {wildcards.pair}"

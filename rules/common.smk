@@ -20,7 +20,10 @@ from crosstune.study import specs, targets
 from crosstune.study.build import build_study
 from crosstune.study.checks import check_resume_states
 from crosstune.study.comparisons import CONTRASTS_VERSION
+from crosstune.study.content_keys import ContentKeys
+from crosstune.study.current import CurrentResults
 from crosstune.study.data_requirements import DataRequirements
+from crosstune.study.distances import distances_file, distances_spec
 from crosstune.study.plan import plan_of
 from crosstune.study.resources import LIGHT, JobResources
 from crosstune.study.retention import RetentionPolicy
@@ -30,6 +33,8 @@ from crosstune.study.summary import summary
 # nobody has pinned yet, the others inspect the results.
 PLANNING = "estimate_cost" in sys.argv
 WITHOUT_DATA = PLANNING or bool({"pin", "list_stale", "status"} & set(sys.argv))
+# These targets train and predict nothing.
+KEEPS_RESULTS = WITHOUT_DATA or any(word.startswith(("clean_", "prepare_all", "downloads")) for word in sys.argv)
 
 # A cluster sends SIGUSR1 when a job's time is nearly over. The training saves its state then; Snakemake would die of the
 # signal at once, and the training with it.
@@ -38,9 +43,12 @@ signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 try:
     study = build_study(config, workflow.basedir)
     requirements = DataRequirements(study)
+    content_keys = ContentKeys(requirements)
+    current = CurrentResults(study, content_keys)
     retention = RetentionPolicy(study)
     job_resources = JobResources(study, retention)
     check_resume_states(study)
+    plan_digest = sha256_json(plan_of(study))
     if not WITHOUT_DATA:
         requirements.check_files()
     requirements.check_translators()
@@ -59,7 +67,8 @@ if workflow.is_main_process and PLANNING:
     except UserError as error:
         raise WorkflowError(str(error))
 elif workflow.is_main_process:
-    print("\n".join([*summary(study, retention), *requirements.pending_notices()]), file=sys.stderr)
+    notices = [*summary(study, retention), *requirements.pending_notices()]
+    print("\n".join([*notices, *([] if WITHOUT_DATA else current.replaced())]), file=sys.stderr)
 
 # The image of jobs with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer pulls from.
 # Every job's machine reads this file too; the environment there makes its GPUs visible inside the image.
@@ -127,6 +136,8 @@ onstart:
         if not WITHOUT_DATA:
             requirements.check_pins()
             requirements.check_downloads(os.environ)
+        if not (KEEPS_RESULTS or study.config["replace"]):
+            current.check_replaced()
         if workflow.executor_plugin.name == "slurm":
             check_names(
                 f"{path}_{name}" for path, node in study.checkpoints.items() for name in ["", *node.evaluate]
@@ -163,6 +174,12 @@ def resources_of_translation(*pair):
     return job_resources.translate(requirements.translated_rows(*pair), bool(requirements.translator_model(*pair)))
 
 
+def spec_of_translation(*pair):
+    """The spec of the translation of a data set's split for a pair of languages."""
+    job = requirements.translation(*pair)
+    return requirements.translate_spec(job.translator, job.source, job.target)
+
+
 def jobs_to_retrain(*paths):
     """Checkpoints to retrain in a job that needs the weights of `paths`: those whose weights were removed."""
     return canonical_json(retention.retrain_jobs(paths))
@@ -180,7 +197,7 @@ def contrast_results():
 
 def distances_of_study(wildcards):
     """Distances between the languages, if the study asks for them."""
-    return [f"results/{wildcards.study}/distances.json"] if requirements.distances_file else []
+    return [f"results/{wildcards.study}/distances.json"] if distances_file(study) else []
 
 
 def checkpoint_at(path):
@@ -207,10 +224,6 @@ def parent_manifests(wildcards):
     return [f"{parent}/stage.json" for parent in checkpoint_at(wildcards[0]).parents]
 
 
-def stage_data(wildcards):
-    return checkpoint_at(wildcards[0]).data
-
-
 def stage_spec(wildcards):
     return canonical_json(checkpoint_at(wildcards[0]).spec)
 
@@ -218,6 +231,29 @@ def stage_spec(wildcards):
 def test_data(wildcards):
     checkpoint_at(wildcards.checkpoint)
     return targets.test_manifests(study, wildcards.checkpoint, wildcards.dataset)
+
+
+def inputs_of(paths, is_current):
+    """Inputs of a job. One whose result is current is not rerun if they are remade or purged: their content is equal."""
+    return [ancient(path) for path in paths if Path(path).exists()] if is_current else list(paths)
+
+
+def checkpoint_inputs(path, inputs):
+    """Inputs of the job that makes a checkpoint."""
+    return inputs_of(inputs, current.checkpoint(path))
+
+
+def prediction_inputs(wildcards, inputs):
+    """Inputs of the job that predicts a data set with a checkpoint."""
+    return inputs_of(inputs, current.predictions(wildcards.checkpoint, wildcards.dataset))
+
+
+def rows_to_translate(wildcards):
+    """The manifest of the rows of a translation."""
+    pair = (wildcards.dataset, wildcards.split, wildcards.pair)
+    rows, spec = requirements.translated_rows(*pair), spec_of_translation(*pair)
+    translated = f"data/translated/{wildcards.dataset}/{wildcards.split}.{wildcards.pair}.json"
+    return inputs_of([rows], current.translation(rows, spec, translated))
 
 
 def as_folders(manifests):

@@ -58,16 +58,18 @@ rule prepare:
         "../envs/light.yaml"
     resources:
         **resources_for(LIGHT["prepare"]),
-    params:
-        spec=lambda w: canonical_json(requirements.prepare_spec(w.dataset, w.split, w.lang)),
+        # Arguments of the command. They are resources, not params, because a title or a moved folder changes no row.
         folders=lambda w: canonical_json(study.config["folders"]),
         extra=lambda w: canonical_json(requirements.records(w.dataset)),
+    params:
+        spec=lambda w: canonical_json(requirements.prepare_spec(w.dataset, w.split, w.lang)),
+        content_key=lambda w: content_keys.key(w.dataset, w.split, w.lang),
     message:
         "prepare {wildcards.dataset} {wildcards.split} {wildcards.lang}"
     shell:
         "python scripts/prepare.py --dataset {wildcards.dataset} --split {wildcards.split} --lang {wildcards.lang}"
-        " --folders {params.folders:q} --extra {params.extra:q} --raw data/raw"
-        " --out {output.rows} 2> >(tee {log} >&2)"
+        " --folders {resources.folders:q} --extra {resources.extra:q} --raw data/raw"
+        " --content-key {params.content_key} --out {output.rows} 2> >(tee {log} >&2)"
 
 
 rule leakage:

@@ -4,8 +4,8 @@
 rule predict:
     """Predict all languages of a data set with one checkpoint."""
     input:
-        model="{checkpoint}/stage.json",
-        data=test_data,
+        model=lambda w: prediction_inputs(w, [f"{w.checkpoint}/stage.json"]),
+        data=lambda w: prediction_inputs(w, test_data(w)),
     output:
         manifest="{checkpoint}/predictions/{dataset}.json",
         files=directory("{checkpoint}/predictions/{dataset}"),
@@ -24,10 +24,11 @@ rule predict:
         install_only="",
     params:
         spec=lambda w: canonical_json(specs.predict_spec(study, w.checkpoint, w.dataset)),
+        data=test_data,
     message:
         "predict {wildcards.dataset} with {wildcards.checkpoint}"
     shell:
-        "python scripts/predict.py --spec {params.spec:q} --stage {wildcards.checkpoint} --data {input.data}"
+        "python scripts/predict.py --spec {params.spec:q} --stage {wildcards.checkpoint} --data {params.data}"
         " --out {output.files} --log {log} --cache data/encoded --gpus {resources.gpus}"
         " --retrain {resources.retrain:q} {resources.install_only}"
         " --requested {wildcards.checkpoint}/benchmarks/predict.{wildcards.dataset}.requested.json"

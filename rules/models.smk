@@ -23,7 +23,7 @@ rule fetch_model:
 rule pretrain:
     """Train a sentencepiece tokenizer and a small masked language model."""
     input:
-        data=lambda w: checkpoint_at(base_of(w)).data,
+        data=lambda w: checkpoint_inputs(base_of(w), checkpoint_at(base_of(w)).data),
         # A study with leakage pretrains nothing either.
         leakage_passed=ancient("results/{study}/leakage.passed"),
     output:

@@ -24,7 +24,7 @@ rule plan_file:
     params:
         # A function, because Snakemake would take {lang} in a pattern of files for a wildcard.
         config=lambda w: canonical_json(specs.config_affecting_results(study.config)),
-        digest=sha256_json(plan_of(study)),
+        digest=plan_digest,
     message:
         "write the plan of {wildcards.study}"
     shell:
@@ -59,7 +59,7 @@ rule contrasts:
 rule distances:
     """Typological distances between the languages of the study, from a file of their features."""
     input:
-        lambda w: requirements.distances_file,
+        lambda w: distances_file(study),
     output:
         "results/{study}/distances.json",
     log:
@@ -71,7 +71,7 @@ rule distances:
     resources:
         **resources_for(LIGHT["distances"]),
     params:
-        spec=lambda w: canonical_json(requirements.distances_spec),
+        spec=lambda w: canonical_json(distances_spec(study)),
     message:
         "measure the distances between the languages of {wildcards.study}"
     shell:

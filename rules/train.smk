@@ -5,9 +5,9 @@
 rule train:
     """Fine-tune one stage from its parent's checkpoint, and predict its evaluation sets."""
     input:
-        parent=parent_manifests,
-        data=stage_data,
-        held_out=lambda w: checkpoint_at(w.stage).held_out,
+        parent=lambda w: checkpoint_inputs(w.stage, parent_manifests(w)),
+        data=lambda w: checkpoint_inputs(w.stage, checkpoint_at(w.stage).data),
+        held_out=lambda w: checkpoint_inputs(w.stage, checkpoint_at(w.stage).held_out),
         # ancient: a renewed check never retrains.
         leakage_passed=ancient(f"{study.results}/leakage.passed"),
     output:
@@ -49,7 +49,7 @@ rule train:
 rule average:
     """Average the final weights of several schedules."""
     input:
-        parent_manifests,
+        lambda w: checkpoint_inputs(w.average, parent_manifests(w)),
     output:
         manifest="{average}/stage.json",
         model=directory("{average}/model"),

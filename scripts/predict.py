@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from crosstune.artifacts.checkpoint import MODEL, STAGING, CheckpointJob, install_predictions
+from crosstune.artifacts.checkpoint import MODEL, STAGING, CheckpointJob, install_predictions, why_not_staged
 from crosstune.core.errors import UserError, end, run_program
 from crosstune.core.files import read_json
 from crosstune.machine.gpu_lease import acquire_gpus
@@ -45,7 +45,7 @@ def main() -> None:
     if install_predictions(args.stage, args.spec, weights, args.data, args.out):
         return
     if args.install_only:
-        message = "the training job staged no predictions: their rows were not prepared when it ended"
+        message = why_not_staged(args.stage, args.spec, weights, args.data)
         raise UserError(message, str(args.out), "Rerun the same command: a prediction job then makes them.")
     acquire_gpus(min(args.gpus, 1), args.log)
     predict(args, weights)

@@ -25,11 +25,11 @@ def main() -> None:
     parser.add_argument("--folders", type=json.loads, default={}, help="folders that records name in braces, as JSON")
     parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="folder of downloads and synthetic data")
     parser.add_argument("--out", type=Path, required=True, help="rows to write (.jsonl); the manifest is its .json")
+    parser.add_argument("--content-key", default="", help="hash of all that the rows depend on, for the manifest")
     args = parser.parse_args()
 
     dataset = load_registry(args.registry, args.extra)[args.dataset]
-    manifest = args.out.with_suffix(".json")
-    prepare(dataset, args.split, args.lang, args.folders, args.raw, args.out, manifest)
+    prepare(dataset, args.split, args.lang, args.folders, args.raw, args.out, args.content_key)
 
 
 if __name__ == "__main__":

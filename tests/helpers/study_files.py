@@ -43,5 +43,5 @@ def write_manifests(manifests: list[str]) -> None:
     """The manifests of prepared splits."""
     for number, path in enumerate(manifests):
         source = {"hub": "an/id", "revision": f"{'c' * 39}{number % 2}", "file": "x.parquet", "sha256": "5" * 64}
-        content = {"rows": 10, "sha256": f"{number:064}", "licence": "CC0-1.0", "sources": [source]}
+        content = {"rows": 10, "sha256": f"{number:064}", "sources": [source]}
         write_json(path, content | {"version": PREPARE_VERSION})

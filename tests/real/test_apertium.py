@@ -25,7 +25,7 @@ def squad(bundle, tmp_path_factory) -> Path:
     """The manifest of every 20th question of the real SQuAD rows."""
     path = tmp_path_factory.mktemp("squad") / "train.en.json"
     record = load_registry(ROOT / "registry")["squad"]
-    manifest = prepare(record, "train", "en", {"bundle": bundle}, path.parent, path.with_suffix(".jsonl"), path)
+    manifest = prepare(record, "train", "en", {"bundle": bundle}, path.parent, path.with_suffix(".jsonl"))
     write_jsonl(path.with_suffix(".jsonl"), read_jsonl(path.with_suffix(".jsonl"))[::20])
     write_json(path, manifest | {"sha256": sha256_file(path.with_suffix(".jsonl"))})
     return path

@@ -38,8 +38,8 @@ def test_a_record_prepares_with_its_rows_and_hashes(registry, tmp_path, name):
     dataset = registry[name]
     for split, entry in dataset.splits.items():
         for lang in entry.languages:
-            out = tmp_path / f"{split}.{lang}.jsonl", tmp_path / f"{split}.{lang}.json"
-            manifest = prepare(dataset, split, lang, {"bundle": BUNDLE}, tmp_path, *out)
+            out = tmp_path / f"{split}.{lang}.jsonl"
+            manifest = prepare(dataset, split, lang, {"bundle": BUNDLE}, tmp_path, out)
             assert manifest["rows"] == entry.rows[lang]
             assert tuple(source["sha256"] for source in manifest["sources"]) == entry.sha256[lang]
 

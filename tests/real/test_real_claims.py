@@ -23,9 +23,8 @@ def test_the_rows_of_the_real_files_are_those_that_are_claimed(bundle, tmp_path,
     file = load_claims(ROOT, "datasets", "claims[0]", registry)
     said = file.content["counts"][claim]
     for lang in said["rows"]:
-        out = tmp_path / f"data/{dataset}/{said['split']}.{lang}"
-        files = out.with_name(f"{out.name}.jsonl"), out.with_name(f"{out.name}.json")
-        prepare(registry[dataset], said["split"], lang, {"bundle": bundle}, tmp_path, *files)
+        out = tmp_path / f"data/{dataset}/{said['split']}.{lang}.jsonl"
+        prepare(registry[dataset], said["split"], lang, {"bundle": bundle}, tmp_path, out)
     about = {"value": sum(said["rows"].values()), "rows": said["rows"], "split": said["split"], "dataset": dataset}
     entry = file.statement(COUNT, claim, said).entry() | about
     (result,) = claim_results(StudyResults({"claims": [entry]}, {}, {}), tmp_path / "results/small")

@@ -5,6 +5,7 @@ from helpers.study_config import study
 
 from crosstune.core.errors import UserError
 from crosstune.study.data_requirements import DataRequirements
+from crosstune.study.distances import distances_file, distances_spec
 from crosstune.study.plan import plan_of
 
 
@@ -13,10 +14,15 @@ def record(source, **changes):
     return common | {"source": source} | changes
 
 
-def on_the_network(**sources) -> DataRequirements:
-    """The data of the test study, evaluated on data sets of the network in the place of the constructed world's."""
+def network_study(**sources):
+    """The test study, evaluated on data sets of the network in the place of the constructed world's."""
     datasets = {name: source if "task" in source else record(source) for name, source in sources.items()}
-    return DataRequirements(study(datasets=datasets, tracks__qa__evaluate=dict.fromkeys(datasets, "all")))
+    return study(datasets=datasets, tracks__qa__evaluate=dict.fromkeys(datasets, "all"))
+
+
+def on_the_network(**sources) -> DataRequirements:
+    """The data of that study."""
+    return DataRequirements(network_study(**sources))
 
 
 HUB = {"hub": "a/b", "revision": "a" * 40, "config": "all", "id_prefix": "{lang}-"}
@@ -93,23 +99,24 @@ def test_a_model_is_a_download():
 def test_the_file_of_languages_features(tmp_path):
     """It lies in a folder of the config; languages go by their ISO 639-3 codes; without the key there is none."""
     wanted = {"file": "{mine}/features.npz", "features": ["S_*"]}
-    found = DataRequirements(study(distances=wanted, folders={"mine": str(tmp_path)}))
-    assert found.distances_file == [f"{tmp_path}/features.npz"]
+    planned = study(distances=wanted, folders={"mine": str(tmp_path)})
+    found = DataRequirements(planned)
+    assert distances_file(planned) == [f"{tmp_path}/features.npz"]
     with pytest.raises(
         UserError, match=r"(?s)features.npz: no such file of languages' features.*Correct distances.file"
     ):
         found.check_files()
     (tmp_path / "features.npz").touch()
     found.check_files()
-    assert found.distances_spec["features"] == ["S_*"]
-    assert found.distances_spec["languages"]["qka"] == "qka"
-    assert DataRequirements(study()).distances_file == []
+    assert distances_spec(planned)["features"] == ["S_*"]
+    assert distances_spec(planned)["languages"]["qka"] == "qka"
+    assert distances_file(study()) == []
     with pytest.raises(UserError, match=r"(?s)need the folder 'mine'.*folders:\n *mine: "):
         DataRequirements(study(distances=wanted)).check_files()
 
 
 def test_languages_with_two_letters_go_by_their_iso_code():
-    assert on_the_network(one=HUB).distances_spec["languages"]["en"] == "eng"
+    assert distances_spec(network_study(one=HUB))["languages"]["en"] == "eng"
 
 
 def test_distances_are_in_the_plan_of_a_study_that_wants_them():

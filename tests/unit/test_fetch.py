@@ -71,9 +71,9 @@ def toy(tmp_path, source, **changes):
 
 def rows_of(dataset, lang, raw):
     fetch(download_request(dataset.pinned_source(lang, "train", {})), raw, "CC0-1.0")
-    out = raw / f"out.{lang}"
-    manifest = prepare(dataset, "train", lang, {}, raw, out.with_suffix(".jsonl"), out.with_suffix(".json"))
-    return read_jsonl(out.with_suffix(".jsonl")), manifest
+    out = raw / f"out.{lang}.jsonl"
+    manifest = prepare(dataset, "train", lang, {}, raw, out)
+    return read_jsonl(out), manifest
 
 
 HUB = {"hub": "some/data", "config": "{lang}", "revision": COMMIT}

@@ -126,7 +126,8 @@ class TestPlan:
             "data/translated/toy_mt/train.qno-qis.json", "data/translated/toy_mt/train.qro-qis.json"
         ]  # fmt: skip
         assert needs.translated_rows("toy_mt", "train", "qro-qis") == "data/toy/train.qro.json"
-        spec = needs.translate_spec("toy_mt", "train", "qro-qis")
+        job = needs.translation("toy_mt", "train", "qro-qis")
+        spec = needs.translate_spec(job.translator, job.source, job.target)
         assert (spec["from"], spec["to"], spec["translator"]["command"]) == ("qro", "qis", "tr a b")
         json.dumps([needs.prepare_spec(*key) for key in sorted(needs.needed)])
 
@@ -235,7 +236,7 @@ class TestRows:
 
         def make(dataset, split, lang):
             out = data / dataset / f"{split}.{lang}.jsonl"
-            prepare(registry[dataset], split, lang, {}, data / "raw", out, out.with_suffix(".json"))
+            prepare(registry[dataset], split, lang, {}, data / "raw", out)
             return [json.loads(line) for line in out.read_text().splitlines()]
 
         whole = {lang: make("toy", "train", lang) for lang in ("qno", "qro")}

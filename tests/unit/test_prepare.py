@@ -44,10 +44,10 @@ def run(tmp_path):
 
     def run(**changes):
         dataset = load_registry(tmp_path, record(**changes))["toy"]
-        out = tmp_path / "data/toy/train.en.jsonl", tmp_path / "data/toy/train.en.json"
-        manifest = prepare(dataset, "train", "en", {"bundle": tmp_path}, tmp_path, *out)
-        assert manifest == read_json(out[1])
-        return read_jsonl(out[0]), manifest
+        out = tmp_path / "data/toy/train.en.jsonl"
+        manifest = prepare(dataset, "train", "en", {"bundle": tmp_path}, tmp_path, out, "k1")
+        assert manifest == read_json(out.with_suffix(".json"))
+        return read_jsonl(out), manifest
 
     (tmp_path / "en.tsv").write_text(PAIRS)
     return run
@@ -63,8 +63,8 @@ def test_prepare_writes_rows_and_a_manifest(run, tmp_path):
         "task": "text",
         "rows": 2,
         "sha256": sha256((tmp_path / "data/toy/train.en.jsonl").read_bytes()),
+        "content_key": "k1",
         "sources": [{"file": "{bundle}/en.tsv", "sha256": sha256(PAIRS.encode())}],
-        "licence": "CC0-1.0",
         "statistics": {
             "text": {"number": 2, "characters": 4, "mean": 2.0, "max": 3},
             "pair": {"number": 2, "characters": 3, "mean": 1.5, "max": 2},

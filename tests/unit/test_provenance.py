@@ -30,7 +30,10 @@ def repository(tmp_path) -> tuple[Path, str]:
 def test_the_commit_and_whether_the_tree_is_changed(repository):
     folder, head = repository
     assert commit(folder) == {"commit": head, "changed": False}
-    (folder / "new.py").touch()
+    (folder / "my-study.yaml").touch()
+    assert commit(folder) == {"commit": head, "changed": False}, "a study of the user's own is no change of the code"
+    (folder / "scripts").mkdir()
+    (folder / "scripts/new.py").touch()
     assert commit(folder) == {"commit": head, "changed": True}
 
 

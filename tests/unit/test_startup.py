@@ -1,6 +1,7 @@
 """What a process imports: a light job must not pay seconds for torch, nor any job for scikit-learn or pandas."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,9 +63,14 @@ def test_a_job_installs_staged_files_without_torch(tmp_path):
     assert found.returncode == 0, found.stderr
     assert (out / "qen.jsonl").exists()
 
+    later = (tmp_path / "child/stage.json").stat().st_mtime + 10
+    os.utime(data, (later, later))
+    found = run_without(["torch", "transformers", "numpy"], "predict", *arguments)
+    assert f"when it ended, {data} did not exist" in found.stderr
+    os.utime(data, (0, 0))
     found = run_without(["torch", "transformers", "numpy"], "predict", *arguments)
     assert found.returncode == 1 and "Traceback" not in found.stderr
-    assert "the training job staged no predictions" in found.stderr, "they are installed"
+    assert "the training staged no predictions of worldqa: nobody asked it for them" in found.stderr, "installed before"
     assert "Rerun the same command" in found.stderr
 
 

@@ -7,7 +7,7 @@ staged files into place.
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,13 +113,22 @@ def remove_staged(checkpoint: Path) -> None:
 
 
 def data_hashes(manifests: Sequence[Path]) -> dict[str, str]:
-    """SHA-256 of prepared rows by source; held-out rows also name their split."""
-    hashes = {}
-    for path in manifests:
-        manifest = read_json(path)
-        split = "" if manifest["split"] == "train" else f"{manifest['split']}/"
-        hashes[f"{split}{manifest['dataset']}.{manifest['lang']}"] = manifest["sha256"]
-    return hashes
+    """SHA-256 of prepared rows by their name."""
+    return {_name(manifest): manifest["sha256"] for manifest in map(read_json, manifests)}
+
+
+def content_keys(manifests: Sequence[Path]) -> dict[str, str]:
+    """Content keys of prepared rows by their name."""
+    return {_name(manifest): manifest.get("content_key", "") for manifest in map(read_json, manifests)}
+
+
+def rows_name(dataset: str, split: str, language: str) -> str:
+    """The name of prepared rows in a checkpoint's manifest: their source; held-out rows also name their split."""
+    return f"{'' if split == 'train' else f'{split}/'}{dataset}.{language}"
+
+
+def _name(manifest: Mapping) -> str:
+    return rows_name(manifest["dataset"], manifest["split"], manifest["lang"])
 
 
 # --- weights ---------------------------------------------------------------------------------------------------------
@@ -148,15 +157,26 @@ def staged_predictions_dir(checkpoint: Path, dataset: str) -> Path:
 
 def predictions_are_current(checkpoint: Path, spec: dict, weights: str, data: Sequence[Path]) -> bool:
     """Whether staged predictions are complete, and of this spec, these weights and these rows."""
+    return not why_not_staged(checkpoint, spec, weights, data)
+
+
+def why_not_staged(checkpoint: Path, spec: dict, weights: str, data: Sequence[Path]) -> str:
+    """Why there are no current staged predictions; empty if there are."""
     staged = staged_predictions_dir(checkpoint, spec["dataset"])
     if not staged.with_suffix(".json").exists():
-        return False
+        end = (checkpoint / MANIFEST).stat().st_mtime if (checkpoint / MANIFEST).exists() else 0
+        late = [str(path) for path in data if path.stat().st_mtime > end]
+        cause = f"when it ended, {', '.join(late)} did not exist" if late else "nobody asked it for them"
+        return f"the training staged no predictions of {spec['dataset']}: {cause}"
     manifest = read_json(staged.with_suffix(".json"))
     rows = {source.rpartition(".")[2]: split.sha256 for source, split in prepared_splits(data).items()}
     predicted = {language: entry["data"] for language, entry in manifest["languages"].items()}
-    if (manifest["spec"], manifest["weights"], predicted) != (spec, weights, rows):
-        return False
-    return all((staged / f"{language}.jsonl").exists() for language in rows)
+    wanted = {"other settings": spec, "other weights": weights, "other rows": rows}
+    found = (manifest["spec"], manifest["weights"], predicted)
+    if other := [name for (name, value), made in zip(wanted.items(), found, strict=True) if value != made]:
+        return f"the staged predictions of {spec['dataset']} are of {' and '.join(other)}"
+    lost = [f"{language}.jsonl" for language in rows if not (staged / f"{language}.jsonl").exists()]
+    return f"{staged} lacks {', '.join(lost)}" if lost else ""
 
 
 def install_predictions(checkpoint: Path, spec: dict, weights: str, data: Sequence[Path], out: Path) -> bool:

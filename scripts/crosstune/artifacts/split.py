@@ -10,10 +10,11 @@ from crosstune.core.files import read_json
 
 @dataclass(frozen=True)
 class PreparedSplit:
-    """One prepared split: the path and the SHA-256 of its file of rows."""
+    """One prepared split: the path and the SHA-256 of its file of rows, and the key of all that they depend on."""
 
     rows: Path
     sha256: str
+    content_key: str = ""
 
 
 def row_origin(source: str, row: Mapping) -> str:
@@ -30,6 +31,12 @@ def prepared_splits(manifests: Sequence[Path]) -> dict[str, PreparedSplit]:
     for path in manifests:
         manifest, rows = read_json(path), path.with_suffix(".jsonl")
         if not rows.exists():
-            raise UserError("the rows of this prepared split are missing", str(rows), f"Prepare them again: rm {path}")
-        splits[f"{manifest['dataset']}.{manifest['lang']}"] = PreparedSplit(rows, manifest["sha256"])
+            raise UserError(
+                "the rows of this prepared split are missing",
+                str(rows),
+                f"Prepare them again: rm {path}; snakemake --cores 1 prepare_all",
+            )
+        splits[f"{manifest['dataset']}.{manifest['lang']}"] = PreparedSplit(
+            rows, manifest["sha256"], manifest.get("content_key", "")
+        )
     return splits

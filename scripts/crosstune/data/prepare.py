@@ -27,32 +27,33 @@ def prepare(
     lang: str,
     folders: Mapping[str, str | Path],
     raw: Path | str,
-    out_jsonl: Path | str,
-    out_manifest: Path | str,
+    out: Path,
+    content_key: str = "",
 ) -> dict:
-    """Write the rows of one language as JSON lines and then their manifest; return the manifest.
+    """Write the rows of one language as JSON lines to `out` and then their manifest beside it; return the manifest.
 
     `folders` maps the folders that records name to paths. `raw` holds downloads and synthetic data; its parent holds
-    prepared data. Raises UserError if the source is faulty, or differs from the record in hash or number of rows.
+    prepared data. `content_key` names all that the rows depend on. Raises UserError if the source is faulty, or differs
+    from the record in hash or number of rows.
     """
     rows, sources = load_rows(dataset, split, lang, folders, raw)
     if not rows:
         raise UserError(f"no rows are left for {lang!r} in the {split} split", dataset.where)
     check_record(dataset, split, lang, len(rows), [source.get("sha256") for source in sources])
-    write_jsonl(out_jsonl, rows)
+    write_jsonl(out, rows)
     manifest = {
         "dataset": dataset.name,
         "split": split,
         "lang": lang,
         "task": dataset.task,
         "rows": len(rows),
-        "sha256": sha256_file(out_jsonl),
+        "sha256": sha256_file(out),
+        "content_key": content_key,
         "sources": sources,
-        "licence": dataset.licence,
         "statistics": statistics(dataset.task, rows),
         "version": PREPARE_VERSION,
     }
-    write_json(out_manifest, manifest)
+    write_json(out.with_suffix(".json"), manifest)
     return manifest
 
 

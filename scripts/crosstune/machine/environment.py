@@ -21,6 +21,9 @@ PROJECT = Path(__file__).parents[3]
 
 LOCK = "envs/requirements.lock"
 
+# What results depend on besides the config. A study's own config or notes in the folder are no change of the code.
+CODE = ("Snakefile", "rules", "scripts", "schemas", "registry", "envs")
+
 COST = "cost.json"
 
 
@@ -59,13 +62,13 @@ def environment() -> dict:
 
 
 def commit(project: Path = PROJECT) -> dict:
-    """The `commit` of the project, and whether files are `changed` since; empty outside a git checkout.
+    """The `commit` of the project, and whether its code is `changed` since; empty outside a git checkout.
 
     `changed` is None without the program git, as in an image.
     """
     try:
         revision = _git(project, "rev-parse", "HEAD")
-        return {"commit": revision, "changed": bool(_git(project, "status", "--porcelain"))}
+        return {"commit": revision, "changed": bool(_git(project, "status", "--porcelain", "--", *CODE))}
     except FileNotFoundError:
         revision = _head(project / ".git")
         return {"commit": revision, "changed": None} if revision else {}

@@ -15,7 +15,7 @@ from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.environment import agent, code_and_environment, read_cost, repository, utc_now
 from crosstune.study.comparisons import CONTRASTS_VERSION
 from crosstune.study.graph import Study
-from crosstune.study.paths import base_path
+from crosstune.study.paths import PreparedPath, base_path
 from crosstune.study.specs import PREDICT_VERSION, PRETRAIN_VERSION, TRAIN_VERSION, config_affecting_results
 
 VERSIONS = {
@@ -53,7 +53,7 @@ def study_provenance(study: Study, data: Sequence[Path]) -> dict:
         "agent": agent(),
         "repository": repository(),
         "versions": VERSIONS,
-        "data": {str(path.with_suffix("")): _data(path) for path in data},
+        "data": {str(path.with_suffix("")): _data(study, path) for path in data},
         "models": {name: _model(study, name) for name in study.config["models"]},
         "made": producer_counts(trainings, predictions),
         "cost": {"trainings": total_cost(trainings), "predictions": total_cost(predictions)},
@@ -93,9 +93,10 @@ def _producer(cost: Mapping) -> tuple:
     return (*versions, cost.get("device"), cost.get("devices", 0), cost.get("cores"))
 
 
-def _data(path: Path) -> dict:
+def _data(study: Study, path: Path) -> dict:
     manifest = read_json(path)
-    return {key: manifest[key] for key in ("rows", "sha256", "licence", "sources")}
+    kept = {key: manifest[key] for key in ("rows", "sha256", "sources")}
+    return kept | {"licence": study.registry[PreparedPath.parse(str(path)).dataset].licence}
 
 
 def _model(study: Study, name: str) -> dict:

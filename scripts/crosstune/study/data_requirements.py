@@ -1,7 +1,6 @@
 """The data that a study needs: prepared splits, their source files, translations and downloads."""
 
 import difflib
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -10,14 +9,14 @@ from pathlib import Path
 from crosstune.core.errors import UserError
 from crosstune.data.download.fetch import download_request, manifest_path
 from crosstune.data.download.http import FETCH_ALL, is_offline
-from crosstune.data.language_distances import DISTANCES_VERSION
 from crosstune.data.prepare import PREPARE_VERSION, source_manifests
+from crosstune.data.readers import reads_all_languages
 from crosstune.data.sources import DataSource, FoldSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION
 from crosstune.data.translation.translators import load_translator
+from crosstune.study.distances import distances_file
 from crosstune.study.graph import Expansion
 from crosstune.study.paths import PreparedPath
-from crosstune.study.plan import language_of, used_languages
 from crosstune.study.targets import evaluated_sets, test_manifests
 
 PIN_ALL = "snakemake --cores 1 pin"
@@ -25,8 +24,6 @@ PIN_ALL = "snakemake --cores 1 pin"
 PREPARED = "data"
 
 RAW = f"{PREPARED}/raw"
-
-FOLDER = re.compile(r"\{(\w+)\}")
 
 WORLD_MANIFEST = f"{RAW}/world/world.json"
 
@@ -66,14 +63,24 @@ class DataRequirements:
         """The spec of the prepared rows of one language: its dependencies except their source's content."""
         record = self._study.registry[dataset]
         split_record = record.require(language, split)
-        location = self._location(dataset, split, language)
+        location = self.source(dataset, split, language)
         has_files = isinstance(location, list | SyntheticSource)
+        # One reader gives a language the rows of languages that the record lacks.
+        languages = split_record.languages if reads_all_languages(record.reader) else ()
         spec = {
             "version": PREPARE_VERSION,
             "source": record.file_names(language, split) if has_files else asdict(location),
             "synthetic": self._study.config["synthetic"] if isinstance(location, SyntheticSource) else None,
             "reader": record.reader,
-            "form": [record.codes.get(language), record.tags, record.labels, record.fields, record.token_prefix],
+            "task": record.task,
+            "form": [
+                record.codes.get(language),
+                record.tags,
+                record.labels,
+                record.fields,
+                record.token_prefix,
+                languages,
+            ],
             "rows": split_record.rows.get(language),
             "sha256": split_record.sha256.get(language),
             "exclude": split_record.exclude.get(language),
@@ -89,7 +96,7 @@ class DataRequirements:
 
     def source_files(self, dataset: str, split: str, language: str) -> list[str]:
         """Files that a preparation waits for: the record's files, or manifests of downloads or of other rows."""
-        location = self._location(dataset, split, language)
+        location = self.source(dataset, split, language)
         if isinstance(location, SyntheticSource):
             return [WORLD_MANIFEST]
         if isinstance(location, HubSource | UrlSource):
@@ -105,11 +112,10 @@ class DataRequirements:
             raise UserError(f"{dataset} has no translation {pair!r}", fix=f"There are: {', '.join(pairs)}")
         return pairs[pair]
 
-    def translate_spec(self, dataset: str, split: str, pair: str) -> dict:
-        """The spec of a translation: its dependencies except the rows."""
-        job = self.translation(dataset, split, pair)
-        translator = self._study.config["translators"][job.translator]
-        spec = {"version": TRANSLATE_VERSION, "translator": translator, "from": job.source, "to": job.target}
+    def translate_spec(self, name: str, source: str, target: str) -> dict:
+        """The spec of a translation by the translator of a name: its dependencies except the rows."""
+        translator = self._study.config["translators"][name]
+        spec = {"version": TRANSLATE_VERSION, "translator": translator, "from": source, "to": target}
         if "lexicon" in translator:
             return spec | {"synthetic": self._study.config["synthetic"]}
         return spec | ({"threads": self._study.config["threads"]} if "model" in translator else {})
@@ -138,31 +144,9 @@ class DataRequirements:
         return [
             Translation(dataset, location.dataset, split, origin, language, location.translator)
             for dataset, split, language in sorted(self.needed)
-            if isinstance(location := self._location(dataset, split, language), TranslatedSource)
+            if isinstance(location := self.source(dataset, split, language), TranslatedSource)
             for origin in location.origins
         ]
-
-    @property
-    def distances_file(self) -> list[str]:
-        """The file of the languages' features; none without typological distances."""
-        if "distances" not in self._study.config:
-            return []
-        folders, file = self._study.config["folders"], self._study.config["distances"]["file"]
-        for folder in FOLDER.findall(file):
-            if folder not in folders:
-                fix = f"Give its path in the config:\nfolders:\n  {folder}: ../path/to/{folder}"
-                raise UserError(f"the features of languages need the folder {folder!r}", "folders", fix)
-        return [FOLDER.sub(lambda match: str(folders[match[1]]), file)]
-
-    @property
-    def distances_spec(self) -> dict:
-        """The spec of the distances, except the file: the features, and the languages with their ISO 639-3 codes."""
-        languages = {code: language_of(self._study, code).iso or code for code in used_languages(self._study)}
-        return {
-            "version": DISTANCES_VERSION,
-            "features": self._study.config.get("distances", {}).get("features"),
-            "languages": languages,
-        }
 
     @property
     def predicted_after_training(self) -> list[str]:
@@ -200,7 +184,7 @@ class DataRequirements:
 
     def _parents(self, dataset: str, split: str, language: str) -> set[tuple[str, str, str]]:
         """The prepared splits that a fold or a translation is derived from."""
-        location = self._location(dataset, split, language)
+        location = self.source(dataset, split, language)
         if isinstance(location, TranslatedSource):
             return {(location.dataset, location.split, origin) for origin in location.origins}
         if isinstance(location, FoldSource):
@@ -210,7 +194,8 @@ class DataRequirements:
             }
         return set()
 
-    def _location(self, dataset: str, split: str, language: str) -> DataSource:
+    def source(self, dataset: str, split: str, language: str) -> DataSource:
+        """Where the rows of one language of a split come from."""
         return self._study.registry[dataset].source(language, split, self._study.config["folders"])
 
     @cached_property
@@ -219,7 +204,7 @@ class DataRequirements:
         licences: dict[str, set[str]] = {}
         requests = {}
         for dataset, split, language in self.needed:
-            location = self._location(dataset, split, language)
+            location = self.source(dataset, split, language)
             if isinstance(location, HubSource | UrlSource):
                 request = download_request(location)
                 manifest = f"{RAW}/{manifest_path(request)}"
@@ -247,12 +232,12 @@ class DataRequirements:
 
     def check_files(self) -> None:
         """UserError for the first data file on disk that the study needs and that does not exist."""
-        for file in self.distances_file:
+        for file in distances_file(self._study):
             if not Path(file).exists():
                 fix = "Correct distances.file, or leave `distances` out."
                 raise UserError("no such file of languages' features", file, fix)
         for dataset, split, language in sorted(self.needed):
-            location = self._location(dataset, split, language)
+            location = self.source(dataset, split, language)
             for path in location if isinstance(location, list) else ():
                 if not path.exists():
                     where = f"folders: {self._study.config['folders']}"

@@ -30,12 +30,12 @@ RUNTIME_KEYS = ("gpus", "sharded")
 
 
 def config_affecting_results(config: Mapping) -> dict:
-    """The config without the keys that change no result: which weights are kept, on which GPUs a model is trained."""
+    """The config without the keys that change no result: kept weights, replaced results, the GPUs of a model."""
     models = {
         name: {key: value for key, value in model.items() if key not in RUNTIME_KEYS}
         for name, model in config["models"].items()
     }
-    return {key: value for key, value in config.items() if key != "keep_weights"} | {"models": models}
+    return {key: value for key, value in config.items() if key not in ("keep_weights", "replace")} | {"models": models}
 
 
 # --- heads -----------------------------------------------------------------------------------------------------------

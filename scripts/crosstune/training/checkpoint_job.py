@@ -22,6 +22,7 @@ from crosstune.artifacts.checkpoint import (
     MODEL,
     OPTIMIZER,
     CheckpointJob,
+    content_keys,
     data_hashes,
     staged_predictions_dir,
 )
@@ -304,6 +305,7 @@ def _write_checkpoint(job: CheckpointJob, start: Start, inputs: Inputs, fit: Fit
     tokens = sum(seen["tokens"] for seen in exposure.values())
     write_cost(out, {**meter.record(), "tokens": tokens, "processes": processes})
     manifest = {"updates": len(plan), "exposure": exposure, "lineage": lineage, "data": data_hashes(job.data)}
+    manifest["content_keys"] = content_keys([*job.data, *job.held_out])
     manifest |= {"precision": resolve_precision(job.spec["precision"]), "packed": start.network.packed}
     if fit.best:
         chosen = {"update": fit.best.update, "looks": fit.best.evaluations}

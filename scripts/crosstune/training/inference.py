@@ -48,7 +48,9 @@ def predict_dataset(
     for language, answers in predictions:
         write_jsonl(out / f"{language}.jsonl", answers)
         digest = sha256_file(out / f"{language}.jsonl")
-        files[language] = {"rows": len(answers), "sha256": digest, "data": splits[language].sha256}
+        split = splits[language]
+        entry = {"rows": len(answers), "sha256": digest, "data": split.sha256, "content_key": split.content_key}
+        files[language] = entry
     progress.close()
     write_cost(out, meter.record())
     manifest = {"spec": spec, "weights": weights, "languages": files, "precision": precision, "packed": network.packed}

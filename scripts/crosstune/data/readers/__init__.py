@@ -57,10 +57,14 @@ def read_rows(reader: str, files: Sequence[tuple[str, str]], options: ReaderOpti
 
 @dataclass(frozen=True)
 class RowReader:
-    """The task types of a reader's rows, and its function from files (name, text) and options to rows."""
+    """The task types of a reader's rows, and its function from files (name, text) and options to rows.
+
+    `all_languages`: whether the rows of one language depend on the record's other languages.
+    """
 
     tasks: tuple[str, ...]
     parse: Callable[[Sequence[tuple[str, str]], ReaderOptions], Iterator[dict]]
+    all_languages: bool = False
 
 
 def _per_file(parse: Callable[[str, str, ReaderOptions], Iterator[dict]]) -> Callable:
@@ -77,7 +81,7 @@ READERS = {
     "copa": RowReader(("choice",), _per_file(items.copa)),
     "siqa": RowReader(("choice",), items.siqa),
     "lareqa": RowReader(("retrieval",), _per_file(retrieval.lareqa)),
-    "mewslix": RowReader(("retrieval",), _per_file(retrieval.mewslix)),
+    "mewslix": RowReader(("retrieval",), _per_file(retrieval.mewslix), all_languages=True),
     "squad-sentences": RowReader(("retrieval",), _per_file(retrieval.squad_sentences)),
     "lines": RowReader(("text",), _per_file(text.lines)),
     "pairs": RowReader(("text", "bitext"), _per_file(text.pairs)),
@@ -87,3 +91,8 @@ READERS = {
     "conllu-text": RowReader(("text",), _per_file(tagging.conllu_text)),
     "columns-text": RowReader(("text",), _per_file(tagging.columns_text)),
 }
+
+
+def reads_all_languages(reader: str | None) -> bool:
+    """Whether a reader's rows of one language depend on the record's other languages; no reader means Parquet."""
+    return reader is not None and READERS[reader].all_languages

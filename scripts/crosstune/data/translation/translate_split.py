@@ -168,6 +168,7 @@ def _write(finished: Sequence[Mapping], data: Sequence[dict], source: Mapping, s
         "truncated": sum(batch["truncated"] for batch in finished),
         "sha256": sha256_file(out),
         "data": source["sha256"],
+        "content_key": source.get("content_key", ""),
         "spec": dict(spec),
     }
     write_json(out.with_suffix(".json"), manifest)
