@@ -135,6 +135,7 @@ onstart:
     try:
         if not WITHOUT_DATA:
             requirements.check_pins()
+            requirements.check_commands()
             requirements.check_downloads(os.environ)
         if not (KEEPS_RESULTS or study.config["replace"]):
             current.check_replaced()

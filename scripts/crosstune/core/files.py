@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 import re
+import secrets
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,9 +22,10 @@ def atomic_open(path: Path | str) -> Iterator[BinaryIO]:
     """Open `path` for writing bytes; the whole file appears when the block ends without an error, else none."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # In a folder that others can write to, nobody can plant a link under a name that cannot be guessed.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "wb", opener=_open_new) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -33,6 +35,21 @@ def atomic_open(path: Path | str) -> Iterator[BinaryIO]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _open_new(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+
+
+def open_no_link(path: Path | str) -> BinaryIO:
+    """A file to read and to append to, which is made if it is not there. Raises UserError if it is a link."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise UserError("this is a link, and crosstune follows none here", str(path), f"rm {path}") from None
+    return os.fdopen(descriptor, "a+b")
 
 
 def open_private_folder(path: Path) -> int:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,15 @@ from crosstune.core.errors import UserError
 from crosstune.core.files import read_text
 
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
+
+
+def _whole_pattern(_, pattern: str, value: Any, __) -> Iterator[jsonschema.ValidationError]:
+    """The schema's `pattern`. Its `$` would also match before a newline at the end, which then stands in a path."""
+    if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+SCHEMA_VALIDATOR = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": _whole_pattern})
 
 
 def check_known(name: str, known: Sequence[str] | Mapping, what: str, where: str) -> None:
@@ -29,7 +38,7 @@ def validate(config: Any, schema_path: Path | str) -> dict:
     """
     schema = read_schema(Path(schema_path))
     config = mend_yaml(config)
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = SCHEMA_VALIDATOR(schema)
     for error in validator.iter_errors(config):
         raise _user_error(error, schema)
     return fill_defaults(config, schema, schema)

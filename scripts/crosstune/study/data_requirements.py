@@ -1,6 +1,7 @@
 """The data that a study needs: prepared splits, their source files, translations and downloads."""
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -231,18 +232,33 @@ class DataRequirements:
             raise UserError(message, "registry", f"With a network: {PIN_ALL}")
 
     def check_files(self) -> None:
-        """UserError for the first data file on disk that the study needs and that does not exist."""
+        """UserError for the first data file on disk that the study needs and that is missing or out of bounds."""
         for file in distances_file(self._study):
             if not Path(file).exists():
                 fix = "Correct distances.file, or leave `distances` out."
                 raise UserError("no such file of languages' features", file, fix)
+            self._check_bounds(Path(file))
         for dataset, split, language in sorted(self.needed):
             location = self.source(dataset, split, language)
             for path in location if isinstance(location, list) else ():
+                self._check_bounds(path)
                 if not path.exists():
                     where = f"folders: {self._study.config['folders']}"
                     notes = self._study.registry[dataset].notes
                     raise UserError(f"no such data file (data set {dataset})", str(path), f"{where}\n{notes}".strip())
+
+    def _check_bounds(self, path: Path) -> None:
+        """UserError for a path outside the project and the study's `folders`, and for what is no regular file.
+
+        A study of somebody else's could otherwise read any file of the user's, and show it on its page.
+        """
+        place = Path(os.path.abspath(path))  # links are the user's own
+        bounds = [Path.cwd(), *(Path(os.path.abspath(folder)) for folder in self._study.config["folders"].values())]
+        if not any(place.is_relative_to(folder) for folder in bounds):
+            fix = f"If you mean it, name its folder:\nfolders:\n  mine: {place.parent}"
+            raise UserError("the file lies outside the project and the study's folders", str(path), fix)
+        if place.is_relative_to("/proc") or place.is_relative_to("/dev") or (path.exists() and not path.is_file()):
+            raise UserError("this is no regular file", str(path), "Name a file of data.")
 
     def check_translators(self) -> None:
         """UserError for a translator that the study does not describe, and for a pair of languages that it lacks."""
@@ -259,6 +275,20 @@ class DataRequirements:
                     load_translator(known[job.translator]).check(job.source, job.target)
                 except UserError as error:
                     raise UserError(error.message, f"translators.{job.translator}", error.fix) from None
+
+    @property
+    def commands(self) -> list[str]:
+        """The programs of translators that the study would run, as its config writes them."""
+        known = self._study.config["translators"]
+        used = {job.translator for job in self.translations}
+        return sorted({known[name]["command"] for name in used if "command" in known[name]})
+
+    def check_commands(self) -> None:
+        """UserError if the study would run programs and the user has not allowed that."""
+        if self.commands and not self._study.config["allow_commands"]:
+            listing = "\n".join(self.commands)
+            message = "translators run programs of this machine, with your rights"
+            raise UserError(message, "translators", f"{listing}\nIf you trust them: --config allow_commands=true")
 
     def check_downloads(self, environment: Mapping[str, str]) -> None:
         """UserError if a download is missing and the user forbids the network."""
