@@ -3,6 +3,7 @@
 import errno
 import gzip
 import hashlib
+import io
 import json
 import lzma
 import os
@@ -14,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from crosstune.core.bombs import check_size, largest_size
 from crosstune.core.errors import UserError
 
 
@@ -128,9 +130,12 @@ def read_text(path: Path | str) -> str:
 
 def decode_text(content: bytes, name: str) -> str:
     """The text of a file's bytes, decompressed by the suffix of its name. Raises UserError as read_text does."""
-    unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(Path(name).suffix, bytes)
     try:
-        content = unpack(content)
+        if (module := {".gz": gzip, ".xz": lzma}.get(Path(name).suffix)) is not None:
+            with module.open(io.BytesIO(content)) as file:
+                unpacked = file.read(largest_size(len(content)) + 1)
+            check_size(len(content), len(unpacked), name)
+            content = unpacked
     except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
         raise UserError(f"the file is truncated or corrupt ({error})", name, "Copy or download it again.") from None
     try:

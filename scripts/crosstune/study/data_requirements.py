@@ -1,7 +1,6 @@
 """The data that a study needs: prepared splits, their source files, translations and downloads."""
 
 import difflib
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from crosstune.data.readers import reads_all_languages
 from crosstune.data.sources import DataSource, FoldSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION
 from crosstune.data.translation.translators import load_translator
+from crosstune.study.checks import check_bounds
 from crosstune.study.distances import distances_file
 from crosstune.study.graph import Expansion
 from crosstune.study.paths import PreparedPath
@@ -237,28 +237,15 @@ class DataRequirements:
             if not Path(file).exists():
                 fix = "Correct distances.file, or leave `distances` out."
                 raise UserError("no such file of languages' features", file, fix)
-            self._check_bounds(Path(file))
+            check_bounds(Path(file), self._study.config["folders"])
         for dataset, split, language in sorted(self.needed):
             location = self.source(dataset, split, language)
             for path in location if isinstance(location, list) else ():
-                self._check_bounds(path)
+                check_bounds(path, self._study.config["folders"])
                 if not path.exists():
                     where = f"folders: {self._study.config['folders']}"
                     notes = self._study.registry[dataset].notes
                     raise UserError(f"no such data file (data set {dataset})", str(path), f"{where}\n{notes}".strip())
-
-    def _check_bounds(self, path: Path) -> None:
-        """UserError for a path outside the project and the study's `folders`, and for what is no regular file.
-
-        A study of somebody else's could otherwise read any file of the user's, and show it on its page.
-        """
-        place = Path(os.path.abspath(path))  # links are the user's own
-        bounds = [Path.cwd(), *(Path(os.path.abspath(folder)) for folder in self._study.config["folders"].values())]
-        if not any(place.is_relative_to(folder) for folder in bounds):
-            fix = f"If you mean it, name its folder:\nfolders:\n  mine: {place.parent}"
-            raise UserError("the file lies outside the project and the study's folders", str(path), fix)
-        if place.is_relative_to("/proc") or place.is_relative_to("/dev") or (path.exists() and not path.is_file()):
-            raise UserError("this is no regular file", str(path), "Name a file of data.")
 
     def check_translators(self) -> None:
         """UserError for a translator that the study does not describe, and for a pair of languages that it lacks."""
@@ -275,20 +262,6 @@ class DataRequirements:
                     load_translator(known[job.translator]).check(job.source, job.target)
                 except UserError as error:
                     raise UserError(error.message, f"translators.{job.translator}", error.fix) from None
-
-    @property
-    def commands(self) -> list[str]:
-        """The programs of translators that the study would run, as its config writes them."""
-        known = self._study.config["translators"]
-        used = {job.translator for job in self.translations}
-        return sorted({known[name]["command"] for name in used if "command" in known[name]})
-
-    def check_commands(self) -> None:
-        """UserError if the study would run programs and the user has not allowed that."""
-        if self.commands and not self._study.config["allow_commands"]:
-            listing = "\n".join(self.commands)
-            message = "translators run programs of this machine, with your rights"
-            raise UserError(message, "translators", f"{listing}\nIf you trust them: --config allow_commands=true")
 
     def check_downloads(self, environment: Mapping[str, str]) -> None:
         """UserError if a download is missing and the user forbids the network."""

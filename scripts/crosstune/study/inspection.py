@@ -23,6 +23,21 @@ def check_no_code(config: Any, where: str) -> None:
             raise UserError(message, where, "Do not use the file. A study needs no such key.")
 
 
+def commands(study: Study, needs: DataRequirements) -> list[str]:
+    """The programs of translators that a study would run, as its config writes them."""
+    known = study.config["translators"]
+    used = {job.translator for job in needs.translations}
+    return sorted({known[name]["command"] for name in used if "command" in known[name]})
+
+
+def check_commands(study: Study, needs: DataRequirements) -> None:
+    """UserError if a study would run programs and the user has not allowed that."""
+    programs = commands(study, needs)
+    if programs and not study.config["allow_commands"]:
+        fix = "\n".join([*programs, "If you trust them: --config allow_commands=true"])
+        raise UserError("translators run programs of this machine, with your rights", "translators", fix)
+
+
 def inspection(study: Study) -> Iterator[str]:
     """Lines: the programs that a study runs, the files that it reads, the folders, the models and the downloads."""
     needs = DataRequirements(study)
@@ -30,7 +45,7 @@ def inspection(study: Study) -> Iterator[str]:
     addresses = Counter(address for download in needs.downloads.values() for address in _addresses(download.request))
     models = [(model["hub"], model["revision"]) for model in study.config["models"].values() if "hub" in model]
     models += [(t["model"], t["revision"]) for t in study.config["translators"].values() if "model" in t]
-    yield from _section("runs, with --config allow_commands=true", needs.commands)
+    yield from _section("runs, with --config allow_commands=true", commands(study, needs))
     yield from _section("reads the folders", [f"{name}: {place}" for name, place in study.config["folders"].items()])
     yield from _section("reads the files", _numbers(Counter(f"{path.parent}/" for path in files)))
     yield from _section("downloads the models", sorted({f"{name} at {revision}" for name, revision in models}))

@@ -15,6 +15,7 @@ order of their rows.
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -121,6 +122,10 @@ def downloaded_files(source: HubSource | UrlSource, downloads: Path) -> list[dic
     return entries
 
 
+# `**` tries all ways to match.
+MAX_DEEP_STARS = 3
+
+
 def select_files(names: Iterable[str], choices: Iterable[Sequence[str]], where: str, fix: str) -> list[str]:
     """The names that match the first pattern with any match of each choice, in order, each once.
 
@@ -139,9 +144,30 @@ def select_files(names: Iterable[str], choices: Iterable[Sequence[str]], where: 
 
 def match_names(names: Iterable[str], pattern: str) -> list[str]:
     """The names that match a pattern, sorted. `*` and `?` match characters other than `/`, `**` matches any."""
-    parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    expression = "".join(parts.get(part, re.escape(part)) for part in re.split(r"(\*\*|\*|\?)", pattern))
-    return sorted(name for name in names if re.fullmatch(expression, name, re.DOTALL))
+    expression = _glob_expression(pattern)
+    return sorted(name for name in names if expression.fullmatch(name))
+
+
+@cache
+def _glob_expression(pattern: str) -> re.Pattern:
+    """The regular expression of a pattern. Raises UserError for one that takes too long to match.
+
+    What follows a `*`, up to the next star, may as well match where it first can. So an atomic group does not try the
+    other places, whose number grows with a power of the number of stars. What follows the last star must reach the end.
+    """
+    if pattern.count("**") > MAX_DEEP_STARS:
+        raise UserError(f"more than {MAX_DEEP_STARS} times `**` in a pattern", pattern, "Write fewer.")
+    first, *rest = re.split(r"(\*+)", pattern)
+    expression = _literal(first)
+    for number in range(0, len(rest), 2):
+        deep, text, last = len(rest[number]) > 1, _literal(rest[number + 1]), number == len(rest) - 2
+        expression += f".*{text}" if deep else f"[^/]*{text}" if last else f"(?>[^/]*?{text})"
+    return re.compile(expression, re.DOTALL)
+
+
+def _literal(text: str) -> str:
+    """The expression of a pattern without stars."""
+    return "[^/]".join(map(re.escape, text.split("?")))
 
 
 def _file_name(url: str) -> str:
