@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pyarrow
 import pytest
 import yaml
@@ -24,13 +25,15 @@ from crosstune.core.errors import UserError, printable
 from crosstune.core.files import atomic_open, decode_text, write_text
 from crosstune.core.locks import file_lock
 from crosstune.data.archives import read_members
-from crosstune.data.download.fetch import match_names
+from crosstune.data.download.fetch import fetch_unpinned, match_names
 from crosstune.data.parquet import read_parquet
 from crosstune.data.translation.translate_split import PartialTranslation
 from crosstune.data.translation.translators.command import CommandTranslator
 from crosstune.machine.environment import agent, tracked_files
+from crosstune.modeling.feature_cache import save_windows
+from crosstune.modeling.features import Windows
 from crosstune.operations.crate import packed_files
-from crosstune.reporting.tables.formats import csv_text
+from crosstune.reporting.tables.formats import csv_text, latex_float
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.inspection import check_commands
 
@@ -293,3 +296,22 @@ def test_a_pattern_of_many_stars_takes_no_time():
     assert time.monotonic() - start < 5, "not the 300^40 steps of trying all"
     with pytest.raises(UserError, match="more than 3 times"):
         match_names(["a" * 300], "**a" * 40 + "b")
+
+
+def test_an_address_without_tls_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"(?s)not an https address.*https://example.org/x.csv"):
+        fetch_unpinned("http://example.org/x.csv", tmp_path, "none")
+
+
+def test_a_caption_keeps_its_float_together():
+    assert "\n\n" not in latex_float("x", "one\n\ntwo", "", "l", ["a"])
+
+
+def test_the_cache_of_features_has_the_users_mode(tmp_path):
+    windows = Windows(*(np.zeros(1, dtype=np.int32) for _ in range(5)), {}, {})
+    before = os.umask(0o077)
+    try:
+        save_windows(windows, tmp_path / "cache/entry", {})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "cache/entry").stat().st_mode) == 0o700

@@ -80,6 +80,7 @@ def fetch(request: Mapping, downloads: Path, licence: str) -> None:
 
 def fetch_url(client: Client, url: str, sha256: str, folder: Path, licence: str) -> str:
     """Download the file at an address into `folder` and return its path there. Raises UserError."""
+    _check_address(url)
     path = f"files/{sha256[:16]}/{_file_name(url)}"
     try:
         if not (folder / path).exists():
@@ -90,8 +91,16 @@ def fetch_url(client: Client, url: str, sha256: str, folder: Path, licence: str)
     return path
 
 
+def _check_address(url: str) -> None:
+    """UserError for an address that anybody on the way can answer instead of its host."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise UserError("not an https address", url, f"https://{url.partition('://')[2] or url}")
+
+
 def fetch_unpinned(url: str, downloads: Path, licence: str) -> str:
     """Download the file at an unpinned address and return its SHA-256, under which it is stored. Raises UserError."""
+    _check_address(url)
     folder, client = downloads / f"url/{urlsplit(url).hostname}", Client(offline=is_offline())
     unpinned = folder / "files/unpinned" / sha256_json(url)[:16]
     try:

@@ -161,6 +161,7 @@ def text_float(name: str, caption: str, head: list[str], rows: list[list[str]], 
 
 def latex_float(name: str, caption: str, style: str, columns: str, lines: Iterable[str]) -> str:
     """A `table` float around the lines of a tabular; all arguments are LaTeX already."""
+    caption = " ".join(caption.split())  # an empty line would end LaTeX's argument
     head = [rf"\caption{{{caption}}}", rf"\label{{tab:{name}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
     tail = [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     # The caption stands above, and the standard classes leave no space below it there.
