@@ -7,7 +7,7 @@ STUDY ?= config.yaml
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: study status test test-cluster test-containers lint docs envs image clean
+.PHONY: study status inspect test test-cluster test-containers lint docs envs image clean
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 study: $(READY)
@@ -17,6 +17,10 @@ study: $(READY)
 # Progress of a study, also while it runs: make status STUDY=studies/xtreme-r.yaml
 status: $(READY)
 	@python scripts/status.py --configfile $(STUDY)
+
+# What a study would run, read and download, without running anything of it: make inspect STUDY=studies/theirs.yaml
+inspect: $(READY)
+	@python scripts/inspect_study.py $(STUDY)
 
 # RO-Crate's validator checks the archive of a study. It has an environment of its own, because its packages differ from
 # the lock's.

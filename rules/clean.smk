@@ -9,8 +9,10 @@ rule clean_results:
         "../envs/light.yaml"
     resources:
         **resources_for(LIGHT["clean"]),
+    params:
+        results=study.results,
     shell:
-        f"rm -rf {study.results} 2> {{log}}"
+        "rm -rf {params.results:q} 2> {log}"
 
 
 rule clean_reports:
@@ -24,7 +26,7 @@ rule clean_reports:
     params:
         results=study.results,
     shell:
-        "(cd {params.results} && rm -rf tables cost figures submission report.html contrasts.json claims.json"
+        "(cd {params.results:q} && rm -rf tables cost figures submission report.html contrasts.json claims.json"
         " distances.json plan.json provenance.json crate.zip) 2> {log}"
 
 

@@ -30,6 +30,7 @@ from crosstune.study.content_keys import ContentKeys
 from crosstune.study.current import CurrentResults
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.distances import distances_file, distances_spec
+from crosstune.study.inspection import check_commands
 from crosstune.study.plan import plan_of
 from crosstune.study.resources import LIGHT, JobResources
 from crosstune.study.retention import RetentionPolicy
@@ -160,6 +161,7 @@ onstart:
     try:
         if not WITHOUT_DATA:
             requirements.check_pins()
+            check_commands(study, requirements)
             requirements.check_downloads(os.environ)
         if not (KEEPS_RESULTS or study.config["replace"]):
             current.check_replaced()

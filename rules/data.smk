@@ -120,7 +120,8 @@ rule pin:
         **resources_for(LIGHT["pin"]),
     params:
         datasets=requirements.unpinned,
-        extra=canonical_json(study.config["datasets"]),
+        # A function, because Snakemake would take {lang} in a pattern of files for a wildcard.
+        extra=lambda w: canonical_json(study.config["datasets"]),
     message:
         "pin {params.datasets}"
     shell:

@@ -23,7 +23,8 @@ def main() -> None:
     provenance = read_json(args.results / "provenance.json")
     if commit() != provenance["code"]:
         print("the packed workflow has another commit than the results of the study", file=sys.stderr)
-    write_crate(build_study(provenance["config"]), Path("."), args.out)
+    names = write_crate(build_study(provenance["config"]), Path("."), args.out)
+    print(f"{args.out} holds {len(names)} files:", *names, sep="\n  ", file=sys.stderr)
 
 
 if __name__ == "__main__":

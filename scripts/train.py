@@ -3,7 +3,7 @@
     python scripts/train.py --spec '{"updates": 100, ...}' --parents results/default/tiny/base \\
         --data data/worldqa/train.qen.json --out results/default/tiny/seed1/qa/worldqa.qen@100
 
-With --gpus 2 or more the program starts itself once per GPU, as torchrun would.
+With --gpus 2 or more the program starts itself once per GPU.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from crosstune.machine.hardware import gc_paused, refuse_duplicate_tasks, use_th
 from crosstune.machine.job_usage import record_usage
 from crosstune.machine.slurm import in_slurm_job
 from crosstune.machine.warm_client import run_in_server
-from crosstune.training.distributed import Ranks, die_with_launcher, launch, started_by_torchrun
+from crosstune.training.distributed import Ranks, die_with_launcher, launch, started_by_launcher
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -74,7 +74,7 @@ def main() -> None:
         log=args.log,
         held_out=tuple(args.held_out),
     )
-    if started_by_torchrun(os.environ):
+    if started_by_launcher(os.environ):
         die_with_launcher()
         make(job, args)
         return

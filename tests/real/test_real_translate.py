@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 def test_translated_rows_are_trained_on_and_contrasted(bundle, new_project, snakemake):
     folder = new_project("translate")
     config = yaml.safe_load((ROOT / "studies/real-translate.yaml").read_text())
-    config |= {"seeds": [1], "folders": {"bundle": str(bundle)}}
+    config |= {"seeds": [1], "folders": {"bundle": str(bundle)}, "allow_commands": True}
     write_part(bundle, folder / "part.json", 150)
     config["datasets"] = {
         "part": {

@@ -1,5 +1,6 @@
 """Several processes for one stage: the messages between them, and a stage that two train."""
 
+import contextlib
 import json
 import os
 import signal
@@ -38,13 +39,13 @@ import json, os, sys
 from pathlib import Path
 import torch
 from crosstune.core.errors import UserError, run_program
-from crosstune.training.distributed import Ranks, die_with_launcher, started_by_torchrun, launch
+from crosstune.training.distributed import Ranks, die_with_launcher, started_by_launcher, launch
 
 def fail():
     raise UserError("a mistake", "config.yaml", "mend it")
 
 def main():
-    if not started_by_torchrun(os.environ):
+    if not started_by_launcher(os.environ):
         return launch(2)
     die_with_launcher()
     folder = Path(sys.argv[1])
@@ -98,6 +99,43 @@ def test_processes_end_with_a_launcher_that_is_killed(tmp_path):
     process.kill()
     process.wait()
     wait_until(lambda: not any(map(is_running, pids)))
+
+
+def listening_addresses(pids: set[int]) -> set[str]:
+    """Addresses, in the hexadecimal form of /proc/net, on which processes listen."""
+    sockets = set()
+    for pid in pids:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                sockets.add(os.readlink(descriptor))
+    found = set()
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if f"socket:[{fields[9]}]" in sockets and fields[3] in ("0A", "07"):  # listening, or bound without a peer
+                found.add(fields[1].partition(":")[0])
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the sockets in /proc")
+def test_processes_listen_on_loopback_only(tmp_path):
+    process = talk(tmp_path, "wait", stderr=subprocess.DEVNULL)
+    files = [tmp_path / f"{rank}.json" for rank in (0, 1)]
+    wait_until(lambda: all(file.exists() and file.read_text() for file in files), process=process)
+    pids = {process.pid, *(json.loads(file.read_text())["pid"] for file in files)}
+    try:
+        assert listening_addresses(pids) <= {"0100007F", f"{0:024x}01000000"}
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_processes_of_torchrun_are_refused(tmp_path):
+    (tmp_path / "talk.py").write_text(TALK)
+    command = [sys.executable, str(tmp_path / "talk.py"), str(tmp_path), "x", "wait"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "scripts"), "WORLD_SIZE": "2", "RANK": "0"}
+    done = subprocess.run(command, env=environ, text=True, capture_output=True)
+    assert done.returncode == 1 and done.stderr.endswith("Say instead: --gpus 2\n"), done.stderr
 
 
 # ---- a stage ----

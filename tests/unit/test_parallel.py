@@ -13,7 +13,7 @@ import torch
 from closeness import ROUNDING, relative_difference, same_weights
 from torch.nn.utils import clip_grad_norm_
 
-from crosstune.training.distributed import Ranks, launch, started_by_torchrun
+from crosstune.training.distributed import Ranks, launch, started_by_launcher
 
 ROOT = Path(__file__).parents[2]
 SIZE = {
@@ -92,7 +92,7 @@ def assert_same_gradients(network, alone, full_tensor) -> None:
 
 
 if __name__ == "__main__":
-    if started_by_torchrun(os.environ):
+    if started_by_launcher(os.environ):
         ranks = Ranks.of_process(sharded=True)
         for encoder in ENCODERS:
             compare(ranks, encoder)

@@ -94,6 +94,7 @@ def test_translation_writes_rows_and_a_manifest(prepared, out):
         "truncated": 1,
         "sha256": sha256_file(out),
         "data": read_json(prepared())["sha256"],
+        "content_key": "",
         "spec": SPEC,
     }
     context = "THE HOUSE WAS BUILT IN 1887."

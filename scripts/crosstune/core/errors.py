@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import errno
 import os
+import re
 import sys
 import time
 import traceback
@@ -11,6 +12,17 @@ from collections.abc import Callable
 from typing import NoReturn
 
 SECONDS_TO_REPORT = 1.0
+
+# Control characters except tabs and ends of lines, marks that reorder text, halves of surrogate pairs.
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """A text for a terminal: control characters and those that reorder text are shown as escapes.
+
+    Names and messages may come from servers, archives and data files.
+    """
+    return UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 class UserError(Exception):
@@ -25,7 +37,7 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.message}" if self.where else self.message
-        return head + (f"\n  {self.fix.replace(chr(10), chr(10) + '  ')}" if self.fix else "")
+        return printable(head + (f"\n  {self.fix.replace(chr(10), chr(10) + '  ')}" if self.fix else ""))
 
 
 def run_program(main: Callable[[], None]) -> None:
@@ -54,7 +66,7 @@ def run_program(main: Callable[[], None]) -> None:
 def end(message: str) -> NoReturn:
     """End the program with exit code 1 and a message, which goes to its log too.
 
-    Of several processes that train together (torchrun) only the first reports. The others wait for it, because the end
+    Of several processes that train together only the first reports. The others wait for it, because the end
     of one process ends all.
     """
     if os.environ.get("RANK", "0") != "0":

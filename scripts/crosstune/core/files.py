@@ -4,10 +4,12 @@ import codecs
 import errno
 import gzip
 import hashlib
+import io
 import json
 import lzma
 import os
 import re
+import secrets
 import shlex
 import zlib
 from collections.abc import Iterable, Iterator
@@ -15,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from crosstune.core.bombs import check_size, largest_size
 from crosstune.core.errors import UserError
 
 # The longer marks first: UTF-32's begins with UTF-16's.
@@ -33,9 +36,10 @@ def atomic_open(path: Path | str) -> Iterator[BinaryIO]:
     """Open `path` for writing bytes; the whole file appears when the block ends without an error, else none."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # In a folder that others can write to, nobody can plant a link under a name that cannot be guessed.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "wb", opener=_open_new) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -45,6 +49,21 @@ def atomic_open(path: Path | str) -> Iterator[BinaryIO]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _open_new(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+
+
+def open_no_link(path: Path | str) -> BinaryIO:
+    """A file to read and to append to, which is made if it is not there. Raises UserError if it is a link."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise UserError("this is a link, and crosstune follows none here", str(path), f"rm {path}") from None
+    return os.fdopen(descriptor, "a+b")
 
 
 def open_private_folder(path: Path) -> int:
@@ -125,9 +144,12 @@ def read_text(path: Path | str) -> str:
 
 def decode_text(content: bytes, name: str) -> str:
     """The text of a file's bytes, decompressed by the suffix of its name. Raises UserError as read_text does."""
-    unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(Path(name).suffix, bytes)
     try:
-        content = unpack(content)
+        if (module := {".gz": gzip, ".xz": lzma}.get(Path(name).suffix)) is not None:
+            with module.open(io.BytesIO(content)) as file:
+                unpacked = file.read(largest_size(len(content)) + 1)
+            check_size(len(content), len(unpacked), name)
+            content = unpacked
     except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
         raise UserError(f"the file is truncated or corrupt ({error})", name, "Copy or download it again.") from None
     encoding = next((encoding for mark, encoding in BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import io
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from crosstune.core.errors import UserError
+from crosstune.core.files import open_no_link
 
 SECONDS_BETWEEN_TRIES = 2.0
 
@@ -46,7 +48,7 @@ def _acquire(path: Path, wait: bool) -> TextIO:
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            file = path.open("a+", encoding="utf-8")
+            file = io.TextIOWrapper(open_no_link(path), encoding="utf-8")
         except FileNotFoundError:  # Another process has removed the empty folder.
             continue
         if _try_lock(file):

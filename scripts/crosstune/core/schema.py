@@ -3,7 +3,7 @@
 import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,24 @@ from typing import Any
 import jsonschema
 import yaml
 
-from crosstune.core.errors import UserError
-from crosstune.core.strict_yaml import read_strict
+from crosstune.core.errors import UNPRINTABLE, UserError
+from crosstune.core.strict_yaml import check_expanded_size, read_strict
 
 LARGEST = 2**63 - 1
 
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
+
+def _whole_pattern(_, pattern: str, value: Any, __) -> Iterator[jsonschema.ValidationError]:
+    """The schema's `pattern`. Its `$` would also match before a newline at the end, which then stands in a path."""
+    if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
+        yield jsonschema.ValidationError(f"{value!r} does not match {pattern!r}")
+
+
 # JSON Schema counts 1.0 as an integer. A seed 1.0 would have another folder and other random streams than a seed 1.
-WholeNumberValidator = jsonschema.validators.extend(
+SchemaValidator = jsonschema.validators.extend(
     jsonschema.Draft202012Validator,
+    {"pattern": _whole_pattern},
     type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
 )
 
@@ -37,8 +45,9 @@ def validate(config: Any, schema_path: Path | str) -> dict:
     Raises UserError for the first violation of the schema: the key, the expected value, a line to paste.
     """
     schema = read_schema(Path(schema_path))
+    check_expanded_size(config, "config")
     config = mend_yaml(config)
-    for error in WholeNumberValidator(schema).iter_errors(config):
+    for error in SchemaValidator(schema).iter_errors(config):
         raise _user_error(error, schema)
     return fill_defaults(config, schema, schema)
 
@@ -54,11 +63,16 @@ def mend_yaml(value: Any, where: str = "") -> Any:
     """YAML 1.1 reads `1e-5` as text and the key `no` as False: correct the first, refuse the second (UserError)."""
     if isinstance(value, Mapping):
         for key in value:
-            if not isinstance(key, str):
+            if isinstance(key, str):
+                mend_yaml(key, where)
+            else:
                 raise UserError(f"YAML reads this key as {key!r}, not as text", where or "config", _quote_fix(key))
         return {key: mend_yaml(item, f"{where}.{key}".lstrip(".")) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [mend_yaml(item, f"{where}[{number}]") for number, item in enumerate(value)]
+    if isinstance(value, str) and (found := UNPRINTABLE.search(value)):
+        message = f"the text contains {found[0]!a}, a character that no reader sees"
+        raise UserError(message, where or "config", "Remove it: it would reach the page, the tables and the terminal.")
     if isinstance(value, str) and NUMBER.fullmatch(value):
         number = float(value)
         if not math.isfinite(number):

@@ -11,6 +11,10 @@ from crosstune.core.files import read_text
 
 BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
+LARGEST_SIZE = 1_000_000
+
+DEEPEST = 200
+
 DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+")
 
 
@@ -21,6 +25,7 @@ def read_strict(path: Path | str) -> Any:
     another: a key given twice, `no` for false, `010` for 8, `1:30` for 90, a date, a number that is not finite.
     """
     text = read_text(path)
+    _check_depth(text, str(path))
     loader = _StrictLoader(text)
     try:
         content = loader.get_single_data()
@@ -40,7 +45,32 @@ def read_strict(path: Path | str) -> Any:
         loader.dispose()
     if _is_circular(content, frozenset(), set()):
         raise UserError("an alias (*name) lies inside what it stands for", str(path), "Write the value out.")
+    check_expanded_size(content, str(path))
     return content
+
+
+def check_expanded_size(content: Any, where: str) -> None:
+    """UserError if aliases of aliases make a short text a value with more parts than any memory holds."""
+    if _expanded_size(content, {}) > LARGEST_SIZE:
+        raise UserError(f"aliases make this a value of more than {LARGEST_SIZE:,} parts", where, "Do not trust it.")
+
+
+def _expanded_size(value: Any, sizes: dict[int, int]) -> int:
+    if not isinstance(value, dict | list | tuple):
+        return 1
+    if id(value) not in sizes:
+        parts = value.values() if isinstance(value, dict) else value
+        sizes[id(value)] = 1 + sum(_expanded_size(part, sizes) for part in parts)
+    return sizes[id(value)]
+
+
+def _check_depth(text: str, where: str) -> None:
+    """UserError for brackets in brackets that would end the process: the C loader has no limit of its own."""
+    depth = 0
+    for bracket in re.findall(r"[\[\]{}]", text):
+        depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
+        if depth > DEEPEST:
+            raise UserError(f"more than {DEEPEST} brackets inside each other", where, "Do not trust it.")
 
 
 class _TrapError(Exception):

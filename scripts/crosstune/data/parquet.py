@@ -9,9 +9,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+from crosstune.core.bombs import check_size
 from crosstune.core.errors import UserError
 
-BATCH_ROWS = 1000  # rows in memory at a time
+BATCH_ROWS = 100  # rows in memory at a time
 
 
 def read_parquet(files: Sequence[tuple[str, str | BinaryIO]]) -> Iterator[tuple[str, dict]]:
@@ -24,10 +25,14 @@ def read_parquet(files: Sequence[tuple[str, str | BinaryIO]]) -> Iterator[tuple[
 
     for place, file in files:
         try:
-            table = parquet.ParquetFile(file)
+            table, unpacked = parquet.ParquetFile(file), 0
+            size = sum(table.metadata.row_group(n).total_byte_size for n in range(table.metadata.num_row_groups))
             names = label_names(table.schema_arrow.metadata)
             number = 0
             for batch in table.iter_batches(BATCH_ROWS):
+                # A column of few different texts takes few bytes in the file, and all of them as rows.
+                unpacked += sum(map(_unpacked_bytes, batch.columns))
+                check_size(size, unpacked, place)
                 for record in batch.to_pylist():
                     number += 1
                     where = f"{place}, row {number}"
@@ -48,6 +53,16 @@ def label_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
         if isinstance(inner, Mapping) and isinstance(inner.get("names"), list):
             found[column] = inner["names"]
     return found
+
+
+def _unpacked_bytes(column: Any) -> int:
+    """Bytes of a column of a batch whose texts are written out."""
+    from pyarrow import DictionaryArray, compute, types
+
+    if not isinstance(column, DictionaryArray) or not types.is_string(column.dictionary.type):
+        return column.nbytes
+    lengths = compute.binary_length(column.dictionary)
+    return compute.sum(lengths.take(column.indices)).as_py() or 0
 
 
 def _name_labels(value: Any, names: Sequence[str]) -> Any:

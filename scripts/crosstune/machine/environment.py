@@ -1,6 +1,5 @@
 """The code and environment behind a result: versions, machine, commit, lock; and the file `cost.json`."""
 
-import getpass
 import os
 import platform
 import re
@@ -92,13 +91,19 @@ def lock_hash(project: Path = PROJECT) -> str | None:
 
 
 def agent(project: Path = PROJECT) -> str:
-    """The name of the user in git's configuration, else the login name."""
+    """The name of the user in git's configuration, which is meant for publication; a login name is not."""
     with suppress(OSError, subprocess.CalledProcessError):
         return _git(project, "config", "user.name")
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # A user without a name, as in an image.
-        return "unknown"
+    return "unknown"
+
+
+def tracked_files(project: Path = PROJECT) -> set[str] | None:
+    """The files of the project that git tracks, relative to it; None if it is no git checkout."""
+    with suppress(OSError, subprocess.CalledProcessError):
+        if _git(project, "rev-parse", "--show-prefix"):  # a folder of somebody else's checkout
+            return None
+        return set(filter(None, _git(project, "ls-files", "-z", "--cached").split("\0")))
+    return None
 
 
 def processor() -> str:

@@ -16,7 +16,7 @@ SPIN_COUNT = "10000"
 
 
 def refuse_duplicate_tasks(environ: Mapping[str, str]) -> None:
-    """Raise UserError if SLURM has started this program several times at once, and not to train together (torchrun).
+    """Raise UserError if SLURM has started this program several times at once, and not to train together.
 
     Each copy would do the whole job, in the same folder. srun sets the number of a step's tasks. A process that a batch
     script starts by itself has no step: it is one process, however many tasks the script has (SLURM_NTASKS).

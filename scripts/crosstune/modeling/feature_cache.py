@@ -5,8 +5,8 @@ same one at once; its arrays are memory-mapped. Snakemake does not know of it: i
 """
 
 import os
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,8 @@ class FeatureCache:
 def save_windows(windows: Windows, folder: Path, note: dict) -> None:
     """Write a folder of arrays; if another process was faster, its folder stays."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
+    draft = folder.parent / f".{secrets.token_hex(8)}"
+    draft.mkdir()  # with the user's umask: who shares a cache decides who may read it
     arrays = {"ids": windows.ids, "types": windows.types, "offsets": windows.offsets}
     arrays |= {"sequences": windows.sequences, "rows": windows.rows}
     arrays |= {f"per_window.{name}": array for name, array in windows.per_window.items()}
@@ -49,7 +50,6 @@ def save_windows(windows: Windows, folder: Path, note: dict) -> None:
             with atomic_open(draft / f"{name}.npy") as file:
                 np.save(file, array)
         write_json(draft / "windows.json", note)
-        draft.chmod(0o755)
         os.rename(draft, folder)
     except OSError:
         if not folder.exists():

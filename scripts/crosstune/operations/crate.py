@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import atomic_open, read_json, sha256_file
+from crosstune.machine.environment import tracked_files
 from crosstune.study.graph import Study
 from crosstune.study.paths import PreparedPath
 
@@ -66,14 +67,16 @@ FORMATS = {
 OLDEST = (1980, 1, 1, 0, 0, 0)
 
 
-def write_crate(study: Study, root: Path, out: Path) -> None:
-    """Pack the study below `root`, the project's folder, into the archive `out`.
+def write_crate(study: Study, root: Path, out: Path) -> list[str]:
+    """Pack the study below `root`, the project's folder, into the archive `out`; return the names of its files.
 
     The same results give the same bytes. Raises UserError if the study is not finished.
     """
     provenance = read_json(_existing(root / study.results / "provenance.json"))
     files = {path: root / path for path in packed_files(study, [f"{path}.json" for path in provenance["data"]], root)}
-    texts = {CONFIG: _json_text(provenance["config"]), README: readme(study, provenance)}
+    # Only the names of folders: their places are the user's.
+    config = provenance["config"] | {"folders": {name: name for name in provenance["config"]["folders"]}}
+    texts = {CONFIG: _json_text(config), README: readme(study, provenance)}
     texts[METADATA] = _json_text(crate_metadata(study, provenance, files, texts))
     with atomic_open(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted({*files, *texts}):
@@ -84,6 +87,7 @@ def write_crate(study: Study, root: Path, out: Path) -> None:
                 continue
             with archive.open(entry, "w") as target, files[name].open("rb") as source:
                 shutil.copyfileobj(source, target)
+    return sorted({*files, *texts})
 
 
 def packed_files(study: Study, data: Sequence[str], root: Path) -> list[str]:
@@ -91,8 +95,11 @@ def packed_files(study: Study, data: Sequence[str], root: Path) -> list[str]:
     included = [*WORKFLOW, *(f"{study.results}/{name}" for name in RESULTS), *data]
     for path in study.checkpoints:
         included += [f"{path}/{name}" for name in CHECKPOINT]
-    files = {file for name in included for file in _files(root / name)}
-    return sorted(str(file.relative_to(root)) for file in files)
+    files = {str(file.relative_to(root)) for name in included for file in _files(root / name, root)}
+    # Of the workflow only what the project publishes anyway: drafts and secrets beside it are nobody's business.
+    published = tracked_files(root)
+    own = {name for name in files if not name.startswith(("results/", "data/"))}
+    return sorted(files - own | (own if published is None else own & published))
 
 
 def crate_metadata(study: Study, provenance: Mapping, files: Mapping[str, Path], texts: Mapping[str, str]) -> dict:
@@ -273,12 +280,11 @@ def _id(path: str) -> str:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def _files(path: Path) -> list[Path]:
-    """A file, or all files of a folder except hidden files and caches."""
-    if path.is_file():
-        return [path]
-    files = (file for file in path.rglob("*") if file.is_file())
-    return [file for file in files if not file.name.startswith(".") and "__pycache__" not in file.parts]
+def _files(path: Path, root: Path) -> list[Path]:
+    """A file, or all files of a folder except hidden files and caches; no links, which may lead anywhere."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    kept = [file for file in files if not file.name.startswith(".") and "__pycache__" not in file.parts]
+    return [file for file in kept if file.resolve() == root.resolve() / file.relative_to(root)]
 
 
 def _existing(path: Path) -> Path:

@@ -14,6 +14,7 @@ from crosstune.data.readers import reads_all_languages
 from crosstune.data.sources import DataSource, FoldSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION
 from crosstune.data.translation.translators import load_translator
+from crosstune.study.checks import check_bounds
 from crosstune.study.distances import distances_file
 from crosstune.study.graph import Expansion
 from crosstune.study.paths import PreparedPath
@@ -231,14 +232,16 @@ class DataRequirements:
             raise UserError(message, "registry", f"With a network: {PIN_ALL}")
 
     def check_files(self) -> None:
-        """UserError for the first data file on disk that the study needs and that does not exist."""
+        """UserError for the first data file on disk that the study needs and that is missing or out of bounds."""
         for file in distances_file(self._study):
             if not Path(file).exists():
                 fix = "Correct distances.file, or leave `distances` out."
                 raise UserError("no such file of languages' features", file, fix)
+            check_bounds(Path(file), self._study.config["folders"])
         for dataset, split, language in sorted(self.needed):
             location = self.source(dataset, split, language)
             for path in location if isinstance(location, list) else ():
+                check_bounds(path, self._study.config["folders"])
                 if not path.exists():
                     where = f"folders: {self._study.config['folders']}"
                     notes = self._study.registry[dataset].notes

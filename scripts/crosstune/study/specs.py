@@ -20,17 +20,19 @@ from crosstune.study.schedules import Schedule, schedule_sources
 PRETRAIN_VERSION = 4
 TRAIN_VERSION = 6
 PREDICT_VERSION = 3
+# Keys of a config that decide what a run keeps and may do, and no result.
+CONSENTS = ("keep_weights", "replace", "allow_commands")
 # Keys of a model that say how it is trained and change no result.
 RUNTIME_KEYS = ("gpus", "sharded")
 
 
 def config_affecting_results(config: Mapping) -> dict:
-    """The config without the keys that change no result: kept weights, replaced results, the GPUs of a model."""
+    """The config without the keys that change no result: kept weights, consents, the GPUs of a model."""
     models = {
         name: {key: value for key, value in model.items() if key not in RUNTIME_KEYS}
         for name, model in config["models"].items()
     }
-    return {key: value for key, value in config.items() if key not in ("keep_weights", "replace")} | {"models": models}
+    return {key: value for key, value in config.items() if key not in CONSENTS} | {"models": models}
 
 
 def weight_names_key(registry: Registry, track: Track, schedule: Schedule) -> tuple:

@@ -1,17 +1,22 @@
 """Several processes that train one stage together, each with a GPU of its own.
 
-torchrun's launcher starts them and puts their rank and number into their environment. Light jobs import this module:
-functions import torch late.
+torch's launcher starts them and puts their rank and number into their environment. They find each other through files
+in a folder of the user alone, and talk over loopback: no other user of the machine reaches them. By default torch would
+listen on all interfaces, and would unpickle whatever anybody sends there. Light jobs import this module: functions
+import torch late.
 """
 
 import ctypes
+import json
 import os
 import signal
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from crosstune.core.errors import UserError
@@ -30,10 +35,15 @@ SHUTDOWN_SECONDS = 600
 
 SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 
+# The folder in which the processes of one training find each other.
+MEETING_DIR = "CROSSTUNE_MEETING_DIR"
 
-def started_by_torchrun(environ: Mapping[str, str]) -> bool:
-    """Whether torchrun has started this process."""
-    return "WORLD_SIZE" in environ
+
+def started_by_launcher(environ: Mapping[str, str]) -> bool:
+    """Whether `launch` has started this process. Raises UserError if torchrun has."""
+    if "WORLD_SIZE" in environ and MEETING_DIR not in environ:
+        raise UserError("torchrun's processes listen to the whole network", "torchrun", "Say instead: --gpus 2")
+    return MEETING_DIR in environ
 
 
 def launch(processes: int) -> None:
@@ -46,27 +56,32 @@ def launch(processes: int) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=processes,
-        run_id=str(uuid.uuid4()),
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=0,
-        logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
-        signals_to_handle=SIGNALS,
-        shutdown_timeout=SHUTDOWN_SECONDS,
-    )
-    try:
-        # The launcher substitutes ${names} in arguments.
-        elastic_launch(config, sys.executable)(*(argument.replace("$", "$$") for argument in sys.argv))
-    except SignalException:
-        sys.exit(1)
-    except ChildFailedError as error:
-        codes = {rank: end.exitcode for rank, end in error.failures.items()}
-        killed = [f"process {rank} was killed by signal {-code}" for rank, code in codes.items() if code < 0]
-        sys.exit("\n".join(killed) or 1)
+    loopback = "lo0" if sys.platform == "darwin" else "lo"
+    with tempfile.TemporaryDirectory(prefix="crosstune-ranks-") as folder:  # its mode is 0700
+        os.environ.update({MEETING_DIR: folder, "GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback})
+        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # else the launcher opens a store on all interfaces
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=processes,
+            run_id=str(uuid.uuid4()),
+            rdzv_backend="c10d",
+            rdzv_endpoint=f"{folder}/launcher",
+            rdzv_configs={"store_type": "file"},
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
+            signals_to_handle=SIGNALS,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+        )
+        try:
+            # The launcher substitutes ${names} in arguments.
+            elastic_launch(config, sys.executable)(*(argument.replace("$", "$$") for argument in sys.argv))
+        except SignalException:
+            sys.exit(1)
+        except ChildFailedError as error:
+            codes = {rank: end.exitcode for rank, end in error.failures.items()}
+            killed = [f"process {rank} was killed by signal {-code}" for rank, code in codes.items() if code < 0]
+            sys.exit("\n".join(killed) or 1)
 
 
 def die_with_launcher() -> None:
@@ -91,15 +106,23 @@ class Ranks:
 
     @classmethod
     def of_process(cls, sharded: bool = False) -> "Ranks":
-        """The processes that torchrun has started with this one. Gradients use NCCL on GPUs, else gloo."""
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        """The processes that `launch` has started with this one. Gradients use NCCL on GPUs, else gloo."""
+        if not started_by_launcher(os.environ):
             return cls()
         import torch.distributed
         from accelerate import PartialState
 
-        state = PartialState(cpu=device() == "cpu", timeout=COLLECTIVE_TIMEOUT)
+        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        torch.distributed.init_process_group(
+            "gloo" if device() == "cpu" else "nccl",
+            init_method=Path(os.environ[MEETING_DIR], "ranks").as_uri(),
+            rank=rank,
+            world_size=size,
+            timeout=COLLECTIVE_TIMEOUT,
+        )
+        PartialState(cpu=device() == "cpu")  # gives this process its GPU, and tells Accelerator of the group
         group = torch.distributed.new_group(backend="gloo", timeout=COLLECTIVE_TIMEOUT)
-        return cls(state.process_index, state.num_processes, group, sharded)
+        return cls(rank, size, group, sharded)
 
     @property
     def is_main(self) -> bool:
@@ -107,23 +130,36 @@ class Ranks:
         return self.rank == 0
 
     def broadcast_from_main(self, compute: Callable[[], Result]) -> Result:
-        """Run `compute` on the main process alone and give its result to all; if it raises, all processes raise."""
+        """Run `compute` on the main process alone and give its result to all; if it raises, all processes raise.
+
+        The result is a value of JSON: nothing that a process receives is unpickled.
+        """
         if self.size == 1:
             return compute()
-        import torch.distributed
-
         result, failure = None, None
         if self.is_main:
             try:
                 result = compute()
             except Exception as error:
                 failure = error
-        known = failure is None or isinstance(failure, UserError)
-        outcome = [result, failure if known else UserError("the main process failed")]
-        torch.distributed.broadcast_object_list(outcome, src=0, group=self.group)
-        if failure or outcome[1]:
-            raise failure or outcome[1]
-        return outcome[0]
+        shown = failure if isinstance(failure, UserError) else failure and UserError("the main process failed")
+        text = json.dumps([result, shown and [shown.message, shown.where, shown.fix]])
+        result, parts = json.loads(self._broadcast_text(text))
+        if parts:
+            raise failure or UserError(*parts)
+        return result
+
+    def _broadcast_text(self, text: str) -> str:
+        """The main process's text, on all processes."""
+        import torch.distributed
+
+        content = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
+        size = torch.tensor([len(content)])
+        torch.distributed.broadcast(size, src=0, group=self.group)
+        if not self.is_main:
+            content = torch.empty(int(size), dtype=torch.uint8)
+        torch.distributed.broadcast(content, src=0, group=self.group)
+        return bytes(content.numpy()).decode()
 
     def main_process_first(self, compute: Callable[[], Result]) -> Result:
         """Run `compute` on the main process and then on the others, which find the files that the first has written."""

@@ -15,6 +15,7 @@ order of their rows.
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -79,6 +80,7 @@ def fetch(request: Mapping, downloads: Path, licence: str) -> None:
 
 def fetch_url(client: Client, url: str, sha256: str, folder: Path, licence: str) -> str:
     """Download the file at an address into `folder` and return its path there. Raises UserError."""
+    _check_address(url)
     path = f"files/{sha256[:16]}/{_file_name(url)}"
     try:
         if not (folder / path).exists():
@@ -89,8 +91,16 @@ def fetch_url(client: Client, url: str, sha256: str, folder: Path, licence: str)
     return path
 
 
+def _check_address(url: str) -> None:
+    """UserError for an address that anybody on the way can answer instead of its host."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise UserError("not an https address", url, f"https://{url.partition('://')[2] or url}")
+
+
 def fetch_unpinned(url: str, downloads: Path, licence: str) -> str:
     """Download the file at an unpinned address and return its SHA-256, under which it is stored. Raises UserError."""
+    _check_address(url)
     folder, client = downloads / f"url/{urlsplit(url).hostname}", Client(offline=is_offline())
     unpinned = folder / "files/unpinned" / sha256_json(url)[:16]
     try:
@@ -121,6 +131,10 @@ def downloaded_files(source: HubSource | UrlSource, downloads: Path) -> list[dic
     return entries
 
 
+# `**` tries all ways to match.
+MAX_DEEP_STARS = 3
+
+
 def select_files(names: Iterable[str], choices: Iterable[Sequence[str]], where: str, fix: str) -> list[str]:
     """The names that match the first pattern with any match of each choice, in order, each once.
 
@@ -139,9 +153,30 @@ def select_files(names: Iterable[str], choices: Iterable[Sequence[str]], where: 
 
 def match_names(names: Iterable[str], pattern: str) -> list[str]:
     """The names that match a pattern, sorted. `*` and `?` match characters other than `/`, `**` matches any."""
-    parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    expression = "".join(parts.get(part, re.escape(part)) for part in re.split(r"(\*\*|\*|\?)", pattern))
-    return sorted(name for name in names if re.fullmatch(expression, name, re.DOTALL))
+    expression = _glob_expression(pattern)
+    return sorted(name for name in names if expression.fullmatch(name))
+
+
+@cache
+def _glob_expression(pattern: str) -> re.Pattern:
+    """The regular expression of a pattern. Raises UserError for one that takes too long to match.
+
+    What follows a `*`, up to the next star, may as well match where it first can. So an atomic group does not try the
+    other places, whose number grows with a power of the number of stars. What follows the last star must reach the end.
+    """
+    if pattern.count("**") > MAX_DEEP_STARS:
+        raise UserError(f"more than {MAX_DEEP_STARS} times `**` in a pattern", pattern, "Write fewer.")
+    first, *rest = re.split(r"(\*+)", pattern)
+    expression = _literal(first)
+    for number in range(0, len(rest), 2):
+        deep, text, last = len(rest[number]) > 1, _literal(rest[number + 1]), number == len(rest) - 2
+        expression += f".*{text}" if deep else f"[^/]*{text}" if last else f"(?>[^/]*?{text})"
+    return re.compile(expression, re.DOTALL)
+
+
+def _literal(text: str) -> str:
+    """The expression of a pattern without stars."""
+    return "[^/]".join(map(re.escape, text.split("?")))
 
 
 def _file_name(url: str) -> str:

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from crosstune.core.errors import UserError
+from crosstune.core.errors import UserError, printable
 from crosstune.core.files import sha256_file, write_text
 
 TRANSIENT_STATUSES = (408, 425, 429, 500, 502, 503, 504)  # the same request may succeed later
@@ -204,7 +204,7 @@ class Client:
                     raise error.failure from None
                 wait = self.retries.first_wait * 2 ** max(0, failures - 1) if error.wait is None else error.wait
                 wait = min(wait, self.retries.longest_wait)
-                print(f"{error}; next try in {wait:.0f} s: {error.failure.url}", file=sys.stderr, flush=True)
+                _tell(f"{error}; next try in {wait:.0f} s: {error.failure.url}")
                 time.sleep(wait)
 
     def _open(self, url: str, headers: Mapping[str, str] = {}, method: str = "GET") -> http.client.HTTPResponse:
@@ -308,7 +308,7 @@ def bytes_on_disk(path: Path) -> int:
 def announce(name: str, size: int, licence: str, folder: Path) -> None:
     """Print size and licence of a large download. Raises UserError if the disk has too little space for it."""
     if size >= ANNOUNCED_BYTES:
-        print(f"downloading {name}: {human_size(size)}, licence: {licence}", file=sys.stderr, flush=True)
+        _tell(f"downloading {name}: {human_size(size)}, licence: {licence}")
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < size:
@@ -377,7 +377,12 @@ def _with_progress(blocks: Iterator[bytes], start: int, total: int | None, part:
         if time.monotonic() - last > PROGRESS_INTERVAL:
             last = time.monotonic()
             whole = f" of {human_size(total)}" if total else ""
-            print(f"{part.name.removesuffix('.part')}: {human_size(done)}{whole}", file=sys.stderr, flush=True)
+            _tell(f"{part.name.removesuffix('.part')}: {human_size(done)}{whole}")
+
+
+def _tell(line: str) -> None:
+    """Print a line; what a server wrote in it must not command the terminal."""
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 def _verify(url: str, path: Path, expected: ExpectedFile) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from crosstune.core.errors import UserError
-from crosstune.core.files import read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from crosstune.core.files import open_no_link, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
 from crosstune.core.progress import Progress
 from crosstune.data.translation.answer_projection import RowLines, project_answer, row_lines
 from crosstune.data.translation.translators import Translator
@@ -79,7 +79,7 @@ class PartialTranslation:
     def __init__(self, path: Path, stamp: str):
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a+b")
+        self._file = open_no_link(path)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from crosstune.reporting.tables.table import ROOMY_COLUMNS, CellFormat, Heading,
 MOST_COLUMNS, TEXT_COLUMNS = 16, 4
 
 LONG_HEADING = 12
+
+NUMBER = re.compile(r"[+-]?[0-9.,]+([eE][+-]?[0-9]+)?%?")
 
 LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -70,9 +73,16 @@ def csv_lines(table: Table) -> Iterator[Sequence]:
 
 
 def csv_text(lines: Iterable[Sequence]) -> str:
+    """Lines of cells as CSV. A text that a spreadsheet would take for a formula gets a quote in front."""
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(lines)
+    csv.writer(buffer, lineterminator="\n").writerows([_harmless(cell) for cell in line] for line in lines)
     return buffer.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
 
 
 # --- Markdown --------------------------------------------------------------------------------------------------------
@@ -151,6 +161,7 @@ def text_float(name: str, caption: str, head: list[str], rows: list[list[str]], 
 
 def latex_float(name: str, caption: str, style: str, columns: str, lines: Iterable[str]) -> str:
     """A `table` float around the lines of a tabular; all arguments are LaTeX already."""
+    caption = " ".join(caption.split())  # an empty line would end LaTeX's argument
     head = [rf"\caption{{{caption}}}", rf"\label{{tab:{name}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
     tail = [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     # The caption stands above, and the standard classes leave no space below it there.

@@ -5,6 +5,7 @@ reordering rules do. The output must have the empty lines too. Text is UTF-8 in 
 """
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -14,6 +15,9 @@ from crosstune.core.errors import UserError
 from crosstune.data.translation.translators import Translator
 
 PAIR = "{pair}"
+
+# Names of variables that hold what a translator has no use for.
+SECRET = re.compile("TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_KEY|AUTH", re.IGNORECASE)
 
 
 class CommandTranslator(Translator):
@@ -47,7 +51,8 @@ class CommandTranslator(Translator):
             raise UserError(f"the command {self._words[0]} is not installed", "translator.command", self._install(pair))
         words = [word.replace(PAIR, self._pairs[pair]) for word in self._words]
         text = "".join(f"{line.translate(LINE_ENDS_TO_SPACES)}\n\n" for line in lines)
-        environment = os.environ | {"LC_ALL": "C.UTF-8"}
+        environment = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
+        environment["LC_ALL"] = "C.UTF-8"
         done = subprocess.run(words, input=text.encode(), capture_output=True, env=environment)
         if done.returncode:
             message = f"{shlex.join(words)} ended with {done.returncode}: {_error_summary(done.stderr)}"
