@@ -139,6 +139,13 @@ def test_many_short_repeats_are_a_leak(short, status_):
     assert pair_status(pair, True, []) == status_
 
 
+@pytest.mark.parametrize("kind", ["exact", "near", "id", "parallel"])
+def test_one_text_or_row_of_another_kind_is_a_leak(kind):
+    pair = {"exact": 0, "near": 0, "id": 0, "parallel": 0, "short": 0, "texts": 10}
+    assert pair_status(pair, True, []) == "chance"
+    assert pair_status(pair | {kind: 1}, True, []) == "leak"
+
+
 def test_an_entry_covers_a_pair_or_all_languages():
     assert covers("a.en > b.de", "a.en", "b.de")
     assert covers("a > b.de", "a.en", "b.de") and covers("a > b", "a.en", "b.de")
