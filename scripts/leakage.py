@@ -12,7 +12,7 @@ from pathlib import Path
 
 from crosstune.core.errors import run_program
 from crosstune.core.files import write_json
-from crosstune.data.leakage import find_leakage, refuse_leaks, rows_by_split, summary_line
+from crosstune.data.leakage import find_leakage, refuse_leaks, rows_by_split, summary_lines
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     found = find_leakage(rows_by_split(args.data), args.spec["groups"], args.spec["allow"])
     refuse_leaks(found, args.spec["allow"])
     write_json(args.out, found)
-    print(summary_line(found), file=sys.stderr)
+    print("\n".join(summary_lines(found)), file=sys.stderr)
 
 
 if __name__ == "__main__":

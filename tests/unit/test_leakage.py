@@ -7,7 +7,16 @@ import yaml
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_json, write_jsonl
-from crosstune.data.leakage import covers, find_leakage, pair_status, refuse_leaks, rows_by_split, summary_line
+from crosstune.data.leakage import (
+    covers,
+    find_leakage,
+    pair_line,
+    pair_status,
+    refuse_leaks,
+    rows_by_split,
+    summary_lines,
+)
+from crosstune.data.overlap import LIMITS
 from crosstune.data.synthetic import write_files
 from crosstune.study.build import build_study
 from crosstune.study.graph import Study
@@ -56,16 +65,56 @@ def test_a_leak_stops_and_names_the_line_to_paste(splits):
         refuse_leaks(found, ["old.en > mine.en"])
     *lines, _, line = refused.value.fix.split("\n")
     assert lines == [
-        'mine.en > copied.en: 3 exact, 0 near of 3 texts, 0 rows by id; row train-2 is test-0: "Thank you."',
-        f'mine.en > mine.en: 1 exact, 0 near of 2 texts, 0 rows by id; row train-1 is test-0: "{LONG.upper()}"',
+        'mine.en > copied.en: 3 exact, 0 near of 3 texts; row train-2 is test-0: "Thank you."',
+        f'mine.en > mine.en: 1 exact, 0 near of 2 texts; row train-1 is test-0: "{LONG.upper()}"',
     ]
     pasted = yaml.safe_load(line)["allow_leakage"]
     assert pasted == ["mine.en > copied.en", "mine.en > mine.en", "old.en > mine.en"]
     allowed = find_leakage(splits, [group("mine.en", "brief.en", "copied.en")], pasted)
     assert sorted(pair["status"] for pair in allowed["pairs"]) == ["allowed", "allowed", "chance"]
     refuse_leaks(allowed, pasted)
-    assert summary_line(allowed) == "leakage: 3 pairs compared, 2 with leaks (allowed), 1 with short repeats"
-    assert summary_line({"compared": 3, "pairs": []}) == "leakage: 3 pairs compared, nothing found"
+    line, *limits = summary_lines(allowed)
+    assert line == "leakage: 3 pairs compared, 2 with leaks (allowed), 1 with short repeats"
+    assert limits[1:] == [f"  {limit}" for limit in LIMITS.values()]
+    assert summary_lines({"compared": 3, "limits": [], "pairs": []})[0] == "leakage: 3 pairs compared, nothing found"
+
+
+def test_a_line_names_rows_found_by_ids_and_lengths():
+    pair = {"train": "a.de", "evaluate": "a.en", "texts": 9, "exact": 0, "near": 0, "short": 0, "id": 2, "parallel": 9}
+    pair["examples"] = [{"how": "id", "train": "x", "evaluate": "y"}]
+    assert pair_line(pair) == "a.de > a.en: 0 exact, 0 near of 9 texts, 2 rows by id, 9 parallel rows; row x is y"
+
+
+@pytest.fixture
+def validated(tmp_path) -> dict[str, Path]:
+    """Sets of one data set: the validation rows are the test rows, and the training rows hold one of another set."""
+    own = [f"{LONG} It has {number} windows." for number in ("two", "four", "ten")]
+    return rows_by_split(
+        [
+            split(tmp_path, "mine.en", "train", "Something else.", LONG),
+            split(tmp_path, "mine.en", "validation", *own),
+            split(tmp_path, "mine.en", "test", *own),
+        ]
+    )
+
+
+def test_selecting_on_test_rows_and_training_on_validation_rows_are_leaks(validated):
+    groups = [
+        {"train": ["mine.en"], "evaluate": ["mine.en", "validation/mine.en"], "stop": True},
+        {"train": ["validation/mine.en"], "evaluate": ["mine.en"], "stop": True},
+    ]
+    found = find_leakage(validated, groups, [])
+    assert {(pair["train"], pair["evaluate"]): (pair["exact"], pair["near"]) for pair in found["pairs"]} == {
+        ("mine.en", "mine.en"): (0, 3),
+        ("mine.en", "validation/mine.en"): (0, 3),
+        ("validation/mine.en", "mine.en"): (3, 0),
+    }
+    with pytest.raises(UserError, match="trains or selects on texts of its evaluation sets") as refused:
+        refuse_leaks(found, [])
+    pasted = yaml.safe_load(refused.value.fix.split("\n")[-1])["allow_leakage"]
+    assert pasted == ["mine.en > mine.en", "mine.en > validation/mine.en", "validation/mine.en > mine.en"]
+    refuse_leaks(find_leakage(validated, groups, pasted), pasted)
+    assert [pair["status"] for pair in find_leakage(validated, groups, pasted[:1])["pairs"]].count("leak") == 2
 
 
 def test_unlabelled_text_is_reported_and_labelled_rows_stop_the_study(splits):
@@ -86,7 +135,15 @@ def test_a_pair_of_different_tracks_is_not_compared(splits):
     ("short", "status_"), [(8, "chance"), (9, "leak")], ids=["less than nine of ten", "nine of ten"]
 )
 def test_many_short_repeats_are_a_leak(short, status_):
-    assert pair_status({"exact": 0, "near": 0, "id": 0, "short": short, "texts": 10}, True, []) == status_
+    pair = {"exact": 0, "near": 0, "id": 0, "parallel": 0, "short": short, "texts": 10}
+    assert pair_status(pair, True, []) == status_
+
+
+@pytest.mark.parametrize("kind", ["exact", "near", "id", "parallel"])
+def test_one_text_or_row_of_another_kind_is_a_leak(kind):
+    pair = {"exact": 0, "near": 0, "id": 0, "parallel": 0, "short": 0, "texts": 10}
+    assert pair_status(pair, True, []) == "chance"
+    assert pair_status(pair | {kind: 1}, True, []) == "leak"
 
 
 def test_an_entry_covers_a_pair_or_all_languages():
@@ -95,6 +152,8 @@ def test_an_entry_covers_a_pair_or_all_languages():
     assert not covers("a.es > b", "a.en", "b.de")
     assert not covers("b > a", "a.en", "b.de")
     assert covers("v1.0 > b", "v1.0.en", "b.de") and not covers("v1 > b", "v1.0.en", "b.de")
+    assert covers("validation/a > b", "validation/a-fold2.en", "b.de")
+    assert not covers("a > b", "validation/a.en", "b.de") and not covers("validation/a > b", "a.en", "b.de")
 
 
 def study(**changes) -> Study:
@@ -110,8 +169,21 @@ def test_a_study_compares_its_tracks_and_its_pretraining_text():
     assert {source.split(".")[0] for source in text["train"]} == {"worldtext", "worldpairs"}
 
 
+def test_a_study_that_selects_compares_its_validation_sets():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["tracks"]["qa"]["select"] = {"dataset": "worldqa", "every": 70, "log_test_scores": True}
+    labelled, selecting, text = leakage_spec(build_study(config, ROOT))["groups"]
+    validation = ["validation/worldqa.qen", "validation/worldqa.qes", "validation/worldqa.qfr"]
+    assert labelled["train"] == ["worldqa.qen", "worldqa.qes", "worldqa.qfr"]
+    assert labelled["evaluate"] == [*text["evaluate"], *validation]
+    assert selecting == {"train": validation, "evaluate": text["evaluate"], "stop": True}
+    build_study({**config, "allow_leakage": ["validation/worldqa.qen > worldqa", "worldqa > validation/worldqa"]}, ROOT)
+    with pytest.raises(UserError, match="no track trains or selects on the first"):
+        build_study({**config, "allow_leakage": ["validation/worldnli > worldqa"]}, ROOT)
+
+
 def test_an_entry_without_a_pair_is_a_user_error():
-    with pytest.raises(UserError, match="no track trains on the first") as refused:
+    with pytest.raises(UserError, match="no track trains or selects on the first") as refused:
         study(allow_leakage=["worldqa > worldqa", "worldqa.qka > worldqa"])
     assert refused.value.where == "allow_leakage[1]"
     with pytest.raises(UserError, match="allow_leakage"):

@@ -1,4 +1,7 @@
-"""Texts overlap exactly, nearly or by an id, in words and in scripts without spaces."""
+"""Texts overlap exactly, nearly or by an id, in words and in scripts without spaces.
+
+test_overlap_cases.py has the ways in which texts come to overlap.
+"""
 
 import random
 
@@ -7,16 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstune.data import overlap
-from crosstune.data.overlap import (
-    MIN_SHINGLES,
-    NEAR_SHARE,
-    OverlapIndex,
-    chunk_bounds,
-    compared_texts,
-    fingerprint,
-    hash_texts,
-)
+from crosstune.data.overlap import OverlapIndex, chunk_bounds, compared_texts, fingerprint, hash_texts
 
 
 def line(first: int, last: int) -> str:
@@ -31,7 +25,7 @@ def rows(*texts: str) -> list[dict]:
 def overlap_of(evaluated: list[dict], train: list[dict]) -> dict:
     """The counts of one evaluation set against one training set; all 0 without overlap."""
     pairs = OverlapIndex({"e": fingerprint(evaluated)}).overlaps("t", fingerprint(train), ["e"])
-    return pairs[0] if pairs else {"exact": 0, "near": 0, "short": 0, "id": 0}
+    return pairs[0] if pairs else {"exact": 0, "near": 0, "short": 0, "id": 0, "parallel": 0}
 
 
 def counts(evaluated: str, train: str) -> tuple[int, int, int]:
@@ -60,25 +54,31 @@ def test_a_text_of_seven_words_is_short_and_one_of_eight_is_not():
     assert counts("...", "!!!") == (0, 0, 0), "a text without tokens is no text"
 
 
-@pytest.mark.parametrize(("shared", "near"), [(17, 0), (18, 1), (19, 1)])
-def test_half_of_the_shingles_make_a_text_near(shared, near):
-    """A text of 29 words has 22 shingles; its first n words have n - 7, so that 18 words are 11 of 22, the half."""
-    assert NEAR_SHARE == 0.5
-    assert counts(line(0, 29), f"before {line(0, shared)} after") == (0, near, 0)
+@pytest.mark.parametrize(("size", "shared", "near"), [(29, 17, 0), (29, 18, 1), (12, 10, 0), (12, 11, 1)])
+def test_half_of_the_runs_of_eight_words_make_a_text_near(size, shared, near):
+    """29 words have 22 such runs, their first 18 words 11. Of 12 words, a shingle is required."""
+    assert counts(line(0, size), f"before {line(0, shared)} after") == (0, near, 0)
+
+
+@pytest.mark.parametrize(("size", "shared", "near"), [(60, 23, 0), (60, 24, 1), (90, 29, 0), (90, 30, 1)])
+def test_a_third_of_a_long_text_makes_it_near(size, shared, near):
+    """And no less than 24 words; half of the runs of eight words would be 34 words of 60."""
+    assert counts(line(0, size), f"before {line(0, shared)} after") == (0, near, 0)
 
 
 @pytest.mark.parametrize(("words", "near"), [(10, 0), (11, 1)])
-def test_a_near_text_has_four_shingles_or_more(words, near):
-    """The training text contains it whole. Eleven words have four shingles."""
-    assert MIN_SHINGLES == 4
+def test_a_near_text_has_eleven_words_or_more(words, near):
+    """The training text contains it whole."""
     assert counts(line(0, words), line(0, 40)) == (0, near, 0)
 
 
-def test_half_of_a_text_must_be_in_one_training_text():
-    whole = rows(line(0, 40))
-    assert overlap_of(whole, rows(line(0, 20), line(20, 40)))["near"] == 0
-    assert overlap_of(whole, rows(line(30, 90), line(0, 30)))["near"] == 1
-    assert overlap_of(whole, rows(line(30, 90), line(0, 30)))["examples"][0]["train"] == "row-1"
+def test_the_parts_of_a_text_may_be_in_several_training_texts():
+    whole = rows(line(0, 60))
+    assert overlap_of(whole, rows(line(0, 12), line(30, 41)))["near"] == 0
+    found = overlap_of(whole, rows("something", line(0, 12), "else", line(30, 42)))
+    assert found["near"] == 1
+    assert found["examples"][0]["train"] in ("row-1", "row-3") and found["examples"][0]["share"] == 0.4
+    assert overlap_of(whole, rows(line(0, 16), line(8, 20), line(4, 12)))["near"] == 0, "a word counts once"
 
 
 def test_a_training_text_that_repeats_one_shingle_holds_it_once():
@@ -89,16 +89,16 @@ THAI = "กรุงเทพมหานครเป็นเมืองหล
 CHINESE = "北京市是中华人民共和国的首都也是全国的政治文化和国际交往中心历史悠久人口众多经济发达交通便利"
 
 
-@pytest.mark.parametrize("text", [THAI, CHINESE], ids=["Thai", "Chinese"])
-def test_scripts_without_spaces_are_compared_by_characters(text):
+@pytest.mark.parametrize(("text", "size"), [(THAI, 32), (CHINESE, 16)], ids=["Thai", "Chinese"])
+def test_scripts_without_spaces_are_compared_by_characters(text, size):
     assert counts(text, " ".join(text)) == (1, 0, 0), "spaces are ignored"
     assert counts(text, f"{text[:4]}{text[5:]}") == (0, 1, 0), "one character is missing"
     assert counts(text, text[::-1]) == (0, 0, 0)
-    # 15 characters have no shingle of 16. 2 n + 15 have 2 n shingles, their first n + 15 have n, the first n + 14 less.
-    assert counts(text[:15], text[:15]) == (0, 0, 1)
-    assert counts(text[:16], text[:16]) == (1, 0, 0)
-    assert counts(text[:43], text[:29]) == (0, 1, 0)
-    assert counts(text[:43], text[:28]) == (0, 0, 0)
+    assert counts(text[: size - 1], text[: size - 1]) == (0, 0, 1)
+    assert counts(text[:size], text[:size]) == (1, 0, 0)
+    # A shingle has 11 / 8 of the size.
+    assert counts(text[: 14 * size // 8], text[: 11 * size // 8]) == (0, 1, 0)
+    assert counts(text[: 14 * size // 8], text[: 11 * size // 8 - 1]) == (0, 0, 0)
 
 
 def test_a_name_in_chinese_does_not_turn_a_text_into_characters():
@@ -107,13 +107,13 @@ def test_a_name_in_chinese_does_not_turn_a_text_into_characters():
 
 
 def test_the_same_id_is_the_same_question_in_any_language():
-    squad, uuid, ewt = "56beb4343aeaaa14008c925b", "0123456789abcdef", "news_e874a1e5eb995654_2006-0011"
-    english = [{"id": name, "text": "one"} for name in (squad, f"en-{uuid}", ewt, "12", "beef")]
-    german = [{"id": name, "text": "eins"} for name in (squad, f"de-{uuid}", ewt, "12", "beef")]
+    squad, uuid = "56beb4343aeaaa14008c925b", "0123456789abcdef"
+    english = [{"id": name, "text": "one"} for name in (squad, f"en-{uuid}", "2006-0011", "12", "beef")]
+    german = [{"id": name, "text": "eins"} for name in (squad, f"de-{uuid}", "2006-0011", "12", "beef")]
     pair = overlap_of(english, german)
-    assert pair["id"] == 2, "an id that ends in less than 16 digits may be anyone's"
+    assert pair["id"] == 2, "an id of less than 16 digits may be anyone's"
     assert {"how": "id", "train": f"de-{uuid}", "evaluate": f"en-{uuid}"} in pair["examples"]
-    assert (pair["exact"], pair["near"], pair["short"]) == (0, 0, 0)
+    assert (pair["exact"], pair["near"], pair["short"], pair["parallel"]) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_sets_do_not_mix():
 
 
 def test_chunks_change_no_result(monkeypatch):
-    """Texts are hashed, and pairs of shingles counted, in chunks; a text is never cut."""
+    """Texts are hashed in chunks; a text is never cut."""
     assert chunk_bounds([3, 3, 9, 1], most=6) == [0, 2, 3, 4]
     assert chunk_bounds([]) == [0, 0]
     words = [f"w{number}" for number in range(12)]
@@ -157,19 +157,16 @@ def test_chunks_change_no_result(monkeypatch):
     train = rows(*(" ".join(luck.choices(words, k=luck.randint(1, 40))) for _ in range(30)), line(0, 20), line(0, 12))
     evaluated = rows(line(0, 20), line(3, 30), *(row["text"] + " " + line(0, 3) for row in train[:9]))
     whole = overlap_of(evaluated, train)
-    for name in ("CHUNK_CHARACTERS", "CHUNK_PAIRS"):
-        monkeypatch.setattr(overlap, name, 1)
     monkeypatch.setattr(chunk_bounds, "__defaults__", (1,))
     assert overlap_of(evaluated, train) == whole
     assert whole["exact"] == 1 and whole["near"] > 3
 
 
-def naive(evaluated: str, train: str) -> float:
-    """The share of an evaluation text's shingles of 8 words in a training text, by the definition."""
-    first, second = (
-        {tuple(words[i : i + 8]) for i in range(len(words) - 7)} for words in (evaluated.split(), train.split())
-    )
-    return len(first & second) / len(first) if first else 0.0
+def naive(evaluated: str, train: str) -> int:
+    """The number of words of an evaluation text in the runs of 11 words that a training text contains."""
+    words, other = evaluated.split(), train.split()
+    runs = {tuple(other[i : i + 11]) for i in range(len(other) - 10)}
+    return len({i + j for i in range(len(words) - 10) if tuple(words[i : i + 11]) in runs for j in range(11)})
 
 
 WORD = st.sampled_from(["ab", "a", "bc", "c", "d", "e", "f3", "ß"])
@@ -183,16 +180,17 @@ def test_near_follows_its_definition_after_any_edit(words, data):
         place = data.draw(st.integers(0, len(changed)))
         changed[place : place + data.draw(st.integers(0, 1))] = data.draw(st.lists(WORD, max_size=2))
     evaluated, train = " ".join(words).replace("ß", "ss"), " ".join(changed).replace("ß", "ss")
-    distinct = len({tuple(words[i : i + 8]) for i in range(len(words) - 7)})
     exact = evaluated.replace(" ", "") == train.replace(" ", "")
-    near = not exact and distinct >= MIN_SHINGLES and naive(evaluated, train) >= NEAR_SHARE
+    enough = min((len(words) + 7) / 2, max(24, len(words) / 3))
+    near = not exact and naive(evaluated, train) >= enough
     assert counts(evaluated, train)[:2] == (int(exact), int(near))
 
 
 @given(st.lists(st.text(max_size=40), max_size=6))
 def test_any_text_can_be_hashed(texts):
-    keys, sizes, shingles, owners = hash_texts(texts)
-    assert len(keys) == len(sizes) == len(texts)
-    assert sizes.sum() == len(shingles) == len(owners)
-    alone = [hash_texts([text])[0][0] for text in texts]
-    assert np.array_equal(keys, alone), "a hash does not depend on the other texts"
+    hashes = hash_texts(texts)
+    assert len(hashes.keys) == len(hashes.sizes) == len(hashes.units) == len(texts)
+    spans = hashes.units * 11 // 8
+    assert np.maximum(hashes.sizes - spans + 1, 0).sum() == len(hashes.shingles) == len(hashes.owners)
+    alone = [hash_texts([text]).keys[0] for text in texts]
+    assert np.array_equal(hashes.keys, alone), "a hash does not depend on the other texts"

@@ -57,13 +57,15 @@ def test_the_page_lists_leaks(tmp_path):
     study = write_study(tmp_path)
     assert "Not checked." in render_page(study, tmp_path)
     pair = {"train": "squad.en", "evaluate": "xquad.en", "texts": 9, "exact": 2, "near": 1, "short": 3, "id": 0}
-    found = {"compared": 7, "pairs": [pair | {"status": "chance"}]}
+    pair["parallel"] = 4
+    found = {"compared": 7, "limits": ["translations", "paraphrases"], "pairs": [pair | {"status": "chance"}]}
     write_json(tmp_path / "leakage.json", found)
     page = render_page(study, tmp_path)
     assert "7 pairs" in page and "No evaluation text is in the training data" in page and "xquad.en" not in page
+    assert "The check does not find translations; paraphrases." in page
     found["pairs"].append(pair | {"status": "allowed"})
     write_json(tmp_path / "leakage.json", found)
-    numbers = "<td>9</td><td>5</td><td>1</td><td>0</td>"
+    numbers = "<td>9</td><td>5</td><td>1</td><td>0</td><td>4</td>"
     assert f'squad.en</th><td class="text">xquad.en</td>{numbers}<td class="text">allowed' in render_page(
         study, tmp_path
     )

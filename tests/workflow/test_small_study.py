@@ -414,7 +414,7 @@ def leaking_config(folder: Path, **changes) -> str:
     return write_config(folder, **changes)
 
 
-LEAK = "error: the study trains on texts of its evaluation sets"
+LEAK = "error: the study trains or selects on texts of its evaluation sets"
 ALLOWED = "allow_leakage: [worldqa.qen > mine.qen]"
 
 

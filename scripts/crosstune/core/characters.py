@@ -3,9 +3,10 @@
 import re
 import unicodedata
 
-# First and last code points of scripts written without spaces: Thai and Lao; Myanmar; Khmer; kana; Han.
-UNSPACED_SCRIPTS = ((0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF),
-                    (0x20000, 0x3FFFF))  # fmt: skip
+# First and last code points of kana and Han; of scripts written without spaces: these, Thai and Lao, Myanmar, Khmer.
+IDEOGRAPHIC_SCRIPTS = ((0x3040, 0x30FF), (0x3400, 0x9FFF), (0x20000, 0x3FFFF))
+
+UNSPACED_SCRIPTS = ((0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), *IDEOGRAPHIC_SCRIPTS)
 
 # Their punctuation: of CJK, and its full-width forms of ASCII.
 UNSPACED_PUNCTUATION = ((0x3000, 0x303F), (0xFF01, 0xFF65))

@@ -1,44 +1,70 @@
 """Overlap: texts of evaluation sets that occur in a training set.
 
-Texts are compared as tokens: runs of letters, marks and digits after NFKC and case folding, and single characters in
-scripts without spaces. All other characters are dropped. A text occurs in a set
+Texts are compared as tokens: runs of letters, marks and digits, and single characters in scripts without spaces. All
+other characters separate tokens. Before that, crosstune.data.text_folding makes equal what is spelled in several ways.
+A text occurs in a set
 
-    exact   if a text of the set has the same characters,
-    near    if it has at least MIN_SHINGLES shingles and one text of the set contains at least NEAR_SHARE of them,
-    short   if it occurs exactly but is too short for a shingle: "Thank you." is repeated by chance,
-    id      if a row of the set has the same identifier. Translations of SQuAD keep the ids of its questions, which are
-            thus found in every language. An identifier is an id that ends in 16 or more hexadecimal digits.
+    exact      if a text of the set has the same characters,
+    near       if shingles in texts of the set cover enough of its tokens, though in several pieces (near_sizes),
+    short      if it occurs exactly but has less than eight words: "Thank you." is repeated by chance,
+    id         if a row of the set has the same identifier, a run of 16 or more hexadecimal digits. Translations of
+               SQuAD keep those of its questions, which are thus found in every language,
+    parallel   if the set has a row with the same id but for the language, or is a set of as many rows, and the lengths
+               of all rows agree as those of translations do (Gale and Church, A program for aligning sentences in
+               bilingual corpora, 1993).
 
-A shingle is a run of SHINGLE_WORDS words or, in a text of mostly single-character tokens, of SHINGLE_CHARACTERS
-characters. Shingles and containment are those of Broder, On the resemblance and containment of documents, 1997.
+A shingle is a run of tokens, of eleven words (Broder, On the resemblance and containment of documents, 1997).
+LIMITS names what the comparison does not find.
 """
 
 import re
-import unicodedata
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from crosstune.core.characters import UNSPACED_SCRIPTS
+from crosstune.core.characters import IDEOGRAPHIC_SCRIPTS, is_unspaced, is_word_character
+from crosstune.data.text_folding import fold_character, fold_text
 
-SHINGLE_WORDS, SHINGLE_CHARACTERS = 8, 16
+# Kinds of characters: letters of words, of scripts without spaces, and ideographs.
+DROPPED, LETTER, UNSPACED, IDEOGRAPH = range(4)
 
-MIN_SHINGLES, NEAR_SHARE = 4, 0.5
+# The tokens of eight words in texts that consist of them. An equal text of fewer is chance.
+EIGHT_WORDS = {LETTER: 8, UNSPACED: 32, IDEOGRAPH: 16}
+
+# The size of a shingle in such units. Shorter runs recur by chance in long training sets.
+SHINGLE = 11 / 8
+
+# The part of a text that is a leak: half of its runs of eight words, or a third of it if that is 24 words or more.
+LONG_SHARE, LONG_UNITS = 1 / 3, 3
+
+# Lengths of translations have correlations from 0.6 on, those of other rows are normal around 0: at six standard
+# deviations none of a study's pairs agrees by chance.
+MIN_CORRELATION, MIN_DEVIATIONS = 0.5, 6.0
+
+LIMITS = {
+    "translation": "translations whose rows have other ids and another order",
+    "words": "paraphrases, and texts in which every tenth word differs",
+    "part": "less than a third of a text, less than 24 words of it, or pieces shorter than eleven words",
+    "short": "texts of about eleven words or fewer with a difference",
+    "script": "a text in another script: romanised, or in traditional for simplified characters",
+    "encoding": "texts in a wrong encoding, or with escapes such as \\u00e9",
+    "topic": "other texts on the same facts, such as another paragraph of an article",
+}
 
 MAX_EXAMPLES, EXAMPLE_CHARACTERS = 3, 80  # examples of each kind, characters of each
 
-# Bounds on memory: characters hashed at a time, pairs of shingles counted at a time.
-CHUNK_CHARACTERS, CHUNK_PAIRS = 2_000_000, 4_000_000
+CHUNK_CHARACTERS = 2_000_000  # hashed at a time, a bound on memory
 
 BASE = np.uint64(0x9E3779B97F4A7C15)  # odd, so that it has an inverse modulo 2^64
 
 INVERSE = np.uint64(pow(int(BASE), -1, 2**64))
 
-IDENTIFIER = re.compile(r"(?<![0-9a-z])[0-9a-f]{16,}$")
+IDENTIFIER = re.compile("[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-DROPPED, LETTER, SINGLE = range(3)
+WORD = re.compile(r"[^\W_]+")
 
 
 def compared_texts(row: Mapping) -> list[str]:
@@ -52,55 +78,76 @@ def compared_texts(row: Mapping) -> list[str]:
     return [row[key] for key in ("context", "question", "query", "candidate", "text", "pair") if key in row]
 
 
+class TextHashes(NamedTuple):
+    """Hashes of n texts with s shingles.
+
+    `keys` (n,) uint64: of the texts' characters, 0 for a text without tokens. `sizes`, `units` (n,): the numbers of
+    tokens of each text and of eight of its words. `shingles` (s,) uint64, in the order of the texts. `owners`, `starts`
+    (s,): the text of each and the place of its first token in it.
+    """
+
+    keys: np.ndarray
+    sizes: np.ndarray
+    units: np.ndarray
+    shingles: np.ndarray
+    owners: np.ndarray
+    starts: np.ndarray
+
+    def take(self, numbers: np.ndarray) -> "TextHashes":
+        """The hashes of some texts (m,), in ascending order of their numbers."""
+        renumbered = np.full(len(self.keys), -1)
+        renumbered[numbers] = np.arange(len(numbers))
+        owners = renumbered[self.owners]
+        kept = owners >= 0
+        texts = (values[numbers] for values in self[:3])
+        return TextHashes(*texts, self.shingles[kept], owners[kept], self.starts[kept])
+
+    @staticmethod
+    def concatenate(parts: Sequence["TextHashes"]) -> "TextHashes":
+        """The hashes of all texts of some parts, numbered in sequence."""
+        firsts = np.cumsum([0, *(len(part.keys) for part in parts)])
+        numbered = [part._replace(owners=part.owners + first) for part, first in zip(parts, firsts, strict=False)]
+        return TextHashes(*map(np.concatenate, zip(*numbered, strict=True)))
+
+
 @dataclass(frozen=True)
 class Fingerprints:
-    """Hashes of n distinct texts with s distinct shingles.
+    """The distinct texts of a set of rows, with their hashes.
 
-    `texts` and `ids` (n): each text and the id of its first row. `keys` (n,) uint64: hashes of the texts' characters.
-    `sizes` (n,): number of shingles of each text. `shingles` (s,) uint64: hashes of the shingles, in ascending order of
-    `owners` (s,), the text of each. `rows`: ids of rows by their identifiers.
+    `texts`, `ids` (n): each text and the id of its first row. `identifiers`: ids of rows by the identifier in them.
+    `lengths`: the number of characters of each row by its id without the language.
     """
 
     texts: Sequence[str]
     ids: Sequence[str]
-    keys: np.ndarray
-    sizes: np.ndarray
-    shingles: np.ndarray
-    owners: np.ndarray
-    rows: Mapping[str, str]
+    hashes: TextHashes
+    identifiers: Mapping[str, Sequence[str]]
+    lengths: Mapping[str, int]
 
     def __len__(self) -> int:
         return len(self.texts)
 
 
-def fingerprint(rows: Iterable[Mapping]) -> Fingerprints:
-    """The fingerprints of prepared rows."""
+def fingerprint(rows: Iterable[Mapping], language: str = "") -> Fingerprints:
+    """The fingerprints of prepared rows of a language."""
     first: dict[str, str] = {}
-    rows_by_identifier = {}
+    identifiers: dict[str, list[str]] = {}
+    lengths: dict[str, int] = {}
     for row in rows:
-        if match := IDENTIFIER.search(row["id"]):
-            rows_by_identifier.setdefault(match[0], row["id"])
-        for text in compared_texts(row):
+        for identifier in IDENTIFIER.findall(row["id"].casefold()):
+            identifiers.setdefault(identifier.replace("-", ""), []).append(row["id"])
+        texts = compared_texts(row)
+        lengths[" ".join(part for part in WORD.findall(row["id"]) if part != language)] = sum(map(len, texts))
+        for text in texts:
             first.setdefault(text, row["id"])
     texts = list(first)
-    parts = [
-        (begin, *hash_texts(texts[begin:end])) for begin, end in pairwise(chunk_bounds([len(text) for text in texts]))
-    ]
-    keys = np.concatenate([part[1] for part in parts])
-    sizes = np.concatenate([part[2] for part in parts])
-    shingles = np.concatenate([part[3] for part in parts])
-    owners = np.concatenate([part[4] + part[0] for part in parts])
+    bounds = pairwise(chunk_bounds([len(text) for text in texts]))
+    hashes = TextHashes.concatenate([hash_texts(texts[begin:end]) for begin, end in bounds])
     # Texts that differ only in case or punctuation have one key.
-    _, distinct = np.unique(keys, return_index=True)
-    distinct = np.sort(distinct[keys[distinct] != 0])
-    renumbered = np.full(len(texts) + 1, -1)
-    renumbered[distinct] = np.arange(len(distinct))
-    chosen = renumbered[owners] >= 0
+    _, distinct = np.unique(hashes.keys, return_index=True)
+    distinct = np.sort(distinct[hashes.keys[distinct] != 0])
     texts = [texts[place] for place in distinct]
-    return Fingerprints(
-        texts, [first[text] for text in texts], keys[distinct], sizes[distinct], shingles[chosen],
-        renumbered[owners[chosen]], rows_by_identifier,
-    )  # fmt: skip
+    return Fingerprints(texts, [first[text] for text in texts], hashes.take(distinct), identifiers, lengths)
 
 
 def chunk_bounds(weights: Sequence[int], most: int = CHUNK_CHARACTERS) -> list[int]:
@@ -115,48 +162,62 @@ def chunk_bounds(weights: Sequence[int], most: int = CHUNK_CHARACTERS) -> list[i
     return bounds
 
 
-def hash_texts(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """(keys, sizes, shingles, owners) of texts, as in Fingerprints; the key of a text without tokens is 0."""
-    points, bounds = code_points(texts)
-    kinds = character_kinds(points)
+def hash_texts(texts: Sequence[str]) -> TextHashes:
+    """The hashes of texts."""
+    points, kinds, bounds = folded_points(texts)
     indices = np.flatnonzero(kinds != DROPPED)
     # A letter after a letter continues its word, unless a text begins there.
-    begins = (kinds == SINGLE) | ((kinds == LETTER) & (np.concatenate([[DROPPED], kinds[:-1]]) != LETTER))
+    begins = (kinds > LETTER) | ((kinds == LETTER) & (np.concatenate([[DROPPED], kinds[:-1]]) != LETTER))
     begins[bounds[:-1][bounds[:-1] < len(points)]] = True
     starts = np.flatnonzero(begins[indices])
     text_bounds = np.searchsorted(indices, bounds)
     token_bounds = np.searchsorted(starts, text_bounds)
     sums, inverses = prefix_sums(points[indices])
     keys = window_hashes(sums, inverses, text_bounds[:-1], text_bounds[1:])
-    singles = np.concatenate([[0], np.cumsum(kinds[indices[starts]] == SINGLE)])
-    counts = np.diff(token_bounds)
-    spans = np.where(2 * np.diff(singles[token_bounds]) > counts, SHINGLE_CHARACTERS, SHINGLE_WORDS)
+    sizes = np.diff(token_bounds)
+    units = tokens_of_eight_words(kinds[indices[starts]], token_bounds)
+    spans = shingle_sizes(units)
     edges = np.append(starts, len(indices))
-    owners, lows = expand_ranges(token_bounds[:-1], np.maximum(counts - spans + 1, 0))
+    owners, lows = expand_ranges(token_bounds[:-1], np.maximum(sizes - spans + 1, 0))
     # Shingles hash the hashes of their words, so that "ab c" and "a bc" differ.
     marks, mark_inverses = prefix_sums(window_hashes(sums, inverses, edges[:-1], edges[1:]))
     shingles = window_hashes(marks, mark_inverses, lows, lows + spans[owners])
-    owners, shingles = distinct_pairs(owners, shingles)
-    return keys, np.bincount(owners, minlength=len(texts)), shingles, owners
+    return TextHashes(keys, sizes, units, shingles, owners, lows - token_bounds[owners])
 
 
-def code_points(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The code points (t,) of the concatenated normalised texts, and the bounds (n + 1,) of each text."""
-    normal = [unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()) for text in texts]
-    points = np.frombuffer("".join(normal).encode("utf-32-le", "surrogatepass"), np.uint32)
-    return points, np.cumsum([0, *map(len, normal)])
+def tokens_of_eight_words(kinds: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """The number of tokens (n,) of eight words of each text, by the kind of most of its tokens (t,), else LETTER."""
+    units = np.full(len(bounds) - 1, EIGHT_WORDS[LETTER])
+    for kind in (UNSPACED, IDEOGRAPH):
+        counts = np.diff(np.concatenate([[0], np.cumsum(kinds == kind)])[bounds])
+        units[2 * counts > np.diff(bounds)] = EIGHT_WORDS[kind]
+    return units
 
 
-def character_kinds(points: np.ndarray) -> np.ndarray:
-    """DROPPED, LETTER or SINGLE for every code point (t,)."""
+def shingle_sizes(units: np.ndarray) -> np.ndarray:
+    """The number of tokens (n,) of the shingles of texts with `units` (n,) for eight words."""
+    return (SHINGLE * units).astype(int)
+
+
+def folded_points(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The code points (t,) and kinds (t,) of the concatenated texts as compared, and the bounds (n + 1,) of each."""
+    plain = [fold_text(text) for text in texts]
+    points = np.frombuffer("".join(plain).encode("utf-32-le", "surrogatepass"), np.uint32)
     distinct, places = np.unique(points, return_inverse=True)
-    return np.array([character_kind(point) for point in distinct.tolist()], np.int8)[places]
+    table = [fold_character(chr(point)) for point in distinct.tolist()]
+    folded = np.array([ord(character or "\0") for character in table], np.uint32)[places]
+    kept = np.array([bool(character) for character in table], bool)[places]
+    kinds = np.array([character_kind(character) for character in table], np.int8)[places]
+    bounds = np.cumsum(np.concatenate([[0], kept]))[np.cumsum([0, *map(len, plain)])]
+    return folded[kept], kinds[kept], bounds
 
 
-def character_kind(point: int) -> int:
-    if unicodedata.category(chr(point))[0] not in "LMN":
+def character_kind(character: str) -> int:
+    if not character or not is_word_character(character):
         return DROPPED
-    return SINGLE if any(first <= point <= last for first, last in UNSPACED_SCRIPTS) else LETTER
+    if any(first <= ord(character) <= last for first, last in IDEOGRAPHIC_SCRIPTS):
+        return IDEOGRAPH
+    return UNSPACED if is_unspaced(character) else LETTER
 
 
 def prefix_sums(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -185,15 +246,6 @@ def expand_ranges(firsts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, n
     return numbers, np.arange(len(numbers)) + np.repeat(firsts - np.cumsum(counts) + counts, counts)
 
 
-def distinct_pairs(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct pairs of two arrays of equal length, in ascending order."""
-    order = np.lexsort((second, first))
-    first, second = first[order], second[order]
-    new = np.ones(len(first), bool)
-    new[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
-    return first[new], second[new]
-
-
 # --- evaluation sets against training sets ---------------------------------------------------------------------------
 
 
@@ -201,85 +253,127 @@ class OverlapIndex:
     """An index of evaluation sets, by name, in which training texts are looked up."""
 
     def __init__(self, sets: Mapping[str, Fingerprints]):
-        self.names = list(sets)
-        self.prints = list(sets.values())
-        self.bounds = np.cumsum([0, *map(len, self.prints)])
-        self.keys = np.concatenate([prints.keys for prints in self.prints])
-        self.sizes = np.concatenate([prints.sizes for prints in self.prints])
-        shingles = np.concatenate([prints.shingles for prints in self.prints])
-        owners = np.concatenate([prints.owners + low for prints, low in zip(self.prints, self.bounds, strict=False)])
-        order = np.argsort(shingles, kind="stable")
-        self.owners = owners[order]
-        self.shingles, firsts = np.unique(shingles[order], return_index=True)
-        self.firsts = np.append(firsts, len(order))
+        self.sets = sets
+        self._bounds = np.cumsum([0, *map(len, sets.values())])
+        self._hashes = TextHashes.concatenate([prints.hashes for prints in sets.values()])
+        self._order = np.argsort(self._hashes.shingles, kind="stable")
+        distinct, firsts = np.unique(self._hashes.shingles[self._order], return_index=True)
+        self._shingles, self._firsts = np.append(distinct, np.uint64(0)), np.append(firsts, len(self._order))
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self._hashes.keys)
 
     def exact_matches(self, train: Fingerprints) -> np.ndarray:
         """For each of the n evaluation texts the training text (n,) with the same characters, or -1."""
-        order = np.argsort(train.keys)
-        places = np.searchsorted(train.keys, self.keys, sorter=order)
+        keys = train.hashes.keys
+        order = np.argsort(keys)
+        places = np.searchsorted(keys, self._hashes.keys, sorter=order)
         candidates = np.append(order, len(order))[places]  # the last stands for no text: no key is 0
-        return np.where(np.append(train.keys, np.uint64(0))[candidates] == self.keys, candidates, -1)
+        return np.where(np.append(keys, np.uint64(0))[candidates] == self._hashes.keys, candidates, -1)
 
-    def nearest_texts(self, train: Fingerprints) -> tuple[np.ndarray, np.ndarray]:
-        """(nearest, share) (n,): the training text with most shingles of an evaluation text or -1, and their share."""
-        places = np.searchsorted(self.shingles, train.shingles)
-        known = np.append(self.shingles, np.uint64(0))[places] == train.shingles
-        known &= places < len(self.shingles)
-        places, owners = places[known], train.owners[known]
-        counts = self.firsts[places + 1] - self.firsts[places]
-        nearest, most = np.full(len(self), -1), np.zeros(len(self), np.int64)
-        # All shingles of a training text are counted in the same chunk.
-        ends = np.searchsorted(owners, np.arange(len(train) + 1))
-        weights = np.diff(np.append(0, np.cumsum(counts))[ends])
-        for low, high in pairwise(chunk_bounds(weights, CHUNK_PAIRS)):
-            part = slice(ends[low], ends[high])
-            numbers, where = expand_ranges(self.firsts[places[part]], counts[part])
-            pairs, shared = np.unique(owners[part][numbers] * len(self) + self.owners[where], return_counts=True)
-            order = np.argsort(shared, kind="stable")  # the last, largest, of several values for one text is kept
-            trained, evaluated = np.divmod(pairs[order], len(self))
-            best, text = np.zeros((2, len(self)), np.int64)
-            best[evaluated], text[evaluated] = shared[order], trained
-            better = best > most
-            nearest[better], most[better] = text[better], best[better]
-        return nearest, most / np.maximum(self.sizes, 1)
+    def shingle_matches(self, train: Fingerprints) -> tuple[np.ndarray, np.ndarray]:
+        """(places, texts) (m,): in order, the shingles of the evaluation texts that a training text contains."""
+        found = np.searchsorted(self._shingles[:-1], train.hashes.shingles)
+        known = (self._shingles[found] == train.hashes.shingles) & (found < len(self._shingles) - 1)
+        owners = np.full(len(self._shingles) - 1, -1)
+        owners[found[known]] = train.hashes.owners[known]
+        numbers = np.flatnonzero(owners >= 0)
+        repeats, where = expand_ranges(self._firsts[numbers], self._firsts[numbers + 1] - self._firsts[numbers])
+        places = self._order[where]
+        order = np.argsort(places)
+        return places[order], owners[numbers[repeats[order]]]
+
+    def covered_tokens(self, places: np.ndarray) -> np.ndarray:
+        """The number of tokens (n,) of each evaluation text in the shingles at `places` (m,), in ascending order."""
+        owners, starts = self._hashes.owners[places], self._hashes.starts[places]
+        # A shingle covers its tokens up to the next one, so that none counts twice.
+        steps = shingle_sizes(self._hashes.units[owners])
+        steps[:-1] = np.where(owners[1:] == owners[:-1], np.minimum(steps[:-1], np.diff(starts)), steps[:-1])
+        return np.bincount(owners, steps, minlength=len(self)).astype(int)
 
     def overlaps(self, source: str, train: Fingerprints, names: Container[str]) -> list[dict]:
         """Overlaps of the evaluation sets `names` with a training set; sets without overlap are left out.
 
         Each has its number of `texts`, the number of overlapping ones by kind, and `examples`.
         """
-        equal = self.exact_matches(train)
-        nearest, share = self.nearest_texts(train)
-        near = (equal < 0) & (share >= NEAR_SHARE) & (self.sizes >= MIN_SHINGLES)
+        sizes, units = self._hashes.sizes, self._hashes.units
+        equal, (places, matches) = self.exact_matches(train), self.shingle_matches(train)
+        covered = self.covered_tokens(places)
+        share = covered / np.maximum(sizes, 1)
+        near = (equal < 0) & (covered >= near_sizes(sizes, units))
+        nearest = np.full(len(self), -1)
+        owners = self._hashes.owners[places]
+        nearest[owners[near[owners]]] = matches[near[owners]]
         # By kind, for every evaluation text the training text that it occurs in, or -1.
         where = {
-            "exact": np.where(self.sizes > 0, equal, -1),
-            "near": np.where(near, nearest, -1),
-            "short": np.where(self.sizes > 0, -1, equal),
+            "exact": np.where(sizes >= units, equal, -1),
+            "near": nearest,
+            "short": np.where(sizes >= units, -1, equal),
         }
         pairs = []
-        for name, low, evaluated in zip(self.names, self.bounds, self.prints, strict=False):
+        for (name, evaluated), low in zip(self.sets.items(), self._bounds, strict=False):
             if name not in names:
                 continue
             part = slice(low, low + len(evaluated))
-            same = sorted(evaluated.rows.keys() & train.rows.keys())
-            counts = {kind: int((places[part] >= 0).sum()) for kind, places in where.items()} | {"id": len(same)}
+            rows = {"id": rows_with_identifiers(evaluated, train), "parallel": parallel_rows(evaluated, train)}
+            counts = {kind: int((texts[part] >= 0).sum()) for kind, texts in where.items()}
+            counts |= {kind: len(found) for kind, found in rows.items()}
             examples = [
                 example
-                for kind, places in where.items()
-                for example in example_matches(kind, evaluated, train, places[part], share[part])
+                for kind, texts in where.items()
+                for example in example_matches(kind, evaluated, train, texts[part], share[part])
             ]
             examples += [
-                {"how": "id", "train": train.rows[key], "evaluate": evaluated.rows[key]} for key in same[:MAX_EXAMPLES]
+                {"how": kind, "train": other, "evaluate": own}
+                for kind, found in rows.items()
+                for own, other in found[:MAX_EXAMPLES]
             ]
             if examples:
                 pairs.append(
                     {"train": source, "evaluate": name, "texts": len(evaluated), **counts, "examples": examples}
                 )
         return pairs
+
+
+def near_sizes(sizes: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """The number of tokens (n,) from which on a copy is near, of texts of `sizes` (n,) with `units` for eight words.
+
+    In sequence, half of the runs of eight words have (size + unit - 1) / 2 tokens.
+    """
+    return np.minimum((sizes + units - 1) / 2, np.maximum(LONG_UNITS * units, LONG_SHARE * sizes))
+
+
+def rows_with_identifiers(evaluated: Fingerprints, train: Fingerprints) -> list[tuple[str, str]]:
+    """(evaluation id, training id) of rows with the same identifier.
+
+    Sentences of a document may share its identifier, with a number behind it; such an identifier names no row.
+    """
+    shared = sorted(evaluated.identifiers.keys() & train.identifiers.keys())
+    return [
+        (own[0], train.identifiers[identifier][0])
+        for identifier, own in ((identifier, evaluated.identifiers[identifier]) for identifier in shared)
+        if len(own) == 1 or any(name.casefold().endswith(identifier) for name in own)
+    ]
+
+
+def parallel_rows(evaluated: Fingerprints, train: Fingerprints) -> list[tuple[str, str]]:
+    """(evaluation id, training id) of rows, without the language, that translate each other by their ids and lengths.
+
+    Rows whose ids differ belong together by their order if both sets have as many. Compared are the steps of the
+    logarithm of the length from row to row, in which sorted sets do not agree.
+    """
+    if not evaluated.lengths.keys().isdisjoint(train.lengths):
+        pairs = [(name, name) for name in evaluated.lengths if name in train.lengths]
+    elif len(evaluated) and len(evaluated.lengths) == len(train.lengths):
+        pairs = list(zip(evaluated.lengths, train.lengths, strict=True))
+    else:
+        return []
+    lengths = np.array([(evaluated.lengths[own], train.lengths[other]) for own, other in pairs])
+    steps = np.diff(np.log1p(lengths), axis=0)
+    needed = max(MIN_CORRELATION, MIN_DEVIATIONS / len(pairs) ** 0.5)
+    if needed >= 1 or not steps.any(axis=0).all():
+        return []
+    return pairs if np.corrcoef(steps.T)[0, 1] > needed else []
 
 
 def example_matches(

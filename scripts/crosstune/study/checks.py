@@ -96,7 +96,7 @@ def check_allowed_leakage(study: Expansion) -> None:
     groups = [group for group in leakage_spec(study)["groups"] if group["stop"]]
     for number, entry in enumerate(study.config["allow_leakage"]):
         if not any(covers(entry, s, e) for group in groups for s in group["train"] for e in group["evaluate"]):
-            message = f"no track trains on the first and evaluates the second of {entry!r}"
+            message = f"no track trains or selects on the first and evaluates the second of {entry!r}"
             raise UserError(message, f"allow_leakage[{number}]", "Correct the names, or leave the entry out.")
 
 

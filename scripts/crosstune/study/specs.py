@@ -4,7 +4,7 @@ A spec reaches its job as canonical JSON, so that reordering the config reruns n
 an interrupted job leaves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from crosstune.core.files import sha256_json
 from crosstune.data.leakage import LEAKAGE_VERSION
@@ -174,9 +174,9 @@ def predictions_after_training(study: Expansion, path: str) -> list[dict]:
 
 
 def leakage_spec(study: Expansion) -> dict:
-    """The comparisons of leakage.py: every track's sources with its evaluation sets, and unlabelled text with all.
-
-    Unlabelled text teaches no answers: its leaks are reported and stop nothing.
+    """The comparisons of leakage.py, by track: its sources with its evaluation sets and with the validation sets that
+    select its checkpoints, and these with its evaluation sets. Unlabelled text is compared with all evaluation sets: it
+    teaches no answers, so its leaks are reported and stop nothing.
     """
     registry = study.registry
     evaluated: dict[tuple[str, int], list[str]] = {}
@@ -193,8 +193,20 @@ def leakage_spec(study: Expansion) -> dict:
     for track, fold in evaluated:
         runs = [run for run in study.runs if (run.track, run.fold) == (track, fold)]
         trained = {source for run in runs for source in schedule_sources(fold_schedule(registry, run.schedule, fold))}
-        groups.append({"train": sorted(trained - text), "evaluate": evaluated[track, fold], "stop": True})
+        selecting = selecting_sets(study, {stage for run in runs for stage in run.stages})
+        tested = evaluated[track, fold]
+        groups.append({"train": sorted(trained - text), "evaluate": tested + selecting, "stop": True})
+        if selecting:
+            groups.append({"train": selecting, "evaluate": tested, "stop": True})
     if text:
         everything = sorted({name for names in evaluated.values() for name in names})
         groups.append({"train": sorted(text), "evaluate": everything, "stop": False})
     return {"version": LEAKAGE_VERSION, "groups": groups, "allow": sorted(study.config["allow_leakage"])}
+
+
+def selecting_sets(study: Expansion, paths: Iterable[str]) -> list[str]:
+    """The sets `validation/DATASET.LANGUAGE` that select the checkpoints at `paths` and their ancestors."""
+    nodes = {node for path in paths for node in study.lineage(path)}
+    held_out = {PreparedPath.parse(manifest) for node in nodes for manifest in study.checkpoints[node].held_out}
+    # Test rows are held out only to log their scores.
+    return sorted(f"validation/{rows.dataset}.{rows.language}" for rows in held_out if rows.split == "validation")
