@@ -18,7 +18,7 @@ from crosstune.machine.container import check_image, gpu_environment
 from crosstune.machine.slurm import check_names
 from crosstune.study import specs, targets
 from crosstune.study.build import build_study
-from crosstune.study.checks import check_resume_states
+from crosstune.study.checks import check_resume_states, longest_sequence
 from crosstune.study.comparisons import CONTRASTS_VERSION
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.plan import plan_of
@@ -194,6 +194,11 @@ def checkpoint_at(path):
 def base_of(wildcards):
     """The path of the base model that a pretraining makes."""
     return f"results/{wildcards.study}/{wildcards.model}/base"
+
+
+def longest_sequence_of(model):
+    """The tokens of the longest sequence that a base model reads; 0 for a translation model."""
+    return max(longest_sequence(study, track) for track in study.tracks.values()) if model in study.checkpoints else 0
 
 
 def download_at(manifest):

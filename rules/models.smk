@@ -12,11 +12,13 @@ rule fetch_model:
         "../envs/gpu.yaml"
     resources:
         **resources_for(LIGHT["fetch_model"]),
+        # A resource, because another length must not fetch again.
+        longest=lambda w: longest_sequence_of(f"models/{w.name}@{w.revision}"),
     message:
         "fetch {wildcards.name} at {wildcards.revision}"
     shell:
         "python scripts/fetch_model.py --id $(echo {wildcards.name:q} | sed 's|--|/|') --revision {wildcards.revision}"
-        " --raw data/raw"
+        " --raw data/raw --longest {resources.longest}"
         " --out models/{wildcards.name}@{wildcards.revision} 2> >(tee {log} >&2)"
 
 
