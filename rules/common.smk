@@ -178,6 +178,11 @@ def contrast_results():
     return [f"{study.results}/contrasts.json"] if study.contrasts else []
 
 
+def encodings_checked():
+    """What the rule check has found, if it has run."""
+    return [path for path in [f"{study.results}/encoding.json"] if os.path.exists(path)]
+
+
 def distances_of_study(wildcards):
     """Distances between the languages, if the study asks for them."""
     return [f"results/{wildcards.study}/distances.json"] if requirements.distances_file else []
