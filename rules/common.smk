@@ -90,7 +90,7 @@ wildcard_constraints:
 
 
 # On a cluster these rules run where Snakemake runs: those that take less than a job costs, and those that need the
-# network, which nodes often lack. Jobs compute: translate, leakage, pretrain, train, average, predict, contrasts.
+# network, which nodes often lack. Jobs compute: translate, leakage, check, pretrain, train, average, predict, contrasts.
 localrules:
     all,
     prepare_all,
