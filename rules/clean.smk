@@ -16,7 +16,7 @@ rule clean_results:
 
 
 rule clean_reports:
-    """Delete tables, costs, claims, figures, page, distances, provenance, submissions and archive of this study."""
+    """Delete tables, costs, claims, figures, page, distances, provenance, submissions, check and archive of this study."""
     log:
         "logs/clean_reports.log",
     conda:
@@ -27,7 +27,7 @@ rule clean_reports:
         results=study.results,
     shell:
         "(cd {params.results:q} && rm -rf tables cost figures submission report.html contrasts.json claims.json"
-        " distances.json plan.json provenance.json crate.zip) 2> {log}"
+        " distances.json plan.json provenance.json encoding.json crate.zip) 2> {log}"
 
 
 rule clean_data:

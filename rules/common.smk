@@ -24,7 +24,7 @@ from crosstune.machine.container import check_image, gpu_environment
 from crosstune.machine.slurm import check_names
 from crosstune.study import specs, targets
 from crosstune.study.build import build_study
-from crosstune.study.checks import check_resume_states
+from crosstune.study.checks import check_resume_states, longest_sequence
 from crosstune.study.comparisons import CONTRASTS_VERSION
 from crosstune.study.content_keys import ContentKeys
 from crosstune.study.current import CurrentResults
@@ -125,7 +125,7 @@ wildcard_constraints:
 
 
 # On a cluster these rules run where Snakemake runs: those that take less than a job costs, and those that need the
-# network, which nodes often lack. Jobs compute: translate, leakage, pretrain, train, average, predict, contrasts.
+# network, which nodes often lack. Jobs compute: translate, leakage, check, pretrain, train, average, predict, contrasts.
 localrules:
     all,
     prepare_all,
@@ -222,6 +222,11 @@ def contrast_results():
     return [f"{study.results}/contrasts.json"] if study.contrasts else []
 
 
+def encodings_checked():
+    """What the rule check has found, if it has run."""
+    return [path for path in [f"{study.results}/encoding.json"] if os.path.exists(path)]
+
+
 def distances_of_study(wildcards):
     """Distances between the languages, if the study asks for them."""
     return [f"results/{wildcards.study}/distances.json"] if distances_file(study) else []
@@ -238,6 +243,11 @@ def checkpoint_at(path):
 def base_of(wildcards):
     """The path of the base model that a pretraining makes."""
     return f"results/{wildcards.study}/{wildcards.model}/base"
+
+
+def longest_sequence_of(model):
+    """The tokens of the longest sequence that a base model reads; 0 for a translation model."""
+    return max(longest_sequence(study, track) for track in study.tracks.values()) if model in study.checkpoints else 0
 
 
 def download_at(manifest):

@@ -12,11 +12,13 @@ rule fetch_model:
         "../envs/gpu.yaml"
     resources:
         **resources_for(LIGHT["fetch_model"]),
+        # A resource, because another length must not fetch again.
+        longest=lambda w: longest_sequence_of(f"models/{w.name}@{w.revision}"),
     message:
         "fetch {wildcards.name} at {wildcards.revision}"
     shell:
         "python scripts/fetch_model.py --id $(echo {wildcards.name:q} | sed 's|--|/|') --revision {wildcards.revision}"
-        " --raw data/raw"
+        " --raw data/raw --longest {resources.longest}"
         " --out models/{wildcards.name}@{wildcards.revision} 2> >(tee {log} >&2)"
 
 
@@ -51,3 +53,24 @@ rule pretrain:
         "exec python scripts/train.py --spec {params.spec:q} --data {input.data} --out {params.out} --log {log}"
         " --gpus {resources.gpus} --parallelism {resources.model_parallelism} --cache data/encoded"
         " --requested {params.out}/benchmarks/pretrain.requested.json {resources.mem_mb} {resources.runtime}"
+
+
+rule check:
+    """Tell what the models can read of the rows: best possible scores, unknown tokens, rows that a limit cuts."""
+    input:
+        requirements.prepared,
+        models=[f"{path}/stage.json" for path, node in study.checkpoints.items() if not node.parents],
+    output:
+        f"{study.results}/encoding.json",
+    log:
+        f"{study.results}/logs/check.log",
+    conda:
+        "../envs/gpu.yaml"
+    resources:
+        **resources_for(LIGHT["check"]),
+    params:
+        config=lambda w: canonical_json(study.config),
+    message:
+        "check what the models of {study.name} can read"
+    shell:
+        "python scripts/check.py --config {params.config:q} --out {output} 2>&1 | tee {log} >&2"

@@ -154,6 +154,7 @@ rule report:
         plan="results/{study}/plan.json",
         provenance="results/{study}/provenance.json",
         leakage="results/{study}/leakage.json",
+        encoding=encodings_checked(),
         distances=distances_of_study,
         scores=targets.score_files(study),
         floors=targets.baseline_files(study),

@@ -1,6 +1,7 @@
 """Fetch a model of the hub at a pinned commit, and write the folder that stages start from.
 
-python scripts/fetch_model.py --id google-bert/bert-base-multilingual-cased --revision COMMIT --out models/NAME
+python scripts/fetch_model.py --id google-bert/bert-base-multilingual-cased --revision COMMIT --longest 384 \\
+        --out models/NAME
 """
 
 import argparse
@@ -16,9 +17,17 @@ def main() -> None:
     parser.add_argument("--revision", required=True, help="commit, 40 hexadecimal digits")
     parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="folder of downloads (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--longest", type=int, default=0, help="tokens of the longest sequence; 0 for a translation model"
+    )
     args = parser.parse_args()
 
-    fetch_model(args.id, args.revision, args.raw, args.out)
+    def check(folder: Path) -> None:
+        from crosstune.modeling.base_model import check_base_model, check_translation_model
+
+        check_base_model(folder, args.longest) if args.longest else check_translation_model(folder)
+
+    fetch_model(args.id, args.revision, args.raw, args.out, check)
 
 
 if __name__ == "__main__":

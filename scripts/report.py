@@ -3,8 +3,8 @@
     python scripts/report.py --plan results/default/plan.json --results results/default \\
         --out results/default/report.html
 
-Reads the plan, the scores, and stage.json, contrasts.json, distances.json, provenance.json and leakage.json, as far as
-they exist.
+Reads the plan, the scores, and stage.json, contrasts.json, distances.json, provenance.json, leakage.json and
+encoding.json, as far as they exist.
 """
 
 import argparse

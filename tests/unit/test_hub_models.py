@@ -4,11 +4,13 @@ import pickle
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from hub_server import Repository, sha256
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
 
 from crosstune.core.errors import UserError
-from crosstune.core.files import write_json
-from crosstune.data.download.hub_models import convert_pickle, model_files, write_model
+from crosstune.core.files import read_json, write_json
+from crosstune.data.download.hub_models import fetch_model, join_weights, model_files, weights_files, write_model
 
 
 def test_the_files_of_a_model_are_chosen_by_name():
@@ -18,7 +20,17 @@ def test_the_files_of_a_model_are_chosen_by_name():
     assert model_files(["config.json", "pytorch_model.bin"], "m") == ["config.json", "pytorch_model.bin"]
 
 
-@pytest.mark.parametrize("names", [["config.json", "model.safetensors.index.json"], ["model.safetensors"], []])
+def test_a_list_of_pieces_stands_for_weights(tmp_path):
+    index = "model.safetensors.index.json"
+    names = model_files(["config.json", "pytorch_model.bin", index, "tokenizer.json"], "m")
+    assert names == ["config.json", "tokenizer.json", index]
+    write_json(
+        tmp_path / index, {"weight_map": {"a": "two.safetensors", "b": "one.safetensors", "c": "two.safetensors"}}
+    )
+    assert weights_files(names, tmp_path) == ["one.safetensors", "two.safetensors"]
+
+
+@pytest.mark.parametrize("names", [["config.json", "tf_model.h5"], ["model.safetensors"], []])
 def test_a_repository_without_model_files_is_refused(names):
     with pytest.raises(UserError, match=r"m: expected config\.json and model\.safetensors or .*, found"):
         model_files(names, "m")
@@ -27,10 +39,19 @@ def test_a_repository_without_model_files_is_refused(names):
 def test_pickled_tensors_keep_their_names_and_values(tmp_path):
     shared = torch.arange(6.0).reshape(2, 3)
     torch.save({"embeddings": shared, "decoder": shared, "turned": shared.T}, tmp_path / "pytorch_model.bin")
-    convert_pickle(tmp_path / "pytorch_model.bin", tmp_path / "model.safetensors")
+    join_weights([tmp_path / "pytorch_model.bin"], tmp_path / "model.safetensors")
     found = load_file(tmp_path / "model.safetensors")
     assert {name: tensor.tolist() for name, tensor in found.items()} == {
         "embeddings": [[0, 1, 2], [3, 4, 5]], "decoder": [[0, 1, 2], [3, 4, 5]], "turned": [[0, 3], [1, 4], [2, 5]],
+    }  # fmt: skip
+
+
+def test_pieces_of_both_kinds_are_joined(tmp_path):
+    save_file({"a": torch.ones(2)}, tmp_path / "1.safetensors")
+    torch.save({"b": torch.zeros(3)}, tmp_path / "2.bin")
+    join_weights([tmp_path / "1.safetensors", tmp_path / "2.bin"], tmp_path / "model.safetensors")
+    assert {name: value.tolist() for name, value in load_file(tmp_path / "model.safetensors").items()} == {
+        "a": [1, 1], "b": [0, 0, 0],
     }  # fmt: skip
 
 
@@ -48,7 +69,7 @@ class Foreign:
 def test_code_in_a_pickle_is_not_run(tmp_path, save):
     save({"weight": Foreign(tmp_path / "ran")}, tmp_path / "pytorch_model.bin")
     with pytest.raises(UserError, match=r"(?s)more than tensors.*A pickle can run any code"):
-        convert_pickle(tmp_path / "pytorch_model.bin", tmp_path / "model.safetensors")
+        join_weights([tmp_path / "pytorch_model.bin"], tmp_path / "model.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["pytorch_model.bin"]
 
 
@@ -56,10 +77,10 @@ def test_code_in_a_pickle_is_not_run(tmp_path, save):
 def test_a_pickle_without_named_tensors_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "pytorch_model.bin")
     with pytest.raises(UserError, match="not tensors by name"):
-        convert_pickle(tmp_path / "pytorch_model.bin", tmp_path / "model.safetensors")
+        join_weights([tmp_path / "pytorch_model.bin"], tmp_path / "model.safetensors")
     (tmp_path / "pytorch_model.bin").write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match="damaged or holds more than tensors"):
-        convert_pickle(tmp_path / "pytorch_model.bin", tmp_path / "model.safetensors")
+        join_weights([tmp_path / "pytorch_model.bin"], tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -75,3 +96,68 @@ def test_a_model_outside_transformers_is_refused(tmp_path, config, message):
     with pytest.raises(UserError, match=f"(?s){message}"):
         write_model(tmp_path, ["config.json", "model.safetensors"], tmp_path / "model")
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("kind", [{"model_type": "bert"}, {"model_type": "roberta"}, {"model_type": "xlm-roberta"}])
+def test_a_model_without_tokenizer_is_refused(tmp_path, kind):
+    write_json(tmp_path / "config.json", kind)
+    write_json(tmp_path / "tokenizer_config.json", {"do_lower_case": False})
+    with pytest.raises(UserError, match=r"no tokenizer; its files would be .*tokenizer\.json"):
+        write_model(tmp_path, ["config.json", "model.safetensors", "tokenizer_config.json"], tmp_path / "model")
+
+
+# --- from a hub ------------------------------------------------------------------------------------------------------
+
+COMMIT = sha256(b"commit")[:40]
+
+
+@pytest.fixture
+def fetched(hub_server, tokenizer_folder, tokenizer, tmp_path, monkeypatch):
+    """Fetch a tiny model from a hub after a change of its files; its folder."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    monkeypatch.setattr(constants, "ENDPOINT", hub_server.url)
+    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    model = BertForMaskedLM(BertConfig(**size, vocab_size=tokenizer.vocabulary, max_position_embeddings=64))
+
+    def run(check, change=lambda folder: None, **options):
+        source = tmp_path / "published"
+        model.save_pretrained(source, **options)
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            (source / name).write_bytes((tokenizer_folder / name).read_bytes())
+        change(source)
+        hub_server.add(
+            Repository("models", "t/m", {COMMIT: {path.name: path.read_bytes() for path in source.iterdir()}})
+        )
+        fetch_model("t/m", COMMIT, tmp_path / "raw", tmp_path / "m", check)
+        return tmp_path / "m"
+
+    return run
+
+
+def test_weights_in_pieces_are_fetched_and_joined(fetched):
+    pieces = []
+    checked = []
+    folder = fetched(checked.append, lambda source: pieces.extend(source.glob("*.safetensors")), max_shard_size="5KB")
+    assert len(pieces) > 2 and checked == [folder / "model"]
+    expected = {name: tensor for piece in pieces for name, tensor in load_file(piece).items()}
+    found = load_file(folder / "model/model.safetensors")
+    assert found.keys() == expected.keys() and all(found[name].equal(expected[name]) for name in found)
+    assert read_json(folder / "stage.json")["weights"] == sha256((folder / "model/model.safetensors").read_bytes())
+
+
+def test_a_list_of_pieces_that_do_not_exist_is_refused(fetched):
+    def lose(source):
+        next(source.glob("model-00001*")).unlink()
+
+    with pytest.raises(UserError, match=f"t/m at {COMMIT}: no such file of weights: model-00001-of-"):
+        fetched(lambda folder: None, lose, max_shard_size="5KB")
+
+
+def test_a_model_that_fails_its_check_has_no_manifest(fetched, tmp_path):
+    def check(folder):
+        raise UserError("of no use", str(folder))
+
+    with pytest.raises(UserError, match="of no use"):
+        fetched(check)
+    assert not (tmp_path / "m/stage.json").exists()

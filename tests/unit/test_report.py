@@ -53,6 +53,16 @@ def test_evidence_has_size_interval_and_seeds():
     assert evidence(contrast(2)) == "2.0 points higher in the only seed, which cannot tell an effect from chance"
 
 
+def test_the_page_tells_what_models_can_read(tmp_path):
+    study = write_study(tmp_path)
+    assert "What the models can read" not in render_page(study, tmp_path)
+    entry = {"model": "m", "track": "qa", "dataset": "xquad", "split": "test", "language": "th", "rows": 9, "cut": 2}
+    facts = {"unknown": 0.307, "ceiling": {"f1": 97.21, "exact_match": 88.0, "n": 9}}
+    write_json(tmp_path / "encoding.json", {"encodings": [entry | facts]})
+    page = render_page(study, tmp_path)
+    assert "What the models can read" in page and "30.7" in page and "exact_match 88.0, f1 97.2" in page
+
+
 def test_the_page_lists_leaks(tmp_path):
     study = write_study(tmp_path)
     assert "Not checked." in render_page(study, tmp_path)

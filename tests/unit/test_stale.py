@@ -55,7 +55,7 @@ def test_other_versions_of_the_code_are_listed_by_kind(study):
     found = {(entry.kind, entry.path): entry.reason for entry in outdated_results(study)}
     assert found == {
         ("checkpoint", f"{ENGLISH}/stage.json"): f"version {spec['version'] - 1} of the code, now {spec['version']}",
-        ("predictions", f"{ENGLISH}/predictions/worldqa.json"): "version 0 of the code, now 3",
+        ("predictions", f"{ENGLISH}/predictions/worldqa.json"): "version 0 of the code, now 4",
         ("scores", f"{ENGLISH}/scores/worldqa.json"): "version 0 of the code, now 1",
         ("prepared data", "data/worldqa/test.qno.json"): "version 1 of the code, now 2",
         ("leakage check", "results/small/leakage.json"): "version 0 of the code, now 2",

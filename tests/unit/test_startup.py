@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 LIGHT = [
     "prepare", "leakage", "score", "baselines", "plan_file", "tables", "figures", "report", "submission", "synthetic",
     "pin", "audit", "fetch", "fetch_model", "remove_weights", "translate", "distances", "contrasts",
-    "provenance", "crate", "stale", "status",
+    "provenance", "crate", "stale", "status", "check",
 ]  # fmt: skip
 # Every name that is None in sys.modules cannot be imported.
 BLOCK = "import sys, runpy; sys.modules.update(dict.fromkeys({blocked!r})); sys.argv = {argv!r}; "

@@ -8,8 +8,11 @@ import yaml
 from helpers.study_config import ROOT, STUDY, study
 
 from crosstune.core.errors import UserError
+from crosstune.core.files import write_json
 from crosstune.study.build import build_study
+from crosstune.study.checks import longest_sequence
 from crosstune.study.data_requirements import DataRequirements
+from crosstune.study.encodings import encodings
 from crosstune.study.graph import Study
 from crosstune.study.plan import plan_of
 from crosstune.study.retention import RetentionPolicy
@@ -198,6 +201,21 @@ def test_the_summary_says_what_is_matched():
         ({"models__tiny__pretrain__heads": 3}, "models.tiny.pretrain.heads", "do not divide"),
         ({"models__tiny__pretrain__corpus": {"worldqa": "all"}}, "models.tiny.pretrain.corpus", "not text"),
         ({"tracks__qa__evaluate": {"xquad": ["hi"]}}, "folders", "needs the folder 'bundle'"),
+        (
+            {"tracks__qa__encoding": {"max_length": 64}},
+            "tracks.qa.encoding.max_question_length",
+            "(?s)question of 64 tokens leaves no room for context in 64.*max_question_length: 30",
+        ),
+        ({"models__tiny__pretrain__max_length": 128}, "models.tiny.pretrain.max_length", "(?s)of 384 tok.*length: 384"),
+        (
+            {
+                "tracks__qa__schedules": {"english": ["worldqa_sentences.qen"]},
+                "tracks__qa__evaluate": {"worldlareqa": "all"},
+                "tracks__qa__encoding": {"max_length": 128, "max_question_length": 400},
+            },
+            "models.tiny.pretrain.max_length",
+            "(?s)sequences of 400 tokens.*max_length: 400",
+        ),
         ({"headline": {"track": "qb", "dataset": "worldqa", "metric": "f1"}}, "headline.track", "unknown track"),
     ],
 )
@@ -262,6 +280,32 @@ def test_a_layer_for_each_model():
     assert stages and not any("layer" in spec["encoding"] for spec in stages), "another layer trains nothing again"
     with pytest.raises(UserError, match=r"(?s)encoding.layer: expected a layer for each model.*layer: \{a: 8, b: 8\}"):
         study(models=models, tracks__qa__encoding={"layer": {"a": 8}})
+
+
+def test_windows_longer_than_a_model_are_refused_once_its_folder_exists(tmp_path):
+    for part in ("schemas", "registry"):
+        (tmp_path / part).symlink_to(ROOT / part)
+    config = {**STUDY, "models": {"m": {"hub": "h/a", "revision": "0" * 40}}}
+    build_study(config, tmp_path)
+    written = {"model_type": "xlm-roberta", "max_position_embeddings": 258, "pad_token_id": 1}
+    write_json(tmp_path / f"models/h--a@{'0' * 40}/model/config.json", written)
+    with pytest.raises(UserError, match=r"(?s)models\.m: .* 384 tokens, and the model has .* 256.*max_length: 256"):
+        build_study(config, tmp_path)
+
+
+def test_the_longest_sequence_of_a_track_is_a_question_only_in_retrieval():
+    long = {"max_length": 128, "max_question_length": 100, "stride": 12}
+    found = study(tracks__qa__encoding=long)
+    assert longest_sequence(found, found.tracks["qa"]) == 128
+
+
+def test_every_encoding_of_a_study_is_listed_once():
+    found = encodings(study(seeds=[1, 2, 3]))
+    assert len(found) == len({tuple(entry.names.values()) for entry in found}) == 3 + 10
+    assert {entry.rows.language for entry in found if entry.rows.split == "train"} == {"qen", "qes", "qfr"}
+    assert {(str(entry.folder), entry.head["name"], entry.metric) for entry in found} == {
+        ("results/test/tiny/base/model", "qa", "qa")
+    }
 
 
 def test_what_changes_no_result_is_in_no_spec_and_not_in_the_plan():

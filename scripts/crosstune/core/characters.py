@@ -11,6 +11,9 @@ UNSPACED_SCRIPTS = ((0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), *IDEOGRA
 # Their punctuation: of CJK, and its full-width forms of ASCII.
 UNSPACED_PUNCTUATION = ((0x3000, 0x303F), (0xFF01, 0xFF65))
 
+# Vowels and finals of decomposed Korean syllables; the voicing marks of half-width katakana.
+LETTER_PARTS = ((0x1160, 0x11FF), (0xD7B0, 0xD7FF), (0xFF9E, 0xFF9F))
+
 # The end of a sentence, with closing quotes and brackets. An abbreviation counts as an end, too.
 SENTENCE_END = re.compile(r"""[.!?…]+["'”’»)\]]*(?=\s)|[。！？।۔؟]+["'”’»」』)\]]*""")  # noqa: RUF001
 
@@ -18,6 +21,12 @@ SENTENCE_END = re.compile(r"""[.!?…]+["'”’»)\]]*(?=\s)|[。！？।۔؟]
 def is_word_character(character: str) -> bool:
     """Whether a character is a letter, a mark (a vowel sign, a virama) or a digit."""
     return unicodedata.category(character)[0] in "LMN"
+
+
+def continues_letter(character: str) -> bool:
+    """Whether a character is part of the letter before it: a mark, or a part that composes with others."""
+    is_part = any(first <= ord(character) <= last for first, last in LETTER_PARTS)
+    return is_part or unicodedata.category(character)[0] == "M"
 
 
 def is_unspaced(character: str) -> bool:

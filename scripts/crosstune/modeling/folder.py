@@ -1,6 +1,5 @@
 """An encoder with heads as a Hugging Face folder: loading, saving, averaging."""
 
-import inspect
 import json
 from pathlib import Path
 
@@ -8,14 +7,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import atomic_open, write_text
+from crosstune.modeling.base_model import encoder_class, pooler_option, published_mlm, refuse_misfit
 from crosstune.modeling.network import MultiHeadEncoder
 from crosstune.modeling.weight_names import (
     ARCHITECTURES,
-    PUBLISHED_MLM,
     PUBLISHED_POOLER,
     SAVED_SCALE,
     TEMPERATURE,
@@ -26,12 +25,12 @@ from crosstune.modeling.weight_names import (
 
 DROPOUTS = (
     "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "embedding_dropout",
-    "mlp_dropout",
+    "mlp_dropout", "dropout_rate",
 )  # fmt: skip
 
 
 def load_network(folder: Path | str, dropout: float | None = None, packing: bool = True) -> MultiHeadEncoder:
-    """The encoder of a folder with the heads that it has. Raises UserError if AutoModel loads no encoder from it."""
+    """The encoder of a folder with the heads that it has. Raises UserError for weights of other models."""
     folder = Path(folder)
     config = AutoConfig.from_pretrained(folder)
     if dropout is not None:
@@ -49,17 +48,13 @@ def load_network(folder: Path | str, dropout: float | None = None, packing: bool
 
 
 def _load_encoder(folder: Path, config: PreTrainedConfig, names: set[str]) -> nn.Module:
-    try:
-        model_class = type(AutoModel.from_config(config))
-    except ValueError as error:
-        raise UserError(f"no encoder: {error}", str(folder), "Use a model that AutoModel loads.") from None
-    options = {}
-    if "add_pooling_layer" in inspect.signature(model_class.__init__).parameters:
-        # transformers would draw a missing pooler at random, and the next save would keep it. A pooler that a head has
-        # taken is no longer the encoder's.
-        own = {name for head in getattr(config, "crosstune_heads", {}).values() for name in head["weights"].values()}
-        options["add_pooling_layer"] = any(".pooler." in name for name in names - own)
-    return AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, **options)
+    model_class = encoder_class(config, folder)
+    options = {**pooler_option(model_class, config, names), "ignore_mismatched_sizes": True}
+    encoder, report = model_class.from_pretrained(
+        folder, config=config, dtype=torch.float32, output_loading_info=True, **options
+    )
+    refuse_misfit(encoder, report, folder)
+    return encoder
 
 
 def _load_heads(network: MultiHeadEncoder, folder: Path, names: set[str]) -> None:
@@ -72,12 +67,9 @@ def _load_heads(network: MultiHeadEncoder, folder: Path, names: set[str]) -> Non
     if SAVED_SCALE in names:
         network.learn_temperature(1.0)
         network.heads[TEMPERATURE].load_state_dict(_load_tensors(folder, {"log_scale": SAVED_SCALE}))
-    for parts in PUBLISHED_MLM:
-        full = {"bias": parts["bias"]}
-        full |= {f"{p}.{kind}": f"{parts[p]}.{kind}" for p in ("dense", "norm") for kind in ("weight", "bias")}
-        if "mlm" not in network.tasks and set(full.values()) <= names:
-            network.add_head("mlm", [])
-            network.head("mlm").load_state_dict(_load_tensors(folder, full))
+    if "mlm" not in network.tasks and (full := published_mlm(names)):
+        network.add_head("mlm", [])
+        network.head("mlm").load_state_dict(_load_tensors(folder, full))
 
 
 def _load_tensors(folder: Path, names: dict[str, str]) -> dict[str, torch.Tensor]:
@@ -89,7 +81,10 @@ def _load_tensors(folder: Path, names: dict[str, str]) -> dict[str, torch.Tensor
 def save_network(network: MultiHeadEncoder, folder: Path | str, tokenizer_folder: Path | str, main_head: str) -> None:
     """Write config, tokenizer and weights (fp32). `main_head` gives the folder its architecture and labels."""
     folder = Path(folder)
-    weights = {f"{network.encoder.base_model_prefix}.{n}": tensor for n, tensor in network.encoder.state_dict().items()}
+    encoder = network.encoder
+    # Of tied weights, which share memory, one is saved.
+    own = {name: tensor for name, tensor in encoder.state_dict().items() if name not in encoder.all_tied_weights_keys}
+    weights = {f"{encoder.base_model_prefix}.{name}": tensor for name, tensor in own.items()}
     heads: dict[str, dict] = {}
     taken: set[str] = set()
     for name in sorted(network.tasks, key=lambda name: (name != main_head, name)):

@@ -7,7 +7,13 @@ from pathlib import Path
 from crosstune.core.schema import validate
 from crosstune.data.registry import load_languages, load_registry
 from crosstune.data.synthetic.write import complete_spec
-from crosstune.study.checks import check_allowed_leakage, check_contrastive, check_layers, check_strides
+from crosstune.study.checks import (
+    check_allowed_leakage,
+    check_contrastive,
+    check_layers,
+    check_strides,
+    check_windows,
+)
 from crosstune.study.claims import resolve_claims
 from crosstune.study.comparisons import check_headline, resolve_average, resolve_contrasts, resolve_published
 from crosstune.study.expand import expand
@@ -28,6 +34,7 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     expansion = expand(config, load_registry(root / "registry", config["datasets"]), load_languages(root / "registry"))
     check_headline(expansion)
     check_layers(expansion)
+    check_windows(expansion, root)
     check_strides(expansion)
     check_contrastive(expansion)
     check_allowed_leakage(expansion)

@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from crosstune.artifacts.checkpoint import RESUME
+from crosstune.artifacts.checkpoint import MODEL, RESUME
+from crosstune.artifacts.model_config import check_positions
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json
 from crosstune.data.leakage import covers
@@ -13,13 +14,13 @@ from crosstune.data.registry import Registry
 from crosstune.evaluation.metrics import XTREME_R, metric_named
 from crosstune.study.folds import fold_dataset
 from crosstune.study.graph import Expansion, Track
-from crosstune.study.paths import Source
+from crosstune.study.paths import Source, base_path
 from crosstune.study.recipe import check_contrastive_recipe, contrastive_options, is_contrastive
 from crosstune.study.schedules import schedule_sources
 from crosstune.study.specs import leakage_spec
 
-# Special tokens of a pair of texts, in BERT and its relatives; RoBERTa has four.
-SPECIAL_TOKENS = 3
+# In a pair of texts, RoBERTa's are the most.
+MOST_SPECIAL_TOKENS = 4
 
 
 def check_metric(record: Dataset, languages: tuple[str, ...], where: str) -> None:
@@ -63,15 +64,47 @@ def check_strides(study: Expansion) -> None:
     """The windows of a long context overlap in every track with question answering."""
     for name, track in study.tracks.items():
         encoding = track.config["encoding"]
-        room = encoding["max_length"] - encoding["max_question_length"] - SPECIAL_TOKENS
-        trained = {Source.parse(s).dataset for schedule in track.schedules for s in schedule_sources(schedule)}
-        asks = any(study.registry[dataset].task == "qa" for dataset in {*trained, *track.evaluate})
-        if asks and 1 < room <= encoding["stride"]:
+        room = encoding["max_length"] - encoding["max_question_length"] - MOST_SPECIAL_TOKENS
+        if "qa" in _task_types(study, track) and room <= encoding["stride"]:
             message = (
                 f"windows of {encoding['max_length']} tokens, with questions of {encoding['max_question_length']}, have"
                 f" {room} of context: none would overlap, and answers at their ends would be cut"
             )
             raise UserError(message, f"tracks.{name}.encoding.stride", f"stride: {max(1, room // 2)}")
+
+
+def check_windows(study: Expansion, root: Path) -> None:
+    """Windows leave room for the context of a question, and every model has positions for all of their tokens.
+
+    A model of the hub is known once its folder is below `root`; before, the job that fetches it checks it.
+    """
+    for name, track in study.tracks.items():
+        where, encoding = f"tracks.{name}.encoding", track.config["encoding"]
+        room = encoding["max_length"] - MOST_SPECIAL_TOKENS
+        if "qa" in _task_types(study, track) and encoding["max_question_length"] >= room:
+            message = f"a question of {encoding['max_question_length']} tokens leaves no room for context"
+            fix = f"max_question_length: {room // 2}"
+            raise UserError(f"{message} in {encoding['max_length']}", f"{where}.max_question_length", fix)
+        longest = longest_sequence(study, track)
+        for model, config in study.config["models"].items():
+            if "pretrain" in config and config["pretrain"]["max_length"] < longest:
+                message = f"the track {name} has sequences of {longest} tokens"
+                raise UserError(message, f"models.{model}.pretrain.max_length", f"max_length: {longest}")
+            file = root / base_path(study.name, model, config) / MODEL / "config.json"
+            if "hub" in config and file.exists():
+                check_positions(read_json(file), longest, f"models.{model}")
+
+
+def longest_sequence(study: Expansion, track: Track) -> int:
+    """The tokens of the longest sequence that a track gives to a model."""
+    keys = ("max_length", "max_question_length") if "retrieval" in _task_types(study, track) else ("max_length",)
+    return max(track.config["encoding"][key] for key in keys)
+
+
+def _task_types(study: Expansion, track: Track) -> set[str]:
+    """The task types that a track trains or evaluates."""
+    trained = {Source.parse(source).dataset for schedule in track.schedules for source in schedule_sources(schedule)}
+    return {study.registry[dataset].task for dataset in trained | set(track.evaluate)}
 
 
 def check_contrastive(study: Expansion) -> None:

@@ -33,9 +33,11 @@ from crosstune.core.progress import Progress
 from crosstune.evaluation.metrics import metric_named
 from crosstune.machine.cost_meter import Meter
 from crosstune.machine.environment import write_cost
+from crosstune.machine.gpu_lease import log_line
 from crosstune.machine.hardware import resolve_precision
 from crosstune.modeling.batching import Mixture, plan_batches
 from crosstune.modeling.contrastive import ContrastiveConfig, contrastive_config
+from crosstune.modeling.encoding_facts import unknown_share, unknown_warnings
 from crosstune.modeling.feature_cache import FeatureCache
 from crosstune.modeling.folder import average_weights, load_network, save_network
 from crosstune.modeling.network import MultiHeadEncoder
@@ -239,6 +241,9 @@ def _prepare_data(job: CheckpointJob, start: Start, options: RuntimeOptions) -> 
     data = options.ranks.main_process_first(
         partial(encode_sources, network, cache, splits, heads, encoding, contrastive)
     )
+    if options.ranks.is_main:
+        for line in unknown_warnings({name: unknown_share(own, tokenizer) for name, own in data.windows.items()}):
+            log_line(line, job.log)
     if data.pairs and contrastive.learned_scale:
         network.learn_temperature(contrastive.logit_scale)
     budget, plan = spec.get("budget", spec), []

@@ -11,8 +11,10 @@ from crosstune.core.packing import pack
 from crosstune.core.progress import Progress
 from crosstune.machine.cost_meter import Meter
 from crosstune.machine.environment import write_cost
+from crosstune.machine.gpu_lease import log_line
 from crosstune.machine.hardware import device, resolve_precision
 from crosstune.modeling.batching import collate, prefetch
+from crosstune.modeling.encoding_facts import unknown_share, unknown_warnings
 from crosstune.modeling.feature_cache import FeatureCache
 from crosstune.modeling.features import Windows
 from crosstune.modeling.network import MultiHeadEncoder
@@ -42,6 +44,8 @@ def predict_dataset(
 
     def on_language_done(language: str, windows: Windows) -> None:
         progress.advance(len(windows.ids), language=language)
+        for line in unknown_warnings({f"{spec['dataset']}.{language}": unknown_share(windows, cache.tokenizer)}):
+            log_line(line, log)
 
     files = {}
     predictions = predict_splits(network, cache, splits, spec["head"], spec["encoding"], precision, on_language_done)

@@ -6,11 +6,11 @@ tensors are read from pickled weights.
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from crosstune.core.errors import UserError
-from crosstune.core.files import sha256_file, write_json
+from crosstune.core.files import read_json, sha256_file, write_json
 from crosstune.data.download.fetch import match_names
 from crosstune.data.download.hub import Hub, Repository
 
@@ -19,65 +19,101 @@ SMALL_FILES = ("*.json", "*.txt", "*.model", "*.spm")
 # Copied unchanged: the architecture, and the generation settings of a translation model.
 CONFIGS = ("config.json", "generation_config.json")
 
-# Names of transformers, in order of preference. A stage's folder has the first.
-WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
+# The weights, or the list of their pieces: names of transformers, in its order of preference.
+SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
+WEIGHTS_FILES = (SAFETENSORS, f"{SAFETENSORS}.index.json", PICKLE, f"{PICKLE}.index.json")
 
 
-def fetch_model(name: str, revision: str, downloads: Path, out: Path) -> None:
-    """Fetch an encoder and its tokenizer and write `out`/model, then the manifest `out`/stage.json.
+def fetch_model(name: str, revision: str, downloads: Path, out: Path, check: Callable[[Path], None]) -> None:
+    """Fetch a model and its tokenizer and write `out`/model, then the manifest `out`/stage.json.
 
-    Raises UserError if they cannot be fetched, or need code or pickled objects of the repository.
+    `check`, of the folder `out`/model, raises UserError for a model of no use. So does this function for one that it
+    cannot fetch, or that needs code or pickled objects of the repository.
     """
     hub, repository = Hub.from_environment(), Repository("models", name)
     folder = downloads / "hub" / repository.folder(revision)
-    listing = hub.listing(repository, revision, folder)
-    names = model_files(listing.files, f"{name} at {revision}")
+    listing = hub.listing(repository, revision, folder).files
+    names = model_files(listing, f"{name} at {revision}")
     hub.download(repository, revision, names, folder)
+    pieces = weights_files(names, folder / "files")
+    if lacking := set(pieces) - set(listing):
+        raise UserError(f"no such file of weights: {min(lacking)}", f"{name} at {revision}", "Choose another commit.")
+    hub.download(repository, revision, pieces, folder)
     weights = write_model(folder / "files", names, out / "model")
+    check(out / "model")
     manifest = {"spec": {"hub": name, "revision": revision}, "weights": weights}
     write_json(out / "stage.json", {**manifest, "parents": [], "updates": 0, "exposure": {}, "lineage": {}})
 
 
-def model_files(names: Iterable[str], where: str) -> list[str]:
-    """The names of configuration, tokenizer and weights. Raises UserError at `where` if they are incomplete."""
-    names = list(names)
+def model_files(names: Collection[str], where: str) -> list[str]:
+    """The names of configuration, tokenizer and weights, or of the list of their pieces.
+
+    Raises UserError at `where` if they are incomplete.
+    """
     weights = next((name for name in WEIGHTS_FILES if name in names), None)
     if weights is None or "config.json" not in names:
-        message = f"expected config.json and {' or '.join(WEIGHTS_FILES)}, found {', '.join(sorted(names)[:12])}"
-        raise UserError(message, where, "Weights in several pieces and those of other libraries are not read.")
-    return [*sorted({name for pattern in SMALL_FILES for name in match_names(names, pattern)}), weights]
+        message = f"expected config.json and {SAFETENSORS} or {PICKLE}, found {', '.join(sorted(names)[:12])}"
+        raise UserError(message, where, "Weights of other libraries are not read.")
+    small = {name for pattern in SMALL_FILES for name in match_names(names, pattern)}
+    return [*sorted(small - set(WEIGHTS_FILES)), weights]
 
 
-def write_model(fetched: Path, names: Iterable[str], model: Path) -> str:
+def weights_files(names: Collection[str], folder: Path) -> list[str]:
+    """The file of the weights, or the pieces that the list in `folder` names, of the model files `names`."""
+    weights = next(name for name in WEIGHTS_FILES if name in names)
+    if weights in (SAFETENSORS, PICKLE):
+        return [weights]
+    return sorted(set(read_json(folder / weights)["weight_map"].values()))
+
+
+def write_model(fetched: Path, names: Collection[str], model: Path) -> str:
     """Write a stage's model folder from the fetched files; return the SHA-256 of its weights."""
     from transformers import AutoConfig, AutoTokenizer
 
-    weights = next(name for name in WEIGHTS_FILES if name in names)
     try:
         AutoConfig.from_pretrained(fetched, trust_remote_code=False, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(fetched, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        # The message of transformers advises to run the repository's code.
+    except Exception as error:  # transformers raises many types
+        # Its message advises to run the repository's code.
         foreign = "trust_remote_code" in str(error)
         reason = "it needs the repository's own code, which is not run" if foreign else str(error)
         fix = "Choose a model whose network and tokenizer are part of transformers."
         raise UserError(f"transformers cannot load this model: {reason}", str(fetched), fix) from None
+    # transformers makes up a vocabulary of its special tokens if there is none.
+    files = {*tokenizer.vocab_files_names.values(), "tokenizer.json"}
+    if tokenizer.vocab_files_names and files.isdisjoint(names):
+        fix = "Choose a model with a tokenizer, or a commit that has one."
+        raise UserError(f"no tokenizer; its files would be {' or '.join(sorted(files))}", str(fetched), fix)
     tokenizer.save_pretrained(model)
     for name in set(CONFIGS) & set(names):
         shutil.copyfile(fetched / name, model / name)
-    if weights.endswith(".safetensors"):
-        _link_or_copy(fetched / weights, model / weights)
+    pieces = weights_files(names, fetched)
+    if pieces == [SAFETENSORS]:
+        _link_or_copy(fetched / SAFETENSORS, model / SAFETENSORS)
     else:
-        convert_pickle(fetched / weights, model / WEIGHTS_FILES[0])
-    return sha256_file(model / WEIGHTS_FILES[0])
+        join_weights([fetched / piece for piece in pieces], model / SAFETENSORS)
+    return sha256_file(model / SAFETENSORS)
 
 
-def convert_pickle(pickled: Path, weights: Path) -> None:
-    """Write pickled weights as safetensors, with the same names. Raises UserError if they hold more than tensors."""
+def join_weights(pieces: Sequence[Path], weights: Path) -> None:
+    """Write the tensors of several files as one of safetensors, with the same names.
+
+    Raises UserError if pickled files hold more than tensors.
+    """
+    from safetensors.torch import load_file, save_file
+
+    tensors: dict = {}
+    for piece in pieces:
+        tensors |= load_file(piece) if piece.suffix == ".safetensors" else _read_pickle(piece)
+    # Cloned, because safetensors refuses tied weights, which share memory.
+    save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, weights, {"format": "pt"})
+
+
+def _read_pickle(pickled: Path) -> dict:
+    """The tensors of a pickled file by name. Raises UserError if it holds more than tensors."""
     import pickle
 
     import torch
-    from safetensors.torch import save_file
 
     try:
         tensors = torch.load(pickled, map_location="cpu", weights_only=True)
@@ -87,8 +123,7 @@ def convert_pickle(pickled: Path, weights: Path) -> None:
         raise UserError("the file is damaged or holds more than tensors", str(pickled), fix) from None
     if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
         raise UserError("not tensors by name", str(pickled), "Choose a model with model.safetensors.")
-    # Cloned, because safetensors refuses tied weights, which share memory.
-    save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, weights, {"format": "pt"})
+    return tensors
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

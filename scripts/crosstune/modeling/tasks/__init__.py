@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 # Raise this if a change of `encode` changes windows: jobs then ignore the windows in the feature cache.
-ENCODE_VERSION = 3
+ENCODE_VERSION = 4
 
 MODULES = {
     "qa": "QuestionAnswering",
@@ -81,6 +81,15 @@ class Task(ABC):
     def answers(self, rows: Sequence[dict], windows: Windows, outputs: list) -> list[dict]:
         """One prediction record per row: id, prediction, gold."""
         raise NotImplementedError
+
+    def limited_tokens(self, windows: Windows, rows: int, tokenizer: Tokenizer) -> np.ndarray:
+        """For each row, the tokens that windows hold of the texts that a limit can cut (rows,)."""
+        owners = np.repeat(windows.rows, windows.lengths)
+        return np.bincount(owners[~np.isin(windows.ids, list(tokenizer.special_ids))], minlength=rows)
+
+    def best_answers(self, rows: Sequence[dict], windows: Windows) -> list[dict] | None:
+        """Prediction records nearest to the gold that windows allow; None if they always allow the gold itself."""
+        return None
 
     def predictions(self, parts: Iterable[tuple[Sequence[dict], Windows, list]]) -> Iterator[list[dict]]:
         """The answers of each language in turn, from its rows, windows and outputs."""

@@ -12,10 +12,13 @@ import torch
 from torch import nn
 from transformers.activations import ACT2FN
 
+from crosstune.core.errors import UserError
 from crosstune.modeling.features import Batch, Windows
 from crosstune.modeling.tasks import IGNORE_INDEX, Task
 from crosstune.modeling.tasks.token_loss import count_targets, token_loss
 from crosstune.modeling.tokenization import Tokenizer
+
+OTHER_SOURCE = "Choose a model that was trained with masks, or leave sources of the task `text` out."
 
 
 class MaskedLanguageModelling(Task):
@@ -23,6 +26,8 @@ class MaskedLanguageModelling(Task):
 
     def encode(self, rows: Sequence[dict], tokenizer: Tokenizer, options: dict) -> Windows:
         """One window per row (a pair is cut evenly to fit); long texts without a pair give several."""
+        if tokenizer.mask_id is None:
+            raise UserError("the model's tokenizer has no mask token, which text as a source needs", fix=OTHER_SOURCE)
         texts = tokenizer.tokenize([row["text"] for row in rows])
         pairs = iter(tokenizer.tokenize([row["pair"] for row in rows if "pair" in row]))
         layout = tokenizer.pair_layout

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from crosstune.core.errors import UserError
 from crosstune.modeling.batching import Padding
 from crosstune.modeling.features import Batch, Windows
 from crosstune.modeling.tasks import Task
 from crosstune.modeling.tasks.row_loss import row_loss
-from crosstune.modeling.tasks.span_search import WindowLayout, best_spans
+from crosstune.modeling.tasks.span_search import LONGEST_ANSWER, WindowLayout, best_spans
 from crosstune.modeling.tokenization import TokenizedText, Tokenizer
 
 
@@ -32,6 +33,10 @@ class QuestionAnswering(Task):
         for number, (row, question, context) in enumerate(zip(rows, questions, contexts, strict=True)):
             question_ids = question.ids[: options["max_question_length"]]
             room = options["max_length"] - layout.count - len(question_ids)
+            if room < 1:
+                message = f"the question {row['id']!r} leaves no room for context in {options['max_length']} tokens"
+                fix = f"max_question_length: {(options['max_length'] - layout.count) // 2}"
+                raise UserError(message, "encoding.max_question_length", fix)
             head = len(layout.before) + len(question_ids) + len(layout.between)
             answer = _answer_tokens(row, context)
             for begin in _window_starts(len(context.ids), room, options["stride"]):
@@ -87,6 +92,38 @@ class QuestionAnswering(Task):
             }
             for row, span in zip(rows, best, strict=True)
         ]
+
+    def limited_tokens(self, windows, rows, tokenizer):
+        """The tokens of the questions: windows hold all of a context."""
+        tokens = np.zeros(rows, np.int64)
+        tokens[windows.rows] = windows.per_window["context"]
+        return tokens
+
+    def best_answers(self, rows, windows):
+        """For each row with an answer, the span that overlaps most with a gold one, by characters of both."""
+        best = [(0.0, "")] * len(rows)
+        for window, owner in enumerate(windows.rows.tolist()):
+            answers = rows[owner]["answers"]
+            for text, begin in zip(answers["text"], answers["answer_start"], strict=True):
+                first, last = _nearest_span(windows, window, begin, begin + len(text))
+                shared = min(last, begin + len(text)) - max(first, begin)
+                overlap = shared / (max(last, begin + len(text)) - min(first, begin))
+                best[owner] = max(best[owner], (overlap, rows[owner]["context"][first:last]))
+        return [
+            {"id": row["id"], "prediction": answer, "gold": row["answers"]["text"]}
+            for row, (_, answer) in zip(rows, best, strict=True)
+            if row["answers"]["text"]
+        ]
+
+
+def _nearest_span(windows: Windows, window: int, begin: int, end: int) -> tuple[int, int]:
+    """The characters of the shortest possible answer of a window over `begin:end`; none if it holds nothing of it."""
+    offset = windows.offsets[window]
+    context = slice(*(offset + windows.per_window[name][window] for name in ("context", "context_end")))
+    firsts, lasts = windows.per_token["first"][context], windows.per_token["last"][context]
+    start = int(np.searchsorted(lasts, begin, side="right"))
+    stop = min(int(np.searchsorted(firsts, end, side="left")), start + LONGEST_ANSWER)
+    return (int(firsts[start]), int(lasts[stop - 1])) if start < stop else (begin, begin)
 
 
 def answer_spans(windows: Windows, logits: Sequence[np.ndarray]) -> list[tuple[float, int, int] | None]:

@@ -17,7 +17,10 @@ from crosstune.modeling.tokenization import Tokenizer
 
 class Tagging(Task):
     def encode(self, rows: Sequence[dict], tokenizer: Tokenizer, options: dict) -> Windows:
-        """Windows of whole words; a word that the tokenizer drops becomes the unknown token, as in XTREME."""
+        """Windows of whole words; a word that the tokenizer drops becomes the unknown token, as in XTREME.
+
+        A tokenizer without an unknown token has another special one in its place.
+        """
         number_of = {label: number for number, label in enumerate(self.labels)}
         layout = tokenizer.single_layout
         room = options["max_length"] - layout.count
@@ -26,7 +29,7 @@ class Tagging(Task):
         for owner, (row, text) in enumerate(zip(rows, texts, strict=True)):
             bounds = np.searchsorted(text.words, np.arange(len(row["tokens"]) + 1))
             words = [text.ids[a:b][:room] for a, b in itertools.pairwise(bounds)]
-            words = [word if len(word) else np.array([tokenizer.unknown_id], np.int32) for word in words]
+            words = [word if len(word) else np.array([tokenizer.filler_id], np.int32) for word in words]
             for first, last in _cut([len(word) for word in words], room):
                 ids, types = layout.pair(np.zeros(0, np.int32), np.concatenate(words[first:last]))
                 heads = len(layout.before) + np.cumsum([0, *(len(word) for word in words[first : last - 1])])

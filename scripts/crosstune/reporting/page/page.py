@@ -34,6 +34,7 @@ from crosstune.reporting.tables.contrasts import contrast_results
 from crosstune.reporting.tables.cost import cost_table
 from crosstune.reporting.tables.custom import custom_tables
 from crosstune.reporting.tables.distance import distance_sentences, distance_table
+from crosstune.reporting.tables.encoding import encoding_table
 from crosstune.reporting.tables.formats import MOST_COLUMNS
 from crosstune.reporting.tables.published import comparison_rows, difference_rows, examples_line, published_comparisons
 from crosstune.reporting.tables.scores import average_table, schedule_table, transfer_table
@@ -44,9 +45,9 @@ TEMPLATE = "report.html.j2"
 
 FUNCTIONS = (
     answer, average_table, baseline_margins, comparison_rows, contrast_results, custom_tables, difference_rows,
-    distance_sentences, distance_table, examples_line, gains_table, has_declared_contrast, headline, limitations,
-    measures_text_table, provenance_rows, published_comparisons, relatedness_rows, schedule_table, seed_differences,
-    transfer_table, usage_table,
+    distance_sentences, distance_table, encoding_table, examples_line, gains_table, has_declared_contrast, headline,
+    limitations, measures_text_table, provenance_rows, published_comparisons, relatedness_rows, schedule_table,
+    seed_differences, transfer_table, usage_table,
 )  # fmt: skip
 
 """The functions that the templates call, besides those of this module."""
@@ -58,7 +59,7 @@ def write_report(study: StudyResults, results: Path, out: Path) -> None:
 
 
 def render_page(study: StudyResults, results: Path) -> str:
-    """The report as HTML. Reads stage.json, provenance.json and leakage.json in `results`, as far as they exist."""
+    """The report as HTML. Reads the JSON files of `results`, as far as they exist."""
     environment = Environment(
         loader=PackageLoader("crosstune.reporting.page"),
         autoescape=True,
@@ -77,6 +78,7 @@ def render_page(study: StudyResults, results: Path) -> str:
         "plan": study.plan,
         "provenance": read_json_object(results / "provenance.json"),
         "leakage": read_json_object(results / "leakage.json"),
+        "encoding": read_json_object(results / "encoding.json"),
         "claims": claims_section(study, results),
         "computations": computations(study, results),
         "used": read_job_usage(results),
