@@ -100,6 +100,12 @@ def test_a_file_that_would_be_misread_is_refused(reader, text, message):
         read_rows(reader, [("a.txt", text)])
 
 
+def test_marks_of_documents_are_no_sentences():
+    text = "-DOCSTART-\tO\n\nJohn\tB-PER\n\n-DOCSTART-\tO\n\n"
+    (row,) = read_rows("columns", [("a.tsv", text)], ReaderOptions(tags=("O", "B-PER")))
+    assert row["tokens"] == ["John"]
+
+
 def test_of_equal_sentences_one_is_the_translation():
     assert scores("bitext", "de", "2", "1") == {"accuracy": 0.0, "n": 1}
 

@@ -42,10 +42,15 @@ def conllu_text(text: str, file: str, options: ReaderOptions) -> Iterator[dict]:
         yield {"id": name, "text": sentence or join_tokens(tokens, options.lang)}
 
 
+DOCUMENT_MARK = "-DOCSTART-"  # CoNLL-2003 begins a document with it
+
+
 def columns(text: str, file: str, options: ReaderOptions) -> Iterator[dict]:
-    """Sentences with a token and a tag per line, separated by empty lines."""
+    """Sentences with a token and a tag per line, separated by empty lines; without CoNLL's marks of documents."""
     rows = []
     for block in line_blocks(text):
+        if len(block) == 1 and block[0][1].split()[:1] == [DOCUMENT_MARK]:
+            continue
         pairs = [_token_and_tag(line, f"{file}:{number}", options) for number, line in block]
         tokens, tags = zip(*pairs, strict=True)
         check_forms(tokens, f"{file}:{block[0][0]}")
