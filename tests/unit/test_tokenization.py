@@ -79,8 +79,9 @@ def question(context: str, answer: str, begin: int) -> dict:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 @settings(max_examples=25, deadline=None)
-@given(words=st.lists(st.text(LETTERS, min_size=1, max_size=5), min_size=1, max_size=6), data=st.data())
+@given(words=st.lists(st.text(LETTERS, min_size=1, max_size=3), min_size=1, max_size=6), data=st.data())
 def test_every_word_can_be_given_back(tokenizer_of, kind, form, words, data):
+    """Of at most three letters: in bytes and decomposed, more letters are longer than the longest answer."""
     words = [unicodedata.normalize(form, word) for word in words]
     # A mark at the beginning of a word is part of the space before it.
     words = ["a" + word if unicodedata.category(word[0])[0] == "M" else word for word in words]
