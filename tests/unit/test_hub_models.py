@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, write_json
 from crosstune.data.download.hub_models import fetch_model, join_weights, model_files, weights_files, write_model
+from crosstune.modeling.folder import load_network
+from crosstune.modeling.weight_names import SAVED_SCALE
 
 
 def test_the_files_of_a_model_are_chosen_by_name():
@@ -161,3 +163,31 @@ def test_a_model_that_fails_its_check_has_no_manifest(fetched, tmp_path):
     with pytest.raises(UserError, match="of no use"):
         fetched(check)
     assert not (tmp_path / "m/stage.json").exists()
+
+
+def test_settings_that_ask_for_code_or_bring_heads_are_removed(fetched):
+    head = {"labels": [], "weights": {"weight": "cls.predictions.bias", "bias": "cls.predictions.bias"}}
+    asked = {
+        "auto_map": {"AutoModel": "own.Model", "AutoConfig": "own.Config"},
+        "attn_implementation": "kernels-community/flash-attn",
+        "quantization_config": {"quant_method": "own"},
+        "crosstune_heads": {"qa": head},
+    }
+
+    def change(source):
+        (source / "own.py").write_text("raise SystemExit('ran')")
+        for name in ("config.json", "tokenizer_config.json"):
+            write_json(source / name, read_json(source / name) | asked)
+
+    folder = fetched(lambda folder: None, change) / "model"
+    for path in folder.glob("*.json"):
+        assert not asked.keys() & read_json(path).keys(), path
+    assert "qa" not in load_network(folder).tasks
+
+
+def test_weights_under_the_name_of_a_learned_temperature_are_none_of_ours(fetched):
+    def change(source):
+        tensors = load_file(source / "model.safetensors")
+        save_file(tensors | {SAVED_SCALE: torch.tensor(9.0)}, source / "model.safetensors", {"format": "pt"})
+
+    assert load_network(fetched(lambda folder: None, change) / "model").log_scale is None

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 from crosstune.core.errors import UserError
 
+# For every loading function of transformers: no code of a repository, no question on the terminal, no network.
+LOCAL = {"trust_remote_code": False, "local_files_only": True}
+
 # These count positions from the number after the padding token's, so that they lose the first rows of their table.
 COUNT_FROM_PADDING = {
     "camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mpnet",

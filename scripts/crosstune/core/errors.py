@@ -43,8 +43,11 @@ class UserError(Exception):
 def run_program(main: Callable[[], None]) -> None:
     """Run a command-line program: a UserError or a full disk ends it with one message and exit code 1.
 
-    The message, or the traceback of another error, also goes to the file of the option --log, if there is one.
+    The message, or the traceback of another error, also goes to the file of the option --log, if there is one. A
+    program reads nothing from the terminal: a library that asks there gets the end of a file.
     """
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
     try:
         main()
     except UserError as error:

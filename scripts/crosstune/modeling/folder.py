@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig
 
+from crosstune.artifacts.model_config import LOCAL
 from crosstune.core.errors import UserError
 from crosstune.core.files import atomic_open, write_text
 from crosstune.modeling.base_model import encoder_class, pooler_option, published_mlm, refuse_misfit
@@ -32,7 +33,7 @@ DROPOUTS = (
 def load_network(folder: Path | str, dropout: float | None = None, packing: bool = True) -> MultiHeadEncoder:
     """The encoder of a folder with the heads that it has. Raises UserError for weights of other models."""
     folder = Path(folder)
-    config = AutoConfig.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(folder, **LOCAL)
     if dropout is not None:
         for name in DROPOUTS:
             if hasattr(config, name):
@@ -51,7 +52,7 @@ def _load_encoder(folder: Path, config: PreTrainedConfig, names: set[str]) -> nn
     model_class = encoder_class(config, folder)
     options = {**pooler_option(model_class, config, names), "ignore_mismatched_sizes": True}
     encoder, report = model_class.from_pretrained(
-        folder, config=config, dtype=torch.float32, output_loading_info=True, **options
+        folder, config=config, dtype=torch.float32, output_loading_info=True, **LOCAL, **options
     )
     refuse_misfit(encoder, report, folder)
     return encoder
@@ -64,7 +65,7 @@ def _load_heads(network: MultiHeadEncoder, folder: Path, names: set[str]) -> Non
         for name, head in heads.items():
             network.add_head(name, head["labels"])
             network.head(name).load_state_dict({part: weights[full] for part, full in head["weights"].items()})
-    if SAVED_SCALE in names:
+    if SAVED_SCALE in names and hasattr(network.config, "crosstune_heads"):
         network.learn_temperature(1.0)
         network.heads[TEMPERATURE].load_state_dict(_load_tensors(folder, {"log_scale": SAVED_SCALE}))
     if "mlm" not in network.tasks and (full := published_mlm(names)):

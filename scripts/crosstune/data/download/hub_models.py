@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from crosstune.artifacts.model_config import LOCAL
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, sha256_file, write_json
 from crosstune.data.download.fetch import match_names
@@ -16,8 +17,11 @@ from crosstune.data.download.hub import Hub, Repository
 
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.spm")
 
-# Copied unchanged: the architecture, and the generation settings of a translation model.
+# The architecture, and the generation settings of a translation model.
 CONFIGS = ("config.json", "generation_config.json")
+
+# Keys that ask for code of the repository, for packages that run some, or for heads that this study has not trained.
+REMOVED_KEYS = ("auto_map", "attn_implementation", "_attn_implementation", "quantization_config", "crosstune_heads")
 
 # The weights, or the list of their pieces: names of transformers, in its order of preference.
 SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
@@ -71,8 +75,8 @@ def write_model(fetched: Path, names: Collection[str], model: Path) -> str:
     from transformers import AutoConfig, AutoTokenizer
 
     try:
-        AutoConfig.from_pretrained(fetched, trust_remote_code=False, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(fetched, trust_remote_code=False, local_files_only=True)
+        AutoConfig.from_pretrained(fetched, **LOCAL)
+        tokenizer = AutoTokenizer.from_pretrained(fetched, **LOCAL)
     except Exception as error:  # transformers raises many types
         # Its message advises to run the repository's code.
         foreign = "trust_remote_code" in str(error)
@@ -87,12 +91,22 @@ def write_model(fetched: Path, names: Collection[str], model: Path) -> str:
     tokenizer.save_pretrained(model)
     for name in set(CONFIGS) & set(names):
         shutil.copyfile(fetched / name, model / name)
+    for name in (*CONFIGS, "tokenizer_config.json"):
+        _remove_keys(model / name)
     pieces = weights_files(names, fetched)
     if pieces == [SAFETENSORS]:
         _link_or_copy(fetched / SAFETENSORS, model / SAFETENSORS)
     else:
         join_weights([fetched / piece for piece in pieces], model / SAFETENSORS)
     return sha256_file(model / SAFETENSORS)
+
+
+def _remove_keys(config: Path) -> None:
+    """Remove REMOVED_KEYS from a file of settings; one without them keeps its bytes."""
+    settings = read_json(config) if config.exists() else {}
+    kept = {key: value for key, value in settings.items() if key not in REMOVED_KEYS}
+    if kept != settings:
+        write_json(config, kept)
 
 
 def join_weights(pieces: Sequence[Path], weights: Path) -> None:

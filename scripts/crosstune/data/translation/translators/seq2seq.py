@@ -15,6 +15,7 @@ import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from crosstune.artifacts.model_config import LOCAL
 from crosstune.core.errors import UserError
 from crosstune.core.packing import pack
 from crosstune.data.translation.translators import Translator
@@ -35,10 +36,9 @@ class ModelTranslator(Translator):
     """`folder` holds model and tokenizer; `codes` maps this project's codes to the model's, if they differ."""
 
     def __init__(self, folder: Path, codes: Mapping[str, str], beams: int = 1):
-        options = {"trust_remote_code": False, "local_files_only": True}
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-            model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32, **options)
+            self._tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
+            model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32, **LOCAL)
         except Exception as error:  # transformers raises many types for other models
             fix = "Name a model that AutoModelForSeq2SeqLM loads without code of its own, such as NLLB or OPUS-MT."
             reason = str(error).strip().partition("\n")[0]
