@@ -101,6 +101,7 @@ def markdown(table: Table | TextTable) -> str:
 def pipe_table(head: list[str], rows: list[list[str]], labels: int) -> str:
     """A Markdown table of texts; the first `labels` columns are aligned left."""
     align = ["left"] * labels + ["right"] * (len(head) - labels)
+    head, *rows = [[" ".join(cell.split()).replace("|", r"\|") for cell in row] for row in [head, *rows]]
     return tabulate(rows, head, tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
