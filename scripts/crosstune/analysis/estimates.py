@@ -172,8 +172,11 @@ class Sample:
         )
 
     def resolved_variance(self, weights: np.ndarray) -> float:
-        """The variance of a mean over units whose scores each change by one example, in points squared."""
-        return float(((weights * self.steps) ** 2).sum())
+        """The variance of a mean over units whose scores differ by one example in half of the cases.
+
+        It is that of two equally frequent neighbours on the grid of scores.
+        """
+        return float(((weights * self.steps / 2) ** 2).sum())
 
 
 @dataclass(frozen=True)
@@ -224,7 +227,7 @@ def estimate_over_seeds(sample: Sample) -> Estimate | None:
     """
     if sample.seeds < 2:
         return None
-    least = sample.resolved_variance(sample.weights) / 4 / sample.seeds
+    least = sample.resolved_variance(sample.weights) / sample.seeds
     variance = max(float(mean_variance(sample.by_seed)), least)
     return Estimate(float(sample.by_seed.mean()), ((variance, sample.seeds - 1),))
 
@@ -232,7 +235,7 @@ def estimate_over_seeds(sample: Sample) -> Estimate | None:
 def estimate_over_examples(sample: Sample) -> Estimate | None:
     """For other seeds and examples. None below two seeds or with a unit of a single example.
 
-    The variance of the examples is at least that of one example of each language.
+    The variance of the examples has the same lower limit, once for all seeds.
     """
     seeds = estimate_over_seeds(sample)
     if not seeds or min(unit.shape[1] for unit in sample.influences) < 2:
@@ -267,7 +270,7 @@ def estimate_over_families(sample: Sample) -> Estimate | None:
         return None
     means = families * sample.differences @ weights.T
     (seeds, _), (languages, freedom), (both, _) = two_way_variances(means)
-    least = sample.resolved_variance(weights.sum(axis=0)) / 4 / sample.seeds
+    least = sample.resolved_variance(weights.sum(axis=0)) / sample.seeds
     shared = [
         (_shared_variance(combined_influences(sample, group, weights)), group.size - 1)
         for group in sample.example_groups
