@@ -7,7 +7,14 @@ import pytest
 from helpers.study_results import by_seed
 
 from crosstune.analysis.cells import Replicate
-from crosstune.analysis.intervals import detectable_effect, interval, student_cdf, student_quantile, student_tail
+from crosstune.analysis.intervals import (
+    detectable_effect,
+    interval,
+    student_cdf,
+    student_quantile,
+    student_tail,
+    student_tail_quantile,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +45,8 @@ def test_tails_are_exact_for_any_degrees_of_freedom(freedom, t, beyond_nine):
     assert student_tail(9, freedom) == pytest.approx(beyond_nine, rel=1e-8)
     assert student_tail(-9, freedom) == pytest.approx(1 - beyond_nine)
     assert (student_tail(0, freedom), student_tail(math.inf, freedom)) == (0.5, 0.0)
+    for tail in (0.5, 0.4, 1e-3, 1e-12):
+        assert student_tail(student_tail_quantile(tail, freedom), freedom) == pytest.approx(tail, rel=1e-9)
 
 
 @pytest.mark.parametrize(("freedom", "confidence"), [(1, 0.95), (2, 0.95), (4, 0.95), (9, 0.95), (5, 0.99)])

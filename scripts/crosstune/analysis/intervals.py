@@ -2,6 +2,7 @@
 
 import math
 import statistics
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -67,7 +68,12 @@ def student_tail_quantile(tail: float, freedom: float) -> float:
     """The t with P(T > t) = `tail`, for a tail in (0, 0.5]."""
     if tail == 0.5:
         return 0.0
-    return math.exp(solve(lambda x: -math.log(student_tail(math.exp(x), freedom)), -math.log(tail), (-2.0, 2.0)))
+
+    def depth(x: float) -> float:
+        """The logarithm of 1 / P(T > exp(x)), as far as P is no 0."""
+        return -math.log(max(student_tail(math.exp(x), freedom), sys.float_info.min))
+
+    return math.exp(solve(depth, -math.log(tail), (-2.0, 2.0)))
 
 
 def student_cdf(t: float, freedom: float) -> float:
