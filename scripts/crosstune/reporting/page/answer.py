@@ -254,7 +254,7 @@ def limitations(panel: Panel) -> list[str]:
             "trivial baselines; they count in the means.",
         ),
         (collapsed, collapse_sentence(collapsed)),
-        (weak, f"No better than trivial baselines on its own training languages with some seed: {', '.join(weak)}."),
+        (weak, f"No better than trivial baselines with some seed: {', '.join(weak)}."),
         (not panel.track_plan["matched"], "The schedules are not compute-matched: differences may come from budgets."),
         (not panel.low_resource_languages, "No evaluated language is marked as low-resource."),
     ]
