@@ -385,7 +385,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="file for the tables")
     args = parser.parse_args()
 
-    began = time.perf_counter()
+    began = time.process_time()
     sds = estimated(args.results) if args.results else ASSUMED
     rng = np.random.default_rng(args.seed)
     normal = list(normal_rows(sds, args.studies, rng))
@@ -400,7 +400,7 @@ def main() -> None:
         seed=args.seed,
         studies=args.studies,
         error=f"{100 * (0.95 * 0.05 / args.studies) ** 0.5:.1f}",
-        seconds=time.perf_counter() - began,
+        seconds=time.process_time() - began,
         deviations=", ".join(f"{name} {sd:.2f}" for name, sd in sds.items()),
         normal=pipe(normal, HEAD + RATES),
         discrete=DISCRETE.format(rows=pipe(discrete, ["S", "languages", "examples", "accuracies", *RATES]))
@@ -422,7 +422,7 @@ def pipe(rows: list[list[str]], head: list[str]) -> str:
 PAGE = """# How often the intervals and verdicts are right
 
 {date}, `{command}`, seed {seed}, {studies} simulated studies per row (a quarter of them for the last two tables),
-{seconds:.0f} s on one core. A rate of 95% is known to {error} points.
+{seconds:.0f} s of one core. A rate of 95% is known to {error} points.
 
 Standard deviations, in points: {deviations}. Where languages share families, 64% of the variance between languages is
 that of their families. [Statistics](../statistics.md) explains the questions: s is about these languages and examples,
