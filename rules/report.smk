@@ -37,6 +37,7 @@ rule contrasts:
         plan="results/{study}/plan.json",
         leakage="results/{study}/leakage.json",
         examples=targets.contrast_example_files(study),
+        floors=targets.baseline_files(study),
     output:
         "results/{study}/contrasts.json",
     log:

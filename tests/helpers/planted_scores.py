@@ -16,9 +16,9 @@ CONTRAST = {
     "b": "joint",
     "smallest_effect": 0.5,
     "confidence": 0.95,
-    "panels": [{"track": "qa", "dataset": "worldqa", "metric": "f1", "languages": ["qna", "qix"]}],
+    "panels": [{"track": "qa", "dataset": "worldqa", "metric": "f1", "parallel": "id", "languages": ["qna", "qix"]}],
 }
-SHAPE = (-10.0, 10.0, -4.0, 4.0)
+SHAPE = (-10.0, 10.0, -4.0, 4.0) * 100
 """The deviations of a language's examples from its score, the same in every run."""
 
 Scores = Mapping[str, Mapping[int, Mapping[str, float]]]
@@ -42,21 +42,36 @@ def planned(seeds: Sequence[int], contrasts: Sequence[dict], languages: Sequence
     return plan
 
 
-def plant(folder: Path, scores: Scores, contrasts: Sequence[dict] = (CONTRAST,)) -> StudyResults:
-    """Write the study with its scores, compute its contrasts, and load it."""
+def plant(
+    folder: Path,
+    scores: Scores,
+    contrasts: Sequence[dict] = (CONTRAST,),
+    baselines: Mapping[str, Mapping[str, float]] | None = None,
+    examples: int = len(SHAPE),
+) -> StudyResults:
+    """Write the study with its scores, compute its contrasts, and load it.
+
+    `baselines`: F1 of trivial baselines by language. `examples`: their number in a language, a multiple of 4.
+    """
     seeds = sorted({seed for runs in scores.values() for seed in runs})
     languages = list(dict.fromkeys(lang for runs in scores.values() for found in runs.values() for lang in found))
     write_json(folder / "plan.json", planned(seeds, contrasts, languages))
     for schedule, runs in scores.items():
         for seed, found in runs.items():
-            examples = {
+            rows = {
                 lang: [
                     {"lang": lang, "id": f"{lang}-{n}", "f1": score + move, "exact_match": 0.0}
-                    for n, move in enumerate(SHAPE)
+                    for n, move in enumerate(SHAPE[:examples])
                 ]
                 for lang, score in found.items()
             }
-            write_examples(folder / f"tiny/seed{seed}/qa/{STAGES[schedule][-1]}", examples)
+            write_examples(folder / f"tiny/seed{seed}/qa/{STAGES[schedule][-1]}", rows)
+    if baselines:
+        floors = {
+            name: {lang: {"f1": value, "exact_match": 0.0, "n": examples} for lang, value in own.items()}
+            for name, own in baselines.items()
+        }
+        write_json(folder / "baselines/worldqa.json", {"dataset": "worldqa", "baselines": floors})
     return compute(folder)
 
 

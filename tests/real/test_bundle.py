@@ -14,6 +14,7 @@ import yaml
 from crosstune.core.files import write_jsonl
 from crosstune.data.leakage import find_leakage
 from crosstune.data.prepare import load_rows, prepare
+from crosstune.data.record import key_of_example
 from crosstune.data.registry import load_registry
 
 ROOT = Path(__file__).parents[2]
@@ -102,6 +103,28 @@ def test_a_row_of_every_task(registry):
     assert len(found["tokens"]) == len(found["tags"])
     assert row(registry, "mlqa", "test", "vi", 0)["answers"]["text"]
     assert row(registry, "tydiqa", "test", "sw", 0)["answers"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("name", "languages", "content", "shared"),
+    [
+        ("xnli", ("en", "sw"), lambda row: row["label"], 501),
+        ("xcopa", ("et", "qu"), lambda row: (row["label"], row["question"]), 500),
+        ("xquad", ("en", "th"), lambda row: len(row["answers"]["text"]), 1190),
+        ("lareqa", ("en", "th"), lambda row: row["key"], 1190),
+        ("mlqa", ("hi", "vi"), lambda row: len(row["answers"]["text"]), None),
+    ],
+)
+def test_records_say_what_translations_of_an_example_have_in_common(registry, name, languages, content, shared):
+    found = []
+    for lang in languages:
+        rows = load_rows(registry[name], "test", lang, {"bundle": BUNDLE}, ".")[0]
+        examples = enumerate(row for row in rows if "candidate" not in row)
+        found.append({key_of_example(registry[name].parallel, row["id"], n): content(row) for n, row in examples})
+    common = set(found[0]) & set(found[1])
+    assert all(found[0][key] == found[1][key] for key in common)
+    # MLQA's languages share a part of their questions.
+    assert len(common) == shared if shared else 100 < len(common) < min(map(len, found))
 
 
 def test_every_question_of_lareqa_has_an_answer_in_every_language(registry):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers.planted_scores import CONTRAST, SHAPE, by_difference, compute, planned, plant, write_examples
 from helpers.study_config import study
-from helpers.study_results import csv_rows, read
+from helpers.study_results import STAGES, csv_rows, read
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ from crosstune.analysis.contrasts import (
     contrast_numbers,
     pair_scores,
 )
-from crosstune.analysis.estimates import VERDICTS
+from crosstune.analysis.estimates import UNJUDGED, VERDICTS
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, read_jsonl, write_json, write_jsonl
 from crosstune.evaluation.metrics import METRICS
@@ -55,7 +55,7 @@ def planned_contrast(**keys) -> dict:
 class TestDeclared:
     def test_defaults(self):
         languages = ["qen", "qno", "qis", "qes", "qit", "qfr", "qro", "qka", "qge", "qeu"]
-        panel = {"track": "qa", "dataset": "worldqa", "metric": "f1", "languages": languages}
+        panel = {"track": "qa", "dataset": "worldqa", "metric": "f1", "parallel": "id", "languages": languages}
         expected = {"name": "sequential-vs-joint", "a": "sequential", "b": "joint", "panels": [panel]}
         assert planned_contrast() == expected | {"smallest_effect": 0.5, "confidence": 0.95}
         assert plan_of(study())["contrasts"] == []
@@ -79,7 +79,10 @@ class TestDeclared:
 
     def test_the_workflow_needs_the_examples_of_both_schedules(self):
         home = "results/test/tiny"
-        last = {"joint": "worldqa.qen+qes+qfr@60", "sequential": "worldqa.qen@20/worldqa.qes@20/worldqa.qfr@20"}
+        last = {
+            "joint": "worldqa.qen+qes+qfr@60", "sequential": "worldqa.qen@20/worldqa.qes@20/worldqa.qfr@20",
+            "untrained": "untrained",
+        }  # fmt: skip
         assert contrast_example_files(study(contrasts=[PAIR])) == sorted(
             f"{home}/seed{seed}/qa/{stage}/scores/worldqa.examples.jsonl" for seed in (1, 2) for stage in last.values()
         )
@@ -261,17 +264,48 @@ class TestExamples:
         """The two languages have opposite deviations in every example."""
 
         def unit(name: str, ids: str, sign: int) -> LanguageScores:
-            moved = np.tile(sign * np.array(SHAPE), (2, 1))
+            moved = np.tile(sign * np.array(SHAPE[:4]), (2, 1))
             return LanguageScores(
                 name, name, name, 0.5, tuple(ids), np.stack([50 + moved, np.full((2, 4), 50.0)]), np.ones((2, 2, 4))
             )
 
         same = PairedScores([1, 2], [1, 2], [unit("x", "1234", 1), unit("y", "1234", -1)])
         other = PairedScores([1, 2], [1, 2], [unit("x", "1234", 1), unit("y", "5678", -1)])
-        assert (same.example_groups, other.example_groups) == ([[0, 1]], [[0], [1]])
+        found = [[group.units for group in paired.sample.example_groups] for paired in (same, other)]
+        assert found == [[(0, 1)], [(0,), (1,)]]
         assert bootstrap_intervals(same, 0.95, 300)["examples"] == pytest.approx((0, 0), abs=1e-9)
         low, high = bootstrap_intervals(other, 0.95, 300)["examples"]
         assert high - low > 3
+
+    @pytest.mark.parametrize(
+        ("parallel", "ids", "shared"),
+        [
+            ("id", {"qna": ["1", "2"], "qix": ["1", "2"]}, 2),
+            ("id", {"qna": ["test-na:1", "test-na:2"], "qix": ["test-ix:1", "test-ix:2"]}, 0),
+            ("id-without-prefix", {"qna": ["test-na:1", "test-na:2"], "qix": ["test-ix:1", "test-ix:2"]}, 2),
+            # A part of the examples is shared, and ids sort in another order than the files.
+            ("id", {"qna": ["1", "2"], "qix": ["0", "2"]}, 1),
+            ("position", {"qna": ["na:1", "na:10"], "qix": ["ix:9", "ix:19"]}, 2),
+            ("position", {"qna": ["na:9", "na:10"], "qix": ["ix:9", "ix:19"]}, 2),
+        ],
+    )
+    def test_translations_are_found_by_what_the_record_says(self, tmp_path, parallel, ids, shared):
+        panel = CONTRAST["panels"][0] | {"parallel": parallel}
+        write_json(tmp_path / "plan.json", planned([1, 2], [], ["qna", "qix"]))
+        for stage in ("tiny/seed{}/qa/" + STAGES[name][-1] for name in ("joint", "sequential")):
+            for seed in (1, 2):
+                rows = {
+                    lang: [{"lang": lang, "id": name, "f1": 50.0 + n, "exact_match": 0.0} for n, name in enumerate(own)]
+                    for lang, own in ids.items()
+                }
+                write_examples(tmp_path / stage.format(seed), rows)
+        paired = pair_scores(read(tmp_path), CONTRAST | {"panels": [panel]}, "tiny", ExampleReader(tmp_path))
+        (first, second) = paired.sample.examples
+        assert len({*first.tolist()} & {*second.tolist()}) == shared
+        if parallel == "position":
+            # The first rows belong together, wherever their ids sort.
+            rank = {unit.language: dict(zip(unit.numerators[0, 0], unit.keys, strict=True)) for unit in paired.units}
+            assert rank["qna"] == rank["qix"]
 
     @pytest.mark.parametrize("name", sorted(METRICS))
     def test_parts_add_up_to_every_metrics_numbers(self, name):
@@ -371,8 +405,53 @@ class TestWords:
         (unsure,) = contrast_results(plant(tmp_path / "noisy", by_difference(NOISY)))
         _, _, counted, _ = unsure.further_sentences
         assert counted == "Language by language, no difference holds after Holm's correction for all 2."
-        # t(5) with 80% power: 3.4866 standard errors of 0.08819.
-        assert "finds a true difference of 0.3 points" in result.power_sentence
+        # t(5) with 80% power, the error itself being uncertain: 4.2 standard errors of 0.08819.
+        assert "find a true difference of 0.4 points in these languages in 80% of all cases" in result.power_sentence
+
+    def test_schedules_below_trivial_baselines_are_not_judged(self, tmp_path):
+        """Joint scores are 35 and 36 in seed 1, 40 and 41 in seed 2, and so on."""
+        found = plant(tmp_path, by_difference(CLOSE), baselines={"context": {"qna": 60.0, "qix": 60.0}})
+        (result,), (panel,) = contrast_results(found), found.panels()
+        assert {result.verdict(question) for question in result.entry["questions"]} == {UNJUDGED}
+        assert {unit["estimate"]["verdict"] for unit in result.entry["languages"]} == {UNJUDGED}
+        assert "are not judged: neither beats the trivial baselines" in result.main_sentence
+        assert "is not judged, because neither beats the trivial baselines" in answer(panel)
+        assert "In 2 of the 2 low-resource languages (qna, qix) no compared" in render_page(found, tmp_path)
+        # Without a contrast, as with one.
+        found.contrasts.clear()
+        assert "is not judged, because neither beats the trivial baselines" in answer(panel)
+
+    def test_equivalence_is_withheld_if_a_language_is_below_trivial_baselines(self, tmp_path):
+        found = plant(tmp_path, by_difference(CLOSE), baselines={"context": {"qna": 60.0, "qix": 7.0}})
+        (result,) = contrast_results(found)
+        assert result.verdict("seeds") == "undecided"
+        assert result.entry["questions"]["seeds"]["equivalence_p"] < 0.05
+        verdicts = {unit["name"]: unit["estimate"]["verdict"] for unit in result.entry["languages"]}
+        assert verdicts == {"qna": UNJUDGED, "qix": "equivalent"}
+        caution = result.cautions[0]
+        assert caution.startswith("In 1 of 2 languages neither sequential nor joint beats the trivial baselines (qna)")
+        assert caution in render_page(found, tmp_path)
+        write_contrast_tables(found, tmp_path / "tables")
+        assert caution in (tmp_path / "tables/contrasts.md").read_text()
+        rows = csv_rows(tmp_path / "tables/contrasts.languages.csv")
+        assert [row["baseline"] for row in rows] == ["7.0000", "60.0000"]
+
+    def test_equal_seeds_are_no_proof(self, tmp_path):
+        found = plant(tmp_path, by_difference([2.0, 2.0]), [CONTRAST | {"smallest_effect": 5.0}], examples=20)
+        (result,) = contrast_results(found)
+        assert result.verdict("seeds") == "undecided" and result.entry["questions"]["seeds"]["p"] > 0.05
+        found.contrasts.clear()
+        assert "there is no clear difference for them" in answer(found.panels()[0])
+
+    def test_a_collapsed_seed_is_named(self, tmp_path):
+        scores = by_difference(STEADY)
+        scores["joint"][2] = {"qna": 8.0, "qix": 9.0}
+        found = plant(tmp_path, scores, baselines={"context": {"qna": 7.0, "qix": 7.0}})
+        (result,) = contrast_results(found)
+        assert result.entry["collapsed"] == {"a": [], "b": [2]}
+        (caution,) = result.cautions
+        assert caution.startswith("Outlying: seed 2 of joint gained less than half")
+        assert render_page(found, tmp_path).count(caution) == 2
 
     def test_languages_have_their_names(self, tmp_path):
         found = plant(tmp_path, by_difference(STEADY))

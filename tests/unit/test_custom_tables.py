@@ -150,7 +150,7 @@ class TestByHand:
         write_study(tmp_path, plan_with(columns=["group"], aggregate="pooled"))
         for path in tmp_path.glob("tiny/**/scores/worldqa.json"):
             scores = read_json(path)
-            scores["languages"]["qen"]["n"] = 30
+            scores["languages"]["qen"]["n"] = 3 * 10**6
             write_json(path, scores)
         # Seen: (3 x 50 + 10) / 4 = 40 and (3 x 54 + 12) / 4 = 43.5.
         assert texts(table_of(read(tmp_path)))["english", "group_seen"] == "41.8 ± 2.5"

@@ -2,11 +2,19 @@
 
 import math
 
+import numpy as np
 import pytest
 from helpers.study_results import by_seed
 
 from crosstune.analysis.cells import Replicate
-from crosstune.analysis.intervals import detectable_effect, interval, student_cdf, student_quantile, student_tail
+from crosstune.analysis.intervals import (
+    detectable_effect,
+    interval,
+    student_cdf,
+    student_quantile,
+    student_tail,
+    student_tail_quantile,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,16 +45,24 @@ def test_tails_are_exact_for_any_degrees_of_freedom(freedom, t, beyond_nine):
     assert student_tail(9, freedom) == pytest.approx(beyond_nine, rel=1e-8)
     assert student_tail(-9, freedom) == pytest.approx(1 - beyond_nine)
     assert (student_tail(0, freedom), student_tail(math.inf, freedom)) == (0.5, 0.0)
+    for tail in (0.5, 0.4, 1e-3, 1e-12):
+        assert student_tail(student_tail_quantile(tail, freedom), freedom) == pytest.approx(tail, rel=1e-9)
 
 
-@pytest.mark.parametrize(
-    # Where mpmath's integral of the normal tails over the chi density is 0.8. The second is sqrt(5) times what
-    # statsmodels' TTestPower().solve_power(nobs=5, alpha=0.05, power=0.8) says.
-    ("freedom", "confidence", "errors"),
-    [(2, 0.95, 5.653489266), (4, 0.95, 3.761059554), (9, 0.95, 3.149632886), (5, 0.99, 5.166827551)],
-)
-def test_the_detectable_effect_has_80_percent_power(freedom, confidence, errors):
-    assert detectable_effect(freedom, confidence) == pytest.approx(errors, rel=1e-6)
+@pytest.mark.parametrize(("freedom", "confidence"), [(1, 0.95), (2, 0.95), (4, 0.95), (9, 0.95), (5, 0.99)])
+def test_the_detectable_effect_has_80_percent_power(freedom, confidence):
+    """Of pairs of studies: the first one's error and `detectable_effect` give the true difference of the second."""
+    rng, studies = np.random.default_rng(1), 200_000
+    first, second = (np.sqrt(rng.chisquare(freedom, studies) / freedom) for _ in range(2))
+    difference = rng.standard_normal(studies) + detectable_effect(freedom, confidence) * first
+    found = difference > student_quantile((1 + confidence) / 2, freedom) * second
+    assert found.mean() == pytest.approx(0.8, abs=0.004)
+
+
+def test_equal_runs_have_the_error_that_their_examples_resolve():
+    found = interval(by_seed({1: 2.0, 2: 2.0}), resolution=0.5)
+    assert found.high - 2 == pytest.approx(12.706205 * 0.5 / math.sqrt(2), abs=1e-5)
+    assert interval(by_seed({1: 1.0, 2: 2.0}), resolution=0.5) == interval(by_seed({1: 1.0, 2: 2.0}))
 
 
 def test_the_interval_over_seeds():

@@ -10,6 +10,7 @@ import yaml
 
 from crosstune.core.errors import UserError
 from crosstune.data.readers import READERS
+from crosstune.data.record import key_of_example
 from crosstune.data.registry import Language, load_languages, load_registry
 from crosstune.data.sources import HubSource, SyntheticSource, UrlSource
 from crosstune.evaluation.baselines import BASELINES
@@ -101,6 +102,29 @@ def test_addresses_come_with_their_hashes(tmp_path):
     assert dataset.pinned_source("no", "train", {}) == UrlSource(
         ("https://h.org/all.zip",), ("a" * 64,), ("nor/*.json",)
     )
+
+
+def test_translations_of_an_example_share_its_id_unless_the_record_says_otherwise(tmp_path):
+    assert toy(tmp_path).parallel == "id"
+    assert toy(tmp_path, parallel="position").parallel == "position"
+    source = {"translate": "toy", "from": ["en"], "by": "words"}
+    translated = {"task": "qa", "title": "Toy", "licence": "mine", "languages": ["de"], "splits": {"train": {}}}
+    registry = load_registry(tmp_path, record() | {"copy": translated | {"source": source}})
+    assert registry["copy"].parallel == "id-without-prefix"
+
+
+@pytest.mark.parametrize(
+    ("parallel", "identifier", "key"),
+    [
+        ("id", "test.et:3", "test.et:3"),
+        ("id-without-prefix", "test.et:3", "3"),
+        ("id-without-prefix", "hi-mr:en:7", "en:7"),
+        ("id-without-prefix", "56bd", "56bd"),
+        ("position", "test.et:3", "12"),
+    ],
+)
+def test_what_translations_of_an_example_have_in_common(parallel, identifier, key):
+    assert key_of_example(parallel, identifier, 12) == key
 
 
 def test_records_of_the_folder_and_the_study_are_joined(tmp_path):

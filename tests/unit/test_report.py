@@ -168,9 +168,24 @@ def test_a_schedule_below_the_baseline_is_a_limitation(tmp_path):
     write_study(tmp_path)
     floor = {"high": {lang: {"f1": 51, "exact_match": 0, "n": 1} for lang in ("qen", "qes")}}
     write_json(tmp_path / "baselines/worldqa.json", {"baselines": floor})
+    words = limitations(read(tmp_path).panels()[0])
+    assert "No better than trivial baselines with some seed: english, joint, sequential." in words
+
+
+def test_the_baseline_counts_where_no_evaluated_language_is_trained_on(tmp_path):
+    changed = plan()
+    changed["tracks"]["qa"]["evaluate"] = {"worldqa": ["qna", "qix"]}
+    (panel,) = write_study(tmp_path, changed).panels()
+    english, *_ = baseline_margins(panel)
+    # Means of qna and qix: 13 and 14.
+    assert (english.languages, english.margin.values) == (["qna", "qix"], by_seed({1: 6, 2: 7}))
+    write_json(tmp_path / "baselines/worldqa.json", {"baselines": {"high": {
+        "qna": {"f1": 10, "exact_match": 0, "n": 9}, "qix": {"f1": 8, "exact_match": 0, "n": 9}
+    }}})  # fmt: skip
+    words = limitations(read(tmp_path).panels()[0])
     assert (
-        "No better than trivial baselines on its own training languages with some seed: english, joint, sequential."
-        in (limitations(read(tmp_path).panels()[0]))
+        "In 1 of the 2 low-resource languages (qix) no compared schedule beats the trivial baselines; they count in "
+        "the means." in words
     )
 
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from crosstune.core.errors import UserError
 from crosstune.data import readers
 from crosstune.data.readers.pieces import DEFAULT_OPTIONS, ReaderOptions
+from crosstune.data.record import key_of_example
 from crosstune.data.registry import load_registry
 from crosstune.data.synthetic import CHAII_LANGUAGES, LANGUAGES, TASK_LANGUAGES, generate_files, relatedness
 from crosstune.data.synthetic.facts import RELATIONS, SPLIT_SHARES, Fact, FactBase
@@ -34,6 +35,7 @@ from crosstune.data.synthetic.texts import (
 )
 
 REGISTRY = Path(__file__).parents[2] / "registry"
+RECORDS = load_registry(REGISTRY)
 TINY = {
     "text_high": 12, "text_low": 6, "pairs_high": 8, "pairs_low": 4, "qa_train": 10, "qa_validation": 4, "qa_test": 5,
     "pos_train": 12, "pos_validation": 6, "pos_test": 30, "items_train": 9, "items_test": 8, "chaii_qhi": 12,
@@ -409,6 +411,41 @@ def test_test_sets_are_parallel(tiny):
         assert [word for word in one["context"].split() if word.strip(".") in names] == [
             word for word in two["context"].split() if word.strip(".") in names
         ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("worldqa", lambda row: len(row["answers"]["text"])),
+        ("worldqa_mucot", lambda row: len(row["answers"]["text"])),
+        ("worldmlqa", lambda row: len(row["answers"]["text"])),
+        ("worldpos", lambda row: sorted({"PROPN", "NUM"} & set(row["tags"]))),
+        ("worldnli", lambda row: row["label"]),
+        ("worldcopa", lambda row: row["label"]),
+        ("worldner", lambda row: sorted(tag for tag in row["tags"] if tag != "O")),
+        ("worldtatoeba", lambda row: row["pair"]),
+        ("worldlareqa", lambda row: row["key"]),
+    ],
+)
+def test_records_say_what_translations_of_an_example_have_in_common(more_items, name, content):
+    by_language = {lang: examples_by_key(more_items, name, lang) for lang in RECORDS[name].splits["test"].languages}
+    first, *others = ({key: content(row) for key, row in found.items()} for found in by_language.values())
+    assert others and all(other == first for other in others)
+
+
+@pytest.mark.parametrize("name", ["worldtydiqa", "worldmewslix"])
+def test_other_test_sets_have_different_examples(more_items, name):
+    one, other = (examples_by_key(more_items, name, lang) for lang in ("qen", "qes"))
+    assert one and other and not set(one) & set(other)
+
+
+def examples_by_key(files: dict[str, str], name: str, lang: str) -> dict[str, dict]:
+    """The test examples of a data set by what their translations have in common."""
+    record = RECORDS[name]
+    options = replace(ITEM_OPTIONS, lang=lang, tags=record.tags or DEFAULT_OPTIONS.tags)
+    found = rows(files, record.reader, *record.file_names(lang, "test"), options=options)
+    examples = [row for row in found if "candidate" not in row or "query" in row]
+    return {key_of_example(record.parallel, row["id"], place): row for place, row in enumerate(examples)}
 
 
 def test_no_test_paragraph_is_in_training_or_text(tiny):

@@ -117,7 +117,7 @@ def test_markdown(tmp_path):
 def test_caption(tmp_path):
     (panel,) = write_study(tmp_path).panels()
     caption = schedule_table(panel, "f1").caption
-    for words in ("SQuAD v1.1 F1", "Model tiny", "2 seeds (1, 2)", "200 updates of 512 tokens", "compute-matched",
+    for words in ("SQuAD v1.1 F1", "Model tiny", "2 seeds (1, 2)", "200 updates of up to 512 tokens", "compute-matched",
                   "† seen: some schedule of the track trains on it", "(qna, qix)", "All 8 runs present"):  # fmt: skip
         assert words in caption
 

@@ -12,9 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from crosstune.analysis.cells import collapsed_runs
 from crosstune.analysis.estimates import (
+    UNJUDGED,
     Estimate,
+    ExampleGroup,
     Sample,
+    combined_freedom,
     count_effects,
     estimate_one_language,
     estimate_over_examples,
@@ -34,6 +38,7 @@ from crosstune.analysis.resampling import (
 from crosstune.analysis.results import FINAL, Panel, StudyResults
 from crosstune.core.errors import UserError
 from crosstune.core.random_streams import stream
+from crosstune.data.record import key_of_example
 from crosstune.evaluation.metrics import Metric
 from crosstune.evaluation.scoring import parse_row
 
@@ -48,9 +53,13 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class ExampleScores:
-    """One run's examples in one language, sorted by id. parts: (2, examples), numerators and denominators."""
+    """One run's examples in one language, sorted by id.
+
+    positions: (examples,), their places in the file, from 0. parts: (2, examples), numerators and denominators.
+    """
 
     ids: tuple[str, ...]
+    positions: tuple[int, ...]
     parts: np.ndarray
 
     @property
@@ -63,16 +72,18 @@ class ExampleScores:
 class LanguageScores:
     """One language of one panel, scored by both schedules with every seed.
 
-    numerators, denominators: (2, seeds, examples), schedule `a` first.
+    keys: (examples,), equal for translations of one example. numerators, denominators: (2, seeds, examples), schedule
+    `a` first. baseline: the score of the best trivial baseline, None if there is none.
     """
 
     name: str
     language: str
     family: str
     weight: float
-    ids: tuple[str, ...]
+    keys: tuple[str, ...]
     numerators: np.ndarray
     denominators: np.ndarray
+    baseline: float | None = None
 
     @cached_property
     def scores(self) -> np.ndarray:
@@ -93,6 +104,11 @@ class LanguageScores:
         moved = np.divide(moved, below, out=np.zeros_like(moved), where=below != 0)
         return moved[0] - moved[1]
 
+    @property
+    def is_learned(self) -> bool:
+        """Whether a schedule beats the trivial baselines; true without any."""
+        return self.baseline is None or float(self.scores.mean(axis=1).max()) > self.baseline
+
 
 @dataclass(frozen=True)
 class PairedScores:
@@ -109,22 +125,25 @@ class PairedScores:
         names = sorted({unit.family for unit in self.units})
         return [names.index(unit.family) for unit in self.units]
 
-    @cached_property
-    def example_groups(self) -> list[list[int]]:
-        """The units by their examples: the languages of a translated test set form one group."""
-        groups: dict[tuple[str, ...], list[int]] = {}
-        for number, unit in enumerate(self.units):
-            groups.setdefault(unit.ids, []).append(number)
-        return list(groups.values())
+    @property
+    def is_learned(self) -> bool:
+        """Whether a schedule beats the trivial baselines in the mean over the units; true if one has no baseline."""
+        baselines = [unit.baseline for unit in self.units]
+        if None in baselines:
+            return True
+        means = sum(unit.weight * unit.scores.mean(axis=1) for unit in self.units)
+        return float(means.max()) > sum(unit.weight * unit.baseline for unit in self.units)
 
     @cached_property
     def sample(self) -> Sample:
+        numbers: dict[str, int] = {}
         return Sample(
             np.stack([unit.differences for unit in self.units], axis=1),
             [unit.influences for unit in self.units],
             np.array([unit.weight for unit in self.units]),
             self.families,
-            self.example_groups,
+            [np.array([numbers.setdefault(key, len(numbers)) for key in unit.keys]) for unit in self.units],
+            np.array([100 / len(unit.keys) for unit in self.units]),
         )
 
 
@@ -199,7 +218,7 @@ def read_examples(path: Path, metric: Metric, key: str) -> dict[str, ExampleScor
 
 def sort_examples(ids: Sequence[str], parts: Sequence[tuple[float, float]]) -> ExampleScores:
     order = sorted(range(len(ids)), key=lambda i: ids[i])
-    return ExampleScores(tuple(ids[i] for i in order), np.array([parts[i] for i in order], dtype=float).T)
+    return ExampleScores(tuple(ids[i] for i in order), tuple(order), np.array([parts[i] for i in order], dtype=float).T)
 
 
 def pair_scores(study: StudyResults, contrast: dict, model: str, reader: ExampleReader) -> PairedScores:
@@ -228,7 +247,7 @@ def pair_scores(study: StudyResults, contrast: dict, model: str, reader: Example
         weight = 1 / len(panels) / len(entry["languages"])
         name = lang if len(panels) == 1 else f"{entry['dataset']}.{lang}"
         runs = [[scored[seed][number, lang][role] for seed in seeds] for role in ("a", "b")]
-        units.append(language_scores(name, panel, lang, weight, runs))
+        units.append(language_scores(name, panel, lang, entry | {"weight": weight}, runs))
     units.sort(key=lambda unit: unit.name)
     return PairedScores(seeds, sorted(planned), units, sorted(missing))
 
@@ -241,16 +260,24 @@ def check_score(examples: ExampleScores, score: float, place: str) -> None:
 
 
 def language_scores(
-    name: str, panel: Panel, lang: str, weight: float, runs: Sequence[Sequence[ExampleScores]]
+    name: str, panel: Panel, lang: str, entry: dict, runs: Sequence[Sequence[ExampleScores]]
 ) -> LanguageScores:
-    """Both schedules' runs in one language, by seed. Raises UserError if they were scored on different examples."""
-    ids = runs[0][0].ids
-    if any(run.ids != ids for schedule in runs for run in schedule):
+    """Both schedules' runs in one language, by seed. Raises UserError if they were scored on different examples.
+
+    `entry` is the contrast's panel with the `weight` of a language.
+    """
+    first = runs[0][0]
+    if any(run.ids != first.ids for schedule in runs for run in schedule):
         fix = "Delete their predictions and scores of this data set, and run the study again."
         message = f"the runs to compare have scores of different examples of {panel.dataset}.{lang}"
         raise UserError(message, panel.name, fix)
+    examples = zip(first.ids, first.positions, strict=True)
+    keys = tuple(f"{panel.dataset}/{key_of_example(entry['parallel'], *example)}" for example in examples)
     parts = np.array([[run.parts for run in schedule] for schedule in runs])
-    return LanguageScores(name, lang, panel.family(lang), weight, ids, parts[:, :, 0], parts[:, :, 1])
+    baseline = panel.best_baseline([lang], entry["metric"])
+    return LanguageScores(
+        name, lang, panel.family(lang), entry["weight"], keys, parts[:, :, 0], parts[:, :, 1], baseline
+    )
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------
@@ -260,9 +287,10 @@ def contrast_numbers(paired: PairedScores, smallest: float, confidence: float, r
     """The estimates and tests of a contrast.
 
     "by_seed": the mean difference of every seed. "questions": for `seeds`, `examples` and `languages` an estimate (see
-    `estimate_as_dict`) with the detectable difference of the design, or None. "families": their number. "bootstrap":
-    percentile intervals. "sign_flip": p and the smallest possible p. "languages": an estimate for each, with Holm's p.
-    "better", "worse": lower bounds of the number of languages. "components": the variance components.
+    `estimate_as_dict`) with the detectable difference of the design, or None. "families": their number. "translated":
+    the number of languages that share examples with another. "bootstrap": percentile intervals. "sign_flip": p and the
+    smallest possible p. "languages": an estimate for each, with Holm's p. "better", "worse": lower bounds of the number
+    of languages. "components": the variance components. "collapsed": see `collapsed_seeds`.
     """
     sample = paired.sample
     estimates = {
@@ -272,33 +300,70 @@ def contrast_numbers(paired: PairedScores, smallest: float, confidence: float, r
     }
     intervals = bootstrap_intervals(paired, confidence, resamples) if len(paired.seeds) > 1 else {}
     languages = [
-        {
-            "name": unit.name,
-            "family": unit.family,
-            "examples": len(unit.ids),
-            "a": float(unit.scores[0].mean()),
-            "b": float(unit.scores[1].mean()),
-            "difference": float(unit.differences.mean()),
-            "estimate": estimate_as_dict(estimate_one_language(sample, number), smallest, confidence),
-            "bootstrap": intervals.get("units", {}).get(unit.name),
-        }
+        language_numbers(unit, estimate_one_language(sample, number), smallest, confidence)
+        | {"bootstrap": intervals.get("units", {}).get(unit.name)}
         for number, unit in enumerate(paired.units)
     ]
+    all_learned = all(unit.is_learned for unit in paired.units)
     return {
         "mean": float(sample.by_seed.mean()),
         "by_seed": {str(seed): float(value) for seed, value in zip(paired.seeds, sample.by_seed, strict=True)},
         "questions": {
             name: estimate
             and estimate_as_dict(estimate, smallest, confidence)
-            | {"detects": estimate.detectable_difference(confidence)}
+            | {
+                "verdict": judge(estimate.verdict(smallest, confidence), paired.is_learned, all_learned),
+                "detects": estimate.detectable_difference(confidence),
+            }
             for name, estimate in estimates.items()
         },
         "families": len({unit.family for unit in paired.units}),
+        "translated": sum(len(group.units) for group in sample.example_groups if len(group.units) > 1),
         "bootstrap": {name: ends for name, ends in intervals.items() if name != "units"},
         "sign_flip": {"p": sign_flip_p(sample.by_seed), "smallest": smallest_sign_flip_p(len(paired.seeds))},
         "languages": languages,
         **language_counts(languages, confidence),
         "components": variance_components(sample),
+        "collapsed": collapsed_seeds(paired),
+    }
+
+
+def judge(verdict: str, is_learned: bool, all_learned: bool) -> str:
+    """The verdict, if the schedules have learned something to compare.
+
+    Two schedules that do not beat the trivial baselines are not judged. In single languages below them both schedules
+    are alike because neither has learned anything: equivalence is withheld.
+    """
+    if not is_learned:
+        return UNJUDGED
+    return "undecided" if verdict == "equivalent" and not all_learned else verdict
+
+
+def language_numbers(unit: LanguageScores, estimate: Estimate | None, smallest: float, confidence: float) -> dict:
+    """The numbers of one language, without the bootstrap."""
+    found = estimate_as_dict(estimate, smallest, confidence)
+    if found:
+        found["verdict"] = judge(found["verdict"], unit.is_learned, unit.is_learned)
+    return {
+        "name": unit.name,
+        "family": unit.family,
+        "examples": len(unit.keys),
+        "a": float(unit.scores[0].mean()),
+        "b": float(unit.scores[1].mean()),
+        "baseline": unit.baseline,
+        "learned": unit.is_learned,
+        "difference": float(unit.differences.mean()),
+        "estimate": found,
+    }
+
+
+def collapsed_seeds(paired: PairedScores) -> dict[str, list[int]]:
+    """The seeds of schedules `a` and `b` whose runs have collapsed (`collapsed_runs`), in the mean over the units."""
+    baseline = sum(unit.weight * (unit.baseline or 0.0) for unit in paired.units)
+    means = sum(unit.weight * unit.scores for unit in paired.units)
+    return {
+        role: collapsed_runs(dict(zip(paired.seeds, row.tolist(), strict=True)), baseline)
+        for role, row in zip("ab", means, strict=True)
     }
 
 
@@ -310,7 +375,7 @@ def estimate_as_dict(estimate: Estimate | None, smallest: float, confidence: flo
     return {
         "mean": estimate.mean,
         "error": estimate.error,
-        "freedom": estimate.freedom,
+        "freedom": combined_freedom(estimate.parts),
         "interval": [ends.low, ends.high],
         "equivalence_interval": [wide.low, wide.high],
         "p": estimate.p,
@@ -340,9 +405,11 @@ def bootstrap_intervals(paired: PairedScores, confidence: float, resamples: int)
     """
     sample = paired.sample
     scores = np.empty((resamples, len(paired.units), len(paired.seeds)))
-    for group in paired.example_groups:
-        rng = stream("contrasts", "examples", paired.units[group[0]].name)
-        scores[:, group] = resampled_differences([paired.units[number] for number in group], rng, resamples)
+    for group in sample.example_groups:
+        units = [paired.units[number] for number in group.units]
+        scores[:, list(group.units)] = resampled_differences(
+            group, units, stream("contrasts", "examples", units[0].name), resamples
+        )
     means = resampled_seed_means(scores, stream("contrasts", "seeds"))
     intervals = {
         "units": {unit.name: percentile_interval(means[:, i], confidence) for i, unit in enumerate(paired.units)},
@@ -354,10 +421,12 @@ def bootstrap_intervals(paired: PairedScores, confidence: float, resamples: int)
     return intervals
 
 
-def resampled_differences(units: Sequence[LanguageScores], rng: np.random.Generator, resamples: int) -> np.ndarray:
+def resampled_differences(
+    group: ExampleGroup, units: Sequence[LanguageScores], rng: np.random.Generator, resamples: int
+) -> np.ndarray:
     """Differences by seed on resampled examples, which all units share: (resamples, units, seeds)."""
-    above = np.stack([unit.numerators for unit in units])
-    below = np.stack([unit.denominators for unit in units])
+    above = group.align([unit.numerators for unit in units])
+    below = group.align([unit.denominators for unit in units])
     if (below == 1).all():
         return resampled_ratios(above[:, 0] - above[:, 1], None, rng, resamples)
     scores = resampled_ratios(above, below, rng, resamples)

@@ -1,66 +1,113 @@
 """Estimates of a difference between two schedules: means, standard errors, tests and variance components.
 
 docs/statistics.md explains the formulas. A sample holds one difference per seed and unit (a language of a data set).
-Three questions about it have a mean, a standard error and degrees of freedom of their own:
+Three questions about it, each wider than the one before, have a mean and an interval of their own:
 
 - `estimate_over_seeds`: does the difference hold for other seeds, in these languages and on these examples?
 - `estimate_over_examples`: for other seeds and other examples, in these languages?
 - `estimate_over_families`: for other seeds, languages and examples? Families replace languages, weighted alike.
 
 The variance of crossed factors is V(rows) + V(columns) - V(both), each a mean square (Cameron, Gelbach & Miller 2011;
-for two factors it is the analysis of variance). Its degrees of freedom lie between those of the factors (Cochran 1964).
-Functions on arrays accept leading axes, which compute many simulated studies at once.
+for two factors it is the analysis of variance). The half-widths of independent parts add up as their squares do (Zou &
+Donner 2008), so that an interval contains that of each part. The interval of a question contains the narrower one's.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from crosstune.analysis.intervals import Interval, detectable_effect, student_quantile, student_tail
+from crosstune.analysis.intervals import Interval, detectable_effect, solve, student_tail, student_tail_quantile
 
-VERDICTS = ("better", "worse", "equivalent", "undecided")
+UNJUDGED = "not judged"
+
+VERDICTS = ("better", "worse", "equivalent", "undecided", UNJUDGED)
+
+# The variance of a mean with its degrees of freedom.
+Term = tuple[float, float]
+
+# The largest and the smallest tail of several parts.
+TAILS = (0.49999, 1e-12)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean difference in points, with its standard error and degrees of freedom."""
+    """A mean difference in points, with the variances of its independent parts.
+
+    `narrower` is the estimate of a narrower question. The interval contains that one's, at every confidence. So the p
+    of a hypothesis is the larger one of the two.
+    """
 
     mean: float
-    error: float
-    freedom: float
+    parts: tuple[Term, ...]
+    narrower: "Estimate | None" = None
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean."""
+        return math.sqrt(sum(variance for variance, _ in self.parts))
+
+    def half_width(self, tail: float) -> float:
+        """The distance from the mean to a limit that the truth exceeds with probability `tail`.
+
+        It is the root of the sum of squares of the parts' half-widths (Zou & Donner 2008).
+        """
+        return math.sqrt(
+            sum(variance * student_tail_quantile(tail, freedom) ** 2 for variance, freedom in self.parts if variance)
+        )
 
     def interval(self, confidence: float) -> Interval:
-        half = student_quantile((1 + confidence) / 2, self.freedom) * self.error
-        return Interval(self.mean - half, self.mean + half)
+        half = self.half_width((1 - confidence) / 2)
+        low, high = self.mean - half, self.mean + half
+        if not self.narrower:
+            return Interval(low, high)
+        inner = self.narrower.interval(confidence)
+        return Interval(min(low, inner.low), max(high, inner.high))
 
     @property
     def p(self) -> float:
         """Two-sided p of no difference."""
-        return min(1.0, 2 * self._tail(abs(self.mean)))
+        return min(1.0, 2 * self.tail(0.0, math.copysign(1, self.mean)))
 
     def equivalence_p(self, smallest: float) -> float:
         """p of equivalence: the larger p of two one-sided tests against ±`smallest` (TOST, Schuirmann 1987)."""
-        return max(self._tail(smallest + self.mean), self._tail(smallest - self.mean))
+        return max(self.tail(-smallest, 1), self.tail(smallest, -1))
+
+    def tail(self, bound: float, side: float) -> float:
+        """One-sided p of a truth at or beyond `bound`, below it with side 1 and above it with side -1."""
+        own = self._own_tail(side * (self.mean - bound))
+        return max(own, self.narrower.tail(bound, side)) if self.narrower else own
+
+    def _own_tail(self, distance: float) -> float:
+        """The tail whose half-width is `distance`. Without an error, no deviation exceeds a distance above 0."""
+        if distance < 0:
+            return 1 - self._own_tail(-distance)
+        parts = [(variance, freedom) for variance, freedom in self.parts if variance > 0]
+        if not parts:
+            return 0.0 if distance else 0.5
+        if len(parts) == 1:
+            return student_tail(distance / math.sqrt(parts[0][0]), parts[0][1])
+        largest, smallest = TAILS
+        if distance <= self.half_width(largest):
+            return 0.5
+        if distance >= self.half_width(smallest):
+            return smallest
+        ends = (-math.log(largest), -math.log(smallest))
+        return math.exp(-solve(lambda x: math.log(self.half_width(math.exp(-x))), math.log(distance), ends))
 
     def verdict(self, smallest: float, confidence: float) -> str:
         return verdict(self.mean, self.p, self.equivalence_p(smallest), 1 - confidence)
 
     def detectable_difference(self, confidence: float) -> float:
-        """The smallest true difference that the design detects with 80% power."""
-        return self.error * detectable_effect(self.freedom, confidence)
-
-    def _tail(self, distance: float) -> float:
-        """P of a deviation above `distance`. Without an error, no deviation exceeds a distance above 0."""
-        if self.error == 0:
-            return 0.0 if distance > 0 else 0.5 if distance == 0 else 1.0
-        return student_tail(distance / self.error, self.freedom)
+        """The true difference that studies of this design detect with a probability of 80%."""
+        own = self.error * detectable_effect(combined_freedom(self.parts), confidence)
+        return max(own, self.narrower.detectable_difference(confidence)) if self.narrower else own
 
 
 def verdict(mean: float, p: float, equivalence_p: float, alpha: float) -> str:
-    """The verdict on a difference, one of VERDICTS.
+    """The verdict on a difference, one of VERDICTS but UNJUDGED.
 
     A difference that is significantly smaller than the smallest effect of interest is equivalent, even if it is
     significantly not 0. A large p is no evidence of equivalence: it gives undecided.
@@ -81,14 +128,16 @@ class Sample:
     is (d - mean) / n; each row adds up to 0.
     weights: (units,), of the mean over units; they add up to 1.
     families: the number of each unit's family, from 0.
-    example_groups: the units in groups that share their examples.
+    examples: for every unit (examples,), the numbers of its examples, from 0. Translations of an example share one.
+    steps: (units,), the points that one example is worth, which is what a score can resolve.
     """
 
     differences: np.ndarray
     influences: Sequence[np.ndarray]
     weights: np.ndarray
     families: Sequence[int]
-    example_groups: Sequence[Sequence[int]]
+    examples: Sequence[np.ndarray]
+    steps: np.ndarray
 
     @property
     def seeds(self) -> int:
@@ -110,77 +159,150 @@ class Sample:
         weights = members * self.weights
         return weights / weights.sum(axis=1, keepdims=True) / len(members)
 
+    @cached_property
+    def example_groups(self) -> list["ExampleGroup"]:
+        """The units in groups that have no example in common; the languages of a translated test set are one group."""
+        return group_examples(self.examples)
+
     def unit(self, number: int) -> "Sample":
         """The sample of one unit alone."""
-        return Sample(self.differences[:, [number]], [self.influences[number]], np.ones(1), [0], [[0]])
+        one = slice(number, number + 1)
+        return Sample(
+            self.differences[:, one], self.influences[one], np.ones(1), [0], self.examples[one], self.steps[one]
+        )
+
+    def resolved_variance(self, weights: np.ndarray) -> float:
+        """The variance of a mean over units whose scores differ by one example in half of the cases.
+
+        It is that of two equally frequent neighbours on the grid of scores.
+        """
+        return float(((weights * self.steps / 2) ** 2).sum())
+
+
+@dataclass(frozen=True)
+class ExampleGroup:
+    """Units that share examples, directly or through others.
+
+    places: for every unit, the columns of its examples in an array of all `size` examples of the group.
+    """
+
+    units: tuple[int, ...]
+    places: tuple[np.ndarray, ...]
+    size: int
+
+    def align(self, values: Sequence[np.ndarray]) -> np.ndarray:
+        """Values (..., examples) of the group's units as one array (units, ..., size), 0 for absent examples."""
+        shape = np.shape(values[0])[:-1]
+        aligned = np.zeros((len(self.units), self.size, *shape))
+        for row, place, unit in zip(aligned, self.places, values, strict=True):
+            np.add.at(row, place, np.moveaxis(unit, -1, 0))
+        return np.moveaxis(aligned, 1, -1)
+
+
+def group_examples(examples: Sequence[np.ndarray]) -> list[ExampleGroup]:
+    """The connected groups of units by their common examples, in the order of their first units."""
+    groups: list[tuple[list[int], set[int]]] = []
+    for unit, numbers in enumerate(examples):
+        units, members = [unit], set(numbers.tolist())
+        for group in [group for group in groups if not members.isdisjoint(group[1])]:
+            groups.remove(group)
+            units, members = group[0] + units, members | group[1]
+        groups.append((units, members))
+    found = []
+    for units, members in sorted((sorted(units), members) for units, members in groups):
+        order = np.array(sorted(members))
+        places = tuple(np.searchsorted(order, examples[unit]) for unit in units)
+        found.append(ExampleGroup(tuple(units), places, len(order)))
+    return found
 
 
 # --- the three questions ---------------------------------------------------------------------------------------------
 
 
 def estimate_over_seeds(sample: Sample) -> Estimate | None:
-    """For other seeds: Student's t of the seeds' means. None below two seeds."""
+    """For other seeds: Student's t of the seeds' means. None below two seeds.
+
+    Seeds with equal scores do not show that others would have them too: in half of the seeds, one example of each
+    language may come out differently. The variance is at least that.
+    """
     if sample.seeds < 2:
         return None
-    return _estimate(sample.by_seed.mean(), (mean_variance(sample.by_seed), sample.seeds - 1))
+    least = sample.resolved_variance(sample.weights) / sample.seeds
+    variance = max(float(mean_variance(sample.by_seed)), least)
+    return Estimate(float(sample.by_seed.mean()), ((variance, sample.seeds - 1),))
 
 
 def estimate_over_examples(sample: Sample) -> Estimate | None:
-    """For other seeds and examples. None below two seeds or with a unit of a single example."""
-    if sample.seeds < 2 or min(unit.shape[1] for unit in sample.influences) < 2:
+    """For other seeds and examples. None below two seeds or with a unit of a single example.
+
+    The variance of the examples has the same lower limit, once for all seeds.
+    """
+    seeds = estimate_over_seeds(sample)
+    if not seeds or min(unit.shape[1] for unit in sample.influences) < 2:
         return None
     by_group = [
-        example_variances(sum(sample.weights[unit] * sample.influences[unit] for unit in group))
+        example_variances(combined_influences(sample, group, sample.weights[None])[0])
         for group in sample.example_groups
     ]
     examples, interaction = map(sum_variances, zip(*by_group, strict=True))
-    seeds = (mean_variance(sample.by_seed), sample.seeds - 1)
-    return _estimate(sample.by_seed.mean(), crossed_variance(seeds, examples, interaction))
+    own = max(float(examples[0] - interaction[0]), sample.resolved_variance(sample.weights))
+    return Estimate(seeds.mean, (*seeds.parts, (own, float(examples[1]))), seeds)
 
 
 def estimate_one_language(sample: Sample, unit: int) -> Estimate | None:
     """`estimate_over_examples` of one unit as one test of many: with the degrees of freedom of its seeds.
 
-    The combined degrees of freedom are right on average. They are too many if a few seeds happen to lie close together.
-    That shows far out in the tails, which decide Holm's procedure.
+    The examples' degrees of freedom are right on average. They are too many if a few seeds happen to lie close
+    together. That shows far out in the tails, which decide Holm's procedure.
     """
     estimate = estimate_over_examples(sample.unit(unit))
-    return estimate and replace(estimate, freedom=float(sample.seeds - 1))
+    return estimate and Estimate(estimate.mean, ((estimate.error**2, sample.seeds - 1),))
 
 
 def estimate_over_families(sample: Sample) -> Estimate | None:
-    """For other seeds, languages and examples. None below two seeds or two families of languages."""
+    """For other seeds, languages and examples. None below two seeds or two families of languages.
+
+    Its interval contains that of the families alone and that of `estimate_over_examples`.
+    """
     weights = sample.family_weights
-    families = len(weights)
-    if sample.seeds < 2 or families < 2:
+    families, examples = len(weights), estimate_over_examples(sample)
+    if not examples or families < 2:
         return None
     means = families * sample.differences @ weights.T
-    seeds, languages, both = two_way_variances(means)
+    (seeds, _), (languages, freedom), (both, _) = two_way_variances(means)
+    least = sample.resolved_variance(weights.sum(axis=0)) / sample.seeds
     shared = [
-        (_shared_variance(sample, group), sample.influences[group[0]].shape[1] - 1)
+        (_shared_variance(combined_influences(sample, group, weights)), group.size - 1)
         for group in sample.example_groups
-        if len(group) > 1
+        if len(group.units) > 1
     ]
-    return _estimate(means.mean(), crossed_variance(seeds, languages, both, [term for term in shared if term[1] > 0]))
+    mean = float(means.mean())
+    alone = Estimate(mean, ((float(languages), freedom),), examples)
+    parts = ((max(float(seeds), least), sample.seeds - 1), (max(0.0, float(languages - both)), freedom), *shared)
+    return Estimate(mean, parts, alone)
 
 
-def _shared_variance(sample: Sample, group: Sequence[int]) -> float:
-    """The variance that families share through common examples: the sum of their covariances, at least 0."""
-    means = np.stack([sample.influences[unit].mean(axis=0) for unit in group], axis=1)
-    by_family = means @ sample.family_weights[:, group].T
-    examples = len(means)
-    covariances = float(((by_family.sum(axis=1) ** 2) - (by_family**2).sum(axis=1)).sum())
-    return max(0.0, covariances * examples / (examples - 1))
+def combined_influences(sample: Sample, group: ExampleGroup, weights: np.ndarray) -> np.ndarray:
+    """The influence of a group's examples on weighted means over units.
+
+    weights: (means, units). Returns (means, seeds, size). The square root of n / (n - 1) of each unit makes variances
+    unbiased, also where units share a part of their examples.
+    """
+    own = [sample.influences[unit] for unit in group.units]
+    scaled = [influences * math.sqrt(influences.shape[1] / (influences.shape[1] - 1)) for influences in own]
+    return np.einsum("mu,use->mse", weights[:, list(group.units)], group.align(scaled))
 
 
-def _estimate(mean: float, variance: tuple[float, float]) -> Estimate:
-    return Estimate(float(mean), math.sqrt(variance[0]), float(variance[1]))
+def _shared_variance(influences: np.ndarray) -> float:
+    """The variance that families share through common examples: the sum of their covariances, at least 0.
+
+    influences: (families, seeds, examples), weighted by the families.
+    """
+    by_family = influences.mean(axis=1)
+    return max(0.0, float((by_family.sum(axis=0) ** 2).sum() - (by_family**2).sum()))
 
 
 # --- variances -------------------------------------------------------------------------------------------------------
-
-# The variance of a mean with its degrees of freedom.
-Term = tuple[np.ndarray | float, np.ndarray | float]
 
 
 def mean_variance(values: np.ndarray) -> np.ndarray | float:
@@ -205,32 +327,21 @@ def two_way_variances(cells: np.ndarray) -> tuple[Term, Term, Term]:
 
 
 def example_variances(influences: np.ndarray) -> tuple[Term, Term]:
-    """V(examples) and V(seeds x examples) of a difference, from influences (..., seeds, examples)."""
+    """V(examples) and V(seeds x examples) of a difference, from `combined_influences` (..., seeds, examples)."""
     seeds, examples = influences.shape[-2:]
     means = influences.mean(axis=-2, keepdims=True)
-    scale = examples / (examples - 1)
-    rest = ((influences - means) ** 2).sum(axis=(-2, -1)) * scale / (seeds * (seeds - 1))
-    return ((means**2).sum(axis=(-2, -1)) * scale, examples - 1), (rest, (seeds - 1) * (examples - 1))
+    rest = ((influences - means) ** 2).sum(axis=(-2, -1)) / (seeds * (seeds - 1))
+    return ((means**2).sum(axis=(-2, -1)), examples - 1), (rest, (seeds - 1) * (examples - 1))
 
 
-def crossed_variance(rows: Term, columns: Term, both: Term, more: Sequence[Term] = ()) -> Term:
-    """max(V(rows) + V(columns) - V(both), V(rows), V(columns)) + more, with `combined_freedom`."""
-    least = np.maximum(rows[0], columns[0])
-    total = np.maximum(rows[0] + columns[0] - both[0], least) + sum(term[0] for term in more)
-    return total, combined_freedom([rows, columns, *more])
-
-
-def combined_freedom(terms: Sequence[Term]) -> np.ndarray | float:
+def combined_freedom(terms: Sequence[Term]) -> float:
     """Degrees of freedom of a sum of variances: the harmonic mean of the terms', weighted by their variances.
 
     To first order in 1 / freedom its t is the mean of the terms' t with the same weights: Cochran's (1964) solution of
-    the Behrens-Fisher problem. Satterthwaite's (1946) degrees of freedom assume known variances. With few seeds
-    they are far too many if the seeds happen to lie close together: the interval is then doubly too narrow.
+    the Behrens-Fisher problem. Satterthwaite's (1946) degrees of freedom assume known variances.
     """
-    total = sum(term[0] for term in terms)
-    spread = np.asarray(sum(term[0] / term[1] for term in terms))
-    poorest = np.full(np.shape(spread), float(min(term[1] for term in terms)))
-    return np.divide(total, spread, out=poorest, where=spread > 0)
+    spread = sum(variance / freedom for variance, freedom in terms)
+    return sum(variance for variance, _ in terms) / spread if spread else min(freedom for _, freedom in terms)
 
 
 def sum_variances(terms: Sequence[Term]) -> Term:
@@ -250,7 +361,7 @@ def variance_components(sample: Sample) -> dict[str, float]:
     """
     if sample.seeds < 2 or min(unit.shape[1] for unit in sample.influences) < 2:
         return {}
-    by_unit = [example_variances(unit) for unit in sample.influences]
+    by_unit = [example_variances(unit * math.sqrt(unit.shape[1] / (unit.shape[1] - 1))) for unit in sample.influences]
     noise = sample.seeds * float(np.mean([rest[0] for _, rest in by_unit]))
     example = float(np.mean([both[0] for both, _ in by_unit])) - noise / sample.seeds
     parts = {"seed": 0.0, "example": example, "seed x example": noise}

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -10,8 +11,8 @@ from crosstune.analysis.cells import Replicate
 
 CONFIDENCE = 0.95
 
-# Steps of the numerical integral in a test's power.
-GRID = 1000
+# Steps of the numerical integral in a test's power, and the most of a search for a root.
+GRID, STEPS = 1000, 100
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,16 @@ class Interval:
     high: float
 
 
-def interval(values: Mapping[Replicate, float], confidence: float = CONFIDENCE) -> Interval | None:
+def interval(
+    values: Mapping[Replicate, float], confidence: float = CONFIDENCE, resolution: float = 0.0
+) -> Interval | None:
     """The confidence interval of the mean over runs; None below two seeds or, for folded data, below two folds.
 
     Without folds: mean ± t(S - 1) s / sqrt(S) over S seeds. With folds: runs that share a seed or a fold are
     correlated. Their variance is that of two-way clustering (Cameron, Gelbach & Miller 2011),
     V = V(seeds) + V(folds) - V(runs), where V(g) = s^2 of the means by g over their number. V is at least
-    max(V(seeds), V(folds)), and t has min(seeds, folds) - 1 degrees of freedom.
+    max(V(seeds), V(folds)), and t has min(seeds, folds) - 1 degrees of freedom. `resolution` is the least standard
+    deviation of a run's number (see Cell).
     """
     if len(values) < 2:
         return None
@@ -41,6 +45,7 @@ def interval(values: Mapping[Replicate, float], confidence: float = CONFIDENCE) 
             return None
         seeds, folds = (statistics.variance(means) / len(means) for means in clusters)
         variance = max(seeds + folds - runs, seeds, folds)
+    variance = max(variance, resolution**2 / len(values))
     half = student_quantile((1 + confidence) / 2, freedom) * math.sqrt(variance)
     return Interval(mean - half, mean + half)
 
@@ -53,10 +58,22 @@ def _group_means(values: Mapping[Replicate, float], field: str) -> list[float]:
     return [statistics.fmean(group) for group in groups.values()]
 
 
-@cache
 def student_quantile(probability: float, freedom: float) -> float:
     """The quantile of Student's distribution with `freedom` degrees of freedom, for a probability in [0.5, 1)."""
-    return _solve(lambda t: student_cdf(t, freedom), probability, 80)
+    return student_tail_quantile(1 - probability, freedom)
+
+
+@cache
+def student_tail_quantile(tail: float, freedom: float) -> float:
+    """The t with P(T > t) = `tail`, for a tail in (0, 0.5]."""
+    if tail == 0.5:
+        return 0.0
+
+    def depth(x: float) -> float:
+        """The logarithm of 1 / P(T > exp(x)), as far as P is no 0."""
+        return -math.log(max(student_tail(math.exp(x), freedom), sys.float_info.min))
+
+    return math.exp(solve(depth, -math.log(tail), (-2.0, 2.0)))
 
 
 def student_cdf(t: float, freedom: float) -> float:
@@ -97,37 +114,52 @@ def incomplete_beta(a: float, b: float, x: float, y: float) -> float:
 
 @cache
 def detectable_effect(freedom: float, confidence: float = CONFIDENCE, power: float = 0.8) -> float:
-    """The true difference, in standard errors, that a two-sided t test detects with probability `power`."""
-    return _solve(lambda difference: _power(difference, freedom, confidence), power, 50)
+    """The true difference, in estimated standard errors, that studies of a design detect with probability `power`.
+
+    The estimate is itself uncertain: this is the mean of the power over all estimates that the design may have given
+    (O'Hagan, Stevens & Campbell 2005 call it assurance). It counts significant differences of the right sign.
+    """
+    return math.exp(solve(lambda x: _power(math.exp(x), freedom, confidence), power, (0.0, 3.0)))
 
 
-def _solve(function: Callable[[float], float], target: float, steps: int) -> float:
-    """The argument above 0 at which an increasing function reaches `target`, by bisection."""
-    low, high = 0.0, 1.0
-    while function(high) < target:
-        high *= 2
-    for _ in range(steps):
-        middle = (low + high) / 2
-        low, high = (middle, high) if function(middle) < target else (low, middle)
+def solve(function: Callable[[float], float], target: float, bracket: tuple[float, float]) -> float:
+    """The argument at which an increasing function reaches `target`, by the Illinois method from a first bracket.
+
+    The bracket grows until it contains the argument. The method halves a bound's weight if it stays twice (Dowell &
+    Jarratt 1971).
+    """
+    low, high = bracket
+    while (below := function(low) - target) > 0:
+        low -= high - low
+    while (above := function(high) - target) < 0:
+        high += high - low
+    last = 0.0
+    for _ in range(STEPS):
+        middle = high - above * (high - low) / (above - below) if above > below else high
+        rest = function(middle) - target
+        if abs(rest) <= 1e-14 * abs(target) or not low < middle < high:
+            return middle
+        if rest > 0:
+            high, above, below = middle, rest, below / 2 if last > 0 else below
+        else:
+            low, below, above = middle, rest, above / 2 if last < 0 else above
+        last = rest
     return (low + high) / 2
 
 
 def _power(difference: float, freedom: float, confidence: float) -> float:
-    """P(|T| > t) for T with noncentrality `difference`: the mean of a normal's tails over u = sqrt(chi^2 / freedom).
+    """P(Z + difference U > t U') for normal Z and the estimated errors U, of this study, and U', of another one.
 
-    The sum runs over an even grid of log u, whose density is proportional to u^freedom exp(-freedom u^2 / 2).
+    In polar coordinates of U and U' the radius is that of Student's t with 2 freedom degrees of freedom. The density of
+    the angle is proportional to (sin cos)^(freedom - 1); the sum runs over an even grid of logit(sin^2).
     """
     bound = student_quantile((1 + confidence) / 2, freedom)
-    first, last = -40 / freedom - 9 / math.sqrt(freedom), math.log1p(80 / freedom) / 2
+    last = 80 / freedom + 9 / math.sqrt(freedom)
     total = power = 0.0
     for number in range(GRID + 1):
-        x = first + (last - first) * number / GRID
-        u = math.exp(x)
-        weight = math.exp(freedom * (x - u * u / 2 + 0.5))
+        square = 1 / (1 + math.exp(last * (1 - 2 * number / GRID)))
+        weight = (square * (1 - square)) ** (freedom / 2)
+        above = bound * math.sqrt(square) - difference * math.sqrt(1 - square)
         total += weight
-        power += weight * (normal_cdf(difference - bound * u) + normal_cdf(-difference - bound * u))
+        power += weight * student_tail(math.sqrt(2) * above, 2 * freedom)
     return power / total
-
-
-def normal_cdf(z: float) -> float:
-    return math.erfc(-z / math.sqrt(2)) / 2

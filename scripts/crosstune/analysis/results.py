@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from crosstune.analysis.cells import Cell, Replicate, language_means, mean_cell, replicate
+from crosstune.analysis.cells import Cell, Replicate, example_resolution, language_means, mean_cell, replicate
 from crosstune.analysis.terms import with_terms
 from crosstune.core.errors import UserError
 from crosstune.data.record import fold_name
@@ -284,7 +284,10 @@ class Panel:
         scores = {replicate(run): self.run_scores(run, stage) for run in runs}
         values = language_means(scores, languages, metric, pooled)
         diverged = {replicate(run) for run in runs if self.study.diverged.intersection(folders_through(run, stage))}
-        return Cell(values, len(runs), frozenset(diverged - set(values)))
+        # The folds of one seed are scored on examples of their own: equal numbers are no ties.
+        has_ties = values and self.folds == [0]
+        resolution = example_resolution([self.example_counts[lang] for lang in languages]) if has_ties else 0.0
+        return Cell(values, len(runs), frozenset(diverged - set(values)), resolution)
 
     # --- baselines ---
 
@@ -305,6 +308,13 @@ class Panel:
         """The macro-average of the best trivial baseline in each of `languages`; None if one of them has none."""
         scores = [self._baseline_means(lang, metric) for lang in languages]
         return statistics.fmean(map(max, scores)) if scores and all(scores) else None
+
+    def is_learned(self, schedules: Sequence[str], languages: Sequence[str], metric: str) -> bool:
+        """Whether a schedule's mean over `languages` is above that of the best trivial baselines; true without one."""
+        baseline = self.best_baseline(languages, metric)
+        means = [self.cell(schedule, languages, metric).mean for schedule in schedules]
+        scored = [mean for mean in means if mean is not None]
+        return baseline is None or not scored or max(scored) > baseline
 
     def _baseline_means(self, lang: str, metric: str) -> list[float]:
         """The mean scores of all trivial baselines in one language, the untrained model included."""

@@ -27,9 +27,23 @@ def parse_record(name: str, record: Mapping[str, Any], record_file: str) -> Data
         raise UserError(message, f"{where}.codes", fix)
     rest = {
         key: record[key]
-        for key in ("task", "title", "licence", "reader", "head", "codes", "token_prefix", "notes", "xtreme")
+        for key in (
+            "task",
+            "title",
+            "licence",
+            "reader",
+            "head",
+            "codes",
+            "token_prefix",
+            "parallel",
+            "notes",
+            "xtreme",
+        )
         if key in record
     }
+    if "translate" in splits.get("test", next(iter(splits.values()))).source:
+        # The ids of translated rows begin with the languages.
+        rest.setdefault("parallel", "id-without-prefix")
     rest["variant"] = record.get("metric", "")
     if "folds" in record:
         rest["folds"] = _parse_folds(record, where)

@@ -72,6 +72,7 @@ class Dataset:
     """A record. `record_file` is the registry file that defines it, or the config key `datasets`.
 
     A fold is a data set too: `fold` is its number, from 1, and `base_dataset` the name of the data set that it splits.
+    `parallel` is what translations of one test example have in common (`key_of_example`).
     """
 
     name: str
@@ -90,6 +91,7 @@ class Dataset:
     notes: str = ""
     variant: str = ""
     xtreme: str = ""
+    parallel: str = "id"
     folds: Folds | None = None
     fold: int = 0
     base_dataset: str = ""
@@ -193,6 +195,17 @@ class Dataset:
                 raise UserError(f"data set {self.name!r} needs the folder {folder!r}", "folders", fix)
             name = name.replace(f"{{{folder}}}", str(folders[folder]))
         return Path(name)
+
+
+def key_of_example(parallel: str, identifier: str, position: int) -> str:
+    """What the translations of a test example have in common, by the `parallel` of its record.
+
+    id: its whole id. id-without-prefix: its id after the first colon, for ids that begin with a file's name or with
+    languages. position: its place among the examples of its language.
+    """
+    if parallel == "position":
+        return str(position)
+    return identifier.partition(":")[2] or identifier if parallel == "id-without-prefix" else identifier
 
 
 def source_kind(source: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from crosstune.study.graph import Study
 from crosstune.study.published_tables import load_published, points
 
 # The version of the formulas behind contrasts.json. Raise it when a change of them changes its numbers.
-CONTRASTS_VERSION = 2
+CONTRASTS_VERSION = 3
 
 
 def check_headline(study: Study) -> None:
@@ -94,7 +94,8 @@ def _contrasted_panel(study: Study, entry: Mapping, track: str, dataset: str, wh
         for code in languages:
             check_known(code, evaluated, f"language of {track}/{dataset}", f"{where}.languages")
         chosen = list(languages)
-    return {"track": track, "dataset": dataset, "metric": name, "languages": chosen}
+    parallel = study.registry[dataset].parallel
+    return {"track": track, "dataset": dataset, "metric": name, "parallel": parallel, "languages": chosen}
 
 
 def schedules_with_head(study: Study, track: str, dataset: str) -> list[str]:

@@ -4,7 +4,7 @@ from crosstune.study.folds import fold_dataset, fold_schedule
 from crosstune.study.graph import Expansion, Study
 from crosstune.study.heads import own_head
 from crosstune.study.paths import PreparedPath, Source
-from crosstune.study.schedules import schedule_sources
+from crosstune.study.schedules import UNTRAINED, schedule_sources
 
 
 def score_files(study: Expansion) -> list[str]:
@@ -18,12 +18,12 @@ def prediction_files(study: Expansion) -> list[str]:
 
 
 def contrast_example_files(study: Study) -> list[str]:
-    """Scores of the examples that the study's contrasts compare."""
+    """Scores of the examples that the study's contrasts compare, and those of the untrained model, if it is scored."""
     compared = {
         (panel["track"], schedule, panel["dataset"])
         for contrast in study.contrasts
         for panel in contrast["panels"]
-        for schedule in (contrast["a"], contrast["b"])
+        for schedule in (contrast["a"], contrast["b"], UNTRAINED)
     }
     return sorted(
         {

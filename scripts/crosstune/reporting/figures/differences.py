@@ -69,7 +69,8 @@ def family_rows(panel: Panel) -> list[tuple[str, str, list[str]]]:
 def difference_record(panel: Panel, a: str, b: str, label: str, kind: str, languages: Iterable[str]) -> dict | None:
     """The mean difference of one row and its interval over seeds (none for a single seed); None without a value."""
     cells = [panel.cell(schedule, list(languages), panel.metric) for schedule in (a, b)]
-    values = cells[0].difference(cells[1]).values
+    difference = cells[0].difference(cells[1])
+    values = difference.values
     if not values:
         return None
     record = {
@@ -78,7 +79,7 @@ def difference_record(panel: Panel, a: str, b: str, label: str, kind: str, langu
         "difference": round(statistics.fmean(values.values()), 4),
         "runs": len(values),
     }
-    ends = interval(values)
+    ends = interval(values, resolution=difference.resolution)
     return record | ({"low": round(ends.low, 4), "high": round(ends.high, 4)} if ends else {})
 
 

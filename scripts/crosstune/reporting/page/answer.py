@@ -9,11 +9,12 @@ schedules answers it. Without one, schedules are compared seed by seed, and the 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from crosstune.analysis.cells import Cell
+from crosstune.analysis.cells import Cell, collapsed_runs
+from crosstune.analysis.estimates import UNJUDGED
 from crosstune.analysis.intervals import Interval, interval
 from crosstune.analysis.results import UNTRAINED, Panel
 from crosstune.core.text import count, decimal
-from crosstune.reporting.tables.contrasts import contrast_of_pair
+from crosstune.reporting.tables.contrasts import collapse_sentence, contrast_of_pair
 from crosstune.reporting.tables.published import published_comparisons, summary_sentence
 
 ROLES = ("single", "joint", "sequential")
@@ -21,11 +22,15 @@ ROLES = ("single", "joint", "sequential")
 
 @dataclass(frozen=True)
 class SeedDifference:
-    """The difference a - b between two schedules in their mean score over some languages, by seed."""
+    """The difference a - b between two schedules in their mean score over some languages, by seed.
+
+    `learned`: whether one of them beats the trivial baselines there.
+    """
 
     a: str
     b: str
     difference: Cell
+    learned: bool = True
 
     @property
     def higher(self) -> int:
@@ -43,13 +48,18 @@ class SeedDifference:
     @property
     def interval(self) -> Interval | None:
         """The interval of the mean difference over seeds; None for a single seed."""
-        return interval(self.difference.values)
+        return interval(self.difference.values, resolution=self.difference.resolution)
 
     @property
     def verdict(self) -> str:
-        """`higher` or `lower` if the interval excludes 0, else `unclear`; `missing` without a seed."""
+        """`higher` or `lower` if the interval excludes 0, else `unclear`; `missing` without a seed.
+
+        UNJUDGED if neither schedule beats the trivial baselines.
+        """
         if not self.seeds:
             return "missing"
+        if not self.learned:
+            return UNJUDGED
         ends = self.interval
         return "higher" if ends and ends.low > 0 else "lower" if ends and ends.high < 0 else "unclear"
 
@@ -79,6 +89,8 @@ def sources_clause(panel: Panel) -> str:
         "unclear": f"{several} makes no clear difference to {them} compared with {one}",
         "equivalent": f"{several} and on {one} are equivalent for {them}",
         "undecided": f"whether {several} helps {them} compared with {one} is undecided",
+        UNJUDGED: f"whether {several} helps {them} compared with {one} is not judged, because neither beats the "
+        "trivial baselines",
     }
     text = verdict_clause(panel, contrast, wording)
     return text[:1].upper() + text[1:]
@@ -99,6 +111,8 @@ def order_clause(panel: Panel) -> str:
         "them",
         "undecided": f"whether one language after the other ({contrast.a}) or all at once ({contrast.b}) is better for "
         "them is undecided",
+        UNJUDGED: f"whether one language after the other ({contrast.a}) or all at once ({contrast.b}) is better for "
+        "them is not judged, because neither beats the trivial baselines",
     }
     return verdict_clause(panel, contrast, wording)
 
@@ -165,7 +179,8 @@ def target_name(panel: Panel) -> str:
 def compare(panel: Panel, a: str, b: str, languages: Sequence[str]) -> SeedDifference:
     """The difference by seed; for folded data, of the means over folds."""
     difference = panel.cell(a, languages, panel.metric).difference(panel.cell(b, languages, panel.metric))
-    return SeedDifference(a, b, difference if panel.folds == [0] else difference.average_folds(len(panel.folds)))
+    difference = difference if panel.folds == [0] else difference.average_folds(len(panel.folds))
+    return SeedDifference(a, b, difference, panel.is_learned([a, b], languages, panel.metric))
 
 
 def seed_differences(panel: Panel) -> tuple[list[str], list[tuple[str, list[SeedDifference]]]]:
@@ -194,7 +209,10 @@ def seed_differences(panel: Panel) -> tuple[list[str], list[tuple[str, list[Seed
 
 @dataclass(frozen=True)
 class BaselineMargin:
-    """A schedule on its own training languages, against the best trivial baseline in each of them."""
+    """A schedule on its own training languages, against the best trivial baseline in each of them.
+
+    If none of them is evaluated, on all evaluated languages.
+    """
 
     schedule: str
     languages: list[str]
@@ -208,11 +226,11 @@ class BaselineMargin:
 
 
 def baseline_margins(panel: Panel) -> list[BaselineMargin]:
-    """Every trained schedule with scores and trivial baselines in its own training languages."""
+    """Every trained schedule with scores and trivial baselines in its languages."""
     margins = []
     for schedule in panel.schedules:
         trained = panel.training_languages(schedule)
-        languages = [lang for lang in panel.seen_languages if lang in trained]
+        languages = [lang for lang in panel.seen_languages if lang in trained] or panel.languages
         baseline = panel.best_baseline(languages, panel.metric)
         if schedule == UNTRAINED or baseline is None:
             continue
@@ -227,13 +245,42 @@ def limitations(panel: Panel) -> list[str]:
     """Sentences on the limits of the answer: missing runs, schedules below trivial baselines, unequal budgets."""
     missing, planned = panel.count_missing_runs()
     weak = [row.schedule for row in baseline_margins(panel) if row.smallest <= 0]
+    unlearned, collapsed = unlearned_languages(panel), collapsed_seeds(panel)
     sentences = [
         (missing, f"{missing} of {count(planned, 'run')} missing; every number uses the runs that exist."),
-        (weak, f"No better than trivial baselines on its own training languages with some seed: {', '.join(weak)}."),
+        (
+            unlearned,
+            f"In {len(unlearned)} of {target_name(panel)} ({', '.join(unlearned)}) no compared schedule beats the "
+            "trivial baselines; they count in the means.",
+        ),
+        (collapsed, collapse_sentence(collapsed)),
+        (weak, f"No better than trivial baselines with some seed: {', '.join(weak)}."),
         (not panel.track_plan["matched"], "The schedules are not compute-matched: differences may come from budgets."),
         (not panel.low_resource_languages, "No evaluated language is marked as low-resource."),
     ]
     return [text for applies, text in sentences if applies]
+
+
+def compared_schedules(panel: Panel) -> list[str]:
+    """The headline's schedules; without any, all trained ones."""
+    return list(headline(panel).values()) or [name for name in panel.schedules if name != UNTRAINED]
+
+
+def unlearned_languages(panel: Panel) -> list[str]:
+    """The languages of the question in which no compared schedule beats the trivial baselines."""
+    schedules = compared_schedules(panel)
+    return [lang for lang in target_languages(panel) if not panel.is_learned(schedules, [lang], panel.metric)]
+
+
+def collapsed_seeds(panel: Panel) -> list[str]:
+    """`seed 2 of joint` for every collapsed run of the compared schedules, in the languages of the question."""
+    languages = target_languages(panel)
+    baseline = panel.best_baseline(languages, panel.metric) or 0.0
+    return [
+        f"seed {run} of {schedule}"
+        for schedule in compared_schedules(panel)
+        for run in collapsed_runs(panel.cell(schedule, languages, panel.metric).values, baseline)
+    ]
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def judge(study: StudyResults, statement: Statement, results: Path) -> ClaimResu
     cell = number.cell
     if cell.mean is None:
         return ClaimResult(statement, NOT_RUN, number.problem or "no run has a score yet", missing=cell.missing_runs)
-    ends = interval(cell.values)
+    ends = interval(cell.values, resolution=cell.resolution)
     single = "one run has no interval" if ends is None and statement.verified else ""
     verdict, remark, runs = verdict_of(statement, ends), remark_of(statement, single), len(cell.values)
     return ClaimResult(statement, verdict, remark, cell.mean, ends, runs, cell.missing_runs, number.files)

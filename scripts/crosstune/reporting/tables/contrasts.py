@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.analysis.cells import mean_cell
+from crosstune.analysis.estimates import UNJUDGED
 from crosstune.analysis.results import Panel, StudyResults
 from crosstune.core.text import count, decimal
 from crosstune.reporting.tables.formats import csv_text, escape, pipe_table, style, text_float, write_files
@@ -26,8 +27,7 @@ NEEDS = {"seeds": "two seeds", "examples": "two seeds and two examples", "langua
 
 FEW_FAMILIES = 5
 
-"""Below so many, simulated intervals of languages in general were further from their nominal rate
-(docs/results/calibration.md)."""
+"""Below so many, the report calls the answer for languages in general a rough guide."""
 
 COMPONENTS = {
     "seed": "seeds, in all languages alike",
@@ -112,12 +112,35 @@ class ContrastResult:
             "equivalent": f"{self.a} and {self.b} are equivalent: they differ by less than {self.smallest_effect} "
             "points",
             "undecided": f"Whether {self.a} or {self.b} is better is undecided",
+            UNJUDGED: f"{self.a} and {self.b} are not judged: neither beats the trivial baselines",
         }
         return f"{wording[self.verdict('seeds')]} in {self.languages}: {self.evidence(self.a)}."
 
     @property
     def languages(self) -> str:
         return count(len(self.entry["languages"]), "language")
+
+    @property
+    def unlearned(self) -> list[str]:
+        """The names of the languages in which neither schedule beats the trivial baselines."""
+        return [unit["name"] for unit in self.entry.get("languages", []) if not unit["learned"]]
+
+    @property
+    def cautions(self) -> list[str]:
+        """Sentences on what weakens the verdict: languages below trivial baselines, collapsed seeds."""
+        if not self.has_seeds:
+            return []
+        sentences = []
+        if names := self.unlearned:
+            total = count(len(self.entry["languages"]), "language")
+            sentences.append(
+                f"In {len(names)} of {total} neither {self.a} nor {self.b} beats the trivial baselines "
+                f"({', '.join(names)}). These languages count in the mean, and “equivalent” is withheld."
+            )
+        collapsed = self.entry["collapsed"].items()
+        if runs := [f"seed {seed} of {self.contrast[role]}" for role, seeds in collapsed for seed in seeds]:
+            sentences.append(collapse_sentence(runs))
+        return sentences
 
     def evidence(self, schedule: str) -> str:
         """`2.3 points lower on average (95% interval -4.0 to -0.6, S = 3 seeds)`, of schedule a, or of b."""
@@ -163,6 +186,8 @@ class ContrastResult:
         numbers = f"{decimal(estimate['mean'], 1)}, {self.confidence} interval {low} to {high}{units}"
         verdict = estimate["verdict"]
         saying = f"{self.a} is {verdict}" if verdict in ("better", "worse") else f"they are {verdict}"
+        if question == "examples" and self.entry["translated"]:
+            numbers += f"; {self.entry['translated']} languages have translations of the same examples"
         return f"{who} {'it is undecided' if verdict == 'undecided' else saying} ({numbers})."
 
     @property
@@ -181,12 +206,13 @@ class ContrastResult:
 
     @property
     def power_sentence(self) -> str:
-        """The smallest true difference that the design detects."""
+        """The true difference that studies of this design detect."""
         if not (estimate := self.estimate("seeds")):
             return ""
         return (
-            f"With {self.seeds} seeds this design finds a true difference of {decimal(estimate['detects'], 1)} points "
-            f"in these languages in 80% of all cases; the smallest that matters was declared as {self.smallest_effect}."
+            f"Studies like this one, with {self.seeds} seeds, find a true difference of "
+            f"{decimal(estimate['detects'], 1)} points in these languages in 80% of all cases; the smallest that "
+            f"matters was declared as {self.smallest_effect}."
         )
 
     @property
@@ -234,13 +260,13 @@ class ContrastResult:
 
     def language_rows(self) -> tuple[list[str], list[list[str]]]:
         """One row a language: both scores, their difference with its interval, Holm's p with a star if it is small."""
-        head = ["language", "family", self.a, self.b, "difference", "interval", "p (Holm)", "", "examples"]
+        head = ["language", "family", self.a, self.b, "trivial", "difference", "interval", "p (Holm)", "", "examples"]
         rows = []
         for unit in self.entry.get("languages", []):
             estimate, holm = unit["estimate"], self.entry.get("holm", {}).get(unit["name"])
             numbers = mean_and_interval(estimate) if estimate else [decimal(unit["difference"], 1), ""]
             star = "*" if holm is not None and holm <= 1 - self.contrast["confidence"] else ""
-            scores = [decimal(unit[side], 1) for side in "ab"]
+            scores = [decimal(unit[side], 1) for side in ("a", "b", "baseline")]
             tests = ["" if holm is None else p_text(holm), star, str(unit["examples"])]
             rows.append([self.unit_title(unit["name"]), unit["family"], *scores, *numbers, *tests])
         return head, rows
@@ -260,6 +286,14 @@ class ContrastResult:
             if name in parts
         ]
         return ["what differs", "standard deviation", "of the variance"], rows
+
+
+def collapse_sentence(runs: Sequence[str]) -> str:
+    """A caution about collapsed runs."""
+    return (
+        f"Outlying: {', '.join(runs)} gained less than half of what the best seed of the schedule did. Where trainings "
+        "collapse in some seeds, intervals are too narrow."
+    )
 
 
 def mean_and_interval(estimate: dict) -> list[str]:
@@ -282,9 +316,11 @@ def contrast_of_pair(panel: Panel, a: str, b: str, languages: Sequence[str]) -> 
 
     None if the study declares no such contrast.
     """
-    wanted = {"track": panel.track, "dataset": panel.dataset, "metric": panel.metric, "languages": set(languages)}
+    wanted = (panel.track, panel.dataset, panel.metric, set(languages))
     for result in contrast_results(panel.study):
-        panels = [own | {"languages": set(own["languages"])} for own in result.contrast["panels"]]
+        panels = [
+            (own["track"], own["dataset"], own["metric"], set(own["languages"])) for own in result.contrast["panels"]
+        ]
         if result.entry["model"] == panel.model and panels == [wanted] and {result.a, result.b} == {a, b}:
             return result, result.a == b
     return None
@@ -346,13 +382,13 @@ def questions_csv(results: Sequence[ContrastResult]) -> str:
 
 def languages_csv(results: Sequence[ContrastResult]) -> str:
     """One line per contrast, model and language."""
-    head = ["contrast", "model", "language", "family", "examples", "score_a", "score_b", "difference",
+    head = ["contrast", "model", "language", "family", "examples", "score_a", "score_b", "baseline", "difference",
             *ESTIMATE_COLUMNS[1:], "holm_p", "bootstrap_low", "bootstrap_high"]  # fmt: skip
     lines: list[Sequence] = [head]
     for result in results:
         for unit in result.entry.get("languages", []):
             own = [result.contrast["name"], result.entry["model"], unit["name"], unit["family"], unit["examples"]]
-            scores = [decimal(unit[key], 4) for key in ("a", "b", "difference")]
+            scores = [decimal(unit[key], 4) for key in ("a", "b", "baseline", "difference")]
             holm = decimal(result.entry.get("holm", {}).get(unit["name"]), 6)
             ends = [decimal(end, 4) for end in unit["bootstrap"] or (None, None)]
             lines.append([*own, *scores, *estimate_numbers(unit["estimate"])[1:], holm, *ends])
@@ -373,7 +409,8 @@ def estimate_numbers(estimate: dict | None) -> list[str]:
 
 def contrast_markdown(result: ContrastResult) -> str:
     """The sentences, then the questions, the languages and the components of the variance."""
-    words = " ".join([result.main_sentence, *result.further_sentences, result.power_sentence]).strip()
+    words = [result.main_sentence, *result.cautions, *result.further_sentences, result.power_sentence]
+    words = " ".join(words).strip()
     parts = [f"**{result.title}.** {words}", result.caption]
     if result.has_seeds:
         parts += [pipe_table(*result.question_rows(), 2), pipe_table(*result.language_rows(), 2)]

@@ -174,7 +174,7 @@ def summary_sentence(comparison: PublishedComparison) -> str:
     parts = []
     for a, b in comparison.entry["differences"]:
         cell = comparison.difference(a, b, column)
-        ends = interval(cell.values)
+        ends = interval(cell.values, resolution=cell.resolution)
         if cell.mean is None:
             parts.append(f"{a} against {b} is missing")
         elif ends and not ends.low <= 0 <= ends.high:

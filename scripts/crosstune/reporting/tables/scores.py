@@ -148,7 +148,7 @@ def describe_panel(panel: Panel) -> str:
     sentences = [
         f"Model {panel.model}, track {panel.track}, data set {panel.dataset}; 0 to 100, mean ± sample standard "
         f"deviation over {count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}){folded}.",
-        f"Budget {budget['updates']} updates of {budget['tokens']} tokens ({matched}).",
+        f"Budget {budget['updates']} updates of up to {budget['tokens']} tokens ({matched}).",
         f"{SEEN_MARK} seen: some schedule of the track trains on it; unseen: none does.",
         f"Averages are macro-averages over languages; low: low-resource languages ({', '.join(low) or 'none'})"
         + ("; pooled: over all examples." if panel.can_pool else "."),

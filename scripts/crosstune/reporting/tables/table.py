@@ -194,7 +194,7 @@ def mean_with_interval(cell: Cell, form: str = ".1f") -> str:
     """`45.3 [44.1, 46.5]`, followed by the number of runs if some are missing."""
     if cell.mean is None:
         return "n/a"
-    ends = interval(cell.values)
+    ends = interval(cell.values, resolution=cell.resolution)
     note = f" ({len(cell.values)}/{cell.planned_runs} runs)" if cell.missing_runs else ""
     return numbers_text([cell.mean, *((ends.low, ends.high) if ends else ())], form) + note
 
