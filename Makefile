@@ -38,9 +38,9 @@ test-cluster: $(READY)
 test-containers: $(READY)
 	python -m pytest -m container
 
-.validator/ready:
+.validator/ready: envs/validator.lock
 	$(PYTHON) -m venv .validator
-	.validator/bin/python -m pip install --quiet --disable-pip-version-check roc-validator==0.13.0
+	.validator/bin/python -m pip install --quiet --disable-pip-version-check -r envs/validator.lock
 	touch .validator/ready
 
 # Install torch first, so that the other packages do not choose another build of it.

@@ -9,6 +9,7 @@ import json
 import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -59,7 +60,7 @@ class Request:
 
 
 class HubServer:
-    """`faults[path]` is a list of what the next requests of that path meet: a status, or truncate, wrong, weak.
+    """`faults[path]` is a list of what the next requests of that path meet: a status, truncate, wrong, weak, endless.
 
     Paths are those of `self.url`, and `/blob/SHA256` of the storage. `files` are served at any path as they are.
     """
@@ -182,6 +183,14 @@ class HubServer:
             def file(self, content):
                 tag = f'"{hub.versions.get(unquote(urlsplit(self.path).path), sha256(content)[:16])}"'
                 tag = f"W/{tag}" if self.fault == "weak" else tag
+                if self.fault == "endless":
+                    self.send_response(200)
+                    self.send_header("Transfer-Encoding", "chunked")
+                    self.end_headers()
+                    with suppress(OSError):  # until the client has enough
+                        while True:
+                            self.wfile.write(b"%x\r\n%b\r\n" % (len(content), content))
+                    return
                 if self.fault == "wrong":
                     content = bytes([content[0] ^ 1]) + content[1:]
                 span = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))

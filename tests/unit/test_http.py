@@ -50,6 +50,13 @@ def ranges(server) -> list[str | None]:
     return [request.headers.get("Range") for request in server.requests]
 
 
+def test_a_server_that_does_not_stop_is_left(client, address, hub_server, tmp_path):
+    hub_server.faults["/file"] = ["endless"]
+    with pytest.raises(UserError, match=f"the server sends more than the {len(CONTENT)} bytes of the file"):
+        client.download(address, tmp_path / "file", ExpectedFile(len(CONTENT), sha256(CONTENT)))
+    assert bytes_on_disk(tmp_path / "file") <= len(CONTENT)
+
+
 def test_a_file_arrives_whole_and_nothing_else_is_left(client, address, tmp_path):
     out = tmp_path / "new/folder/file"
     assert client.download(address, out, ExpectedFile(len(CONTENT), sha256(CONTENT), git_sha1(CONTENT))) == sha256(

@@ -106,7 +106,8 @@ class CurrentResults:
         if lines := self.replaced():
             name = f"study: {self._study.name}-2"
             fix = f"To replace them: --config replace=true\nTo keep them, give this study another name:\n{name}"
-            raise UserError("\n".join(lines), self._study.results, fix)
+            told = "\n  ".join(["finished results would be replaced", *lines])
+            raise UserError(told, self._study.results, fix)
 
     def _is_current(self, path: str) -> bool:
         """Whether a checkpoint and all its ancestors are finished, with the specs and rows that the study asks for."""

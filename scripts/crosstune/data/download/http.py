@@ -39,6 +39,8 @@ TIMEOUT = 30  # seconds without a byte
 
 PROGRESS_INTERVAL = 30  # seconds between two lines of progress
 
+LARGEST_DOCUMENT = 100_000_000  # bytes of an answer in JSON
+
 ANNOUNCED_BYTES = 100_000_000  # downloads of this size or more announce size and licence
 
 FETCH_ALL = "HF_HUB_OFFLINE=0 snakemake --cores 1 downloads"
@@ -187,7 +189,8 @@ class Client:
             if None not in (total, expected.size) and total != expected.size:
                 raise UserError(f"the server's file has {total} bytes, expected {expected.size}", url, LOOK_AT_SOURCE)
             write_etag(part, response.headers.get("ETag", ""))
-            received = _append(part, start, response, url, total)
+            # Without a length in the answer, nothing else bounds what a server sends.
+            received = _append(part, start, response, url, expected.size if total is None else total)
             if total is not None and received < total:
                 raise _TransientFailure(HttpFailure(url, 0, f"the connection broke after {received} of {total} bytes"))
 
@@ -339,7 +342,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _read_body(response: http.client.HTTPResponse, url: str) -> bytes:
     try:
-        return response.read()
+        body = response.read(LARGEST_DOCUMENT + 1)
+        if len(body) > LARGEST_DOCUMENT:
+            raise UserError(f"the answer has more than {human_size(LARGEST_DOCUMENT)}", url, LOOK_AT_SOURCE)
+        return body
     except (OSError, http.client.HTTPException) as error:
         raise _TransientFailure(HttpFailure(url, 0, f"the connection broke ({type(error).__name__})")) from None
 
@@ -372,8 +378,10 @@ def _with_progress(blocks: Iterator[bytes], start: int, total: int | None, part:
     """The same blocks; prints a line of progress every PROGRESS_INTERVAL seconds."""
     done, last = start, time.monotonic()
     for block in blocks:
-        yield block
         done += len(block)
+        if total is not None and done > total:
+            raise UserError(f"the server sends more than the {total} bytes of the file", str(part), LOOK_AT_SOURCE)
+        yield block
         if time.monotonic() - last > PROGRESS_INTERVAL:
             last = time.monotonic()
             whole = f" of {human_size(total)}" if total else ""
