@@ -17,9 +17,13 @@ if [ ! -x $python ]; then
 fi
 
 options=(--quiet --disable-pip-version-check --root-user-action ignore)
-[ -z "$index" ] || export PIP_EXTRA_INDEX_URL=$index
 # Use a cache if the build provides one; the image keeps none.
 [ -d /root/.cache/pip ] || options+=(--no-cache-dir)
+# torch alone comes from its index. As an extra index it could offer any other package too, under a higher version.
+if [ -n "$index" ]; then
+  $python -m pip install "${options[@]}" --no-compile --no-deps --index-url "$index" \
+    "$(grep '^torch==' "$here/requirements.lock")"
+fi
 # pip compiles files one by one; one process per core is faster. Files for a newer Python stay uncompiled.
 $python -m pip install "${options[@]}" --no-compile --constraint "$here/requirements.lock" --requirement "$here/image.in"
 $python -m compileall -qq -j 0 /opt/crosstune/lib || true
