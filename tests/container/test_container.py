@@ -109,7 +109,7 @@ def test_apptainer_takes_the_variables_that_show_gpus(apptainer, sif, tmp_path):
 
 
 def test_an_image_makes_nothing_again(finished, small_project_with_image, snakemake, jobs):
-    """What was made without it stays; Snakemake's own default is to train everything anew."""
+    """What was made without it stays; Snakemake's own default is to make it anew."""
     folder = small_project_with_image("changed")
     for part in ("data", "results", ".snakemake"):
         subprocess.run(["cp", "-a", finished / part, folder / part], check=True)
@@ -117,7 +117,7 @@ def test_an_image_makes_nothing_again(finished, small_project_with_image, snakem
     default = snakemake(
         folder, "-n", "--sdm", "apptainer", "--configfile", "small.yaml", "--rerun-triggers", "software-env"
     )
-    assert jobs(default.stdout)["train"] == 5
+    assert "prepare" in jobs(default.stdout)
 
 
 def test_an_image_that_is_not_there_is_told_before_any_job(small_project, apptainer, snakemake):
