@@ -187,9 +187,10 @@ class HubServer:
                     self.send_response(200)
                     self.send_header("Transfer-Encoding", "chunked")
                     self.end_headers()
-                    with suppress(OSError):  # until the client has enough
-                        while True:
+                    with suppress(OSError):  # until the client has enough, or so much that it never will
+                        for _ in range(30):
                             self.wfile.write(b"%x\r\n%b\r\n" % (len(content), content))
+                    self.close_connection = True
                     return
                 if self.fault == "wrong":
                     content = bytes([content[0] ^ 1]) + content[1:]
