@@ -21,7 +21,7 @@ options=(--quiet --disable-pip-version-check --root-user-action ignore)
 [ -d /root/.cache/pip ] || options+=(--no-cache-dir)
 # torch alone comes from its index. As an extra index it could offer any other package too, under a higher version.
 if [ -n "$index" ]; then
-  $python -m pip install "${options[@]}" --no-compile --no-deps --index-url "$index" \
+  $python -m pip install "${options[@]}" --no-compile --no-deps -i "$index" \
     "$(grep '^torch==' "$here/requirements.lock")"
 fi
 # pip compiles files one by one; one process per core is faster. Files for a newer Python stay uncompiled.

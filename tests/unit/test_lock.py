@@ -140,7 +140,7 @@ def test_the_images_are_made_of_the_lock():
     """What is in them is looked up where they are built (tests/container)."""
     install = (ROOT / "containers/install.sh").read_text()
     assert '--constraint "$here/requirements.lock" --requirement "$here/image.in"' in install
-    assert "EXTRA_INDEX" not in install and '--no-deps --index-url "$index"' in install
+    assert "EXTRA_INDEX" not in install and '--no-deps -i "$index"' in install
     included = {"requirements.lock", "image.in", "gpu.in", "light.in"}
     for name in ("Dockerfile", "crosstune.def"):
         text = (ROOT / "containers" / name).read_text()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosstune.core.files import read_json
+from crosstune.core.files import read_json_or_empty
 
 CORE = "CPU core"
 
@@ -74,4 +74,4 @@ def _devices(cost: Mapping, threads: int) -> tuple[str, int]:
 
 
 def _read(path: Path) -> dict:
-    return read_json(path) if path.exists() else {}
+    return read_json_or_empty(path)

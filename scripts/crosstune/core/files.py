@@ -112,6 +112,11 @@ def read_json(path: Path | str) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def read_json_or_empty(path: Path | str) -> dict:
+    """The mapping in a file of JSON; empty if there is no such file."""
+    return read_json(path) if Path(path).exists() else {}
+
+
 def read_jsonl(path: Path | str) -> list[dict]:
     with open(path, encoding="utf-8") as file:
         return [json.loads(line) for line in file]

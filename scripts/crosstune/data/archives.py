@@ -31,8 +31,7 @@ def read_members(path: Path, choose: Callable[[list[str]], list[str]]) -> list[t
 def _read_zip(path: Path, choose: Callable[[list[str]], list[str]]) -> list[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
-        names = _choose_members(sizes, choose, path)
-        return [(name, archive.read(name)) for name in names]
+        return [(name, archive.read(name)) for name in _choose_members(sizes, choose, path)]
 
 
 def _read_tar(path: Path, choose: Callable[[list[str]], list[str]]) -> list[tuple[str, bytes]]:

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from crosstune.core.files import read_json, sha256_file, write_json
+from crosstune.core.files import read_json_or_empty, sha256_file, write_json
 
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "sentencepiece", "numpy", "snakemake")
 
@@ -33,8 +33,7 @@ def write_cost(folder: Path, cost: Mapping) -> None:
 
 def read_cost(folder: Path) -> dict:
     """The cost of the checkpoint or predictions in a folder; empty if there is no record."""
-    path = Path(folder, COST)
-    return read_json(path) if path.exists() else {}
+    return read_json_or_empty(Path(folder, COST))
 
 
 def utc_now() -> str:

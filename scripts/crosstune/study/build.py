@@ -11,7 +11,7 @@ from crosstune.study.checks import (
     check_allowed_leakage,
     check_contrastive,
     check_layers,
-    check_strides,
+    check_lengths,
     check_windows,
 )
 from crosstune.study.claims import resolve_claims
@@ -34,8 +34,8 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     expansion = expand(config, load_registry(root / "registry", config["datasets"]), load_languages(root / "registry"))
     check_headline(expansion)
     check_layers(expansion)
-    check_windows(expansion, root)
-    check_strides(expansion)
+    check_windows(expansion)
+    check_lengths(expansion, root)
     check_contrastive(expansion)
     check_allowed_leakage(expansion)
     study = Study(

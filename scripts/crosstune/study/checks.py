@@ -44,7 +44,7 @@ def check_selection(registry: Registry, track: Track) -> None:
         if split not in record.splits:
             have = ", ".join(record.splits)
             raise UserError(f"data set {select['dataset']!r} has no {split} split", where, f"It has: {have}.")
-    trained = {Source.parse(s).dataset for schedule in track.schedules for s in schedule_sources(schedule)}
+    trained = _trained_datasets(track)
     if select["dataset"] not in trained:
         known = ", ".join(sorted(trained))
         raise UserError(f"no schedule trains on {select['dataset']!r}", where, f"They train on: {known}")
@@ -60,31 +60,32 @@ def check_layers(study: Expansion) -> None:
             raise UserError(message, f"tracks.{track.name}.encoding.layer", f"layer: {{{example}}}")
 
 
-def check_strides(study: Expansion) -> None:
-    """The windows of a long context overlap in every track with question answering."""
+def check_windows(study: Expansion) -> None:
+    """Windows of a question and its context have room for the context, and they overlap."""
     for name, track in study.tracks.items():
-        encoding = track.config["encoding"]
-        room = encoding["max_length"] - encoding["max_question_length"] - MOST_SPECIAL_TOKENS
-        if "qa" in _task_types(study, track) and room <= encoding["stride"]:
+        if "qa" not in _task_types(study, track):
+            continue
+        where, encoding = f"tracks.{name}.encoding", track.config["encoding"]
+        length, question = encoding["max_length"], encoding["max_question_length"]
+        room = length - question - MOST_SPECIAL_TOKENS
+        if room <= 0:
+            fix = f"max_question_length: {(length - MOST_SPECIAL_TOKENS) // 2}"
+            message = f"a question of {question} tokens leaves no room for context in {length}"
+            raise UserError(message, f"{where}.max_question_length", fix)
+        if room <= encoding["stride"]:
             message = (
-                f"windows of {encoding['max_length']} tokens, with questions of {encoding['max_question_length']}, have"
+                f"windows of {length} tokens, with questions of {question}, have"
                 f" {room} of context: none would overlap, and answers at their ends would be cut"
             )
-            raise UserError(message, f"tracks.{name}.encoding.stride", f"stride: {max(1, room // 2)}")
+            raise UserError(message, f"{where}.stride", f"stride: {max(1, room // 2)}")
 
 
-def check_windows(study: Expansion, root: Path) -> None:
-    """Windows leave room for the context of a question, and every model has positions for all of their tokens.
+def check_lengths(study: Expansion, root: Path) -> None:
+    """Every model has positions for the longest sequence of every track.
 
     A model of the hub is known once its folder is below `root`; before, the job that fetches it checks it.
     """
     for name, track in study.tracks.items():
-        where, encoding = f"tracks.{name}.encoding", track.config["encoding"]
-        room = encoding["max_length"] - MOST_SPECIAL_TOKENS
-        if "qa" in _task_types(study, track) and encoding["max_question_length"] >= room:
-            message = f"a question of {encoding['max_question_length']} tokens leaves no room for context"
-            fix = f"max_question_length: {room // 2}"
-            raise UserError(f"{message} in {encoding['max_length']}", f"{where}.max_question_length", fix)
         longest = longest_sequence(study, track)
         for model, config in study.config["models"].items():
             if "pretrain" in config and config["pretrain"]["max_length"] < longest:
@@ -103,8 +104,12 @@ def longest_sequence(study: Expansion, track: Track) -> int:
 
 def _task_types(study: Expansion, track: Track) -> set[str]:
     """The task types that a track trains or evaluates."""
-    trained = {Source.parse(source).dataset for schedule in track.schedules for source in schedule_sources(schedule)}
-    return {study.registry[dataset].task for dataset in trained | set(track.evaluate)}
+    return {study.registry[dataset].task for dataset in _trained_datasets(track) | set(track.evaluate)}
+
+
+def _trained_datasets(track: Track) -> set[str]:
+    """The data sets that any schedule of a track trains on."""
+    return {Source.parse(source).dataset for schedule in track.schedules for source in schedule_sources(schedule)}
 
 
 def check_contrastive(study: Expansion) -> None:

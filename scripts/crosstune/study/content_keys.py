@@ -5,12 +5,12 @@ So a study knows before any job runs whether rows that are missing or made anew 
 """
 
 from dataclasses import asdict
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from crosstune.core.errors import UserError
-from crosstune.core.files import read_json, sha256_file, sha256_json
+from crosstune.core.files import read_json_or_empty, sha256_file, sha256_json
 from crosstune.data.prepare import source_manifests
 from crosstune.data.sources import FoldSource, SyntheticSource, TranslatedSource
 from crosstune.data.synthetic.write import SYNTHETIC_VERSION
@@ -26,31 +26,24 @@ class ContentKeys:
 
     def __init__(self, requirements: DataRequirements):
         self._requirements = requirements
-        self._keys: dict[PreparedPath, str] = {}
-        self._files: dict[Path, str] = {}
-
-    def key(self, dataset: str, split: str, language: str) -> str:
-        """The content key of one split and language. Raises UserError if a data file of the user's is missing."""
-        place = PreparedPath(dataset, split, language)
-        if place not in self._keys:
-            spec = self._requirements.prepare_spec(*place)
-            content = {name: value for name, value in spec.items() if name not in NOT_CONTENT}
-            self._keys[place] = sha256_json(content | {"source": self._source(place)})
-        return self._keys[place]
+        # Every checkpoint and prediction asks for the keys of its rows.
+        self.key = cache(self._key)
+        self._hash = cache(_hash)
+        self._manifest = cache(read_json_or_empty)
 
     def is_same(self, manifest: str, sha256: str | None, key: str | None) -> bool:
         """Whether the rows of a manifest are, or once prepared will be, those with a hash and a content key."""
-        now = self.key(*PreparedPath.parse(manifest))
-        prepared = self._manifests.get(manifest)
-        if prepared is None:
-            prepared = self._manifests[manifest] = read_json(manifest) if Path(manifest).exists() else {}
+        now, prepared = self.key(*PreparedPath.parse(manifest)), self._manifest(manifest)
         if prepared.get("content_key") == now:
             return prepared["sha256"] == sha256
         return key == now
 
-    @cached_property
-    def _manifests(self) -> dict[str, dict]:
-        return {}
+    def _key(self, dataset: str, split: str, language: str) -> str:
+        """The content key of one split and language. Raises UserError if a data file of the user's is missing."""
+        place = PreparedPath(dataset, split, language)
+        spec = self._requirements.prepare_spec(*place)
+        content = {name: value for name, value in spec.items() if name not in NOT_CONTENT}
+        return sha256_json(content | {"source": self._source(place)})
 
     def _source(self, place: PreparedPath) -> Any:
         """The identity of the content that a split is read from."""
@@ -69,9 +62,8 @@ class ContentKeys:
             return [[path.name, self._hash(path)] for path in source]
         return asdict(source)
 
-    def _hash(self, path: Path) -> str:
-        if path not in self._files:
-            if not path.exists():
-                raise UserError("no such data file", str(path))
-            self._files[path] = sha256_file(path)
-        return self._files[path]
+
+def _hash(path: Path) -> str:
+    if not path.exists():
+        raise UserError("no such data file", str(path))
+    return sha256_file(path)

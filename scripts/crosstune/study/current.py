@@ -7,12 +7,11 @@ Snakemake reruns a job if an input is remade, whatever its content. A current re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from crosstune.artifacts.checkpoint import MANIFEST, rows_name
 from crosstune.core.errors import UserError
-from crosstune.core.files import read_json
+from crosstune.core.files import read_json_or_empty
 from crosstune.core.text import count
 from crosstune.study.content_keys import ContentKeys
 from crosstune.study.graph import Checkpoint, Expansion
@@ -53,8 +52,9 @@ class CurrentResults:
     def __init__(self, study: Expansion, keys: ContentKeys):
         self._study, self._keys = study, keys
         # A study has thousands of checkpoints, and rules ask for each several times.
-        self._manifest = cache(self._read)
+        self._manifest = cache(read_json_or_empty)
         self.checkpoint = cache(self._is_current)
+        self.prediction_changes = cache(self._prediction_changes)
         self.changes = cache(self._changes)
         self.is_outdated = cache(self._is_outdated)
 
@@ -68,7 +68,7 @@ class CurrentResults:
             return False
         return self.checkpoint(path) and not self.prediction_changes(path, dataset)
 
-    def prediction_changes(self, path: str, dataset: str) -> list[str]:
+    def _prediction_changes(self, path: str, dataset: str) -> list[str]:
         """The settings and rows of finished predictions that are others now."""
         if not (manifest := self._manifest(f"{path}/predictions/{dataset}.json")):
             return []
@@ -143,10 +143,6 @@ class CurrentResults:
             name = rows_name(*PreparedPath.parse(path))
             if not self._keys.is_same(path, hashes.get(name), keys.get(name)):
                 yield name
-
-    @staticmethod
-    def _read(path: str) -> dict:
-        return read_json(path) if Path(path).exists() else {}
 
 
 def _spec_changes(old: Mapping, new: Mapping) -> Iterator[str]:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from crosstune.artifacts.checkpoint import MODEL
 from crosstune.study.graph import Expansion
 from crosstune.study.heads import own_head
-from crosstune.study.paths import PreparedPath, Source, base_path
+from crosstune.study.paths import PreparedPath, base_path
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,9 @@ def encodings(study: Expansion) -> list[Encoding]:
             continue
         place = node.location
         model, track = study.config["models"][place.model], study.tracks[place.track]
-        trained = [PreparedPath(*Source.parse(source)[:1], "train", Source.parse(source).language)
-                   for source in node.spec.get("sources", [])]  # fmt: skip
+        trained = list(map(PreparedPath.parse, node.data))
         tested = [PreparedPath(name, "test", lang) for name, languages in node.evaluate.items() for lang in languages]
-        folder = Path(base_path(study.name, place.model, model)) / "model"
+        folder = Path(base_path(study.name, place.model, model)) / MODEL
         for rows in trained + tested:
             record = study.registry[rows.dataset]
             found[place.model, place.track, rows] = Encoding(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from crosstune.artifacts.model_config import LOCAL
 from crosstune.core.errors import UserError
-from crosstune.core.files import read_json, sha256_file, write_json
+from crosstune.core.files import read_json, read_json_or_empty, sha256_file, write_json
 from crosstune.data.download.fetch import match_names
 from crosstune.data.download.hub import Hub, Repository
 
@@ -103,7 +103,7 @@ def write_model(fetched: Path, names: Collection[str], model: Path) -> str:
 
 def _remove_keys(config: Path) -> None:
     """Remove REMOVED_KEYS from a file of settings; one without them keeps its bytes."""
-    settings = read_json(config) if config.exists() else {}
+    settings = read_json_or_empty(config)
     kept = {key: value for key, value in settings.items() if key not in REMOVED_KEYS}
     if kept != settings:
         write_json(config, kept)

@@ -13,7 +13,7 @@ from typing import Any
 
 from crosstune.analysis.cells import Replicate
 from crosstune.core.errors import UserError
-from crosstune.core.files import read_json, sha256_file
+from crosstune.core.files import read_json, read_json_or_empty, sha256_file
 from crosstune.reporting.tables.table import Values, statistic
 
 
@@ -120,7 +120,7 @@ class TableAudit:
     def _read(self, file: str) -> Any:
         if file not in self._scores:
             path = self.results / file
-            self._scores[file] = read_json(path) if path.exists() else {}
+            self._scores[file] = read_json_or_empty(path)
         return self._scores[file]
 
     # ---- printing ----
