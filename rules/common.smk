@@ -37,9 +37,9 @@ from crosstune.study.retention import RetentionPolicy
 from crosstune.study.summary import summary
 
 # These targets need no data: estimate_cost is for a study whose data are elsewhere or still to come, pin for one that
-# nobody has pinned yet, the others inspect the results.
+# nobody has pinned yet, the others inspect or move the results.
 PLANNING = "estimate_cost" in sys.argv
-WITHOUT_DATA = PLANNING or bool({"pin", "list_stale", "status"} & set(sys.argv))
+WITHOUT_DATA = PLANNING or bool({"pin", "list_stale", "status", "export_results", "import_results"} & set(sys.argv))
 # These targets train and predict nothing.
 KEEPS_RESULTS = WITHOUT_DATA or any(word.startswith(("clean_", "prepare_all", "downloads")) for word in sys.argv)
 
@@ -147,6 +147,8 @@ localrules:
     estimate_cost,
     provenance,
     crate,
+    export_results,
+    import_results,
     list_stale,
     status,
     distances,

@@ -74,3 +74,38 @@ rule status:
         config=lambda w: canonical_json(study.config),
     shell:
         "python scripts/status.py --config {params.config:q} 2> >(tee {log} >&2)"
+
+
+rule export_results:
+    """Pack all finished results of the study, without weights, into one archive."""
+    output:
+        f"{study.results}/results.zip",
+    log:
+        f"{study.results}/logs/export_results.log",
+    conda:
+        "../envs/light.yaml"
+    resources:
+        **resources_for(LIGHT["crate"]),
+    params:
+        config=lambda w: canonical_json(study.config),
+    message:
+        "pack the finished results of {study.name}"
+    shell:
+        "python scripts/results_archive.py --config {params.config:q} --export {output} 2> >(tee {log} >&2)"
+
+
+rule import_results:
+    """Put the results of an archive into place: tables, figures and page are then made from them without a training."""
+    log:
+        f"{study.results}/logs/import_results.log",
+    conda:
+        "../envs/light.yaml"
+    resources:
+        **resources_for(LIGHT["crate"]),
+    params:
+        config=lambda w: canonical_json(study.config),
+        archive=study.config.get("archive") or f"{study.results}/results.zip",
+    message:
+        "put the results of {params.archive} into place"
+    shell:
+        "python scripts/results_archive.py --config {params.config:q} --import {params.archive:q} 2> >(tee {log} >&2)"

@@ -21,7 +21,7 @@ PRETRAIN_VERSION = 4
 TRAIN_VERSION = 7
 PREDICT_VERSION = 4
 # Keys of a config that decide what a run keeps and may do, and no result.
-CONSENTS = ("keep_weights", "replace", "allow_commands")
+CONSENTS = ("keep_weights", "replace", "allow_commands", "archive")
 # Keys of a model that say how it is trained and change no result.
 RUNTIME_KEYS = ("gpus", "sharded")
 
