@@ -8,9 +8,10 @@ from hub_server import Repository, sha256
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
+from crosstune.artifacts.model_folder import join_weights, model_files, weights_files, write_model
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, write_json
-from crosstune.data.download.hub_models import fetch_model, join_weights, model_files, weights_files, write_model
+from crosstune.data.download.hub_models import fetch_model
 from crosstune.modeling.folder import load_network
 from crosstune.modeling.weight_names import SAVED_SCALE
 
