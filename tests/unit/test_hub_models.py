@@ -115,19 +115,12 @@ COMMIT = sha256(b"commit")[:40]
 
 
 @pytest.fixture
-def fetched(hub_server, tokenizer_folder, tokenizer, tmp_path, monkeypatch):
+def fetched(hub_server, write_published, tmp_path, monkeypatch):
     """Fetch a tiny model from a hub after a change of its files; its folder."""
-    from transformers import BertConfig, BertForMaskedLM
-
     monkeypatch.setattr(constants, "ENDPOINT", hub_server.url)
-    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    model = BertForMaskedLM(BertConfig(**size, vocab_size=tokenizer.vocabulary, max_position_embeddings=64))
 
     def run(check, change=lambda folder: None, **options):
-        source = tmp_path / "published"
-        model.save_pretrained(source, **options)
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            (source / name).write_bytes((tokenizer_folder / name).read_bytes())
+        source = write_published(tmp_path / "published", **options)
         change(source)
         hub_server.add(
             Repository("models", "t/m", {COMMIT: {path.name: path.read_bytes() for path in source.iterdir()}})

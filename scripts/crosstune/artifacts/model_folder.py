@@ -25,6 +25,12 @@ SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
 WEIGHTS_FILES = (SAFETENSORS, f"{SAFETENSORS}.index.json", PICKLE, f"{PICKLE}.index.json")
 
 
+def write_base_manifest(out: Path, spec: dict, weights: str, **facts: dict) -> None:
+    """Write the manifest `out`/stage.json of a base model that nothing here trains; `weights`: their SHA-256."""
+    manifest = {"spec": spec, "weights": weights, "parents": [], "updates": 0, "exposure": {}, "lineage": {}}
+    write_json(out / "stage.json", manifest | facts)
+
+
 def model_files(names: Collection[str], where: str) -> list[str]:
     """The names of configuration, tokenizer and weights, or of the list of their pieces.
 

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from crosstune.artifacts.model_folder import model_files, weights_files, write_model
+from crosstune.artifacts.model_folder import model_files, weights_files, write_base_manifest, write_model
 from crosstune.core.errors import UserError
-from crosstune.core.files import write_json
 from crosstune.data.download.hub import Hub, Repository
 
 
@@ -26,5 +25,4 @@ def fetch_model(name: str, revision: str, downloads: Path, out: Path, check: Cal
     hub.download(repository, revision, pieces, folder)
     weights = write_model(folder / "files", names, out / "model")
     check(out / "model")
-    manifest = {"spec": {"hub": name, "revision": revision}, "weights": weights}
-    write_json(out / "stage.json", {**manifest, "parents": [], "updates": 0, "exposure": {}, "lineage": {}})
+    write_base_manifest(out, {"hub": name, "revision": revision}, weights)
