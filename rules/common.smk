@@ -31,6 +31,7 @@ from crosstune.study.current import CurrentResults
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.distances import distances_file, distances_spec
 from crosstune.study.inspection import check_commands
+from crosstune.study.local_models import check_folders, model_notices
 from crosstune.study.plan import plan_of
 from crosstune.study.resources import LIGHT, JobResources
 from crosstune.study.retention import RetentionPolicy
@@ -77,6 +78,7 @@ try:
     plan_digest = sha256_json(plan_of(study))
     if not WITHOUT_DATA:
         requirements.check_files()
+        check_folders(study)
     requirements.check_translators()
 except UserError as error:
     refuse(error)
@@ -93,7 +95,7 @@ if workflow.is_main_process and PLANNING:
     except UserError as error:
         refuse(error)
 elif workflow.is_main_process:
-    notices = [*summary(study, retention), *requirements.pending_notices()]
+    notices = [*summary(study, retention), *model_notices(study), *requirements.pending_notices()]
     print("\n".join([*notices, *([] if WITHOUT_DATA else current.replaced())]), file=sys.stderr)
 
 # The image of jobs with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer pulls from.
@@ -118,6 +120,8 @@ wildcard_constraints:
     kind=r"hub|url",
     origin=r"[^/]+",
     request=r"[^/]+-[0-9a-f]{8}",
+    revision=r"[0-9a-f]{40}",
+    sha256=r"[0-9a-f]{16}",
     # A stage's folder says mixture@budget; its path is the lineage. The untrained head is a lineage without stages.
     stage=r"results/[^/]+/[^/]+/seed\d+/[^/]+/(.+@[^/]+|untrained)",
     average=r"results/[^/]+/[^/]+/seed\d+/[^/]+/average\.[^/]+",
@@ -138,6 +142,7 @@ localrules:
     remove_weights,
     fetch,
     fetch_model,
+    copy_model,
     synthetic,
     prepare,
     install_predictions,
@@ -250,6 +255,14 @@ def base_of(wildcards):
 def longest_sequence_of(model):
     """The tokens of the longest sequence that a base model reads; 0 for a translation model."""
     return max(longest_sequence(study, track) for track in study.tracks.values()) if model in study.checkpoints else 0
+
+
+def local_model(name, sha256):
+    """The model of the study in a folder whose copy has a name and the first digits of a hash."""
+    model = study.config["models"].get(name, {})
+    if not model.get("sha256", "").startswith(sha256):
+        raise WorkflowError(f"the study {study.name!r} has no model {name}@{sha256} in a folder")
+    return model
 
 
 def download_at(manifest):

@@ -1,4 +1,5 @@
-# Base models: an ordinary Hugging Face folder, fetched at a pinned revision or pretrained from registry text.
+# Base models: an ordinary Hugging Face folder, fetched at a pinned revision, copied from a folder of the user's or
+# pretrained from registry text.
 
 
 rule fetch_model:
@@ -20,6 +21,29 @@ rule fetch_model:
         "python scripts/fetch_model.py --id $(echo {wildcards.name:q} | sed 's|--|/|') --revision {wildcards.revision}"
         " --raw data/raw --longest {resources.longest}"
         " --out models/{wildcards.name}@{wildcards.revision} 2> >(tee {log} >&2)"
+
+
+rule copy_model:
+    """Copy a model from a folder of the user's. The files are no inputs: their hash, not their age, says what is new."""
+    output:
+        manifest="models/{name}@{sha256}/stage.json",
+        model=directory("models/{name}@{sha256}/model"),
+    log:
+        "logs/copy/{name}@{sha256}.log",
+    conda:
+        "../envs/gpu.yaml"
+    resources:
+        **resources_for(LIGHT["copy_model"]),
+        # Resources, because another length or a moved folder must not copy again.
+        longest=lambda w: longest_sequence_of(f"models/{w.name}@{w.sha256}"),
+        folder=lambda w: local_model(w.name, w.sha256)["folder"],
+    params:
+        sha256=lambda w: local_model(w.name, w.sha256)["sha256"],
+    message:
+        "copy the model {wildcards.name}"
+    shell:
+        "python scripts/copy_model.py --folder {resources.folder:q} --sha256 {params.sha256}"
+        " --longest {resources.longest} --out models/{wildcards.name}@{wildcards.sha256} 2> >(tee {log} >&2)"
 
 
 rule pretrain:

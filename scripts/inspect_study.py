@@ -12,6 +12,7 @@ from crosstune.core.errors import printable, run_program
 from crosstune.core.schema import read_yaml
 from crosstune.study.build import build_study
 from crosstune.study.inspection import check_no_code, inspection
+from crosstune.study.local_models import without_folders
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
     args = parser.parse_args()
     config = read_yaml(args.study)
     check_no_code(config, str(args.study))
-    print(printable("\n".join(inspection(build_study(config)))))
+    print(printable("\n".join(inspection(build_study(without_folders(config))))))
 
 
 if __name__ == "__main__":

@@ -46,6 +46,23 @@ def new_network(tokenizer):
     return make
 
 
+@pytest.fixture(scope="session")
+def write_published(tokenizer, tokenizer_folder):
+    """Write a tiny model with its tokenizer into a folder, as `save_pretrained` does with some options."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    model = BertForMaskedLM(BertConfig(**size, vocab_size=tokenizer.vocabulary, max_position_embeddings=64))
+
+    def write(folder: Path, **options) -> Path:
+        model.save_pretrained(folder, **options)
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            (folder / name).write_bytes((tokenizer_folder / name).read_bytes())
+        return folder
+
+    return write
+
+
 @pytest.fixture
 def fit(tokenizer, tmp_path):
     """Train a network on data; the learning curve and the moments.

@@ -8,9 +8,10 @@ from hub_server import Repository, sha256
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
+from crosstune.artifacts.model_folder import join_weights, model_files, weights_files, write_model
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, write_json
-from crosstune.data.download.hub_models import fetch_model, join_weights, model_files, weights_files, write_model
+from crosstune.data.download.hub_models import fetch_model
 from crosstune.modeling.folder import load_network
 from crosstune.modeling.weight_names import SAVED_SCALE
 
@@ -114,19 +115,12 @@ COMMIT = sha256(b"commit")[:40]
 
 
 @pytest.fixture
-def fetched(hub_server, tokenizer_folder, tokenizer, tmp_path, monkeypatch):
+def fetched(hub_server, write_published, tmp_path, monkeypatch):
     """Fetch a tiny model from a hub after a change of its files; its folder."""
-    from transformers import BertConfig, BertForMaskedLM
-
     monkeypatch.setattr(constants, "ENDPOINT", hub_server.url)
-    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    model = BertForMaskedLM(BertConfig(**size, vocab_size=tokenizer.vocabulary, max_position_embeddings=64))
 
     def run(check, change=lambda folder: None, **options):
-        source = tmp_path / "published"
-        model.save_pretrained(source, **options)
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            (source / name).write_bytes((tokenizer_folder / name).read_bytes())
+        source = write_published(tmp_path / "published", **options)
         change(source)
         hub_server.add(
             Repository("models", "t/m", {COMMIT: {path.name: path.read_bytes() for path in source.iterdir()}})

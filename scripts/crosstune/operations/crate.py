@@ -106,7 +106,8 @@ def crate_metadata(study: Study, provenance: Mapping, files: Mapping[str, Path],
         for name in names:
             entities[name]["exampleOfWork"] = _ref(parameter)
     entities["Snakefile"] |= _workflow(provenance)
-    models = [_model(name, model) for name, model in sorted(provenance["models"].items()) if "hub" in model]
+    given = sorted((name, model) for name, model in provenance["models"].items() if "pretrained_on" not in model)
+    models = [_model(name, model) for name, model in given]
     graph = [
         _descriptor(),
         _root(study, provenance, entities),
@@ -242,6 +243,9 @@ def _licences(provenance: Mapping) -> list[dict]:
 
 
 def _model(name: str, model: Mapping) -> dict:
+    if "folder_sha256" in model:
+        text = f"the model {name}, from a folder whose files have the SHA-256 {model['folder_sha256']}"
+        return _entity(f"#model-{name}", "CreativeWork", name, version=model["folder_sha256"], description=text)
     url = f"https://huggingface.co/{model['hub']}/tree/{model['revision']}"
     return _entity(url, "CreativeWork", model["hub"], version=model["revision"], description=f"the model {name}")
 

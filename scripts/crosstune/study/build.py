@@ -18,6 +18,7 @@ from crosstune.study.claims import resolve_claims
 from crosstune.study.comparisons import check_headline, resolve_average, resolve_contrasts, resolve_published
 from crosstune.study.expand import expand
 from crosstune.study.graph import Study
+from crosstune.study.local_models import identify_models
 from crosstune.study.renamed_keys import check_renamed
 from crosstune.study.table_specs import resolve_tables
 
@@ -31,6 +32,7 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     check_renamed(config)
     config = validate(config, root / "schemas/study.schema.yaml")
     complete_spec(config["synthetic"])
+    config = identify_models(config)
     expansion = expand(config, load_registry(root / "registry", config["datasets"]), load_languages(root / "registry"))
     check_headline(expansion)
     check_layers(expansion)

@@ -83,7 +83,8 @@ def check_windows(study: Expansion) -> None:
 def check_lengths(study: Expansion, root: Path) -> None:
     """Every model has positions for the longest sequence of every track.
 
-    A model of the hub is known once its folder is below `root`; before, the job that fetches it checks it.
+    A model of the hub is known once its folder is below `root`; before, the job that fetches it checks it. So does the
+    job that copies a model from a folder of another machine.
     """
     for name, track in study.tracks.items():
         longest = longest_sequence(study, track)
@@ -92,8 +93,10 @@ def check_lengths(study: Expansion, root: Path) -> None:
                 message = f"the track {name} has sequences of {longest} tokens"
                 raise UserError(message, f"models.{model}.pretrain.max_length", f"max_length: {longest}")
             file = root / base_path(study.name, model, config) / MODEL / "config.json"
-            if "hub" in config and file.exists():
-                check_positions(read_json(file), longest, f"models.{model}")
+            files = [file] if "pretrain" not in config else []
+            files += [Path(config["folder"], "config.json")] if "folder" in config else []
+            if known := next((file for file in files if file.exists()), None):
+                check_positions(read_json(known), longest, f"models.{model}")
 
 
 def longest_sequence(study: Expansion, track: Track) -> int:

@@ -51,6 +51,8 @@ def expand_model(config: Mapping, registry: Registry, name: str) -> Checkpoint:
     path = base_path(config["study"], name, model)
     if "hub" in model:
         return Checkpoint(path, {"hub": model["hub"], "revision": model["revision"]})
+    if "folder" in model:
+        return Checkpoint(path, {"folder_sha256": model["sha256"]})
     pretrain, where = model["pretrain"], f"models.{name}.pretrain"
     if pretrain["hidden"] % pretrain["heads"]:
         raise UserError(f"{pretrain['heads']} heads do not divide a width of {pretrain['hidden']}", f"{where}.heads")

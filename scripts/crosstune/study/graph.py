@@ -29,13 +29,18 @@ class Checkpoint:
     heads: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def is_given(self) -> bool:
+        """Whether it is a finished model, of the hub or of a folder, which nothing here trains."""
+        return self.is_fetched or "folder_sha256" in self.spec
+
+    @property
     def is_fetched(self) -> bool:
-        """Whether it is a model of the hub, which nothing here trains."""
+        """Whether it is a model of the hub."""
         return "hub" in self.spec
 
     @property
     def location(self) -> CheckpointPath:
-        """The parts of its path; it fails for a fetched model, which all studies share."""
+        """The parts of its path; it fails for a given model, which all studies share."""
         return CheckpointPath.parse(self.path)
 
 

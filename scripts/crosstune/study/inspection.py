@@ -47,6 +47,8 @@ def inspection(study: Study) -> Iterator[str]:
     models += [(t["model"], t["revision"]) for t in study.config["translators"].values() if "model" in t]
     yield from _section("runs, with --config allow_commands=true", commands(study, needs))
     yield from _section("reads the folders", [f"{name}: {place}" for name, place in study.config["folders"].items()])
+    places = [model["folder"] for model in study.config["models"].values() if "folder" in model]
+    yield from _section("reads the models in the folders", places)
     yield from _section("reads the files", _numbers(Counter(f"{path.parent}/" for path in files)))
     yield from _section("downloads the models", sorted({f"{name} at {revision}" for name, revision in models}))
     yield from _section("downloads data from", _numbers(addresses))

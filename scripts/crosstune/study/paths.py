@@ -11,6 +11,9 @@ CHECKPOINT = re.compile(
 )
 PREPARED = re.compile(r"data/(?P<dataset>[^/]+)/(?P<split>[^/.]+)\.(?P<language>[^/]+)\.json")
 
+# Of the hash in the name of a folder: enough to be unique, and never as many as a commit of the hub has.
+SHA256_DIGITS = 16
+
 
 class Source(NamedTuple):
     """The training rows of one language of a data set, written `dataset.language`."""
@@ -73,7 +76,9 @@ class CheckpointPath:
 
 
 def base_path(study: str, name: str, model: Mapping) -> str:
-    """Folder of a base model. All studies share the hub's models; a pretrained one belongs to its study."""
+    """Folder of a base model. Studies share models of the hub and of folders; a pretrained one belongs to its study."""
     if "hub" in model:
         return f"models/{model['hub'].replace('/', '--')}@{model['revision']}"
+    if "folder" in model:
+        return f"models/{name}@{model['sha256'][:SHA256_DIGITS]}"
     return str(CheckpointPath(study, name))

@@ -1,5 +1,7 @@
 """The content of plan.json: a study as plain data for tables, figures and the report, without specs and files."""
 
+from collections.abc import Mapping
+
 from crosstune.core.errors import UserError
 from crosstune.data.registry import Language
 from crosstune.evaluation.metrics import metric_named
@@ -84,7 +86,7 @@ def cited(study: Study) -> list[dict[str, str]]:
         {
             "what": "model",
             "name": name,
-            "title": "{hub} at {revision}".format(**model) if "hub" in model else "made here",
+            "title": _origin_of(model),
         }
         for name, model in study.config["models"].items()
     ]
@@ -95,6 +97,13 @@ def cited(study: Study) -> list[dict[str, str]]:
         {"what": "data set", "name": record.name, "title": record.title, "licence": record.licence}
         for record in records
     ]
+
+
+def _origin_of(model: Mapping) -> str:
+    """Where a base model comes from."""
+    if "hub" in model:
+        return f"{model['hub']} at {model['revision']}"
+    return f"a folder with the SHA-256 {model['sha256']}" if "folder" in model else "made here"
 
 
 def track_plan(study: Study, name: str) -> dict:

@@ -137,6 +137,7 @@ LIGHT = {
         "synthetic": (2000, 30),
         "fetch": (2000, 720),
         "fetch_model": (16000, 720),
+        "copy_model": (16000, 120),
         "prepare": (4000, 60),
         "check": (8000, 240),
         "leakage": (8000, 240),

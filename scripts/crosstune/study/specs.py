@@ -27,9 +27,9 @@ RUNTIME_KEYS = ("gpus", "sharded")
 
 
 def config_affecting_results(config: Mapping) -> dict:
-    """The config without the keys that change no result: kept weights, consents, the GPUs of a model."""
+    """The config without what changes no result: kept weights, consents, the GPUs and the place of a model."""
     models = {
-        name: {key: value for key, value in model.items() if key not in RUNTIME_KEYS}
+        name: {key: name if key == "folder" else value for key, value in model.items() if key not in RUNTIME_KEYS}
         for name, model in config["models"].items()
     }
     return {key: value for key, value in config.items() if key not in CONSENTS} | {"models": models}

@@ -55,7 +55,7 @@ class Weights:
 
 def weights_of(study: Study, retention: RetentionPolicy) -> Weights:
     """The weights of a study's own checkpoints, if one job runs at a time."""
-    sizes = {path: _checkpoint_bytes(study, node) for path, node in study.checkpoints.items() if not node.is_fetched}
+    sizes = {path: _checkpoint_bytes(study, node) for path, node in study.checkpoints.items() if not node.is_given}
     known = sum(filter(None, sizes.values()))
     most = known if study.config["keep_weights"] == "all" else retention.peak_disk(lambda path: sizes.get(path) or 0)
     return Weights(known, most, list(sizes.values()).count(None))
@@ -63,7 +63,7 @@ def weights_of(study: Study, retention: RetentionPolicy) -> Weights:
 
 def _amounts(study: Study, retention: RetentionPolicy) -> str:
     """The numbers of checkpoints and of prediction files (one per language), and the disk space of the weights."""
-    nodes = [node for node in study.checkpoints.values() if not node.is_fetched]
+    nodes = [node for node in study.checkpoints.values() if not node.is_given]
     predictions = sum(len(languages) for node in nodes for languages in node.evaluate.values())
     weights = weights_of(study, retention)
     text = f"about {weights.all / 1e9:.1f} GB of weights"
@@ -81,8 +81,8 @@ def _checkpoint_bytes(study: Study, node: Checkpoint) -> int | None:
 
 
 def parameters_of(model: Mapping) -> int | None:
-    """Parameters of an encoder: as stated for one of the hub (else None), counted for one that is pretrained here."""
-    if "hub" in model:
+    """Parameters of an encoder: as stated for a given one (else None), counted for one that is pretrained here."""
+    if "pretrain" not in model:
         return model.get("parameters")
     pretrain = model["pretrain"]
     width, positions = pretrain["hidden"], pretrain["vocabulary"] + pretrain["max_length"]
