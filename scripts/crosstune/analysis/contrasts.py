@@ -231,7 +231,7 @@ def pair_scores(study: StudyResults, contrast: dict, model: str, reader: Example
             for run in panel.runs(contrast[role]):
                 seed, stage = run["seed"], run["stages"][FINAL]
                 planned.add(seed)
-                examples = reader.read(stage, panel.dataset, panel.metric_spec, entry["metric"])
+                examples = reader.read(stage, panel.fold_dataset(0), panel.metric_spec, entry["metric"])
                 scores = panel.run_scores(run, FINAL)
                 for lang in entry["languages"]:
                     if lang in examples and lang in scores:
