@@ -10,7 +10,7 @@ from pathlib import Path
 from crosstune.analysis.cells import Cell, Replicate, example_resolution, language_means, mean_cell, replicate
 from crosstune.analysis.terms import with_terms
 from crosstune.core.errors import UserError
-from crosstune.data.part_names import source_label
+from crosstune.data.part_names import PILOT, source_label, split_part
 from crosstune.data.record import fold_name
 from crosstune.evaluation.metrics import Metric, metric_named
 
@@ -72,6 +72,11 @@ class StudyResults:
     distances: dict | None = None
     diverged: frozenset[str] = frozenset()
 
+    @property
+    def pilot(self) -> bool:
+        """Whether the study is a pilot, whose numbers decide nothing."""
+        return "pilot" in self.plan
+
     @cached_property
     def runs(self) -> dict[tuple[str, str, str], list[dict]]:
         """The planned runs by model, track and schedule."""
@@ -129,6 +134,15 @@ class Panel:
     def track_plan(self) -> dict:
         """The entry of its track in the plan."""
         return self.study.plan["tracks"][self.track]
+
+    @property
+    def dataset_title(self) -> str:
+        """The data set and the part that is scored: `xquad (a sample of 200 examples in each language)`."""
+        name, sizes = self.track_plan.get("parts", {}).get(self.dataset, ""), []
+        while (split := split_part(name))[1]:
+            name, part = split
+            sizes.append(f"at most {part.number}" if part.kind == PILOT else f"a sample of {part.number}")
+        return f"{self.dataset} ({', of '.join(sizes)} examples in each language)" if sizes else self.dataset
 
     # --- metric and languages ---
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 SAMPLE, HELD, PILOT = "sample", "held", "pilot"
 
-PART_NAME = re.compile(r"(.+)~(held|pilot)?(0|[1-9][0-9]*)(?:d(0|[1-9][0-9]*))?")
+PART_NAME = re.compile(r"(.*)~(held|pilot)?(0|[1-9][0-9]*)(?:d(0|[1-9][0-9]*))?")
 
 
 @dataclass(frozen=True)
