@@ -10,11 +10,19 @@ from crosstune.core.files import decode_text, read_json, read_jsonl, read_text, 
 from crosstune.data.archives import read_members
 from crosstune.data.download.fetch import downloaded_files, select_files
 from crosstune.data.parquet import read_parquet
+from crosstune.data.parts import part_rows
 from crosstune.data.readers import read_rows
 from crosstune.data.readers.hub import rows_from_records
 from crosstune.data.readers.pieces import UPOS, ReaderOptions
 from crosstune.data.record import Dataset, is_archive
-from crosstune.data.sources import FoldSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
+from crosstune.data.sources import (
+    DerivedSource,
+    HubSource,
+    PartSource,
+    SyntheticSource,
+    TranslatedSource,
+    UrlSource,
+)
 
 PREPARE_VERSION = 2
 
@@ -62,7 +70,7 @@ def load_rows(
 ) -> tuple[list[dict], list[dict]]:
     """(rows, sources) of one language: the rows that the record does not exclude, and their files with hashes."""
     source = dataset.pinned_source(lang, split, folders)
-    if isinstance(source, TranslatedSource | FoldSource):
+    if isinstance(source, DerivedSource):
         return _load_derived(dataset, source, split, lang, Path(raw).parent)
     prefix = dataset.token_prefix.replace("{lang}", lang)
     languages = dataset.splits[split].languages
@@ -81,20 +89,22 @@ def load_rows(
     ), sources
 
 
-def source_manifests(source: TranslatedSource | FoldSource, dataset: str, lang: str) -> list[str]:
+def source_manifests(source: DerivedSource, dataset: str, lang: str) -> list[str]:
     """Manifests of the rows that those of `dataset` in a language derive from, relative to the data folder."""
     if isinstance(source, TranslatedSource):
         return [f"translated/{dataset}/{source.split}.{origin}-{lang}.json" for origin in source.origins]
     if source.origins:
         origins = [f"{source.origins}/train.{origin}.json" for origin in source.languages]
         return [f"{source.dataset}/train.{lang}.json", *origins]
+    if isinstance(source, PartSource):
+        return [f"{source.dataset}/{source.split}.{lang}.json"]
     return [f"{source.dataset}/train.{other}.json" for other in source.languages]
 
 
 def _load_derived(
-    dataset: Dataset, source: TranslatedSource | FoldSource, split: str, lang: str, prepared: Path
+    dataset: Dataset, source: DerivedSource, split: str, lang: str, prepared: Path
 ) -> tuple[list[dict], list[dict]]:
-    """(rows, sources) of translations or of one fold; the sources are the prepared rows that they derive from."""
+    """(rows, sources) of translations, a fold or a part; the sources are the prepared rows that they derive from."""
     manifests = [prepared / path for path in source_manifests(source, dataset.name, lang)]
     parts = [read_jsonl(path.with_suffix(".jsonl")) for path in manifests]
     origins = [
@@ -106,6 +116,8 @@ def _load_derived(
     if source.origins:
         originals = {row["origin"] for part in parts[1:] for row in part}
         return [row for row in parts[0] if row["origin"] in originals], origins
+    if isinstance(source, PartSource):
+        return part_rows(parts[0], source, split, lang), origins
     from crosstune.data.folds import split_ids  # imports numpy, which other jobs do not need
 
     rows = dict(zip(source.languages, parts, strict=True))

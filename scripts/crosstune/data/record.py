@@ -72,6 +72,7 @@ class Dataset:
     """A record. `record_file` is the registry file that defines it, or the config key `datasets`.
 
     A fold is a data set too: `fold` is its number, from 1, and `base_dataset` the name of the data set that it splits.
+    So is a part (crosstune.data.parts), with the name of the whole as `base_dataset`.
     `parallel` is what translations of one test example have in common (`key_of_example`).
     """
 
@@ -144,8 +145,8 @@ class Dataset:
     def source(self, lang: str, split: str, folders: Mapping[str, str | Path]) -> DataSource:
         """The source of one language's rows, pinned or not: enough to plan a study, not to read data."""
         source = self.require(lang, split).source
-        if "fold" in source:
-            return source["fold"]
+        if derived := source.get("fold") or source.get("part"):
+            return derived
         kind = source_kind(source)
         if kind == "translate":
             return TranslatedSource(source["translate"], split, tuple(source["from"]), source["by"])

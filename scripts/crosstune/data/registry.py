@@ -12,6 +12,8 @@ from typing import Any
 from crosstune.core.errors import UserError
 from crosstune.core.schema import mend_yaml, read_yaml, validate
 from crosstune.data.parse_record import parse_record
+from crosstune.data.part_names import HELD, split_part
+from crosstune.data.parts import part_dataset
 from crosstune.data.record import FOLD_NAME, Dataset, Folds, SplitRecord, fold_name
 from crosstune.data.sources import FoldSource
 
@@ -35,6 +37,12 @@ class Registry(Mapping[str, Dataset]):
     def __getitem__(self, name: str) -> Dataset:
         if name in self._records:
             return self._load(name)
+        whole, part = split_part(str(name))
+        if part and whole in self:
+            if name not in self._datasets:
+                origin = self.translation_source(whole) if part.kind == HELD else ""
+                self._datasets[name] = part_dataset(self[whole], part, self[part.of(origin)] if origin else None)
+            return self._datasets[name]
         base, fold = self._parse_fold_name(name)
         if fold:
             # Cached, because every checkpoint looks it up.
@@ -46,7 +54,8 @@ class Registry(Mapping[str, Dataset]):
         raise UserError(f"unknown data set {name!r}", "registry", fix)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._records or self._parse_fold_name(name)[1] > 0
+        whole, part = split_part(str(name))
+        return whole in self if part else name in self._records or self._parse_fold_name(name)[1] > 0
 
     def _load(self, name: str) -> Dataset:
         if name not in self._datasets:

@@ -9,6 +9,7 @@ from crosstune.artifacts.model_config import check_positions
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json
 from crosstune.data.leakage import covers
+from crosstune.data.part_names import without_sample
 from crosstune.data.record import Dataset
 from crosstune.data.registry import Registry
 from crosstune.evaluation.metrics import XTREME_R, metric_named
@@ -39,15 +40,44 @@ def check_selection(registry: Registry, track: Track) -> None:
     where = f"tracks.{track.name}.select.dataset"
     if select["dataset"] not in registry:
         raise UserError(f"unknown data set {select['dataset']!r}", where)
+    if "validation" in select:
+        check_held_out(registry, track)
+        return
     record = registry[fold_dataset(registry, select["dataset"], 1)]
     for split in ("validation", "test") if select["log_test_scores"] else ("validation",):
         if split not in record.splits:
             have = ", ".join(record.splits)
             raise UserError(f"data set {select['dataset']!r} has no {split} split", where, f"It has: {have}.")
-    trained = _trained_datasets(track)
-    if select["dataset"] not in trained:
-        known = ", ".join(sorted(trained))
-        raise UserError(f"no schedule trains on {select['dataset']!r}", where, f"They train on: {known}")
+    _check_trained(track, where)
+
+
+def _check_trained(track: Track, where: str) -> None:
+    """A schedule trains on the data set that selects."""
+    name, trained = track.config["select"]["dataset"], set(map(without_sample, _trained_datasets(track)))
+    if name not in trained:
+        raise UserError(f"no schedule trains on {name!r}", where, f"They train on: {', '.join(sorted(trained))}")
+
+
+def check_held_out(registry: Registry, track: Track) -> None:
+    """Training rows can be held out: of a data set without folds that is no translation, in languages that it has."""
+    select, where = track.config["select"], f"tracks.{track.name}.select"
+    name, held = select["dataset"], select["validation"]
+    record = registry[name]
+    _check_trained(track, f"{where}.dataset")
+    if registry.folds(name):
+        message = f"data set {name!r} is split into folds, which have validation rows"
+        raise UserError(message, f"{where}.validation", "Leave `validation` out.")
+    if origin := registry.translation_source(name):
+        message = f"data set {name!r} is a translation, and its originals would be trained on"
+        raise UserError(message, f"{where}.dataset", f"dataset: {origin}")
+    if select["log_test_scores"] and "test" not in record.splits:
+        raise UserError(f"data set {name!r} has no test split", f"{where}.log_test_scores", "log_test_scores: false")
+    for language in held.get("languages", []):
+        record.require(language, "train", f"{where}.validation.languages")
+    for language, rows in record.splits["train"].rows.items():
+        if held["sample"] >= rows and record.task != "retrieval":
+            message = f"{held['sample']} held-out examples leave nothing to train on: {name}.{language} has {rows}"
+            raise UserError(message, f"{where}.validation.sample", f"sample: {max(1, rows // 10)}")
 
 
 def check_layers(study: Expansion) -> None:

@@ -104,7 +104,7 @@ class CurrentResults:
     def check_replaced(self) -> None:
         """UserError if the study would replace finished results by others: a run asks before it does."""
         if lines := self.replaced():
-            name = f"study: {self._study.name}-2"
+            name = f"study: {self._study.config['study']}-2"
             fix = f"To replace them: --config replace=true\nTo keep them, give this study another name:\n{name}"
             told = "\n  ".join(["finished results would be replaced", *lines])
             raise UserError(told, self._study.results, fix)

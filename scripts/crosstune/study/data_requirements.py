@@ -11,7 +11,15 @@ from crosstune.data.download.fetch import download_request, manifest_path
 from crosstune.data.download.http import FETCH_ALL, is_offline
 from crosstune.data.prepare import PREPARE_VERSION, source_manifests
 from crosstune.data.readers import reads_all_languages
-from crosstune.data.sources import DataSource, FoldSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
+from crosstune.data.sources import (
+    DataSource,
+    DerivedSource,
+    FoldSource,
+    HubSource,
+    SyntheticSource,
+    TranslatedSource,
+    UrlSource,
+)
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION
 from crosstune.data.translation.translators import load_translator
 from crosstune.study.checks import check_bounds
@@ -102,7 +110,7 @@ class DataRequirements:
             return [WORLD_MANIFEST]
         if isinstance(location, HubSource | UrlSource):
             return [f"{RAW}/{manifest_path(download_request(location))}"]
-        if isinstance(location, TranslatedSource | FoldSource):
+        if isinstance(location, DerivedSource):
             return [f"{PREPARED}/{path}" for path in source_manifests(location, dataset, language)]
         return [str(path) for path in location]
 
@@ -184,11 +192,11 @@ class DataRequirements:
         return keys
 
     def _parents(self, dataset: str, split: str, language: str) -> set[tuple[str, str, str]]:
-        """The prepared splits that a fold or a translation is derived from."""
+        """The prepared splits that a fold, a part or a translation is derived from."""
         location = self.source(dataset, split, language)
         if isinstance(location, TranslatedSource):
             return {(location.dataset, location.split, origin) for origin in location.origins}
-        if isinstance(location, FoldSource):
+        if isinstance(location, DerivedSource):
             return {
                 tuple(PreparedPath.parse(f"{PREPARED}/{path}"))
                 for path in source_manifests(location, dataset, language)

@@ -75,6 +75,11 @@ class CheckpointPath:
         return "/".join([f"{home}/seed{self.seed}/{self.track}", *self.stages]) if self.stages else f"{home}/base"
 
 
+def study_name(config: Mapping) -> str:
+    """The name of a study's results. A pilot has results of its own: no study's name has a tilde."""
+    return f"{config['study']}~pilot" if config.get("pilot") else config["study"]
+
+
 def base_path(study: str, name: str, model: Mapping) -> str:
     """Folder of a base model. Studies share models of the hub and of folders; a pretrained one belongs to its study."""
     if "hub" in model:

@@ -7,6 +7,7 @@ from crosstune.core.text import count
 from crosstune.study.graph import Checkpoint, Study
 from crosstune.study.heads import evaluation_heads, final_heads
 from crosstune.study.retention import RetentionPolicy
+from crosstune.study.schedules import shortened
 
 BYTES_A_PARAMETER = 4  # weights are stored in fp32
 
@@ -18,15 +19,21 @@ def summary(study: Study, retention: RetentionPolicy) -> list[str]:
     """Lines for the user: tracks with their budgets, trainings, disk space, checkpoints to retrain."""
     models, seeds = count(len(study.config["models"]), "model"), count(len(study.config["seeds"]), "seed")
     lines = [f"study {study.name}: {models}, {seeds}"]
+    pilot = study.config.get("pilot")
+    if pilot:
+        parts = f"at most {count(pilot, 'example')} of each test set in each language, a tenth of every budget"
+        lines = [f"PILOT of the study {study.config['study']}, in {study.results}: {parts}", *lines]
     for name, track in study.config["tracks"].items():
-        budget = track["budget"]
+        budget = shortened(track["budget"]) if pilot else track["budget"]
         names = study.tracks[name].schedule_names
         length = f"{budget['updates']} updates" if "updates" in budget else f"{budget['epochs']:g} epochs a stage"
         kind = "compute-matched" if budget["matched"] else "NOT compute-matched"
         lines.append(f"track {name}: {', '.join(names)}; each {length} x {budget['tokens']} tokens, {kind}")
         for schedule in study.tracks[name].schedules:
-            if "updates" in budget and schedule.total_updates not in (0, budget["updates"]):
-                lines.append(f"  {schedule.name} costs {schedule.total_updates} updates: the sum of its members")
+            if "updates" in budget and not pilot and schedule.total_updates not in (0, budget["updates"]):
+                why = ": the sum of its members" if schedule.members else ""
+                why = ": a sample of 0 trains nothing" if schedule.curve and not schedule.sample else why
+                lines.append(f"  {schedule.name} costs {schedule.total_updates} updates{why}")
         evaluate = study.tracks[name].evaluate
         for schedule in study.tracks[name].schedules:
             heads = final_heads(study.registry, study.tracks[name], schedule)

@@ -1,7 +1,7 @@
 """The figures of a study: Vega-Lite specifications with their data, written as SVG and PDF."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -14,9 +14,12 @@ from crosstune.reporting.figures.cost import cost_figure, cost_records
 from crosstune.reporting.figures.curves import MAX_CURVES, curves_figure, multi_stage_schedules
 from crosstune.reporting.figures.differences import compared_schedules, differences_figure
 from crosstune.reporting.figures.distance import distance_figure, schedules_with_line
+from crosstune.reporting.figures.few_shot import MAX_FEW_SHOT, few_shot_figure
 from crosstune.reporting.figures.heat import heat_figure
 from crosstune.reporting.figures.languages import languages_figure
 from crosstune.reporting.figures.rows import drawn_schedules
+from crosstune.reporting.tables.few_shot import describe_curves, drawn_curves
+from crosstune.reporting.tables.formats import PILOT_MARK
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,11 @@ class Figure:
         return self.spec["description"]
 
     @property
+    def pilot(self) -> "Figure":
+        """The figure of a pilot, which says so in the picture."""
+        return replace(self, spec={**self.spec, "title": {"text": PILOT_MARK, "anchor": "start", "fontSize": 13}})
+
+    @property
     def svg(self) -> str:
         """The picture, drawn without files or network."""
         return vl_convert.vegalite_to_svg(self.spec)
@@ -41,6 +49,12 @@ class Figure:
 
 def panel_figures(panel: Panel, results: Path) -> Iterator[Figure]:
     """The figures for which a panel has data; none if no schedule trains. Reads the cost records of its stages."""
+    figures = all_figures(panel, results)
+    return (figure.pilot for figure in figures) if panel.study.pilot else figures
+
+
+def all_figures(panel: Panel, results: Path) -> Iterator[Figure]:
+    """The figures of a panel, without the mark of a pilot."""
     drawn = drawn_schedules(panel)
     if not drawn:
         return
@@ -56,6 +70,16 @@ def panel_figures(panel: Panel, results: Path) -> Iterator[Figure]:
     yield Figure(
         "heat", "Every language with every schedule", "Means over seeds; darker is higher.", heat_figure(panel)
     )
+    if curves := drawn_curves(panel):
+        more = len(curves) - MAX_FEW_SHOT
+        yield Figure(
+            "few-shot",
+            "Few-shot curves",
+            f"Scores by {describe_curves(panel)}, on a logarithmic scale with a place for 0. Marks: means over seeds, "
+            f"each with a draw of its own. Lines: their {CONFIDENCE:.0%} confidence intervals (Student's t)."
+            + (f" {more} further curves are not drawn; the table has all of them." if more > 0 else ""),
+            few_shot_figure(panel),
+        )
     if compared_schedules(panel):
         yield Figure(
             "differences",

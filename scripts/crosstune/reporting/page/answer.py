@@ -24,13 +24,13 @@ ROLES = ("single", "joint", "sequential")
 class SeedDifference:
     """The difference a - b between two schedules in their mean score over some languages, by seed.
 
-    `learned`: whether one of them beats the trivial baselines there.
+    `judged`: whether one of them beats the trivial baselines there, in a study that is no pilot.
     """
 
     a: str
     b: str
     difference: Cell
-    learned: bool = True
+    judged: bool = True
 
     @property
     def higher(self) -> int:
@@ -54,11 +54,11 @@ class SeedDifference:
     def verdict(self) -> str:
         """`higher` or `lower` if the interval excludes 0, else `unclear`; `missing` without a seed.
 
-        UNJUDGED if neither schedule beats the trivial baselines.
+        UNJUDGED if neither schedule beats the trivial baselines, or in a pilot.
         """
         if not self.seeds:
             return "missing"
-        if not self.learned:
+        if not self.judged:
             return UNJUDGED
         ends = self.interval
         return "higher" if ends and ends.low > 0 else "lower" if ends and ends.high < 0 else "unclear"
@@ -67,8 +67,12 @@ class SeedDifference:
 def answer(panel: Panel) -> str:
     """The answer in one sentence, with its numbers, for one model.
 
-    For a study that reproduces a published table and names no headline schedules, these are the table's differences.
+    For a study that reproduces a published table and names no headline schedules, these are the table's differences. A
+    pilot answers nothing.
     """
+    if panel.study.pilot:
+        size = count(panel.study.plan["pilot"], "example")
+        return f"This is a pilot. It scores at most {size} of each test set after a tenth of the training: no answer."
     published = [comparison for comparison in published_comparisons(panel.study) if comparison.panel == panel]
     if not headline(panel) and published and published[0].entry["differences"]:
         return summary_sentence(published[0])
@@ -180,7 +184,8 @@ def compare(panel: Panel, a: str, b: str, languages: Sequence[str]) -> SeedDiffe
     """The difference by seed; for folded data, of the means over folds."""
     difference = panel.cell(a, languages, panel.metric).difference(panel.cell(b, languages, panel.metric))
     difference = difference if panel.folds == [0] else difference.average_folds(len(panel.folds))
-    return SeedDifference(a, b, difference, panel.is_learned([a, b], languages, panel.metric))
+    judged = not panel.study.pilot and panel.is_learned([a, b], languages, panel.metric)
+    return SeedDifference(a, b, difference, judged)
 
 
 def seed_differences(panel: Panel) -> tuple[list[str], list[tuple[str, list[SeedDifference]]]]:
@@ -305,6 +310,6 @@ def relatedness_rows(panel: Panel) -> list[RelatednessRow]:
     for schedule in panel.schedules:
         if schedule != UNTRAINED:
             near, far = (panel.cell(schedule, languages, panel.metric) for languages in (related, unrelated))
-            difference = SeedDifference("related", "unrelated", near.difference(far))
+            difference = SeedDifference("related", "unrelated", near.difference(far), not panel.study.pilot)
             rows.append(RelatednessRow(schedule, near, far, difference))
     return rows

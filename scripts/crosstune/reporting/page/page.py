@@ -14,7 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosstune.analysis.results import Panel, StudyResults, read_json_object
+from crosstune.analysis.results import Panel, StudyResults, read_json_object, source_label
 from crosstune.core.files import write_text
 from crosstune.core.text import decimal
 from crosstune.machine.job_usage import read_job_usage, usage_table
@@ -35,7 +35,8 @@ from crosstune.reporting.tables.cost import cost_table
 from crosstune.reporting.tables.custom import custom_tables
 from crosstune.reporting.tables.distance import distance_sentences, distance_table
 from crosstune.reporting.tables.encoding import encoding_table
-from crosstune.reporting.tables.formats import MOST_COLUMNS
+from crosstune.reporting.tables.few_shot import few_shot_table
+from crosstune.reporting.tables.formats import MOST_COLUMNS, PILOT_MARK
 from crosstune.reporting.tables.published import comparison_rows, difference_rows, examples_line, published_comparisons
 from crosstune.reporting.tables.scores import average_table, schedule_table, transfer_table
 from crosstune.reporting.tables.table import Heading
@@ -45,9 +46,9 @@ TEMPLATE = "report.html.j2"
 
 FUNCTIONS = (
     answer, average_table, baseline_margins, comparison_rows, contrast_results, custom_tables, difference_rows,
-    distance_sentences, distance_table, encoding_table, examples_line, gains_table, has_declared_contrast, headline,
-    limitations, measures_text_table, provenance_rows, published_comparisons, relatedness_rows, schedule_table,
-    seed_differences, transfer_table, usage_table,
+    distance_sentences, distance_table, encoding_table, examples_line, few_shot_table, gains_table,
+    has_declared_contrast, headline, limitations, measures_text_table, provenance_rows, published_comparisons,
+    relatedness_rows, schedule_table, seed_differences, transfer_table, usage_table,
 )  # fmt: skip
 
 """The functions that the templates call, besides those of this module."""
@@ -83,6 +84,7 @@ def render_page(study: StudyResults, results: Path) -> str:
         "computations": computations(study, results),
         "used": read_job_usage(results),
         "most_columns": MOST_COLUMNS,
+        "pilot_mark": PILOT_MARK,
         "vega": drawing_program(),
     }
     return environment.get_template(TEMPLATE).render(values).lstrip()
@@ -137,8 +139,10 @@ def run_exposure(run: dict, results: Path) -> dict[str, tuple[int, int]]:
         if recorded is None:
             return {}
         for source, counts in recorded.items():
-            examples, tokens = total.get(source, (0, 0))
-            total[source] = (examples + counts["examples"], tokens + counts["tokens"])
+            # Draws of one sample, by seed, are one column.
+            label = source_label(source)
+            examples, tokens = total.get(label, (0, 0))
+            total[label] = (examples + counts["examples"], tokens + counts["tokens"])
     return total
 
 

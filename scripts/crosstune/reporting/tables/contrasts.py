@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.analysis.cells import mean_cell
-from crosstune.analysis.estimates import UNJUDGED
+from crosstune.analysis.estimates import NO_VERDICT, UNJUDGED
 from crosstune.analysis.results import Panel, StudyResults
 from crosstune.core.text import count, decimal
 from crosstune.reporting.tables.formats import csv_text, escape, pipe_table, style, text_float, write_files
@@ -89,7 +89,9 @@ class ContrastResult:
     def measures(self) -> str:
         """`SQuAD v1.1 F1 on qa/worldqa`."""
         panels = zip(self.panels, self.contrast["panels"], strict=True)
-        return ", ".join(f"{panel.labels[own['metric']]} on {own['track']}/{own['dataset']}" for panel, own in panels)
+        return ", ".join(
+            f"{panel.labels[own['metric']]} on {own['track']}/{panel.dataset_title}" for panel, own in panels
+        )
 
     def estimate(self, question: str) -> dict | None:
         return self.entry["questions"][question] if self.has_seeds else None
@@ -113,6 +115,7 @@ class ContrastResult:
             "points",
             "undecided": f"Whether {self.a} or {self.b} is better is undecided",
             UNJUDGED: f"{self.a} and {self.b} are not judged: neither beats the trivial baselines",
+            NO_VERDICT: f"A pilot gives no verdict on {self.a} and {self.b}",
         }
         return f"{wording[self.verdict('seeds')]} in {self.languages}: {self.evidence(self.a)}."
 
@@ -158,7 +161,7 @@ class ContrastResult:
         if not self.has_seeds:
             return []
         sentences = [self._elsewhere(question) for question in ("examples", "languages")]
-        if "holm" in self.entry:
+        if "better" in self.entry:
             sentences.append(self._by_language)
         return [*sentences, self._signs]
 
@@ -186,9 +189,10 @@ class ContrastResult:
         numbers = f"{decimal(estimate['mean'], 1)}, {self.confidence} interval {low} to {high}{units}"
         verdict = estimate["verdict"]
         saying = f"{self.a} is {verdict}" if verdict in ("better", "worse") else f"they are {verdict}"
+        saying = {"undecided": "it is undecided", NO_VERDICT: "there is no verdict"}.get(verdict, saying)
         if question == "examples" and self.entry["translated"]:
             numbers += f"; {self.entry['translated']} languages have translations of the same examples"
-        return f"{who} {'it is undecided' if verdict == 'undecided' else saying} ({numbers})."
+        return f"{who} {saying} ({numbers})."
 
     @property
     def _signs(self) -> str:
@@ -206,8 +210,8 @@ class ContrastResult:
 
     @property
     def power_sentence(self) -> str:
-        """The true difference that studies of this design detect."""
-        if not (estimate := self.estimate("seeds")):
+        """The true difference that studies of this design detect; empty for a pilot, which trains less."""
+        if self.study.pilot or not (estimate := self.estimate("seeds")):
             return ""
         return (
             f"Studies like this one, with {self.seeds} seeds, find a true difference of "
@@ -265,7 +269,8 @@ class ContrastResult:
         for unit in self.entry.get("languages", []):
             estimate, holm = unit["estimate"], self.entry.get("holm", {}).get(unit["name"])
             numbers = mean_and_interval(estimate) if estimate else [decimal(unit["difference"], 1), ""]
-            star = "*" if holm is not None and holm <= 1 - self.contrast["confidence"] else ""
+            significant = holm is not None and holm <= 1 - self.contrast["confidence"]
+            star = "*" if significant and not self.study.pilot else ""
             scores = [decimal(unit[side], 1) for side in ("a", "b", "baseline")]
             tests = ["" if holm is None else p_text(holm), star, str(unit["examples"])]
             rows.append([self.unit_title(unit["name"]), unit["family"], *scores, *numbers, *tests])
@@ -355,7 +360,7 @@ def write_contrast_tables(study: StudyResults, out: Path) -> None:
         contents = {"contrasts.csv": questions_csv(results), "contrasts.languages.csv": languages_csv(results)}
         contents["contrasts.md"] = "\n".join(map(contrast_markdown, results))
         contents["contrasts.tex"] = "\n".join(map(contrast_latex, results))
-        write_files(contents, out)
+        write_files(contents, out, study.pilot)
 
 
 def questions_csv(results: Sequence[ContrastResult]) -> str:
