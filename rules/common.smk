@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.settings.types import DeploymentMethod
+from snakemake.logging import logger
+from snakemake.settings.types import DeploymentMethod, Quietness
 
 # Paths of jobs, registry and results are relative to this folder.
 if not Path.cwd().samefile(workflow.basedir):
@@ -15,6 +16,7 @@ if not Path.cwd().samefile(workflow.basedir):
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from crosstune.artifacts.checkpoint import remove_staged
+from crosstune.core.dry_run import DryRunFilter
 from crosstune.core.errors import UserError
 from crosstune.core.files import canonical_json, paths_regex, sha256_json
 from crosstune.core.schema import read_yaml
@@ -47,6 +49,15 @@ KEEPS_RESULTS = WITHOUT_DATA or any(word.startswith(("clean_", "prepare_all", "d
 # A cluster sends SIGUSR1 when a job's time is nearly over. The training saves its state then; Snakemake would die of the
 # signal at once, and the training with it.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def is_short():
+    """Whether this is a dry run that is to list no jobs: profiles/default says `quiet: reason`, options may not."""
+    output = workflow.output_settings
+    return workflow.dryrun and Quietness.REASON in (output.quiet or ()) and not output.printshellcmds
+
+
+logger.addFilter(DryRunFilter(is_short))
 
 
 def refuse(error):

@@ -387,7 +387,7 @@ def test_a_study_may_bring_a_data_set_whose_files_are_patterns(new_project, snak
     }  # fmt: skip
     changes = {"datasets": {"mine": record}, "folders": {"here": "mine"}}
     config = write_config(folder, **changes, tracks__qa__evaluate={"worldqa": ["qen"], "mine": "all"})
-    assert "prepare mine test qen" in snakemake(folder, "-n", "--configfile", config).stdout
+    assert "prepare mine test qen" in snakemake(folder, "-n", "--quiet", "host", "--configfile", config).stdout
 
 
 def test_a_submission_needs_the_final_predictions_and_no_tables(new_project, snakemake, jobs):
