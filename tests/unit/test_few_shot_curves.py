@@ -152,10 +152,11 @@ class TestPage:
 class TestPilot:
     def test_every_table_says_so(self, write_curves, tmp_path):
         found = write_curves(pilot=7)
-        paths = [
-            write(found, tmp_path / "t") for write in (write_score_tables, write_few_shot_tables, write_transfer_tables)
-        ]
-        for path in sum(paths, []):
+        for write in (write_score_tables, write_few_shot_tables, write_transfer_tables):
+            write(found, tmp_path / "tables")
+        paths = sorted((tmp_path / "tables").iterdir())
+        assert len(paths) > 10
+        for path in paths:
             text = path.read_text()
             if path.suffix == ".csv":
                 head, *lines = csv.reader(text.splitlines())
