@@ -250,7 +250,9 @@ def _stages(items: list, resolve: Callable, budget: Budget, where: str) -> tuple
             raise UserError(f"the mixture {config['train']!r} names a source twice", here)
         samples = _samples(item)
         if unknown := [name for name in samples if name not in names]:
-            raise UserError(f"a sample of {unknown[0]!r}, which the mixture does not name", here, f"It names: {names}")
+            raise UserError(
+                f"a sample of {unknown[0]!r}, which the mixture does not name", here, f"It names: {', '.join(names)}"
+            )
         if config.get("replay") and number == 0:
             raise UserError("the first stage has nothing to replay", here, "Remove replay from it.")
         # Stages are hashable: lists become tuples.

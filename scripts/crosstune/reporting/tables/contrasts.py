@@ -89,9 +89,8 @@ class ContrastResult:
     def measures(self) -> str:
         """`SQuAD v1.1 F1 on qa/worldqa`."""
         panels = zip(self.panels, self.contrast["panels"], strict=True)
-        return ", ".join(
-            f"{panel.labels[own['metric']]} on {own['track']}/{panel.dataset_title}" for panel, own in panels
-        )
+        parts = (f"{panel.labels[own['metric']]} on {panel.track}/{panel.dataset_title}" for panel, own in panels)
+        return ", ".join(parts)
 
     def estimate(self, question: str) -> dict | None:
         return self.entry["questions"][question] if self.has_seeds else None
