@@ -51,6 +51,7 @@ class Registry(Mapping[str, Dataset]):
     def _load(self, name: str) -> Dataset:
         if name not in self._datasets:
             file = self._record_files[name]
+            _check_former_keys(self._records[name], f"{file}: {name}")
             try:
                 record = validate({name: self._records[name]}, SCHEMA)[name]
             except UserError as error:
@@ -154,6 +155,15 @@ def load_languages(folder: Path | str) -> dict[str, Language]:
                 keys = "name, family, genus, script, and if known resource, word_order and iso"
                 raise UserError(f"language {code!r} needs the keys {keys}", str(path)) from None
     return languages
+
+
+def _check_former_keys(record: Any, where: str) -> None:
+    """Raise UserError, with the line to write instead, for a key of earlier versions."""
+    if isinstance(record, Mapping) and "fields" in record:
+        names = ", ".join(map(str, record["fields"])) if isinstance(record["fields"], list) else "..."
+        roles = f"tokens: tokens, tags: {names}" if record.get("task") == "tagging" else f"text: [{names}]"
+        fix = f"Write it, without `reader: fields`, as\ncolumns: {{{roles}}}"
+        raise UserError("the key 'fields' is now `columns`", f"{where}.fields", fix)
 
 
 def _check_translation(dataset: Dataset, datasets: Registry) -> None:
