@@ -120,10 +120,10 @@ def _locate(
     if UNLOCATED in options.drop:
         noted.append("an answer that is not at its place and was left out")
         return None
-    if start is None:
-        message = f"the answer {text!r} has no offset"
-    elif options.answer_start == "find":
+    if options.answer_start == "find":
         message = f"the answer {text!r} is not in the context"
+    elif start is None:
+        message = f"the answer {text!r} has no offset"
     else:
         return text, start  # check_answers says what is wrong
     fix = f"To leave such answers out and count them:\ndrop: [{UNLOCATED}]"
