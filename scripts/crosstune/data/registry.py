@@ -5,7 +5,7 @@ Every job parses the registry, so this module imports nothing heavier than YAML 
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +141,11 @@ def load_registry(folder: Path | str, extra: Mapping[str, Any] | None = None) ->
     return registry
 
 
-def load_languages(folder: Path | str) -> dict[str, Language]:
-    """Languages by code, from all `folder`/languages*.yaml. Raises UserError for duplicates and wrong keys."""
+def load_languages(folder: Path | str, extra: Mapping[str, Mapping[str, str]] | None = None) -> dict[str, Language]:
+    """Languages by code, from all `folder`/languages*.yaml and from `extra`, a study's key `languages`.
+
+    Keys of `extra` replace those of the files. Raises UserError for duplicates, wrong keys and missing ones.
+    """
     languages: dict[str, Language] = {}
     for path in sorted(Path(folder).glob("languages*.yaml")):
         table = mend_yaml(read_yaml(path), str(path))
@@ -154,6 +157,13 @@ def load_languages(folder: Path | str) -> dict[str, Language]:
             except TypeError:
                 keys = "name, family, genus, script, and if known resource, word_order and iso"
                 raise UserError(f"language {code!r} needs the keys {keys}", str(path)) from None
+    for code, entry in (extra or {}).items():
+        known = asdict(languages[code]) if code in languages else {"code": code, "genus": entry.get("family")}
+        if missing := [key for key in ("name", "family", "script") if key not in {**known, **entry}]:
+            line = ", ".join(f"{key}: {entry.get(key, '...')}" for key in ("name", "family", "script", "resource"))
+            message = f"a language that the registry lacks needs {', '.join(missing)}"
+            raise UserError(message, f"languages.{code}", f"{code}: {{{line}}}")
+        languages[code] = Language(**{**known, **entry})
     return languages
 
 

@@ -1,13 +1,11 @@
 """The content of plan.json: a study as plain data for tables, figures and the report, without specs and files."""
 
-from crosstune.core.errors import UserError
-from crosstune.data.registry import Language
 from crosstune.evaluation.metrics import metric_named
 from crosstune.study.folds import fold_dataset
 from crosstune.study.graph import Run, Study
 from crosstune.study.paths import Source
 from crosstune.study.schedules import schedule_sources
-from crosstune.study.targets import evaluated_sets
+from crosstune.study.targets import used_languages
 
 
 def plan_of(study: Study) -> dict:
@@ -20,7 +18,7 @@ def plan_of(study: Study) -> dict:
     }  # fmt: skip
     languages = {}
     for code in used_languages(study):
-        known = language_of(study, code)
+        known = study.languages[code]
         resource = known.resource if low is None else ("low" if code in low else "high")
         languages[code] = {
             "name": known.name, "family": known.family, "script": known.script, "resource": resource
@@ -72,12 +70,6 @@ def members_of(study: Study, run: Run) -> list[str]:
     return [path.removeprefix(f"{study.results}/") for path in ancestors]
 
 
-def used_languages(study: Study) -> list[str]:
-    """The codes of all languages that the study trains on or evaluates, sorted."""
-    evaluated = {language for _, languages in evaluated_sets(study) for language in languages}
-    return sorted(evaluated | {Source.parse(s).language for run in study.runs for s in schedule_sources(run.schedule)})
-
-
 def cited(study: Study) -> list[dict[str, str]]:
     """The models and data sets that a publication must cite, with titles and licences."""
     models = [
@@ -113,11 +105,3 @@ def track_plan(study: Study, name: str) -> dict:
         "matched": track["budget"]["matched"],
         "schedules": list(dict.fromkeys(run.schedule.name for run in runs)),
     }
-
-
-def language_of(study: Study, code: str) -> Language:
-    """A language of the registry. UserError, with a line to paste, for an unknown one."""
-    if code not in study.languages:
-        line = f"{code}: {{name: ..., family: ..., genus: ..., script: Latn, resource: low}}"
-        raise UserError(f"the language {code!r} is not in the language table", "registry/languages.yaml", line)
-    return study.languages[code]

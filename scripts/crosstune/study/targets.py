@@ -68,6 +68,12 @@ def evaluated_sets(study: Expansion) -> list[tuple[str, tuple[str, ...]]]:
     ]
 
 
+def used_languages(study: Expansion) -> list[str]:
+    """The codes of all languages that the study trains on or evaluates, sorted."""
+    evaluated = {language for _, languages in evaluated_sets(study) for language in languages}
+    return sorted(evaluated | {Source.parse(s).language for run in study.runs for s in schedule_sources(run.schedule)})
+
+
 def evaluated_languages(study: Expansion, dataset: str) -> list[str]:
     """Languages of a data set that any track evaluates, in the registry's order."""
     evaluated = {language for name, languages in evaluated_sets(study) if name == dataset for language in languages}
