@@ -11,7 +11,7 @@ from crosstune.data.archives import read_members
 from crosstune.data.download.fetch import downloaded_files, select_files
 from crosstune.data.parquet import read_parquet
 from crosstune.data.parts import part_rows
-from crosstune.data.readers import read_rows
+from crosstune.data.readers import TABLE, read_rows
 from crosstune.data.readers.hub import rows_from_records
 from crosstune.data.readers.pieces import UPOS, ReaderOptions
 from crosstune.data.record import Dataset, is_archive
@@ -41,10 +41,12 @@ def prepare(
     """Write the rows of one language as JSON lines to `out` and then their manifest beside it; return the manifest.
 
     `folders` maps the folders that records name to paths. `raw` holds downloads and synthetic data; its parent holds
-    prepared data. `content_key` names all that the rows depend on. Raises UserError if the source is faulty, or differs
+    prepared data. `content_key` names all that the rows depend on. `notes` of the manifest counts the rows that the
+    record leaves out and the answers whose place was looked for. Raises UserError if the source is faulty, or differs
     from the record in hash or number of rows.
     """
-    rows, sources = load_rows(dataset, split, lang, folders, raw)
+    notes: Counter = Counter()
+    rows, sources = load_rows(dataset, split, lang, folders, raw, notes)
     if not rows:
         raise UserError(f"no rows are left for {lang!r} in the {split} split", dataset.where)
     check_record(dataset, split, lang, len(rows), [source.get("sha256") for source in sources])
@@ -60,33 +62,80 @@ def prepare(
         "sources": sources,
         "statistics": statistics(dataset.task, rows),
         "version": PREPARE_VERSION,
+        **({"notes": dict(sorted(notes.items()))} if notes else {}),
     }
     write_json(out.with_suffix(".json"), manifest)
     return manifest
 
 
 def load_rows(
-    dataset: Dataset, split: str, lang: str, folders: Mapping[str, str | Path], raw: Path | str
+    dataset: Dataset,
+    split: str,
+    lang: str,
+    folders: Mapping[str, str | Path],
+    raw: Path | str,
+    notes: Counter | None = None,
 ) -> tuple[list[dict], list[dict]]:
-    """(rows, sources) of one language: the rows that the record does not exclude, and their files with hashes."""
+    """(rows, sources) of one language: the rows that the record does not exclude, and their files with hashes.
+
+    `notes` gets counts of the rows that the record leaves out, and of what was looked for.
+    """
     source = dataset.pinned_source(lang, split, folders)
     if isinstance(source, DerivedSource):
         return _load_derived(dataset, source, split, lang, Path(raw).parent)
-    prefix = dataset.token_prefix.replace("{lang}", lang)
-    languages = dataset.splits[split].languages
-    options = ReaderOptions(
-        lang, languages, dataset.tags or UPOS, dataset.labels, dataset.fields, prefix, dataset.codes
-    )
+    options = reader_options(dataset, split, lang)
     if isinstance(source, HubSource | UrlSource):
         rows, sources = _load_downloads(dataset, source, options, Path(raw))
     else:
-        paths = [Path(raw, "world", path) for path in source.paths] if isinstance(source, SyntheticSource) else source
-        rows = read_rows(dataset.reader, [(str(path), read_text(path)) for path in paths], options)
-        names = dataset.file_names(lang, split)
-        sources = [{"file": name, "sha256": sha256_file(path)} for name, path in zip(names, paths, strict=True)]
+        if isinstance(source, SyntheticSource):
+            names = dataset.file_names(lang, split)
+            files = list(zip(names, (Path(raw, "world", path) for path in source.paths), strict=True))
+        else:
+            files = dataset.local_files(lang, split, folders)
+        rows = _read_local([path for _, path in files], dataset, options)
+        sources = [{"file": name, "sha256": sha256_file(path)} for name, path in files]
+    if notes is not None:
+        notes.update(options.notes)
     return exclude_rows(
         rows, dataset.splits[split].exclude.get(lang, ()), f"{dataset.record_file}: {dataset.name}"
     ), sources
+
+
+def reader_options(dataset: Dataset, split: str, lang: str) -> ReaderOptions:
+    """What a record tells the reader of one language of a split."""
+    return ReaderOptions(
+        lang=lang,
+        languages=dataset.splits[split].languages,
+        tags=dataset.tags or UPOS,
+        labels=dataset.choices or dataset.labels,
+        token_prefix=dataset.token_prefix.replace("{lang}", lang),
+        codes=dataset.codes,
+        task=dataset.task,
+        split=split,
+        columns=dataset.columns,
+        table=dataset.table,
+        values=dataset.values,
+        drop=dataset.drop,
+        tag_scheme=dataset.tag_scheme,
+        answer_start=dataset.answer_start,
+    )
+
+
+def _read_local(paths: Sequence[Path], dataset: Dataset, options: ReaderOptions) -> list[dict]:
+    if all(path.suffix == ".parquet" for path in paths):
+        for path in paths:
+            if not path.exists():
+                raise UserError("no such file", str(path))
+        records = read_parquet([(str(path), str(path)) for path in paths])
+        return rows_from_records(records, dataset.task, str(paths[0]), options)
+    return read_rows(_reader_of(dataset), [(str(path), read_text(path)) for path in paths], options)
+
+
+def _reader_of(dataset: Dataset) -> str:
+    """The reader of a record's files that are no Parquet. Raises UserError if it names neither reader nor columns."""
+    if dataset.reader is None and not dataset.columns:
+        raise UserError("missing key 'reader' or 'columns': the files are no Parquet", dataset.where)
+    return dataset.reader or TABLE
 
 
 def source_manifests(source: DerivedSource, dataset: str, lang: str) -> list[str]:
@@ -148,9 +197,7 @@ def _load_downloads(
     if all(name.endswith(".parquet") for name, _ in files):
         records = read_parquet([(name, BytesIO(content)) for name, content in files])
         return rows_from_records(records, dataset.task, files[0][0], options, prefix), sources
-    if dataset.reader is None:
-        raise UserError("missing key 'reader': the files are no Parquet", dataset.where)
-    rows = read_rows(dataset.reader, [(name, decode_text(content, name)) for name, content in files], options)
+    rows = read_rows(_reader_of(dataset), [(name, decode_text(content, name)) for name, content in files], options)
     return [row for row in rows if row["id"].startswith(prefix)], sources
 
 

@@ -5,7 +5,7 @@ Every job parses the registry, so this module imports nothing heavier than YAML 
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ class Registry(Mapping[str, Dataset]):
     def _load(self, name: str) -> Dataset:
         if name not in self._datasets:
             file = self._record_files[name]
+            _check_former_keys(self._records[name], f"{file}: {name}")
             try:
                 record = validate({name: self._records[name]}, SCHEMA)[name]
             except UserError as error:
@@ -149,8 +150,11 @@ def load_registry(folder: Path | str, extra: Mapping[str, Any] | None = None) ->
     return registry
 
 
-def load_languages(folder: Path | str) -> dict[str, Language]:
-    """Languages by code, from all `folder`/languages*.yaml. Raises UserError for duplicates and wrong keys."""
+def load_languages(folder: Path | str, extra: Mapping[str, Mapping[str, str]] | None = None) -> dict[str, Language]:
+    """Languages by code, from all `folder`/languages*.yaml and from `extra`, a study's key `languages`.
+
+    Keys of `extra` replace those of the files. Raises UserError for duplicates, wrong keys and missing ones.
+    """
     languages: dict[str, Language] = {}
     for path in sorted(Path(folder).glob("languages*.yaml")):
         table = mend_yaml(read_yaml(path), str(path))
@@ -162,7 +166,23 @@ def load_languages(folder: Path | str) -> dict[str, Language]:
             except TypeError:
                 keys = "name, family, genus, script, and if known resource, word_order and iso"
                 raise UserError(f"language {code!r} needs the keys {keys}", str(path)) from None
+    for code, entry in (extra or {}).items():
+        known = asdict(languages[code]) if code in languages else {"code": code, "genus": entry.get("family")}
+        if missing := [key for key in ("name", "family", "script") if key not in {**known, **entry}]:
+            line = ", ".join(f"{key}: {entry.get(key, '...')}" for key in ("name", "family", "script", "resource"))
+            message = f"a language that the registry lacks needs {', '.join(missing)}"
+            raise UserError(message, f"languages.{code}", f"{code}: {{{line}}}")
+        languages[code] = Language(**{**known, **entry})
     return languages
+
+
+def _check_former_keys(record: Any, where: str) -> None:
+    """Raise UserError, with the line to write instead, for a key of earlier versions."""
+    if isinstance(record, Mapping) and "fields" in record:
+        names = ", ".join(map(str, record["fields"])) if isinstance(record["fields"], list) else "..."
+        roles = f"tokens: tokens, tags: {names}" if record.get("task") == "tagging" else f"text: [{names}]"
+        fix = f"Write it, without `reader: fields`, as\ncolumns: {{{roles}}}"
+        raise UserError("the key 'fields' is now `columns`", f"{where}.fields", fix)
 
 
 def _check_translation(dataset: Dataset, datasets: Registry) -> None:

@@ -10,6 +10,7 @@ from crosstune.data.synthetic.write import complete_spec
 from crosstune.study.checks import (
     check_allowed_leakage,
     check_contrastive,
+    check_languages,
     check_layers,
     check_lengths,
     check_windows,
@@ -33,7 +34,9 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     config = validate(config, root / "schemas/study.schema.yaml")
     complete_spec(config["synthetic"])
     config = identify_models(config)
-    expansion = expand(config, load_registry(root / "registry", config["datasets"]), load_languages(root / "registry"))
+    registry = load_registry(root / "registry", config["datasets"])
+    expansion = expand(config, registry, load_languages(root / "registry", config["languages"]))
+    check_languages(expansion)
     check_headline(expansion)
     check_layers(expansion)
     check_windows(expansion)

@@ -19,6 +19,7 @@ from crosstune.study.paths import Source, base_path
 from crosstune.study.recipe import check_contrastive_recipe, contrastive_options, is_contrastive
 from crosstune.study.schedules import schedule_sources
 from crosstune.study.specs import leakage_spec
+from crosstune.study.targets import used_languages
 
 # In a pair of texts, RoBERTa's are the most.
 MOST_SPECIAL_TOKENS = 4
@@ -178,6 +179,14 @@ def check_resume_states(study: Expansion) -> None:
         if spec.exists() and read_json(spec) != node.spec:
             fix = f"Go back to the config it was started with, or give it up: rm -r {spec.parent}"
             raise UserError("an interrupted training of another spec left its state here", str(spec.parent), fix)
+
+
+def check_languages(study: Expansion) -> None:
+    """Tables know the name, family and script of every language."""
+    if unknown := [code for code in used_languages(study) if code not in study.languages]:
+        lines = [f"  {code}: {{name: ..., family: ..., script: Latn, resource: low}}" for code in unknown]
+        message = f"the language {unknown[0]!r} is neither here nor in the registry"
+        raise UserError(message, "languages", "\n".join(["Describe it in the config:", "languages:", *lines]))
 
 
 def check_bounds(path: Path, folders: Mapping[str, str]) -> None:

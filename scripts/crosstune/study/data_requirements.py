@@ -86,7 +86,7 @@ class DataRequirements:
                 record.codes.get(language),
                 record.tags,
                 record.labels,
-                record.fields,
+                record.declaration,
                 record.token_prefix,
                 languages,
             ],

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 
-from crosstune.core.errors import UserError
 from crosstune.data.part_names import whole_name
-from crosstune.data.registry import Language
 from crosstune.evaluation.metrics import metric_named
 from crosstune.study.graph import Run, Study, Track
 from crosstune.study.paths import Source
 from crosstune.study.run_data import evaluated_dataset
 from crosstune.study.schedules import schedule_sources, shortened
-from crosstune.study.targets import evaluated_sets
+from crosstune.study.targets import used_languages
 
 
 def plan_of(study: Study) -> dict:
@@ -23,7 +21,7 @@ def plan_of(study: Study) -> dict:
     }  # fmt: skip
     languages = {}
     for code in used_languages(study):
-        known = language_of(study, code)
+        known = study.languages[code]
         resource = known.resource if low is None else ("low" if code in low else "high")
         languages[code] = {
             "name": known.name, "family": known.family, "script": known.script, "resource": resource
@@ -75,12 +73,6 @@ def members_of(study: Study, run: Run) -> list[str]:
     """The stages of an average's members and their ancestors, in order."""
     *ancestors, _ = study.lineage(run.stages[-1])
     return [path.removeprefix(f"{study.results}/") for path in ancestors]
-
-
-def used_languages(study: Study) -> list[str]:
-    """The codes of all languages that the study trains on or evaluates, sorted."""
-    evaluated = {language for _, languages in evaluated_sets(study) for language in languages}
-    return sorted(evaluated | {Source.parse(s).language for run in study.runs for s in schedule_sources(run.schedule)})
 
 
 def cited(study: Study) -> list[dict[str, str]]:
@@ -141,11 +133,3 @@ def few_shot_curves(track: Track) -> dict[str, dict]:
             curve = curves.setdefault(name, {"sources": list(sources), "points": []})
             curve["points"].append([schedule.sample, schedule.name])
     return {name: curve | {"points": sorted(curve["points"])} for name, curve in curves.items()}
-
-
-def language_of(study: Study, code: str) -> Language:
-    """A language of the registry. UserError, with a line to paste, for an unknown one."""
-    if code not in study.languages:
-        line = f"{code}: {{name: ..., family: ..., genus: ..., script: Latn, resource: low}}"
-        raise UserError(f"the language {code!r} is not in the language table", "registry/languages.yaml", line)
-    return study.languages[code]

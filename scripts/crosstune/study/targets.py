@@ -4,7 +4,7 @@ from crosstune.study.graph import Expansion, Study
 from crosstune.study.heads import own_head
 from crosstune.study.paths import PreparedPath, Source
 from crosstune.study.run_data import evaluated_dataset, largest_samples, run_sources
-from crosstune.study.schedules import UNTRAINED
+from crosstune.study.schedules import UNTRAINED, schedule_sources
 
 
 def score_files(study: Expansion) -> list[str]:
@@ -67,6 +67,12 @@ def evaluated_sets(study: Expansion) -> list[tuple[str, tuple[str, ...]]]:
         for dataset, languages in track.evaluate.items()
         for fold in (track.folds if study.registry.folds(dataset) else (0,))
     ]
+
+
+def used_languages(study: Expansion) -> list[str]:
+    """The codes of all languages that the study trains on or evaluates, sorted."""
+    evaluated = {language for _, languages in evaluated_sets(study) for language in languages}
+    return sorted(evaluated | {Source.parse(s).language for run in study.runs for s in schedule_sources(run.schedule)})
 
 
 def evaluated_languages(study: Expansion, dataset: str) -> list[str]:
