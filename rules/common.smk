@@ -30,7 +30,7 @@ from crosstune.study.content_keys import ContentKeys
 from crosstune.study.current import CurrentResults
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.distances import distances_file, distances_spec
-from crosstune.study.inspection import check_commands
+from crosstune.study.inspection import check_commands, check_no_consent
 from crosstune.study.local_models import check_folders, model_notices
 from crosstune.study.plan import plan_of
 from crosstune.study.resources import LIGHT, JobResources
@@ -54,10 +54,11 @@ def refuse(error):
     sys.exit(f"error: {error}")
 
 
-# Snakemake has read the files already, but has lost doubled keys and the difference between `no` and false.
+# Snakemake has read the files already, but has lost doubled keys, the difference between `no` and false, and what the
+# command line says and what a file.
 try:
     for file in workflow.configfiles or ["config.yaml"]:
-        read_yaml(file)
+        check_no_consent(read_yaml(file), str(file))
 except UserError as error:
     refuse(error)
 

@@ -11,6 +11,7 @@ from crosstune.data.archives import read_members
 from crosstune.data.download.fetch import downloaded_files, select_files
 from crosstune.data.parquet import read_parquet
 from crosstune.data.parts import part_rows
+from crosstune.data.places import check_below, check_bounds
 from crosstune.data.readers import read_rows
 from crosstune.data.readers.hub import rows_from_records
 from crosstune.data.readers.pieces import UPOS, ReaderOptions
@@ -80,13 +81,27 @@ def load_rows(
     if isinstance(source, HubSource | UrlSource):
         rows, sources = _load_downloads(dataset, source, options, Path(raw))
     else:
-        paths = [Path(raw, "world", path) for path in source.paths] if isinstance(source, SyntheticSource) else source
+        paths = _bounded_files(source, folders, Path(raw, "world"))
         rows = read_rows(dataset.reader, [(str(path), read_text(path)) for path in paths], options)
         names = dataset.file_names(lang, split)
         sources = [{"file": name, "sha256": sha256_file(path)} for name, path in zip(names, paths, strict=True)]
     return exclude_rows(
         rows, dataset.splits[split].exclude.get(lang, ()), f"{dataset.record_file}: {dataset.name}"
     ), sources
+
+
+def _bounded_files(
+    source: SyntheticSource | list[Path], folders: Mapping[str, str | Path], synthetic: Path
+) -> list[Path]:
+    """The files of a source on disk. Raises UserError for one that leads out of its folder by now."""
+    if not isinstance(source, SyntheticSource):
+        for path in source:
+            check_bounds(path, folders)
+        return source
+    paths = [synthetic / path for path in source.paths]
+    for path in paths:
+        check_below(path, synthetic)
+    return paths
 
 
 def source_manifests(source: DerivedSource, dataset: str, lang: str) -> list[str]:

@@ -1,5 +1,6 @@
 """What a study would do on a machine: programs, files, downloads. For reading a study of somebody else's."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -11,6 +12,9 @@ from crosstune.study.graph import Study
 
 NOTHING = "nothing"
 
+# What these keys allow can harm whoever runs a study of somebody else's.
+COMMAND_LINE_KEYS = ("allow_commands", "replace", "archive")
+
 
 def check_no_code(config: Any, where: str) -> None:
     """UserError if Snakemake would evaluate Python in a config file: it has YTE's keys.
@@ -21,6 +25,16 @@ def check_no_code(config: Any, where: str) -> None:
         if isinstance(key, str) and (key.startswith(("__use_yte__", "__definitions__", "__variables__", "?"))):
             message = f"the key {key!r} makes Snakemake run Python from this file, even in a dry run"
             raise UserError(message, where, "Do not use the file. A study needs no such key.")
+
+
+def check_no_consent(config: Mapping, where: str) -> None:
+    """UserError for a key in a study's file that only the user may give: somebody else's file must not consent."""
+    for key in COMMAND_LINE_KEYS:
+        if key in config:
+            message = f"the key {key!r} is for the command line alone: no file consents for you"
+            value = str(config[key]) if key == "archive" else str(config[key]).lower()
+            fix = f"Remove it. If you mean it: --config {key}={shlex.quote(value)}"
+            raise UserError(message, where, fix)
 
 
 def commands(study: Study, needs: DataRequirements) -> list[str]:
