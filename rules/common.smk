@@ -15,7 +15,7 @@ if not Path.cwd().samefile(workflow.basedir):
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from crosstune.artifacts.checkpoint import remove_staged
-from crosstune.core.errors import UserError
+from crosstune.core.errors import UserError, show
 from crosstune.core.files import canonical_json, paths_regex, sha256_json
 from crosstune.core.schema import read_yaml
 from crosstune.data.synthetic.write import SYNTHETIC_VERSION
@@ -92,12 +92,12 @@ if workflow.is_main_process and PLANNING:
 
     try:
         estimate = CostEstimate(study, job_resources, load_devices(Path(workflow.basedir, "registry")))
-        print(cost_report(estimate, requirements, retention), end="\n\n", flush=True)
+        show(cost_report(estimate, requirements, retention), "")
     except UserError as error:
         refuse(error)
 elif workflow.is_main_process:
     notices = [*summary(study, retention), *model_notices(study), *requirements.pending_notices()]
-    print("\n".join([*notices, *([] if WITHOUT_DATA else current.replaced())]), file=sys.stderr)
+    show(*notices, *([] if WITHOUT_DATA else current.replaced()), file=sys.stderr)
 
 # The image of jobs with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer pulls from.
 # Every job's machine reads this file too; the environment there makes its GPUs visible inside the image.
