@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from crosstune.artifacts.checkpoint import remove_staged
 from crosstune.core.dry_run import DryRunFilter
-from crosstune.core.errors import UserError
+from crosstune.core.errors import UserError, show
 from crosstune.core.files import canonical_json, paths_regex, sha256_json
 from crosstune.core.schema import read_yaml
 from crosstune.data.synthetic.write import SYNTHETIC_VERSION
@@ -32,7 +32,7 @@ from crosstune.study.content_keys import ContentKeys
 from crosstune.study.current import CurrentResults
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.distances import distances_file, distances_spec
-from crosstune.study.inspection import check_commands
+from crosstune.study.inspection import check_commands, check_no_consent
 from crosstune.study.local_models import check_folders, model_notices
 from crosstune.study.plan import plan_of
 from crosstune.study.resources import LIGHT, JobResources
@@ -65,10 +65,11 @@ def refuse(error):
     sys.exit(f"error: {error}")
 
 
-# Snakemake has read the files already, but has lost doubled keys and the difference between `no` and false.
+# Snakemake has read the files already, but has lost doubled keys, the difference between `no` and false, and what the
+# command line says and what a file.
 try:
     for file in workflow.configfiles or ["config.yaml"]:
-        read_yaml(file)
+        check_no_consent(read_yaml(file), str(file))
 except UserError as error:
     refuse(error)
 
@@ -102,12 +103,12 @@ if workflow.is_main_process and PLANNING:
 
     try:
         estimate = CostEstimate(study, job_resources, load_devices(Path(workflow.basedir, "registry")))
-        print(cost_report(estimate, requirements, retention), end="\n\n", flush=True)
+        show(cost_report(estimate, requirements, retention), "")
     except UserError as error:
         refuse(error)
 elif workflow.is_main_process:
     notices = [*summary(study, retention), *model_notices(study), *requirements.pending_notices()]
-    print("\n".join([*notices, *([] if WITHOUT_DATA else current.replaced())]), file=sys.stderr)
+    show(*notices, *([] if WITHOUT_DATA else current.replaced()), file=sys.stderr)
 
 # The image of jobs with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer pulls from.
 # Every job's machine reads this file too; the environment there makes its GPUs visible inside the image.

@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from crosstune.core.errors import run_program
+from crosstune.core.errors import run_program, show
 from crosstune.core.schema import read_yaml
 from crosstune.core.text import count
 from crosstune.operations.results_archive import export_results, import_results
@@ -29,10 +29,10 @@ def main() -> None:
     study, here = build_study(args.config or read_yaml(args.configfile)), Path(".")
     if args.export:
         number = export_results(study, here, DataRequirements(study).prepared, args.export)
-        print(f"{args.export} holds {count(number, 'checkpoint')}", file=sys.stderr)
+        show(f"{args.export} holds {count(number, 'checkpoint')}", file=sys.stderr)
     else:
         new, present = import_results(study, here, args.archive)
-        print(f"{count(new, 'checkpoint')} put into place, {present} already there", file=sys.stderr)
+        show(f"{count(new, 'checkpoint')} put into place, {present} already there", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from crosstune.artifacts.checkpoint import CheckpointJob
 from crosstune.core.files import sha256_file, write_json, write_jsonl
 from crosstune.modeling.folder import save_network
+
+# A slow machine is no fault of the code.
+settings.register_profile("crosstune", deadline=None)
+settings.load_profile("crosstune")
 
 TEXT = ["the cat sat on the mat", "a dog saw the red house", "who sat on the mat", "where is the house of the dog"] * 8
 

@@ -144,7 +144,7 @@ def test_nothing_in_a_table_becomes_a_number_a_date_or_empty(prepared):
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(lambda text: text.strip())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(texts, texts), min_size=1, max_size=5), st.sampled_from(["csv", "json", "jsonl"]))
 def test_tables_survive_a_round_trip(rows, form):
     if form == "csv":
@@ -159,7 +159,7 @@ def test_tables_survive_a_round_trip(rows, form):
     assert [(row["text"], row["pair"]) for row in found] == rows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
 def test_tabs_separate_and_nothing_else_does(rows):
     rows = [tuple("".join(c for c in text if c not in "\n\r\t") + "." for text in row) for row in rows]

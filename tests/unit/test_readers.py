@@ -513,7 +513,7 @@ SAMPLES = {
 SECOND_FILES = {"aligned": "a\nb\n", "classified": "yes\nno\n", "siqa": "3\n"}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(sorted(READERS)), st.data())
 def test_a_damaged_file_gives_rows_or_a_user_error_and_nothing_else(reader, data):
     text = SAMPLES[reader]

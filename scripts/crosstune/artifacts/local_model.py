@@ -21,7 +21,7 @@ from crosstune.artifacts.model_folder import (
     write_model,
 )
 from crosstune.core.errors import UserError
-from crosstune.core.files import read_json, sha256_file, sha256_json
+from crosstune.core.files import make_empty_folder, read_json, sha256_file, sha256_json
 
 # The names of transformers' tokenizers: one that has a vocabulary, and what may lie beside it.
 VOCABULARIES = (
@@ -93,8 +93,7 @@ def copy_model(folder: Path, sha256: str, out: Path, check: Callable[[Path], Non
     model of no use. So does this function for files that are others by now, or that transformers cannot load.
     """
     names, copies = local_files(folder, str(folder)), out / "files"
-    shutil.rmtree(copies, ignore_errors=True)
-    copies.mkdir(parents=True)
+    make_empty_folder(copies)
     try:
         for name in names:
             shutil.copyfile(folder / name, copies / name)

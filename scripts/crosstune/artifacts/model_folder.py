@@ -5,17 +5,21 @@ No code of a repository is run. Tokenizers that need it are refused, and only te
 
 import os
 import shutil
+import zipfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from crosstune.artifacts.model_config import LOCAL
+from crosstune.artifacts.model_config import LOCAL, check_numbers
 from crosstune.core.errors import UserError
-from crosstune.core.files import read_json, read_json_or_empty, sha256_file, write_json
+from crosstune.core.files import make_empty_folder, read_json, read_json_or_empty, sha256_file, write_json
 
 SMALL_FILES = (".json", ".txt", ".model", ".spm")
 
 # The architecture, and the generation settings of a translation model.
 CONFIGS = ("config.json", "generation_config.json")
+
+# Tied weights have several names, and each name is written out. Below a size, in bytes, nothing is a bomb.
+MOST_SHARED, SMALL_BYTES = 4, 1_000_000
 
 # Keys that ask for code of the repository, for packages that run some, or for heads that this study has not trained.
 REMOVED_KEYS = ("auto_map", "attn_implementation", "_attn_implementation", "quantization_config", "crosstune_heads")
@@ -56,6 +60,7 @@ def write_model(fetched: Path, names: Collection[str], model: Path) -> str:
     """Write a stage's model folder from the fetched files; return the SHA-256 of its weights."""
     from transformers import AutoConfig, AutoTokenizer
 
+    check_numbers(read_json(fetched / "config.json"), str(fetched))
     try:
         AutoConfig.from_pretrained(fetched, **LOCAL)
         tokenizer = AutoTokenizer.from_pretrained(fetched, **LOCAL)
@@ -70,6 +75,7 @@ def write_model(fetched: Path, names: Collection[str], model: Path) -> str:
     if tokenizer.vocab_files_names and files.isdisjoint(names):
         fix = "Choose a model with a tokenizer, or a commit that has one."
         raise UserError(f"no tokenizer; its files would be {' or '.join(sorted(files))}", str(fetched), fix)
+    make_empty_folder(model)
     tokenizer.save_pretrained(model)
     for name in set(CONFIGS) & set(names):
         shutil.copyfile(fetched / name, model / name)
@@ -98,9 +104,14 @@ def join_weights(pieces: Sequence[Path], weights: Path) -> None:
     """
     from safetensors.torch import load_file, save_file
 
+    size = sum(piece.stat().st_size for piece in pieces)
     tensors: dict = {}
     for piece in pieces:
         tensors |= load_file(piece) if piece.suffix == ".safetensors" else _read_pickle(piece)
+    unpacked = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if unpacked > MOST_SHARED * size + SMALL_BYTES:
+        message = f"{size:,} bytes of weights unpack to {unpacked:,}, which no model does"
+        raise UserError(message, str(pieces[0].parent), "Do not trust it.")
     # Cloned, because safetensors refuses tied weights, which share memory.
     save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, weights, {"format": "pt"})
 
@@ -111,6 +122,12 @@ def _read_pickle(pickled: Path) -> dict:
 
     import torch
 
+    if zipfile.is_zipfile(pickled):
+        # torch stores the tensors as they are, and would unpack what is compressed.
+        size, unpacked = pickled.stat().st_size, sum(entry.file_size for entry in zipfile.ZipFile(pickled).infolist())
+        if unpacked > size:
+            message = f"{size:,} bytes of weights unpack to {unpacked:,}, which no model does"
+            raise UserError(message, str(pickled), "Do not trust it.")
     try:
         tensors = torch.load(pickled, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError):
@@ -119,6 +136,8 @@ def _read_pickle(pickled: Path) -> dict:
         raise UserError("the file is damaged or holds more than tensors", str(pickled), fix) from None
     if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
         raise UserError("not tensors by name", str(pickled), "Choose a model with model.safetensors.")
+    if any(tensor.layout != torch.strided or tensor.is_quantized for tensor in tensors.values()):
+        raise UserError("sparse or quantized weights", str(pickled), "Choose a model with model.safetensors.")
     return tensors
 
 

@@ -12,11 +12,12 @@ import os
 import re
 import secrets
 import shlex
+import shutil
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from crosstune.core.bombs import check_size, largest_size
 from crosstune.core.errors import UserError
@@ -67,6 +68,21 @@ def open_no_link(path: Path | str) -> BinaryIO:
             raise
         raise UserError("this is a link, and crosstune follows none here", str(path), f"rm {path}") from None
     return os.fdopen(descriptor, "a+b")
+
+
+def open_log(path: Path) -> TextIO:
+    """A log to add lines to, which is made with its folder if it is not there. Raises UserError if it is a link."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return io.TextIOWrapper(open_no_link(path), encoding="utf-8")
+
+
+def make_empty_folder(path: Path) -> None:
+    """Make a folder that holds nothing: no file of an earlier try, and no link that somebody planted."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+    path.mkdir(parents=True)
 
 
 def open_private_folder(path: Path) -> int:

@@ -144,6 +144,9 @@ def _user_error(error: jsonschema.ValidationError, schema: Mapping) -> UserError
         return UserError(f"{twice!r} is given twice", where, "Give each value once.")
     if error.validator == "pattern" and "$ref" not in expected:
         return UserError(f"{value!r} is not allowed as a name here", where, expected)
+    if error.validator == "maxItems":
+        message = f"{len(value)} entries, and at most {error.validator_value} make sense"
+        return UserError(message, where, "\n".join(filter(None, [expected, example])))
     if error.validator == "minItems" or error.validator == "minProperties":
         return UserError("this must not be empty", where, "\n".join(filter(None, [expected, example])))
     if error.validator == "oneOf" and isinstance(value, Mapping):

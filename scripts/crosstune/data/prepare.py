@@ -11,6 +11,7 @@ from crosstune.data.archives import read_members
 from crosstune.data.download.fetch import downloaded_files, select_files
 from crosstune.data.parquet import read_parquet
 from crosstune.data.parts import part_rows
+from crosstune.data.places import check_below, check_bounds
 from crosstune.data.readers import TABLE, read_rows
 from crosstune.data.readers.hub import rows_from_records
 from crosstune.data.readers.pieces import UPOS, ReaderOptions
@@ -87,11 +88,7 @@ def load_rows(
     if isinstance(source, HubSource | UrlSource):
         rows, sources = _load_downloads(dataset, source, options, Path(raw))
     else:
-        if isinstance(source, SyntheticSource):
-            names = dataset.file_names(lang, split)
-            files = list(zip(names, (Path(raw, "world", path) for path in source.paths), strict=True))
-        else:
-            files = dataset.local_files(lang, split, folders)
+        files = _bounded_files(dataset, source, split, lang, folders, Path(raw, "world"))
         rows = _read_local([path for _, path in files], dataset, options)
         sources = [{"file": name, "sha256": sha256_file(path)} for name, path in files]
     if notes is not None:
@@ -136,6 +133,21 @@ def _reader_of(dataset: Dataset) -> str:
     if dataset.reader is None and not dataset.columns:
         raise UserError("missing key 'reader' or 'columns': the files are no Parquet", dataset.where)
     return dataset.reader or TABLE
+
+
+def _bounded_files(
+    dataset: Dataset, source: object, split: str, lang: str, folders: Mapping[str, str | Path], synthetic: Path
+) -> list[tuple[str, Path]]:
+    """(name, path) of the files of a source on disk. Raises UserError for one that leads out of its folder by now."""
+    if not isinstance(source, SyntheticSource):
+        files = dataset.local_files(lang, split, folders)
+        for _, path in files:
+            check_bounds(path, folders)
+        return files
+    files = [(name, synthetic / path) for name, path in zip(dataset.file_names(lang, split), source.paths, strict=True)]
+    for _, path in files:
+        check_below(path, synthetic)
+    return files
 
 
 def source_manifests(source: DerivedSource, dataset: str, lang: str) -> list[str]:

@@ -14,6 +14,7 @@ from crosstune.core.schema import mend_yaml, read_yaml, validate
 from crosstune.data.parse_record import parse_record
 from crosstune.data.part_names import HELD, split_part
 from crosstune.data.parts import part_dataset
+from crosstune.data.places import check_places, check_syntax
 from crosstune.data.record import FOLD_NAME, Dataset, Folds, SplitRecord, fold_name
 from crosstune.data.sources import FoldSource
 
@@ -66,7 +67,9 @@ class Registry(Mapping[str, Dataset]):
             except UserError as error:
                 where = f"{file}: {error.where}" if error.where.partition(".")[0] == name else file
                 raise UserError(error.message, where, error.fix) from None
+            check_syntax(record, f"{file}: {name}")
             dataset = parse_record(name, record, file)
+            check_places(dataset)
             # Cached before the check, which would recurse for two records that translate each other.
             self._datasets[name] = dataset
             _check_translation(dataset, self)

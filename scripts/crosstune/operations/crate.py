@@ -70,9 +70,7 @@ def write_crate(study: Study, root: Path, out: Path) -> list[str]:
     """
     provenance = read_json(_existing(root / study.results / "provenance.json"))
     files = {path: root / path for path in packed_files(study, [f"{path}.json" for path in provenance["data"]], root)}
-    # Only the names of folders: their places are the user's.
-    config = provenance["config"] | {"folders": {name: name for name in provenance["config"]["folders"]}}
-    texts = {CONFIG: _json_text(config), README: readme(study, provenance)}
+    texts = {CONFIG: _json_text(provenance["config"]), README: readme(study, provenance)}
     texts[METADATA] = _json_text(crate_metadata(study, provenance, files, texts))
     write_zip(out, files, texts)
     return sorted({*files, *texts})

@@ -1,6 +1,5 @@
 """Mistakes of an expanded study that no schema can see. Each check raises UserError for the first one it finds."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -187,17 +186,3 @@ def check_languages(study: Expansion) -> None:
         lines = [f"  {code}: {{name: ..., family: ..., script: Latn, resource: low}}" for code in unknown]
         message = f"the language {unknown[0]!r} is neither here nor in the registry"
         raise UserError(message, "languages", "\n".join(["Describe it in the config:", "languages:", *lines]))
-
-
-def check_bounds(path: Path, folders: Mapping[str, str]) -> None:
-    """UserError for a data file outside the project and the study's `folders`, and for what is no regular file.
-
-    A study of somebody else's could otherwise read any file of the user's, and show it on its page.
-    """
-    place = Path(os.path.abspath(path))  # links are the user's own
-    bounds = [Path.cwd(), *(Path(os.path.abspath(folder)) for folder in folders.values())]
-    if not any(place.is_relative_to(folder) for folder in bounds):
-        fix = f"If you mean it, name its folder:\nfolders:\n  mine: {place.parent}"
-        raise UserError("the file lies outside the project and the study's folders", str(path), fix)
-    if place.is_relative_to("/proc") or place.is_relative_to("/dev") or (path.exists() and not path.is_file()):
-        raise UserError("this is no regular file", str(path), "Name a file of data.")

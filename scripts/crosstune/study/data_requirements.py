@@ -9,6 +9,7 @@ from pathlib import Path
 from crosstune.core.errors import UserError
 from crosstune.data.download.fetch import download_request, manifest_path
 from crosstune.data.download.http import FETCH_ALL, is_offline
+from crosstune.data.places import check_bounds, check_named
 from crosstune.data.prepare import PREPARE_VERSION, source_manifests
 from crosstune.data.readers import reads_all_languages
 from crosstune.data.sources import (
@@ -22,7 +23,6 @@ from crosstune.data.sources import (
 )
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION
 from crosstune.data.translation.translators import load_translator
-from crosstune.study.checks import check_bounds
 from crosstune.study.distances import distances_file
 from crosstune.study.graph import Expansion
 from crosstune.study.paths import PreparedPath
@@ -242,18 +242,22 @@ class DataRequirements:
     def check_files(self) -> None:
         """UserError for the first data file on disk that the study needs and that is missing or out of bounds."""
         for file in distances_file(self._study):
+            check_bounds(Path(file), self._study.config["folders"])
+            check_named(self._study.config["distances"]["file"], "distances.file")
             if not Path(file).exists():
                 fix = "Correct distances.file, or leave `distances` out."
                 raise UserError("no such file of languages' features", file, fix)
-            check_bounds(Path(file), self._study.config["folders"])
         for dataset, split, language in sorted(self.needed):
             location = self.source(dataset, split, language)
+            record = self._study.registry[dataset]
             for path in location if isinstance(location, list) else ():
                 check_bounds(path, self._study.config["folders"])
                 if not path.exists():
                     where = f"folders: {self._study.config['folders']}"
-                    notes = self._study.registry[dataset].notes
-                    raise UserError(f"no such data file (data set {dataset})", str(path), f"{where}\n{notes}".strip())
+                    fix = f"{where}\n{record.notes}".strip()
+                    raise UserError(f"no such data file (data set {dataset})", str(path), fix)
+            for name in record.file_names(language, split) if isinstance(location, list) else ():
+                check_named(name, f"{record.where}.splits.{split}.source.files")
 
     def check_translators(self) -> None:
         """UserError for a translator that the study does not describe, and for a pair of languages that it lacks."""

@@ -28,12 +28,16 @@ RUNTIME_KEYS = ("gpus", "sharded")
 
 
 def config_affecting_results(config: Mapping) -> dict:
-    """The config without what changes no result: kept weights, consents, the GPUs and the place of a model."""
+    """The config without what changes no result: kept weights, consents, GPUs, the places of models and of folders.
+
+    It is published; places are the user's.
+    """
     models = {
         name: {key: name if key == "folder" else value for key, value in model.items() if key not in RUNTIME_KEYS}
         for name, model in config["models"].items()
     }
-    return {key: value for key, value in config.items() if key not in CONSENTS} | {"models": models}
+    folders = {name: name for name in config["folders"]}
+    return {key: value for key, value in config.items() if key not in CONSENTS} | {"models": models, "folders": folders}
 
 
 def weight_names_key(registry: Registry, track: Track, schedule: Schedule) -> tuple:
