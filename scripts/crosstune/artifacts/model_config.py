@@ -17,6 +17,21 @@ COUNT_FROM_PADDING = {
 PADDING = 1
 
 
+# The most that a model has of what its config.json counts: transformers makes an object for each, before any weight.
+MOST_PARTS = {"layers": 1000, "experts": 1000, "blocks": 1000, "num_labels": 100_000}
+
+
+def check_parts(config: Mapping, model: str) -> None:
+    """UserError if a config asks for so many layers or labels that making the model would fill the memory."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            check_parts(value, model)
+        most = next((most for part, most in MOST_PARTS.items() if part in key), None)
+        if most is not None and isinstance(value, int) and value > most:
+            message = f"config.json asks for more than {most:,} by {key}, which no model has"
+            raise UserError(message, model, "Do not trust it.")
+
+
 def positions(config: Mapping) -> int | None:
     """The length in tokens of the longest sequence that a model takes; None if it has no table of positions."""
     # DeBERTa v3 has relative positions alone.

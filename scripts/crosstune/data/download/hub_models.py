@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from crosstune.artifacts.model_config import LOCAL
+from crosstune.artifacts.model_config import LOCAL, check_parts
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, read_json_or_empty, sha256_file, write_json
 from crosstune.data.download.fetch import match_names
@@ -74,6 +74,7 @@ def write_model(fetched: Path, names: Collection[str], model: Path) -> str:
     """Write a stage's model folder from the fetched files; return the SHA-256 of its weights."""
     from transformers import AutoConfig, AutoTokenizer
 
+    check_parts(read_json_or_empty(fetched / "config.json"), str(fetched))
     try:
         AutoConfig.from_pretrained(fetched, **LOCAL)
         tokenizer = AutoTokenizer.from_pretrained(fetched, **LOCAL)
