@@ -30,7 +30,7 @@ from crosstune.study.content_keys import ContentKeys
 from crosstune.study.current import CurrentResults
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.distances import distances_file, distances_spec
-from crosstune.study.inspection import check_commands
+from crosstune.study.inspection import check_commands, check_consents
 from crosstune.study.plan import plan_of
 from crosstune.study.resources import LIGHT, JobResources
 from crosstune.study.retention import RetentionPolicy
@@ -56,7 +56,7 @@ def refuse(error):
 # Snakemake has read the files already, but has lost doubled keys and the difference between `no` and false.
 try:
     for file in workflow.configfiles or ["config.yaml"]:
-        read_yaml(file)
+        check_consents(read_yaml(file), str(file))
 except UserError as error:
     refuse(error)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from crosstune.core.errors import printable, run_program
 from crosstune.core.schema import read_yaml
 from crosstune.study.build import build_study
-from crosstune.study.inspection import check_no_code, inspection
+from crosstune.study.inspection import check_consents, check_no_code, inspection
 
 
 def main() -> None:
@@ -20,6 +20,7 @@ def main() -> None:
     args = parser.parse_args()
     config = read_yaml(args.study)
     check_no_code(config, str(args.study))
+    check_consents(config, str(args.study))
     print(printable("\n".join(inspection(build_study(config)))))
 
 

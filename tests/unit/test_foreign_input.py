@@ -27,7 +27,7 @@ from crosstune.modeling.features import Windows
 from crosstune.operations.crate import packed_files
 from crosstune.reporting.tables.formats import csv_text, latex_float
 from crosstune.study.data_requirements import DataRequirements
-from crosstune.study.inspection import check_commands
+from crosstune.study.inspection import check_commands, check_consents
 
 ROOT = Path(__file__).parents[2]
 
@@ -195,6 +195,13 @@ def test_an_inspection_runs_no_python_of_a_study(tmp_path):
     done = inspect(tmp_path, YTE)
     assert done.returncode == 1 and "run Python from this file" in done.stderr, done.stderr
     assert not (tmp_path / "ran.txt").exists()
+
+
+@pytest.mark.parametrize("key", ["allow_commands", "replace"])
+def test_a_file_gives_no_consent(key, tmp_path):
+    done = inspect(tmp_path, yaml.safe_dump(STUDY | {key: True}))
+    assert done.returncode == 1 and f"study.yaml: {key}: a file cannot give your consent" in done.stderr, done.stderr
+    check_consents(STUDY | {key: False}, "study.yaml")
 
 
 def test_an_inspection_lists_what_a_study_would_do(tmp_path):

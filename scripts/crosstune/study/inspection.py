@@ -11,6 +11,9 @@ from crosstune.study.graph import Study
 
 NOTHING = "nothing"
 
+# Only the command line gives them: a file may come from anybody.
+CONSENTS_OF_THE_USER = ("allow_commands", "replace")
+
 
 def check_no_code(config: Any, where: str) -> None:
     """UserError if Snakemake would evaluate Python in a config file: it has YTE's keys.
@@ -21,6 +24,14 @@ def check_no_code(config: Any, where: str) -> None:
         if isinstance(key, str) and (key.startswith(("__use_yte__", "__definitions__", "__variables__", "?"))):
             message = f"the key {key!r} makes Snakemake run Python from this file, even in a dry run"
             raise UserError(message, where, "Do not use the file. A study needs no such key.")
+
+
+def check_consents(config: Mapping, where: str) -> None:
+    """UserError if a config file itself gives a consent that is for the user to give."""
+    for key in CONSENTS_OF_THE_USER:
+        if config.get(key):
+            fix = f"Remove the key. If you want it, say so: --config {key}=true"
+            raise UserError("a file cannot give your consent", f"{where}: {key}", fix)
 
 
 def commands(study: Study, needs: DataRequirements) -> list[str]:
