@@ -75,6 +75,8 @@ def test_a_mistake_ends_snakemake_with_its_message_alone(new_project, snakemake,
         f"{folder}/study.yaml:{line}:1: the key 'seeds' is given twice, first in line {line - 1}\n"
         "  YAML would forget the first: remove or rename one of the two.\n"
     )
+    consent = message("--configfile", study=small + "allow_commands: true\n")
+    assert consent.startswith(f"{folder}/study.yaml: allow_commands: a file cannot give your consent\n")
     nameless = small.replace("study: small\n", "")
     assert message("--configfile", study=nameless).startswith("config: the key 'study' is missing\n")
     (folder / "config.yaml").write_text("study: [\n")

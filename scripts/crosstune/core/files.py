@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from crosstune.core.bombs import check_size, largest_size
+from crosstune.core.bombs import BoundedStream
 from crosstune.core.errors import UserError
 
 # The longer marks first: UTF-32's begins with UTF-16's.
@@ -171,9 +171,7 @@ def decode_text(content: bytes, name: str) -> str:
     try:
         if Path(name).suffix in PACKERS:
             with _open_packed(content, Path(name).suffix) as file:
-                unpacked = file.read(largest_size(len(content)) + 1)
-            check_size(len(content), len(unpacked), name)
-            content = unpacked
+                content = BoundedStream(file, len(content), name).read()
     except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
         raise UserError(f"the file is truncated or corrupt ({error})", name, "Copy or download it again.") from None
     encoding = next((encoding for mark, encoding in BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")

@@ -132,7 +132,7 @@ def readme(study: Study, provenance: Mapping) -> str:
         f"The workflow is that of commit {commit}. To rerun the whole study in this folder:\n\n"
         "```sh\n"
         "rm -r results data\n"
-        "pip install -r envs/requirements.lock\n"
+        "bash envs/install.sh python envs/requirements.lock\n"
         f"snakemake --cores 2 --configfile {CONFIG}\n"
         "```\n"
     )
