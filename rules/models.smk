@@ -18,7 +18,7 @@ rule fetch_model:
         "fetch {wildcards.name} at {wildcards.revision}"
     shell:
         "python scripts/fetch_model.py --id $(echo {wildcards.name:q} | sed 's|--|/|') --revision {wildcards.revision}"
-        " --raw data/raw --longest {resources.longest}"
+        " --longest {resources.longest}"
         " --out models/{wildcards.name}@{wildcards.revision} 2> >(tee {log} >&2)"
 
 

@@ -26,7 +26,7 @@ from crosstune.core.files import atomic_open, decode_text, write_text
 from crosstune.core.locks import file_lock
 from crosstune.data.archives import read_members
 from crosstune.data.download.fetch import fetch_unpinned, match_names
-from crosstune.data.parquet import read_parquet
+from crosstune.data.tables import TableFormat, read_tables
 from crosstune.data.translation.translate_split import PartialTranslation
 from crosstune.data.translation.translators.command import CommandTranslator
 from crosstune.machine.environment import agent, tracked_files
@@ -285,7 +285,7 @@ def test_a_parquet_file_of_one_text_many_times_is_refused(tmp_path):
     table = pyarrow.table({"text": pyarrow.array(["x" * 100_000] * 2000).dictionary_encode()})
     parquet.write_table(table, tmp_path / "x.parquet")
     with pytest.raises(UserError, match="unpack to"):
-        list(read_parquet([("x.parquet", str(tmp_path / "x.parquet"))]))
+        list(read_tables([tmp_path / "x.parquet"], TableFormat("parquet")))
 
 
 PATTERNS = st.text("ab/*?", max_size=12)

@@ -1,16 +1,23 @@
 """Models of the hub: their files are chosen and converted, and none of their code is run."""
 
 import pickle
+import shutil
 
 import pytest
 import torch
 from hub_server import Repository, sha256
-from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, write_json
-from crosstune.data.download.hub_models import fetch_model, join_weights, model_files, weights_files, write_model
+from crosstune.data.download.hub_models import (
+    fetch_model,
+    is_model_cached,
+    join_weights,
+    model_files,
+    weights_files,
+    write_model,
+)
 from crosstune.modeling.folder import load_network
 from crosstune.modeling.weight_names import SAVED_SCALE
 
@@ -114,11 +121,10 @@ COMMIT = sha256(b"commit")[:40]
 
 
 @pytest.fixture
-def fetched(hub_server, tokenizer_folder, tokenizer, tmp_path, monkeypatch):
+def fetched(hub, tokenizer_folder, tokenizer, tmp_path):
     """Fetch a tiny model from a hub after a change of its files; its folder."""
     from transformers import BertConfig, BertForMaskedLM
 
-    monkeypatch.setattr(constants, "ENDPOINT", hub_server.url)
     size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     model = BertForMaskedLM(BertConfig(**size, vocab_size=tokenizer.vocabulary, max_position_embeddings=64))
 
@@ -128,10 +134,8 @@ def fetched(hub_server, tokenizer_folder, tokenizer, tmp_path, monkeypatch):
         for name in ("tokenizer.json", "tokenizer_config.json"):
             (source / name).write_bytes((tokenizer_folder / name).read_bytes())
         change(source)
-        hub_server.add(
-            Repository("models", "t/m", {COMMIT: {path.name: path.read_bytes() for path in source.iterdir()}})
-        )
-        fetch_model("t/m", COMMIT, tmp_path / "raw", tmp_path / "m", check)
+        hub.add(Repository("models", "t/m", {COMMIT: {path.name: path.read_bytes() for path in source.iterdir()}}))
+        fetch_model("t/m", COMMIT, tmp_path / "m", check)
         return tmp_path / "m"
 
     return run
@@ -146,6 +150,35 @@ def test_weights_in_pieces_are_fetched_and_joined(fetched):
     found = load_file(folder / "model/model.safetensors")
     assert found.keys() == expected.keys() and all(found[name].equal(expected[name]) for name in found)
     assert read_json(folder / "stage.json")["weights"] == sha256((folder / "model/model.safetensors").read_bytes())
+
+
+def test_a_model_outlives_the_cache_and_leaves_nothing_else(fetched, tmp_path):
+    folder = fetched(lambda folder: None)
+    weights = sha256((folder / "model/model.safetensors").read_bytes())
+    shutil.rmtree(tmp_path / "cache")
+    assert sorted(path.name for path in folder.iterdir()) == ["model", "stage.json"]
+    assert read_json(folder / "stage.json")["weights"] == weights
+    assert not any(path.is_symlink() for path in folder.rglob("*"))
+    assert load_network(folder / "model")
+
+
+@pytest.mark.parametrize("options", [{}, {"max_shard_size": "5KB"}])
+def test_a_model_in_the_cache_is_made_without_a_network(fetched, hub, tmp_path, monkeypatch, options):
+    """A program of the user's has downloaded it, without the list of its files."""
+    from huggingface_hub import constants, hf_hub_download
+
+    assert not is_model_cached("t/m", COMMIT)
+    first = fetched(lambda folder: None, **options)
+    kept = (first / "model/model.safetensors").read_bytes()
+    shutil.rmtree(first)
+    shutil.rmtree(tmp_path / "cache")
+    for name in hub.repositories[0].commits[COMMIT]:
+        hf_hub_download("t/m", name, revision=COMMIT)
+    del hub.requests[:]
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert is_model_cached("t/m", COMMIT)
+    fetch_model("t/m", COMMIT, tmp_path / "again", lambda folder: None)
+    assert (tmp_path / "again/model/model.safetensors").read_bytes() == kept and hub.requests == []
 
 
 def test_a_list_of_pieces_that_do_not_exist_is_refused(fetched):

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from crosstune.core.errors import UserError
 from crosstune.data.record import SOURCE_KINDS, Dataset, Folds, SplitRecord, is_archive, language_patterns, source_kind
+from crosstune.data.tables import is_table
 
 
 def parse_record(name: str, record: Mapping[str, Any], record_file: str) -> Dataset:
@@ -70,7 +71,9 @@ def _parse_split(entry: Mapping[str, Any], record: Mapping[str, Any], where: str
     source = {**common, **own} if adds else dict(own)
     kinds = set(source) & set(SOURCE_KINDS)
     if len(kinds) != 1 and kinds != {"hub", "files"}:
-        raise UserError("a source has exactly one of files, synthetic, hub, url and translate", f"{where}.source")
+        raise UserError(
+            "a source has exactly one of files, folder, synthetic, hub, url and translate", f"{where}.source"
+        )
     languages = tuple(entry.get("languages", record.get("languages", ())))
     if not languages:
         raise UserError("missing key 'languages'", where, "Name the split's languages, here or in the record.")
@@ -87,7 +90,7 @@ def _parse_split(entry: Mapping[str, Any], record: Mapping[str, Any], where: str
         if missing := [key for key in ("from", "by") if key not in source]:
             fix = "source: {translate: squad, from: [en], by: apertium}"
             raise UserError(f"missing key {missing[0]!r}", f"{where}.source", fix)
-    elif kinds != {"files"}:
+    elif not kinds & {"folder"} and kinds != {"files"}:
         _check_network(source, f"{where}.source")
     hashes = entry.get("sha256", {})
     hashes = hashes if isinstance(hashes, Mapping) else dict.fromkeys(languages, hashes)
@@ -119,11 +122,11 @@ def _check_network(source: Mapping[str, Any], where: str) -> None:
 
 
 def _needs_reader(source: Mapping[str, Any]) -> bool:
-    """Whether the files have a format to parse: translations and Parquet files have columns already."""
-    if "translate" in source or (source_kind(source) == "hub" and "files" not in source):
+    """Whether the files have a format to parse: translations and tables have columns already."""
+    if {"translate", "folder"} & set(source) or (source_kind(source) == "hub" and "files" not in source):
         return False
-    patterns = _flatten(source.get("member") or source.get("files") or source[source_kind(source)])
-    return source_kind(source) not in ("hub", "url") or not all(pattern.endswith(".parquet") for pattern in patterns)
+    patterns = _flatten(source.get("files") or source[source_kind(source)])
+    return source_kind(source) not in ("hub", "url") or "member" in source or not all(map(is_table, patterns))
 
 
 def _flatten(patterns: Any) -> list[str]:

@@ -2,19 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import decode_text, read_json, read_jsonl, read_text, sha256_file, write_json, write_jsonl
 from crosstune.data.archives import read_members
 from crosstune.data.download.fetch import downloaded_files, select_files
-from crosstune.data.parquet import read_parquet
 from crosstune.data.readers import read_rows
 from crosstune.data.readers.hub import rows_from_records
 from crosstune.data.readers.pieces import UPOS, ReaderOptions
 from crosstune.data.record import Dataset, is_archive
-from crosstune.data.sources import FoldSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
+from crosstune.data.sources import FoldSource, HubSource, SavedSource, SyntheticSource, TranslatedSource, UrlSource
+from crosstune.data.tables import format_of, read_saved, read_tables, saved_files
 
 PREPARE_VERSION = 2
 
@@ -71,6 +70,12 @@ def load_rows(
     )
     if isinstance(source, HubSource | UrlSource):
         rows, sources = _load_downloads(dataset, source, options, Path(raw))
+    elif isinstance(source, SavedSource):
+        records = read_saved(source.folder, source.split)
+        rows = rows_from_records(records, dataset.task, str(source.folder), options, source.id_prefix)
+        (name,) = dataset.file_names(lang, split)
+        files = saved_files(source.folder, source.split)
+        sources = [{"file": f"{name}/{path.relative_to(source.folder)}", "sha256": sha256_file(path)} for path in files]
     else:
         paths = [Path(raw, "world", path) for path in source.paths] if isinstance(source, SyntheticSource) else source
         rows = read_rows(dataset.reader, [(str(path), read_text(path)) for path in paths], options)
@@ -118,26 +123,24 @@ def _load_downloads(
     dataset: Dataset, source: HubSource | UrlSource, options: ReaderOptions, raw: Path
 ) -> tuple[list[dict], list[dict]]:
     """(rows, sources) of downloaded files and of members of downloaded archives."""
-    entries = downloaded_files(source, raw)
+    entries, form = downloaded_files(source, raw)
     if isinstance(source, HubSource):
-        files = [
-            file
-            for entry in entries
-            for file in _read_files(entry["place"], EVERY_MEMBER if is_archive(entry["name"]) else ())
-        ]
         origins = [{"hub": source.id, "revision": source.revision, "file": entry["name"]} for entry in entries]
+        members = [EVERY_MEMBER if is_archive(entry["name"]) else () for entry in entries]
         prefix = source.id_prefix
     else:
-        files = [file for entry in entries for file in _read_files(entry["place"], source.members)]
-        members = {"members": list(source.members)} if source.members else {}
-        origins = [{"url": entry["url"], **members} for entry in entries]
-        prefix = ""
+        chosen = {"members": list(source.members)} if source.members else {}
+        origins = [{"url": entry["url"], **chosen} for entry in entries]
+        members, prefix = [source.members] * len(entries), ""
     sources = [{**origin, "sha256": entry["sha256"]} for origin, entry in zip(origins, entries, strict=True)]
-    if all(name.endswith(".parquet") for name, _ in files):
-        records = read_parquet([(name, BytesIO(content)) for name, content in files])
-        return rows_from_records(records, dataset.task, files[0][0], options, prefix), sources
+    places = [entry["place"] for entry in entries]
+    form = form or format_of([str(place) for place in places])
+    if form is not None and (dataset.reader is None or form.builder == "parquet"):
+        return rows_from_records(read_tables(places, form), dataset.task, str(places[0]), options, prefix), sources
     if dataset.reader is None:
-        raise UserError("missing key 'reader': the files are no Parquet", dataset.where)
+        fix = "Name the record's reader, or other `files`."
+        raise UserError("the files are no tables that name their columns, so they need a reader", dataset.where, fix)
+    files = [file for place, patterns in zip(places, members, strict=True) for file in _read_files(place, patterns)]
     rows = read_rows(dataset.reader, [(name, decode_text(content, name)) for name, content in files], options)
     return [row for row in rows if row["id"].startswith(prefix)], sources
 

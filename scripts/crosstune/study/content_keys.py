@@ -4,7 +4,6 @@ A key depends on what the split's reader reads, and on nothing else: not on the 
 So a study knows before any job runs whether rows that are missing or made anew will be those that it was trained on.
 """
 
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from typing import Any
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json_or_empty, sha256_file, sha256_json
 from crosstune.data.prepare import source_manifests
-from crosstune.data.sources import FoldSource, SyntheticSource, TranslatedSource
+from crosstune.data.sources import FoldSource, SavedSource, SyntheticSource, TranslatedSource, identity
 from crosstune.data.synthetic.write import SYNTHETIC_VERSION
+from crosstune.data.tables import saved_files
 from crosstune.study.data_requirements import PREPARED, DataRequirements
 from crosstune.study.paths import PreparedPath
 
@@ -60,7 +60,10 @@ class ContentKeys:
             return {"synthetic": spec, "version": SYNTHETIC_VERSION, "paths": list(map(str, source.paths))}
         if isinstance(source, list):
             return [[path.name, self._hash(path)] for path in source]
-        return asdict(source)
+        if isinstance(source, SavedSource):
+            files = [[path.name, self._hash(path)] for path in saved_files(source.folder, source.split)]
+            return {"saved": files, "id_prefix": source.id_prefix}
+        return identity(source)
 
 
 def _hash(path: Path) -> str:

@@ -4,16 +4,18 @@ No code of a repository is run. Its Python files are not fetched, tokenizers tha
 tensors are read from pickled weights.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+from crosstune.artifacts.checkpoint import link_or_copy
 from crosstune.artifacts.model_config import LOCAL
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, read_json_or_empty, sha256_file, write_json
 from crosstune.data.download.fetch import match_names
-from crosstune.data.download.hub import Hub, Repository
+from crosstune.data.download.hub import Repository
+
+FETCHED = ".fetched"  # the folder of published files while a model is made of them
 
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.spm")
 
@@ -28,25 +30,48 @@ SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
 WEIGHTS_FILES = (SAFETENSORS, f"{SAFETENSORS}.index.json", PICKLE, f"{PICKLE}.index.json")
 
 
-def fetch_model(name: str, revision: str, downloads: Path, out: Path, check: Callable[[Path], None]) -> None:
+def fetch_model(name: str, revision: str, out: Path, check: Callable[[Path], None]) -> None:
     """Fetch a model and its tokenizer and write `out`/model, then the manifest `out`/stage.json.
 
+    Weights are a hard link into the hub's cache, or a copy where that is another disk: they stay if it is emptied.
     `check`, of the folder `out`/model, raises UserError for a model of no use. So does this function for one that it
     cannot fetch, or that needs code or pickled objects of the repository.
     """
-    hub, repository = Hub.from_environment(), Repository("models", name)
-    folder = downloads / "hub" / repository.folder(revision)
-    listing = hub.listing(repository, revision, folder).files
-    names = model_files(listing, f"{name} at {revision}")
-    hub.download(repository, revision, names, folder)
-    pieces = weights_files(names, folder / "files")
-    if lacking := set(pieces) - set(listing):
-        raise UserError(f"no such file of weights: {min(lacking)}", f"{name} at {revision}", "Choose another commit.")
-    hub.download(repository, revision, pieces, folder)
-    weights = write_model(folder / "files", names, out / "model")
+    repository = Repository("model", name, revision)
+    fetched = out / FETCHED
+    shutil.rmtree(fetched, ignore_errors=True)
+    try:
+        names = _place_files(repository, fetched)
+        weights = write_model(fetched, names, out / "model")
+    finally:
+        shutil.rmtree(fetched, ignore_errors=True)
     check(out / "model")
     manifest = {"spec": {"hub": name, "revision": revision}, "weights": weights}
     write_json(out / "stage.json", {**manifest, "parents": [], "updates": 0, "exposure": {}, "lineage": {}})
+
+
+def _place_files(repository: Repository, folder: Path) -> list[str]:
+    """Link the files of a model in `folder`, alone, whatever else is in the cache; the names without pieces."""
+    listing = repository.listing
+    names = model_files(listing, str(repository))
+    for name, (path, _) in repository.download(names).items():
+        link_or_copy(path, folder / name)
+    pieces = weights_files(names, folder)
+    if lacking := set(pieces) - set(listing):
+        raise UserError(f"no such file of weights: {min(lacking)}", str(repository), "Choose another commit.")
+    for name, (path, _) in repository.download([piece for piece in pieces if piece not in names]).items():
+        link_or_copy(path, folder / name)
+    return names
+
+
+def is_model_cached(name: str, revision: str) -> bool:
+    """Whether the hub's cache holds all files of a model."""
+    repository = Repository("model", name, revision)
+    try:
+        names = model_files(repository.listing, str(repository))
+        return repository.cached(names) and repository.cached(weights_files(names, repository.snapshot))
+    except UserError:
+        return False
 
 
 def model_files(names: Collection[str], where: str) -> list[str]:
@@ -95,7 +120,7 @@ def write_model(fetched: Path, names: Collection[str], model: Path) -> str:
         _remove_keys(model / name)
     pieces = weights_files(names, fetched)
     if pieces == [SAFETENSORS]:
-        _link_or_copy(fetched / SAFETENSORS, model / SAFETENSORS)
+        link_or_copy(fetched / SAFETENSORS, model / SAFETENSORS)
     else:
         join_weights([fetched / piece for piece in pieces], model / SAFETENSORS)
     return sha256_file(model / SAFETENSORS)
@@ -138,12 +163,3 @@ def _read_pickle(pickled: Path) -> dict:
     if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
         raise UserError("not tensors by name", str(pickled), "Choose a model with model.safetensors.")
     return tensors
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    """A hard link to a file, or a copy if the file system has none."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
