@@ -173,6 +173,7 @@ def progress_class(name: str, size: int) -> type:
 
     class MeteredBar(tqdm):
         def __init__(self, *arguments: object, **options: object):
+            options.setdefault("disable", None)  # a log shows no bars
             super().__init__(*arguments, **options)
             # A bar counts files, the file's bytes, or those on the network, which Xet's storage may need more of.
             counts_file = options.get("unit") == "B" and not str(options.get("desc")).startswith("Downloading")
