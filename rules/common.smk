@@ -181,7 +181,7 @@ onstart:
         if not WITHOUT_DATA:
             requirements.check_pins()
             check_commands(study, requirements)
-            requirements.check_downloads(os.environ)
+            requirements.check_downloads()
         if not (KEEPS_RESULTS or study.config["replace"]):
             current.check_replaced()
         if workflow.executor_plugin.name == "slurm":

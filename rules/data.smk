@@ -112,7 +112,7 @@ rule downloads:
 
 
 rule pin:
-    """Write the current commits of the study's unpinned data sets into the registry."""
+    """Write the current commits of the study's unpinned data sets into the registry, and print those of its models."""
     log:
         "logs/pin.log",
     conda:
@@ -120,10 +120,12 @@ rule pin:
     resources:
         **resources_for(LIGHT["pin"]),
     params:
-        datasets=requirements.unpinned,
+        datasets=requirements.unpinned_datasets,
+        models=canonical_json(requirements.unpinned_models),
         # A function, because Snakemake would take {lang} in a pattern of files for a wildcard.
         extra=lambda w: canonical_json(study.config["datasets"]),
     message:
-        "pin {params.datasets}"
+        "pin the study's data sets and models"
     shell:
-        "python scripts/pin.py {params.datasets:q} --extra {params.extra:q} 2> >(sh scripts/log.sh {log:q} >&2)"
+        "python scripts/pin.py {params.datasets:q} --models {params.models:q} --extra {params.extra:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"

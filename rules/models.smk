@@ -21,8 +21,8 @@ rule fetch_model:
         "fetch {wildcards.name} at {wildcards.revision}"
     shell:
         "python scripts/fetch_model.py --id {resources.id:q} --revision {wildcards.revision:q}"
-        " --raw data/raw --longest {resources.longest:q}"
-        " --out models/{wildcards.name:q}@{wildcards.revision:q} 2> >(sh scripts/log.sh {log:q} >&2)"
+        " --longest {resources.longest:q} --out models/{wildcards.name:q}@{wildcards.revision:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule copy_model:

@@ -6,7 +6,7 @@ python scripts/copy_model.py --folder ../models/mine --sha256 HASH --longest 384
 import argparse
 from pathlib import Path
 
-from crosstune.artifacts.local_model import copy_model
+from crosstune.artifacts.model_copy import copy_model
 from crosstune.core.errors import run_program
 
 

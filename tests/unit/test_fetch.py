@@ -1,8 +1,7 @@
-"""Downloads of data sets: the files of a source, their manifests, archives, Parquet, and pinning."""
+"""Downloads of data sets: the files of a source, their manifests, archives, and pinning."""
 
 import hashlib
 import io
-import json
 import re
 import tarfile
 import zipfile
@@ -27,9 +26,7 @@ from crosstune.data.download.fetch import (
     match_names,
     select_files,
 )
-from crosstune.data.download.hub import Hub
 from crosstune.data.download.pinning import compact_hashes, find_hashes, find_numbers, find_revisions, write_revision
-from crosstune.data.parquet import read_parquet
 from crosstune.data.prepare import prepare
 from crosstune.data.registry import load_registry
 
@@ -44,10 +41,8 @@ def table(**columns) -> bytes:
 
 
 @pytest.fixture
-def server(hub_server, monkeypatch):
-    """A server in place of the hub."""
-    from huggingface_hub import constants
-
+def server(hub):
+    """A data set in a hub of this machine."""
     files = {
         "en/train-00000-of-00002.parquet": table(text=["a", "b"]),
         "en/train-00001-of-00002.parquet": table(text=["c"]),
@@ -56,9 +51,8 @@ def server(hub_server, monkeypatch):
     }
     main = {"script.py": b"raise SystemExit"}
     branches = {"main": OTHER, "refs/convert/parquet": COMMIT}
-    hub_server.add(Repository("datasets", "some/data", {COMMIT: files, OTHER: main}, branches))
-    monkeypatch.setattr(constants, "ENDPOINT", hub_server.url)
-    return hub_server
+    hub.add(Repository("datasets", "some/data", {COMMIT: files, OTHER: main}, branches))
+    return hub
 
 
 def toy(tmp_path, source, **changes):
@@ -152,7 +146,6 @@ def test_a_fetched_file_is_not_fetched_by_another_job(server, tmp_path):
     del server.requests[:]
     fetch(download_request(both.pinned_source("no", "train", {})), tmp_path, "")
     assert {path.rpartition("/")[2].partition("?")[0] for path in server.paths()} == {
-        "train-00000-of-00002.parquet", "train-00001-of-00002.parquet",
         sha256(server.repositories[0].commits[COMMIT]["en/train-00000-of-00002.parquet"]),
         sha256(server.repositories[0].commits[COMMIT]["en/train-00001-of-00002.parquet"]),
     }  # fmt: skip
@@ -181,7 +174,7 @@ def test_missing_and_changed_downloads_are_refused(server, tmp_path):
     with pytest.raises(UserError, match=r"(?s)not been downloaded yet.*snakemake --cores 1 downloads"):
         downloaded_files(source, tmp_path)
     fetch(download_request(source), tmp_path, "")
-    (entry,) = downloaded_files(source, tmp_path)
+    ((entry,), _) = downloaded_files(source, tmp_path)
     entry["place"].write_bytes(b"changed")
     with pytest.raises(UserError, match=r"(?s)no longer what was downloaded.*rm -f .*parquet .*json"):
         downloaded_files(source, tmp_path)
@@ -304,42 +297,6 @@ def test_a_link_in_a_zip_is_read_as_text(tmp_path):
     assert read_members(tmp_path / "x.zip", lambda names: names) == [("en.tsv", b"/etc/passwd")]
 
 
-# ----------------------------------------------------------------------------------------------------------- parquet
-
-
-def test_labels_get_their_names_from_the_hub_s_metadata(tmp_path):
-    """The file is written by the library itself."""
-    from datasets import ClassLabel, Dataset, Features, List, Value
-
-    names = {"ner_tags": List(ClassLabel(names=["O", "B-PER"])), "label": ClassLabel(names=["yes", "no"])}
-    features = Features({"tokens": List(Value("string")), **names, "answers": {"text": List(Value("string"))}})
-    answers = [{"text": ["x"]}, {"text": []}]
-    columns = {
-        "tokens": [["Ada", "left"], ["He"]], "ner_tags": [[1, 0], [0]], "label": [1, -1], "answers": answers,
-    }  # fmt: skip
-    Dataset.from_dict(columns, features=features).to_parquet(tmp_path / "x.parquet")
-    found = list(read_parquet([("x", str(tmp_path / "x.parquet"))]))
-    one = {"tokens": ["Ada", "left"], "ner_tags": ["B-PER", "O"], "label": "no", "answers": answers[0]}
-    two = {"tokens": ["He"], "ner_tags": ["O"], "label": -1, "answers": answers[1]}
-    assert found == [("x, row 1", one), ("x, row 2", two)]
-
-
-def test_labels_in_older_metadata_of_lists_get_their_names(tmp_path):
-    labels = {"feature": {"names": ["X", "NOUN"], "_type": "ClassLabel"}, "_type": "Sequence"}
-    info = {"info": {"features": {"upos": labels, "text": {"dtype": "string", "_type": "Value"}}}}
-    found = pyarrow.table({"upos": [[1, 0]], "text": ["a"]})
-    found = found.replace_schema_metadata({"huggingface": json.dumps(info)})
-    parquet.write_table(found, tmp_path / "x.parquet")
-    records = list(read_parquet([("x", str(tmp_path / "x.parquet"))]))
-    assert records == [("x, row 1", {"upos": ["NOUN", "X"], "text": "a"})]
-
-
-def test_a_file_that_is_no_parquet_is_refused(tmp_path):
-    for content in (b"", b"PAR1", table(text=["a"] * 100)[:-20]):
-        with pytest.raises(UserError, match="x: not a Parquet file"):
-            list(read_parquet([("x", io.BytesIO(content))]))
-
-
 # ----------------------------------------------------------------------------------------------------------- pinning
 
 REGISTRY = """\
@@ -378,10 +335,10 @@ def test_only_the_record_s_revision_is_written(tmp_path):
 def test_the_branch_that_has_the_files_is_found(server, tmp_path):
     """The main branch has a loading script only."""
     dataset = toy(tmp_path, HUB | {"revision": None})
-    assert find_revisions(dataset, Hub.from_environment(), tmp_path) == {"some/data": COMMIT}
+    assert find_revisions(dataset) == {"some/data": COMMIT}
     dataset = toy(tmp_path, HUB | {"revision": None, "config": "fr"})
-    with pytest.raises(UserError, match=r"some/data, branch main: no file fits fr/train"):
-        find_revisions(dataset, Hub.from_environment(), tmp_path)
+    with pytest.raises(UserError, match=r"(?s)branch main: `datasets` does not find fr.*no file fits fr/train"):
+        find_revisions(dataset)
 
 
 def test_hashes_of_addresses_and_then_numbers(server, tmp_path):

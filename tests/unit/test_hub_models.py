@@ -8,12 +8,13 @@ import zipfile
 import pytest
 import torch
 from hub_server import Repository, sha256
-from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
-from crosstune.artifacts.model_folder import join_weights, model_files, weights_files, write_model
+from crosstune.artifacts.model_files import model_files, weights_files
+from crosstune.artifacts.model_folder import join_weights, write_model
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, write_json
+from crosstune.data.download.cached_models import is_model_cached
 from crosstune.data.download.hub_models import fetch_model
 from crosstune.modeling.base_model import check_base_model
 from crosstune.modeling.folder import load_network
@@ -179,17 +180,14 @@ COMMIT = sha256(b"commit")[:40]
 
 
 @pytest.fixture
-def fetched(hub_server, write_published, tmp_path, monkeypatch):
+def fetched(hub, write_published, tmp_path):
     """Fetch a tiny model from a hub after a change of its files; its folder."""
-    monkeypatch.setattr(constants, "ENDPOINT", hub_server.url)
 
     def run(check, change=lambda folder: None, **options):
         source = write_published(tmp_path / "published", **options)
         change(source)
-        hub_server.add(
-            Repository("models", "t/m", {COMMIT: {path.name: path.read_bytes() for path in source.iterdir()}})
-        )
-        fetch_model("t/m", COMMIT, tmp_path / "raw", tmp_path / "m", check)
+        hub.add(Repository("models", "t/m", {COMMIT: {path.name: path.read_bytes() for path in source.iterdir()}}))
+        fetch_model("t/m", COMMIT, tmp_path / "m", check)
         return tmp_path / "m"
 
     return run
@@ -204,6 +202,35 @@ def test_weights_in_pieces_are_fetched_and_joined(fetched):
     found = load_file(folder / "model/model.safetensors")
     assert found.keys() == expected.keys() and all(found[name].equal(expected[name]) for name in found)
     assert read_json(folder / "stage.json")["weights"] == sha256((folder / "model/model.safetensors").read_bytes())
+
+
+def test_a_model_outlives_the_cache_and_leaves_nothing_else(fetched, tmp_path):
+    folder = fetched(lambda folder: None)
+    weights = sha256((folder / "model/model.safetensors").read_bytes())
+    shutil.rmtree(tmp_path / "cache")
+    assert sorted(path.name for path in folder.iterdir()) == ["model", "stage.json"]
+    assert read_json(folder / "stage.json")["weights"] == weights
+    assert not any(path.is_symlink() for path in folder.rglob("*"))
+    assert load_network(folder / "model")
+
+
+@pytest.mark.parametrize("options", [{}, {"max_shard_size": "5KB"}])
+def test_a_model_in_the_cache_is_made_without_a_network(fetched, hub, tmp_path, monkeypatch, options):
+    """A program of the user's has downloaded it, without the list of its files."""
+    from huggingface_hub import constants, hf_hub_download
+
+    assert not is_model_cached("t/m", COMMIT)
+    first = fetched(lambda folder: None, **options)
+    kept = (first / "model/model.safetensors").read_bytes()
+    shutil.rmtree(first)
+    shutil.rmtree(tmp_path / "cache")
+    for name in hub.repositories[0].commits[COMMIT]:
+        hf_hub_download("t/m", name, revision=COMMIT)
+    del hub.requests[:]
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert is_model_cached("t/m", COMMIT)
+    fetch_model("t/m", COMMIT, tmp_path / "again", lambda folder: None)
+    assert (tmp_path / "again/model/model.safetensors").read_bytes() == kept and hub.requests == []
 
 
 def test_a_list_of_pieces_that_do_not_exist_is_refused(fetched):

@@ -10,7 +10,8 @@ import torch
 from helpers.study_config import study
 from safetensors.torch import load_file, save_file
 
-from crosstune.artifacts.local_model import copy_model, local_files, local_parameters, local_sha256
+from crosstune.artifacts.local_model import local_files, local_parameters, local_sha256
+from crosstune.artifacts.model_copy import copy_model
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, sha256_file, write_json
 from crosstune.core.hash_cache import HashCache

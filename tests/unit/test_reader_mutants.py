@@ -13,7 +13,6 @@ import pytest
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import decode_text, read_text
-from crosstune.data.parquet import read_parquet
 from crosstune.data.prepare import reader_options
 from crosstune.data.readers import READERS, TABLE, read_rows
 from crosstune.data.readers.hub import rows_from_records
@@ -22,6 +21,7 @@ from crosstune.data.record import Dataset
 from crosstune.data.registry import load_registry
 from crosstune.data.sources import SyntheticSource
 from crosstune.data.synthetic.write import generate_files
+from crosstune.data.tables import TableFormat, read_tables
 
 ROOT = Path(__file__).parents[2]
 SIZES = {
@@ -212,7 +212,7 @@ def test_the_samples_have_every_format():
     assert {REGISTRY[name].reader or TABLE for name in [*SYNTHETIC, *REAL]} >= set(READERS) - {"pairs"}
 
 
-def test_a_damaged_table_is_read_or_refused():
+def test_a_damaged_table_is_read_or_refused(tmp_path):
     import pyarrow
     from pyarrow import parquet
 
@@ -223,19 +223,18 @@ def test_a_damaged_table_is_read_or_refused():
     whole = io.BytesIO()
     parquet.write_table(table, whole, compression="none", use_dictionary=False)
     draw, options = random.Random(0), ReaderOptions(labels=("no", "yes"))
-    refused = 0
+    refused, path = 0, tmp_path / "t.parquet"
     for _ in range(400):
         content = bytearray(whole.getvalue())
         for _ in range(draw.randrange(1, 4)):
             content[draw.randrange(len(content))] = draw.randrange(256)
         content = content[: draw.randrange(len(content))] if draw.random() < 0.1 else content
+        path.write_bytes(content)
         try:
             check_rows(
-                rows_from_records(
-                    read_parquet([("t.parquet", io.BytesIO(content))]), "classification", "t.parquet", options
-                )
+                rows_from_records(read_tables([path], TableFormat("parquet")), "classification", str(path), options)
             )
         except UserError as error:
             refused += 1
-            assert error.where.startswith("t.parquet")
+            assert error.where.startswith(str(path))
     assert 0 < refused < 400

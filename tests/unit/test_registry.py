@@ -144,7 +144,7 @@ MISTAKES = {
     "missing key": ({"licence": None}, "'licence' is missing"),
     "missing reader": ({"reader": None}, "missing key 'reader'"),
     "missing reader of the hub": (
-        {"reader": None, "source": {"hub": "a/b", "files": "x.json"}},
+        {"reader": None, "source": {"hub": "a/b", "files": "x.txt"}},
         "missing key 'reader'",
     ),
     "slice of a split": ({"source": {"hub": "a/b", "split": "train[:10]"}}, "toy.source.split"),
@@ -201,10 +201,10 @@ MISTAKES = {
     "missing languages": ({"languages": None, "splits": {"train": {}}}, "missing key 'languages'"),
     "unknown reader": ({"reader": "json"}, "'json' is not one of"),
     "reader of another task": ({"reader": "conllu"}, "'conllu' is not one of .*'squad'"),
-    "no source": ({"source": None}, "exactly one of files, synthetic, hub, url and translate"),
+    "no source": ({"source": None}, "exactly one of files, folder, synthetic, hub, url and translate"),
     "two sources": (
         {"source": {"files": "a", "synthetic": "b"}},
-        "exactly one of files, synthetic, hub, url and translate",
+        "exactly one of files, folder, synthetic, hub, url and translate",
     ),
     "hub and address": ({"source": {"hub": "a/b", "url": "https://b"}}, "exactly one of"),
     "no files for a language": ({"source": {"files": {"en": "a"}}}, "no files for the languages no"),

@@ -1,27 +1,19 @@
-"""Base models in folders of the user's: the files that make a model, their identity, and a copy to start from.
+"""Base models in folders of the user's: the files that make a model, and their identity.
 
 Some files make the model: config.json, the tokenizer's and the weights. What else lies in the folder is not read. Their
-hashes identify the model, so that it may be moved. It is copied because `save_pretrained` writes into files in place.
+hashes identify the model, so that it may be moved.
 """
 
 import fnmatch
 import json
 import math
-import shutil
 import struct
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from crosstune.artifacts.model_folder import (
-    PICKLE,
-    SAFETENSORS,
-    WEIGHTS_FILES,
-    weights_files,
-    write_base_manifest,
-    write_model,
-)
+from crosstune.artifacts.model_files import PICKLE, SAFETENSORS, WEIGHTS_FILES, weights_files
 from crosstune.core.errors import UserError
-from crosstune.core.files import make_empty_folder, read_json, sha256_file, sha256_json
+from crosstune.core.files import read_json, sha256_json
 
 # The names of transformers' tokenizers: one that has a vocabulary, and what may lie beside it.
 VOCABULARIES = (
@@ -84,33 +76,6 @@ def local_remarks(folder: Path) -> list[str]:
         return []
     modules = [part["path"] for part in read_json(folder / MODULES) if part.get("path")]
     return [f"{folder} is of sentence-transformers: the encoder alone is used, without {', '.join(modules)}"]
-
-
-def copy_model(folder: Path, sha256: str, out: Path, check: Callable[[Path], None]) -> None:
-    """Write `out`/model from the model in a folder, then the manifest `out`/stage.json.
-
-    `sha256`: the identity that the study has planned with. `check`, of the folder `out`/model, raises UserError for a
-    model of no use. So does this function for files that are others by now, or that transformers cannot load.
-    """
-    names, copies = local_files(folder, str(folder)), out / "files"
-    make_empty_folder(copies)
-    try:
-        for name in names:
-            shutil.copyfile(folder / name, copies / name)
-        hashes = {name: sha256_file(copies / name) for name in names}
-        if local_sha256(hashes) != sha256:
-            fix = "Run the same command again: the study then starts from what is there now."
-            raise UserError("the files of the model have changed since the study was planned", str(folder), fix)
-        weights = write_model(copies, names, out / "model")
-        check(out / "model")
-    except UserError as error:
-        texts = [error.message, error.where, error.fix]
-        for made in (copies, out / "model"):
-            texts = [text.replace(str(made), str(folder)) for text in texts]
-        raise UserError(*texts) from None
-    finally:
-        shutil.rmtree(copies, ignore_errors=True)
-    write_base_manifest(out, {"folder_sha256": sha256}, weights, files=hashes)
 
 
 def safetensors_shapes(file: Path, where: str) -> dict[str, list[int]]:

@@ -1,4 +1,4 @@
-"""Base models from published files: which of them make a model, and the folder that stages start from.
+"""Base models from published files: the folder that stages start from.
 
 No code of a repository is run. Tokenizers that need it are refused, and only tensors are read from pickled weights.
 """
@@ -10,10 +10,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from crosstune.artifacts.model_config import LOCAL, check_numbers
+from crosstune.artifacts.model_files import SAFETENSORS, weights_files
 from crosstune.core.errors import UserError
 from crosstune.core.files import make_empty_folder, read_json, read_json_or_empty, sha256_file, write_json
-
-SMALL_FILES = (".json", ".txt", ".model", ".spm")
 
 # The architecture, and the generation settings of a translation model.
 CONFIGS = ("config.json", "generation_config.json")
@@ -24,36 +23,11 @@ MOST_SHARED, SMALL_BYTES = 4, 1_000_000
 # Keys that ask for code of the repository, for packages that run some, or for heads that this study has not trained.
 REMOVED_KEYS = ("auto_map", "attn_implementation", "_attn_implementation", "quantization_config", "crosstune_heads")
 
-# The weights, or the list of their pieces: names of transformers, in its order of preference.
-SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
-WEIGHTS_FILES = (SAFETENSORS, f"{SAFETENSORS}.index.json", PICKLE, f"{PICKLE}.index.json")
-
 
 def write_base_manifest(out: Path, spec: dict, weights: str, **facts: dict) -> None:
     """Write the manifest `out`/stage.json of a base model that nothing here trains; `weights`: their SHA-256."""
     manifest = {"spec": spec, "weights": weights, "parents": [], "updates": 0, "exposure": {}, "lineage": {}}
     write_json(out / "stage.json", manifest | facts)
-
-
-def model_files(names: Collection[str], where: str) -> list[str]:
-    """The names of configuration, tokenizer and weights, or of the list of their pieces.
-
-    Raises UserError at `where` if they are incomplete.
-    """
-    weights = next((name for name in WEIGHTS_FILES if name in names), None)
-    if weights is None or "config.json" not in names:
-        message = f"expected config.json and {SAFETENSORS} or {PICKLE}, found {', '.join(sorted(names)[:12])}"
-        raise UserError(message, where, "Weights of other libraries are not read.")
-    small = {name for name in names if name.endswith(SMALL_FILES) and "/" not in name}
-    return [*sorted(small - set(WEIGHTS_FILES)), weights]
-
-
-def weights_files(names: Collection[str], folder: Path) -> list[str]:
-    """The file of the weights, or the pieces that the list in `folder` names, of the model files `names`."""
-    weights = next(name for name in WEIGHTS_FILES if name in names)
-    if weights in (SAFETENSORS, PICKLE):
-        return [weights]
-    return sorted(set(read_json(folder / weights)["weight_map"].values()))
 
 
 def write_model(fetched: Path, names: Collection[str], model: Path) -> str:

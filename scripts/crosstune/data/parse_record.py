@@ -18,6 +18,7 @@ from crosstune.data.record import (
     language_patterns,
     source_kind,
 )
+from crosstune.data.tables import is_table
 
 # Readers whose files have columns to choose; every other reader knows its own.
 TOKEN_LINES = ("columns", "columns-text")
@@ -153,7 +154,9 @@ def _parse_split(entry: Mapping[str, Any], record: Mapping[str, Any], where: str
     source = {**common, **own} if adds else dict(own)
     kinds = set(source) & set(SOURCE_KINDS)
     if len(kinds) != 1 and kinds != {"hub", "files"}:
-        raise UserError("a source has exactly one of files, synthetic, hub, url and translate", f"{where}.source")
+        raise UserError(
+            "a source has exactly one of files, folder, synthetic, hub, url and translate", f"{where}.source"
+        )
     languages = tuple(entry.get("languages", record.get("languages", ())))
     if not languages:
         raise UserError("missing key 'languages'", where, "Name the split's languages, here or in the record.")
@@ -170,7 +173,7 @@ def _parse_split(entry: Mapping[str, Any], record: Mapping[str, Any], where: str
         if missing := [key for key in ("from", "by") if key not in source]:
             fix = "source: {translate: squad, from: [en], by: apertium}"
             raise UserError(f"missing key {missing[0]!r}", f"{where}.source", fix)
-    elif kinds != {"files"}:
+    elif not kinds & {"folder"} and kinds != {"files"}:
         _check_network(source, f"{where}.source")
     hashes = entry.get("sha256", {})
     hashes = hashes if isinstance(hashes, Mapping) else dict.fromkeys(languages, hashes)
@@ -202,11 +205,12 @@ def _check_network(source: Mapping[str, Any], where: str) -> None:
 
 
 def _needs_reader(source: Mapping[str, Any]) -> bool:
-    """Whether the files have a format to parse: translations and Parquet files have columns already."""
-    if "translate" in source or (source_kind(source) == "hub" and "files" not in source):
+    """Whether the files have a format to parse: translations and tables have columns already."""
+    if {"translate", "folder"} & set(source) or (source_kind(source) == "hub" and "files" not in source):
         return False
     patterns = _flatten(source.get("member") or source.get("files") or source[source_kind(source)])
-    return not all(pattern.endswith(".parquet") for pattern in patterns)
+    downloaded = source_kind(source) in ("hub", "url") and "member" not in source
+    return not all(is_table(name) if downloaded else name.endswith(".parquet") for name in patterns)
 
 
 def _flatten(patterns: Any) -> list[str]:

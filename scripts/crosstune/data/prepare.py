@@ -2,14 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import decode_text, read_json, read_jsonl, read_text, sha256_file, write_json, write_jsonl
 from crosstune.data.archives import read_members
 from crosstune.data.download.fetch import downloaded_files, select_files
-from crosstune.data.parquet import read_parquet
 from crosstune.data.parts import part_rows
 from crosstune.data.places import check_below, check_bounds
 from crosstune.data.readers import TABLE, read_rows
@@ -20,10 +18,12 @@ from crosstune.data.sources import (
     DerivedSource,
     HubSource,
     PartSource,
+    SavedSource,
     SyntheticSource,
     TranslatedSource,
     UrlSource,
 )
+from crosstune.data.tables import TableFormat, format_of, read_saved, read_tables, saved_files
 
 PREPARE_VERSION = 2
 
@@ -87,6 +87,12 @@ def load_rows(
     options = reader_options(dataset, split, lang)
     if isinstance(source, HubSource | UrlSource):
         rows, sources = _load_downloads(dataset, source, options, Path(raw))
+    elif isinstance(source, SavedSource):
+        records = read_saved(source.folder, source.split)
+        rows = rows_from_records(records, dataset.task, str(source.folder), options, source.id_prefix)
+        (name,) = dataset.file_names(lang, split)
+        files = saved_files(source.folder, source.split)
+        sources = [{"file": f"{name}/{path.relative_to(source.folder)}", "sha256": sha256_file(path)} for path in files]
     else:
         files = _bounded_files(dataset, source, split, lang, folders, Path(raw, "world"))
         rows = _read_local([path for _, path in files], dataset, options)
@@ -123,7 +129,7 @@ def _read_local(paths: Sequence[Path], dataset: Dataset, options: ReaderOptions)
         for path in paths:
             if not path.exists():
                 raise UserError("no such file", str(path))
-        records = read_parquet([(str(path), str(path)) for path in paths])
+        records = read_tables(paths, TableFormat("parquet"))
         return rows_from_records(records, dataset.task, str(paths[0]), options)
     return read_rows(_reader_of(dataset), [(str(path), read_text(path)) for path in paths], options)
 
@@ -131,7 +137,8 @@ def _read_local(paths: Sequence[Path], dataset: Dataset, options: ReaderOptions)
 def _reader_of(dataset: Dataset) -> str:
     """The reader of a record's files that are no Parquet. Raises UserError if it names neither reader nor columns."""
     if dataset.reader is None and not dataset.columns:
-        raise UserError("missing key 'reader' or 'columns': the files are no Parquet", dataset.where)
+        message = "missing key 'reader' or 'columns': the files are no tables that name their columns"
+        raise UserError(message, dataset.where)
     return dataset.reader or TABLE
 
 
@@ -191,24 +198,22 @@ def _load_downloads(
     dataset: Dataset, source: HubSource | UrlSource, options: ReaderOptions, raw: Path
 ) -> tuple[list[dict], list[dict]]:
     """(rows, sources) of downloaded files and of members of downloaded archives."""
-    entries = downloaded_files(source, raw)
+    entries, form = downloaded_files(source, raw)
     if isinstance(source, HubSource):
-        files = [
-            file
-            for entry in entries
-            for file in _read_files(entry["place"], EVERY_MEMBER if is_archive(entry["name"]) else ())
-        ]
         origins = [{"hub": source.id, "revision": source.revision, "file": entry["name"]} for entry in entries]
+        members = [EVERY_MEMBER if is_archive(entry["name"]) else () for entry in entries]
         prefix = source.id_prefix
     else:
-        files = [file for entry in entries for file in _read_files(entry["place"], source.members)]
-        members = {"members": list(source.members)} if source.members else {}
-        origins = [{"url": entry["url"], **members} for entry in entries]
-        prefix = ""
+        chosen = {"members": list(source.members)} if source.members else {}
+        origins = [{"url": entry["url"], **chosen} for entry in entries]
+        members, prefix = [source.members] * len(entries), ""
     sources = [{**origin, "sha256": entry["sha256"]} for origin, entry in zip(origins, entries, strict=True)]
-    if all(name.endswith(".parquet") for name, _ in files):
-        records = read_parquet([(name, BytesIO(content)) for name, content in files])
-        return rows_from_records(records, dataset.task, files[0][0], options, prefix), sources
+    places = [entry["place"] for entry in entries]
+    told, form = form is not None, form or format_of([str(place) for place in places])
+    names_columns = dataset.reader is None and (told or not dataset.columns)
+    if form is not None and (form.builder == "parquet" or names_columns):
+        return rows_from_records(read_tables(places, form), dataset.task, str(places[0]), options, prefix), sources
+    files = [file for place, patterns in zip(places, members, strict=True) for file in _read_files(place, patterns)]
     rows = read_rows(_reader_of(dataset), [(name, decode_text(content, name)) for name, content in files], options)
     return [row for row in rows if row["id"].startswith(prefix)], sources
 

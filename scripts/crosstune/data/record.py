@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from crosstune.core.errors import UserError
-from crosstune.data.sources import DataSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
+from crosstune.data.sources import DataSource, HubSource, SavedSource, SyntheticSource, TranslatedSource, UrlSource
 
 # A source with `hub` and `files` names files of the hub's repository.
-SOURCE_KINDS = ("hub", "url", "synthetic", "translate", "files")
+SOURCE_KINDS = ("hub", "url", "synthetic", "translate", "folder", "files")
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
 
@@ -173,16 +173,23 @@ class Dataset:
         source = self.require(lang, split).source
         if derived := source.get("fold") or source.get("part"):
             return derived
-        kind = source_kind(source)
+        kind, prefix = source_kind(source), self._expand(source.get("id_prefix", ""), lang, split)
         if kind == "translate":
             return TranslatedSource(source["translate"], split, tuple(source["from"]), source["by"])
         if kind == "hub":
-            prefix = self._expand(source.get("id_prefix", ""), lang, split)
-            return HubSource(source["hub"], source.get("revision"), self.hub_patterns(lang, split), prefix)
+            return HubSource(
+                source["hub"],
+                source.get("revision"),
+                self.hub_patterns(lang, split),
+                prefix,
+                None if "files" in source else self.hub_configuration(lang, split),
+            )
         names = self.file_names(lang, split)
         if kind == "url":
             members = tuple(self._expand_all(source.get("member", []), lang, split))
             return UrlSource(tuple(names), self.splits[split].sha256.get(lang, ()), members)
+        if kind == "folder":
+            return SavedSource(self._path(names[0], folders), source.get("split", split), prefix)
         if kind == "synthetic":
             return SyntheticSource(tuple(map(PurePosixPath, names)))
         return [path for _, path in self.local_files(lang, split, folders)]
@@ -216,8 +223,7 @@ class Dataset:
     def hub_patterns(self, lang: str, split: str) -> tuple[tuple[str, ...], ...]:
         """Choices of file patterns for one language on the hub, as in HubSource."""
         source = self.require(lang, split).source
-        config = self._expand(source.get("config", ""), lang, split)
-        name = source.get("split", split)
+        config, name = self.hub_configuration(lang, split)
 
         def fill(pattern: str) -> str:
             return self._expand(pattern.replace("{config}", config), lang, name)
@@ -225,6 +231,11 @@ class Dataset:
         if "files" in source:
             return tuple((fill(pattern),) for pattern in language_patterns(source["files"], lang))
         return (tuple(fill(pattern) for pattern in HUB_PATTERNS[bool(config)]),)
+
+    def hub_configuration(self, lang: str, split: str) -> tuple[str, str]:
+        """(configuration or "", split) of one language on the hub."""
+        source = self.require(lang, split).source
+        return self._expand(source.get("config", ""), lang, split), source.get("split", split)
 
     def _expand_all(self, patterns: Any, lang: str, split: str) -> list[str]:
         return [self._expand(pattern, lang, split) for pattern in language_patterns(patterns, lang)]

@@ -24,6 +24,13 @@ from crosstune.study.renamed_keys import check_renamed
 from crosstune.study.table_specs import resolve_tables
 
 
+def complete_revisions(config: Mapping) -> None:
+    """Models of the hub without a revision mean the main branch. A study plans with it, and runs once it is pinned."""
+    for model in (*config["models"].values(), *config["translators"].values()):
+        if {"hub", "model"} & set(model):
+            model["revision"] = model.get("revision") or "main"
+
+
 def build_study(config: Mapping, root: Path | str = ".") -> Study:
     """The study of a config. Raises UserError for a mistake in the config or the files that it names.
 
@@ -34,6 +41,7 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     config = validate(config, root / "schemas/study.schema.yaml")
     complete_spec(config["synthetic"])
     config = identify_models(config)
+    complete_revisions(config)
     registry = load_registry(root / "registry", config["datasets"])
     expansion = expand(config, registry, load_languages(root / "registry", config["languages"]))
     check_languages(expansion)

@@ -12,8 +12,9 @@ from typing import Any
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json_or_empty, sha256_file, sha256_json
 from crosstune.data.prepare import source_manifests
-from crosstune.data.sources import FoldSource, PartSource, SyntheticSource, TranslatedSource
+from crosstune.data.sources import FoldSource, PartSource, SavedSource, SyntheticSource, TranslatedSource, identity
 from crosstune.data.synthetic.write import SYNTHETIC_VERSION
+from crosstune.data.tables import saved_files
 from crosstune.study.data_requirements import PREPARED, DataRequirements
 from crosstune.study.paths import PreparedPath
 
@@ -64,7 +65,10 @@ class ContentKeys:
             return {"synthetic": spec, "version": SYNTHETIC_VERSION, "paths": list(map(str, source.paths))}
         if isinstance(source, list):
             return [[path.name, self._hash(path)] for path in source]
-        return asdict(source)
+        if isinstance(source, SavedSource):
+            files = [[path.name, self._hash(path)] for path in saved_files(source.folder, source.split)]
+            return {"saved": files, "id_prefix": source.id_prefix}
+        return identity(source)
 
 
 def _hash(path: Path) -> str:
