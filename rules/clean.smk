@@ -44,7 +44,7 @@ rule clean_data:
 
 
 rule clean_downloads:
-    """Delete downloads; models that were made from them stay."""
+    """Delete downloads, not the hub's cache; models that were made from them stay."""
     log:
         "logs/clean_downloads.log",
     conda:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import re
+import shutil
 import tarfile
 import zipfile
 from fnmatch import fnmatchcase
@@ -60,7 +61,8 @@ def toy(tmp_path, source, **changes):
         "task": "text", "title": "Toy", "source": source, "reader": "pairs", "languages": ["en", "no"],
         "licence": "CC0-1.0", "splits": {"train": {}},
     }  # fmt: skip
-    return load_registry(tmp_path, {"toy": record | changes})["toy"]
+    record = {key: value for key, value in (record | changes).items() if value is not None}
+    return load_registry(tmp_path, {"toy": record})["toy"]
 
 
 def rows_of(dataset, lang, raw):
@@ -137,6 +139,43 @@ def test_archives_of_the_hub_are_read_whole(server, tmp_path):
     rows, manifest = rows_of(toy(tmp_path, source, languages=["no"]), "no", tmp_path)
     assert [row["text"] for row in rows] == ["c", "d", "e"], "in the order of the record's files and their names"
     assert [entry["file"] for entry in manifest["sources"]] == ["no.tsv", "more.tar.gz"]
+
+
+CARD = b"""---
+license: mit
+configs:
+- config_name: english
+  data_files: [{split: train, path: "raw/*.csv"}]
+  sep: ";"
+dataset_info:
+- config_name: english
+  features:
+  - {name: text, dtype: string}
+  - name: label
+    dtype: {class_label: {names: {"0": "good", "1": "bad"}}}
+---
+"""
+
+
+def test_a_card_says_where_a_configuration_lies_and_how_it_is_read(server, tmp_path):
+    files = {"README.md": CARD, "raw/a.csv": b"text;label\none;bad\n", "raw/b.csv": b"text;label\ntwo;good\n"}
+    server.add(Repository("datasets", "some/carded", {COMMIT: files}, {"main": COMMIT}))
+    source = {"hub": "some/carded", "revision": COMMIT, "config": "english"}
+    record = {"task": "classification", "labels": ["good", "bad"], "reader": None, "languages": ["en"]}
+    rows, manifest = rows_of(toy(tmp_path, source, **record), "en", tmp_path / "raw")
+    assert [(row["text"], row["label"]) for row in rows] == [("one", "bad"), ("two", "good")]
+    assert [source["file"] for source in manifest["sources"]] == ["raw/a.csv", "raw/b.csv"]
+    assert find_revisions(toy(tmp_path, source | {"revision": None}, **record)) == {"some/carded": COMMIT}
+    with pytest.raises(UserError, match=rf"some/carded at {COMMIT}: `datasets` does not find french"):
+        rows_of(toy(tmp_path, source | {"config": "french"}, **record), "en", tmp_path / "raw")
+
+
+def test_downloads_outlive_the_cache(server, tmp_path):
+    dataset = toy(tmp_path, HUB)
+    fetch(download_request(dataset.pinned_source("en", "train", {})), tmp_path / "raw", "")
+    shutil.rmtree(tmp_path / "cache")
+    prepare(dataset, "train", "en", {}, tmp_path / "raw", tmp_path / "out.jsonl")
+    assert not [path for path in (tmp_path / "raw").rglob("*") if path.is_symlink()]
 
 
 def test_a_fetched_file_is_not_fetched_by_another_job(server, tmp_path):
@@ -217,6 +256,28 @@ def test_changed_and_missing_files_at_addresses_are_refused(server, tmp_path):
         with pytest.raises(UserError, match=message):
             fetch(download_request(dataset.pinned_source("en", "train", {})), tmp_path, "")
     assert not [path for path in tmp_path.rglob("*.tsv*") if path.is_file()]
+
+
+def test_a_table_at_an_address_needs_no_reader(server, tmp_path):
+    server.files["/x.csv"] = content = b"id,text\na-1,one\nb-1,two\n"
+    source = {"url": f"{server.url}/x.csv"}
+    dataset = toy(tmp_path, source, reader=None, splits={"train": {"sha256": sha256(content)}})
+    assert rows_of(dataset, "en", tmp_path)[0] == [{"id": "a-1", "text": "one"}, {"id": "b-1", "text": "two"}]
+
+
+def test_a_folder_that_datasets_saved(tmp_path):
+    from datasets import Dataset, DatasetDict
+
+    parts = {"dev": Dataset.from_dict({"text": ["one", "two"], "id": ["en-1", "no-1"]})}
+    DatasetDict(parts).save_to_disk(tmp_path / "saved")
+    source = {"folder": "{mine}/saved", "split": "dev", "id_prefix": "{lang}-"}
+    dataset = toy(tmp_path, source, reader=None)
+    manifest = prepare(dataset, "train", "no", {"mine": tmp_path}, tmp_path, tmp_path / "out.jsonl")
+    assert [row["text"] for row in read_jsonl(tmp_path / "out.jsonl")] == ["two"]
+    (arrow,) = (tmp_path / "saved/dev").glob("*.arrow")
+    expected = {"file": f"{{mine}}/saved/dev/{arrow.name}", "sha256": sha256(arrow.read_bytes())}
+    assert manifest["sources"] == [expected]
+    assert find_numbers(dataset, {"mine": tmp_path}, tmp_path)["train"]["rows"] == {"en": 1, "no": 1}
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

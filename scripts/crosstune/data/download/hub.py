@@ -103,8 +103,8 @@ class Repository:
         hashes = {name: _verified(path, listing[name]) for name, path in paths.items()}
         if missing := [name for name, found in hashes.items() if found is None]:
             size = sum(listing[name].size or 0 for name in missing)
-            announce(f"{self.id} of the hub", size, lambda: licence or self.card_licence(), self.snapshot.parent)
             with hub_errors(self.kind, self.id, self.commit):
+                announce(f"{self.id} of the hub", size, lambda: licence or self.card_licence(), self.snapshot.parent)
                 if is_offline():
                     raise OfflineModeIsEnabled
                 for name in missing:
@@ -200,6 +200,9 @@ def hub_errors(kind: str, name: str, reference: str) -> Iterator[None]:
         raise _as_user_error(error, kind, name, reference) from None
     except errors.HFValidationError as error:
         raise UserError(f"no name of a repository ({error})", name, "hub: owner/name") from None
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        fix = "Choose another: export HF_HOME=<folder>"
+        raise UserError(f"the hub's cache cannot be written ({error.strerror})", error.filename or "", fix) from None
     except OSError as error:
         if error.errno is not None:  # of the disk
             raise
