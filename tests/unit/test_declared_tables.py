@@ -437,6 +437,22 @@ def test_a_column_may_say_the_language(prepared):
     assert [row["text"] for row in prepared({"a.tsv": content}, record | codes)[0]] == ["e"]
 
 
+def test_a_column_may_say_the_split(prepared):
+    splits = {"column": "part", "values": {"training": "train", "dev": "validation"}}
+    record = NLI | {"columns": NLI["columns"] | {"split": splits}}
+    content = "one\ttwo\tgold\tpart\na\tb\tyes\ttraining\nc\td\tno\tdev\n"
+    assert [row["text"] for row in prepared({"a.tsv": content}, record, split="validation")[0]] == ["c"]
+    record["columns"]["split"] = "part"
+    with pytest.raises(UserError, match=r"(?s)the split 'training' is none of train, .*drop: \[training\]") as caught:
+        prepared({"a.tsv": content}, record)
+    assert caught.value.where.endswith("a.tsv:2")
+
+
+def test_texts_of_several_columns_are_joined(prepared):
+    record = CHOICE | {"columns": CHOICE["columns"] | {"premise": ["p", "q"]}}
+    assert prepared({"a.csv": "p,q,a,b,l\nOne.,Two.,x,y,b\n"}, record)[0][0]["premise"] == "One. Two."
+
+
 RETRIEVAL = {"task": "retrieval", "columns": {"id": "n", "query": "q", "candidate": "c"}}
 
 
