@@ -474,6 +474,20 @@ def test_questions_with_answers_are_pairs_to_train_on(prepared):
     assert row["candidate"] == "Bo was."
 
 
+@pytest.mark.parametrize(("name", "content"), [("a.csv", "a,b\nx,y\n"), ("a.jsonl", '{"a": "x", "b": "y"}\n')])
+def test_tables_are_read_without_torch_and_without_a_word(name, content):
+    code = f"""
+import sys
+from crosstune.data.readers import read_rows
+from crosstune.data.readers.pieces import ReaderOptions
+options = ReaderOptions(task="bitext", columns={{"text": "a", "pair": "b"}})
+assert read_rows("table", [({name!r}, {content!r})], options)[0]["pair"] == "y"
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_a_study_that_needs_no_table_imports_no_library_of_tables():
     code = "import sys; sys.modules.update(datasets=None, pandas=None); from crosstune.data.readers import read_rows;"
     code += "assert read_rows('pairs', [('a.tsv', 'a\\tb\\n')]); assert read_rows('lines', [('a.txt', 'a\\n')])"
