@@ -437,6 +437,22 @@ def test_a_column_may_say_the_language(prepared):
     assert [row["text"] for row in prepared({"a.tsv": content}, record | codes)[0]] == ["e"]
 
 
+def test_a_column_may_say_the_split(prepared):
+    splits = {"column": "part", "values": {"training": "train", "dev": "validation"}}
+    record = NLI | {"columns": NLI["columns"] | {"split": splits}}
+    content = "one\ttwo\tgold\tpart\na\tb\tyes\ttraining\nc\td\tno\tdev\n"
+    assert [row["text"] for row in prepared({"a.tsv": content}, record, split="validation")[0]] == ["c"]
+    record["columns"]["split"] = "part"
+    with pytest.raises(UserError, match=r"(?s)the split 'training' is none of train, .*drop: \[training\]") as caught:
+        prepared({"a.tsv": content}, record)
+    assert caught.value.where.endswith("a.tsv:2")
+
+
+def test_texts_of_several_columns_are_joined(prepared):
+    record = CHOICE | {"columns": CHOICE["columns"] | {"premise": ["p", "q"]}}
+    assert prepared({"a.csv": "p,q,a,b,l\nOne.,Two.,x,y,b\n"}, record)[0][0]["premise"] == "One. Two."
+
+
 RETRIEVAL = {"task": "retrieval", "columns": {"id": "n", "query": "q", "candidate": "c"}}
 
 
@@ -456,6 +472,20 @@ def test_questions_with_answers_are_pairs_to_train_on(prepared):
     columns = {"context": "c", "question": "q", "answers": "a", "answer_start": "s"}
     (row,) = prepared({"a.csv": "c,q,a,s\nAda is. Bo was.,?,Bo,8\n"}, {"task": "retrieval", "columns": columns})[0]
     assert row["candidate"] == "Bo was."
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.csv", "a,b\nx,y\n"), ("a.jsonl", '{"a": "x", "b": "y"}\n')])
+def test_tables_are_read_without_torch_and_without_a_word(name, content):
+    code = f"""
+import sys
+from crosstune.data.readers import read_rows
+from crosstune.data.readers.pieces import ReaderOptions
+options = ReaderOptions(task="bitext", columns={{"text": "a", "pair": "b"}})
+assert read_rows("table", [({name!r}, {content!r})], options)[0]["pair"] == "y"
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_study_that_needs_no_table_imports_no_library_of_tables():

@@ -172,8 +172,8 @@ MISTAKES = {
     ),
     "unknown column": ({"reader": None, "columns": {"contxt": "c"}}, "toy.columns: 'contxt'"),
     "two columns for one": (
-        {"reader": None, "columns": {"context": "c", "question": ["q", "r"], "answers": "a"}},
-        "toy.columns.question: 'question' is one column",
+        {"reader": None, "columns": {"context": "c", "question": "q", "answers": ["a", "b"]}},
+        "toy.columns.answers: 'answers' is one column",
     ),
     "columns of a format of its own": (
         {"columns": {"context": "c"}},

@@ -11,6 +11,7 @@ from crosstune.data.record import (
     COMMON_ROLES,
     ROLES,
     SOURCE_KINDS,
+    TEXT_ROLES,
     Dataset,
     Folds,
     SplitRecord,
@@ -111,7 +112,7 @@ def _check_declaration(record: Mapping[str, Any], where: str) -> None:
     for key, fits in (("answer_start", asks), ("tag_scheme", task == "tagging")):
         if key in record and not fits:
             raise UserError(f"{key} is not for the task {task}", f"{where}.{key}", "Remove it.")
-    if "drop" in record and "language" not in columns:
+    if "drop" in record and not {"language", "split"} & set(columns):
         unknown = sorted(set(record["drop"]) - set(DROPPED_QUESTIONS)) if asks else []
         if unknown or not (asks or task in ("classification", "choice", "tagging")):
             fix = f"For questions with answers: {', '.join(DROPPED_QUESTIONS)}. For other tasks: labels or tags."
@@ -129,9 +130,8 @@ def _check_roles(task: str, columns: Mapping[str, Any], where: str) -> None:
     if surplus := [role for role in columns if role not in known]:
         fix = f"It has: {', '.join(known)}"
         raise UserError(f"a row of {task} has nothing called {surplus[0]!r}", f"{where}.columns.{surplus[0]}", fix)
-    several = {"text": ("text",), "choice": ("choices",)}.get(task, ())
     for role, column in columns.items():
-        if isinstance(column, list) and role not in several:
+        if isinstance(column, list) and role not in TEXT_ROLES:
             raise UserError(f"{role!r} is one column", f"{where}.columns.{role}", "Name one.")
 
 

@@ -45,7 +45,9 @@ ROLES = {
     "retrieval": (("query", "candidate"), ("context",)),
     "text": (("text",), ("pair",)),
 }
-COMMON_ROLES = ("id", "language")
+COMMON_ROLES = ("id", "language", "split")
+# Those that hold text, for which several columns may be named.
+TEXT_ROLES = ("context", "question", "text", "pair", "premise", "choices", "query", "candidate")
 
 FOLD_NAME = re.compile(r"(.+)-fold([1-9][0-9]*)")
 

@@ -6,6 +6,9 @@ can also be a mapping:
     {column: gold, values: {e: entailment}}   other texts in place of some of the column's
     {file: 2, column: 1}                      a column of the second of a language's files, whose rows go with these
     {text: "What happens next?"}              no column: the same text in every row
+
+Several columns of texts are joined with spaces. For `choices` they are the choices, for unlabelled text texts of their
+own.
 """
 
 import ast
@@ -49,6 +52,9 @@ class Column:
         return cls(given.get("column", 1), given.get("file", 1), given.get("values", {}), given.get("text"))
 
 
+SPLITS = ("train", "validation", "test")
+
+
 class Row:
     """The cells of one record under the names of the declaration's roles.
 
@@ -84,8 +90,8 @@ class Row:
         return self._cell(self._columns[role][0])
 
     def text(self, role: str) -> str:
-        """The text of a role's only column, which is not empty."""
-        return self.texts(role)[0]
+        """The text of a role's column, or of its columns with spaces between them; none is empty."""
+        return " ".join(self.texts(role))
 
     def texts(self, role: str) -> list[str]:
         """The texts of a role's columns, none of them empty."""
@@ -245,16 +251,30 @@ def _paired(
 def rows_of_records(
     records: Iterable[Sequence[Record]], columns: Mapping[str, Sequence[Column]], options: ReaderOptions
 ) -> Iterator[dict]:
-    """The rows of the task from records, those of the options' language if a column says the language."""
-    make = MAKERS[options.task]
-    rows = [Row(record, columns, options) for record in records]
-    if "language" in columns:
+    """The rows of the task from records, those of the options' language and split if columns say these."""
+    rows = (Row(record, columns, options) for record in records)
+    if "language" in columns or "split" in columns:
+        rows = [row for row in rows if _is_wanted(row)]
+    return MAKERS[options.task](rows)
+
+
+def _is_wanted(row: Row) -> bool:
+    """Whether a row has the options' language and split. Raises UserError for a language or split of no known name."""
+    options, wanted = row.options, True
+    if "language" in row:
         codes = options.codes or {lang: lang for lang in options.languages}
-        for row in rows:
-            if (language := row.text("language")) not in options.drop:
-                check_code(language, codes, row.where)
-        rows = [row for row in rows if row.text("language") == codes[options.lang]]
-    return make(rows)
+        language = row.text("language")
+        if language not in options.drop:
+            check_code(language, codes, row.place("language"))
+        wanted = language == codes[options.lang]
+    if "split" in row:
+        split = row.text("split")
+        if split not in (*SPLITS, *options.drop):
+            fix = "columns: {split: {column: ..., values: {training: train, dev: validation, test: test}}}"
+            message = f"the split {split!r} is none of {', '.join(SPLITS)}"
+            raise UserError(message, row.place("split"), f"Name the file's splits:\n{fix}\nor drop: [{split}]")
+        wanted = wanted and split == options.split
+    return wanted
 
 
 def _one_each(make: Callable[[Row], dict]) -> Callable[[Iterable[Row]], Iterator[dict]]:

@@ -93,9 +93,11 @@ def qa_row(
     What the options' `drop` names is left out: the row then has a key `dropped`, or `noted`, that says why. Raises
     UserError if a question has no answer, or an answer is not at its offset (code points).
     """
-    answers = [answer for answer in answers if answer != LOST_ANSWER]
+    # Some data sets mark questions without answer by an empty one.
+    drops = UNANSWERABLE in options.drop
+    answers = [answer for answer in answers if answer != LOST_ANSWER and (answer[0] or not drops)]
     noted: list[str] = []
-    if not answers and UNANSWERABLE in options.drop:
+    if not answers and drops:
         return {"id": name, "dropped": "no answer"}
     located = [located for answer in answers if (located := _locate(context, *answer, noted, where, options))]
     if answers and not located:

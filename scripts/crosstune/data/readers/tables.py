@@ -187,11 +187,12 @@ def _parse_separated(file: str, text: str, syntax: Syntax, width: int) -> Iterat
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     with _written(text, "table.csv") as (path, cache):
         try:
-            rows = datasets.IterableDataset.from_csv(path, cache_dir=cache, **options).with_format("arrow")
-            for batch in rows.iter(batch_size=1000):
+            # As a stream, the library would import torch.
+            rows = datasets.Dataset.from_csv(path, cache_dir=cache, keep_in_memory=True, **options)
+            for batch in rows.with_format("arrow").iter(batch_size=1000):
                 yield from (list(row.values()) for row in batch.to_pylist())
         except Exception as error:  # the parsers' exceptions have no common class
-            raise _separated_fault(file, text, syntax, width, str(error)) from None
+            raise _separated_fault(file, text, syntax, width, str(error.__cause__ or error)) from None
 
 
 def _same(cell: str) -> str:
@@ -272,12 +273,13 @@ def _parse_json_lines(lines: Sequence[str], places: Sequence[str]) -> tuple[list
         try:
             # In one piece: the types of the first piece would be forced on the others.
             size = max(len(text.encode("utf-8", "surrogatepass")), 1)
-            rows = datasets.IterableDataset.from_json(path, cache_dir=cache, chunksize=size, parse_agent_traces=False)
-            return list(rows), rows.features or {}
+            options = {"chunksize": size, "parse_agent_traces": False}
+            rows = datasets.Dataset.from_json(path, cache_dir=cache, keep_in_memory=True, **options)
+            return list(rows), rows.features
         except Exception as error:  # the parsers' exceptions have no common class
             for line, place in zip(lines, places, strict=False):
                 _check_line(line, place)
-            raise UserError(f"not JSON that can be read ({error})", _file(places)) from None
+            raise UserError(f"not JSON that can be read ({error.__cause__ or error})", _file(places)) from None
 
 
 def _file(places: Sequence[str]) -> str:
@@ -315,6 +317,7 @@ def _written(text: str, name: str) -> Iterator[tuple[str, str]]:
     import datasets
 
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # else every fault is told twice
+    datasets.disable_progress_bars()
     with TemporaryDirectory(prefix="crosstune-") as folder:
         path = Path(folder, name)
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
