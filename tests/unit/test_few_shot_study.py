@@ -133,6 +133,11 @@ class TestSchedules:
         with pytest.raises(UserError, match=message):
             scheduled(few=FEW, joint=["qen + qes"], soup={"average": members})
 
+    def test_a_part_is_no_source(self):
+        with pytest.raises(UserError, match="'worldqa~5' names a part of a data set") as caught:
+            scheduled(few=["worldqa~5.qen"])
+        assert caught.value.fix == "{train: worldqa.qen, sample: 5}"
+
     def test_two_schedules_cannot_share_a_name(self):
         with pytest.raises(UserError, match="two schedules are called 'few-10'"):
             scheduled(**{"few": FEW, "few-10": ["qen"]})
