@@ -81,6 +81,13 @@ def test_a_number_by_its_tolerance(tmp_path, value, tolerance, expected):
     assert result.our_value == 22.5 and result.interval.low == pytest.approx(22.5 - HALF, abs=1e-4)
 
 
+@pytest.mark.parametrize("claim", [number(), direction(["qes"])])
+def test_a_pilot_decides_nothing(tmp_path, claim):
+    plan = study_results.plan() | {"pilot": 7}
+    (result,) = claim_results(study_with(tmp_path, claim, plan=plan), tmp_path)
+    assert (result.verdict, result.remark) == ("undecided", "a pilot decides nothing")
+
+
 @pytest.mark.parametrize(
     ("claim", "expected"),
     [

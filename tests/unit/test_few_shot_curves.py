@@ -5,10 +5,10 @@ import csv
 import pytest
 from helpers.study_results import LANGUAGES, csv_rows, plan, read, write_study
 
-from crosstune.analysis.contrasts import without_verdicts
+from crosstune.analysis.contrasts import compute_contrasts, without_verdicts
 from crosstune.analysis.estimates import NO_VERDICT
 from crosstune.analysis.results import StudyResults
-from crosstune.core.files import write_json
+from crosstune.core.files import write_json, write_jsonl
 from crosstune.reporting.figures import panel_figures
 from crosstune.reporting.figures.few_shot import curve_records, dodged, few_shot_figure
 from crosstune.reporting.page.answer import answer, compare
@@ -177,6 +177,20 @@ class TestPilot:
         for pilot, verdict in (({}, "unclear"), ({"pilot": 7}, "not judged")):
             (panel,) = write_study(tmp_path, {**plan(), **pilot}).panels()
             assert compare(panel, "english", "joint", ["qen"]).verdict == verdict
+
+    @pytest.mark.parametrize(("pilot", "verdict"), [({}, "worse"), ({"pilot": 7}, NO_VERDICT)])
+    def test_contrasts_compare_the_scored_part(self, write_curves, tmp_path, pilot, verdict):
+        panel = {"track": "qa", "dataset": "worldqa", "metric": "f1", "parallel": "id", "languages": ["qes"]}
+        contrast = {"name": "size", "a": "after-0", "b": "after-10", "smallest_effect": 0.5, "confidence": 0.95}
+        contrast["panels"] = [panel]
+        found = write_curves(contrasts=[contrast], **pilot)
+        for size in (0, 10):
+            for seed, score in zip((1, 2), QES["after"][size], strict=True):
+                path = tmp_path / f"tiny/seed{seed}/qa/after-{size}/scores/worldqa~30.examples.jsonl"
+                write_jsonl(path, [{"lang": "qes", "id": str(n), "f1": score, "exact_match": 0} for n in range(30)])
+        (result,) = compute_contrasts(found, tmp_path)
+        assert result["seeds"] == [1, 2] and result["mean"] == -20.0
+        assert result["questions"]["seeds"]["verdict"] == verdict
 
     def test_contrasts_have_no_verdict(self):
         estimate = {"mean": 1.0, "verdict": "better"}

@@ -5,8 +5,10 @@ from helpers.study_config import study
 
 from crosstune.analysis.results import StudyResults
 from crosstune.core.errors import UserError
+from crosstune.study.content_keys import ContentKeys
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.plan import plan_of
+from crosstune.study.resources import JobResources
 from crosstune.study.retention import RetentionPolicy
 from crosstune.study.run_data import largest_samples
 from crosstune.study.specs import leakage_spec
@@ -133,6 +135,11 @@ class TestSchedules:
         with pytest.raises(UserError, match=message):
             scheduled(few=FEW, joint=["qen + qes"], soup={"average": members})
 
+    def test_a_part_is_no_source(self):
+        with pytest.raises(UserError, match="'worldqa~5' names a part of a data set") as caught:
+            scheduled(few=["worldqa~5.qen"])
+        assert caught.value.fix == "{train: worldqa.qen, sample: 5}"
+
     def test_two_schedules_cannot_share_a_name(self):
         with pytest.raises(UserError, match="two schedules are called 'few-10'"):
             scheduled(**{"few": FEW, "few-10": ["qen"]})
@@ -245,6 +252,44 @@ class TestHeldOutRows:
         select = {"dataset": "toy", "every": 5, "validation": {"from": "train", "sample": 50}}
         with pytest.raises(UserError, match=r"leave nothing to train on: toy\.qen has 50"):
             study(datasets={"toy": XQUAD}, tracks__qa__schedules={"a": ["toy.qen"]}, tracks__qa__select=select)
+
+
+class TestRows:
+    def test_translations_of_held_out_rows_are_left_out(self):
+        record = {
+            "task": "qa", "title": "Toy", "licence": "none", "languages": ["qno"],
+            "splits": {"train": {"source": {"translate": "worldqa", "from": ["qen"], "by": "words"}}},
+        }  # fmt: skip
+        found = study(
+            datasets={"toy_mt": record},
+            translators={"words": {"lexicon": True}},
+            tracks__qa__schedules={"joint": ["qen + toy_mt.qno"]},
+            tracks__qa__select=HELD,
+        )
+        assert final(found, "joint").data == (
+            "data/toy_mt~held20/train.qno.json", "data/worldqa~held20/train.qen.json"
+        )  # fmt: skip
+        assert DataRequirements(found).source_files("toy_mt~held20", "train", "qno") == [
+            "data/toy_mt/train.qno.json",
+            *(f"data/worldqa~held20/train.{language}.json" for language in ("qen", "qes", "qfr")),
+        ]
+
+    def test_equal_content_keys_mean_equal_rows(self):
+        found = scheduled(select=HELD)
+        keys = ContentKeys(DataRequirements(found))
+        needed = [key for key in DataRequirements(found).needed if "~" in key[0]]
+        assert len({keys.key(*key) for key in needed}) == len(needed) > 6
+        again = ContentKeys(DataRequirements(scheduled(select=HELD, few=FEW, other=["qen + qes"])))
+        assert all(keys.key(*key) == again.key(*key) for key in needed)
+
+    def test_jobs_know_the_most_rows_of_a_part(self):
+        found = scheduled(select=HELD, evaluate={"worldqa": {"sample": 30}})
+        rows = JobResources(found, RetentionPolicy(found)).rows_at
+        assert rows("data/worldqa~30/test.qka.json", 2000) == 30
+        assert rows("data/worldqa~pilot7/test.qka.json", 2000) == 7
+        assert rows("data/worldqa~held20/train.qes.json", 500) == 500
+        assert rows("data/worldqa~held20/validation.qes.json", 500) == 20
+        assert rows("data/worldqa~held20~10d1/train.qes.json", 500) == 10
 
 
 class TestPilots:

@@ -64,12 +64,12 @@ def check_held_out(registry: Registry, track: Track) -> None:
     name, held = select["dataset"], select["validation"]
     record = registry[name]
     _check_trained(track, f"{where}.dataset")
-    if registry.folds(name):
-        message = f"data set {name!r} is split into folds, which have validation rows"
-        raise UserError(message, f"{where}.validation", "Leave `validation` out.")
     if origin := registry.translation_source(name):
         message = f"data set {name!r} is a translation, and its originals would be trained on"
         raise UserError(message, f"{where}.dataset", f"dataset: {origin}")
+    if registry.folds(name):
+        message = f"data set {name!r} is split into folds, which have validation rows"
+        raise UserError(message, f"{where}.validation", "Leave `validation` out.")
     if select["log_test_scores"] and "test" not in record.splits:
         raise UserError(f"data set {name!r} has no test split", f"{where}.log_test_scores", "log_test_scores: false")
     for language in held.get("languages", []):

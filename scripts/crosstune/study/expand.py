@@ -162,6 +162,10 @@ def resolve_source(config: Mapping, registry: Registry, track: str, name: str, w
             fix = f"Write dataset.{name}, or set tracks.{track}.sources"
             raise UserError(f"{name!r} names no data set", where, fix)
         dataset = default
+    whole, part = split_part(dataset)
+    if part:
+        fix = f"{{train: {Source(whole, language)}, sample: {part.number}}}"
+        raise UserError(f"{dataset!r} names a part of a data set", where, fix)
     if not dataset or dataset not in registry:
         message = f"unknown source {name!r}: no data set {dataset!r} in the registry"
         raise UserError(message, where, f"Known: {', '.join(sorted(registry))}")
