@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crosstune.core.errors import printable, run_program
 from crosstune.core.schema import read_yaml
+from crosstune.core.yaml_lines import lines_named
 from crosstune.study.build import build_study
 from crosstune.study.inspection import check_no_code, inspection
 from crosstune.study.local_models import without_folders
@@ -21,7 +22,9 @@ def main() -> None:
     args = parser.parse_args()
     config = read_yaml(args.study)
     check_no_code(config, str(args.study))
-    print(printable("\n".join(inspection(build_study(without_folders(config))))))
+    with lines_named(args.study):
+        study = build_study(without_folders(config))
+    print(printable("\n".join(inspection(study))))
 
 
 if __name__ == "__main__":
