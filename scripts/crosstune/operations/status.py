@@ -131,9 +131,9 @@ def _data_files(study: Study) -> Iterator[tuple[str, str, str]]:
     for manifest in needs.all_downloads:
         name = str(Path(manifest).parent if manifest.endswith(f"/{MANIFEST}") else Path(manifest).with_suffix(""))
         yield f"fetch {name}", manifest, f"logs/fetch/{name.removeprefix(f'{RAW}/').removeprefix('models/')}.log"
-    for path, node in study.checkpoints.items():
-        if node.is_given and not node.is_fetched:
-            yield f"copy {path}", f"{path}/{MANIFEST}", f"logs/copy/{path.removeprefix('models/')}.log"
+    for manifest in needs.copied_models:
+        path = str(Path(manifest).parent)
+        yield f"copy {path}", manifest, f"logs/copy/{path.removeprefix('models/')}.log"
     for dataset, split, language in sorted(needs.needed):
         name = f"{dataset}.{split}.{language}"
         yield f"prepare {name}", str(PreparedPath(dataset, split, language)), f"logs/prepare/{name}.log"
