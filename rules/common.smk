@@ -20,6 +20,7 @@ from crosstune.core.dry_run import DryRunFilter
 from crosstune.core.errors import UserError, show
 from crosstune.core.files import canonical_json, paths_regex, sha256_json
 from crosstune.core.schema import read_yaml
+from crosstune.core.yaml_lines import lines_named
 from crosstune.data.synthetic.write import SYNTHETIC_VERSION
 from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.container import check_image, gpu_environment
@@ -80,7 +81,8 @@ if not workflow.configfiles:
 
 
 try:
-    study = build_study(config, workflow.basedir)
+    with lines_named(*(workflow.configfiles or ["config.yaml"]), others=workflow.config_settings.config):
+        study = build_study(config, workflow.basedir)
     requirements = DataRequirements(study)
     content_keys = ContentKeys(requirements)
     current = CurrentResults(study, content_keys)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crosstune.core.errors import run_program, show
 from crosstune.core.schema import read_yaml
+from crosstune.core.yaml_lines import lines_named
 from crosstune.study.build import build_study
 from crosstune.study.inspection import check_no_code, check_no_consent, inspection
 from crosstune.study.local_models import without_folders
@@ -22,7 +23,9 @@ def main() -> None:
     config = read_yaml(args.study)
     check_no_code(config, str(args.study))
     check_no_consent(config, str(args.study))
-    show(*inspection(build_study(without_folders(config))))
+    with lines_named(args.study):
+        study = build_study(without_folders(config))
+    show(*inspection(study))
 
 
 if __name__ == "__main__":

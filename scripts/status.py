@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crosstune.core.errors import run_program, show
 from crosstune.core.schema import read_yaml
+from crosstune.core.yaml_lines import lines_named
 from crosstune.operations.status import job_statuses, status_lines
 from crosstune.study.build import build_study
 
@@ -20,7 +21,8 @@ def main() -> None:
     parser.add_argument("--config", type=json.loads, help="the config itself, as JSON")
     args = parser.parse_args()
 
-    study = build_study(args.config or read_yaml(args.configfile))
+    with lines_named(*([] if args.config else [args.configfile])):
+        study = build_study(args.config or read_yaml(args.configfile))
     show(*status_lines(study, job_statuses(study)))
 
 

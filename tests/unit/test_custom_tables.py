@@ -367,7 +367,7 @@ class TestMistakes:
             planned(tables={name: {"panels": "qa", "rows": "schedule", "columns": "language"}})
 
     def test_a_name_with_a_dot_is_that_of_another_table(self):
-        with pytest.raises(UserError, match="is not allowed as a name"):
+        with pytest.raises(UserError, match="is not allowed here"):
             planned(tables={"qa.worldqa": {"panels": "qa", "rows": "schedule", "columns": "language"}})
 
     def test_pooling_a_metric_that_is_no_mean_over_examples(self):

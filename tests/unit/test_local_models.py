@@ -287,7 +287,7 @@ def test_keys_that_contradict_a_folder_are_refused(planned, keys, message):
 
 
 def test_a_hash_without_a_folder_is_refused():
-    with pytest.raises(UserError, match=r"models\.own.*'folder' is a dependency of 'sha256'"):
+    with pytest.raises(UserError, match=r"models\.own.*'sha256' has no effect without folder"):
         study(models={"own": {"hub": "a/b", "revision": "0" * 40, "sha256": "0" * 64}})
 
 

@@ -97,6 +97,32 @@ def test_other_faults_are_user_errors_too(tmp_path, text, message):
     assert caught.value.where.startswith(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("text", "place", "says", "line"),
+    [
+        ("a:\n\tb: 1\n", "2:1", "a tab in the indentation", "  b: 1"),
+        ("a:\n  \tb: 1\n", "2:3", "a tab in the indentation", "    b: 1"),
+        ("seeds:[1]\nb: 2\n", "1:6", "a colon without a space after it", "seeds: [1]"),
+        ("seeds:\u00a0[1]\nb: 2\n", "1:7", "a no-break space", "seeds: [1]"),
+        ("a:\n\u00a0\u00a0b: 1\n", "2:1", "a no-break space", "b: 1"),
+        ("study: small: x\n", "1:13", "a text with a colon", 'study: "small: x"'),
+        ("a: 1\n  b: 2\n", "2:4", "indented by 2 spaces, below a line with 0", "b: 2"),
+        ("a:\n  b: 1\n\n    c: 2\n", "4:6", "indented by 4 spaces, below a line with 2", "  c: 2"),
+    ],
+)
+def test_a_frequent_slip_is_named_with_its_line_and_a_line_to_paste(tmp_path, text, place, says, line):
+    path = write(tmp_path, text)
+    with pytest.raises(UserError, match=says) as caught:
+        read_strict(path)
+    assert caught.value.where == f"{path}:{place}"
+    assert caught.value.fix.split("\n")[-1].strip() == line.strip() and str(caught.value).count("\n") <= 3
+
+
+def test_a_no_break_space_inside_of_quotes_stays(tmp_path):
+    text = 'title: "100\u00a0%"\n"a\u00a0b": 1\n'
+    assert read_strict(write(tmp_path, text)) == {"title": "100\u00a0%", "a\u00a0b": 1}
+
+
 def test_values_that_mean_what_they_say_are_read(tmp_path):
     text = "{a: true, b: False, c: 0, d: -3, e: 1_000, f: 0x1F, g: 1.5, h: 1e-5, i: null, j: '010', k: \"no\", l: 08}"
     assert list(read_strict(write(tmp_path, text)).values()) == [

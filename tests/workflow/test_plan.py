@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -127,7 +128,11 @@ def test_a_study_brings_a_data_set_of_its_own(new_project, snakemake):
 
     (folder / "names/nn.train.tsv").write_text(NAMES.replace("B-LOC", "B-PLACE"))
     done = snakemake(folder, "prepare_all", "--cores", "1", "--configfile", "study.yaml", check=False)
-    assert done.returncode and "nn.train.tsv:4: the tag 'B-PLACE' is outside the set" in done.stdout
+    mistake = "nn.train.tsv:4: the tag 'B-PLACE' is outside the set"
+    assert done.returncode and mistake in done.stdout
+    command = [sys.executable, "scripts/status.py", "--configfile", "study.yaml"]
+    told = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    assert "  prepare names.train.nn  (logs/prepare/names.train.nn.log)\n    error: " in told and mistake in told
 
 
 def test_a_dry_run_is_short_and_tells_reasons_on_request(new_project, snakemake, jobs):

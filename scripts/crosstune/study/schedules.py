@@ -242,6 +242,10 @@ def _stages(items: list, resolve: Callable, budget: Budget, where: str) -> tuple
         here = f"{where}[{number}]"
         config = dict(item) if isinstance(item, Mapping) else {"train": item}
         names = [part.strip() for part in str(config["train"]).split("+")]
+        if "," in str(config["train"]):
+            listed = ", ".join(part.strip() for part in str(config["train"]).split(","))
+            fix = f"In one mixture: {listed.replace(', ', ' + ')}\nOne after the other: [{listed}]"
+            raise UserError(f"a comma in the mixture {config['train']!r}", here, fix)
         if not all(names):
             message = f"the mixture {config['train']!r} has an empty part"
             raise UserError(message, here, "Write the sources like this: en + es")
