@@ -7,7 +7,9 @@ import re
 import stat
 import subprocess
 import sys
+import tarfile
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -402,6 +404,55 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_read(tmp_pa
     assert read_members(tmp_path / "x.zip", lambda names: ["small.tsv"]) == [("small.tsv", b"a")]
     with pytest.raises(UserError, match="unpack to"):
         read_members(tmp_path / "x.zip", lambda names: ["a", "b"])
+
+
+def refusal(path: Path) -> tuple[str, int]:
+    """What the refusal of an archive says, and the most bytes of memory that it took."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError) as caught:
+            read_members(path, lambda names: ["a"])
+        return str(caught.value), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+LONG, MOST_MEMORY = 120_000_000, 70_000_000
+
+METHODS = {"deflated": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2, "LZMA": zipfile.ZIP_LZMA}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_member_that_is_longer_than_the_archive_says_is_not_unpacked(tmp_path, method):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", METHODS[method]) as archive:
+        archive.writestr("a", bytes(LONG))
+    size = (LONG).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(size, (10).to_bytes(4, "little")))
+    _, peak = refusal(path)
+    assert peak < MOST_MEMORY
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_a_name_of_many_bytes_is_not_unpacked(tmp_path, kind):
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind, LONG
+    with lzma.open(tmp_path / "x.tar.xz", "wb", preset=0) as file:
+        file.write(header.tobuf(tarfile.GNU_FORMAT))
+        file.write(bytes(LONG))
+        file.write(tarfile.TarInfo("a").tobuf())
+    said, peak = refusal(tmp_path / "x.tar.xz")
+    assert "names and headers of 120,000" in said and peak < MOST_MEMORY
+
+
+def test_many_headers_are_not_kept(tmp_path):
+    with lzma.open(tmp_path / "x.tar.xz", "wb", preset=0) as file:
+        header = tarfile.TarInfo("x")
+        header.type, header.size = tarfile.XHDTYPE, 900_000
+        for _ in range(200):
+            file.write(header.tobuf(tarfile.PAX_FORMAT) + b"900000 a=" + bytes(900_000 - 10) + b"\n" + bytes(96))
+    said, peak = refusal(tmp_path / "x.tar.xz")
+    assert "names and headers of 100," in said and peak < 250_000_000
 
 
 def test_a_parquet_file_of_one_text_many_times_is_refused(tmp_path):
