@@ -325,10 +325,10 @@ def test_the_place_of_a_file_is_not_published(tmp_path):
 
 
 def test_a_published_table_is_one_of_the_project(tmp_path):
-    (tmp_path / "keys.tab").write_text("x")
+    (tmp_path / "keys.yaml").write_text("tab: {secret: 1}")
     table = {"panel": "qa/worldqa", "columns": {"x": "all"}, "rows": {"y": "joint"}}
     for name in (f"{tmp_path}/keys.tab", "../keys.tab", "a/b.tab"):
-        with pytest.raises(UserError, match=r"published\.p\.table"):
+        with pytest.raises(UserError, match=r"published\.p\.table: .* is not allowed"):
             study(published={"p": table | {"table": name}})
 
 
