@@ -1,5 +1,7 @@
 """Studies, files and names of others: what they cannot do to the user, to other studies and to the terminal."""
 
+import ast
+import io
 import os
 import re
 import stat
@@ -12,22 +14,24 @@ import numpy as np
 import pytest
 import yaml
 from helpers.study_config import STUDY, study
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstune.core.errors import UserError, printable
+from crosstune.core.errors import UserError, end, printable, show
 from crosstune.core.files import atomic_open, write_text
 from crosstune.core.locks import file_lock
+from crosstune.core.progress import Progress
 from crosstune.data.download.fetch import fetch_unpinned, match_names
 from crosstune.data.prepare import load_rows
 from crosstune.data.registry import load_registry
 from crosstune.data.translation.translate_split import PartialTranslation
 from crosstune.data.translation.translators.command import CommandTranslator
-from crosstune.machine.environment import agent, tracked_files
+from crosstune.machine.environment import agent, commit, tracked_files
+from crosstune.machine.gpu_lease import log_line
 from crosstune.modeling.feature_cache import save_windows
 from crosstune.modeling.features import Windows
 from crosstune.operations.crate import packed_files
-from crosstune.reporting.tables.formats import csv_text, latex_float
+from crosstune.reporting.tables.formats import TextTable, csv_text, latex_float, markdown, markdown_text
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.graph import Study
 from crosstune.study.inspection import check_commands
@@ -78,10 +82,34 @@ def test_a_message_commands_no_terminal(text, shown):
     assert str(UserError(text, "here")) == f"here: {shown}"
 
 
-@pytest.mark.parametrize("text", ["=HYPERLINK(1)", "+1+2", "-a", "@SUM(A1)", "\t=1"])
+@pytest.mark.parametrize(
+    "text", ["=HYPERLINK(1)", "+1+2", "-a", "@SUM(A1)", "\t=1", " =1", "\n=1", "\uff1d1+2", "\uff20SUM(A1)"]
+)
 def test_a_cell_is_no_formula_of_a_spreadsheet(text):
     assert csv_text([["a", text, "-1.25", "+3", -2.5]]).split(",", 1)[1].replace('"', "").startswith(f"'{text}")
     assert csv_text([["-1.25", "+3", -2.5]]) == "-1.25,+3,-2.5\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        r"\\<script>alert(1)</script>",
+        "<!-- hidden",
+        "[a](javascript:alert(1))",
+        r"[a\](javascript:alert(1))",
+        "![a](https://example.org/tracker.png)",
+        "[a]: javascript:alert(1)",
+        "one\n\n[a]: javascript:alert(1)\n\n<b>",
+    ],
+)
+def test_a_table_of_markdown_shows_a_text_as_it_is(text):
+    table = TextTable("x", f"{text}", ["row", text], [[text, text]], [])
+    caption, *lines = markdown(table).split("\n\n")
+    assert len(lines) == 1, "a caption is one paragraph"
+    for part in (caption, lines[0]):
+        assert not re.search(r"<[A-Za-z/!?]|\][(:]", part), part
+    assert markdown_text("0 < 1 & [a, b] (c): d!") == "0 < 1 & [a, b] (c): d!"
 
 
 # --- planted links ---------------------------------------------------------------------------------------------------
@@ -122,6 +150,33 @@ def test_a_partial_translation_follows_no_planted_link(tmp_path, victim):
     with pytest.raises(UserError, match="this is a link"):
         PartialTranslation(tmp_path / "rows.part", "stamp")
     assert victim.read_text() == "precious"
+
+
+def test_a_log_of_a_program_follows_no_planted_link(tmp_path, victim, monkeypatch, capsys):
+    log = tmp_path / "train.log"
+    log.symlink_to(victim)
+    with pytest.raises(UserError, match="this is a link"):
+        Progress("train", 2, log=log)
+    with pytest.raises(UserError, match="this is a link"):
+        log_line("waiting", log)
+    monkeypatch.setattr(sys, "argv", ["train.py", "--log", str(log)])
+    with pytest.raises(SystemExit):
+        end("error: \x1b]0;title\x07")
+    assert victim.read_text() == "precious"
+    log.unlink()
+    with pytest.raises(SystemExit) as ended:
+        end("error: \x1b]0;title\x07")
+    assert ended.value.code == "error: \\x1b]0;title\\x07" == log.read_text().rstrip()
+
+
+def test_every_program_prints_through_one_function():
+    for path in (ROOT / "scripts").rglob("*.py"):
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        names = [call.func.id for call in calls if isinstance(call.func, ast.Name)]
+        allowed = path.name == "errors.py" or "download" in path.parts
+        assert "print" not in names or allowed, path
+    show("a\x1b[2Jb", "c", file=(shown := io.StringIO()))
+    assert shown.getvalue() == "a\\x1b[2Jb\nc\n"
 
 
 # --- files of a study ------------------------------------------------------------------------------------------------
@@ -196,6 +251,7 @@ def test_a_host_is_a_name_or_a_number(host):
     assert re.fullmatch(r"data/raw/url/[a-z0-9.:-]+/x.json-[0-9a-f]{8}.json", manifest)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20))
 def test_no_host_leaves_its_characters(host):
     try:
@@ -259,10 +315,10 @@ def test_the_place_of_a_file_is_not_published(tmp_path):
 
 
 def test_a_published_table_is_one_of_the_project(tmp_path):
-    (tmp_path / "keys.tab").write_text("x")
+    (tmp_path / "keys.yaml").write_text("tab: {secret: 1}")
     table = {"panel": "qa/worldqa", "columns": {"x": "all"}, "rows": {"y": "joint"}}
     for name in (f"{tmp_path}/keys.tab", "../keys.tab", "a/b.tab"):
-        with pytest.raises(UserError, match=r"published\.p\.table"):
+        with pytest.raises(UserError, match=r"published\.p\.table: .* is not allowed"):
             study(published={"p": table | {"table": name}})
 
 
@@ -273,6 +329,11 @@ def test_a_model_is_fetched_under_the_name_that_is_shown(model):
 
 
 # --- programs --------------------------------------------------------------------------------------------------------
+
+SECRETS = (
+    "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "WANDB_API_KEY", "GIT_PASSWORD", "GPG_PASSPHRASE", "GITHUB_PAT", "MYSQL_PWD",
+    "SSHPASS", "OPENAI_KEY", "PRIVATE_KEY", "DATABASE_URL", "COOKIE", "https_proxy", "SESSION", "NETRC", "PGPASSFILE",
+)  # fmt: skip
 
 TRANSLATORS = {"lexicon": {"command": "cat -u", "pairs": {"qhi-qbn": "x", "qta-qbn": "x"}}}
 
@@ -289,9 +350,22 @@ def test_a_study_runs_programs_only_if_the_user_allows_it():
 
 
 def test_a_translator_sees_no_tokens(monkeypatch):
-    for name in ("HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "WANDB_API_KEY", "GIT_PASSWORD"):
+    for name in SECRETS:
         monkeypatch.setenv(name, "s3cret")
-    assert CommandTranslator("sh -c 'env | grep -c s3cret; echo'", {"a-b": "x"}).translate(["one"], "a", "b") == ["0"]
+    monkeypatch.setenv("LC_MESSAGES", "C")
+    translator = CommandTranslator("sh -c 'env | grep -c s3cret; echo'", {"a-b": "x"})
+    assert translator.translate(["one"], "a", "b") == ["0"]
+    translator = CommandTranslator("sh -c 'echo $PATH $LC_ALL $LC_MESSAGES; echo'", {"a-b": "x"})
+    assert translator.translate(["one"], "a", "b") == [f"{os.environ['PATH']} C.UTF-8 C"]
+
+
+def test_git_runs_no_program_of_a_copy_s_settings(project):
+    (project / "hook.sh").write_text(f"#!/bin/sh\ntouch {project}/ran\n")
+    (project / "hook.sh").chmod(0o755)
+    git = ["git", "-C", str(project), "config", "core.fsmonitor"]
+    subprocess.run([*git, str(project / "hook.sh")], check=True)
+    assert commit(project)["commit"] and tracked_files(project)
+    assert not (project / "ran").exists()
 
 
 @pytest.mark.parametrize("consent", ["allow_commands: true", "replace: true", 'replace: "true"', "archive: theirs.zip"])
@@ -307,6 +381,7 @@ YTE = "__use_yte__: true\nstudy: ?open('ran.txt', 'w').write('x')\n"
 
 
 def inspect(folder: Path, text: str) -> subprocess.CompletedProcess:
+    folder.mkdir(exist_ok=True)
     (folder / "study.yaml").write_text(text)
     command = [sys.executable, str(ROOT / "scripts/inspect_study.py"), "study.yaml"]
     for part in ("schemas", "registry", "published", "claims"):
@@ -330,6 +405,38 @@ def test_an_inspection_lists_what_a_study_would_do(tmp_path):
     assert done.returncode == 0, done.stderr
     for line in ("  cat -u", f"  some/model at {'a' * 40}", f"  results/{STUDY['study']}"):
         assert f"{line}\n" in done.stdout, done.stdout
+
+
+def inspected(tmp_path: Path, **changes) -> list[str]:
+    done = inspect(tmp_path, yaml.safe_dump(STUDY | changes))
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("hidden", ["\n" * 100 + "runs:\n  nothing", " " * 500 + "runs:", "\u2028runs:", "\u3000runs:"])
+def test_a_value_of_a_study_stays_in_its_line(tmp_path, hidden):
+    lines = inspected(tmp_path, folders={"theirs": f"/data/{hidden}"})
+    plain = inspected(tmp_path / "plain", folders={"theirs": "/data"})
+    assert len(lines) == len(plain)
+    (line,) = (line for line in lines if "theirs" in line)
+    assert re.match(r"  theirs: /data/ ?\\x", line) and not re.search(r"\S\s{2}", line)
+
+
+def test_an_inspection_lists_every_file(tmp_path):
+    record = {
+        "task": "qa", "title": "T", "licence": "none", "reader": "squad", "languages": ["qen", "qes"],
+        "source": {"synthetic": "qa/{lang}.test.json"}, "splits": {"test": {}},
+    }  # fmt: skip
+    lines = inspected(
+        tmp_path,
+        datasets={"made": record, "own": record | {"source": {"files": "{theirs}/{lang}.json"}}},
+        tracks={"qa": STUDY["tracks"]["qa"] | {"evaluate": {"made": "all", "own": "all"}}},
+        folders={"theirs": "/data"},
+        distances={"file": "{theirs}/features.npz"},
+    )
+    files = lines[lines.index("reads the files:") :]
+    assert files[1:4] == ["  /data/features.npz", "  /data/qen.json", "  /data/qes.json"]
+    assert "  qa/qes.test.json" in lines[lines.index("reads the synthetic data:") :]
 
 
 # --- the archive -----------------------------------------------------------------------------------------------------

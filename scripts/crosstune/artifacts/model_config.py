@@ -21,7 +21,7 @@ PADDING = 1
 # Numbers of parts that a model can have: the deepest has some hundred layers; transformers fills tables of labels and
 # positions number by number.
 LARGEST_NUMBERS = {
-    re.compile(r"(layers?|blocks|groups?|group_num|experts|stages|depth)$"): 10_000,
+    re.compile(r"(layers?|blocks|groups?|group_num|experts|stages|depth)$"): 100_000,
     re.compile(r"(labels|positions?|position_embeddings|buckets)$"): 2**21,
 }
 

@@ -6,7 +6,6 @@ run in parts, is put together from several archives. The same results give the s
 """
 
 import json
-import shutil
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,7 @@ from crosstune.artifacts.checkpoint import CURVE, MANIFEST, MODEL, has_weights
 from crosstune.core.bombs import check_size
 from crosstune.core.errors import UserError
 from crosstune.core.files import atomic_open, read_json
+from crosstune.core.zips import member_chunks
 from crosstune.operations.zip_files import regular_files, write_zip
 from crosstune.study.graph import Study
 
@@ -63,8 +63,8 @@ def import_results(study: Study, root: Path, archive: Path) -> tuple[int, int]:
             kept = tuple(f"{Path(name).parent}/" for name in present)
             for name in sorted(names, key=lambda name: (name.endswith(f"/{MANIFEST}"), name)):
                 if not (root / name).exists() and not name.startswith(kept):
-                    with packed.open(entries[name]) as source, atomic_open(root / name) as target:
-                        shutil.copyfileobj(source, target)
+                    with atomic_open(root / name) as target:
+                        target.writelines(member_chunks(packed, entries[name]))
     except FileNotFoundError:
         raise UserError("no such archive", str(archive), "--config archive=PATH names it.") from None
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
@@ -95,7 +95,7 @@ def _checkpoint_of(name: str, part: str) -> str:
 def _check_same(packed: zipfile.ZipFile, present: Iterable[str], root: Path) -> None:
     """UserError if a finished checkpoint in place is another one than the archive's."""
     for name in present:
-        if json.loads(packed.read(name)) != read_json(root / name):
+        if json.loads(b"".join(member_chunks(packed, packed.getinfo(name)))) != read_json(root / name):
             fix = f"To take the archive's: rm -r {Path(name).parent}\nTo keep both, give this study another name."
             raise UserError("a finished checkpoint differs from the archive's", name, fix)
 

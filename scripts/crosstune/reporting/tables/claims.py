@@ -18,7 +18,16 @@ from crosstune.analysis.results import Panel, StudyResults, TaskAverage, read_js
 from crosstune.artifacts.claim import COUNT, DIRECTION, NUMBER, Statement
 from crosstune.core.files import write_json
 from crosstune.core.text import count, decimal
-from crosstune.reporting.tables.formats import csv_text, escape, latex_float, latex_row, pipe_table, style, write_files
+from crosstune.reporting.tables.formats import (
+    csv_text,
+    escape,
+    latex_float,
+    latex_row,
+    markdown_text,
+    pipe_table,
+    style,
+    write_files,
+)
 from crosstune.reporting.tables.published import published_comparisons
 from crosstune.reporting.tables.table import NO_RUNS, numbers_text
 
@@ -305,7 +314,7 @@ def claims_csv(results: list[ClaimResult]) -> str:
 
 def claims_markdown(results: list[ClaimResult]) -> str:
     table = pipe_table(HEAD, claim_rows(results), len(HEAD))
-    texts = "\n".join(f"- `{claim}`: {text}" for claim, text in claim_texts(results).items())
+    texts = "\n".join(f"- `{claim}`: {markdown_text(text)}" for claim, text in claim_texts(results).items())
     return f"{counts_sentence(results)}\n\n{table}\n\nWhat is said:\n\n{texts}\n"
 
 

@@ -12,7 +12,15 @@ from crosstune.analysis.cells import mean_cell
 from crosstune.analysis.estimates import NO_VERDICT, UNJUDGED
 from crosstune.analysis.results import Panel, StudyResults
 from crosstune.core.text import count, decimal
-from crosstune.reporting.tables.formats import csv_text, escape, pipe_table, style, text_float, write_files
+from crosstune.reporting.tables.formats import (
+    csv_text,
+    escape,
+    markdown_text,
+    pipe_table,
+    style,
+    text_float,
+    write_files,
+)
 from crosstune.reporting.tables.table import CsvLayout, Heading, Table
 
 QUESTIONS = {
@@ -415,7 +423,7 @@ def contrast_markdown(result: ContrastResult) -> str:
     """The sentences, then the questions, the languages and the components of the variance."""
     words = [result.main_sentence, *result.cautions, *result.further_sentences, result.power_sentence]
     words = " ".join(words).strip()
-    parts = [f"**{result.title}.** {words}", result.caption]
+    parts = [markdown_text(f"**{result.title}.** {words}"), markdown_text(result.caption)]
     if result.has_seeds:
         parts += [pipe_table(*result.question_rows(), 2), pipe_table(*result.language_rows(), 2)]
     if result.entry.get("components"):

@@ -9,7 +9,15 @@ from crosstune.analysis.intervals import CONFIDENCE, interval
 from crosstune.analysis.results import FINAL, Panel, StudyResults
 from crosstune.analysis.terms import mean
 from crosstune.core.text import count, decimal
-from crosstune.reporting.tables.formats import csv_text, escape, pipe_table, style, text_float, write_files
+from crosstune.reporting.tables.formats import (
+    csv_text,
+    escape,
+    markdown_text,
+    pipe_table,
+    style,
+    text_float,
+    write_files,
+)
 from crosstune.reporting.tables.table import CsvLayout, Heading, Table, csv_numbers, mean_with_interval
 
 # The columns of the CSV file for the statistics of our numbers.
@@ -196,7 +204,7 @@ def examples_line(comparison: PublishedComparison) -> str:
 def comparison_markdown(comparison: PublishedComparison) -> str:
     head, rows = comparison_rows(comparison)
     parts = [
-        f"{comparison.caption} {examples_line(comparison)}",
+        markdown_text(f"{comparison.caption} {examples_line(comparison)}"),
         pipe_table(head, rows, 1 + len(comparison.entry["labels"])),
     ]
     if comparison.entry["differences"]:
