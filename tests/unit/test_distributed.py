@@ -145,7 +145,7 @@ def test_processes_of_torchrun_are_refused(tmp_path):
     (tmp_path / "talk.py").write_text(TALK)
     command = [sys.executable, str(tmp_path / "talk.py"), str(tmp_path), "x", "wait"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "scripts"), "WORLD_SIZE": "2", "RANK": "0"}
-    done = subprocess.run(command, env=environ, text=True, capture_output=True)
+    done = subprocess.run(command, env=environ, text=True, capture_output=True, timeout=120)
     assert done.returncode == 1 and done.stderr.endswith("Say instead: --gpus 2\n"), done.stderr
 
 
