@@ -1,15 +1,21 @@
 """Models of the hub: their files are chosen and converted, and none of their code is run."""
 
+import ast
+import os
 import pickle
 import resource
 import shutil
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
 from hub_server import Repository, sha256
 from safetensors.torch import load_file, save_file
 
+from crosstune.artifacts.model_config import LOCAL
 from crosstune.artifacts.model_files import model_files, weights_files
 from crosstune.artifacts.model_folder import join_weights, write_model
 from crosstune.core.errors import UserError
@@ -19,6 +25,8 @@ from crosstune.data.download.hub_models import fetch_model
 from crosstune.modeling.base_model import check_base_model
 from crosstune.modeling.folder import load_network
 from crosstune.modeling.weight_names import SAVED_SCALE
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 def test_the_files_of_a_model_are_chosen_by_name():
@@ -276,3 +284,21 @@ def test_weights_under_the_name_of_a_learned_temperature_are_none_of_ours(fetche
         save_file(tensors | {SAVED_SCALE: torch.tensor(9.0)}, source / "model.safetensors", {"format": "pt"})
 
     assert load_network(fetched(lambda folder: None, change) / "model").log_scale is None
+
+
+def test_every_loading_function_is_told_to_run_no_code_and_to_use_no_network():
+    """Without a word transformers asks on the terminal, where a job reads nothing, or looks for newer files."""
+    assert LOCAL == {"trust_remote_code": False, "local_files_only": True}
+    for path in SCRIPTS.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "from_pretrained":
+                without_files = isinstance(call.args[0], ast.Constant) and call.args[0].value is None
+                spread = {part.value.id for part in call.keywords if part.arg is None}
+                assert without_files or "LOCAL" in spread, f"{path}:{call.lineno}"
+
+
+def test_a_program_reads_nothing_from_the_terminal():
+    code = "import sys; from crosstune.core.errors import run_program; run_program(lambda: print([sys.stdin.read()]))"
+    command, environ = [sys.executable, "-c", code], os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    done = subprocess.run(command, input="yes", env=environ, text=True, capture_output=True)
+    assert done.stdout == "['']\n", done.stderr

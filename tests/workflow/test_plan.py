@@ -86,6 +86,17 @@ def test_a_mistake_ends_snakemake_with_its_message_alone(new_project, snakemake,
     assert message("-s", where=tmp_path) == message("--configfile", "--directory") == outside
 
 
+def test_a_program_of_a_study_runs_only_with_the_users_consent(new_project, snakemake):
+    folder = new_project("programs")
+    text = (PROJECT / "tests/workflow/small.yaml").read_text()
+    text = text.replace("english: [qen]", "english: [qen]\n      translated: [worldchaii_mt.qbn]")
+    text += 'translators: {lexicon: {command: "touch ran.txt", pairs: {qhi-qbn: x, qta-qbn: x}}}\n'
+    (folder / "study.yaml").write_text(text)
+    done = snakemake(folder, "--cores", "1", "--configfile", "study.yaml", check=False)
+    assert done.returncode == 1 and "error: translators: translators run programs of this machine" in done.stdout
+    assert not (folder / "data").exists() and not (folder / "ran.txt").exists()
+
+
 NAMES = """\
 Ane\tB-PER
 bor\tO
