@@ -2,6 +2,7 @@
 
 from crosstune.core.errors import UserError
 from crosstune.data.registry import Language
+from crosstune.data.synthetic.languages import LANGUAGES as INVENTED
 from crosstune.evaluation.metrics import metric_named
 from crosstune.study.folds import fold_dataset
 from crosstune.study.graph import Run, Study
@@ -25,6 +26,8 @@ def plan_of(study: Study) -> dict:
         languages[code] = {
             "name": known.name, "family": known.family, "script": known.script, "resource": resource
         }  # fmt: skip
+        if code in INVENTED and INVENTED[code].name == known.name:
+            languages[code]["synthetic"] = True
     return {
         "study": study.name,
         "headline": headline,
