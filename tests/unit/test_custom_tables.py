@@ -261,7 +261,7 @@ def test_formats(tmp_path):
     text = markdown(table)
     assert text.startswith("Gains in points. SQuAD v1.1 F1 on qa/worldqa; model tiny; 0 to 100, mean ± sample standard")
     assert "family: north (2)" in text and "isolate (1)" in text and "group: all" in text and "+6.0 ± 0.0" in text
-    assert r"joint & +1.0 {\tiny$\pm$1.4}" in latex(table)
+    assert r"joint & +2.5 {\tiny$\pm$0.0}" in latex(table)
 
 
 def documented() -> dict:

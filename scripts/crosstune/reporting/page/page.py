@@ -71,11 +71,11 @@ from crosstune.reporting.tables.transfer import gains_table, measures_text_table
 TEMPLATE = "report.html.j2"
 
 FUNCTIONS = (
-    average_table, baseline_margins, comparison_rows, component_rows, contrast_results, custom_tables, difference_rows,
-    distance_sentences, distance_table, encoding_table, examples_line, forest_figure, gains_table,
-    has_declared_contrast, headline, language_rows, limitations, measures_text_table, provenance_rows, published_comparisons, question_rows, rankings,
-    relatedness_rows, schedule_meanings, schedule_table, seed_differences, setting, target_name, transfer_table,
-    usage_table, verdict_lines,
+    average_table, baseline_margins, comparison_rows, component_rows, contrast_results, custom_tables,
+    difference_rows, distance_sentences, distance_table, encoding_table, examples_line, forest_figure, gains_table,
+    has_declared_contrast, headline, language_rows, limitations, measures_text_table, provenance_rows,
+    published_comparisons, question_rows, rankings, relatedness_rows, schedule_meanings, schedule_table,
+    seed_differences, setting, target_name, transfer_table, usage_table, verdict_lines,
 )  # fmt: skip
 
 """The functions that the templates call, besides those of this module."""
