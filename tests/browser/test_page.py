@@ -105,7 +105,7 @@ def test_the_page_opens_without_errors_or_requests(opened, page, screenshots, si
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_the_page_is_accessible(opened, axe, page, size, dark):
-    """Among others: contrast of texts, names of figures and scroll boxes, captions, headings of tables, heading levels."""
+    """Among others: contrast of texts, names of figures and scroll boxes, headings of tables, heading levels."""
     driver = opened(page, size, dark)
     driver.execute_script(axe)
     found = driver.execute_async_script(
@@ -121,7 +121,8 @@ def test_every_table_has_a_caption_and_row_headers(opened, page):
     lacking = driver.execute_script(
         """return [...document.querySelectorAll('main table')].filter(table => !table.caption?.textContent.trim()
             || [...table.querySelectorAll('tbody tr')].some(row => !row.querySelector('th[scope]'))
-            || [...table.querySelectorAll('th')].some(cell => !cell.textContent.trim())).map(table => table.outerHTML)"""
+            || [...table.querySelectorAll('th')].some(cell => !cell.textContent.trim()))
+            .map(table => table.outerHTML)"""
     )
     assert lacking == []
 
@@ -136,9 +137,8 @@ def test_the_first_screen_has_the_answer(opened, page):
     first, second = (part.text for part in driver.find_elements("css selector", ".answer")[:2])
     assert "joint is better than english" in first and "points, 95% CI [" in first
     assert "3 seeds" in second and "low-resource languages of worldqa" in second
-    assert (
-        "Few seeds: with 3 seeds the minimum detectable effect" in driver.find_element("css selector", ".beside").text
-    )
+    beside = driver.find_element("css selector", ".beside").text
+    assert "Few seeds: with 3 seeds the minimum detectable effect" in beside
     # On a phone the answers and the forest plot.
     driver = opened(page, PHONE, opening=False)
     chart = driver.find_element("css selector", ".first .chart")
@@ -290,7 +290,7 @@ def test_readers_choose_languages_schedules_and_data_sets(opened, page):
     assert len([name for name in columns if name.startswith("Language")]) == 12 and "joint" in rows
     choose(driver, "[data-group='family: north']")
     columns, _ = shown(driver, table)
-    assert [name for name in columns if name.startswith("Language")][0].startswith("Language 5")
+    assert next(name for name in columns if name.startswith("Language")).startswith("Language 5")
     choose(driver, "[data-group='script: Cyrl']")
     columns, _ = shown(driver, table)
     assert [name.split("q")[0].strip() for name in columns if name.startswith("Language")] == [

@@ -147,7 +147,7 @@ def test_the_dot_plot_has_every_schedule_and_the_best_baseline(panel, figures):
     words = {
         title for chart in figures["languages"].charts for title in re.findall("<title>(.*?)</title>", chart.page_svg())
     }
-    assert {"low-resource languages (2), joint: 19.5", "Ixish (qix): best trivial baseline 7.0"} <= words
+    assert {"low-resource (2), joint: 19.5", "Ixish (qix): best trivial baseline 7.0"} <= words
     assert [entry.text for entry in figures["languages"].legend] == [
         "english", "joint", "sequential", "best trivial baseline"
     ]  # fmt: skip

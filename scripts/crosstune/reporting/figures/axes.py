@@ -145,7 +145,8 @@ class RowChart:
         lines: list[Element] = [
             Line(self.axis.share(tick), ABOVE - 4, self.axis.share(tick), bottom, "grid") for tick in self.axis.ticks
         ]
-        lines.append(Text(0, 11, self.axis.title, "tick"))
+        if self.axis.title:
+            lines.append(Text(0, 11, self.axis.title, "tick"))
         if self.corner:
             self.labels.append(Label(0, ABOVE - 9, self.corner, "tick"))
         lines += self._numbers(ABOVE - 9)

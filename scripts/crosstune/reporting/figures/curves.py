@@ -74,7 +74,9 @@ def curves_chart(panel: Panel, schedule: str, records: list[dict], names: list[s
             ends[line] = chart.down(own[-1]["score"])
     heights = spread(list(ends.values()), 14, chart.top, chart.top + chart.height)
     for line, height in zip(ends, heights, strict=True):
-        chart.parts.append(Text(1, height + 4, shortened(line, LINE_NAMES - 8), "number", shift=8))
+        chart.parts.append(
+            Text(1, height + 4, shortened(line.rpartition(" (")[0] or line, LINE_NAMES - 8), "number", shift=8)
+        )
     label = panel.labels[panel.metric]
     ticks = [(places[number], shortened(name, 62)) for number, name in steps]
     return chart.chart(f"{label} after each stage of {schedule}, for {', '.join(ends)}.", schedule, ticks)

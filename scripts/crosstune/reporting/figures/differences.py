@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from crosstune.analysis.intervals import CONFIDENCE, interval
 from crosstune.analysis.results import Panel
 from crosstune.reporting.figures.axes import INDENT, RowChart, difference_axis
-from crosstune.reporting.figures.drawing import Chart
+from crosstune.reporting.figures.drawing import Chart, text_width
 from crosstune.reporting.figures.figure import Figure, LegendEntry
 from crosstune.reporting.figures.forest import difference_text
 from crosstune.reporting.tables.contrasts import ContrastResult, contrast_results
-
-NUMBERS = 108
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,8 @@ def difference_chart(panel: Panel, pair: DifferencePair) -> Chart:
         [row.mean for row in pair.rows], ends, f"points of {panel.labels[panel.metric]}", pair.smallest_effect
     )
     names = [f"xxx{row.name}" for row in pair.rows]
-    chart = RowChart(axis, names, right=NUMBERS, most_label=150)
+    room = 12 + max(text_width(row.text) for row in pair.rows)
+    chart = RowChart(axis, names, right=room, most_label=150)
     top = chart.y
     families: dict[str, list[DifferenceRow]] = {}
     for row in pair.rows:
@@ -147,5 +146,5 @@ def draw_row(chart: RowChart, row: DifferenceRow) -> None:
     y = chart.row(row.name, indent=INDENT if row.family else 0, kind="" if row.family else "strong")
     if row.low is not None:
         chart.interval(y, row.low, row.high, kind)
-    chart.mark(y, row.mean, shape, kind, f"{row.name}: {row.text}")
+    chart.mark(y, row.mean, shape, kind, row.text)
     chart.note(y, row.text)

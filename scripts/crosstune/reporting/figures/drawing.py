@@ -22,9 +22,14 @@ class Element(Protocol):
         """The part as SVG in a plot of `width` pixels, or of any width if None."""
 
 
+def short(number: float) -> str:
+    """A number with one decimal at most."""
+    return f"{round(number, 1):g}"
+
+
 def place(share: float, width: float | None) -> str:
     """A share of the width as a number of pixels, or as a percentage."""
-    return f"{round(100 * share, 2):g}%" if width is None else f"{round(share * width, 1):g}"
+    return f"{short(100 * share)}%" if width is None else short(share * width)
 
 
 def hover(text: str) -> str:
@@ -44,7 +49,7 @@ class Line:
     title: str = ""
 
     def svg(self, width: float | None) -> str:
-        ends = f'x1="{place(self.x1, width)}" y1="{self.y1:g}" x2="{place(self.x2, width)}" y2="{self.y2:g}"'
+        ends = f'x1="{place(self.x1, width)}" y1="{short(self.y1)}" x2="{place(self.x2, width)}" y2="{short(self.y2)}"'
         return f'<line class="{self.kind}" {ends}' + (f">{hover(self.title)}</line>" if self.title else "/>")
 
 
@@ -59,7 +64,7 @@ class Curve:
 
     def svg(self, width: float | None) -> str:
         across = 1000 if width is None else width
-        points = " ".join(f"{round(x * across, 1):g},{round(y, 1):g}" for x, y in self.points)
+        points = " ".join(f"{short(x * across)},{short(y)}" for x, y in self.points)
         line = f'<polyline class="{self.kind}" points="{points}">{hover(self.title)}</polyline>'
         if width is not None:
             return line
@@ -69,21 +74,50 @@ class Curve:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle, shaded by `strength` from 0 to 1 if it has one."""
+    """A rectangle."""
 
     x1: float
     x2: float
     y: float
     height: float
     kind: str
-    title: str = ""
-    strength: float | None = None
 
     def svg(self, width: float | None) -> str:
-        size = f'width="{place(max(0.0, self.x2 - self.x1), width)}" height="{self.height:g}"'
-        shade = "" if self.strength is None else f' fill-opacity="{self.strength:.2f}"'
-        start = f'<rect class="{self.kind}" x="{place(self.x1, width)}" y="{self.y:g}" {size}{shade}'
-        return start + (f">{hover(self.title)}</rect>" if self.title else "/>")
+        size = f'width="{place(max(0.0, self.x2 - self.x1), width)}" height="{short(self.height)}"'
+        return f'<rect class="{self.kind}" x="{place(self.x1, width)}" y="{short(self.y)}" {size}/>'
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A shaded cell of a column, with a text in its middle."""
+
+    y: float
+    text: str
+    strength: float
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of cells, `height` pixels high each."""
+
+    x1: float
+    x2: float
+    height: float
+    cells: tuple[Cell, ...]
+
+    def svg(self, width: float | None) -> str:
+        inner = "100%" if width is None else short((self.x2 - self.x1) * width)
+        middle = "50%" if width is None else short((self.x2 - self.x1) * width / 2)
+        parts = []
+        for cell in self.cells:
+            box = (
+                f'<rect y="{short(cell.y)}" width="{inner}" height="{short(self.height)}" opacity="{cell.strength:.2f}"'
+            )
+            parts.append(box + (f">{hover(cell.title)}</rect>" if cell.title else "/>"))
+            parts.append(f'<text x="{middle}" y="{short(cell.y + 13)}">{escape(cell.text)}</text>')
+        size = f'x="{place(self.x1, width)}" width="{place(self.x2 - self.x1, width)}"'
+        return f'<svg {size} class="shade" overflow="visible">{"".join(parts)}</svg>'
 
 
 @dataclass(frozen=True)
@@ -97,7 +131,7 @@ class Mark:
     title: str = ""
 
     def svg(self, width: float | None) -> str:
-        start = f'<use class="{self.kind}" href="#{self.shape}" x="{place(self.x, width)}" y="{self.y:g}"'
+        start = f'<use class="{self.kind}" href="#{self.shape}" x="{place(self.x, width)}" y="{short(self.y)}"'
         return start + (f">{hover(self.title)}</use>" if self.title else "/>")
 
 
@@ -115,14 +149,14 @@ class Text:
 
     def svg(self, width: float | None) -> str:
         own = f' class="{self.kind}"' if self.kind else ""
-        at = f'text-anchor="{self.anchor}"' if self.anchor != "start" else ""
+        own += f' text-anchor="{self.anchor}"' if self.anchor != "start" else ""
         if self.turned:
             # A rotation about a place in percent: the text lies at the origin of a box of its own.
-            box = f'<svg x="{place(self.x, width)}" y="{self.y:g}" overflow="visible">'
+            box = f'<svg x="{place(self.x, width)}" y="{short(self.y)}" overflow="visible">'
             turn = f'transform="rotate(-90)" x="0" y="{self.shift:g}"'
-            return f"{box}<text{own} {at} {turn}>{escape(self.text)}</text></svg>"
+            return f"{box}<text{own} {turn}>{escape(self.text)}</text></svg>"
         shift = f' dx="{self.shift:g}"' if self.shift else ""
-        return f'<text{own} x="{place(self.x, width)}" y="{self.y:g}"{shift} {at}>{escape(self.text)}</text>'
+        return f'<text{own} x="{place(self.x, width)}" y="{short(self.y)}"{shift}>{escape(self.text)}</text>'
 
 
 @dataclass(frozen=True)
@@ -139,7 +173,7 @@ class Label:
     def svg(self) -> str:
         own = f' class="{self.kind}"' if self.kind else ""
         at = f' text-anchor="{self.anchor}"' if self.anchor != "start" else ""
-        return f'<text{own} x="{self.x:g}" y="{self.y:g}"{at}>{hover(self.title)}{escape(self.text)}</text>'
+        return f'<text{own} x="{self.x:g}" y="{short(self.y)}"{at}>{hover(self.title)}{escape(self.text)}</text>'
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
+from crosstune.analysis.estimates import UNJUDGED
 from crosstune.analysis.intervals import CONFIDENCE, interval
 from crosstune.analysis.results import Panel, StudyResults
 from crosstune.core.text import decimal
 from crosstune.reporting.figures.axes import RowChart, difference_axis, minus
+from crosstune.reporting.figures.drawing import text_width
 from crosstune.reporting.figures.figure import Figure, LegendEntry
 from crosstune.reporting.tables.contrasts import ContrastResult, contrast_results
 
 # The most contrasts that are drawn with all their intervals; of more, each has one.
 DETAILED = 4
-
-NUMBERS = 188
 
 RANDOM = {"seeds": "seeds", "examples": "seeds, items", "languages": "seeds, items, languages"}
 
@@ -54,7 +54,13 @@ def forest_figure(study: StudyResults) -> Figure | None:
     ends = [(row.low, row.high) for row in rows if row.low is not None]
     widest = max(block.smallest_effect for block in blocks)
     axis = difference_axis([row.mean for row in rows], ends, "points; right of 0: the first is better", widest)
-    chart = RowChart(axis, [f"xx{row.name}" for row in rows], right=NUMBERS, most_label=215, corner="random effects:")
+    chart = RowChart(
+        axis,
+        [f"xx{row.name}" for row in rows],
+        right=12 + max(text_width(f"{row.text} {row.verdict}") for row in rows),
+        most_label=215,
+        corner="random effects:",
+    )
     for block in blocks:
         chart.heading(block.title)
         top = chart.y
@@ -138,6 +144,7 @@ def seed_row(panel: Panel, a: str, b: str) -> ForestRow | None:
     ends = interval(difference.values, resolution=difference.resolution)
     clear = ends and (ends.low > 0 or ends.high < 0)
     verdict = ("better" if difference.mean > 0 else "worse") if clear else "inconclusive"
+    verdict = verdict if panel.is_learned([a, b], languages, panel.metric) else UNJUDGED
     return ForestRow(
         RANDOM["seeds"], difference.mean, *((ends.low, ends.high) if ends else (None, None)), verdict, True
     )

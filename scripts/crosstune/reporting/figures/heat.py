@@ -2,7 +2,17 @@
 
 from crosstune.analysis.results import Panel
 from crosstune.core.text import decimal
-from crosstune.reporting.figures.drawing import Box, Chart, Element, Label, Text, label_width, shortened, text_width
+from crosstune.reporting.figures.drawing import (
+    Cell,
+    Chart,
+    Column,
+    Element,
+    Label,
+    Text,
+    label_width,
+    shortened,
+    text_width,
+)
 from crosstune.reporting.figures.figure import Figure
 from crosstune.reporting.figures.rows import row_blocks
 
@@ -61,15 +71,20 @@ def heat_block(panel: Panel, title: str, rows: list[str], records: list[dict], h
             parts.append(Text(middle, top - 6, name, "tick", shift=4, turned=True))
         else:
             parts.append(Text(middle, 13, name, "tick", "middle"))
-    for record in records:
-        x, y = schedules.index(record["schedule"]) * width, top + STEP * rows.index(record["row"])
-        strength = max(0.0, record["score"] / highest) if highest else 0.0
-        text = decimal(record["score"], 0 if many else 1)
-        hover = f"{record['row']}, {record['schedule']}: {decimal(record['score'], 1)}"
-        parts.append(Box(x, x + width, y, STEP - 1, "shade", hover, WEAKEST + (STRONGEST - WEAKEST) * strength))
-        parts.append(Text(x + width / 2, y + 13, text, "number", "middle"))
+    for n, schedule in enumerate(schedules):
+        own = [record for record in records if record["schedule"] == schedule]
+        cells = tuple(heat_cell(record, top + STEP * rows.index(record["row"]), highest, many) for record in own)
+        parts.append(Column(n * width, (n + 1) * width, STEP - 1, cells))
     labels = [
         Label(0, top + STEP * n + 13, shortened(row, left - 6), title=row) for n, row in enumerate(rows)
     ]  # fmt: skip
     name = f"Mean {panel.labels[panel.metric]} of every schedule: {title}, {len(rows)} rows, as in the tables."
     return Chart(name, top + STEP * len(rows) + 4, left, 0, tuple(parts), tuple(labels), title)
+
+
+def heat_cell(record: dict, y: float, highest: float, many: bool) -> Cell:
+    """One number on its shade; under the pointer with names and decimals, unless there are many."""
+    strength = max(0.0, record["score"] / highest) if highest else 0.0
+    hover = "" if many else f"{record['row']}, {record['schedule']}: {decimal(record['score'], 1)}"
+    shade = WEAKEST + (STRONGEST - WEAKEST) * strength
+    return Cell(y, decimal(record["score"], 0 if many else 1), shade, hover)

@@ -71,7 +71,8 @@ def mark_schedule(chart: RowChart, panel: Panel, y: float, row: tuple[str, list[
     cell, marked = panel.cell(schedule, languages, panel.metric), marked_schedules(panel)
     if cell.mean is None:
         return
-    title = f"{name}, {schedule}: {decimal(cell.mean, 1)}"
+    row_name = "" if len(panel.languages) >= MANY else f"{name}, "
+    title = f"{row_name}{schedule}: {decimal(cell.mean, 1)}"
     if schedule not in marked:
         chart.mark(y, cell.mean, "tick", "other", title)
         return

@@ -37,10 +37,10 @@ def mean_and_range(cell: Cell) -> dict[str, float]:
 
 def row_blocks(panel: Panel) -> dict[str, dict[str, list[str]]]:
     """Title of a block -> label of a row -> languages of its average; without empty blocks."""
-    averages = {"low": "low-resource languages", "seen": "trained languages"}
+    averages = {"low": "low-resource", "seen": "trained"}
     groups = panel.language_groups
     blocks = {
-        "Averages": {
+        "Means over languages": {
             f"{label} ({len(groups[name])})": groups[name] for name, label in averages.items() if name in groups
         },
         "Seen in training": {panel.language_title(lang): [lang] for lang in panel.seen_languages},
