@@ -28,7 +28,8 @@ rule plan_file:
     message:
         "write the plan of {wildcards.study}"
     shell:
-        "python scripts/plan_file.py --config {params.config:q} --out {output.plan} 2> >(tee {log} >&2)"
+        "python scripts/plan_file.py --config {params.config:q} --out {output.plan:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule contrasts:
@@ -53,8 +54,8 @@ rule contrasts:
     message:
         "compute the contrasts of {wildcards.study}"
     shell:
-        "python scripts/contrasts.py --plan {input.plan} --results results/{wildcards.study} --out {output}"
-        " 2> >(tee {log} >&2)"
+        "python scripts/contrasts.py --plan {input.plan:q} --results results/{wildcards.study:q} --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule distances:
@@ -76,7 +77,8 @@ rule distances:
     message:
         "measure the distances between the languages of {wildcards.study}"
     shell:
-        "python scripts/distances.py --spec {params.spec:q} --file {input:q} --out {output} 2> >(tee {log} >&2)"
+        "python scripts/distances.py --spec {params.spec:q} --file {input:q} --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule tables:
@@ -115,9 +117,9 @@ rule tables:
     message:
         "write the tables of {wildcards.study}"
     shell:
-        "python scripts/tables.py --plan {input.plan} --results results/{wildcards.study} --out {output.tables}"
-        " --claims {output.claims} --cost {output.cost}"
-        " 2> >(tee {log} >&2)"
+        "python scripts/tables.py --plan {input.plan:q} --results results/{wildcards.study:q} --out {output.tables:q}"
+        " --claims {output.claims:q} --cost {output.cost:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule figures:
@@ -147,8 +149,8 @@ rule figures:
     message:
         "draw the figures of {wildcards.study}"
     shell:
-        "python scripts/figures.py --plan {input.plan} --results results/{wildcards.study} --out {output}"
-        " 2> >(tee {log} >&2)"
+        "python scripts/figures.py --plan {input.plan:q} --results results/{wildcards.study:q} --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule report:
@@ -173,5 +175,5 @@ rule report:
     message:
         "write the report of {wildcards.study}"
     shell:
-        "python scripts/report.py --plan {input.plan} --results results/{wildcards.study} --out {output}"
-        " 2> >(tee {log} >&2)"
+        "python scripts/report.py --plan {input.plan:q} --results results/{wildcards.study:q} --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"

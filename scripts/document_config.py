@@ -73,6 +73,8 @@ def _type(value: dict, root: dict) -> str:
         return f"`{value['const']}`"
     if "oneOf" in value and "type" not in value:
         return " or ".join(_type(resolve_reference(branch, root), root) for branch in value["oneOf"])
+    if isinstance(value.get("type"), list):
+        return " or ".join(_type({**value, "type": kind}, root) for kind in value["type"])
     if value.get("type") == "array":
         return f"list of {_type(resolve_reference(value.get('items', {}), root), root)}"
     return {"object": "mapping", "string": "text"}.get(value.get("type", ""), value.get("type", ""))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from crosstune.core.errors import run_program
+from crosstune.core.errors import run_program, show
 from crosstune.data.download.hub import Hub
 from crosstune.data.download.pinning import find_hashes, find_numbers, find_revisions, quote_commit, write_revision
 from crosstune.data.record import Dataset
@@ -34,7 +34,7 @@ def main() -> None:
 
     registry = load_registry(args.registry, args.extra)
     if not args.datasets:
-        print("Everything is pinned.")
+        show("Everything is pinned.")
     for name in args.datasets:
         pin_one(registry[name], args.folders, args.raw)
 
@@ -42,16 +42,16 @@ def main() -> None:
 def pin_one(dataset: Dataset, folders: Mapping[str, str], raw: Path) -> None:
     languages = [(lang, split) for split, entry in dataset.splits.items() for lang in entry.languages]
     if all(dataset.is_pinned(*language) for language in languages):
-        print(yaml.dump({"splits": find_numbers(dataset, folders, raw)}, sort_keys=False, allow_unicode=True), end="")
+        show(yaml.dump({"splits": find_numbers(dataset, folders, raw)}, sort_keys=False, allow_unicode=True).rstrip())
         return
     for repository, commit in find_revisions(dataset, Hub.from_environment(), raw).items():
         path = Path(dataset.record_file)
         written = path.exists() and write_revision(path, dataset.name, repository, commit)
         where = f"written to {path}" if written else f"paste it into the source of {repository}"
-        print(f"{dataset.name}: {where}\n  revision: {quote_commit(commit)}")
+        show(f"{dataset.name}: {where}\n  revision: {quote_commit(commit)}")
     if hashes := find_hashes(dataset, raw):
-        print(f"{dataset.name}: paste this into the record")
-        print(yaml.dump({"splits": hashes}, sort_keys=False, allow_unicode=True), end="")
+        show(f"{dataset.name}: paste this into the record")
+        show(yaml.dump({"splits": hashes}, sort_keys=False, allow_unicode=True).rstrip())
 
 
 if __name__ == "__main__":

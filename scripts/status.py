@@ -8,7 +8,7 @@ import argparse
 import json
 from pathlib import Path
 
-from crosstune.core.errors import run_program
+from crosstune.core.errors import run_program, show
 from crosstune.core.schema import read_yaml
 from crosstune.operations.status import job_statuses, status_lines
 from crosstune.study.build import build_study
@@ -21,7 +21,7 @@ def main() -> None:
     args = parser.parse_args()
 
     study = build_study(args.config or read_yaml(args.configfile))
-    print("\n".join(status_lines(study, job_statuses(study))))
+    show(*status_lines(study, job_statuses(study)))
 
 
 if __name__ == "__main__":

@@ -291,7 +291,7 @@ def test_latex_compiles(tmp_path, typeset):
 LANGUAGE_AXES = ["language", "family", "script", "resource", "group"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     axis=st.sampled_from(LANGUAGE_AXES),
     statistic=st.sampled_from(["sd", "interval", "median", "min", "max"]),

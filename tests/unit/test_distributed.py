@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -118,13 +119,19 @@ def listening_addresses(pids: set[int]) -> set[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the sockets in /proc")
-def test_processes_listen_on_loopback_only(tmp_path):
+def test_processes_listen_on_loopback_only(tmp_path, monkeypatch):
+    """They meet in a folder that others cannot enter: torch's launcher unpickles what lies there."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    monkeypatch.setenv("TMPDIR", str(shared))
     process = talk(tmp_path, "wait", stderr=subprocess.DEVNULL)
     files = [tmp_path / f"{rank}.json" for rank in (0, 1)]
     wait_until(lambda: all(file.exists() and file.read_text() for file in files), process=process)
     pids = {process.pid, *(json.loads(file.read_text())["pid"] for file in files)}
     try:
         assert listening_addresses(pids) <= {"0100007F", f"{0:024x}01000000"}
+        assert [stat.S_IMODE(path.stat().st_mode) for path in shared.iterdir()] == [0o700]
     finally:
         process.kill()
         process.wait()

@@ -14,9 +14,10 @@ import pytest
 from crosstune.core.errors import UserError
 from crosstune.core.files import decode_text, read_text
 from crosstune.data.parquet import read_parquet
-from crosstune.data.readers import READERS, read_rows
+from crosstune.data.prepare import reader_options
+from crosstune.data.readers import READERS, TABLE, read_rows
 from crosstune.data.readers.hub import rows_from_records
-from crosstune.data.readers.pieces import UPOS, ReaderOptions
+from crosstune.data.readers.pieces import ReaderOptions
 from crosstune.data.record import Dataset
 from crosstune.data.registry import load_registry
 from crosstune.data.sources import SyntheticSource
@@ -71,11 +72,7 @@ def shortened(text: str) -> str:
 
 
 def sample(record: Dataset, files: Sequence[tuple[str, str]], lang: str, split: str) -> Sample:
-    prefix = record.token_prefix.replace("{lang}", lang)
-    options = ReaderOptions(
-        lang, record.splits[split].languages, record.tags or UPOS, record.labels, record.fields, prefix, record.codes
-    )
-    return Sample(record.reader, tuple(files), options)
+    return Sample(record.reader or TABLE, tuple(files), reader_options(record, split, lang))
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +152,7 @@ def check_sample(given: Sample, seed: str) -> None:
     assert given.read(given.encoded(lambda text: text.rstrip("\n") + "\n\n")) == rows
 
     decomposed = read_or_refuse(given, given.encoded(lambda text: unicodedata.normalize("NFD", text)))
-    assert decomposed is None or given.reader == "fields" or decomposed == normalized(rows)
+    assert decomposed is None or given.options.task == "text" or decomposed == normalized(rows)
 
     text = given.files[0][1]
     is_document = text.startswith("{") and "\n{" not in text.strip()
@@ -180,9 +177,10 @@ def check_sample(given: Sample, seed: str) -> None:
         assert given.read(given.encoded(turned)) == rows
     elif given.reader in ("conllu", "columns", "classified", "conllu-text", "columns-text"):
         assert read_or_refuse(given, given.encoded(turned)) is None, "columns in another order"
-    options = replace(given.options, fields=given.options.fields or (1,), codes={given.options.lang: "x"})
+    options = replace(given.options, columns={}, table={}, codes={given.options.lang: "x"})
     for other in READERS:
-        read_or_refuse(Sample(other, given.files[:1], options), given.encoded()[:1])
+        table = {"columns": {"text": 1}, "table": {"format": "tsv"}, "task": "text"} if other == TABLE else {}
+        read_or_refuse(Sample(other, given.files[:1], replace(options, **table)), given.encoded()[:1])
 
 
 @pytest.mark.parametrize("name", SYNTHETIC)
@@ -211,7 +209,7 @@ def test_changed_real_files_are_read_right_or_refused(bundle, name):
 
 
 def test_the_samples_have_every_format():
-    assert {REGISTRY[name].reader for name in [*SYNTHETIC, *REAL]} >= set(READERS) - {"pairs"}
+    assert {REGISTRY[name].reader or TABLE for name in [*SYNTHETIC, *REAL]} >= set(READERS) - {"pairs"}
 
 
 def test_a_damaged_table_is_read_or_refused():

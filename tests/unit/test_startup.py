@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LIGHT = [
     "prepare", "leakage", "score", "baselines", "plan_file", "tables", "figures", "report", "submission", "synthetic",
-    "pin", "audit", "fetch", "fetch_model", "remove_weights", "translate", "distances", "contrasts",
+    "pin", "audit", "describe", "fetch", "fetch_model", "remove_weights", "translate", "distances", "contrasts",
     "provenance", "crate", "stale", "status", "check",
 ]  # fmt: skip
 # Every name that is None in sys.modules cannot be imported.

@@ -61,6 +61,37 @@ def test_mistakes_in_an_average(entry, place, message):
     assert caught.value.where == place
 
 
+NEW_LANGUAGE = {
+    "task": "qa", "title": "t", "licence": "l", "reader": "squad", "source": {"files": "{mine}/{lang}.json"},
+    "languages": ["zz"], "splits": {"test": {}},
+}  # fmt: skip
+
+
+def test_a_language_that_the_registry_lacks_is_described_in_the_study():
+    changes = {"datasets": {"mine": NEW_LANGUAGE}, "folders": {"mine": "."}, "tracks__qa__evaluate": {"mine": "all"}}
+    with pytest.raises(UserError, match="the language 'zz' is neither here nor in the registry") as caught:
+        study(**changes)
+    line = yaml.safe_load(caught.value.fix.partition("\n")[2].replace("...", "Zed"))["languages"]
+    assert line == {"zz": {"name": "Zed", "family": "Zed", "script": "Latn", "resource": "low"}}
+    found = study(**changes, languages=line | {"qen": {"resource": "low"}})
+    assert plan_of(found)["languages"]["zz"] == line["zz"]
+    assert plan_of(found)["languages"]["qen"]["resource"] == "low", "in place of the registry's"
+    assert found.languages["zz"].genus == "Zed"
+    with pytest.raises(UserError, match="a language that the registry lacks needs family, script") as caught:
+        study(**changes, languages={"zz": {"name": "Zed"}})
+    assert (caught.value.where, caught.value.fix.partition(",")[0]) == ("languages.zz", "zz: {name: Zed")
+
+
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [({"script": "latin"}, "script"), ({"resource": "medium"}, "resource"), ({"fam": "x"}, "Did you mean family")],
+)
+def test_a_mistake_in_a_language_is_told(language, says):
+    with pytest.raises(UserError, match=says) as caught:
+        study(languages={"zz": language})
+    assert caught.value.where.startswith("languages.zz")
+
+
 def test_the_metric_belongs_to_the_data_set():
     found = study(folders={"bundle": "."}, tracks__qa__evaluate={"worldqa": ["qen"], "mlqa": ["hi"], "xquad": ["hi"]})
     track = plan_of(found)["tracks"]["qa"]

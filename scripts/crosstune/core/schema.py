@@ -133,7 +133,8 @@ def _user_error(error: jsonschema.ValidationError, schema: Mapping) -> UserError
         line = "\n".join(part.get("examples", [])) or f"{key}: ..."
         return UserError(f"the key {key!r} is missing", where, f"{part.get('description', '')}\n{line}".strip())
     if isinstance(value, bool) and error.validator == "type" and error.validator_value != "string":
-        return UserError(f"expected {error.validator_value}, found the truth value {value}", where, expected)
+        kinds = error.validator_value if isinstance(error.validator_value, str) else " or ".join(error.validator_value)
+        return UserError(f"expected {kinds}, found the truth value {value}", where, expected)
     if isinstance(value, bool):
         return UserError(f"YAML reads this as {value}, text was expected", where, _quote_fix(value))
     if isinstance(value, float) and value.is_integer() and error.validator_value == "integer":
@@ -143,6 +144,9 @@ def _user_error(error: jsonschema.ValidationError, schema: Mapping) -> UserError
         return UserError(f"{twice!r} is given twice", where, "Give each value once.")
     if error.validator == "pattern" and "$ref" not in expected:
         return UserError(f"{value!r} is not allowed as a name here", where, expected)
+    if error.validator == "maxItems":
+        message = f"{len(value)} entries, and at most {error.validator_value} make sense"
+        return UserError(message, where, "\n".join(filter(None, [expected, example])))
     if error.validator == "minItems" or error.validator == "minProperties":
         return UserError("this must not be empty", where, "\n".join(filter(None, [expected, example])))
     if error.validator == "oneOf" and isinstance(value, Mapping):

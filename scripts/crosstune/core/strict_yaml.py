@@ -13,7 +13,14 @@ BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": F
 
 LARGEST_SIZE = 1_000_000
 
-DEEPEST = 200
+# The longest chain of lists and mappings in the files of the project has 7.
+DEEPEST = 100
+
+# PyYAML's C loader, if there is one, takes a tenth of the time.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+MERGE = "tag:yaml.org,2002:merge"
 
 DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+")
 
@@ -29,6 +36,7 @@ def read_strict(path: Path | str) -> Any:
     loader = _StrictLoader(text)
     try:
         content = loader.get_single_data()
+        circular = _is_circular(content, frozenset(), set())
     except _TrapError as trap:
         mark, (line, column) = trap.node.start_mark, _position(text, trap.node.start_mark.index)
         fix = trap.fix if trap.instead is None else f"{trap.fix}\n{_mended_line(text, mark.index, trap)}"
@@ -43,7 +51,7 @@ def read_strict(path: Path | str) -> Any:
         raise UserError(f"not valid YAML ({error or 'too deep'})", str(path)) from None
     finally:
         loader.dispose()
-    if _is_circular(content, frozenset(), set()):
+    if circular:
         raise UserError("an alias (*name) lies inside what it stands for", str(path), "Write the value out.")
     check_expanded_size(content, str(path))
     return content
@@ -65,12 +73,19 @@ def _expanded_size(value: Any, sizes: dict[int, int]) -> int:
 
 
 def _check_depth(text: str, where: str) -> None:
-    """UserError for brackets in brackets that would end the process: the C loader has no limit of its own."""
+    """UserError for lists in lists that would end the process: the C loader calls itself for each, without a limit.
+
+    Its parser, which gives the events, does not.
+    """
     depth = 0
-    for bracket in re.findall(r"[\[\]{}]", text):
-        depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
-        if depth > DEEPEST:
-            raise UserError(f"more than {DEEPEST} brackets inside each other", where, "Do not trust it.")
+    try:
+        for event in yaml.parse(text, _Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                message = f"more than {DEEPEST} lists and mappings inside each other"
+                raise UserError(message, where, "Do not trust it.")
+    except yaml.YAMLError:
+        pass  # The loader finds it too, and says where.
 
 
 class _TrapError(Exception):
@@ -81,18 +96,32 @@ class _TrapError(Exception):
         self.node, self.message, self.fix, self.instead = node, message, fix, instead
 
 
-# PyYAML's C loader, if there is one, takes a tenth of the time.
-class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class _StrictLoader(_Loader):
     def __init__(self, text: str):
         super().__init__(text)
         self._checked: set[yaml.Node] = set()
+        self._merged = 0
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         # Called for every mapping before merge keys (<<) add to it: afterwards an overridden key would be there twice.
         if node not in self._checked:
             self._checked.add(node)
             _check_keys(node)
+            self._count_merged(node)
         super().flatten_mapping(node)
+
+    def _count_merged(self, node: yaml.MappingNode) -> None:
+        """Refuse merges of merges that add more keys than any memory holds, although most override each other."""
+        for key, value in node.value:
+            if key.tag == MERGE:
+                for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    if isinstance(part, yaml.MappingNode):
+                        self.flatten_mapping(part)
+                        self._merged += len(part.value)
+                        if self._merged > LARGEST_SIZE:
+                            raise _TrapError(
+                                key, f"merges add more than {LARGEST_SIZE:,} keys", "Do not trust it.", None
+                            )
 
     def boolean(self, node: yaml.ScalarNode) -> bool:
         if node.value not in BOOLEANS:
@@ -152,6 +181,8 @@ def _mended_line(text: str, index: int, trap: _TrapError) -> str:
 def _is_circular(value: Any, outer: frozenset[int], done: set[int]) -> bool:
     if not isinstance(value, dict | list) or id(value) in done:
         return False
+    if len(outer) > DEEPEST:
+        raise RecursionError(f"more than {DEEPEST} values inside each other")
     if id(value) in outer:
         return True
     parts = value.values() if isinstance(value, dict) else value

@@ -5,8 +5,10 @@ The `datasets` library writes a file's features as JSON into the schema's metada
 `feature`. This module parses that JSON, because importing the library would cost every job seconds.
 """
 
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from crosstune.core.bombs import check_size
@@ -27,6 +29,7 @@ def read_parquet(files: Sequence[tuple[str, str | BinaryIO]]) -> Iterator[tuple[
         try:
             table, unpacked = parquet.ParquetFile(file), 0
             size = sum(table.metadata.row_group(n).total_byte_size for n in range(table.metadata.num_row_groups))
+            check_size(_file_size(file), size, place)
             names = label_names(table.schema_arrow.metadata)
             number = 0
             for batch in table.iter_batches(BATCH_ROWS):
@@ -41,6 +44,10 @@ def read_parquet(files: Sequence[tuple[str, str | BinaryIO]]) -> Iterator[tuple[
                     yield where, record
         except (ArrowException, OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise UserError(f"not a Parquet file, or a damaged one ({error})", place, "Download it again.") from None
+
+
+def _file_size(file: str | BinaryIO) -> int:
+    return Path(file).stat().st_size if isinstance(file, str) else file.seek(0, io.SEEK_END)
 
 
 def label_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:

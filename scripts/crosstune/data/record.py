@@ -1,5 +1,6 @@
 """The record of one data set: its splits, languages, files and folds."""
 
+import glob
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,18 @@ HUB_PATTERNS = {
     ),
 }
 
+
+# For each task type, the columns that `columns` must and may name for a table, beside COMMON_ROLES.
+ROLES = {
+    "qa": (("context", "question", "answers"), ("answer_start",)),
+    "classification": (("text", "label"), ("pair",)),
+    "choice": (("premise", "choices", "label"), ("question",)),
+    "tagging": (("tokens", "tags"), ()),
+    "bitext": (("text", "pair"), ()),
+    "retrieval": (("query", "candidate"), ("context",)),
+    "text": (("text",), ("pair",)),
+}
+COMMON_ROLES = ("id", "language")
 
 FOLD_NAME = re.compile(r"(.+)-fold([1-9][0-9]*)")
 
@@ -72,7 +85,9 @@ class Dataset:
     """A record. `record_file` is the registry file that defines it, or the config key `datasets`.
 
     A fold is a data set too: `fold` is its number, from 1, and `base_dataset` the name of the data set that it splits.
-    `parallel` is what translations of one test example have in common (`key_of_example`).
+    So is a part (crosstune.data.parts), with the name of the whole as `base_dataset`.
+    `parallel` is what translations of one test example have in common (`key_of_example`). `values` maps the files'
+    labels or tags to `labels` or `tags`; `choices` are the labels of a multiple-choice row's choices, in order.
     """
 
     name: str
@@ -86,7 +101,13 @@ class Dataset:
     tags: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     head: str | None = None
-    fields: tuple[str | int, ...] = ()
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    table: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    choices: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    tag_scheme: str = ""
+    answer_start: str = ""
     token_prefix: str = ""
     notes: str = ""
     variant: str = ""
@@ -95,6 +116,12 @@ class Dataset:
     folds: Folds | None = None
     fold: int = 0
     base_dataset: str = ""
+
+    @property
+    def declaration(self) -> dict[str, Any] | tuple:
+        """What the record says of its tables, beside tags and labels; () if it says nothing."""
+        names = ("columns", "table", "values", "choices", "drop", "tag_scheme", "answer_start")
+        return {name: value for name in names if (value := getattr(self, name))} or ()
 
     @property
     def where(self) -> str:
@@ -124,7 +151,7 @@ class Dataset:
         return record
 
     def file_names(self, lang: str, split: str) -> list[str]:
-        """Files of a language as the record names them, folders still in braces; none for hub and translations."""
+        """Files of a language as the record names them: folders in braces, wildcards; none for hub and translations."""
         source = self.require(lang, split).source
         kind = source_kind(source)
         return [] if kind in ("hub", "translate") else self._expand_all(source[kind], lang, split)
@@ -144,8 +171,8 @@ class Dataset:
     def source(self, lang: str, split: str, folders: Mapping[str, str | Path]) -> DataSource:
         """The source of one language's rows, pinned or not: enough to plan a study, not to read data."""
         source = self.require(lang, split).source
-        if "fold" in source:
-            return source["fold"]
+        if derived := source.get("fold") or source.get("part"):
+            return derived
         kind = source_kind(source)
         if kind == "translate":
             return TranslatedSource(source["translate"], split, tuple(source["from"]), source["by"])
@@ -158,7 +185,26 @@ class Dataset:
             return UrlSource(tuple(names), self.splits[split].sha256.get(lang, ()), members)
         if kind == "synthetic":
             return SyntheticSource(tuple(map(PurePosixPath, names)))
-        return [self._path(name, folders) for name in names]
+        return [path for _, path in self.local_files(lang, split, folders)]
+
+    def local_files(self, lang: str, split: str, folders: Mapping[str, str | Path]) -> list[tuple[str, Path]]:
+        """(name, path) of a language's files on disk; the name has its folder in braces.
+
+        `*` and `?` match the characters of one name and `**` folders too; matches are in the order of their names. A
+        pattern that matches nothing stays, and is then a file that does not exist.
+        """
+        found = []
+        for name in self.file_names(lang, split):
+            if not (wildcard := re.search("[*?]", name)):
+                found.append((name, self._path(name, folders)))
+                continue
+            cut = name.rfind("/", 0, wildcard.start()) + 1
+            base, pattern = name[:cut], name[cut:].replace("[", "[[]")
+            root = self._path(base or ".", folders)
+            matches = sorted(glob.glob(pattern, root_dir=root, recursive=True))
+            paths = [(base + match, root / match) for match in matches if (root / match).is_file()]
+            found += paths or [(name, self._path(name, folders))]
+        return found
 
     def is_pinned(self, lang: str, split: str) -> bool:
         """Whether the record states the version of a source in the network; true for every other source."""

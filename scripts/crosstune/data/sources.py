@@ -1,7 +1,9 @@
-"""Sources of a split's rows: files, the hub, addresses, synthetic data, translations, folds."""
+"""Sources of a split's rows: files, the hub, addresses, synthetic data, translations, folds, parts."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from crosstune.data.part_names import Part
 
 
 @dataclass(frozen=True)
@@ -63,4 +65,25 @@ class FoldSource:
     origins: str = ""
 
 
-DataSource = list[Path] | SyntheticSource | HubSource | UrlSource | TranslatedSource | FoldSource
+@dataclass(frozen=True)
+class PartSource:
+    """A part of the prepared rows of `dataset` and `split`.
+
+    `whole` is the data set that all its parts derive from, `parallel` as in its record. If `dataset` is a translation
+    and rows of its originals are held out, `origins` and `languages` name their training rows: only translations of
+    these are in the part.
+    """
+
+    dataset: str
+    split: str
+    part: Part
+    whole: str
+    parallel: str
+    origins: str = ""
+    languages: tuple[str, ...] = ()
+
+
+DataSource = list[Path] | SyntheticSource | HubSource | UrlSource | TranslatedSource | FoldSource | PartSource
+
+# Sources in prepared rows of other data sets.
+DerivedSource = TranslatedSource | FoldSource | PartSource

@@ -63,7 +63,7 @@ def job_statuses(study: Study) -> list[JobStatus]:
     """All trainings, predictions and scores of a study, from the files in the project's folder."""
     jobs = []
     for node in study.checkpoints.values():
-        training = None if "hub" in node.spec else _training(study, node)
+        training = None if node.is_given else _training(study, node)
         jobs += [training] if training else []
         for dataset in node.evaluate:
             trained = not training or training.state == DONE

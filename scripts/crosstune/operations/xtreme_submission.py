@@ -18,7 +18,7 @@ from crosstune.evaluation.metrics import XTREME_R, metric_named
 from crosstune.evaluation.scoring import read_predictions
 from crosstune.evaluation.xtreme_files import FORMATS
 
-FIX = "Add the key `xtreme` with the name of the task to its record, or evaluate a data set that has the key."
+FIX = "Add the key `xtreme` with the name of the task to its record, or evaluate a whole data set that has the key."
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from crosstune.data.synthetic.write import complete_spec
 from crosstune.study.checks import (
     check_allowed_leakage,
     check_contrastive,
+    check_languages,
     check_layers,
     check_lengths,
     check_windows,
@@ -18,6 +19,7 @@ from crosstune.study.claims import resolve_claims
 from crosstune.study.comparisons import check_headline, resolve_average, resolve_contrasts, resolve_published
 from crosstune.study.expand import expand
 from crosstune.study.graph import Study
+from crosstune.study.local_models import identify_models
 from crosstune.study.renamed_keys import check_renamed
 from crosstune.study.table_specs import resolve_tables
 
@@ -31,7 +33,10 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     check_renamed(config)
     config = validate(config, root / "schemas/study.schema.yaml")
     complete_spec(config["synthetic"])
-    expansion = expand(config, load_registry(root / "registry", config["datasets"]), load_languages(root / "registry"))
+    config = identify_models(config)
+    registry = load_registry(root / "registry", config["datasets"])
+    expansion = expand(config, registry, load_languages(root / "registry", config["languages"]))
+    check_languages(expansion)
     check_headline(expansion)
     check_layers(expansion)
     check_windows(expansion)

@@ -9,12 +9,20 @@ from pathlib import Path
 from crosstune.core.errors import UserError
 from crosstune.data.download.fetch import download_request, manifest_path
 from crosstune.data.download.http import FETCH_ALL, is_offline
+from crosstune.data.places import check_bounds, check_named
 from crosstune.data.prepare import PREPARE_VERSION, source_manifests
 from crosstune.data.readers import reads_all_languages
-from crosstune.data.sources import DataSource, FoldSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
+from crosstune.data.sources import (
+    DataSource,
+    DerivedSource,
+    FoldSource,
+    HubSource,
+    SyntheticSource,
+    TranslatedSource,
+    UrlSource,
+)
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION
 from crosstune.data.translation.translators import load_translator
-from crosstune.study.checks import check_bounds
 from crosstune.study.distances import distances_file
 from crosstune.study.graph import Expansion
 from crosstune.study.paths import PreparedPath
@@ -78,7 +86,7 @@ class DataRequirements:
                 record.codes.get(language),
                 record.tags,
                 record.labels,
-                record.fields,
+                record.declaration,
                 record.token_prefix,
                 languages,
             ],
@@ -102,7 +110,7 @@ class DataRequirements:
             return [WORLD_MANIFEST]
         if isinstance(location, HubSource | UrlSource):
             return [f"{RAW}/{manifest_path(download_request(location))}"]
-        if isinstance(location, TranslatedSource | FoldSource):
+        if isinstance(location, DerivedSource):
             return [f"{PREPARED}/{path}" for path in source_manifests(location, dataset, language)]
         return [str(path) for path in location]
 
@@ -184,11 +192,11 @@ class DataRequirements:
         return keys
 
     def _parents(self, dataset: str, split: str, language: str) -> set[tuple[str, str, str]]:
-        """The prepared splits that a fold or a translation is derived from."""
+        """The prepared splits that a fold, a part or a translation is derived from."""
         location = self.source(dataset, split, language)
         if isinstance(location, TranslatedSource):
             return {(location.dataset, location.split, origin) for origin in location.origins}
-        if isinstance(location, FoldSource):
+        if isinstance(location, DerivedSource):
             return {
                 tuple(PreparedPath.parse(f"{PREPARED}/{path}"))
                 for path in source_manifests(location, dataset, language)
@@ -234,18 +242,22 @@ class DataRequirements:
     def check_files(self) -> None:
         """UserError for the first data file on disk that the study needs and that is missing or out of bounds."""
         for file in distances_file(self._study):
+            check_bounds(Path(file), self._study.config["folders"])
+            check_named(self._study.config["distances"]["file"], "distances.file")
             if not Path(file).exists():
                 fix = "Correct distances.file, or leave `distances` out."
                 raise UserError("no such file of languages' features", file, fix)
-            check_bounds(Path(file), self._study.config["folders"])
         for dataset, split, language in sorted(self.needed):
             location = self.source(dataset, split, language)
+            record = self._study.registry[dataset]
             for path in location if isinstance(location, list) else ():
                 check_bounds(path, self._study.config["folders"])
                 if not path.exists():
                     where = f"folders: {self._study.config['folders']}"
-                    notes = self._study.registry[dataset].notes
-                    raise UserError(f"no such data file (data set {dataset})", str(path), f"{where}\n{notes}".strip())
+                    fix = f"{where}\n{record.notes}".strip()
+                    raise UserError(f"no such data file (data set {dataset})", str(path), fix)
+            for name in record.file_names(language, split) if isinstance(location, list) else ():
+                check_named(name, f"{record.where}.splits.{split}.source.files")
 
     def check_translators(self) -> None:
         """UserError for a translator that the study does not describe, and for a pair of languages that it lacks."""

@@ -88,7 +88,7 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Cell:
+class ShadedCell:
     """A shaded cell of a column, with a text in its middle."""
 
     y: float
@@ -98,13 +98,13 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
+class ShadedColumn:
     """A column of cells, `height` pixels high each."""
 
     x1: float
     x2: float
     height: float
-    cells: tuple[Cell, ...]
+    cells: tuple[ShadedCell, ...]
 
     def svg(self, width: float | None) -> str:
         inner = "100%" if width is None else short((self.x2 - self.x1) * width)

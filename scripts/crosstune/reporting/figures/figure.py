@@ -23,7 +23,10 @@ class LegendEntry:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure. `kind` is part of its file names; its charts stand in `columns` where there is room."""
+    """A figure. `kind` is part of its file names; its charts stand in `columns` where there is room.
+
+    `mark`: a word at the top of its picture, such as that of a pilot.
+    """
 
     kind: str
     title: str
@@ -31,6 +34,7 @@ class Figure:
     charts: tuple[Chart, ...]
     legend: tuple[LegendEntry, ...] = ()
     columns: int = 1
+    mark: str = ""
 
     @property
     def alt(self) -> str:
@@ -40,7 +44,7 @@ class Figure:
     @property
     def svg(self) -> str:
         """The picture as a file of its own."""
-        parts, y = self._file_legend()
+        parts, y = self._file_head()
         column = (WIDTH - SPACE * (self.columns - 1)) / self.columns
         for start in range(0, len(self.charts), self.columns):
             line = self.charts[start : start + self.columns]
@@ -62,9 +66,12 @@ class Figure:
     def pdf(self) -> bytes:
         return vl_convert.svg_to_pdf(self.svg)
 
-    def _file_legend(self) -> tuple[list[str], float]:
-        """The legend at the top of a file, and the height below it."""
+    def _file_head(self) -> tuple[list[str], float]:
+        """The mark and the legend at the top of a file, and the height below them."""
         parts, x, y = [], 0.0, 6.0
+        if self.mark:
+            parts.append(f'<text class="strong" x="0" y="{y + 4:g}">{escape(self.mark)}</text>')
+            y += LEGEND_LINE
         for entry in self.legend:
             width = 34 + text_width(entry.text)
             if x and x + width > WIDTH:
@@ -73,7 +80,7 @@ class Figure:
             parts.append(legend_drawing(entry) + "</svg>")
             parts.append(f'<text x="{x + 26:g}" y="{y + 4:g}">{escape(entry.text)}</text>')
             x += width
-        return parts, y + LEGEND_LINE if self.legend else 0.0
+        return parts, y + LEGEND_LINE if self.legend else y - 6
 
 
 def legend_drawing(entry: LegendEntry) -> str:

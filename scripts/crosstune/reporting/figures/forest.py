@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from crosstune.analysis.estimates import UNJUDGED
+from crosstune.analysis.estimates import NO_VERDICT, UNJUDGED
 from crosstune.analysis.intervals import CONFIDENCE, interval
 from crosstune.analysis.results import Panel, StudyResults
 from crosstune.core.text import decimal
@@ -145,6 +145,7 @@ def seed_row(panel: Panel, a: str, b: str) -> ForestRow | None:
     clear = ends and (ends.low > 0 or ends.high < 0)
     verdict = ("better" if difference.mean > 0 else "worse") if clear else "inconclusive"
     verdict = verdict if panel.is_learned([a, b], languages, panel.metric) else UNJUDGED
+    verdict = NO_VERDICT if panel.study.pilot else verdict
     return ForestRow(
         RANDOM["seeds"], difference.mean, *((ends.low, ends.high) if ends else (None, None)), verdict, True
     )

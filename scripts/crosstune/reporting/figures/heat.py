@@ -3,11 +3,11 @@
 from crosstune.analysis.results import Panel
 from crosstune.core.text import decimal
 from crosstune.reporting.figures.drawing import (
-    Cell,
     Chart,
-    Column,
     Element,
     Label,
+    ShadedCell,
+    ShadedColumn,
     Text,
     label_width,
     shortened,
@@ -74,7 +74,7 @@ def heat_block(panel: Panel, title: str, rows: list[str], records: list[dict], h
     for n, schedule in enumerate(schedules):
         own = [record for record in records if record["schedule"] == schedule]
         cells = tuple(heat_cell(record, top + STEP * rows.index(record["row"]), highest, many) for record in own)
-        parts.append(Column(n * width, (n + 1) * width, STEP - 1, cells))
+        parts.append(ShadedColumn(n * width, (n + 1) * width, STEP - 1, cells))
     labels = [
         Label(0, top + STEP * n + 13, shortened(row, left - 6), title=row) for n, row in enumerate(rows)
     ]  # fmt: skip
@@ -82,9 +82,9 @@ def heat_block(panel: Panel, title: str, rows: list[str], records: list[dict], h
     return Chart(name, top + STEP * len(rows) + 4, left, 0, tuple(parts), tuple(labels), title)
 
 
-def heat_cell(record: dict, y: float, highest: float, many: bool) -> Cell:
+def heat_cell(record: dict, y: float, highest: float, many: bool) -> ShadedCell:
     """One number on its shade; under the pointer with names and decimals, unless there are many."""
     strength = max(0.0, record["score"] / highest) if highest else 0.0
     hover = "" if many else f"{record['row']}, {record['schedule']}: {decimal(record['score'], 1)}"
     shade = WEAKEST + (STRONGEST - WEAKEST) * strength
-    return Cell(y, decimal(record["score"], 0 if many else 1), shade, hover)
+    return ShadedCell(y, decimal(record["score"], 0 if many else 1), shade, hover)

@@ -38,13 +38,13 @@ MOST_TITLES = 4
 class SeedDifference:
     """The difference a - b between two schedules in their mean score over some languages, by seed.
 
-    `learned`: whether one of them beats the trivial baselines there.
+    `judged`: whether one of them beats the trivial baselines there, in a study that is no pilot.
     """
 
     a: str
     b: str
     difference: Cell
-    learned: bool = True
+    judged: bool = True
 
     @property
     def higher(self) -> int:
@@ -70,11 +70,11 @@ class SeedDifference:
     def verdict(self) -> str:
         """`better` or `worse` if the interval excludes 0, else `inconclusive`; `missing` without a seed.
 
-        UNJUDGED if neither schedule beats the trivial baselines.
+        UNJUDGED if neither schedule beats the trivial baselines, or in a pilot.
         """
         if not self.seeds:
             return "missing"
-        if not self.learned:
+        if not self.judged:
             return UNJUDGED
         ends = self.interval
         return "better" if ends and ends.low > 0 else "worse" if ends and ends.high < 0 else "inconclusive"
@@ -100,8 +100,12 @@ def verdict_lines(panel: Panel) -> list[VerdictLine]:
     """A line per question of the headline, for one model.
 
     For a study that reproduces a published table and names no headline schedules, one line with the table's
-    differences.
+    differences. A pilot answers nothing.
     """
+    if panel.study.pilot:
+        size = count(panel.study.plan["pilot"], "example")
+        text = f"This is a pilot. It scores at most {size} of each test set after a tenth of the training: no answer"
+        return [VerdictLine("", text, "", "")]
     published = [comparison for comparison in published_comparisons(panel.study) if comparison.panel == panel]
     if not headline(panel) and published and published[0].entry["differences"]:
         return [VerdictLine("", summary_sentence(published[0]).rstrip("."), "", "")]
@@ -138,7 +142,7 @@ def verdict_line(panel: Panel, question: str, one: str, other: str) -> VerdictLi
     }
     mean, _, ends = text.partition(" ")
     number = f"{found.a} − {found.b} = {mean} points, {f'{confidence} CI {ends}' if ends else 'no CI from one seed'}"
-    scope = f"{panel.labels[panel.metric]}, {target_name(panel)} of {panel.dataset}, {count(seeds, 'seed')}"
+    scope = f"{panel.labels[panel.metric]}, {target_name(panel)} of {panel.dataset_title}, {count(seeds, 'seed')}"
     return VerdictLine(question, words[verdict], number, scope)
 
 
@@ -182,7 +186,8 @@ def compare(panel: Panel, a: str, b: str, languages: Sequence[str]) -> SeedDiffe
     """The difference by seed; for folded data, of the means over folds."""
     difference = panel.cell(a, languages, panel.metric).difference(panel.cell(b, languages, panel.metric))
     difference = difference if panel.folds == [0] else difference.average_folds(len(panel.folds))
-    return SeedDifference(a, b, difference, panel.is_learned([a, b], languages, panel.metric))
+    judged = not panel.study.pilot and panel.is_learned([a, b], languages, panel.metric)
+    return SeedDifference(a, b, difference, judged)
 
 
 def seed_differences(panel: Panel) -> tuple[list[str], list[tuple[str, list[SeedDifference]]]]:
@@ -226,7 +231,7 @@ def setting(panel: Panel) -> str:
         every = len(invented) == len(panel.languages)
         noun, kinds = ("invented language", kinds) if every else (noun, [*kinds, f"{len(invented)} invented"])
     return (
-        f"Model {panel.model}{made}; test data {panel.dataset}{f' ({title})' if title else ''} in "
+        f"Model {panel.model}{made}; test data {panel.dataset_title}{f' ({title})' if title else ''} in "
         f"{count(len(panel.languages), noun)}: {', '.join(kinds)}; {length} of up to {budget['tokens']:,} tokens "
         f"for every schedule ({matched}); {'seeds' if len(plan['seeds']) > 1 else 'seed'} {seeds}."
     )
@@ -305,7 +310,7 @@ def few_seeds_sentence(panel: Panel) -> str:
     """What few seeds can show: the minimum detectable effects of the contrasts on this panel."""
     seeds = count(len(panel.study.plan["seeds"]), "seed")
     found = [result for result in contrast_results(panel.study) if panel in result.panels and result.estimate("seeds")]
-    if not found:
+    if not found or panel.study.pilot:
         return f"Few seeds: with {seeds} the CIs are wide."
     effects = [f"{result.contrast['name']} {decimal(result.estimate('seeds')['detects'], 1)}" for result in found]
     smallest = ", ".join(dict.fromkeys(result.smallest_effect for result in found))
@@ -365,6 +370,6 @@ def relatedness_rows(panel: Panel) -> list[RelatednessRow]:
     for schedule in panel.schedules:
         if schedule != UNTRAINED:
             near, far = (panel.cell(schedule, languages, panel.metric) for languages in (related, unrelated))
-            difference = SeedDifference("related", "unrelated", near.difference(far))
+            difference = SeedDifference("related", "unrelated", near.difference(far), not panel.study.pilot)
             rows.append(RelatednessRow(schedule, near, far, difference))
     return rows

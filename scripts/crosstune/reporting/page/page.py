@@ -19,7 +19,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosstune.analysis.results import Panel, StudyResults, read_json_object
+from crosstune.analysis.results import Panel, StudyResults, read_json_object, source_label
 from crosstune.core.files import write_text
 from crosstune.core.text import decimal
 from crosstune.machine.job_usage import read_job_usage, usage_table
@@ -61,8 +61,14 @@ from crosstune.reporting.tables.cost import cost_table
 from crosstune.reporting.tables.custom import custom_tables
 from crosstune.reporting.tables.distance import distance_sentences, distance_table
 from crosstune.reporting.tables.encoding import encoding_table
-from crosstune.reporting.tables.formats import MOST_COLUMNS, csv_lines, csv_text
-from crosstune.reporting.tables.published import comparison_rows, difference_rows, examples_line, published_comparisons
+from crosstune.reporting.tables.few_shot import few_shot_table
+from crosstune.reporting.tables.formats import MOST_COLUMNS, PILOT_MARK, csv_lines, csv_text, mark_pilot
+from crosstune.reporting.tables.published import (
+    comparison_rows,
+    difference_rows,
+    examples_line,
+    published_comparisons,
+)
 from crosstune.reporting.tables.ranking import rankings
 from crosstune.reporting.tables.scores import average_table, best_cells, schedule_table, transfer_table
 from crosstune.reporting.tables.table import Heading, Table
@@ -72,10 +78,10 @@ TEMPLATE = "report.html.j2"
 
 FUNCTIONS = (
     average_table, baseline_margins, comparison_rows, component_rows, contrast_results, custom_tables,
-    difference_rows, distance_sentences, distance_table, encoding_table, examples_line, forest_figure, gains_table,
-    has_declared_contrast, headline, language_rows, limitations, measures_text_table, provenance_rows,
-    published_comparisons, question_rows, rankings, relatedness_rows, schedule_meanings, schedule_table,
-    seed_differences, setting, target_name, transfer_table, usage_table, verdict_lines,
+    difference_rows, distance_sentences, distance_table, encoding_table, examples_line, few_shot_table,
+    forest_figure, gains_table, has_declared_contrast, headline, language_rows, limitations, measures_text_table,
+    provenance_rows, published_comparisons, question_rows, rankings, relatedness_rows, schedule_meanings,
+    schedule_table, seed_differences, setting, target_name, transfer_table, usage_table, verdict_lines,
 )  # fmt: skip
 
 """The functions that the templates call, besides those of this module."""
@@ -105,10 +111,11 @@ def render_page(study: StudyResults, results: Path) -> str:
     }
     environment.globals.update(functions | readers, next_number=numbers_from(1).__next__)
     filters = (
-        decimal, signed, minus_signs, indented_json, with_name, csv_address, legend_drawing,
+        decimal, signed, minus_signs, indented_json, with_name, legend_drawing,
         difference_texts, exposure_texts, leak_texts, margin_texts, relatedness_texts,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in filters})
+    environment.filters["csv_address"] = partial(csv_address, pilot=study.pilot)
     script = loader.get_source(environment, "page.js")[0]
     values = {
         "study": study,
@@ -120,6 +127,7 @@ def render_page(study: StudyResults, results: Path) -> str:
         "computations": computations(study, results),
         "used": read_job_usage(results),
         "terms": TERMS,
+        "pilot_mark": PILOT_MARK,
         "script": Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "figure_style": Markup(page_style()),
@@ -172,10 +180,11 @@ def choices(study: StudyResults) -> dict[str, list[tuple[str, str, list[str]]]]:
     }
 
 
-def csv_address(table: object) -> str:
+def csv_address(table: object, pilot: bool = False) -> str:
     """A data: address with a table as CSV: of a Table as in its file, or of (head, rows)."""
     lines = csv_lines(table) if isinstance(table, Table) else [table[0], *table[1]]
-    return "data:text/csv;charset=utf-8," + quote(csv_text(lines), safe=UNQUOTED)
+    text = mark_pilot(".csv", csv_text(lines)) if pilot else csv_text(lines)
+    return "data:text/csv;charset=utf-8," + quote(text, safe=UNQUOTED)
 
 
 def track_panels(study: StudyResults) -> list[Panel]:
@@ -227,8 +236,10 @@ def run_exposure(run: dict, results: Path) -> dict[str, tuple[int, int]]:
         if recorded is None:
             return {}
         for source, counts in recorded.items():
-            examples, tokens = total.get(source, (0, 0))
-            total[source] = (examples + counts["examples"], tokens + counts["tokens"])
+            # Draws of one sample, by seed, are one column.
+            label = source_label(source)
+            examples, tokens = total.get(label, (0, 0))
+            total[label] = (examples + counts["examples"], tokens + counts["tokens"])
     return total
 
 

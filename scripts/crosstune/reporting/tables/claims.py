@@ -85,8 +85,9 @@ def judge(study: StudyResults, statement: Statement, results: Path) -> ClaimResu
     if cell.mean is None:
         return ClaimResult(statement, NOT_RUN, number.problem or "no run has a score yet", missing=cell.missing_runs)
     ends = interval(cell.values, resolution=cell.resolution)
-    single = "one run has no interval" if ends is None and statement.verified else ""
-    verdict, remark, runs = verdict_of(statement, ends), remark_of(statement, single), len(cell.values)
+    problem = "a pilot decides nothing" if study.pilot else "one run has no interval" if ends is None else ""
+    remark, runs = remark_of(statement, problem if statement.verified else ""), len(cell.values)
+    verdict = verdict_of(statement, None if study.pilot else ends)
     return ClaimResult(statement, verdict, remark, cell.mean, ends, runs, cell.missing_runs, number.files)
 
 
@@ -288,7 +289,7 @@ def write_claim_tables(study: StudyResults, results: Path, out: Path) -> None:
     """Write claims.csv, .md and .tex into the folder `out`; nothing for a study without claims."""
     formats = {"csv": claims_csv, "md": claims_markdown, "tex": claims_latex}
     if judged := claim_results(study, results):
-        write_files({f"claims.{suffix}": text(judged) for suffix, text in formats.items()}, out)
+        write_files({f"claims.{suffix}": text(judged) for suffix, text in formats.items()}, out, study.pilot)
 
 
 def claims_csv(results: list[ClaimResult]) -> str:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.analysis.cells import mean_cell
-from crosstune.analysis.estimates import UNJUDGED
+from crosstune.analysis.estimates import NO_VERDICT, UNJUDGED
 from crosstune.analysis.results import Panel, StudyResults
 from crosstune.core.text import count, decimal
 from crosstune.reporting.tables.formats import csv_text, escape, pipe_table, style, text_float, write_files
@@ -94,7 +94,8 @@ class ContrastResult:
     def measures(self) -> str:
         """`SQuAD v1.1 F1 on qa/worldqa`."""
         panels = zip(self.panels, self.contrast["panels"], strict=True)
-        return ", ".join(f"{panel.labels[own['metric']]} on {own['track']}/{own['dataset']}" for panel, own in panels)
+        parts = (f"{panel.labels[own['metric']]} on {panel.track}/{panel.dataset_title}" for panel, own in panels)
+        return ", ".join(parts)
 
     def estimate(self, question: str) -> dict | None:
         return self.entry["questions"][question] if self.has_seeds else None
@@ -135,6 +136,7 @@ class ContrastResult:
             "points",
             "inconclusive": f"The data are inconclusive on {self.a} against {self.b}",
             UNJUDGED: f"{self.a} and {self.b} are not judged: neither beats the trivial baselines",
+            NO_VERDICT: f"A pilot gives no verdict on {self.a} and {self.b}",
         }
         return f"{wording[self.verdict('seeds')]} in {self.languages}: {self.evidence(self.a)}."
 
@@ -180,7 +182,7 @@ class ContrastResult:
         if not self.has_seeds:
             return []
         sentences = [self._elsewhere(question) for question in ("examples", "languages")]
-        if "holm" in self.entry:
+        if "better" in self.entry:
             sentences.append(self._by_language)
         return [*sentences, self._signs]
 
@@ -208,9 +210,10 @@ class ContrastResult:
         numbers = f"{decimal(estimate['mean'], 1)}, {self.confidence} CI {low} to {high}{units}"
         verdict = estimate["verdict"]
         saying = f"{self.a} is {verdict}" if verdict in ("better", "worse") else f"they are {verdict}"
+        saying = {"inconclusive": "the data are inconclusive", NO_VERDICT: "there is no verdict"}.get(verdict, saying)
         if question == "examples" and self.entry["translated"]:
             numbers += f"; {self.entry['translated']} languages have translations of the same examples"
-        return f"{who}, {'the data are inconclusive' if verdict == 'inconclusive' else saying} ({numbers})."
+        return f"{who}, {saying} ({numbers})."
 
     @property
     def _signs(self) -> str:
@@ -228,8 +231,8 @@ class ContrastResult:
 
     @property
     def power_sentence(self) -> str:
-        """The true difference that studies of this design detect in 80% of all cases."""
-        if not (estimate := self.estimate("seeds")):
+        """The minimum detectable effect; empty for a pilot, which trains less."""
+        if self.study.pilot or not (estimate := self.estimate("seeds")):
             return ""
         return (
             f"Minimum detectable effect at 80% power, with {count(self.seeds, 'seed')} and fixed languages: "
@@ -293,7 +296,8 @@ def language_rows(result: ContrastResult) -> tuple[list[str], list[list[str]]]:
     for unit in result.units:
         estimate, holm = unit["estimate"], result.entry.get("holm", {}).get(unit["name"])
         numbers = mean_and_interval(estimate) if estimate else [decimal(unit["difference"], 1), ""]
-        star = " *" if holm is not None and holm <= 1 - result.contrast["confidence"] else ""
+        significant = holm is not None and holm <= 1 - result.contrast["confidence"]
+        star = " *" if significant and not result.study.pilot else ""
         scores = [decimal(unit[side], 1) for side in ("a", "b", "baseline")]
         tests = ["" if holm is None else p_text(holm) + star, str(unit["examples"])]
         rows.append([result.unit_title(unit["name"]), unit["family"], *scores, *numbers, *tests])
@@ -379,7 +383,7 @@ def write_contrast_tables(study: StudyResults, out: Path) -> None:
         contents = {"contrasts.csv": questions_csv(results), "contrasts.languages.csv": languages_csv(results)}
         contents["contrasts.md"] = "\n".join(map(contrast_markdown, results))
         contents["contrasts.tex"] = "\n".join(map(contrast_latex, results))
-        write_files(contents, out)
+        write_files(contents, out, study.pilot)
 
 
 def questions_csv(results: Sequence[ContrastResult]) -> str:

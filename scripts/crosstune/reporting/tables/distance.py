@@ -102,7 +102,7 @@ def describe_distance(panel: Panel) -> str:
         f"of distance, {CONFIDENCE:.0%} CIs.",
         f"A distance is the share of differing features ({features}) among those known of both languages, at least "
         f"{settings['min_features']}.",
-        f"Model {panel.model}, track {panel.track}, data set {panel.dataset}.",
+        f"Model {panel.model}, track {panel.track}, data set {panel.dataset_title}.",
         f"Without known features: {', '.join(unknown) or 'none'}.",
     ]
     return " ".join(sentences)

@@ -18,6 +18,8 @@ MOST_COLUMNS, TEXT_COLUMNS = 16, 4
 
 LONG_HEADING = 12
 
+PILOT_MARK = "PILOT, no result."
+
 NUMBER = re.compile(r"[+-]?[0-9.,]+([eE][+-]?[0-9]+)?%?")
 
 LATEX_ESCAPES = {
@@ -54,11 +56,24 @@ def table_files(table: Table | TextTable) -> dict[str, str]:
     }
 
 
-def write_files(contents: Mapping[str, str], out: Path) -> list[Path]:
-    """Write files, given as content by name, into the folder `out`, and return their paths."""
+def write_files(contents: Mapping[str, str], out: Path, pilot: bool = False) -> list[Path]:
+    """Write the files of tables, given as content by name, into the folder `out`, and return their paths.
+
+    Those of a `pilot` say so.
+    """
     for name, content in contents.items():
-        write_text(out / name, content)
+        write_text(out / name, mark_pilot(name, content) if pilot else content)
     return [out / name for name in contents]
+
+
+def mark_pilot(name: str, content: str) -> str:
+    """A table of a pilot with the word: before a caption, or in a last column of CSV."""
+    if name.endswith(".tex"):
+        return content.replace(r"\caption{", rf"\caption{{{PILOT_MARK} ")
+    if not name.endswith(".csv"):
+        return f"{PILOT_MARK} {content}"
+    head, *lines = csv.reader(io.StringIO(content))
+    return csv_text([[*head, "pilot"], *([*line, "pilot"] for line in lines)])
 
 
 # --- CSV -------------------------------------------------------------------------------------------------------------

@@ -93,9 +93,9 @@ class PublishedComparison:
             else ""
         )
         return (
-            f"{entry['title']} ({entry['what']}) compared with model {panel.model} on {panel.dataset}: published, ours "
-            f"with the {CONFIDENCE:.0%} CI of the mean over {runs}, difference, examples. Columns: {meanings}."
-            f"{unverified}{protocol}"
+            f"{entry['title']} ({entry['what']}) compared with model {panel.model} on {panel.dataset_title}: "
+            f"published, ours with the {CONFIDENCE:.0%} CI of the mean over {runs}, difference, examples. "
+            f"Columns: {meanings}.{unverified}{protocol}"
         )
 
 
@@ -122,7 +122,9 @@ def write_published_comparisons(study: StudyResults, out: Path) -> None:
     """Write every table into the folder `out`, as CSV (one line per number), Markdown and LaTeX."""
     formats = {"csv": comparison_csv, "md": comparison_markdown, "tex": comparison_latex}
     for comparison in published_comparisons(study):
-        write_files({f"{comparison.name}.{suffix}": text(comparison) for suffix, text in formats.items()}, out)
+        write_files(
+            {f"{comparison.name}.{suffix}": text(comparison) for suffix, text in formats.items()}, out, study.pilot
+        )
 
 
 def comparison_csv(comparison: PublishedComparison) -> str:

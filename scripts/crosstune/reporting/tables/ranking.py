@@ -71,7 +71,9 @@ class Ranking:
 
 
 def rankings(study: StudyResults) -> Iterator[Ranking]:
-    """The rankings with at least two scored schedules."""
+    """The rankings with at least two scored schedules; none of a pilot, which decides nothing."""
+    if study.pilot:
+        return
     groups: dict[tuple, list[Panel]] = {}
     for panel in study.panels():
         schedules = tuple(name for name in panel.schedules if name != UNTRAINED)

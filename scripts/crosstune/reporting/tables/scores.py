@@ -32,7 +32,7 @@ def write_score_tables(study: StudyResults, out: Path) -> list[Path]:
     contents = {"scores.csv": scores_csv(study), "summary.csv": summary_csv(study)}
     for table in score_tables(study):
         contents |= table_files(table)
-    return write_files(contents, out)
+    return write_files(contents, out, study.pilot)
 
 
 def score_tables(study: StudyResults) -> Iterator[Table]:
@@ -166,8 +166,10 @@ def describe_panel(panel: Panel) -> str:
     budget = content["budget"]
     folded = f" and {len(panel.folds)} splits of the data" if panel.folds != [0] else ""
     matched = "compute-matched: the same for every schedule" if content["matched"] else "NOT compute-matched"
+    if content["matched"] and any(0 in curve.points for curve in panel.curves.values()):
+        matched += ", but for few-shot points of 0 examples, which spend less"
     sentences = [
-        f"Model {panel.model}, track {panel.track}, data set {panel.dataset}; 0 to 100, mean ± sample standard "
+        f"Model {panel.model}, track {panel.track}, data set {panel.dataset_title}; 0 to 100, mean ± sample standard "
         f"deviation over {count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}){folded}.",
         f"Budget {budget['updates']} updates of up to {budget['tokens']} tokens ({matched}).",
         f"{SEEN_MARK} seen: some schedule of the track trains on it; unseen: none does.",

@@ -280,7 +280,7 @@ def describe_measures(panel: Panel, schedules: Sequence[SequentialSchedule]) -> 
         runs += f" x {len(panel.folds)} splits of the data"
     sentences = [
         f"Transfer and forgetting in points of {panel.labels[panel.metric]} (docs/transfer.md). Model {panel.model}, "
-        f"track {panel.track}, data set {panel.dataset}: mean and {CONFIDENCE:.0%} CI over {runs}.",
+        f"track {panel.track}, data set {panel.dataset_title}: mean and {CONFIDENCE:.0%} CI over {runs}.",
         "A stage's language is that of its own sources, without what it replays.",
     ]
     unscored = sorted({language for sequential in schedules for language in sequential.trained} - set(panel.languages))
@@ -374,4 +374,4 @@ def write_transfer_tables(study: StudyResults, out: Path) -> list[Path]:
             contents |= table_files(table)
         if lines_by_distance(panel):
             contents[f"{panel.name}.{panel.metric}.distance.languages.csv"] = points_csv(panel)
-    return write_files(contents, out)
+    return write_files(contents, out, study.pilot)
