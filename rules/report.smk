@@ -23,7 +23,7 @@ rule plan_file:
         **resources_for(LIGHT["plan_file"]),
     params:
         # A function, because Snakemake would take {lang} in a pattern of files for a wildcard.
-        config=lambda w: canonical_json(specs.config_affecting_results(study.config)),
+        config=lambda w: specs.plan_config(study.config),
         digest=plan_digest,
     message:
         "write the plan of {wildcards.study}"
@@ -123,12 +123,14 @@ rule tables:
 
 
 rule figures:
-    """The figure of every track and data set, as SVG and PDF."""
+    """The forest plot of the contrasts, and the figures of every track and data set, as SVG and PDF."""
     input:
         plan="results/{study}/plan.json",
         leakage="results/{study}/leakage.json",
         scores=targets.score_files(study),
         floors=targets.baseline_files(study),
+        distances=distances_of_study,
+        contrasts=contrast_results(),
     output:
         report(
             directory("results/{study}/figures"),

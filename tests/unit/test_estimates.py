@@ -58,8 +58,8 @@ class TestVerdict:
             (2.0, 0.01, 0.9, "better"),
             (-2.0, 0.01, 0.9, "worse"),
             (0.1, 0.8, 0.01, "equivalent"),
-            (0.1, 0.8, 0.2, "undecided"),
-            (9.0, 0.06, 0.9, "undecided"),
+            (0.1, 0.8, 0.2, "inconclusive"),
+            (9.0, 0.06, 0.9, "inconclusive"),
             # Surely not 0, and surely too small to matter.
             (0.2, 0.01, 0.01, "equivalent"),
             (2.0, 0.05, 0.9, "better"),
@@ -78,7 +78,7 @@ class TestVerdict:
                 if max(-inside.low, inside.high) < 0.5:
                     expected = "equivalent"
                 else:
-                    expected = "better" if surely.low > 0 else "worse" if surely.high < 0 else "undecided"
+                    expected = "better" if surely.low > 0 else "worse" if surely.high < 0 else "inconclusive"
                 assert found.verdict(0.5, 0.95) == expected, (mean, error)
 
     def test_without_any_spread(self):
@@ -271,7 +271,7 @@ class TestResolution:
         for value in (0.0, 2.0):
             found = estimate_over_seeds(sample([[value], [value]], steps=100 / 60))
             assert found.error == pytest.approx(100 / 60 / 2 / math.sqrt(2))
-            assert found.p > 0.05 and found.verdict(0.5, 0.95) == "undecided"
+            assert found.p > 0.05 and found.verdict(0.5, 0.95) == "inconclusive"
 
     def test_the_error_falls_with_languages_seeds_and_examples(self):
         few = estimate_over_seeds(sample(np.zeros((2, 1)), steps=2.0)).error

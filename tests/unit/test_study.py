@@ -16,7 +16,7 @@ from crosstune.study.encodings import encodings
 from crosstune.study.graph import Study
 from crosstune.study.plan import plan_of
 from crosstune.study.retention import RetentionPolicy
-from crosstune.study.specs import config_affecting_results, predict_spec
+from crosstune.study.specs import config_affecting_results, plan_config, predict_spec
 from crosstune.study.summary import summary
 from crosstune.study.targets import score_files
 
@@ -149,6 +149,26 @@ def test_reordered_keys_give_the_same_specs():
     assert {path: node.spec for path, node in one.checkpoints.items()} == {
         path: node.spec for path, node in two.checkpoints.items()
     }
+
+
+def test_the_plan_follows_the_order_of_the_config():
+    """Through the JSON that the rule hands on. Other keys are sorted: their order must not rerun the rule."""
+    schedules = STUDY["tracks"]["qa"]["schedules"]
+    backwards = dict(reversed(schedules.items()))
+    plans = []
+    for order in (schedules, backwards):
+        config = study(tracks__qa__schedules=order).config
+        plans.append(plan_of(build_study(json.loads(plan_config(config)), ROOT)))
+    names = [plan["tracks"]["qa"]["schedules"][1:] for plan in plans]  # after the untrained model
+    assert names[0] == [*schedules] != names[1] == [*backwards]
+    config = study().config
+    assert plan_config(config) == plan_config(dict(reversed(config.items())))
+
+
+def test_the_plan_names_invented_languages():
+    languages = plan_of(study())["languages"]
+    assert languages["qen"]["synthetic"] is True
+    assert "synthetic" not in plan_of(study(low_resource=[]))["languages"].get("en", {})
 
 
 def test_a_change_reaches_all_stages_after_it():

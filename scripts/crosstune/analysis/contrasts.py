@@ -338,7 +338,7 @@ def judge(verdict: str, is_learned: bool, all_learned: bool) -> str:
     """
     if not is_learned:
         return UNJUDGED
-    return "undecided" if verdict == "equivalent" and not all_learned else verdict
+    return "inconclusive" if verdict == "equivalent" and not all_learned else verdict
 
 
 def without_verdicts(numbers: dict) -> dict:

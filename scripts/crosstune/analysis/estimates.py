@@ -26,7 +26,7 @@ UNJUDGED = "not judged"
 # The verdict on every difference in a pilot.
 NO_VERDICT = "none in a pilot"
 
-VERDICTS = ("better", "worse", "equivalent", "undecided", UNJUDGED, NO_VERDICT)
+VERDICTS = ("better", "worse", "equivalent", "inconclusive", UNJUDGED, NO_VERDICT)
 
 # The variance of a mean with its degrees of freedom.
 Term = tuple[float, float]
@@ -113,13 +113,13 @@ def verdict(mean: float, p: float, equivalence_p: float, alpha: float) -> str:
     """The verdict on a difference, one of the first four VERDICTS.
 
     A difference that is significantly smaller than the smallest effect of interest is equivalent, even if it is
-    significantly not 0. A large p is no evidence of equivalence: it gives undecided.
+    significantly not 0. A large p is no evidence of equivalence: it gives inconclusive.
     """
     if equivalence_p <= alpha:
         return "equivalent"
     if p <= alpha:
         return "better" if mean > 0 else "worse"
-    return "undecided"
+    return "inconclusive"
 
 
 @dataclass(frozen=True)

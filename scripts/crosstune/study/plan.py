@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from crosstune.data.part_names import whole_name
+from crosstune.data.synthetic.languages import LANGUAGES as INVENTED
 from crosstune.evaluation.metrics import metric_named
 from crosstune.study.graph import Run, Study, Track
 from crosstune.study.paths import Source
@@ -26,6 +27,8 @@ def plan_of(study: Study) -> dict:
         languages[code] = {
             "name": known.name, "family": known.family, "script": known.script, "resource": resource
         }  # fmt: skip
+        if code in INVENTED and INVENTED[code].name == known.name:
+            languages[code]["synthetic"] = True
     return {
         "study": study.name,
         **({"pilot": study.config["pilot"]} if "pilot" in study.config else {}),

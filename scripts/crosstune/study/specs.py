@@ -4,6 +4,7 @@ A spec reaches its job as canonical JSON, so that reordering the config reruns n
 an interrupted job leaves.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from crosstune.core.files import sha256_json
@@ -38,6 +39,19 @@ def config_affecting_results(config: Mapping) -> dict:
     }
     folders = {name: name for name in config["folders"]}
     return {key: value for key, value in config.items() if key not in CONSENTS} | {"models": models, "folders": folders}
+
+
+def plan_config(config: Mapping) -> str:
+    """The config that decides the plan, as JSON; sorted, except where tables and figures follow the order."""
+    in_order = {"models", "tracks", "schedules", "evaluate"}
+
+    def arranged(value: object, key: str = "") -> object:
+        if isinstance(value, Mapping):
+            keys = list(value) if key in in_order else sorted(value)
+            return {name: arranged(value[name], name) for name in keys}
+        return [arranged(entry) for entry in value] if isinstance(value, list) else value
+
+    return json.dumps(arranged(config_affecting_results(config)), ensure_ascii=False, separators=(",", ":"))
 
 
 def weight_names_key(registry: Registry, track: Track, schedule: Schedule) -> tuple:

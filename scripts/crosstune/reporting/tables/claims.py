@@ -2,7 +2,7 @@
 
 A number is reproduced if the interval of ours lies inside its tolerance, and contradicted if it lies entirely outside.
 A direction is reproduced if the whole interval of the paired difference is above the smallest difference claimed, and
-contradicted if it is entirely below. Everything between is undecided, and so is a number without an interval. A
+contradicted if it is entirely below. Everything between is inconclusive, and so is a number without an interval. A
 statement that nobody has verified at its source is shown without a verdict.
 """
 
@@ -31,16 +31,16 @@ from crosstune.reporting.tables.formats import (
 from crosstune.reporting.tables.published import published_comparisons
 from crosstune.reporting.tables.table import NO_RUNS, numbers_text
 
-VERDICTS = ("reproduced", "contradicted", "undecided", "unverified", "not run")
+VERDICTS = ("reproduced", "contradicted", "inconclusive", "unverified", "not run")
 
-REPRODUCED, CONTRADICTED, UNDECIDED, UNVERIFIED, NOT_RUN = VERDICTS
+REPRODUCED, CONTRADICTED, INCONCLUSIVE, UNVERIFIED, NOT_RUN = VERDICTS
 
 RULES = (
-    f"A number is reproduced where the {CONFIDENCE:.0%} interval of ours lies within its tolerance, and contradicted "
+    f"A number is reproduced where the {CONFIDENCE:.0%} CI of ours lies within its tolerance, and contradicted "
     "where it lies wholly outside; a direction, where the interval of the difference run by run is wholly above the "
-    "smallest one claimed, or wholly below it. Between the two they are undecided. What nobody has verified at its "
+    "smallest one claimed, or wholly below it. Between the two they are inconclusive. What nobody has verified at its "
     "source decides nothing. On other data or with another model than the paper's, a number is not decided, and a "
-    "direction is decided on another ground."
+    "direction is decided with different data or model."
 )
 
 LATEX_ROWS = 14
@@ -105,14 +105,14 @@ def verdict_of(statement: Statement, ours: Interval | None) -> str:
     if not statement.verified:
         return UNVERIFIED
     if ours is None:
-        return UNDECIDED
+        return INCONCLUSIVE
     if statement.kind == DIRECTION:
         smallest = statement.min_difference
-        return REPRODUCED if ours.low > smallest else CONTRADICTED if ours.high < smallest else UNDECIDED
+        return REPRODUCED if ours.low > smallest else CONTRADICTED if ours.high < smallest else INCONCLUSIVE
     low, high = statement.value - statement.tolerance, statement.value + statement.tolerance
     if ours.high < low or ours.low > high:
         return CONTRADICTED
-    return REPRODUCED if low <= ours.low and ours.high <= high else UNDECIDED
+    return REPRODUCED if low <= ours.low and ours.high <= high else INCONCLUSIVE
 
 
 def our_number(study: StudyResults, statement: Statement, results: Path) -> OurNumber:
@@ -153,7 +153,7 @@ def schedule_cell(study: StudyResults, statement: Statement, schedule: str) -> C
 
 def remark_of(statement: Statement, *notes: str) -> str:
     """Notes on a verdict, with the differences from the paper's own data and model, and the lack of verification."""
-    differs = f"another ground: {', '.join(statement.differs_in)}" if statement.differs_in else ""
+    differs = f"different data or model: {', '.join(statement.differs_in)}" if statement.differs_in else ""
     unverified = "" if statement.verified else f"not verified: {statement.verified_by}"
     return "; ".join(filter(None, [differs, *notes, unverified]))
 
@@ -179,7 +179,7 @@ def judge_rows(statement: Statement, results: Path) -> ClaimResult:
     unknown = [lang for lang in statement.rows if lang not in rows]
     compared = [(lang, rows[lang], claimed) for lang, claimed in statement.rows.items() if lang in rows]
     others = [f"{lang} {own}, not {claimed}" for lang, own, claimed in compared if own != claimed]
-    verdict = CONTRADICTED if others else UNDECIDED if unknown else REPRODUCED
+    verdict = CONTRADICTED if others else INCONCLUSIVE if unknown else REPRODUCED
     remarks = [", ".join(others), f"rows of {', '.join(unknown)} are not known yet" if unknown else ""]
     verdict = verdict if statement.verified else UNVERIFIED
     if not rows:

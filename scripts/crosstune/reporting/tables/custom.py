@@ -27,7 +27,7 @@ from crosstune.reporting.tables.table import NO_RUNS, CellFormat, Heading, Table
 
 STATISTIC_NAMES = {
     "sd": "mean ± sample standard deviation",
-    "interval": f"mean and its {CONFIDENCE:.0%} interval",
+    "interval": f"mean and its {CONFIDENCE:.0%} CI",
     "median": "median",
     "min": "lowest",
     "max": "highest",
@@ -258,7 +258,7 @@ class TableBuilder:
         scope = self.scope
         if axis in LANGUAGE_ATTRIBUTES:
             values = [language_attribute(scope.study, axis, lang) for lang in scope.languages]
-            return {value: f"{value} ({values.count(value)})" for value in sorted(set(values))}
+            return {value: f"{value} ({values.count(value)})" for value in dict.fromkeys(values)}
         if axis == "group":
             names = dict.fromkeys(name for panel in scope.panels for name in panel.language_groups)
             return {

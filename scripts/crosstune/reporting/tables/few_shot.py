@@ -42,7 +42,7 @@ def few_shot_table(panel: Panel) -> Table | None:
     schedules = [schedule for curve in curves.values() for schedule in curve.points.values()]
     caption = (
         f"Few-shot curves: {panel.labels[panel.metric]} (0 to 100) after the last stage, by {describe_curves(panel)}; "
-        f"mean and {CONFIDENCE:.0%} interval over {count(len(panel.study.plan['seeds']), 'seed')}, each with a draw of "
+        f"mean and {CONFIDENCE:.0%} CI over {count(len(panel.study.plan['seeds']), 'seed')}, each with a draw of "
         f"its own. Model {panel.model}, track {panel.track}, data set {panel.dataset_title}. "
         + presence_sentence([panel.cell(schedule, sampled, panel.metric) for schedule in schedules])
     )

@@ -35,6 +35,7 @@ LATEX_ESCAPES = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "±": r"$\pm$",
+    "−": "$-$",
     "→": r"$\rightarrow$",
     "†": r"\textdagger{}",
 } | {character: f"\\{character}" for character in "&%$#_{}"}

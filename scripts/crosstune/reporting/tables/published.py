@@ -102,7 +102,7 @@ class PublishedComparison:
         )
         return (
             f"{entry['title']} ({entry['what']}) compared with model {panel.model} on {panel.dataset_title}: "
-            f"published, ours with the {CONFIDENCE:.0%} interval of the mean over {runs}, difference, examples. "
+            f"published, ours with the {CONFIDENCE:.0%} CI of the mean over {runs}, difference, examples. "
             f"Columns: {meanings}.{unverified}{protocol}"
         )
 
@@ -194,7 +194,7 @@ def summary_sentence(comparison: PublishedComparison) -> str:
             parts.append(f"{a} and {b} do not differ clearly ({mean_with_interval(cell, '+.1f')})")
     text = "; ".join(parts)
     meaning = column_meaning(comparison.columns[column])
-    return f"{text[:1].upper()}{text[1:]}: points of {meaning}, with the {CONFIDENCE:.0%} interval."
+    return f"{text[:1].upper()}{text[1:]}: points of {meaning}, with the {CONFIDENCE:.0%} CI."
 
 
 def examples_line(comparison: PublishedComparison) -> str:
