@@ -1,5 +1,7 @@
 """Studies with samples of training and test rows, few-shot curves, held-out rows, and pilots."""
 
+import copy
+
 import pytest
 from helpers.study_config import study
 
@@ -192,7 +194,9 @@ class TestEvaluation:
         assert plan_of(whole)["tracks"]["qa"]["xtreme"] and not plan_of(part)["tracks"]["qa"]["xtreme"]
 
     def test_a_sample_larger_than_the_test_set_is_refused_with_the_number(self):
-        with pytest.raises(UserError, match="a sample of 41 is larger than toy, which has 40 test examples") as caught:
+        with pytest.raises(
+            UserError, match="a sample of 41 is larger than toy, which has 40 test ex.* at most"
+        ) as caught:
             study(
                 datasets={"toy": XQUAD},
                 tracks__qa__schedules={"a": ["toy.qen"]},
@@ -328,3 +332,14 @@ class TestPilots:
         with pytest.raises(UserError) as caught:
             study(pilot=size)
         assert caught.value.where == "pilot"
+
+    def test_a_language_with_fewer_examples_than_the_sample_is_evaluated_whole_and_named(self):
+        record = copy.deepcopy(XQUAD)
+        record["splits"]["test"]["rows"]["qen"] = 7
+        found = study(
+            datasets={"toy": record},
+            tracks__qa__schedules={"a": ["toy.qen"]},
+            tracks__qa__evaluate={"toy": {"sample": 30}},
+        )
+        lines = summary(found, RetentionPolicy(found))
+        assert "  toy has fewer examples than 30, and all are evaluated: 7 in qen" in lines

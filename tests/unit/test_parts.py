@@ -97,6 +97,10 @@ class TestSamples:
         found = part_rows(rows, source(number=2, split="test"), "test", "en")
         assert sum("query" in row for row in found) == 2 and sum("candidate" in row for row in found) == 6
 
+    def test_of_fewer_test_examples_all_are_taken(self):
+        rows = [{"id": f"{n}"} for n in range(5)]
+        assert part_rows(rows, source(number=7, split="test"), "test", "en") == rows
+
     def test_a_sample_of_more_than_there_is_is_refused_with_the_number(self):
         with pytest.raises(UserError, match="a sample of 31 is larger than the train split in 'en', of 30") as caught:
             part_rows(questions(30), source(number=31), "train", "en")

@@ -126,9 +126,13 @@ def _evaluated_part(
     name = ""
     if sample is not None:
         name = Part(SAMPLE, sample).of("")
-        for language in languages:
-            rows = registry[fold_dataset(registry, dataset, 1)].splits["test"].rows.get(language)
-            _refuse_larger(registry, dataset, sample, rows, f"test examples in {language!r}", f"{where}.sample")
+        stated = registry[fold_dataset(registry, dataset, 1)].splits["test"].rows
+        rows = {language: stated.get(language) for language in languages}
+        # A language with fewer examples is evaluated whole; if all are, the sample is none.
+        if None not in rows.values():
+            language = max(rows, key=rows.get)
+            what = f"test examples at most, in {language!r}"
+            _refuse_larger(registry, dataset, sample, rows[language], what, f"{where}.sample")
     return Part(PILOT, config["pilot"]).of(name) if config.get("pilot") else name
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from crosstune.core.text import count
+from crosstune.data.part_names import SAMPLE, split_part
+from crosstune.study.folds import fold_dataset
 from crosstune.study.graph import Checkpoint, Study
 from crosstune.study.heads import evaluation_heads, final_heads
 from crosstune.study.retention import RetentionPolicy
@@ -40,6 +42,7 @@ def summary(study: Study, retention: RetentionPolicy) -> list[str]:
             scored = evaluation_heads(heads, study.registry, evaluate)
             if absent := [dataset for dataset in evaluate if dataset not in scored]:
                 lines.append(f"  {schedule.name} trains no head for {', '.join(absent)} and has no scores there")
+        lines += _smaller_tests(study, name)
     trainings = sum(bool(node.data) for node in study.checkpoints.values())
     lines.append(f"{len(study.runs)} runs share {trainings} trainings")
     lines.append(_amounts(study, retention))
@@ -48,6 +51,24 @@ def summary(study: Study, retention: RetentionPolicy) -> list[str]:
         more = f" and {len(retrained) - MAX_NAMED} more" if len(retrained) > MAX_NAMED else ""
         checkpoints = count(len(retrained), "checkpoint")
         lines.append(f"{checkpoints} must be retrained: a new job needs weights that were removed ({names}{more})")
+    return lines
+
+
+def _smaller_tests(study: Study, name: str) -> list[str]:
+    """Lines on test sets that have fewer examples than the track samples, by what their records state."""
+    lines = []
+    for dataset, part in study.tracks[name].parts.items():
+        sampled = split_part(dataset + part)[1]
+        stated = study.registry[fold_dataset(study.registry, dataset, 1)].splits["test"].rows
+        languages = study.tracks[name].evaluate[dataset]
+        fewer = {
+            language: stated[language]
+            for language in languages
+            if stated.get(language, sampled.number) < sampled.number
+        }
+        if fewer and sampled.kind == SAMPLE:
+            numbers = ", ".join(f"{number} in {language}" for language, number in fewer.items())
+            lines.append(f"  {dataset} has fewer examples than {sampled.number}, and all are evaluated: {numbers}")
     return lines
 
 
