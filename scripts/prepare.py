@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from crosstune.core.errors import run_program
+from crosstune.core.errors import run_program, show
 from crosstune.data.prepare import prepare
 from crosstune.data.registry import load_registry
 
@@ -32,7 +32,7 @@ def main() -> None:
     dataset = load_registry(args.registry, args.extra)[args.dataset]
     manifest = prepare(dataset, args.split, args.lang, args.folders, args.raw, args.out, args.content_key)
     for note, number in manifest.get("notes", {}).items():
-        print(f"{dataset.name} {args.split} {args.lang}: {number:,} x {note}", file=sys.stderr)
+        show(f"{dataset.name} {args.split} {args.lang}: {number:,} x {note}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -228,7 +228,7 @@ def test_the_summary_says_what_is_matched():
             "tracks.qa.schedules.english[0]",
             "a comma in the mixture(?s:.*): qen \\+ qes \\+ qfr\n  One after the other: \\[qen, qes, qfr\\]$",
         ),
-        ({"tracks__qa__evaluate__worldqa": "qen"}, "tracks.qa.evaluate.worldqa", "expected all or a list, found 'qen'"),
+        ({"tracks__qa__evaluate__worldqa": "qen"}, "tracks.qa.evaluate.worldqa", "a list or a mapping .*, found 'qen'"),
         ({"study": "\u201csmall\u201d"}, "study", 'the quotes of (?s:.*)Write straight ones:\n  "small"$'),
         ({"tracks__qa__sources": {"\u2018qen\u2019": "worldqa.qen"}}, "tracks.qa.sources", '"qen": \\.\\.\\.$'),
         ({"synthetic": {"seed": "x"}}, "synthetic.seed", "not a whole number"),

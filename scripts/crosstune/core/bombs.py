@@ -28,16 +28,20 @@ class BoundedStream:
 
     def __init__(self, file: BinaryIO, packed: int, where: str):
         self._file, self._packed, self._where = file, packed, where
+        # Counted, because not every stream of unpacked bytes tells its place.
+        self._place = 0
 
     def read(self, size: int = -1) -> bytes:
-        most = largest_size(self._packed) + 1 - self._file.tell()
+        most = largest_size(self._packed) + 1 - self._place
         content = self._file.read(most if size < 0 else min(size, most))
-        check_size(self._packed, self._file.tell(), self._where)
+        self._place += len(content)
+        check_size(self._packed, self._place, self._where)
         return content
 
     def seek(self, place: int) -> int:
         check_size(self._packed, place, self._where)
-        return self._file.seek(place)
+        self._place = self._file.seek(place)
+        return self._place
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._place
