@@ -84,6 +84,14 @@ def test_the_listing_of_a_commit_is_kept_with_its_files(server):
     assert data().listing == first and server.requests == []
 
 
+@pytest.mark.parametrize("kept", ["{", "[]", '{"format_version": 2}', '{"format_version": 1, "files": {"a": 1}}'])
+def test_a_damaged_listing_in_the_cache_is_requested_again(server, kept):
+    data().download(["README.md"])
+    (path,) = Path(constants.HF_HUB_CACHE).rglob(f"trees/{COMMIT}.json")
+    path.write_text(kept)
+    assert set(data().listing) == set(FILES)
+
+
 def test_files_come_from_the_hub_or_its_storage(server):
     names = ["a b/tr\xe4in[1].json", "model.safetensors"]
     found = data().download(names)

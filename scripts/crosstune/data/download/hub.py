@@ -63,14 +63,11 @@ class Repository:
         from huggingface_hub import HfApi
 
         # A commit never changes, so where the library has kept its listing no request is made.
-        cached = read_json_or_empty(self.snapshot.parents[1] / f"trees/{self.commit}.json")
-        if cached.get("format_version") == 1:
-            entries = cached["files"].items()
-            listing = {name: _expected(e["size"], e["blob_id"], e.get("lfs_sha256")) for name, e in entries}
-        elif is_offline():
+        listing = _read_listing(self.snapshot.parents[1] / f"trees/{self.commit}.json")
+        if listing is None and is_offline():
             paths = [path for path in self.snapshot.rglob("*") if path.is_file()]
             listing = {path.relative_to(self.snapshot).as_posix(): _expected_by_name(path) for path in paths}
-        else:
+        elif listing is None:
             with hub_errors(self.kind, self.id, self.commit):
                 tree = [e for e in HfApi().list_repo_tree(**self._arguments, recursive=True) if hasattr(e, "blob_id")]
             listing = {e.path: _expected(e.size, e.blob_id, e.lfs.sha256 if e.lfs else None) for e in tree}
@@ -254,6 +251,17 @@ def _verified(path: Path, expected: ExpectedFile) -> str | None:
         return None
     found = sha256_file(path)
     return found if expected.sha256 in (None, found) else None
+
+
+def _read_listing(path: Path) -> dict[str, ExpectedFile] | None:
+    """The listing in a file of the library's cache; None without the file, or if it is damaged or of a later format."""
+    try:
+        kept = read_json_or_empty(path)
+        if kept.get("format_version") != 1:
+            return None
+        return {name: _expected(e["size"], e["blob_id"], e.get("lfs_sha256")) for name, e in kept["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _expected(size: int, blob: str, sha256: str | None) -> ExpectedFile:
