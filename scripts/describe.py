@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from crosstune.core.errors import UserError, run_program
+from crosstune.core.errors import UserError, run_program, show
 from crosstune.data.describe import Guess, guess_record
 from crosstune.data.record import ROLES
 from crosstune.data.registry import load_languages
@@ -36,7 +36,7 @@ def main() -> None:
     if not args.name.replace("_", "").isalnum() or not args.name.isascii():
         raise UserError(f"{args.name!r} is no name of a folder in a record", "--name", "Use letters, digits and _.")
     languages = load_languages(args.registry)
-    print(printed(guess_record(args.files, args.name, languages, args.lang, args.task), args.name), end="")
+    show(printed(guess_record(args.files, args.name, languages, args.lang, args.task), args.name).rstrip())
 
 
 def printed(guess: Guess, name: str) -> str:

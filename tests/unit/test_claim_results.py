@@ -85,7 +85,7 @@ def test_a_number_by_its_tolerance(tmp_path, value, tolerance, expected):
 def test_a_pilot_decides_nothing(tmp_path, claim):
     plan = study_results.plan() | {"pilot": 7}
     (result,) = claim_results(study_with(tmp_path, claim, plan=plan), tmp_path)
-    assert (result.verdict, result.remark) == ("undecided", "a pilot decides nothing")
+    assert (result.verdict, result.remark) == ("inconclusive", "a pilot decides nothing")
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,8 @@ from crosstune.data.registry import load_registry
 record = {{"task": "text", "title": "T", "licence": "none", "reader": "lines", "languages": ["en"],
            "source": {{"files": {str(tmp_path / "x.txt")!r}}}, "splits": {{"train": {{}}}}}}
 dataset = load_registry(Path("nowhere"), {{"toy": record}})["toy"]
-crosstune.data.prepare.prepare(dataset, "train", "en", {{}}, Path("raw"), Path({str(tmp_path / "out.jsonl")!r}))
+folders = {{"mine": {str(tmp_path)!r}}}
+crosstune.data.prepare.prepare(dataset, "train", "en", folders, Path("raw"), Path({str(tmp_path / "out.jsonl")!r}))
 """
     (tmp_path / "x.txt").write_text("one\ntwo\n")
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT / "scripts")

@@ -13,11 +13,11 @@ from typing import Any
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_text
-from crosstune.data.parquet import read_parquet
 from crosstune.data.readers.declared import structure
 from crosstune.data.readers.formats import COPA_QUESTIONS
 from crosstune.data.readers.pieces import UPOS, line_blocks
 from crosstune.data.readers.tables import SEPARATED, format_of_name, read_table
+from crosstune.data.tables import TableFormat, read_tables
 
 # Usual names of columns, in small letters, by what they hold.
 NAMES = {
@@ -53,7 +53,7 @@ def guess_format(paths: Sequence[Path], task: str = "") -> Found:
     """(keys of a record, questions by key) for files of one format; `task` is what the user says, "" if nothing."""
     path = paths[0]
     if path.suffix == ".parquet":
-        records = [cells for _, cells in read_parquet([(str(path), str(path)) for path in paths])]
+        records = [cells for _, cells in read_tables(paths, TableFormat("parquet"))]
         return _guess_columns({name: [cells.get(name) for cells in records] for name in records[0]}, {}, task)
     texts = [read_text(path) for path in paths]
     if task == "text" and (found := _text_reader(texts[0])):

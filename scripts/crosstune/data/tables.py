@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from crosstune.core.bombs import check_size
 from crosstune.core.errors import UserError
+from crosstune.data.datasets_library import import_datasets
 
 BATCH_ROWS = 100  # rows in memory at a time
 
@@ -48,7 +49,7 @@ def read_tables(files: Sequence[Path], form: TableFormat) -> Iterator[tuple[str,
     A number without a name stays, such as -1, which stands for a secret label on the hub. Raises UserError if a file
     is not of its format, or unpacks to more than any honest file.
     """
-    import datasets
+    datasets = import_datasets()
 
     readers = {
         "parquet": datasets.IterableDataset.from_parquet,
@@ -59,9 +60,21 @@ def read_tables(files: Sequence[Path], form: TableFormat) -> Iterator[tuple[str,
     options = dict(form.options) | ({"batch_size": BATCH_ROWS} if form.builder == "parquet" else {})
     features = datasets.Features.from_dict(form.features) if form.features else None
     for path in files:
+        if form.builder == "parquet":
+            _check_parquet(path)
         with _library_errors(path, form.builder), tempfile.TemporaryDirectory() as cache:
             table = readers[form.builder](str(path), features=features, cache_dir=cache, **options)
             yield from _records(table, str(path), path.stat().st_size)
+
+
+def _check_parquet(path: Path) -> None:
+    """UserError for a file of Parquet whose own list of sizes is that of a bomb: the library reads a group at once."""
+    from pyarrow import parquet
+
+    with _library_errors(path, "parquet"):
+        groups = parquet.read_metadata(path)
+        size = sum(groups.row_group(number).total_byte_size for number in range(groups.num_row_groups))
+    check_size(path.stat().st_size, size, str(path))
 
 
 def read_saved(folder: Path, split: str) -> Iterator[tuple[str, dict]]:
@@ -69,7 +82,7 @@ def read_saved(folder: Path, split: str) -> Iterator[tuple[str, dict]]:
 
     Raises UserError if the folder is none.
     """
-    import datasets
+    datasets = import_datasets()
 
     with _library_errors(folder, "saved data set"):
         table = datasets.load_from_disk(str(saved_folder(folder, split)))
@@ -91,10 +104,6 @@ def saved_files(folder: Path, split: str) -> list[Path]:
 @contextlib.contextmanager
 def _library_errors(path: Path, form: str) -> Iterator[None]:
     """Turn errors of `datasets` and pyarrow about a file into UserError, and keep the library quiet."""
-    import datasets
-
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-    datasets.disable_progress_bars()
     try:
         yield
     except UserError:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from crosstune.core.errors import UserError
+from crosstune.core.errors import UserError, show
 
 # The first and the last minor version with which the tests of training pass (benchmarks/results/versions.md).
 SUPPORTED = {"torch": ("2.11", "2.14"), "transformers": ("5.17", "5.24")}
@@ -22,7 +22,7 @@ def check_versions(installed: Mapping[str, str] | None = None) -> None:
             message = f"{package} {found} is too old: crosstune supports {package} {first} to {last}"
             raise UserError(message, "environment", "The tested versions:\npip install -r envs/requirements.lock")
         if _numbers(found) > _numbers(last):
-            print(f"{package} {found} is newer than {last}, the last version tested", file=sys.stderr, flush=True)
+            show(f"{package} {found} is newer than {last}, the last version tested", file=sys.stderr)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from crosstune.data.download.limits import FETCH_ALL
 from crosstune.data.places import check_bounds, check_named
 from crosstune.data.prepare import PREPARE_VERSION, source_manifests
 from crosstune.data.readers import reads_all_languages
+from crosstune.data.record import Dataset
 from crosstune.data.sources import (
     DataSource,
     DerivedSource,
@@ -96,6 +97,14 @@ def _check_distances_file(study: Expansion) -> None:
         if not Path(file).exists():
             fix = "Correct distances.file, or leave `distances` out."
             raise UserError("no such file of languages' features", file, fix)
+
+
+def _check_file(path: Path, record: Dataset, folders: Mapping[str, str]) -> None:
+    """UserError for a data file that is missing or out of bounds."""
+    check_bounds(path, folders)
+    if not path.exists():
+        fix = f"folders: {folders}\n{record.notes}".strip()
+        raise UserError(f"no such data file (data set {record.name})", str(path), fix)
 
 
 class DataRequirements:
@@ -307,11 +316,7 @@ class DataRequirements:
                 location = saved_files(location.folder, location.split)
             record = self._study.registry[dataset]
             for path in location if isinstance(location, list) else ():
-                check_bounds(path, self._study.config["folders"])
-                if not path.exists():
-                    where = f"folders: {self._study.config['folders']}"
-                    fix = f"{where}\n{record.notes}".strip()
-                    raise UserError(f"no such data file (data set {dataset})", str(path), fix)
+                _check_file(path, record, self._study.config["folders"])
             for name in record.file_names(language, split) if isinstance(location, list) else ():
                 check_named(name, f"{record.where}.splits.{split}.source.files")
 

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from crosstune.core.errors import UserError
+from crosstune.data.datasets_library import import_datasets
 from crosstune.data.tables import BUILDERS, TableFormat
 
 # Files that say how the library reads the others.
@@ -52,13 +53,12 @@ def find_configuration(
     `cards` are those of CARD_FILES that the repository has. Raises UserError if the library finds none, or does not
     know how to read them.
     """
-    import datasets
+    datasets = import_datasets()
 
     names = list(names)
     if f"{repository.rpartition('/')[2]}.py" in names:
         fix = "Pin a commit of the branch refs/convert/parquet, where the hub keeps Parquet files, or name its `files`."
         raise UserError("the data set has a loading script, which is not run", repository, fix)
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "repository")
         for name in names:

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from crosstune.core.errors import UserError
+from crosstune.data.datasets_library import import_datasets
 from crosstune.data.readers.pieces import describe_value, file_stem, numbered_lines, parse_json
 
 # Separator and quote of the formats of separated cells. TSV has no quotes: they would be text.
@@ -167,7 +168,7 @@ def _check_columns(where: str, header: Sequence[str], width: int, names: Sequenc
 
 def _parse_separated(file: str, text: str, syntax: Syntax, width: int) -> Iterator[list[str | None]]:
     """The cells of every line or, with quotes, record; None for those that it lacks."""
-    import datasets
+    datasets = import_datasets()
 
     names = [str(number) for number in range(width)]
     options = {
@@ -266,7 +267,7 @@ def _parse_lines(lines: Sequence[str], places: Sequence[str]) -> list[dict]:
 
 def _parse_json_lines(lines: Sequence[str], places: Sequence[str]) -> tuple[list[dict], Mapping[str, Any]]:
     """(objects, features) as the library reads them."""
-    import datasets
+    datasets = import_datasets()
 
     text = "\n".join(lines) + "\n"
     with _written(text, "table.jsonl") as (path, cache):
@@ -314,10 +315,6 @@ def _time_as_text(feature: Any) -> Any:
 @contextmanager
 def _written(text: str, name: str) -> Iterator[tuple[str, str]]:
     """(file, cache): a text in a file, for parsers that read files, and a folder for what they write beside it."""
-    import datasets
-
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # else every fault is told twice
-    datasets.disable_progress_bars()
     with TemporaryDirectory(prefix="crosstune-") as folder:
         path = Path(folder, name)
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
