@@ -207,7 +207,7 @@ def test_an_encoder_decoder_translates_and_is_no_base_model(published):
     [
         ({"hidden_size": 2**16, "vocab_size": 2**20}, "have other shapes"),
         ({"intermediate_size": 2**40}, "have other shapes"),
-        ({"num_hidden_layers": 10**6}, "num_hidden_layers: 1,000,000, and the model can have 10,000 at most"),
+        ({"num_hidden_layers": 10**6}, "num_hidden_layers: 1,000,000, and the model can have 100,000 at most"),
         ({"num_labels": 10**9}, "num_labels: 1,000,000,000, and the model can have 2,097,152 at most"),
     ],
     ids=["wide", "between", "deep", "labels"],

@@ -59,7 +59,7 @@ def test_other_versions_of_the_code_are_listed_by_kind(study):
         ("scores", f"{ENGLISH}/scores/worldqa.json"): "version 0 of the code, now 1",
         ("prepared data", "data/worldqa/test.qno.json"): "version 1 of the code, now 2",
         ("leakage check", "results/small/leakage.json"): "version 0 of the code, now 2",
-        ("contrasts", "results/small/contrasts.json"): "no version of the code, now 3",
+        ("contrasts", "results/small/contrasts.json"): "no version of the code, now 4",
     }
     text = "\n".join(stale_lines(study))
     assert "       1  scores              version 0 of the code, now 1\n" in text and f"          {ENGLISH}/sco" in text

@@ -284,8 +284,8 @@ class DataRequirements:
     @property
     def copied_models(self) -> list[str]:
         """Manifests of the copies of models in folders."""
-        given = [node for node in self._study.checkpoints.values() if node.is_given]
-        return [f"{node.path}/stage.json" for node in given if not node.is_fetched]
+        nodes = self._study.checkpoints.values()
+        return [f"{node.path}/stage.json" for node in nodes if node.is_given and not node.is_fetched]
 
     @property
     def unpinned_datasets(self) -> list[str]:
@@ -312,9 +312,9 @@ class DataRequirements:
         _check_distances_file(self._study)
         for dataset, split, language in sorted(self.needed):
             location = self.source(dataset, split, language)
+            record = self._study.registry[dataset]
             if isinstance(location, SavedSource):
                 location = saved_files(location.folder, location.split)
-            record = self._study.registry[dataset]
             for path in location if isinstance(location, list) else ():
                 _check_file(path, record, self._study.config["folders"])
             for name in record.file_names(language, split) if isinstance(location, list) else ():
