@@ -38,6 +38,7 @@ def parse_record(name: str, record: Mapping[str, Any], record_file: str) -> Data
             "parallel",
             "notes",
             "xtreme",
+            "suite",
         )
         if key in record
     }

@@ -67,7 +67,14 @@ def load_rows(
     prefix = dataset.token_prefix.replace("{lang}", lang)
     languages = dataset.splits[split].languages
     options = ReaderOptions(
-        lang, languages, dataset.tags or UPOS, dataset.labels, dataset.fields, prefix, dataset.codes
+        lang,
+        languages,
+        dataset.tags or UPOS,
+        dataset.labels,
+        dataset.fields,
+        prefix,
+        dataset.codes,
+        dataset.suite,
     )
     if isinstance(source, HubSource | UrlSource):
         rows, sources = _load_downloads(dataset, source, options, Path(raw))

@@ -72,7 +72,8 @@ class Dataset:
     """A record. `record_file` is the registry file that defines it, or the config key `datasets`.
 
     A fold is a data set too: `fold` is its number, from 1, and `base_dataset` the name of the data set that it splits.
-    `parallel` is what translations of one test example have in common (`key_of_example`).
+    `parallel` is what translations of one test example have in common (`key_of_example`). `suite` holds the settings of
+    the reader `multichecklist`.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Dataset:
     variant: str = ""
     xtreme: str = ""
     parallel: str = "id"
+    suite: Mapping[str, int] = field(default_factory=dict)
     folds: Folds | None = None
     fold: int = 0
     base_dataset: str = ""

@@ -86,6 +86,7 @@ class DataRequirements:
             "sha256": split_record.sha256.get(language),
             "exclude": split_record.exclude.get(language),
         }
+        spec |= {"suite": record.suite} if record.suite else {}
         return spec | ({"folds": asdict(record.folds)} if isinstance(location, FoldSource) else {})
 
     def records(self, dataset: str) -> dict:

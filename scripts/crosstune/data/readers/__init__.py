@@ -14,6 +14,7 @@ Row schemas
 Formats
     squad         qa: JSON of SQuAD v1.1, which XQuAD, MLQA, TyDiQA-GoldP, PIAF and others share
     chaii         qa: CSV with the columns id, context, question, answer_text, answer_start, language
+    multichecklist    qa: MultiCheckList's templates and names, or a suite made of them; rows have a "case" too
     classified    classification: TSV with a text, its pair and its label, or the labels in a second file (XNLI)
     copa          choice: JSON lines of COPA and XCOPA
     siqa          choice: JSON lines of SocialIQa, with the labels in a second file
@@ -94,9 +95,17 @@ def _per_part(parse: Callable[[str, str, ReaderOptions], Iterator[dict]]) -> Cal
     return read
 
 
+def _multichecklist(files: Sequence[tuple[str, str]], options: ReaderOptions) -> Iterator[dict]:
+    # Late, because its modules use those of this package.
+    from crosstune.data.multichecklist.reader import read_suite
+
+    return read_suite(files, options)
+
+
 READERS = {
     "squad": RowReader(("qa",), _per_file(qa.squad)),
     "chaii": RowReader(("qa",), _per_file(qa.chaii)),
+    "multichecklist": RowReader(("qa",), _multichecklist),
     "conllu": RowReader(("tagging",), _per_part(tagging.conllu)),
     "columns": RowReader(("tagging",), _per_part(tagging.columns)),
     "classified": RowReader(("classification",), items.classified),

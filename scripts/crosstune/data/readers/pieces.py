@@ -34,6 +34,7 @@ class ReaderOptions:
     fields: tuple[str | int, ...] = ()
     token_prefix: str = ""
     codes: Mapping[str, str] = field(default_factory=dict)
+    suite: Mapping[str, int] = field(default_factory=dict)
 
 
 DEFAULT_OPTIONS = ReaderOptions()
