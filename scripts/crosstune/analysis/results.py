@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -124,14 +124,14 @@ class Panel:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Keys and names of the metric's numbers, the primary one first."""
-        return self.metric_spec.labels
+        """Keys and names of all numbers of the metric, the primary one first."""
+        return self.metric_spec.all_labels
 
     @property
     def metric(self) -> str:
         """The key of the number to show: the plan's for the primary panel, else the metric's own primary one."""
         chosen = self.study.plan["primary"]["metric"]
-        return chosen if self.is_primary and chosen in self.labels else self.metric_spec.primary
+        return chosen if self.is_primary and chosen in self.metric_spec.labels else self.metric_spec.primary
 
     @property
     def languages(self) -> list[str]:
@@ -282,6 +282,9 @@ class Panel:
         """The cell, computed from the scores without the cache."""
         runs = [run for run in self.runs(schedule) if self.dataset in run["evaluated"][stage]]
         scores = {replicate(run): self.run_scores(run, stage) for run in runs}
+        languages = languages_with(metric, languages, list(scores.values()))
+        if not languages:
+            return Cell({}, 0)
         values = language_means(scores, languages, metric, pooled)
         diverged = {replicate(run) for run in runs if self.study.diverged.intersection(folders_through(run, stage))}
         # The folds of one seed are scored on examples of their own: equal numbers are no ties.
@@ -302,7 +305,8 @@ class Panel:
             Replicate(0, fold): self.study.baseline_scores.get(self.fold_dataset(fold), {}).get(baseline, {})
             for fold in self.folds
         }
-        return Cell(language_means(scores, languages, metric, pooled), planned_runs=0)
+        languages = languages_with(metric, languages, list(scores.values()))
+        return Cell(language_means(scores, languages, metric, pooled) if languages else {}, planned_runs=0)
 
     def best_baseline(self, languages: Sequence[str], metric: str) -> float | None:
         """The macro-average of the best trivial baseline in each of `languages`; None if one of them has none."""
@@ -373,6 +377,11 @@ class TaskAverage:
             for task, cell in cells.items()
             if cell.missing_runs or not cell.planned_runs
         ]
+
+
+def languages_with(metric: str, languages: Sequence[str], scores: Sequence[Mapping[str, dict]]) -> list[str]:
+    """The languages that have a number of this key, and those that have no scores at all."""
+    return [lang for lang in languages if all(metric in own[lang] for own in scores if lang in own)]
 
 
 def dataset_folds(track: dict, dataset: str) -> list[int]:

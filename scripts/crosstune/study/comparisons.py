@@ -83,7 +83,7 @@ def _contrasted_panel(study: Study, entry: Mapping, track: str, dataset: str, wh
     headline = study.config.get("headline") or {}
     is_headline = (track, dataset) == (headline.get("track"), headline.get("dataset"))
     name = entry.get("metric", headline["metric"] if is_headline else metric.primary)
-    check_known(name, metric.labels, f"metric of {dataset}", f"{where}.metric")
+    check_known(name, metric.comparable_labels, f"metric of {dataset}", f"{where}.metric")
     evaluated = study.tracks[track].evaluate[dataset]
     languages = entry["languages"]
     if languages == "low":

@@ -134,7 +134,7 @@ class TableSpec:
         """UserError for a metric that a data set lacks, and for pooling one that is no mean over examples."""
         panels = zip(self.panels, self.metrics, strict=True)
         for (_, dataset), metric in panels if "metric" in self.entry else []:
-            check_known(self.entry["metric"], metric.labels, f"metric of {dataset}", f"{self.where}.metric")
+            check_known(self.entry["metric"], metric.all_labels, f"metric of {dataset}", f"{self.where}.metric")
         if "metric" in [*self.rows, *self.columns]:
             if "metric" in self.entry:
                 raise UserError("an axis has all metrics", f"{self.where}.metric", "Leave the key out.")

@@ -116,11 +116,12 @@ def is_right(row: dict, lang: str) -> bool:
 
 
 def summarise(examples: Sequence[dict]) -> dict:
-    """The numbers (0 to 100), their error rates, and the number `n` of cases; 0 and 100 where there are no cases."""
+    """The numbers (0 to 100) and their error rates, those that have any case, and the number `n` of cases."""
     scores = {}
     for key, number in NUMBERS.items():
         above, below = (sum(terms) for terms in zip(*map(number.terms, examples), strict=True))
-        scores[key] = above / below if below else 0.0
+        if below:
+            scores[key] = above / below
     errors = {error_key(key): 100 - value for key, value in scores.items()}
     return scores | errors | {"n": len(examples)}
 
