@@ -33,6 +33,9 @@ XTREME_R = {
     "lareqa": "retrieval",
 }
 
+# What XTREME-R evaluates beside its tasks, without a number in its average.
+DIAGNOSTICS = {"multichecklist": "multichecklist"}
+
 
 def metric_named(name: str) -> Metric:
     """The metric of this name. Raises UserError for an unknown one."""

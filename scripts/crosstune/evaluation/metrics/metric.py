@@ -18,8 +18,8 @@ class Metric:
     example's record and a key to its terms of numerator and denominator; the number is the ratio of their sums.
     `details`: more numbers of the same records, which only the program for single files prints. `part_labels` are of
     numbers over parts of the examples, and `error_labels` of numbers of which less is better. The standard tables leave
-    both out. A study's own tables may show them, and contrasts may compare parts. A language without an example of a part
-    has no such number.
+    both out. A study's own tables may show them, and contrasts may compare parts. A language without an example of a
+    part has no such number.
     """
 
     labels: dict[str, str]
