@@ -39,7 +39,7 @@ FALLBACK = "en"  # languages without names of their own get English ones, in sil
 
 
 @dataclass(frozen=True)
-class Cell:
+class TemplateCell:
     """A template, and the number of its row among those of its field."""
 
     text: str
@@ -54,9 +54,9 @@ class Templates:
     English values that its entries hold for, "" for all. A list without empty cells may be shorter than its limits.
     """
 
-    contexts: list[Cell] = field(default_factory=list)
-    questions: list[Cell] = field(default_factory=list)
-    answers: list[Cell] = field(default_factory=list)
+    contexts: list[TemplateCell] = field(default_factory=list)
+    questions: list[TemplateCell] = field(default_factory=list)
+    answers: list[TemplateCell] = field(default_factory=list)
     values: dict[str, list[str]] = field(default_factory=dict)
     limits: dict[str, list[str]] = field(default_factory=dict)
 
@@ -102,9 +102,9 @@ def _add_line(
         if column.endswith(LIMITS):
             templates.limits.setdefault(name, []).append(text)
         elif kind == "Answer":
-            templates.answers.extend([Cell(text, row)] if text.strip() else [])
+            templates.answers.extend([TemplateCell(text, row)] if text.strip() else [])
         elif kind in TEMPLATE_FIELDS:
-            getattr(templates, name).append(Cell(text, row))
+            getattr(templates, name).append(TemplateCell(text, row))
         elif text.strip() or test in ALIGNED_TESTS:
             templates.values.setdefault(name, []).append(text)
     if kind in counts:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from crosstune.data.multichecklist.templates import Cell, Templates
+from crosstune.data.multichecklist.templates import TemplateCell, Templates
 
 # The separator of forms within a cell, and languages that separate them in another way.
 SEPARATORS = {"my": " ", "th": " ", "ur": "،", "ar": "،", "fa": "،", "zh": "，"}  # noqa: RUF001
@@ -75,7 +75,11 @@ class TestSource:
         return [cell.split(self.separator) for cell in cells]
 
     def variant(
-        self, contexts: Iterable[Cell], questions: Iterable[Cell], values: Mapping[str, Sequence], draws: int
+        self,
+        contexts: Iterable[TemplateCell],
+        questions: Iterable[TemplateCell],
+        values: Mapping[str, Sequence],
+        draws: int,
     ) -> Variant:
         """A variant with the test's answers, paired with the questions by order."""
         pairs = zip(questions, self.own.answers, strict=False)
@@ -86,7 +90,7 @@ class TestSource:
             draws,
         )
 
-    def _is_own(self, question: Cell, answer: Cell) -> bool:
+    def _is_own(self, question: TemplateCell, answer: TemplateCell) -> bool:
         rows = {cell.row for cell in self.own.questions if cell.text == question.text}
         return answer.row in rows
 
@@ -99,7 +103,7 @@ def test_variants(source: TestSource) -> list[Variant]:
 test_variants.__test__ = False
 
 
-def _filled(cells: Iterable[Cell]) -> list[Cell]:
+def _filled(cells: Iterable[TemplateCell]) -> list[TemplateCell]:
     return [cell for cell in cells if cell.text]
 
 
@@ -119,7 +123,7 @@ def _names_one(limits: str, english: str) -> bool:
 
 def _chosen(entries: Sequence, limits: Sequence[str], english: str) -> list:
     """The entries that hold for an English value: those whose limits name it, and those without limits."""
-    texts = [entry.text if isinstance(entry, Cell) else entry for entry in entries]
+    texts = [entry.text if isinstance(entry, TemplateCell) else entry for entry in entries]
     return [
         entry
         for entry, text, limit in zip(entries, texts, limits, strict=False)
@@ -135,7 +139,7 @@ def _comparisons(source: TestSource) -> list[Variant]:
     if source.lang not in COMPARISON_GROUPS:
         values = {"adj": source.forms(own.values["adj"])}
         return [source.variant(contexts, _filled(own.questions), values, source.cases)]
-    questions: dict[str, list[Cell]] = {}
+    questions: dict[str, list[TemplateCell]] = {}
     for question, limits in zip(own.questions, own.limits["questions"], strict=False):
         questions.setdefault(limits, []).append(question)
     # A question that holds for all adjectives joins every group.
@@ -164,7 +168,7 @@ def _intensifiers(source: TestSource) -> list[Variant]:
         return [source.variant(_filled(own.contexts), _filled(own.questions), values, source.cases)]
     states = dict(zip(source.english.values["state"], own.values["state"], strict=False))
 
-    def limited_to(cells: Sequence[Cell], limits: Sequence[str], english: str) -> list[Cell]:
+    def limited_to(cells: Sequence[TemplateCell], limits: Sequence[str], english: str) -> list[TemplateCell]:
         # A state named twice in the limits gets the template twice.
         named = zip(cells, limits, strict=False)
         return [cell for cell, limit in named for state in limit.split(", ") if limit and state == english]
@@ -278,7 +282,7 @@ def _question_properties(source: TestSource, names: Mapping[str, str]) -> tuple[
     return {question: list(listed) for question, listed in properties.items()}, ages
 
 
-def _property_contexts(source: TestSource, properties: Sequence[str]) -> list[Cell]:
+def _property_contexts(source: TestSource, properties: Sequence[str]) -> list[TemplateCell]:
     """The contexts; in Dutch the one for materials or the one for all else, by the first property."""
     own = source.own
     if source.lang != "nl":
