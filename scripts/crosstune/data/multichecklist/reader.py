@@ -52,9 +52,8 @@ def read_suite(files: Sequence[tuple[str, str]], options: ReaderOptions) -> Iter
     else:
         tests = {test: draw_cases(variants[test], settings["seed"], test) for test in TESTS}
     for test, cases in tests.items():
-        of = cases[-1].number + 1
         for case in cases:
-            yield from case_rows(case, test, of, options.lang)
+            yield from case_rows(case, test, cases[-1].number + 1, options.lang)
 
 
 def case_rows(case: Case, test: str, of: int, lang: str) -> Iterator[dict]:
