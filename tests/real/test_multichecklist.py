@@ -14,8 +14,8 @@ import pytest
 from helpers.checklist_rules import OfficialRules
 
 from crosstune.core.files import read_text
-from crosstune.data.multichecklist.answers import clean
-from crosstune.data.multichecklist.cases import EMPTY, draw_cases
+from crosstune.data.multichecklist.answers import EMPTY, clean
+from crosstune.data.multichecklist.cases import draw_cases
 from crosstune.data.multichecklist.matching import VariantMatcher, find_draw
 from crosstune.data.multichecklist.reader import OFFICIAL_SUITE
 from crosstune.data.multichecklist.templates import TESTS, read_names, read_templates

@@ -212,7 +212,7 @@ class TestScores:
             {"id": f"prop-{n}-0", "prediction": "x", "gold": ["x"], "case": about | {"number": n}} for n in (0, 2)
         ]
         records = METRIC.measure(predictions, "mr")
-        assert [(record["id"], record["passed"], record["faulty"]) for record in records] == [
+        assert [(record["id"], record["passed"], bool(record["faults"])) for record in records] == [
             ("prop-0", 100, False), ("prop-1", 0, True), ("prop-2", 100, False), ("prop-3", 0, True)
         ]  # fmt: skip
         scores = METRIC.summarise(records)

@@ -83,7 +83,7 @@ def test_a_table_shows_the_error_rates_of_all_tests_and_capabilities(tmp_path):
     study = write_study(tmp_path)
     table = errors_table(study)
     labels = [row.label for row in table.rows]
-    assert labels[0] == "MultiCheckList cases passed: error rate"
+    assert labels[0] == "MultiCheckList error rate"
     assert len(labels) == len(METRICS["multichecklist"].error_labels)
     cells = {
         row.key: dict(zip([c.key for c in table.columns], line, strict=True))

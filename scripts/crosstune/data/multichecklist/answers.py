@@ -32,6 +32,9 @@ ARTICLES = {
     "yo": r"\b(kan)\b",
 }
 
+# The fault of a case without examples, which no rows can tell.
+EMPTY = "empty"
+
 # What it strips at both ends.
 EDGES = ",. "
 MORE_EDGES = {"bn": "\u09f7", "hi": "\u09f7", "pa": "\u0964", "pl": "„”", "ur": "\u200f"}

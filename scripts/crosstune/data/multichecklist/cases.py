@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from crosstune.core.random_streams import derive
-from crosstune.data.multichecklist.answers import clean, find_answer
+from crosstune.data.multichecklist.answers import EMPTY, clean, find_answer
 from crosstune.data.multichecklist.variants import Value, Variant
 
 # {adj[1]}, {p.v1}, {first_name2}, and {a:animal}, which puts the English article before the word.
@@ -22,7 +22,6 @@ DRAW_BITS = 63  # of the numbers that `derive` gives
 VOWELS = "aeiou"
 
 # Why a right answer cannot pass a case.
-EMPTY = "empty"  # it has no examples
 SAME_QUESTION = "same question"  # one question about one context has two answers
 NOT_IN_CONTEXT = "not in context"
 WRONG_ANSWER = "wrong answer"  # the question is paired with the answer to another one

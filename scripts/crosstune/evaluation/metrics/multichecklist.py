@@ -7,10 +7,10 @@ it stands the share of single examples, and both for the sound cases alone: thos
 Numbers of which more is better lead; tables can also show the error rates, each 100 less one of the others.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from crosstune.data.multichecklist.answers import clean
+from crosstune.data.multichecklist.answers import EMPTY, clean
 from crosstune.data.multichecklist.templates import CAPABILITIES
 from crosstune.evaluation.metrics import qa
 from crosstune.evaluation.metrics.metric import Metric
@@ -29,16 +29,28 @@ TEST_TITLES = {
 
 @dataclass(frozen=True)
 class Number:
-    """One number: which cases it is over, by their `test` or capability; examples or whole cases; sound ones or all."""
+    """One number: which tests it covers, by name and all if empty; examples or whole cases; sound cases or all."""
 
-    title: str
-    covers: Callable[[str], bool] = lambda test: True
+    part: str = ""
+    tests: tuple[str, ...] = tuple(TEST_TITLES)
     of_examples: bool = False
     sound_only: bool = False
 
+    @property
+    def label(self) -> str:
+        return f"{TITLE} {'examples correct' if self.of_examples else 'cases passed'}{self._scope}"
+
+    @property
+    def error_label(self) -> str:
+        return f"{TITLE} error rate{' of examples' if self.of_examples else ''}{self._scope}"
+
+    @property
+    def _scope(self) -> str:
+        return (f", {self.part}" if self.part else "") + (", sound cases" if self.sound_only else "")
+
     def terms(self, record: Mapping) -> tuple[float, float]:
         """A case's terms of numerator and denominator."""
-        if not self.covers(record["test"]) or (self.sound_only and record["faulty"]):
+        if record["test"] not in self.tests or (self.sound_only and record["faults"]):
             return 0.0, 0
         if self.of_examples:
             return 100.0 * record["right"], record["examples"]
@@ -47,17 +59,17 @@ class Number:
 
 def _numbers() -> dict[str, Number]:
     """The numbers by key, the primary one first."""
-    whole = {"passed": ("cases passed", lambda test: True)}
-    parts = {f"passed_{test}": (title, lambda other, test=test: other == test) for test, title in TEST_TITLES.items()}
+    parts = {"passed": Number()}
+    parts |= {f"passed_{test}": Number(title, (test,)) for test, title in TEST_TITLES.items()}
     for name in dict.fromkeys(CAPABILITIES.values()):
-        parts[f"passed_{name.lower()}"] = (name.lower(), lambda test, name=name: CAPABILITIES[test] == name)
-    numbers = {}
-    for key, (title, covers) in (whole | parts).items():
-        numbers[key] = Number(f"{TITLE} {title}", covers)
-        numbers[f"{key}_sound"] = Number(f"{TITLE} {title}, sound cases", covers, sound_only=True)
-    numbers["correct"] = Number(f"{TITLE} examples correct", of_examples=True)
-    numbers["correct_sound"] = Number(f"{TITLE} examples correct, sound cases", of_examples=True, sound_only=True)
-    return numbers
+        tests = tuple(test for test, capability in CAPABILITIES.items() if capability == name)
+        parts[f"passed_{name.lower()}"] = Number(name.lower(), tests)
+    parts["correct"] = Number(of_examples=True)
+    return {
+        key + suffix: replace(number, sound_only=bool(suffix))
+        for key, number in parts.items()
+        for suffix in ("", "_sound")
+    }
 
 
 NUMBERS = _numbers()
@@ -82,7 +94,7 @@ def problem(row: dict) -> str | None:
 
 
 def measure(rows: Sequence[dict], lang: str) -> list[dict]:
-    """One record per case: {"id", "test", "passed" (0 or 100), "examples", "right", "faulty"}.
+    """One record per case: {"id", "test", "passed" (0 or 100), "examples", "right", "faults"}.
 
     The cases without examples are those whose numbers the rows leave out.
     """
@@ -106,7 +118,7 @@ def _case_record(test: str, number: int, rows: Sequence[dict], lang: str) -> dic
         "passed": 100.0 * (right == len(rows) > 0),
         "examples": len(rows),
         "right": right,
-        "faulty": not rows or bool(rows[0]["case"]["faults"]),
+        "faults": rows[0]["case"]["faults"] if rows else [EMPTY],
     }
 
 
@@ -132,12 +144,12 @@ def ratio_terms(record: dict, key: str) -> tuple[float, float]:
 
 
 MULTICHECKLIST = Metric(
-    {key: NUMBERS[key].title for key in STANDARD},
+    {key: NUMBERS[key].label for key in STANDARD},
     problem,
     measure,
     summarise,
     ("passed",),
     ratio_terms=ratio_terms,
-    part_labels={key: number.title for key, number in NUMBERS.items() if key not in STANDARD},
-    error_labels={error_key(key): f"{number.title}: error rate" for key, number in NUMBERS.items()},
+    part_labels={key: number.label for key, number in NUMBERS.items() if key not in STANDARD},
+    error_labels={error_key(key): number.error_label for key, number in NUMBERS.items()},
 )
