@@ -35,6 +35,24 @@ def contrast_example_files(study: Study) -> list[str]:
     )
 
 
+def bucket_files(study: Study) -> list[str]:
+    """Scores of the examples, and manifests of the rows, that the study's comparisons by bucket read."""
+    compared = {
+        (panel["track"], schedule, panel["dataset"])
+        for entry in study.buckets
+        for panel in entry["panels"]
+        for schedule in (entry["a"], entry["b"])
+    }
+    scores = {
+        f"{run.stages[-1]}/scores/{dataset}.examples.jsonl"
+        for run in study.runs
+        for track, schedule, dataset in compared
+        if (run.track, run.schedule.name) == (track, schedule)
+    }
+    rows = {path for entry in study.buckets for path in (*entry["test"].values(), *entry["train"])}
+    return sorted(scores | {path.removesuffix("l") for path in rows})
+
+
 def baseline_files(study: Expansion) -> list[str]:
     """Scores of the trivial baselines on every evaluated data set."""
     return [f"{study.results}/baselines/{name}.json" for name in sorted({name for name, _ in evaluated_sets(study)})]
