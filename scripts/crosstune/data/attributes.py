@@ -79,10 +79,9 @@ def shared_words(question: str, context: str) -> float:
 def scripts(text: str) -> str:
     """`one script` or `several scripts`, by the letters' names; `no letters`."""
     names = {unicodedata.name(letter, "").split(" ")[0] for letter in set(text) if letter.isalpha()}
-    # Japanese is written in three.
-    if names & {"HIRAGANA", "KATAKANA"}:
-        names -= {"HIRAGANA", "KATAKANA", "CJK"}
-        names.add("JAPANESE")
+    kana = {name for name in names if name.startswith(("HIRAGANA", "KATAKANA"))}
+    if kana:  # Japanese is written in kana and Han together
+        names = (names - kana - {"CJK"}) | {"JAPANESE"}
     return "no letters" if not names else "one script" if len(names) == 1 else "several scripts"
 
 

@@ -32,7 +32,9 @@ def config_affecting_results(config: Mapping) -> dict:
         name: {key: value for key, value in model.items() if key not in RUNTIME_KEYS}
         for name, model in config["models"].items()
     }
-    return {key: value for key, value in config.items() if key not in CONSENTS} | {"models": models}
+    # Without buckets the config is that of a study from before there were any.
+    unused = {"buckets"} if not config["buckets"] else set()
+    return {key: value for key, value in config.items() if key not in {*CONSENTS, *unused}} | {"models": models}
 
 
 def weight_names_key(registry: Registry, track: Track, schedule: Schedule) -> tuple:
