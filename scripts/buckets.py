@@ -3,16 +3,19 @@
     python scripts/buckets.py --plan results/default/plan.json --results results/default --out results/default/buckets
 
 Reads the plan, the scores of examples and the prepared rows of the entries of the study's key `buckets`. Writes
-`<name>.<model>.csv`, `.md` and `.tex` for each entry and model. docs/buckets.md explains every number.
+`<name>.<model>.csv`, `.md`, `.tex` and `.svg` for each entry and model. docs/buckets.md explains every number.
 """
 
 import argparse
 from pathlib import Path
 
+import vl_convert
+
 from crosstune.analysis.buckets import compute_buckets
 from crosstune.analysis.contrasts import ExampleReader
 from crosstune.analysis.results import Panel, load_results
 from crosstune.core.errors import run_program
+from crosstune.reporting.figures.buckets import buckets_figure
 from crosstune.reporting.tables.buckets import bucket_table
 from crosstune.reporting.tables.formats import table_files, write_files
 
@@ -30,7 +33,11 @@ def main() -> None:
         for model in study.plan["models"]:
             label = Panel(study, model, panel["track"], panel["dataset"]).labels[panel["metric"]]
             buckets = compute_buckets(study, entry, model, reader)
-            write_files(table_files(bucket_table(entry, model, label, buckets)), args.out)
+            contents = table_files(bucket_table(entry, model, label, buckets))
+            if buckets:
+                svg = vl_convert.vegalite_to_svg(buckets_figure(entry, label, buckets))
+                contents[f"{entry['name']}.{model}.svg"] = svg
+            write_files(contents, args.out)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from crosstune.analysis.buckets import BucketedLanguage, bucket_names, find_buck
 from crosstune.analysis.contrasts import LanguageScores
 from crosstune.core.errors import UserError
 from crosstune.data.attributes import attribute_names, entities, question_word, row_attributes, scripts, words
+from crosstune.reporting.figures.buckets import buckets_figure
 from crosstune.reporting.tables.buckets import FIELDS, bucket_table
 from crosstune.study.plan import plan_of
 from crosstune.study.targets import bucket_files
@@ -40,10 +41,8 @@ class TestAttributes:
 
     def test_of_a_tagged_sentence_by_hand(self):
         row = {"id": "1", "tokens": ["St.", "Ives", "met", "Bo"], "tags": ["B-LOC", "I-LOC", "O", "B-PER"]}
-        found = {
-            name: value["1"] for name, value in row_attributes("tagging", [row], "en", [row | {"id": "2"}]).items()
-        }
-        assert found == {
+        values = row_attributes("tagging", [row], "en", [row | {"id": "2"}])
+        assert {name: value["1"] for name, value in values.items()} == {
             "sentence_length": 4, "entities": "2", "longest_entity": "2", "entity_types": "LOC+PER",
             "entities_seen": "all seen", "scripts": "one script",
         }  # fmt: skip
@@ -181,6 +180,9 @@ class TestBuckets:
         table = bucket_table(ENTRY, "tiny", "F1", buckets)
         assert "Surely another than elsewhere (Holm over 6 buckets): one x (" in table.caption
         assert table.lines[0] == FIELDS and len(table.lines) == 7
+        records = buckets_figure(ENTRY, "F1", buckets)["datasets"]["buckets"]
+        assert [(record["bucket"], record["sure"]) for record in records if record["sure"] == "yes"][0][0] == "one: x"
+        assert all(record["low"] < record["difference"] < record["high"] for record in records)
 
     def test_without_an_effect_hardly_any_study_finds_one(self):
         rng = np.random.default_rng(3)
