@@ -181,7 +181,7 @@ class TestBuckets:
         assert "Surely another than elsewhere (Holm over 6 buckets): one x (" in table.caption
         assert table.lines[0] == FIELDS and len(table.lines) == 7
         records = buckets_figure(ENTRY, "F1", buckets)["datasets"]["buckets"]
-        assert [(record["bucket"], record["sure"]) for record in records if record["sure"] == "yes"][0][0] == "one: x"
+        assert "one: x" in [record["bucket"] for record in records if record["sure"] == "yes"]
         assert all(record["low"] < record["difference"] < record["high"] for record in records)
 
     def test_without_an_effect_hardly_any_study_finds_one(self):

@@ -11,7 +11,7 @@ WIDTH, STEP = 320, 17
 
 
 def buckets_figure(entry: Mapping, label: str, buckets: Sequence[Bucket]) -> dict:
-    """A row for every bucket: the mean difference, and its interval if there are two seeds. `label` names the metric."""
+    """A row for every bucket: the mean difference, with its interval from two seeds on. `label` names the metric."""
     records = [bucket_record(bucket, entry["confidence"]) for bucket in buckets]
     base = alt.Chart(alt.NamedData("buckets")).encode(
         y=alt.Y("bucket:N", sort=None, title=None, axis=alt.Axis(labelLimit=300))
