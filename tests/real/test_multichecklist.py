@@ -15,7 +15,7 @@ from helpers.checklist_rules import OfficialRules
 
 from crosstune.core.files import read_text
 from crosstune.data.multichecklist.answers import EMPTY, clean
-from crosstune.data.multichecklist.cases import draw_cases
+from crosstune.data.multichecklist.cases import draw_cases, fill
 from crosstune.data.multichecklist.matching import VariantMatcher, find_draw
 from crosstune.data.multichecklist.reader import OFFICIAL_SUITE
 from crosstune.data.multichecklist.templates import TESTS, read_names, read_templates
@@ -117,6 +117,21 @@ def test_counts_are_the_official_ones_but_for_the_draw(lang):
             assert 0 <= len(cases) * bool(official["cases_forced_to_fail"]) - forced <= 2, test
         else:
             assert abs(forced - official["cases_forced_to_fail"]) <= 20, test
+
+
+@pytest.mark.parametrize("lang", SUITES)
+def test_the_words_that_we_draw_are_those_of_the_official_suite(lang):
+    """A suite of 100 or more draws lacks hardly any word of a list."""
+    found = {line["answer"] for line in suite(lang) if SHORT[line["test"]] == "anim"}
+    templates = {pair.answer for variant in variants("anim", lang) for pair in variant.pairs}
+    words = {
+        fill(template, {"animal": animal, "vehicle": vehicle})
+        for template in templates
+        for variant in variants("anim", lang)
+        for animal in variant.values["animal"]
+        for vehicle in variant.values["vehicle"]
+    }
+    assert found <= words and len(words) - len(found) <= 2
 
 
 @pytest.mark.parametrize("lang", SUITES)
