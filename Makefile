@@ -7,7 +7,7 @@ STUDY ?= config.yaml
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: study status inspect test test-cluster test-containers lint docs envs image clean
+.PHONY: study status inspect test test-cluster test-containers lint docs envs image base clean
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 study: $(READY)
@@ -38,16 +38,18 @@ test-cluster: $(READY)
 test-containers: $(READY)
 	python -m pytest -m container
 
-.validator/ready: envs/validator.lock
+# Only files with the hashes of the locks are installed.
+INSTALLED_FROM := envs/install.sh envs/build.lock envs/cuda.lock
+
+.validator/ready: envs/validator.lock $(INSTALLED_FROM)
 	$(PYTHON) -m venv .validator
-	.validator/bin/python -m pip install --quiet --disable-pip-version-check -r envs/validator.lock
+	envs/install.sh .validator/bin/python envs/validator.lock
 	touch .validator/ready
 
-# Install torch first, so that the other packages do not choose another build of it.
-$(READY): envs/requirements.lock
+# make TORCH_INDEX=... takes another build of torch; docs/containers.md
+$(READY): envs/requirements.lock $(INSTALLED_FROM)
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' envs/requirements.lock)"
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.lock
+	envs/install.sh $(VENV)/bin/python envs/requirements.lock $(TORCH_INDEX)
 	touch $(READY)
 
 lint: $(READY)
@@ -56,13 +58,18 @@ lint: $(READY)
 docs: $(READY)
 	python scripts/document_config.py --out docs/config.md
 
+# Renew the locks, conda's environments and what images contain: make envs OPTIONS="--upgrade"
 envs: $(READY)
-	python scripts/pin_envs.py
+	python scripts/pin_envs.py $(OPTIONS)
 
 # make image TORCH_INDEX=... BUILD_OPTIONS="..."; docs/containers.md
-export TORCH_INDEX IMAGE SIF BUILD_OPTIONS SIF_OPTIONS
+export TORCH_INDEX BASE IMAGE SIF BUILD_OPTIONS SIF_OPTIONS
 image:
 	containers/build.sh
+
+# Write the digest of the base image into the files of the images.
+base:
+	containers/pin_base.sh
 
 clean:
 	rm -rf $(VENV) .validator results data .snakemake logs

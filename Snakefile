@@ -2,8 +2,9 @@
 #
 #   snakemake --cores 2                                    the study of config.yaml
 #   snakemake --cores 2 --configfile studies/x.yaml        another study
-#   snakemake -n                                           the jobs, without running them
-#   snakemake -n plan                                      the expected cost
+#   snakemake -n                                           the numbers of jobs, without running them
+#   snakemake -n --quiet host                              every job, with the reason why it runs
+#   snakemake -n estimate_cost                             the expected cost
 
 from snakemake.utils import min_version
 

@@ -102,7 +102,7 @@ def shown(page: Path) -> tuple[float, float]:
         driver.get(page.as_uri())
         loaded = time.perf_counter() - begin
         driver.execute_script("document.querySelector('figure.figure').scrollIntoView()")
-        drawn = "return document.querySelector('figure.figure svg .role-axis') !== null"
+        drawn = "return document.querySelector('figure.figure .chart').getClientRects().length > 0"
         WebDriverWait(driver, 60, 0.05).until(lambda _: driver.execute_script(drawn))
         return loaded, time.perf_counter() - begin
     finally:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build the image with podman or docker, whichever runs here, and Apptainer's file from it if Apptainer is installed.
-# `make image` calls it. Variables: TORCH_INDEX (see install.sh), IMAGE (tag), SIF (file), BUILD_OPTIONS (for
-# `podman build` or `docker build`) and SIF_OPTIONS (for `apptainer build`).
+# `make image` calls it. Variables: TORCH_INDEX (see envs/install.sh), BASE (another base image), IMAGE (tag), SIF
+# (file), BUILD_OPTIONS (for `podman build` or `docker build`) and SIF_OPTIONS (for `apptainer build`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -10,6 +10,7 @@ IMAGE=${IMAGE:-crosstune:$version}
 # The rules run in this file; rules/common.smk is the only place with its name.
 SIF=${SIF:-$(sed -n 's/^IMAGE = "\(.*\)"/\1/p' rules/common.smk)}
 arguments=(--build-arg "TORCH_INDEX=${TORCH_INDEX:-}" --build-arg "VERSION=$version" --build-arg "COMMIT=$commit")
+[ -z "${BASE:-}" ] || arguments+=(--build-arg "BASE=$BASE")
 
 engine=
 for name in podman docker; do

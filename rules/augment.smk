@@ -20,9 +20,9 @@ rule translate:
         gpus=lambda w: resources_of_translation(w.dataset, w.split, w.pair).gpus,
     params:
         spec=lambda w: canonical_json(spec_of_translation(w.dataset, w.split, w.pair)),
-        model=lambda w, input: f"--model {Path(input.model[0]).parent / 'model'}" if input.model else "",
+        model=lambda w, input: ["--model", str(Path(input.model[0]).parent / "model")] if input.model else [],
     message:
         "translate {wildcards.dataset} {wildcards.split} {wildcards.pair}"
     shell:
-        "python scripts/translate.py --spec {params.spec:q} --rows {input.rows} {params.model}"
-        " --gpus {resources.gpus} --out {output.rows} 2> >(tee {log} >&2)"
+        "python scripts/translate.py --spec {params.spec:q} --rows {input.rows:q} {params.model:q}"
+        " --gpus {resources.gpus:q} --out {output.rows:q} 2> >(sh scripts/log.sh {log:q} >&2)"

@@ -12,7 +12,7 @@ rule clean_results:
     params:
         results=study.results,
     shell:
-        "rm -rf {params.results:q} 2> {log}"
+        "rm -rf {params.results:q} 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule clean_reports:
@@ -27,7 +27,7 @@ rule clean_reports:
         results=study.results,
     shell:
         "(cd {params.results:q} && rm -rf tables cost figures buckets submission report.html contrasts.json claims.json"
-        " distances.json plan.json provenance.json encoding.json crate.zip) 2> {log}"
+        " distances.json plan.json provenance.json encoding.json crate.zip) 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule clean_data:
@@ -39,11 +39,12 @@ rule clean_data:
     resources:
         **resources_for(LIGHT["clean"]),
     shell:
-        "(mkdir -p data; find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {{}} +; rm -rf data/raw/world) 2> {log}"
+        "(mkdir -p data; find data -mindepth 1 -maxdepth 1 ! -name raw -exec rm -rf {{}} +; rm -rf data/raw/world)"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule clean_downloads:
-    """Delete downloads; models that were made from them stay."""
+    """Delete downloads, not the hub's cache; models that were made from them stay."""
     log:
         "logs/clean_downloads.log",
     conda:
@@ -51,4 +52,4 @@ rule clean_downloads:
     resources:
         **resources_for(LIGHT["clean"]),
     shell:
-        "rm -rf data/raw/hub data/raw/url 2> {log}"
+        "rm -rf data/raw/hub data/raw/url 2> >(sh scripts/log.sh {log:q} >&2)"

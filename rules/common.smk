@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.settings.types import DeploymentMethod
+from snakemake.logging import logger
+from snakemake.settings.types import DeploymentMethod, Quietness
 
 # Paths of jobs, registry and results are relative to this folder.
 if not Path.cwd().samefile(workflow.basedir):
@@ -15,9 +16,11 @@ if not Path.cwd().samefile(workflow.basedir):
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from crosstune.artifacts.checkpoint import remove_staged
-from crosstune.core.errors import UserError
+from crosstune.core.dry_run import DryRunFilter
+from crosstune.core.errors import UserError, show
 from crosstune.core.files import canonical_json, paths_regex, sha256_json
 from crosstune.core.schema import read_yaml
+from crosstune.core.yaml_lines import lines_named
 from crosstune.data.synthetic.write import SYNTHETIC_VERSION
 from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.container import check_image, gpu_environment
@@ -30,16 +33,17 @@ from crosstune.study.content_keys import ContentKeys
 from crosstune.study.current import CurrentResults
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.distances import distances_file, distances_spec
-from crosstune.study.inspection import check_commands
+from crosstune.study.inspection import check_commands, check_no_consent
+from crosstune.study.local_models import check_folders, model_notices
 from crosstune.study.plan import plan_of
 from crosstune.study.resources import LIGHT, JobResources
 from crosstune.study.retention import RetentionPolicy
 from crosstune.study.summary import summary
 
 # These targets need no data: estimate_cost is for a study whose data are elsewhere or still to come, pin for one that
-# nobody has pinned yet, the others inspect the results.
+# nobody has pinned yet, the others inspect or move the results.
 PLANNING = "estimate_cost" in sys.argv
-WITHOUT_DATA = PLANNING or bool({"pin", "list_stale", "status"} & set(sys.argv))
+WITHOUT_DATA = PLANNING or bool({"pin", "list_stale", "status", "export_results", "import_results"} & set(sys.argv))
 # These targets train and predict nothing.
 KEEPS_RESULTS = WITHOUT_DATA or any(word.startswith(("clean_", "prepare_all", "downloads")) for word in sys.argv)
 
@@ -48,15 +52,25 @@ KEEPS_RESULTS = WITHOUT_DATA or any(word.startswith(("clean_", "prepare_all", "d
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
+def is_short():
+    """Whether this is a dry run that is to list no jobs: profiles/default says `quiet: reason`, options may not."""
+    output = workflow.output_settings
+    return workflow.dryrun and Quietness.REASON in (output.quiet or ()) and not output.printshellcmds
+
+
+logger.addFilter(DryRunFilter(is_short))
+
+
 def refuse(error):
     """End Snakemake with the message of a user's mistake alone: a WorkflowError would be shown with lines of this file."""
     sys.exit(f"error: {error}")
 
 
-# Snakemake has read the files already, but has lost doubled keys and the difference between `no` and false.
+# Snakemake has read the files already, but has lost doubled keys, the difference between `no` and false, and what the
+# command line says and what a file.
 try:
     for file in workflow.configfiles or ["config.yaml"]:
-        read_yaml(file)
+        check_no_consent(read_yaml(file), str(file))
 except UserError as error:
     refuse(error)
 
@@ -67,7 +81,8 @@ if not workflow.configfiles:
 
 
 try:
-    study = build_study(config, workflow.basedir)
+    with lines_named(*(workflow.configfiles or ["config.yaml"]), others=workflow.config_settings.config):
+        study = build_study(config, workflow.basedir)
     requirements = DataRequirements(study)
     content_keys = ContentKeys(requirements)
     current = CurrentResults(study, content_keys)
@@ -77,6 +92,7 @@ try:
     plan_digest = sha256_json(plan_of(study))
     if not WITHOUT_DATA:
         requirements.check_files()
+        check_folders(study)
     requirements.check_translators()
 except UserError as error:
     refuse(error)
@@ -89,12 +105,12 @@ if workflow.is_main_process and PLANNING:
 
     try:
         estimate = CostEstimate(study, job_resources, load_devices(Path(workflow.basedir, "registry")))
-        print(cost_report(estimate, requirements, retention), end="\n\n", flush=True)
+        show(cost_report(estimate, requirements, retention), "")
     except UserError as error:
         refuse(error)
 elif workflow.is_main_process:
-    notices = [*summary(study, retention), *requirements.pending_notices()]
-    print("\n".join([*notices, *([] if WITHOUT_DATA else current.replaced())]), file=sys.stderr)
+    notices = [*summary(study, retention), *model_notices(study), *requirements.pending_notices()]
+    show(*notices, *([] if WITHOUT_DATA else current.replaced()), file=sys.stderr)
 
 # The image of jobs with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer pulls from.
 # Every job's machine reads this file too; the environment there makes its GPUs visible inside the image.
@@ -118,6 +134,8 @@ wildcard_constraints:
     kind=r"hub|url",
     origin=r"[^/]+",
     request=r"[^/]+-[0-9a-f]{8}",
+    revision=r"[0-9a-f]{40}",
+    sha256=r"[0-9a-f]{16}",
     # A stage's folder says mixture@budget; its path is the lineage. The untrained head is a lineage without stages.
     stage=r"results/[^/]+/[^/]+/seed\d+/[^/]+/(.+@[^/]+|untrained)",
     average=r"results/[^/]+/[^/]+/seed\d+/[^/]+/average\.[^/]+",
@@ -138,6 +156,7 @@ localrules:
     remove_weights,
     fetch,
     fetch_model,
+    copy_model,
     synthetic,
     prepare,
     install_predictions,
@@ -147,6 +166,8 @@ localrules:
     estimate_cost,
     provenance,
     crate,
+    export_results,
+    import_results,
     list_stale,
     status,
     distances,
@@ -162,7 +183,7 @@ onstart:
         if not WITHOUT_DATA:
             requirements.check_pins()
             check_commands(study, requirements)
-            requirements.check_downloads(os.environ)
+            requirements.check_downloads()
         if not (KEEPS_RESULTS or study.config["replace"]):
             current.check_replaced()
         if workflow.executor_plugin.name == "slurm":
@@ -249,6 +270,14 @@ def base_of(wildcards):
 def longest_sequence_of(model):
     """The tokens of the longest sequence that a base model reads; 0 for a translation model."""
     return max(longest_sequence(study, track) for track in study.tracks.values()) if model in study.checkpoints else 0
+
+
+def local_model(name, sha256):
+    """The model of the study in a folder whose copy has a name and the first digits of a hash."""
+    model = study.config["models"].get(name, {})
+    if not model.get("sha256", "").startswith(sha256):
+        raise WorkflowError(f"the study {study.name!r} has no model {name}@{sha256} in a folder")
+    return model
 
 
 def download_at(manifest):

@@ -19,7 +19,7 @@ rule synthetic:
     message:
         "generate the synthetic data"
     shell:
-        "python scripts/synthetic.py --spec {params.spec:q} --out data/raw/world 2> >(tee {log} >&2)"
+        "python scripts/synthetic.py --spec {params.spec:q} --out data/raw/world 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule fetch:
@@ -41,7 +41,7 @@ rule fetch:
         "fetch {wildcards.origin} {wildcards.request}"
     shell:
         "python scripts/fetch.py --request {params.request:q} --licence {resources.licence:q} --raw data/raw"
-        " 2> >(tee {log} >&2)"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule prepare:
@@ -67,9 +67,9 @@ rule prepare:
     message:
         "prepare {wildcards.dataset} {wildcards.split} {wildcards.lang}"
     shell:
-        "python scripts/prepare.py --dataset {wildcards.dataset} --split {wildcards.split} --lang {wildcards.lang}"
-        " --folders {resources.folders:q} --extra {resources.extra:q} --raw data/raw"
-        " --content-key {params.content_key} --out {output.rows} 2> >(tee {log} >&2)"
+        "python scripts/prepare.py --dataset {wildcards.dataset:q} --split {wildcards.split:q}"
+        " --lang {wildcards.lang:q} --folders {resources.folders:q} --extra {resources.extra:q} --raw data/raw"
+        " --content-key {params.content_key:q} --out {output.rows:q} 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule leakage:
@@ -93,8 +93,9 @@ rule leakage:
     message:
         "look for leakage in {wildcards.study}"
     shell:
-        "python scripts/leakage.py --spec {params.spec:q} --data {input} --out {output.found} 2> >(tee {log} >&2);"
-        " [ -e results/{wildcards.study}/leakage.passed ] || touch results/{wildcards.study}/leakage.passed"
+        "python scripts/leakage.py --spec {params.spec:q} --data {input:q} --out {output.found:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2);"
+        " [ -e results/{wildcards.study:q}/leakage.passed ] || touch results/{wildcards.study:q}/leakage.passed"
 
 
 rule prepare_all:
@@ -111,7 +112,7 @@ rule downloads:
 
 
 rule pin:
-    """Write the current commits of the study's unpinned data sets into the registry."""
+    """Write the current commits of the study's unpinned data sets into the registry, and print those of its models."""
     log:
         "logs/pin.log",
     conda:
@@ -119,10 +120,12 @@ rule pin:
     resources:
         **resources_for(LIGHT["pin"]),
     params:
-        datasets=requirements.unpinned,
+        datasets=requirements.unpinned_datasets,
+        models=canonical_json(requirements.unpinned_models),
         # A function, because Snakemake would take {lang} in a pattern of files for a wildcard.
         extra=lambda w: canonical_json(study.config["datasets"]),
     message:
-        "pin {params.datasets}"
+        "pin the study's data sets and models"
     shell:
-        "python scripts/pin.py {params.datasets:q} --extra {params.extra:q} 2> >(tee {log} >&2)"
+        "python scripts/pin.py {params.datasets:q} --models {params.models:q} --extra {params.extra:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"

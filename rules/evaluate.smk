@@ -28,11 +28,11 @@ rule predict:
     message:
         "predict {wildcards.dataset} with {wildcards.checkpoint}"
     shell:
-        "python scripts/predict.py --spec {params.spec:q} --stage {wildcards.checkpoint} --data {params.data}"
-        " --out {output.files} --log {log} --cache data/encoded --gpus {resources.gpus}"
-        " --retrain {resources.retrain:q} {resources.install_only}"
-        " --requested {wildcards.checkpoint}/benchmarks/predict.{wildcards.dataset}.requested.json"
-        " {resources.mem_mb} {resources.runtime}"
+        "python scripts/predict.py --spec {params.spec:q} --stage {wildcards.checkpoint:q} --data {params.data:q}"
+        " --out {output.files:q} --log {log:q} --cache data/encoded --gpus {resources.gpus:q}"
+        " --retrain {resources.retrain:q} {resources.install_only:q}"
+        " --requested {wildcards.checkpoint:q}/benchmarks/predict.{wildcards.dataset:q}.requested.json"
+        " {resources.mem_mb:q} {resources.runtime:q}"
 
 
 # A pending training will stage these predictions, and this rule moves them into place: on a cluster it is no job.
@@ -76,9 +76,9 @@ rule score:
     message:
         "score {wildcards.dataset} of {wildcards.checkpoint}"
     shell:
-        "python scripts/score.py --task {params.task} --metric {params.metric} --dataset {wildcards.dataset}"
-        " --predictions {wildcards.checkpoint}/predictions/{wildcards.dataset} --languages {params.languages}"
-        " --out {output.scores} 2> >(tee {log} >&2)"
+        "python scripts/score.py --task {params.task:q} --metric {params.metric:q} --dataset {wildcards.dataset:q}"
+        " --predictions {wildcards.checkpoint:q}/predictions/{wildcards.dataset:q} --languages {params.languages:q}"
+        " --out {output.scores:q} 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule baselines:
@@ -103,5 +103,5 @@ rule baselines:
     message:
         "score trivial baselines of {wildcards.dataset}"
     shell:
-        "python scripts/baselines.py --task {params.task} --metric {params.metric} --dataset {wildcards.dataset}"
-        " --data {params.data} --train {params.train} --out {output} 2> >(tee {log} >&2)"
+        "python scripts/baselines.py --task {params.task:q} --metric {params.metric:q} --dataset {wildcards.dataset:q}"
+        " --data {params.data:q} --train {params.train:q} --out {output:q} 2> >(sh scripts/log.sh {log:q} >&2)"

@@ -1,4 +1,5 @@
-# Base models: an ordinary Hugging Face folder, fetched at a pinned revision or pretrained from registry text.
+# Base models: an ordinary Hugging Face folder, fetched at a pinned revision, copied from a folder of the user's or
+# pretrained from registry text.
 
 
 rule fetch_model:
@@ -12,14 +13,40 @@ rule fetch_model:
         "../envs/gpu.yaml"
     resources:
         **resources_for(LIGHT["fetch_model"]),
-        # A resource, because another length must not fetch again.
+        # Resources, because another length must not fetch again.
         longest=lambda w: longest_sequence_of(f"models/{w.name}@{w.revision}"),
+        # No part of an id has two dashes (the schema's pattern), so the first two stand for its slash.
+        id=lambda w: w.name.replace("--", "/", 1),
     message:
         "fetch {wildcards.name} at {wildcards.revision}"
     shell:
-        "python scripts/fetch_model.py --id $(echo {wildcards.name:q} | sed 's|--|/|') --revision {wildcards.revision}"
-        " --raw data/raw --longest {resources.longest}"
-        " --out models/{wildcards.name}@{wildcards.revision} 2> >(tee {log} >&2)"
+        "python scripts/fetch_model.py --id {resources.id:q} --revision {wildcards.revision:q}"
+        " --longest {resources.longest:q} --out models/{wildcards.name:q}@{wildcards.revision:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
+
+
+rule copy_model:
+    """Copy a model from a folder of the user's. The files are no inputs: their hash, not their age, says what is new."""
+    output:
+        manifest="models/{name}@{sha256}/stage.json",
+        model=directory("models/{name}@{sha256}/model"),
+    log:
+        "logs/copy/{name}@{sha256}.log",
+    conda:
+        "../envs/gpu.yaml"
+    resources:
+        **resources_for(LIGHT["copy_model"]),
+        # Resources, because another length or a moved folder must not copy again.
+        longest=lambda w: longest_sequence_of(f"models/{w.name}@{w.sha256}"),
+        folder=lambda w: local_model(w.name, w.sha256)["folder"],
+    params:
+        sha256=lambda w: local_model(w.name, w.sha256)["sha256"],
+    message:
+        "copy the model {wildcards.name}"
+    shell:
+        "python scripts/copy_model.py --folder {resources.folder:q} --sha256 {params.sha256:q}"
+        " --longest {resources.longest:q} --out models/{wildcards.name:q}@{wildcards.sha256:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule pretrain:
@@ -50,9 +77,9 @@ rule pretrain:
     message:
         "pretrain {wildcards.model}"
     shell:
-        "exec python scripts/train.py --spec {params.spec:q} --data {input.data} --out {params.out} --log {log}"
-        " --gpus {resources.gpus} --parallelism {resources.model_parallelism} --cache data/encoded"
-        " --requested {params.out}/benchmarks/pretrain.requested.json {resources.mem_mb} {resources.runtime}"
+        "exec python scripts/train.py --spec {params.spec:q} --data {input.data:q} --out {params.out:q} --log {log:q}"
+        " --gpus {resources.gpus:q} --parallelism {resources.model_parallelism:q} --cache data/encoded"
+        " --requested {params.out:q}/benchmarks/pretrain.requested.json {resources.mem_mb:q} {resources.runtime:q}"
 
 
 rule check:
@@ -73,4 +100,4 @@ rule check:
     message:
         "check what the models of {study.name} can read"
     shell:
-        "python scripts/check.py --config {params.config:q} --out {output} 2>&1 | tee {log} >&2"
+        "python scripts/check.py --config {params.config:q} --out {output:q} 2>&1 | sh scripts/log.sh {log:q} >&2"

@@ -21,7 +21,8 @@ rule provenance:
     message:
         "write the provenance of {wildcards.study}"
     shell:
-        "python scripts/provenance.py --config {params.config:q} --data {input.data} --out {output} 2> >(tee {log} >&2)"
+        "python scripts/provenance.py --config {params.config:q} --data {input.data:q} --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule crate:
@@ -45,7 +46,7 @@ rule crate:
     message:
         "pack the study as an RO-Crate"
     shell:
-        "python scripts/crate.py --results {params.results} --out {output} 2> >(tee {log} >&2)"
+        "python scripts/crate.py --results {params.results:q} --out {output:q} 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule list_stale:
@@ -59,7 +60,7 @@ rule list_stale:
     params:
         config=lambda w: canonical_json(study.config),
     shell:
-        "python scripts/stale.py --config {params.config:q} 2> >(tee {log} >&2)"
+        "python scripts/stale.py --config {params.config:q} 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule status:
@@ -73,4 +74,42 @@ rule status:
     params:
         config=lambda w: canonical_json(study.config),
     shell:
-        "python scripts/status.py --config {params.config:q} 2> >(tee {log} >&2)"
+        "python scripts/status.py --config {params.config:q} 2> >(sh scripts/log.sh {log:q} >&2)"
+
+
+rule export_results:
+    """Pack all finished results of the study, without weights, into one archive."""
+    output:
+        f"{study.results}/results.zip",
+    log:
+        f"{study.results}/logs/export_results.log",
+    conda:
+        "../envs/light.yaml"
+    resources:
+        **resources_for(LIGHT["crate"]),
+    params:
+        config=lambda w: canonical_json(study.config),
+        data=requirements.prepared,
+    message:
+        "pack the finished results of {study.name}"
+    shell:
+        "python scripts/results_archive.py --config {params.config:q} --data {params.data:q} --export {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
+
+
+rule import_results:
+    """Put the results of an archive into place: tables, figures and page are then made from them without a training."""
+    log:
+        f"{study.results}/logs/import_results.log",
+    conda:
+        "../envs/light.yaml"
+    resources:
+        **resources_for(LIGHT["crate"]),
+    params:
+        config=lambda w: canonical_json(study.config),
+        archive=study.config.get("archive") or f"{study.results}/results.zip",
+    message:
+        "put the results of {params.archive} into place"
+    shell:
+        "python scripts/results_archive.py --config {params.config:q} --import {params.archive:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"

@@ -23,12 +23,13 @@ rule plan_file:
         **resources_for(LIGHT["plan_file"]),
     params:
         # A function, because Snakemake would take {lang} in a pattern of files for a wildcard.
-        config=lambda w: canonical_json(specs.config_affecting_results(study.config)),
+        config=lambda w: specs.plan_config(study.config),
         digest=plan_digest,
     message:
         "write the plan of {wildcards.study}"
     shell:
-        "python scripts/plan_file.py --config {params.config:q} --out {output.plan} 2> >(tee {log} >&2)"
+        "python scripts/plan_file.py --config {params.config:q} --out {output.plan:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule contrasts:
@@ -53,8 +54,8 @@ rule contrasts:
     message:
         "compute the contrasts of {wildcards.study}"
     shell:
-        "python scripts/contrasts.py --plan {input.plan} --results results/{wildcards.study} --out {output}"
-        " 2> >(tee {log} >&2)"
+        "python scripts/contrasts.py --plan {input.plan:q} --results results/{wildcards.study:q} --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule buckets:
@@ -80,8 +81,8 @@ rule buckets:
     message:
         "compare schedules of {wildcards.study} by bucket of examples"
     shell:
-        "python scripts/buckets.py --plan {input.plan} --results results/{wildcards.study} --out {output}"
-        " 2> >(tee {log} >&2)"
+        "python scripts/buckets.py --plan {input.plan:q} --results results/{wildcards.study:q} --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule distances:
@@ -103,7 +104,8 @@ rule distances:
     message:
         "measure the distances between the languages of {wildcards.study}"
     shell:
-        "python scripts/distances.py --spec {params.spec:q} --file {input:q} --out {output} 2> >(tee {log} >&2)"
+        "python scripts/distances.py --spec {params.spec:q} --file {input:q} --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule tables:
@@ -142,18 +144,20 @@ rule tables:
     message:
         "write the tables of {wildcards.study}"
     shell:
-        "python scripts/tables.py --plan {input.plan} --results results/{wildcards.study} --out {output.tables}"
-        " --claims {output.claims} --cost {output.cost}"
-        " 2> >(tee {log} >&2)"
+        "python scripts/tables.py --plan {input.plan:q} --results results/{wildcards.study:q} --out {output.tables:q}"
+        " --claims {output.claims:q} --cost {output.cost:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule figures:
-    """The figure of every track and data set, as SVG and PDF."""
+    """The forest plot of the contrasts, and the figures of every track and data set, as SVG and PDF."""
     input:
         plan="results/{study}/plan.json",
         leakage="results/{study}/leakage.json",
         scores=targets.score_files(study),
         floors=targets.baseline_files(study),
+        distances=distances_of_study,
+        contrasts=contrast_results(),
     output:
         report(
             directory("results/{study}/figures"),
@@ -172,8 +176,8 @@ rule figures:
     message:
         "draw the figures of {wildcards.study}"
     shell:
-        "python scripts/figures.py --plan {input.plan} --results results/{wildcards.study} --out {output}"
-        " 2> >(tee {log} >&2)"
+        "python scripts/figures.py --plan {input.plan:q} --results results/{wildcards.study:q} --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule report:
@@ -198,5 +202,5 @@ rule report:
     message:
         "write the report of {wildcards.study}"
     shell:
-        "python scripts/report.py --plan {input.plan} --results results/{wildcards.study} --out {output}"
-        " 2> >(tee {log} >&2)"
+        "python scripts/report.py --plan {input.plan:q} --results results/{wildcards.study:q} --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"

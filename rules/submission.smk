@@ -21,5 +21,5 @@ rule submission:
     message:
         "write the submissions to XTREME-R"
     shell:
-        "python scripts/submission.py --plan {input.plan} --results {params.results} --data data --out {output}"
-        " 2> >(tee {log} >&2)"
+        "python scripts/submission.py --plan {input.plan:q} --results {params.results:q} --data data --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"

@@ -39,11 +39,11 @@ rule train:
         "train {wildcards.stage}"
     shell:
         # exec: the signal that ends a job reaches the training instead of a shell.
-        "exec python scripts/train.py --spec {params.spec:q} --parents {params.parents} --data {input.data}"
-        " --held-out {input.held_out} --out {wildcards.stage} --log {log} {params.optimizer_flag} --cache data/encoded"
-        " --gpus {resources.gpus} --parallelism {resources.model_parallelism}"
+        "exec python scripts/train.py --spec {params.spec:q} --parents {params.parents:q} --data {input.data:q}"
+        " --held-out {input.held_out:q} --out {wildcards.stage:q} --log {log:q} {params.optimizer_flag:q}"
+        " --cache data/encoded --gpus {resources.gpus:q} --parallelism {resources.model_parallelism:q}"
         " --predict-after {resources.predict_after:q} --retrain {resources.retrain:q}"
-        " --requested {wildcards.stage}/benchmarks/train.requested.json {resources.mem_mb} {resources.runtime}"
+        " --requested {wildcards.stage:q}/benchmarks/train.requested.json {resources.mem_mb:q} {resources.runtime:q}"
 
 
 rule average:
@@ -70,10 +70,11 @@ rule average:
     message:
         "average {wildcards.average}"
     shell:
-        "python scripts/train.py --spec {params.spec:q} --parents {params.parents} --out {wildcards.average}"
+        "python scripts/train.py --spec {params.spec:q} --parents {params.parents:q} --out {wildcards.average:q}"
         " --cache data/encoded --retrain {resources.retrain:q}"
-        " --requested {wildcards.average}/benchmarks/average.requested.json {resources.mem_mb} {resources.runtime}"
-        " 2> >(tee {log} >&2)"
+        " --requested {wildcards.average:q}/benchmarks/average.requested.json"
+        " {resources.mem_mb:q} {resources.runtime:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule remove_weights:
@@ -93,4 +94,5 @@ rule remove_weights:
     message:
         "remove the weights of {wildcards.checkpoint}"
     shell:
-        "python scripts/remove_weights.py --checkpoint {wildcards.checkpoint} --out {output} 2> >(tee {log} >&2)"
+        "python scripts/remove_weights.py --checkpoint {wildcards.checkpoint:q} --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"

@@ -11,7 +11,7 @@ Rows and columns have their names in the table's CSV file (a column's without _m
 import argparse
 from pathlib import Path
 
-from crosstune.core.errors import end, run_program
+from crosstune.core.errors import end, run_program, show
 from crosstune.reporting.tables.audit import TableAudit
 
 
@@ -26,11 +26,11 @@ def main() -> None:
     audit = TableAudit(args.table)
     cells = audit.cells if args.row is None else [audit.cell(args.row, args.column)]
     if args.row is not None:
-        print("\n".join(audit.lines(cells[0])))
+        show(*audit.lines(cells[0]))
     problems = [problem for cell in cells for problem in audit.problems(cell)] + [*audit.file_problems(cells)]
     if problems:
         end("\n".join(["error: the table differs from its terms", *(f"  {problem}" for problem in problems)]))
-    print(f"{audit.content['table']}: {len(cells)} of {len(cells)} cells agree with their terms")
+    show(f"{audit.content['table']}: {len(cells)} of {len(cells)} cells agree with their terms")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ Reads the plan, the scores of examples and the prepared rows of the entries of t
 import argparse
 from pathlib import Path
 
-import vl_convert
-
 from crosstune.analysis.buckets import compute_buckets
 from crosstune.analysis.contrasts import ExampleReader
 from crosstune.analysis.results import Panel, load_results
 from crosstune.core.errors import run_program
+from crosstune.core.files import write_text
+from crosstune.reporting.figures import marked
 from crosstune.reporting.figures.buckets import buckets_figure
 from crosstune.reporting.tables.buckets import bucket_table
 from crosstune.reporting.tables.formats import table_files, write_files
@@ -33,11 +33,11 @@ def main() -> None:
         for model in study.plan["models"]:
             label = Panel(study, model, panel["track"], panel["dataset"]).labels[panel["metric"]]
             buckets = compute_buckets(study, entry, model, reader)
-            contents = table_files(bucket_table(entry, model, label, buckets))
+            table = bucket_table(entry, model, label, buckets, study.pilot)
+            write_files(table_files(table), args.out, study.pilot)
             if buckets:
-                svg = vl_convert.vegalite_to_svg(buckets_figure(entry, label, buckets))
-                contents[f"{entry['name']}.{model}.svg"] = svg
-            write_files(contents, args.out)
+                figure = marked(buckets_figure(entry, label, buckets, study.pilot), study)
+                write_text(args.out / f"{entry['name']}.{model}.svg", figure.svg)
 
 
 if __name__ == "__main__":

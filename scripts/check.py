@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from crosstune.core.errors import run_program
+from crosstune.core.errors import run_program, show
 from crosstune.core.files import read_jsonl, write_json
 from crosstune.core.schema import read_yaml
 from crosstune.study.build import build_study
@@ -30,7 +30,7 @@ def main() -> None:
     found = []
     for entry, facts in check(build_study(args.config or read_yaml(args.configfile))):
         found.append(entry.names | facts)
-        print(line(entry, facts), flush=True)
+        show(line(entry, facts))
     write_json(args.out, {"encodings": found})
 
 

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from crosstune.core.errors import run_program
+from crosstune.core.errors import run_program, show
 from crosstune.core.files import read_json
 from crosstune.machine.environment import commit
 from crosstune.operations.crate import write_crate
@@ -22,9 +22,9 @@ def main() -> None:
 
     provenance = read_json(args.results / "provenance.json")
     if commit() != provenance["code"]:
-        print("the packed workflow has another commit than the results of the study", file=sys.stderr)
+        show("the packed workflow has another commit than the results of the study", file=sys.stderr)
     names = write_crate(build_study(provenance["config"]), Path("."), args.out)
-    print(f"{args.out} holds {len(names)} files:", *names, sep="\n  ", file=sys.stderr)
+    show(f"{args.out} holds {len(names)} files:", *(f"  {name}" for name in names), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ A study is a YAML file. Crosstune refuses, with line and column, what YAML would
 a key given twice, the language `no` (false), `010` (8), `1:30` (90), a date. Quotes make a text of any of them. Paths
 in a study are relative to crosstune's folder, where Snakemake must run; `--directory` is refused.
 
+Snakemake reads a file of `--configfile` before crosstune does. If it says that the file is not valid YAML,
+`make inspect STUDY=<file>` says in which line, and why.
+
 | key | type | default | meaning |
 |---|---|---|---|
 """
@@ -73,6 +76,8 @@ def _type(value: dict, root: dict) -> str:
         return f"`{value['const']}`"
     if "oneOf" in value and "type" not in value:
         return " or ".join(_type(resolve_reference(branch, root), root) for branch in value["oneOf"])
+    if isinstance(value.get("type"), list):
+        return " or ".join(_type({**value, "type": kind}, root) for kind in value["type"])
     if value.get("type") == "array":
         return f"list of {_type(resolve_reference(value.get('items', {}), root), root)}"
     return {"object": "mapping", "string": "text"}.get(value.get("type", ""), value.get("type", ""))

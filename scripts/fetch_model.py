@@ -1,4 +1,4 @@
-"""Fetch a model of the hub at a pinned commit, and write the folder that stages start from.
+"""Fetch a model of the hub at a pinned commit into the hub's cache, and write the folder that stages start from.
 
 python scripts/fetch_model.py --id google-bert/bert-base-multilingual-cased --revision COMMIT --longest 384 \\
         --out models/NAME
@@ -15,7 +15,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--id", required=True, help="id of the model on the hub")
     parser.add_argument("--revision", required=True, help="commit, 40 hexadecimal digits")
-    parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="folder of downloads (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument(
         "--longest", type=int, default=0, help="tokens of the longest sequence; 0 for a translation model"
@@ -27,7 +26,7 @@ def main() -> None:
 
         check_base_model(folder, args.longest) if args.longest else check_translation_model(folder)
 
-    fetch_model(args.id, args.revision, args.raw, args.out, check)
+    fetch_model(args.id, args.revision, args.out, check)
 
 
 if __name__ == "__main__":

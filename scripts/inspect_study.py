@@ -8,10 +8,12 @@ Snakemake itself evaluates a config file that has the key `__use_yte__`, even in
 import argparse
 from pathlib import Path
 
-from crosstune.core.errors import printable, run_program
+from crosstune.core.errors import run_program, show
 from crosstune.core.schema import read_yaml
+from crosstune.core.yaml_lines import lines_named
 from crosstune.study.build import build_study
-from crosstune.study.inspection import check_no_code, inspection
+from crosstune.study.inspection import check_no_code, check_no_consent, inspection
+from crosstune.study.local_models import without_folders
 
 
 def main() -> None:
@@ -20,7 +22,10 @@ def main() -> None:
     args = parser.parse_args()
     config = read_yaml(args.study)
     check_no_code(config, str(args.study))
-    print(printable("\n".join(inspection(build_study(config)))))
+    check_no_consent(config, str(args.study))
+    with lines_named(args.study):
+        study = build_study(without_folders(config))
+    show(*inspection(study))
 
 
 if __name__ == "__main__":

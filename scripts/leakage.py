@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from crosstune.core.errors import run_program
+from crosstune.core.errors import run_program, show
 from crosstune.core.files import write_json
 from crosstune.data.leakage import find_leakage, refuse_leaks, rows_by_split, summary_lines
 
@@ -25,7 +25,7 @@ def main() -> None:
     found = find_leakage(rows_by_split(args.data), args.spec["groups"], args.spec["allow"])
     refuse_leaks(found, args.spec["allow"])
     write_json(args.out, found)
-    print("\n".join(summary_lines(found)), file=sys.stderr)
+    show(*summary_lines(found), file=sys.stderr)
 
 
 if __name__ == "__main__":

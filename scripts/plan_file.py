@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from crosstune.core.errors import run_program
-from crosstune.core.files import write_json
+from crosstune.core.files import write_text
 from crosstune.study.build import build_study
 from crosstune.study.plan import plan_of
 
@@ -19,7 +19,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="plan to write")
     args = parser.parse_args()
 
-    write_json(args.out, plan_of(build_study(args.config)))
+    # Not sorted: tables and figures follow the order of the config.
+    write_text(args.out, json.dumps(plan_of(build_study(args.config)), indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

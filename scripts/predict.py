@@ -15,6 +15,7 @@ from crosstune.core.files import read_json
 from crosstune.machine.gpu_lease import acquire_gpus
 from crosstune.machine.hardware import gc_paused, refuse_duplicate_tasks, use_threads, warn_no_gpu
 from crosstune.machine.job_usage import record_usage
+from crosstune.machine.versions import check_versions
 from crosstune.machine.warm_client import run_in_server
 
 
@@ -53,6 +54,7 @@ def main() -> None:
 
 def predict(args: argparse.Namespace, weights: str) -> None:
     """Load the checkpoint, retrained if its weights were removed, and write its predictions."""
+    check_versions()
     with gc_paused():
         use_threads(args.spec["threads"])
         from crosstune.modeling.feature_cache import FeatureCache

@@ -6,6 +6,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from crosstune.core.errors import run_program
@@ -29,7 +30,9 @@ def main() -> None:
     args = parser.parse_args()
 
     dataset = load_registry(args.registry, args.extra)[args.dataset]
-    prepare(dataset, args.split, args.lang, args.folders, args.raw, args.out, args.content_key)
+    manifest = prepare(dataset, args.split, args.lang, args.folders, args.raw, args.out, args.content_key)
+    for note, number in manifest.get("notes", {}).items():
+        print(f"{dataset.name} {args.split} {args.lang}: {number:,} x {note}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import argparse
 import json
 from pathlib import Path
 
-from crosstune.core.errors import run_program
+from crosstune.core.errors import run_program, show
 from crosstune.evaluation.metrics import METRICS, XTREME_R
 from crosstune.evaluation.scoring import score_predictions, write_scores
 
@@ -41,7 +41,7 @@ def main() -> None:
         # Late, because the readers of published files would double the start-up time of a study's jobs.
         from crosstune.evaluation.xtreme_files import score_files
 
-        print(json.dumps(score_files(args.task, args.lang, args.gold, args.predictions), indent=2, ensure_ascii=False))
+        show(json.dumps(score_files(args.task, args.lang, args.gold, args.predictions), indent=2, ensure_ascii=False))
         return
     require(parser, args, "dataset", "languages", "out")
     scores, examples = score_predictions(args.predictions, args.task, args.dataset, args.languages, args.metric)

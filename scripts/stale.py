@@ -10,7 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from crosstune.core.errors import run_program
+from crosstune.core.errors import run_program, show
 from crosstune.core.schema import read_yaml
 from crosstune.operations.stale import stale_lines
 from crosstune.study.build import build_study
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--configfile", type=Path, default=Path("config.yaml"), help="the study (%(default)s)")
     parser.add_argument("--config", type=json.loads, help="the config itself, as JSON")
     args = parser.parse_args()
-    print("\n".join(stale_lines(build_study(args.config or read_yaml(args.configfile)))))
+    show(*stale_lines(build_study(args.config or read_yaml(args.configfile))))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ import argparse
 import json
 from pathlib import Path
 
-from crosstune.core.errors import run_program
+from crosstune.core.errors import run_program, show
 from crosstune.core.schema import read_yaml
+from crosstune.core.yaml_lines import lines_named
 from crosstune.operations.status import job_statuses, status_lines
 from crosstune.study.build import build_study
 
@@ -20,8 +21,9 @@ def main() -> None:
     parser.add_argument("--config", type=json.loads, help="the config itself, as JSON")
     args = parser.parse_args()
 
-    study = build_study(args.config or read_yaml(args.configfile))
-    print("\n".join(status_lines(study, job_statuses(study))))
+    with lines_named(*([] if args.config else [args.configfile])):
+        study = build_study(args.config or read_yaml(args.configfile))
+    show(*status_lines(study, job_statuses(study)))
 
 
 if __name__ == "__main__":

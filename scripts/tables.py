@@ -17,6 +17,7 @@ from crosstune.reporting.tables.claims import write_claim_results, write_claim_t
 from crosstune.reporting.tables.contrasts import write_contrast_tables
 from crosstune.reporting.tables.cost import write_cost_tables
 from crosstune.reporting.tables.custom import write_custom_tables
+from crosstune.reporting.tables.few_shot import write_few_shot_tables
 from crosstune.reporting.tables.provenance import write_provenance
 from crosstune.reporting.tables.published import write_published_comparisons
 from crosstune.reporting.tables.scores import write_score_tables
@@ -35,6 +36,7 @@ def main() -> None:
     write_score_tables(study, args.out)
     write_published_comparisons(study, args.out)
     write_transfer_tables(study, args.out)
+    write_few_shot_tables(study, args.out)
     write_custom_tables(study, args.out)
     write_contrast_tables(study, args.out)
     write_provenance(study, args.results, args.out)

@@ -18,6 +18,7 @@ from crosstune.machine.gpu_lease import acquire_gpus
 from crosstune.machine.hardware import gc_paused, refuse_duplicate_tasks, use_threads, warn_no_gpu
 from crosstune.machine.job_usage import record_usage
 from crosstune.machine.slurm import in_slurm_job
+from crosstune.machine.versions import check_versions
 from crosstune.machine.warm_client import run_in_server
 from crosstune.training.distributed import Ranks, die_with_launcher, launch, started_by_launcher
 
@@ -92,6 +93,7 @@ def main() -> None:
 
 def make(job: CheckpointJob, args: argparse.Namespace) -> None:
     """Make the staged checkpoint, after retraining ancestors whose weights were removed."""
+    check_versions()
     threads = job.spec.get("threads", 1)
     with gc_paused():
         use_threads(threads)

@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from crosstune.core.errors import UserError, run_program
+from crosstune.core.errors import UserError, run_program, show
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION, translate_rows
 from crosstune.data.translation.translators import load_translator
 from crosstune.machine.gpu_lease import acquire_gpus
@@ -47,7 +47,7 @@ def main() -> None:
         warn_no_gpu(args.gpus, args.log)
     translator = load_translator(args.spec["translator"], args.model, args.spec.get("synthetic"))
     manifest = translate_rows(args.spec, args.rows, args.out, translator, args.log)
-    print(summary(manifest), file=sys.stderr)
+    show(summary(manifest), file=sys.stderr)
 
 
 def summary(manifest: dict) -> str:

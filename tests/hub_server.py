@@ -1,13 +1,17 @@
 """A small server that speaks the Hugging Face hub's protocol, and a second one that stores its large files.
 
 The two have different addresses, as the hub and its storage have. Every request is kept, and faults can be ordered.
-The protocol is that of huggingface_hub (hf_api.py, file_download.py): see crosstune/data/download/hub.py.
+The protocol is that which huggingface_hub 2.4 asks for (hf_api.py, file_download.py). `/api/KIND/ID/revision/REF` gives
+the commit of a branch, `/api/KIND/ID/tree/COMMIT` a listing with hashes, in pages, and `/ID/resolve/COMMIT/FILE` (data
+sets: `/datasets/ID/…`) a file or a redirect to its storage, with X-Repo-Commit, ETag and X-Linked-… headers. No header
+of Xet's storage is sent.
 """
 
 import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -60,9 +64,11 @@ class Request:
 
 
 class HubServer:
-    """`faults[path]` is a list of what the next requests of that path meet: a status, truncate, wrong, weak, endless.
+    """`faults[path]` is a list of what the next GET requests of that path meet; `HEAD path` those of HEAD requests.
 
-    Paths are those of `self.url`, and `/blob/SHA256` of the storage. `files` are served at any path as they are.
+    A fault is a status; truncate (half the body), wrong (a byte), weak (entity tag), endless (no length, thirty times
+    the body), large (with its length), slow (in pieces); or an address to be redirected to. Paths are those of
+    `self.url`, and `/blob/SHA256` of the storage. `files` are served at any path as they are.
     """
 
     def __init__(self, *repositories: Repository, token: str = "hf_secret"):
@@ -104,10 +110,12 @@ class HubServer:
             def do_GET(self):
                 hub.requests.append(Request(host, self.command, self.path, dict(self.headers)))
                 path = unquote(urlsplit(self.path).path)
-                faults = hub.faults.get(path, [])
-                self.fault = faults.pop(0) if faults and self.command == "GET" else None
+                faults = hub.faults.get(path if self.command == "GET" else f"HEAD {path}", [])
+                self.fault = faults.pop(0) if faults else None
                 if isinstance(self.fault, int):
                     self.answer(self.fault, b"", **hub.headers_of_faults)
+                elif self.fault and "://" in self.fault:
+                    self.answer(302, b"", Location=self.fault)
                 elif path in hub.files:
                     self.file(hub.files[path])
                 elif host == "storage":
@@ -130,7 +138,7 @@ class HubServer:
             def tree(self, repository, reference):
                 if self.known(repository, reference):
                     query = parse_qs(urlsplit(self.path).query)
-                    assert query["recursive"] == ["true"]
+                    assert query["recursive"] == ["true"], query
                     files = repository.commits[repository.branches.get(reference, reference)]
                     entries = [{"type": "directory", "path": "somewhere", "oid": "0" * 40, "size": 0}]
                     entries += [repository.entry(name, content) for name, content in files.items()]
@@ -152,7 +160,7 @@ class HubServer:
                     linked = {"X-Linked-Etag": f'"{sha256(content)}"', "X-Linked-Size": str(len(content))}
                     self.answer(302, b"", Location=where, **linked, **{"X-Repo-Commit": reference})
                 else:
-                    self.file(content)
+                    self.file(content, tag=f'"{git_sha1(content)}"', **{"X-Repo-Commit": reference})
 
             def known(self, repository, reference):
                 if repository is None:
@@ -180,8 +188,8 @@ class HubServer:
                 ]
                 self.file(contents[0]) if contents else self.answer(404, b"")
 
-            def file(self, content):
-                tag = f'"{hub.versions.get(unquote(urlsplit(self.path).path), sha256(content)[:16])}"'
+            def file(self, content, tag="", **headers):
+                tag = tag or f'"{hub.versions.get(unquote(urlsplit(self.path).path), sha256(content)[:16])}"'
                 tag = f"W/{tag}" if self.fault == "weak" else tag
                 if self.fault == "endless":
                     self.send_response(200)
@@ -194,6 +202,8 @@ class HubServer:
                     return
                 if self.fault == "wrong":
                     content = bytes([content[0] ^ 1]) + content[1:]
+                if self.fault == "large":
+                    content *= 30
                 span = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
                 if span and self.headers.get("If-Range", tag) == tag:
                     first = int(span[1])
@@ -201,9 +211,9 @@ class HubServer:
                         self.answer(416, b"", **{"Content-Range": f"bytes */{len(content)}"})
                         return
                     where = {"Content-Range": f"bytes {first}-{len(content) - 1}/{len(content)}"}
-                    self.answer(206, content[first:], ETag=tag, **where)
+                    self.answer(206, content[first:], ETag=tag, **where, **headers)
                 else:
-                    self.answer(200, content, ETag=tag)
+                    self.answer(200, content, ETag=tag, **headers)
 
             def json(self, value, **headers):
                 self.answer(200, json.dumps(value).encode(), **headers)
@@ -219,8 +229,14 @@ class HubServer:
                 if self.fault == "truncate":
                     self.wfile.write(body[: len(body) // 2])
                     self.close_connection = True
+                elif self.fault == "slow":
+                    for first in range(0, len(body), 1 + len(body) // 5):
+                        self.wfile.write(body[first : first + 1 + len(body) // 5])
+                        self.wfile.flush()
+                        time.sleep(0.3)
                 else:
-                    self.wfile.write(body)
+                    with suppress(ConnectionError):  # of a client that has had enough
+                        self.wfile.write(body)
 
         return Handler
 

@@ -1,13 +1,18 @@
 """A real headless Chromium, installed with Debian's apt-get if it is missing and the tests run as root."""
 
+import hashlib
 import os
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
 
 PACKAGES = ("chromium", "chromium-driver")
+
+AXE = "axe-core@4.14.1"
+AXE_SHA256 = "e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745"
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +46,18 @@ def screenshots(tmp_path_factory) -> Path:
     folder = Path(os.environ.get("CROSSTUNE_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory) -> str:
+    """The script of axe-core, which checks a page against WCAG and best practices."""
+    if not shutil.which("npm"):
+        pytest.skip(f"there is no npm to fetch {AXE} with")
+    folder = tmp_path_factory.mktemp("axe")
+    done = subprocess.run(["npm", "pack", AXE], cwd=folder, capture_output=True, text=True)
+    archives = list(folder.glob("*.tgz"))
+    if done.returncode or not archives:
+        pytest.skip(f"npm could not fetch {AXE}: {done.stderr.strip()[-200:]}")
+    assert hashlib.sha256(archives[0].read_bytes()).hexdigest() == AXE_SHA256
+    with tarfile.open(archives[0]) as archive:
+        return archive.extractfile("package/axe.min.js").read().decode()

@@ -13,7 +13,7 @@ rule compute:
     resources:
         gpu=1,
         slurm_partition="onegpu",
-        mem_mb=200,
+        mem_mb=1000,
         runtime=5,
     shell:
         "(date +%s.%N; echo $CUDA_VISIBLE_DEVICES; echo $SLURM_NTASKS; sleep 2; date +%s.%N) > {output}"

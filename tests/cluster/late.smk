@@ -13,7 +13,7 @@ rule obedient:
         touch("obedient.txt.done"),
     resources:
         runtime=lambda wildcards, attempt: 2 * attempt,
-        mem_mb=200,
+        mem_mb=1000,  # Snakemake itself needs 170, and twice as much while it starts a process
     params:
         attempt=lambda wildcards, resources: resources.runtime // 2,
     shell:
@@ -31,7 +31,7 @@ rule deaf:
         touch("deaf.txt.done"),
     resources:
         runtime=lambda wildcards, attempt: attempt if attempt == 1 else 4,
-        mem_mb=200,
+        mem_mb=1000,
         slurm_extra="",
     params:
         attempt=lambda wildcards, resources: 1 if resources.runtime == 1 else 2,

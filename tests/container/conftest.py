@@ -6,6 +6,7 @@ needs is made while another runs.
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -113,7 +114,8 @@ def make_image(podman: Podman) -> str:
     mounts = pip_mounts(WORKSHOP)
     options = " ".join(f"--volume {source}:{target}:{mode}" for source, target, mode in mounts)
     binds = " ".join(f"--bind {source}:{target}:{mode}" for source, target, mode in mounts)
-    command = ["make", "image", f"IMAGE={TAG}", f"SIF={SIF_BUILT}"]
+    base = re.search(r"^ARG BASE=([^@\n]*)", (ROOT / "containers/Dockerfile").read_text(), re.MULTILINE)[1]
+    command = ["make", "image", f"IMAGE={TAG}", f"SIF={SIF_BUILT}", f"BASE={base}"]
     command += [f"BUILD_OPTIONS=--network host {options}", f"SIF_OPTIONS={binds}"]
     quick = {"APPTAINER_MKSQUASHFS_ARGS": "-comp zstd -Xcompression-level 1"}
     done = subprocess.run(

@@ -34,7 +34,8 @@ EOF
 export CONTAINERS_CONF=$folder/containers.conf CONTAINERS_STORAGE_CONF=$folder/storage.conf
 podman info >/dev/null || cannot "podman does not run here"
 
-base=$(sed -n 's/^ARG BASE=//p' "$dockerfile")
+# A digest cannot be given to an image: the build is told to take it by its tag (conftest.py).
+base=$(sed -n 's/^ARG BASE=\([^@]*\).*/\1/p' "$dockerfile")
 if ! podman image exists "$base"; then
   release=${base##*:}
   rm -rf "$folder/base"

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.installed import read_names, requirements_of
 
 from crosstune.machine.container import gpu_environment
 from crosstune.machine.environment import environment
-from pin_envs import LOCK, read_lock, read_names, requirements_of
+from pin_envs import LOCK, read_lock
 
 pytestmark = pytest.mark.container
 
@@ -62,7 +63,7 @@ def check_installed(installed: dict[str, str]) -> None:
     """All that the image is to hold, at the lock's versions, and nothing to develop with."""
     from packaging.utils import canonicalize_name
 
-    lock = {name: line.partition("==")[2] for name, line in read_lock(ROOT / "envs" / LOCK).items()}
+    lock = {name: pin.version for name, pin in read_lock(ROOT / "envs" / LOCK).items()}
     found = {canonicalize_name(name): version.partition("+")[0] for name, version in installed.items()}
     wanted = requirements_of(read_names(ROOT / "envs/image.in"))
     assert {name: found.get(name) for name in wanted} == {name: lock[name] for name in wanted}

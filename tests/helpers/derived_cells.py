@@ -255,7 +255,7 @@ class DerivedTable:
         if self.kind == "contrasts":
             return {}
         if self.kind == "gains":
-            base = group.removeprefix("less ")
+            base = group.removeprefix("schedule − ")
             first = base == "its first stage"
             return {"schedule": key, "minus": key if first else base, "minus_stage": int(first)}
         ours = dict(self.common["comparison"]["columns"])[key] if self.kind == "published" else key

@@ -8,10 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from crosstune.artifacts.checkpoint import CheckpointJob
 from crosstune.core.files import sha256_file, write_json, write_jsonl
 from crosstune.modeling.folder import save_network
+
+# A slow machine is no fault of the code.
+settings.register_profile("crosstune", deadline=None)
+settings.load_profile("crosstune")
 
 TEXT = ["the cat sat on the mat", "a dog saw the red house", "who sat on the mat", "where is the house of the dog"] * 8
 
@@ -44,6 +49,23 @@ def new_network(tokenizer):
         return new_encoder({"seed": seed, "recipe": {"dropout": dropout}, **size}, tokenizer)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write_published(tokenizer, tokenizer_folder):
+    """Write a tiny model with its tokenizer into a folder, as `save_pretrained` does with some options."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    model = BertForMaskedLM(BertConfig(**size, vocab_size=tokenizer.vocabulary, max_position_embeddings=64))
+
+    def write(folder: Path, **options) -> Path:
+        model.save_pretrained(folder, **options)
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            (folder / name).write_bytes((tokenizer_folder / name).read_bytes())
+        return folder
+
+    return write
 
 
 @pytest.fixture

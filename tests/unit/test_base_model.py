@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 import torch
+from helpers.limits import run_limited
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModel,
@@ -197,3 +199,23 @@ def test_an_encoder_decoder_translates_and_is_no_base_model(published):
     rename(folder, lambda name: f"module.{name}")
     with pytest.raises(UserError, match="weights are missing"):
         check_translation_model(folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a process's memory and reads it in /proc")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_size": 2**16, "vocab_size": 2**20}, "have other shapes"),
+        ({"intermediate_size": 2**40}, "have other shapes"),
+        ({"num_hidden_layers": 10**6}, "num_hidden_layers: 1,000,000, and the model can have 10,000 at most"),
+        ({"num_labels": 10**9}, "num_labels: 1,000,000,000, and the model can have 2,097,152 at most"),
+    ],
+    ids=["wide", "between", "deep", "labels"],
+)
+def test_a_config_that_asks_for_more_memory_than_there_is_costs_none(published, changes, message):
+    """What the sizes in config.json ask for is compared with the file of weights before anything is made."""
+    folder = published(pad_token_id=0)
+    change_config(folder, **changes)
+    prepare = "from pathlib import Path; from crosstune.modeling.base_model import check_base_model"
+    outcome = run_limited(folder.parent, prepare, f"check_base_model(Path({str(folder)!r}), 64)", 2 * 10**9)
+    assert outcome.error == "UserError" and message in outcome.message, outcome

@@ -12,7 +12,7 @@ from crosstune.analysis.buckets import BucketedLanguage, bucket_names, find_buck
 from crosstune.analysis.contrasts import LanguageScores
 from crosstune.core.errors import UserError
 from crosstune.data.attributes import attribute_names, entities, question_word, row_attributes, scripts, words
-from crosstune.reporting.figures.buckets import buckets_figure
+from crosstune.reporting.figures.buckets import bucket_row, buckets_figure
 from crosstune.reporting.tables.buckets import FIELDS, bucket_table
 from crosstune.study.plan import plan_of
 from crosstune.study.targets import bucket_files
@@ -180,9 +180,16 @@ class TestBuckets:
         table = bucket_table(ENTRY, "tiny", "F1", buckets)
         assert "Surely another than elsewhere (Holm over 6 buckets): one x (" in table.caption
         assert table.lines[0] == FIELDS and len(table.lines) == 7
-        records = buckets_figure(ENTRY, "F1", buckets)["datasets"]["buckets"]
-        assert "one: x" in [record["bucket"] for record in records if record["sure"] == "yes"]
-        assert all(record["low"] < record["difference"] < record["high"] for record in records)
+        rows = [bucket_row(bucket, 0.95) for bucket in buckets]
+        assert ("one", "x") in [(row.attribute, row.name) for row in rows if row.sure]
+        assert all(row.low < row.mean < row.high for row in rows)
+        drawn = buckets_figure(ENTRY, "F1", buckets)
+        assert drawn.svg.count("differs from the other examples") == 1 and rows[0].text in drawn.svg
+
+    def test_a_pilot_finds_nothing(self):
+        buckets = with_holm(find_buckets(draw_languages(np.random.default_rng(2), 0.4), ["one", "two"]))
+        assert "A pilot decides nothing." in bucket_table(ENTRY, "tiny", "F1", buckets, pilot=True).caption
+        assert "differs from the other" not in buckets_figure(ENTRY, "F1", buckets, pilot=True).svg
 
     def test_without_an_effect_hardly_any_study_finds_one(self):
         rng = np.random.default_rng(3)
@@ -206,6 +213,13 @@ class TestDeclared:
         files = bucket_files(study)
         assert "data/worldqa/test.qno.json" in files and "data/worldqa/train.qen.json" in files
         assert sum(file.endswith("examples.jsonl") for file in files) == 4  # two schedules with two seeds
+
+    def test_a_pilot_reads_the_rows_and_scores_of_its_part(self):
+        study = planned(buckets=BUCKETS, pilot=20)
+        (entry,) = plan_of(study)["buckets"]
+        assert set(entry["test"].values()) > {"data/worldqa~pilot20/test.qno.jsonl"}
+        scores = [file for file in bucket_files(study) if file.endswith("examples.jsonl")]
+        assert scores and all(file.endswith("/scores/worldqa~pilot20.examples.jsonl") for file in scores)
 
     def test_a_study_without_the_key_has_the_plan_of_before(self):
         assert "buckets" not in plan_of(planned())

@@ -66,13 +66,13 @@ def verdict(folder, statement):
     ("value", "tolerance", "expected"),
     [
         (22.5, 13.0, "reproduced"),  # [9.8, 35.2] within [9.5, 35.5]
-        (22.5, 12.5, "undecided"),  # it sticks out of [10, 35] on both sides
-        (22.0, 13.0, "undecided"),  # above alone
-        (23.0, 13.0, "undecided"),  # below alone
+        (22.5, 12.5, "inconclusive"),  # it sticks out of [10, 35] on both sides
+        (22.0, 13.0, "inconclusive"),  # above alone
+        (23.0, 13.0, "inconclusive"),  # below alone
         (9.0, 0.5, "contradicted"),  # [8.5, 9.5] is below it
-        (9.0, 1.0, "undecided"),  # [8, 10] reaches it
+        (9.0, 1.0, "inconclusive"),  # [8, 10] reaches it
         (36.0, 0.5, "contradicted"),  # [35.5, 36.5] is above it
-        (36.0, 1.0, "undecided"),
+        (36.0, 1.0, "inconclusive"),
     ],
 )
 def test_a_number_by_its_tolerance(tmp_path, value, tolerance, expected):
@@ -81,17 +81,24 @@ def test_a_number_by_its_tolerance(tmp_path, value, tolerance, expected):
     assert result.our_value == 22.5 and result.interval.low == pytest.approx(22.5 - HALF, abs=1e-4)
 
 
+@pytest.mark.parametrize("claim", [number(), direction(["qes"])])
+def test_a_pilot_decides_nothing(tmp_path, claim):
+    plan = study_results.plan() | {"pilot": 7}
+    (result,) = claim_results(study_with(tmp_path, claim, plan=plan), tmp_path)
+    assert (result.verdict, result.remark) == ("undecided", "a pilot decides nothing")
+
+
 @pytest.mark.parametrize(
     ("claim", "expected"),
     [
         (direction(["qes"]), "reproduced"),
         (direction(["qes"], min_difference=33.0), "reproduced"),
-        (direction(["qes"], min_difference=34.0), "undecided"),
+        (direction(["qes"], min_difference=34.0), "inconclusive"),
         (direction(["qes"], min_difference=34.5), "contradicted"),
         (direction(["qes"], schedule="english", relative_to="joint"), "contradicted"),
-        (direction(["qix"]), "undecided"),
+        (direction(["qix"]), "inconclusive"),
         (direction("all"), "reproduced"),  # 10 ± 3.2
-        (direction("all", min_difference=8.0), "undecided"),
+        (direction("all", min_difference=8.0), "inconclusive"),
         (direction("all", min_difference=14.0), "contradicted"),
         (direction("all", schedule="english", relative_to="joint"), "contradicted"),
     ],
@@ -121,7 +128,7 @@ def test_one_run_decides_nothing(tmp_path):
     plan["runs"] = [run for run in plan["runs"] if run["seed"] == 1]
     study = study_with(tmp_path, number(), direction(["qes"]), plan=plan)
     for result in claim_results(study, tmp_path):
-        assert (result.verdict, result.remark, result.runs) == ("undecided", "one run has no interval", 1)
+        assert (result.verdict, result.remark, result.runs) == ("inconclusive", "one run has no interval", 1)
         assert "[" not in our_text(result)
 
 
@@ -163,7 +170,7 @@ def test_the_files_behind_a_verdict_exist(tmp_path):
 def test_a_remark_names_differences_from_the_paper(tmp_path):
     result = verdict(tmp_path, direction(["qes"], differs_in=["data set worldqa", "model tiny"]))
     assert result.verdict == "reproduced"
-    assert result.remark == "another ground: data set worldqa, model tiny"
+    assert result.remark == "different data or model: data set worldqa, model tiny"
 
 
 def test_an_average_over_tasks(tmp_path):
@@ -199,7 +206,7 @@ def test_folds_widen_the_interval_of_a_table(tmp_path):
     assert result.files[0] == str(tmp_path / "tiny/seed1/qa/plain-fold1/scores/chaii-fold1.json")
     (result,) = claim_results(published_study("direction"), tmp_path)
     # 10, 10, 2, 2 by seed: the same four points of deviation.
-    assert (result.our_value, result.verdict) == (6.0, "undecided") and len(result.files) == 8
+    assert (result.our_value, result.verdict) == (6.0, "inconclusive") and len(result.files) == 8
 
 
 def test_mucots_protocol_takes_its_numbers_from_stage_json(tmp_path):
@@ -222,7 +229,7 @@ def test_rows_of_the_registry(tmp_path):
     assert (result.verdict, result.remark) == ("contradicted", "hi 1189, not 1190")
     assert verdict(tmp_path, rows({"hi": 1190}, {"hi": 1191})).remark == "hi 1191, not 1190"
     result = verdict(tmp_path, rows({"hi": 1190, "ar": 1190}, {"hi": 1190}))
-    assert (result.verdict, result.remark) == ("undecided", "rows of ar are not known yet")
+    assert (result.verdict, result.remark) == ("inconclusive", "rows of ar are not known yet")
     assert verdict(tmp_path, rows({"hi": 1190}, {})).verdict == "not run"
     assert verdict(tmp_path, rows({"hi": 1190}, {}, not_run="the study does not use xquad")).verdict == "not run"
     unread = Statement(**{**rows({"hi": 1}, {"hi": 2}).entry(), "verified": False})
@@ -253,12 +260,14 @@ def claims_study(folder):
 def test_the_tables(tmp_path):
     found = claim_results(claims_study(tmp_path), tmp_path)
     page = claims_markdown(found)
-    assert page.startswith("5 statements: 2 reproduced, 1 contradicted, 1 undecided, 1 not run. A number is reproduced")
+    assert page.startswith(
+        "5 statements: 2 reproduced, 1 contradicted, 1 inconclusive, 1 not run. A number is reproduced"
+    )
     line = next(line for line in page.splitlines() if "joint less" in line)
     assert [cell.strip() for cell in line.split("|")][2:6] == ["reproduced", "> 2.0", "+34.0 [+34.0, +34.0]", "2"]
     assert "- `paper/a`: So. (A paper, Table 1)" in page and page.count("`paper/a`") == 1
     table = study_results.csv_rows(claims_csv(found))
-    assert [row["verdict"] for row in table] == ["reproduced", "reproduced", "undecided", "contradicted", "not run"]
+    assert [row["verdict"] for row in table] == ["reproduced", "reproduced", "inconclusive", "contradicted", "not run"]
     assert (table[0]["our_value"], table[0]["low"], table[0]["runs"]) == ("22.5", "9.7938", "2")
     assert table[2]["differs_in"] == "data set worldqa" and table[0]["files"].count("worldqa.json") == 2
 
@@ -278,7 +287,7 @@ def test_files_of_studies_with_and_without_claims(tmp_path):
 
 def test_the_page_has_a_section(tmp_path):
     page = render_page(claims_study(tmp_path), tmp_path)
-    assert "Published claims" in page and "another ground: data set worldqa" in page
+    assert "Published claims" in page and "different data or model: data set worldqa" in page
     assert "Published claims" not in render_page(study_results.write_study(tmp_path / "b"), tmp_path / "b")
 
 

@@ -27,9 +27,15 @@ from crosstune.analysis.estimates import UNJUDGED, VERDICTS
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, read_jsonl, write_json, write_jsonl
 from crosstune.evaluation.metrics import METRICS
-from crosstune.reporting.page.answer import answer
+from crosstune.reporting.page.answer import answer, has_declared_contrast
 from crosstune.reporting.page.page import render_page
-from crosstune.reporting.tables.contrasts import contrast_latex, contrast_results, write_contrast_tables
+from crosstune.reporting.tables.contrasts import (
+    contrast_latex,
+    contrast_results,
+    language_rows,
+    question_rows,
+    write_contrast_tables,
+)
 from crosstune.study.comparisons import CONTRASTS_VERSION
 from crosstune.study.plan import plan_of
 from crosstune.study.targets import contrast_example_files
@@ -170,7 +176,7 @@ class TestPairing:
         (result,) = contrast_results(found)
         assert result.entry["seeds"] == [1, 3, 4, 5, 6]
         assert result.missing_sentence == "1 of 6 seeds missing, for want of scores of joint, seed 2."
-        assert result.missing_sentence in result.caption and "S = 5 of 6 seeds (1, 3, 4, 5, 6)" in result.caption
+        assert result.missing_sentence in result.caption and "5 of 6 seeds (1, 3, 4, 5, 6)" in result.caption
         assert result.missing_sentence in render_page(found, tmp_path)
 
     def test_failed_runs_are_missing(self, tmp_path):
@@ -179,7 +185,7 @@ class TestPairing:
             shutil.rmtree(tmp_path / f"tiny/seed{seed}/qa/worldqa.qen+worldqa.qes@200")
         found = compute(tmp_path)
         (result,) = contrast_results(found)
-        assert (result.has_seeds, result.verdict("seeds")) == (False, "undecided")
+        assert (result.has_seeds, result.verdict("seeds")) == (False, "inconclusive")
         assert result.main_sentence == "Nothing can be said of sequential and joint: no seed has scores of both."
         write_contrast_tables(found, tmp_path / "tables")
         assert "3 of 3 seeds missing" in (tmp_path / "tables/contrasts.md").read_text()
@@ -348,31 +354,28 @@ class TestWords:
         ("differences", "outcome", "words"),
         [
             # Mean 3.0667, s^2 = 0.0466667: standard error 0.08819, t = 2.5706.
-            (STEADY, "better", "one language after the other (sequential) is better for them than all at once (joint): "
-             "3.1 points higher on average (95% interval 2.8 to 3.3, S = 6 seeds)."),
-            ([-d for d in STEADY], "worse", "one language after the other (sequential) is worse for them than all at "
-             "once (joint): 3.1 points lower on average (95% interval -3.3 to -2.8, S = 6 seeds)."),
-            (CLOSE, "equivalent", "one language after the other (sequential) and all at once (joint) are equivalent "
-             "for them, within 0.5 points: 0.0 points higher on average (95% interval -0.1 to 0.1, S = 6 seeds)."),
-            (NOISY, "undecided", "whether one language after the other (sequential) or all at once (joint) is better "
-             "for them is undecided: 0.0 points higher on average (95% interval -2.5 to 2.5, S = 6 seeds)."),
+            (STEADY, "better", "sequential is better than joint. sequential − joint = +3.1 points, 95% CI [2.8, 3.3]"),
+            ([-d for d in STEADY], "worse",
+             "sequential is worse than joint. sequential − joint = −3.1 points, 95% CI [−3.3, −2.8]"),
+            (CLOSE, "equivalent",
+             "sequential and joint are equivalent within ±0.5. sequential − joint = 0.0 points, 95% CI [−0.1, 0.1]"),
+            (NOISY, "inconclusive", "Inconclusive. sequential − joint = 0.0 points, 95% CI [−2.5, 2.5]"),
         ],
     )  # fmt: skip
-    def test_the_first_sentence_follows_the_verdict(self, tmp_path, differences, outcome, words):
+    def test_the_answer_follows_the_verdict(self, tmp_path, differences, outcome, words):
         found = plant(tmp_path, by_difference(differences))
         (result,), (panel,) = contrast_results(found), found.panels()
         assert result.verdict("seeds") == outcome and outcome in VERDICTS
-        assert answer(panel).endswith(f"; {words}")
+        asked = "One language after the other, or all at once?"
+        assert answer(panel).endswith(f"{asked} {words} (SQuAD v1.1 F1, 2 low-resource languages of worldqa, 6 seeds).")
         page = render_page(found, tmp_path)
-        assert answer(panel) in page and "If the study declares a contrast, its verdict" in page
+        assert all(part in page for part in words.split(". ", 1)) and "The verdict of a declared contrast" in page
 
     def test_a_contrast_the_other_way_round(self, tmp_path):
         found = plant(tmp_path, by_difference(STEADY), [CONTRAST | {"a": "joint", "b": "sequential"}])
         assert contrast_results(found)[0].verdict("seeds") == "worse"
-        assert answer(found.panels()[0]).endswith(
-            "one language after the other (sequential) is better for them than all at once (joint): "
-            "3.1 points higher on average (95% interval 2.8 to 3.3, S = 6 seeds)."
-        )
+        words = "sequential is better than joint. sequential − joint = +3.1 points, 95% CI [2.8, 3.3]"
+        assert words in answer(found.panels()[0])
 
     def test_several_sources_against_one(self, tmp_path):
         scores = by_difference(NOISY)
@@ -381,24 +384,23 @@ class TestWords:
         }
         found = plant(tmp_path, scores, [CONTRAST | {"a": "joint", "b": "english"}])
         assert answer(found.panels()[0]).startswith(
-            "Fine-tuning on several source languages at once (joint) hurts the 2 low-resource languages compared with "
-            "one source (english): 3.4 points lower on average (95% interval -3.6 to -3.2, S = 6 seeds); between one"
+            "Several source languages at once, or one? joint is worse than english. joint − english = −3.4 points, "
+            "95% CI [−3.6, −3.2]"
         )
 
     def test_a_contrast_over_other_languages_is_not_the_headlines(self, tmp_path):
         panel = CONTRAST["panels"][0] | {"languages": ["qna"]}
         found = plant(tmp_path, by_difference(STEADY), [CONTRAST | {"panels": [panel]}])
-        assert "S = " not in answer(found.panels()[0])
+        assert has_declared_contrast(found.panels()[0]) is False
 
     def test_sentences_name_the_numbers(self, tmp_path):
         (result,) = contrast_results(plant(tmp_path, by_difference(STEADY)))
         assert result.main_sentence == (
-            "sequential is better than joint in 2 languages: 3.1 points higher on average (95% interval 2.8 to 3.3, "
-            "S = 6 seeds)."
+            "sequential is better than joint in 2 languages: 3.1 points higher on average (95% CI 2.8 to 3.3, 6 seeds)."
         )
         examples, languages, counted, signs = result.further_sentences
-        assert examples.startswith("For other examples of these languages sequential is better (3.1, 95% interval")
-        assert languages.startswith("For languages in general sequential is better (3.1, 95% interval")
+        assert examples.startswith("With items random too, sequential is better (3.1, 95% CI")
+        assert languages.startswith("With languages as random effect, sequential is better (3.1, 95% CI")
         assert "2 families, which count alike and are too few for more than a rough guide" in languages
         assert counted.startswith(
             "Language by language, sequential is better in at least 2 and worse in at least 0 of 2"
@@ -408,7 +410,7 @@ class TestWords:
         _, _, counted, _ = unsure.further_sentences
         assert counted == "Language by language, no difference holds after Holm's correction for all 2."
         # t(5) with 80% power, the error itself being uncertain: 4.2 standard errors of 0.08819.
-        assert "find a true difference of 0.4 points in these languages in 80% of all cases" in result.power_sentence
+        assert "at 80% power, with 6 seeds and fixed languages: 0.4 points" in result.power_sentence
 
     def test_schedules_below_trivial_baselines_are_not_judged(self, tmp_path):
         """Joint scores are 35 and 36 in seed 1, 40 and 41 in seed 2, and so on."""
@@ -417,16 +419,16 @@ class TestWords:
         assert {result.verdict(question) for question in result.entry["questions"]} == {UNJUDGED}
         assert {unit["estimate"]["verdict"] for unit in result.entry["languages"]} == {UNJUDGED}
         assert "are not judged: neither beats the trivial baselines" in result.main_sentence
-        assert "is not judged, because neither beats the trivial baselines" in answer(panel)
-        assert "In 2 of the 2 low-resource languages (qna, qix) no compared" in render_page(found, tmp_path)
+        assert "Not judged: neither schedule beats the trivial baselines. sequential −" in answer(panel)
+        assert "In 2 of 2 low-resource languages (qna, qix) no compared" in render_page(found, tmp_path)
         # Without a contrast, as with one.
         found.contrasts.clear()
-        assert "is not judged, because neither beats the trivial baselines" in answer(panel)
+        assert "Not judged: neither schedule beats the trivial baselines. sequential −" in answer(panel)
 
     def test_equivalence_is_withheld_if_a_language_is_below_trivial_baselines(self, tmp_path):
         found = plant(tmp_path, by_difference(CLOSE), baselines={"context": {"qna": 60.0, "qix": 7.0}})
         (result,) = contrast_results(found)
-        assert result.verdict("seeds") == "undecided"
+        assert result.verdict("seeds") == "inconclusive"
         assert result.entry["questions"]["seeds"]["equivalence_p"] < 0.05
         verdicts = {unit["name"]: unit["estimate"]["verdict"] for unit in result.entry["languages"]}
         assert verdicts == {"qna": UNJUDGED, "qix": "equivalent"}
@@ -436,14 +438,14 @@ class TestWords:
         write_contrast_tables(found, tmp_path / "tables")
         assert caution in (tmp_path / "tables/contrasts.md").read_text()
         rows = csv_rows(tmp_path / "tables/contrasts.languages.csv")
-        assert [row["baseline"] for row in rows] == ["7.0000", "60.0000"]
+        assert [row["baseline"] for row in rows] == ["60.0000", "7.0000"]
 
     def test_equal_seeds_are_no_proof(self, tmp_path):
         found = plant(tmp_path, by_difference([2.0, 2.0]), [CONTRAST | {"smallest_effect": 5.0}], examples=20)
         (result,) = contrast_results(found)
-        assert result.verdict("seeds") == "undecided" and result.entry["questions"]["seeds"]["p"] > 0.05
+        assert result.verdict("seeds") == "inconclusive" and result.entry["questions"]["seeds"]["p"] > 0.05
         found.contrasts.clear()
-        assert "there is no clear difference for them" in answer(found.panels()[0])
+        assert "Inconclusive. sequential − joint = +2.0 points" in answer(found.panels()[0])
 
     def test_a_collapsed_seed_is_named(self, tmp_path):
         scores = by_difference(STEADY)
@@ -459,7 +461,7 @@ class TestWords:
         found = plant(tmp_path, by_difference(STEADY))
         del found.plan["languages"]["qna"]["name"]
         (result,) = contrast_results(found)
-        assert [row[0] for row in result.language_rows()[1]] == ["Ixish (qix)", "qna"]
+        assert [row[0] for row in language_rows(result)[1]] == ["qna", "Ixish (qix)"]
         # Of several panels.
         assert result.unit_title("worldqa.qix") == "worldqa: Ixish (qix)"
 
@@ -470,22 +472,26 @@ class TestWords:
         assert result.main_sentence.endswith(
             "3.0 points higher in the only seed, which cannot tell an effect from chance."
         )
-        assert result.verdict("seeds") == "undecided" and result.power_sentence == ""
-        assert "needs two seeds" in result.question_rows()[1][0][1]
+        assert result.verdict("seeds") == "inconclusive" and result.power_sentence == ""
+        assert "needs two seeds" in question_rows(result)[1][0][1]
 
     def test_tables(self, tmp_path):
         found = plant(tmp_path, by_difference(NOISY))
         write_contrast_tables(found, tmp_path / "tables")
         rows = {row["question"]: row for row in csv_rows(tmp_path / "tables/contrasts.csv")}
         assert list(rows) == ["seeds", "examples", "languages"]
-        assert (rows["seeds"]["mean"], rows["seeds"]["verdict"], rows["seeds"]["seeds"]) == ("0.0000", "undecided", "6")
+        assert (rows["seeds"]["mean"], rows["seeds"]["verdict"], rows["seeds"]["seeds"]) == (
+            "0.0000",
+            "inconclusive",
+            "6",
+        )
         # s^2 = 28 / 5, standard error 0.96609, t(5) = 2.570582.
         assert (rows["seeds"]["low"], rows["seeds"]["freedom"]) == ("-2.4834", "5.0000")
         assert rows["seeds"]["sign_flip_p"] == "1.000000"
-        assert [row["language"] for row in csv_rows(tmp_path / "tables/contrasts.languages.csv")] == ["qix", "qna"]
+        assert [row["language"] for row in csv_rows(tmp_path / "tables/contrasts.languages.csv")] == ["qna", "qix"]
         page = (tmp_path / "tables/contrasts.md").read_text()
-        assert page.startswith("**order, tiny.** Whether sequential or joint is better is undecided")
-        assert "S = 6 of 6 seeds (1, 2, 3, 4, 5, 6)" in page and "| languages in general" in page
+        assert page.startswith("**order, tiny.** The data are inconclusive on sequential against joint in 2 languages")
+        assert "6 of 6 seeds (1, 2, 3, 4, 5, 6)" in page and "| languages as random effect" in page
         assert r"\begin{table}" in (tmp_path / "tables/contrasts.tex").read_text()
 
     def test_latex_compiles(self, tmp_path, typeset):
@@ -500,7 +506,7 @@ class TestWords:
         found = read(tmp_path)
         assert found.contrasts == []
         assert "The declared contrasts have not been computed." in render_page(found, tmp_path)
-        assert "S = " not in answer(found.panels()[0])
+        assert has_declared_contrast(found.panels()[0]) is False
 
     def test_several_panels_have_equal_weight(self, tmp_path):
         panel = CONTRAST["panels"][0]

@@ -60,7 +60,7 @@ class TestByHand:
     def test_families_scripts_resources_and_groups(self, tmp_path):
         found = custom_table(tmp_path, columns=["family", "script", "resource", "group"])
         assert [column.label for column in found.columns] == [
-            "isolate (1)", "north (2)", "south (1)", "Latn (4)", "high (2)", "low (2)", "all", "seen", "unseen", "low",
+            "north (2)", "south (1)", "isolate (1)", "Latn (4)", "high (2)", "low (2)", "all", "seen", "unseen", "low",
         ]  # fmt: skip
         # North is qen and qna: 35 and 38. All four: 21.5 and 23.5. High: 30 and 33.
         english = {column: text for (row, column), text in texts(found).items() if row == "english"}
@@ -260,8 +260,8 @@ def test_formats(tmp_path):
     table = custom_table(tmp_path, columns=["family", "group"], relative_to="english", caption="Gains in points")
     text = markdown(table)
     assert text.startswith("Gains in points. SQuAD v1.1 F1 on qa/worldqa; model tiny; 0 to 100, mean ± sample standard")
-    assert "family: isolate (1)" in text and "group: all" in text and "+6.0 ± 0.0" in text
-    assert r"joint & +1.0 {\tiny$\pm$1.4}" in latex(table)
+    assert "family: north (2)" in text and "isolate (1)" in text and "group: all" in text and "+6.0 ± 0.0" in text
+    assert r"joint & +2.5 {\tiny$\pm$0.0}" in latex(table)
 
 
 def documented() -> dict:
@@ -291,7 +291,7 @@ def test_latex_compiles(tmp_path, typeset):
 LANGUAGE_AXES = ["language", "family", "script", "resource", "group"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     axis=st.sampled_from(LANGUAGE_AXES),
     statistic=st.sampled_from(["sd", "interval", "median", "min", "max"]),
@@ -367,7 +367,7 @@ class TestMistakes:
             planned(tables={name: {"panels": "qa", "rows": "schedule", "columns": "language"}})
 
     def test_a_name_with_a_dot_is_that_of_another_table(self):
-        with pytest.raises(UserError, match="is not allowed as a name"):
+        with pytest.raises(UserError, match="is not allowed here"):
             planned(tables={"qa.worldqa": {"panels": "qa", "rows": "schedule", "columns": "language"}})
 
     def test_pooling_a_metric_that_is_no_mean_over_examples(self):

@@ -1,9 +1,15 @@
 """What a study needs from disk and from the network is known, and told, before any job."""
 
+import shutil
+
 import pytest
+from datasets import Dataset
 from helpers.study_config import study
+from hub_server import Repository
+from huggingface_hub import constants, snapshot_download
 
 from crosstune.core.errors import UserError
+from crosstune.study.content_keys import ContentKeys
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.distances import distances_file, distances_spec
 from crosstune.study.plan import plan_of
@@ -76,19 +82,82 @@ def test_a_plan_needs_no_pins_and_says_what_is_to_come(tmp_path, monkeypatch):
     assert DataRequirements(study()).pending_notices() == []
 
 
-def test_what_is_missing_without_a_network_is_told_before_any_job(tmp_path, monkeypatch):
+def test_what_is_missing_without_a_network_is_told_before_any_job(tmp_path, monkeypatch, hub):
     found = on_the_network(one=HUB, two=HUB | {"config": "{lang}"})
     monkeypatch.chdir(tmp_path)
-    found.check_downloads({})
+    found.check_downloads()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=r"(?s)HF_HUB_OFFLINE forbids the network \(3 downloads\).*cores 1 downloads"):
-        found.check_downloads({"HF_HUB_OFFLINE": "1"})
+        found.check_downloads()
     for path in (*found.downloads, "data/two/test.es.json"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
-    found.check_downloads({"HF_HUB_OFFLINE": "1"})
+    found.check_downloads()
     # What is prepared needs no download any more.
     (tmp_path / found.source_files("two", "test", "es")[0]).unlink()
-    found.check_downloads({"HF_HUB_OFFLINE": "1"})
+    found.check_downloads()
+
+
+def test_what_the_hub_s_cache_has_is_not_missing_without_a_network(tmp_path, monkeypatch, hub):
+    files = {"all/test/0000.parquet": b"rows", "config.json": b"{}", "model.safetensors": b"weights"}
+    hub.add(*(Repository(kind, "a/b", {"a" * 40: files}) for kind in ("datasets", "models")))
+    model = {"m": {"hub": "a/b", "revision": "a" * 40}}
+    found = DataRequirements(study(models=model, datasets={"one": record(HUB)}, tracks__qa__evaluate={"one": "all"}))
+    monkeypatch.chdir(tmp_path)
+    snapshot_download("a/b", revision="a" * 40)
+    snapshot_download("a/b", revision="a" * 40, repo_type="dataset")
+    del hub.requests[:]
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    found.check_downloads()
+    assert len(found.missing_downloads) == 2 and hub.requests == []
+    shutil.rmtree(tmp_path / "cache/models--a--b")
+    with pytest.raises(UserError, match=r"\(1 downloads\)"):
+        found.check_downloads()
+
+
+def test_a_model_without_a_commit_can_be_planned_and_must_be_pinned():
+    """The first names a branch, the second nothing."""
+    pinned = {"hub": "a/b", "revision": "a" * 40}
+    models = {"one": {"hub": "a/b", "revision": "v1.0"}, "two": {"hub": "c/d"}, "three": pinned}
+    found = DataRequirements(study(models=models))
+    assert found.unpinned_models == {"models.one": ("a/b", "v1.0"), "models.two": ("c/d", "main")}
+    (notice, *_) = found.pending_notices()
+    assert notice == "not pinned to a version yet: models.one (v1.0), models.two (main) (snakemake --cores 1 pin)"
+    with pytest.raises(UserError, match=r"(?s)models.one \(v1.0\), models.two \(main\).*snakemake --cores 1 pin"):
+        found.check_pins()
+
+
+def saved_study(folder, **source) -> DataRequirements:
+    datasets = {"mine": record({"folder": "{theirs}/{lang}"} | source)}
+    return DataRequirements(
+        study(datasets=datasets, folders={"theirs": str(folder)}, tracks__qa__evaluate={"mine": "all"})
+    )
+
+
+def test_a_folder_that_datasets_saved_is_a_file_of_the_study(tmp_path):
+    found = saved_study(tmp_path)
+    with pytest.raises(UserError, match=r"(?s)no such data file \(data set mine\)"):
+        found.check_files()
+    for lang in ("en", "es"):
+        Dataset.from_dict({"id": ["1"]}).save_to_disk(tmp_path / lang)
+    found.check_files()
+    assert found.source_files("mine", "test", "en") == [f"{tmp_path}/en/data-00000-of-00001.arrow"]
+    assert found.downloads == {} and found.unpinned == []
+    key = ContentKeys(found).key("mine", "test", "en")
+    moved = tmp_path.with_name("moved")
+    tmp_path.rename(moved)
+    assert ContentKeys(saved_study(moved)).key("mine", "test", "en") == key, "the content counts, not its place"
+    Dataset.from_dict({"id": ["2"]}).save_to_disk(moved / "en2")
+    shutil.rmtree(moved / "en")
+    (moved / "en2").rename(moved / "en")
+    assert ContentKeys(saved_study(moved)).key("mine", "test", "en") != key
+    moved.rename(tmp_path)
+
+
+def test_a_study_reads_no_saved_folder_outside_its_folders(tmp_path):
+    datasets = {"mine": record({"folder": "/etc"})}
+    with pytest.raises(UserError, match="lies outside the project"):
+        DataRequirements(study(datasets=datasets, tracks__qa__evaluate={"mine": "all"})).check_files()
 
 
 def test_a_model_is_a_download():

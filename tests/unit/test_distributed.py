@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -58,6 +59,7 @@ def main():
         "sums": ranks.all_reduce_sum(torch.tensor(1.5 + ranks.rank), other, None),
         "argument": sys.argv[2],
         "pid": os.getpid(),
+        "interfaces": [os.environ[name] for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")],
     }
     (folder / f"{ranks.rank}.json").write_text(json.dumps(seen))
     if sys.argv[3] == "fail":
@@ -118,13 +120,22 @@ def listening_addresses(pids: set[int]) -> set[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the sockets in /proc")
-def test_processes_listen_on_loopback_only(tmp_path):
+def test_processes_listen_on_loopback_only(tmp_path, monkeypatch):
+    """They meet in a folder that others cannot enter: torch's launcher unpickles what lies there."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    monkeypatch.setenv("TMPDIR", str(shared))
     process = talk(tmp_path, "wait", stderr=subprocess.DEVNULL)
     files = [tmp_path / f"{rank}.json" for rank in (0, 1)]
     wait_until(lambda: all(file.exists() and file.read_text() for file in files), process=process)
-    pids = {process.pid, *(json.loads(file.read_text())["pid"] for file in files)}
+    told = [json.loads(file.read_text()) for file in files]
+    pids = {process.pid, *(found["pid"] for found in told)}
     try:
+        # Where a machine's name means loopback, gloo listens there in any case.
+        assert [found["interfaces"] for found in told] == [["lo", "lo"]] * 2
         assert listening_addresses(pids) <= {"0100007F", f"{0:024x}01000000"}
+        assert [stat.S_IMODE(path.stat().st_mode) for path in shared.iterdir()] == [0o700]
     finally:
         process.kill()
         process.wait()
@@ -134,7 +145,7 @@ def test_processes_of_torchrun_are_refused(tmp_path):
     (tmp_path / "talk.py").write_text(TALK)
     command = [sys.executable, str(tmp_path / "talk.py"), str(tmp_path), "x", "wait"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT / "scripts"), "WORLD_SIZE": "2", "RANK": "0"}
-    done = subprocess.run(command, env=environ, text=True, capture_output=True)
+    done = subprocess.run(command, env=environ, text=True, capture_output=True, timeout=120)
     assert done.returncode == 1 and done.stderr.endswith("Say instead: --gpus 2\n"), done.stderr
 
 

@@ -1,9 +1,9 @@
-"""Downloads of data sets: the files of a source, their manifests, archives, Parquet, and pinning."""
+"""Downloads of data sets: the files of a source, their manifests, archives, and pinning."""
 
 import hashlib
 import io
-import json
 import re
+import shutil
 import tarfile
 import zipfile
 from fnmatch import fnmatchcase
@@ -27,9 +27,7 @@ from crosstune.data.download.fetch import (
     match_names,
     select_files,
 )
-from crosstune.data.download.hub import Hub
 from crosstune.data.download.pinning import compact_hashes, find_hashes, find_numbers, find_revisions, write_revision
-from crosstune.data.parquet import read_parquet
 from crosstune.data.prepare import prepare
 from crosstune.data.registry import load_registry
 
@@ -44,10 +42,8 @@ def table(**columns) -> bytes:
 
 
 @pytest.fixture
-def server(hub_server, monkeypatch):
-    """A server in place of the hub."""
-    from huggingface_hub import constants
-
+def server(hub):
+    """A data set in a hub of this machine."""
     files = {
         "en/train-00000-of-00002.parquet": table(text=["a", "b"]),
         "en/train-00001-of-00002.parquet": table(text=["c"]),
@@ -56,9 +52,8 @@ def server(hub_server, monkeypatch):
     }
     main = {"script.py": b"raise SystemExit"}
     branches = {"main": OTHER, "refs/convert/parquet": COMMIT}
-    hub_server.add(Repository("datasets", "some/data", {COMMIT: files, OTHER: main}, branches))
-    monkeypatch.setattr(constants, "ENDPOINT", hub_server.url)
-    return hub_server
+    hub.add(Repository("datasets", "some/data", {COMMIT: files, OTHER: main}, branches))
+    return hub
 
 
 def toy(tmp_path, source, **changes):
@@ -66,7 +61,8 @@ def toy(tmp_path, source, **changes):
         "task": "text", "title": "Toy", "source": source, "reader": "pairs", "languages": ["en", "no"],
         "licence": "CC0-1.0", "splits": {"train": {}},
     }  # fmt: skip
-    return load_registry(tmp_path, {"toy": record | changes})["toy"]
+    record = {key: value for key, value in (record | changes).items() if value is not None}
+    return load_registry(tmp_path, {"toy": record})["toy"]
 
 
 def rows_of(dataset, lang, raw):
@@ -145,6 +141,43 @@ def test_archives_of_the_hub_are_read_whole(server, tmp_path):
     assert [entry["file"] for entry in manifest["sources"]] == ["no.tsv", "more.tar.gz"]
 
 
+CARD = b"""---
+license: mit
+configs:
+- config_name: english
+  data_files: [{split: train, path: "raw/*.csv"}]
+  sep: ";"
+dataset_info:
+- config_name: english
+  features:
+  - {name: text, dtype: string}
+  - name: label
+    dtype: {class_label: {names: {"0": "good", "1": "bad"}}}
+---
+"""
+
+
+def test_a_card_says_where_a_configuration_lies_and_how_it_is_read(server, tmp_path):
+    files = {"README.md": CARD, "raw/a.csv": b"text;label\none;bad\n", "raw/b.csv": b"text;label\ntwo;good\n"}
+    server.add(Repository("datasets", "some/carded", {COMMIT: files}, {"main": COMMIT}))
+    source = {"hub": "some/carded", "revision": COMMIT, "config": "english"}
+    record = {"task": "classification", "labels": ["good", "bad"], "reader": None, "languages": ["en"]}
+    rows, manifest = rows_of(toy(tmp_path, source, **record), "en", tmp_path / "raw")
+    assert [(row["text"], row["label"]) for row in rows] == [("one", "bad"), ("two", "good")]
+    assert [source["file"] for source in manifest["sources"]] == ["raw/a.csv", "raw/b.csv"]
+    assert find_revisions(toy(tmp_path, source | {"revision": None}, **record)) == {"some/carded": COMMIT}
+    with pytest.raises(UserError, match=rf"some/carded at {COMMIT}: `datasets` does not find french"):
+        rows_of(toy(tmp_path, source | {"config": "french"}, **record), "en", tmp_path / "raw")
+
+
+def test_downloads_outlive_the_cache(server, tmp_path):
+    dataset = toy(tmp_path, HUB)
+    fetch(download_request(dataset.pinned_source("en", "train", {})), tmp_path / "raw", "")
+    shutil.rmtree(tmp_path / "cache")
+    prepare(dataset, "train", "en", {}, tmp_path / "raw", tmp_path / "out.jsonl")
+    assert not [path for path in (tmp_path / "raw").rglob("*") if path.is_symlink()]
+
+
 def test_a_fetched_file_is_not_fetched_by_another_job(server, tmp_path):
     first = toy(tmp_path, {"hub": "some/data", "revision": COMMIT, "files": ["raw/no.tsv"]}, languages=["no"])
     both = toy(tmp_path, {"hub": "some/data", "revision": COMMIT, "files": ["raw/*.tsv", "en/*.parquet"]})
@@ -152,7 +185,6 @@ def test_a_fetched_file_is_not_fetched_by_another_job(server, tmp_path):
     del server.requests[:]
     fetch(download_request(both.pinned_source("no", "train", {})), tmp_path, "")
     assert {path.rpartition("/")[2].partition("?")[0] for path in server.paths()} == {
-        "train-00000-of-00002.parquet", "train-00001-of-00002.parquet",
         sha256(server.repositories[0].commits[COMMIT]["en/train-00000-of-00002.parquet"]),
         sha256(server.repositories[0].commits[COMMIT]["en/train-00001-of-00002.parquet"]),
     }  # fmt: skip
@@ -181,7 +213,7 @@ def test_missing_and_changed_downloads_are_refused(server, tmp_path):
     with pytest.raises(UserError, match=r"(?s)not been downloaded yet.*snakemake --cores 1 downloads"):
         downloaded_files(source, tmp_path)
     fetch(download_request(source), tmp_path, "")
-    (entry,) = downloaded_files(source, tmp_path)
+    ((entry,), _) = downloaded_files(source, tmp_path)
     entry["place"].write_bytes(b"changed")
     with pytest.raises(UserError, match=r"(?s)no longer what was downloaded.*rm -f .*parquet .*json"):
         downloaded_files(source, tmp_path)
@@ -224,6 +256,28 @@ def test_changed_and_missing_files_at_addresses_are_refused(server, tmp_path):
         with pytest.raises(UserError, match=message):
             fetch(download_request(dataset.pinned_source("en", "train", {})), tmp_path, "")
     assert not [path for path in tmp_path.rglob("*.tsv*") if path.is_file()]
+
+
+def test_a_table_at_an_address_needs_no_reader(server, tmp_path):
+    server.files["/x.csv"] = content = b"id,text\na-1,one\nb-1,two\n"
+    source = {"url": f"{server.url}/x.csv"}
+    dataset = toy(tmp_path, source, reader=None, splits={"train": {"sha256": sha256(content)}})
+    assert rows_of(dataset, "en", tmp_path)[0] == [{"id": "a-1", "text": "one"}, {"id": "b-1", "text": "two"}]
+
+
+def test_a_folder_that_datasets_saved(tmp_path):
+    from datasets import Dataset, DatasetDict
+
+    parts = {"dev": Dataset.from_dict({"text": ["one", "two"], "id": ["en-1", "no-1"]})}
+    DatasetDict(parts).save_to_disk(tmp_path / "saved")
+    source = {"folder": "{mine}/saved", "split": "dev", "id_prefix": "{lang}-"}
+    dataset = toy(tmp_path, source, reader=None)
+    manifest = prepare(dataset, "train", "no", {"mine": tmp_path}, tmp_path, tmp_path / "out.jsonl")
+    assert [row["text"] for row in read_jsonl(tmp_path / "out.jsonl")] == ["two"]
+    (arrow,) = (tmp_path / "saved/dev").glob("*.arrow")
+    expected = {"file": f"{{mine}}/saved/dev/{arrow.name}", "sha256": sha256(arrow.read_bytes())}
+    assert manifest["sources"] == [expected]
+    assert find_numbers(dataset, {"mine": tmp_path}, tmp_path)["train"]["rows"] == {"en": 1, "no": 1}
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -304,42 +358,6 @@ def test_a_link_in_a_zip_is_read_as_text(tmp_path):
     assert read_members(tmp_path / "x.zip", lambda names: names) == [("en.tsv", b"/etc/passwd")]
 
 
-# ----------------------------------------------------------------------------------------------------------- parquet
-
-
-def test_labels_get_their_names_from_the_hub_s_metadata(tmp_path):
-    """The file is written by the library itself."""
-    from datasets import ClassLabel, Dataset, Features, List, Value
-
-    names = {"ner_tags": List(ClassLabel(names=["O", "B-PER"])), "label": ClassLabel(names=["yes", "no"])}
-    features = Features({"tokens": List(Value("string")), **names, "answers": {"text": List(Value("string"))}})
-    answers = [{"text": ["x"]}, {"text": []}]
-    columns = {
-        "tokens": [["Ada", "left"], ["He"]], "ner_tags": [[1, 0], [0]], "label": [1, -1], "answers": answers,
-    }  # fmt: skip
-    Dataset.from_dict(columns, features=features).to_parquet(tmp_path / "x.parquet")
-    found = list(read_parquet([("x", str(tmp_path / "x.parquet"))]))
-    one = {"tokens": ["Ada", "left"], "ner_tags": ["B-PER", "O"], "label": "no", "answers": answers[0]}
-    two = {"tokens": ["He"], "ner_tags": ["O"], "label": -1, "answers": answers[1]}
-    assert found == [("x, row 1", one), ("x, row 2", two)]
-
-
-def test_labels_in_older_metadata_of_lists_get_their_names(tmp_path):
-    labels = {"feature": {"names": ["X", "NOUN"], "_type": "ClassLabel"}, "_type": "Sequence"}
-    info = {"info": {"features": {"upos": labels, "text": {"dtype": "string", "_type": "Value"}}}}
-    found = pyarrow.table({"upos": [[1, 0]], "text": ["a"]})
-    found = found.replace_schema_metadata({"huggingface": json.dumps(info)})
-    parquet.write_table(found, tmp_path / "x.parquet")
-    records = list(read_parquet([("x", str(tmp_path / "x.parquet"))]))
-    assert records == [("x, row 1", {"upos": ["NOUN", "X"], "text": "a"})]
-
-
-def test_a_file_that_is_no_parquet_is_refused(tmp_path):
-    for content in (b"", b"PAR1", table(text=["a"] * 100)[:-20]):
-        with pytest.raises(UserError, match="x: not a Parquet file"):
-            list(read_parquet([("x", io.BytesIO(content))]))
-
-
 # ----------------------------------------------------------------------------------------------------------- pinning
 
 REGISTRY = """\
@@ -378,10 +396,10 @@ def test_only_the_record_s_revision_is_written(tmp_path):
 def test_the_branch_that_has_the_files_is_found(server, tmp_path):
     """The main branch has a loading script only."""
     dataset = toy(tmp_path, HUB | {"revision": None})
-    assert find_revisions(dataset, Hub.from_environment(), tmp_path) == {"some/data": COMMIT}
+    assert find_revisions(dataset) == {"some/data": COMMIT}
     dataset = toy(tmp_path, HUB | {"revision": None, "config": "fr"})
-    with pytest.raises(UserError, match=r"some/data, branch main: no file fits fr/train"):
-        find_revisions(dataset, Hub.from_environment(), tmp_path)
+    with pytest.raises(UserError, match=r"(?s)branch main: `datasets` does not find fr.*no file fits fr/train"):
+        find_revisions(dataset)
 
 
 def test_hashes_of_addresses_and_then_numbers(server, tmp_path):

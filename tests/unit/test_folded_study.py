@@ -62,6 +62,9 @@ CHANGES = {
 }
 
 
+HELD = {"from": "train", "sample": 2}
+
+
 def source_of(**changes):
     """The record's key `splits`, with changes of its translated source; None leaves a key out."""
     source = {"translate": "toy", "from": ["qno"], "by": "words", **changes}
@@ -145,6 +148,19 @@ class TestPlan:
         (panel,) = Collected(plan, {}, {}).panels()
         assert panel.fold_dataset(2) == "toy-fold2"
 
+    def test_a_fold_can_be_sampled(self):
+        schedules = {"few": ["worldqa.qen", {"train": "qno", "sample": [0, 5]}], "plain": ["worldqa.qen", "qno + qro"]}
+        found = folded(tracks__qa={**TRACK, "schedules": schedules, "evaluate": {"toy": {"sample": 3}}})
+        run = next(run for run in found.runs if (run.schedule.name, run.fold, run.seed) == ("few-5", 2, 1))
+        assert run.stages[-1].endswith("/worldqa.qen@20/toy-fold2.qno~5@20")
+        node = found.checkpoints[run.stages[-1]]
+        assert node.data == ("data/toy-fold2~5d1/train.qno.json",) and set(node.evaluate) == {"toy-fold2~3"}
+        needs = DataRequirements(found)
+        assert needs.source_files("toy-fold2~5d1", "train", "qno") == ["data/toy-fold2/train.qno.json"]
+        assert set(needs.records("toy-fold2~5d1")) == {"toy"}
+        (panel,) = Collected(plan_of(found), {}, {}).panels()
+        assert panel.fold_dataset(2) == "toy-fold2~3"
+
     def test_a_track_without_folds_is_planned_as_before(self):
         found = study()
         assert {run.fold for run in found.runs} == {0}
@@ -169,12 +185,18 @@ class TestSelection:
         splits = [path.split("/")[2].split(".")[0] for path in found.checkpoints[run.stages[-1]].held_out]
         assert splits == ["validation", "validation", "test", "test"]
 
+    def test_folds_have_validation_rows(self):
+        with pytest.raises(UserError, match="is split into folds, which have validation rows") as caught:
+            folded(tracks__qa__select={"dataset": "toy", "every": 5, "validation": HELD})
+        assert caught.value.where == "tracks.qa.select.validation"
+
     @pytest.mark.parametrize(
         ("select", "message"),
         [
             ({"dataset": "no", "every": 5}, "unknown data set 'no'"),
             ({"dataset": "toy_mt", "every": 5}, "has no validation split"),
             ({"dataset": "worldpos", "every": 5}, "no schedule trains on 'worldpos'"),
+            ({"dataset": "toy_mt", "every": 5, "validation": HELD}, "is a translation, and its originals would be"),
         ],
     )
     def test_mistakes(self, select, message):

@@ -1,18 +1,32 @@
 """Models of the hub: their files are chosen and converted, and none of their code is run."""
 
+import ast
+import os
 import pickle
+import resource
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 import torch
 from hub_server import Repository, sha256
-from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
+from crosstune.artifacts.model_config import LOCAL
+from crosstune.artifacts.model_files import model_files, weights_files
+from crosstune.artifacts.model_folder import join_weights, write_model
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, write_json
-from crosstune.data.download.hub_models import fetch_model, join_weights, model_files, weights_files, write_model
+from crosstune.data.download.cached_models import is_model_cached
+from crosstune.data.download.hub_models import fetch_model
+from crosstune.modeling.base_model import check_base_model
 from crosstune.modeling.folder import load_network
 from crosstune.modeling.weight_names import SAVED_SCALE
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 def test_the_files_of_a_model_are_chosen_by_name():
@@ -85,6 +99,66 @@ def test_a_pickle_without_named_tensors_is_refused(tmp_path, content):
         join_weights([tmp_path / "pytorch_model.bin"], tmp_path / "model.safetensors")
 
 
+def compressed_pickle(path):
+    """A file of torch's, with its tensors compressed."""
+    torch.save({"a": torch.zeros(10_000_000)}, path.with_suffix(".stored"))
+    with zipfile.ZipFile(path.with_suffix(".stored")) as stored, zipfile.ZipFile(path, "w", 8) as packed:
+        for name in stored.namelist():
+            packed.writestr(name, stored.read(name))
+    path.with_suffix(".stored").unlink()
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: torch.save({"a": torch.zeros(1).expand(100_000, 100_000)}, path), "unpack to 40,000,000,000"),
+        (lambda path: torch.save({f"a{n}": torch.zeros(500_000) for n in range(2)} | {  # shared by many names
+            f"b{n}": shared for shared in [torch.zeros(500_000)] for n in range(99)}, path), "unpack to"),
+        (compressed_pickle, "unpack to"),
+        (lambda path: torch.save({"a": torch.zeros(9, 9).to_sparse()}, path), "sparse"),
+    ],
+    ids=["stride 0", "many names", "compressed", "sparse"],
+)  # fmt: skip
+def test_weights_are_as_many_as_their_file_holds(tmp_path, write, message):
+    write(tmp_path / "pytorch_model.bin")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=message):
+        join_weights([tmp_path / "pytorch_model.bin"], tmp_path / "model.safetensors")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000, "kB"
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("key", ["num_hidden_layers", "num_labels", "max_position_embeddings"])
+def test_a_config_with_numbers_of_no_model_is_refused(tmp_path, key):
+    write_json(tmp_path / "config.json", {"model_type": "bert", "vocab_size": 9, key: 3_000_000})
+    with pytest.raises(UserError, match=f"{key}: 3,000,000"):
+        write_model(tmp_path, ["config.json", "model.safetensors"], tmp_path / "model")
+
+
+def test_a_model_has_a_weight_for_each_layer(tmp_path, write_published):
+    folder = write_published(tmp_path / "model")
+    check_base_model(folder, 32)
+    write_json(folder / "config.json", read_json(folder / "config.json") | {"num_hidden_layers": 9000})
+    with pytest.raises(UserError, match="num_hidden_layers: 9,000"):
+        check_base_model(folder, 32)
+
+
+def test_a_model_is_written_through_no_planted_link(tmp_path, write_published):
+    folder, victim = write_published(tmp_path / "theirs"), tmp_path / "victim"
+    victim.write_text("precious")
+    names = [path.name for path in folder.iterdir()]
+    (tmp_path / "out").mkdir()
+    for name in names:
+        (tmp_path / "out" / name).symlink_to(victim)
+    write_model(folder, names, tmp_path / "out")
+    assert victim.read_text() == "precious" and (tmp_path / "out/config.json").is_file()
+    shutil.rmtree(tmp_path / "out")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "elsewhere")
+    write_model(folder, names, tmp_path / "out")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -114,24 +188,14 @@ COMMIT = sha256(b"commit")[:40]
 
 
 @pytest.fixture
-def fetched(hub_server, tokenizer_folder, tokenizer, tmp_path, monkeypatch):
+def fetched(hub, write_published, tmp_path):
     """Fetch a tiny model from a hub after a change of its files; its folder."""
-    from transformers import BertConfig, BertForMaskedLM
-
-    monkeypatch.setattr(constants, "ENDPOINT", hub_server.url)
-    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    model = BertForMaskedLM(BertConfig(**size, vocab_size=tokenizer.vocabulary, max_position_embeddings=64))
 
     def run(check, change=lambda folder: None, **options):
-        source = tmp_path / "published"
-        model.save_pretrained(source, **options)
-        for name in ("tokenizer.json", "tokenizer_config.json"):
-            (source / name).write_bytes((tokenizer_folder / name).read_bytes())
+        source = write_published(tmp_path / "published", **options)
         change(source)
-        hub_server.add(
-            Repository("models", "t/m", {COMMIT: {path.name: path.read_bytes() for path in source.iterdir()}})
-        )
-        fetch_model("t/m", COMMIT, tmp_path / "raw", tmp_path / "m", check)
+        hub.add(Repository("models", "t/m", {COMMIT: {path.name: path.read_bytes() for path in source.iterdir()}}))
+        fetch_model("t/m", COMMIT, tmp_path / "m", check)
         return tmp_path / "m"
 
     return run
@@ -146,6 +210,35 @@ def test_weights_in_pieces_are_fetched_and_joined(fetched):
     found = load_file(folder / "model/model.safetensors")
     assert found.keys() == expected.keys() and all(found[name].equal(expected[name]) for name in found)
     assert read_json(folder / "stage.json")["weights"] == sha256((folder / "model/model.safetensors").read_bytes())
+
+
+def test_a_model_outlives_the_cache_and_leaves_nothing_else(fetched, tmp_path):
+    folder = fetched(lambda folder: None)
+    weights = sha256((folder / "model/model.safetensors").read_bytes())
+    shutil.rmtree(tmp_path / "cache")
+    assert sorted(path.name for path in folder.iterdir()) == ["model", "stage.json"]
+    assert read_json(folder / "stage.json")["weights"] == weights
+    assert not any(path.is_symlink() for path in folder.rglob("*"))
+    assert load_network(folder / "model")
+
+
+@pytest.mark.parametrize("options", [{}, {"max_shard_size": "5KB"}])
+def test_a_model_in_the_cache_is_made_without_a_network(fetched, hub, tmp_path, monkeypatch, options):
+    """A program of the user's has downloaded it, without the list of its files."""
+    from huggingface_hub import constants, hf_hub_download
+
+    assert not is_model_cached("t/m", COMMIT)
+    first = fetched(lambda folder: None, **options)
+    kept = (first / "model/model.safetensors").read_bytes()
+    shutil.rmtree(first)
+    shutil.rmtree(tmp_path / "cache")
+    for name in hub.repositories[0].commits[COMMIT]:
+        hf_hub_download("t/m", name, revision=COMMIT)
+    del hub.requests[:]
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert is_model_cached("t/m", COMMIT)
+    fetch_model("t/m", COMMIT, tmp_path / "again", lambda folder: None)
+    assert (tmp_path / "again/model/model.safetensors").read_bytes() == kept and hub.requests == []
 
 
 def test_a_list_of_pieces_that_do_not_exist_is_refused(fetched):
@@ -191,3 +284,21 @@ def test_weights_under_the_name_of_a_learned_temperature_are_none_of_ours(fetche
         save_file(tensors | {SAVED_SCALE: torch.tensor(9.0)}, source / "model.safetensors", {"format": "pt"})
 
     assert load_network(fetched(lambda folder: None, change) / "model").log_scale is None
+
+
+def test_every_loading_function_is_told_to_run_no_code_and_to_use_no_network():
+    """Without a word transformers asks on the terminal, where a job reads nothing, or looks for newer files."""
+    assert LOCAL == {"trust_remote_code": False, "local_files_only": True}
+    for path in SCRIPTS.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "from_pretrained":
+                without_files = isinstance(call.args[0], ast.Constant) and call.args[0].value is None
+                spread = {part.value.id for part in call.keywords if part.arg is None}
+                assert without_files or "LOCAL" in spread, f"{path}:{call.lineno}"
+
+
+def test_a_program_reads_nothing_from_the_terminal():
+    code = "import sys; from crosstune.core.errors import run_program; run_program(lambda: print([sys.stdin.read()]))"
+    command, environ = [sys.executable, "-c", code], os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    done = subprocess.run(command, input="yes", env=environ, text=True, capture_output=True)
+    assert done.stdout == "['']\n", done.stderr

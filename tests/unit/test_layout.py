@@ -64,6 +64,19 @@ def test_no_module_of_the_package_imports_snakemake():
             assert not any(imported.partition(".")[0] == "snakemake" for imported in names), name
 
 
+# The warm server's socket is a file of this machine.
+OPENS_SOCKETS = {"machine.warm_server", "machine.warm_client"}
+
+
+def test_only_libraries_open_connections_and_parse_tables():
+    """huggingface_hub, datasets and pooch do; one module names the errors of requests, which pooch raises."""
+    own = {"socket", "http.client", "urllib.request", "urllib3", "httpx", "httpx2", "aiohttp", "pyarrow"}
+    for name, tree in TREES.items():
+        found = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        found |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert not found & own or name in OPENS_SOCKETS, (name, found & own)
+
+
 # --- sizes and names -------------------------------------------------------------------------------------------------
 
 LONGEST_CLASS, LONGEST_FUNCTION, MOST_PARAMETERS = 250, 60, 7

@@ -113,7 +113,7 @@ def test_a_translation_is_right_except_for_the_order_of_phrases(source):
         assert translated == [expected.text(sentence) for sentence in sentences], target
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.data())
 def test_languages_of_one_word_order_are_translated_exactly(seed, data):
     same_order = [
@@ -201,7 +201,7 @@ def test_markers_survive_in_every_context_of_worldchaii(marked, source):
                 assert text == before and answer.strip(".? ") == answer != ""
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 10_000), codes, codes, st.booleans(), st.integers(0, 3))
 def test_a_marked_answer_becomes_the_answer_of_the_target(seed, source, target, for_person, index):
     paragraph = FactBase(LEXICON, 0).paragraph("train", random.Random(seed))
@@ -246,7 +246,7 @@ def test_runs_of_spaces_become_single_and_line_feeds_stay():
 POOL = ["[[", "]]", " ", ".", "?", "\n", "irgu", "nu", "Koru", "вус", "лонуке", "тилорон", "оμ", "ta", "degodi", "osa"]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(st.sampled_from(POOL) | st.text(max_size=5), max_size=25), codes, codes, st.booleans())
 def test_any_text_gives_a_line(parts, source, target, spaced):
     text = (" " if spaced else "").join(parts)

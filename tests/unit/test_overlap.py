@@ -172,7 +172,7 @@ def naive(evaluated: str, train: str) -> int:
 WORD = st.sampled_from(["ab", "a", "bc", "c", "d", "e", "f3", "ß"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(WORD, min_size=11, max_size=60), st.data())
 def test_near_follows_its_definition_after_any_edit(words, data):
     changed = list(words)

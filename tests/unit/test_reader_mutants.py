@@ -13,14 +13,15 @@ import pytest
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import decode_text, read_text
-from crosstune.data.parquet import read_parquet
-from crosstune.data.readers import READERS, read_rows
+from crosstune.data.prepare import reader_options
+from crosstune.data.readers import READERS, TABLE, read_rows
 from crosstune.data.readers.hub import rows_from_records
-from crosstune.data.readers.pieces import UPOS, ReaderOptions
+from crosstune.data.readers.pieces import ReaderOptions
 from crosstune.data.record import Dataset
 from crosstune.data.registry import load_registry
 from crosstune.data.sources import SyntheticSource
 from crosstune.data.synthetic.write import generate_files
+from crosstune.data.tables import TableFormat, read_tables
 
 ROOT = Path(__file__).parents[2]
 SIZES = {
@@ -71,11 +72,7 @@ def shortened(text: str) -> str:
 
 
 def sample(record: Dataset, files: Sequence[tuple[str, str]], lang: str, split: str) -> Sample:
-    prefix = record.token_prefix.replace("{lang}", lang)
-    options = ReaderOptions(
-        lang, record.splits[split].languages, record.tags or UPOS, record.labels, record.fields, prefix, record.codes
-    )
-    return Sample(record.reader, tuple(files), options)
+    return Sample(record.reader or TABLE, tuple(files), reader_options(record, split, lang))
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +152,7 @@ def check_sample(given: Sample, seed: str) -> None:
     assert given.read(given.encoded(lambda text: text.rstrip("\n") + "\n\n")) == rows
 
     decomposed = read_or_refuse(given, given.encoded(lambda text: unicodedata.normalize("NFD", text)))
-    assert decomposed is None or given.reader == "fields" or decomposed == normalized(rows)
+    assert decomposed is None or given.options.task == "text" or decomposed == normalized(rows)
 
     text = given.files[0][1]
     is_document = text.startswith("{") and "\n{" not in text.strip()
@@ -180,9 +177,10 @@ def check_sample(given: Sample, seed: str) -> None:
         assert given.read(given.encoded(turned)) == rows
     elif given.reader in ("conllu", "columns", "classified", "conllu-text", "columns-text"):
         assert read_or_refuse(given, given.encoded(turned)) is None, "columns in another order"
-    options = replace(given.options, fields=given.options.fields or (1,), codes={given.options.lang: "x"})
+    options = replace(given.options, columns={}, table={}, codes={given.options.lang: "x"})
     for other in READERS:
-        read_or_refuse(Sample(other, given.files[:1], options), given.encoded()[:1])
+        table = {"columns": {"text": 1}, "table": {"format": "tsv"}, "task": "text"} if other == TABLE else {}
+        read_or_refuse(Sample(other, given.files[:1], replace(options, **table)), given.encoded()[:1])
 
 
 @pytest.mark.parametrize("name", SYNTHETIC)
@@ -212,10 +210,11 @@ def test_changed_real_files_are_read_right_or_refused(bundle, name):
 
 def test_the_samples_have_every_format():
     # A table of templates cannot be shortened; test_multichecklist.py changes its own.
-    assert {REGISTRY[name].reader for name in [*SYNTHETIC, *REAL]} >= set(READERS) - {"pairs", "multichecklist"}
+    readers = {REGISTRY[name].reader or TABLE for name in [*SYNTHETIC, *REAL]}
+    assert readers >= set(READERS) - {"pairs", "multichecklist"}
 
 
-def test_a_damaged_table_is_read_or_refused():
+def test_a_damaged_table_is_read_or_refused(tmp_path):
     import pyarrow
     from pyarrow import parquet
 
@@ -226,19 +225,18 @@ def test_a_damaged_table_is_read_or_refused():
     whole = io.BytesIO()
     parquet.write_table(table, whole, compression="none", use_dictionary=False)
     draw, options = random.Random(0), ReaderOptions(labels=("no", "yes"))
-    refused = 0
+    refused, path = 0, tmp_path / "t.parquet"
     for _ in range(400):
         content = bytearray(whole.getvalue())
         for _ in range(draw.randrange(1, 4)):
             content[draw.randrange(len(content))] = draw.randrange(256)
         content = content[: draw.randrange(len(content))] if draw.random() < 0.1 else content
+        path.write_bytes(content)
         try:
             check_rows(
-                rows_from_records(
-                    read_parquet([("t.parquet", io.BytesIO(content))]), "classification", "t.parquet", options
-                )
+                rows_from_records(read_tables([path], TableFormat("parquet")), "classification", str(path), options)
             )
         except UserError as error:
             refused += 1
-            assert error.where.startswith("t.parquet")
+            assert error.where.startswith(str(path))
     assert 0 < refused < 400

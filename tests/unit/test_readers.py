@@ -11,6 +11,7 @@ import subprocess
 import unicodedata
 
 import pytest
+from helpers.checklist_table import checklist_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,6 +49,12 @@ def conllu_file(*lines):
 def read_one(reader, text, **options):
     return read_rows(reader, [("folder/file.ext", text)], ReaderOptions(codes=CHAII_CODES, **options))
 
+
+def read_table(table, content, task, **columns):
+    return read_one("table", content, table=table, task=task, columns=columns)
+
+
+TSV, JSON_LINES = {"format": "tsv"}, {"format": "json"}
 
 # ------------------------------------------------------------------------------------------------------------ formats
 
@@ -158,11 +165,13 @@ def test_pairs_and_aligned_files_give_the_same_pairs():
     assert [(row["text"], row["pair"]) for row in aligned] == [(row["text"], row["pair"]) for row in pairs] == expected
 
 
-def test_fields_give_distinct_texts_of_columns_or_keys():
-    assert [row["text"] for row in read_one("fields", "p\th1\tx\np\th2\tx\n", fields=(1, 2))] == ["p", "h1", "h2"]
-    text = '{"a": "p", "n": 1}\n{"a": "q", "n": 2}\n'
-    assert read_one("fields", text, fields=("a",)) == [
+def test_several_columns_of_text_give_their_distinct_texts():
+    found = read_table(TSV, "p\th1\tx\np\th2\tx\n", "text", text=[1, 2])
+    assert [row["text"] for row in found] == ["p", "h1", "h2"]
+    text = '{"a": "p", "b": "x", "n": 1}\n{"a": "q", "b": "x", "n": 2}\n'
+    assert read_table(JSON_LINES, text, "text", text=["a", "b"]) == [
         {"id": "file.ext:1.1", "text": "p"},
+        {"id": "file.ext:1.2", "text": "x"},
         {"id": "file.ext:2.1", "text": "q"},
     ]
 
@@ -349,12 +358,12 @@ def test_faults_of_options_and_aligned_files_are_user_errors():
     with pytest.raises(UserError, match="begins with 'en:'"):
         read_one("columns", "Ada\tNOUN\n", token_prefix="en:")
     with pytest.raises(UserError, match="at least 3 columns, found 2"):
-        read_one("fields", "a\tb\n", fields=(1, 3))
+        read_table(TSV, "a\tb\n", "text", text=[1, 3])
     with pytest.raises(UserError, match="'b' is missing") as caught:
-        read_one("fields", '{"b": "x"}\n{"a": "x"}\n', fields=("b",))
+        read_table(JSON_LINES, '{"b": "x"}\n{"a": "x"}\n', "text", text="b")
     assert caught.value.where == "folder/file.ext:2"
     with pytest.raises(UserError, match="not valid JSON") as caught:
-        read_one("fields", '{"b": "x"}\n{"b": \n', fields=("b",))
+        read_table(JSON_LINES, '{"b": "x"}\n{"b": \n', "text", text="b")
     assert caught.value.where == "folder/file.ext:2"
     with pytest.raises(UserError, match="2 lines against 1"):
         read_rows("aligned", [("one", "a\nb\n"), ("two", "x\n")])
@@ -494,18 +503,24 @@ SAMPLES = {
     "lines": "a\nb\n",
     "pairs": "a\tx\nb\ty\n",
     "aligned": "a\nb\n",
-    "fields": '{"a": "x"}\n{"a": "y"}\n',
+    "table": '{"a": "x"}\n{"a": "y"}\n',
     "classified": "a\tb\nc\td\n",
     "copa": '{"premise": "p", "choice1": "a", "choice2": "b", "question": "cause", "label": 1}\n',
     "siqa": '{"context": "c", "question": "q", "answerA": "a", "answerB": "b", "answerC": "c"}\n',
     "lareqa": json.dumps(LAREQA),
     "squad-sentences": squad_file(question(), question("q2", "Łódź", 35)),
     "mewslix": "\n".join(map(json.dumps, MEWSLIX)),
+    "multichecklist": checklist_files()[0][1],
 }
-SECOND_FILES = {"aligned": "a\nb\n", "classified": "yes\nno\n", "siqa": "3\n"}
+SECOND_FILES = {
+    "aligned": "a\nb\n",
+    "classified": "yes\nno\n",
+    "siqa": "3\n",
+    "multichecklist": checklist_files()[1][1],
+}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.sampled_from(sorted(READERS)), st.data())
 def test_a_damaged_file_gives_rows_or_a_user_error_and_nothing_else(reader, data):
     text = SAMPLES[reader]
@@ -518,7 +533,10 @@ def test_a_damaged_file_gives_rows_or_a_user_error_and_nothing_else(reader, data
         text = text[:start] + piece + text[end:]
     files = [("file", text), *((name, SECOND_FILES[name]) for name in SECOND_FILES if name == reader)]
     try:
-        options = ReaderOptions("hi", languages=("hi",), labels=("yes", "no"), fields=("a",), codes=CHAII_CODES)
+        options = ReaderOptions(
+            "sw" if reader == "multichecklist" else "hi", languages=("hi",), labels=("yes", "no"), codes=CHAII_CODES,
+            task="text", table=JSON_LINES, columns={"text": "a"} if reader == "table" else {}, suite={"cases": 3},
+        )  # fmt: skip
         rows = read_rows(reader, files, options)
     except UserError:
         return
@@ -625,12 +643,17 @@ def test_classified_pairs_take_labels_from_the_third_column_or_a_second_file():
     ("reader", "files", "complaint", "place"),
     [
         ("classified", ["a\tb\tmaybe\n"], "the label 'maybe' is outside the set yes no", "file0:1"),
-        ("classified", ["a\tb\n"], "expected a text, a tab and its pair, a tab and the label", "file0:1"),
-        ("classified", ["a\tb\n", "yes\nno\n"], "2 labels for 1 lines", "file1"),
-        ("copa", [SAMPLES["copa"].replace("cause", "reason")], "expected cause or effect", "file0:1"),
-        ("copa", [SAMPLES["copa"].replace("1}", "-1}")], "the label names choice 0 of 2", "file0:1"),
-        ("siqa", [SAMPLES["siqa"], "4\n"], "the label names choice 4 of 3", "file1:1"),
-        ("siqa", [SAMPLES["siqa"]], "expected a file of questions and one of labels", "file0"),
+        ("classified", ["a\tb\n"], "expected at least 3 columns, found 2", "file0:1"),
+        ("classified", ["a\tb\n", "yes\nno\n"], "2 rows for the 1 of file0", "file1"),
+        (
+            "copa",
+            [SAMPLES["copa"].replace("cause", "reason")],
+            "expected cause or effect in the field 'question'",
+            "file0:1",
+        ),
+        ("copa", [SAMPLES["copa"].replace("1}", "-1}")], "the label '-1' is outside the set 0 1", "file0:1"),
+        ("siqa", [SAMPLES["siqa"], "4\n"], "the label '4' is outside the set 1 2 3", "file1:1"),
+        ("siqa", [SAMPLES["siqa"]], "the columns name 2 files that belong together, found 1", "file0"),
         ("lareqa", [json.dumps(LAREQA).replace("[19, 31]", "[19, 99]")], "expected a range of characters", "file0"),
         ("lareqa", [json.dumps(LAREQA).replace(": 19}", ": 20}")], "the answer 'Bo' is not at its offset 20", "file0"),
         ("mewslix", [json.dumps(MEWSLIX[0]).replace("15", "14")], "the mention 'Pune' is not at its offset", "file0:1"),
@@ -674,11 +697,12 @@ def test_of_several_columns_of_tags_the_record_chooses_one():
     columns = {"tokens": [["Ada"]], "pos_tags": [["PROPN"]], "ner_tags": [["B-PER"]]}
     with pytest.raises(UserError, match="2 columns may hold the tags: pos_tags, ner_tags") as caught:
         from_columns("tagging", columns)
-    assert "fields: [ner_tags]" in caught.value.fix
-    options = ReaderOptions(tags=PANX_TAGS, fields=("ner_tags",))
+    assert "columns: {tokens: tokens, tags: ner_tags}" in caught.value.fix
+    options = ReaderOptions(tags=PANX_TAGS, columns={"tokens": "tokens", "tags": "ner_tags"})
     assert from_columns("tagging", columns, options) == [{"id": "0", "tokens": ["Ada"], "tags": ["B-PER"]}]
-    with pytest.raises(UserError, match=r"expected a column of tags .ner.*, found tokens, pos_tags, ner_tags"):
-        from_columns("tagging", columns, ReaderOptions(tags=PANX_TAGS, fields=("ner",)))
+    options = ReaderOptions(tags=PANX_TAGS, columns={"tokens": "tokens", "tags": "ner"})
+    with pytest.raises(UserError, match=r"'ner' is missing; there are 'tokens', 'pos_tags', 'ner_tags'"):
+        from_columns("tagging", columns, options)
 
 
 @pytest.mark.parametrize(
@@ -756,16 +780,16 @@ def test_hub_questions_are_paired_with_the_sentence_of_their_first_answer():
         ("bitext", {"sentence1": ["a"], "text": ["b"]}, "'sentence2' is missing"),
         ("retrieval", {"query": ["a"]}, "'answers' is missing"),
         ("qa", {"text": ["a"]}, "'answers' is missing; there are 'text'"),
-        ("tagging", {"tokens": [["a"]]}, "expected a column of tags"),
+        ("tagging", {"tokens": [["a"]]}, "expected the columns tokens, upos; or tokens, pos_tags"),
         ("tagging", {"tokens": [["a"]], "upos": [["NOUN", "X"]]}, "1 tokens with 2 tags"),
         ("tagging", {"tokens": [["a"]], "upos": [["_"]]}, "'_' is outside the set"),
         ("tagging", {"tokens": [["a"]], "upos": [[3]]}, "(?s)expected the name of a label in 'upos', found 3.*convert"),
         ("text", {"text": []}, "no rows"),
         ("text", {"id": ["1", "1"], "text": ["a", "b"]}, "occurs twice"),
-        ("classification", {"premise": ["a"], "label": ["x"]}, "expected columns of texts .premise and hypothesis"),
+        ("classification", {"premise": ["a"], "label": ["x"]}, "expected the columns premise, hypothesis, label; or"),
         ("classification", {"text": ["a"], "label": [-1]}, "(?s)found -1.*kept secret"),
         ("classification", {"text": [" "], "label": ["x"]}, "'text' is empty"),
-        ("choice", {"premise": ["a"]}, "expected columns of choices"),
+        ("choice", {"premise": ["a"]}, "expected the columns premise, choice1, choice2, question, label; or"),
         ("choice", COPA | {"label": [-1]}, "number of one of 2 choices in 'label', found -1"),
         ("choice", COPA | {"label": ["0"]}, "number of one of 2 choices in 'label', found '0'"),
         ("choice", COPA | {"label": [True]}, "number of one of 2 choices"),

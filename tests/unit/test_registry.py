@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from crosstune.core.errors import UserError
-from crosstune.data.readers import READERS
+from crosstune.data.readers import READERS, TABLE
 from crosstune.data.record import key_of_example
 from crosstune.data.registry import Language, load_languages, load_registry
 from crosstune.data.sources import HubSource, SyntheticSource, UrlSource
@@ -144,7 +144,7 @@ MISTAKES = {
     "missing key": ({"licence": None}, "'licence' is missing"),
     "missing reader": ({"reader": None}, "missing key 'reader'"),
     "missing reader of the hub": (
-        {"reader": None, "source": {"hub": "a/b", "files": "x.json"}},
+        {"reader": None, "source": {"hub": "a/b", "files": "x.txt"}},
         "missing key 'reader'",
     ),
     "slice of a split": ({"source": {"hub": "a/b", "split": "train[:10]"}}, "toy.source.split"),
@@ -158,14 +158,53 @@ MISTAKES = {
         "expected one hash for each address of 'en'",
     ),
     "missing codes": ({"reader": "chaii", "codes": {"no": "norsk"}}, "toy.codes: no code for 'en'.*codes: {en: ...}"),
-    "missing fields": ({"task": "text", "reader": "fields"}, "missing key 'fields'"),
+    "key of earlier versions": (
+        {"task": "text", "reader": "fields", "fields": [1, 2]},
+        "'fields' is now `columns`.*columns: {text: .1, 2.}",
+    ),
+    "table without an answer": (
+        {"reader": None, "columns": {"context": "c", "question": "q"}},
+        "toy.columns: qa needs the column 'answers'",
+    ),
+    "column of another task": (
+        {"reader": None, "columns": {"context": "c", "question": "q", "answers": "a", "label": "l"}},
+        "toy.columns.label: a row of qa has nothing called 'label'.*It has: context",
+    ),
+    "unknown column": ({"reader": None, "columns": {"contxt": "c"}}, "toy.columns: 'contxt'"),
+    "two columns for one": (
+        {"reader": None, "columns": {"context": "c", "question": "q", "answers": ["a", "b"]}},
+        "toy.columns.answers: 'answers' is one column",
+    ),
+    "columns of a format of its own": (
+        {"columns": {"context": "c"}},
+        "'context' does not fit the reader `squad`.*leave",
+    ),
+    "columns of token lines by name": (
+        {"task": "tagging", "reader": "columns", "columns": {"tags": "ner"}},
+        "'ner' does not fit the reader `columns`",
+    ),
+    "column of CoNLL-U": (
+        {"task": "tagging", "reader": "conllu", "columns": {"tags": "head"}},
+        "'head' does not fit the reader `conllu`",
+    ),
+    "tag scheme of questions": ({"tag_scheme": "IOBES"}, "tag_scheme is not for the task qa"),
+    "offsets of tags": (
+        {"task": "tagging", "reader": "conllu", "answer_start": "find"},
+        "answer_start is not for the task tagging",
+    ),
+    "drop of questions": ({"drop": ["skip"]}, "nothing is called 'skip' here.*unanswerable, unlocated"),
+    "drop of texts": ({"task": "text", "reader": "lines", "drop": ["skip"]}, "nothing is called 'skip' here"),
+    "separator of two characters": (
+        {"reader": None, "columns": {"text": 1}, "table": {"separator": "||"}},
+        "toy.table.separator",
+    ),
     "missing languages": ({"languages": None, "splits": {"train": {}}}, "missing key 'languages'"),
     "unknown reader": ({"reader": "json"}, "'json' is not one of"),
     "reader of another task": ({"reader": "conllu"}, "'conllu' is not one of .*'squad'"),
-    "no source": ({"source": None}, "exactly one of files, synthetic, hub, url and translate"),
+    "no source": ({"source": None}, "exactly one of files, folder, synthetic, hub, url and translate"),
     "two sources": (
         {"source": {"files": "a", "synthetic": "b"}},
-        "exactly one of files, synthetic, hub, url and translate",
+        "exactly one of files, folder, synthetic, hub, url and translate",
     ),
     "hub and address": ({"source": {"hub": "a/b", "url": "https://b"}}, "exactly one of"),
     "no files for a language": ({"source": {"files": {"en": "a"}}}, "no files for the languages no"),
@@ -320,11 +359,11 @@ def test_a_metric_of_another_task_is_refused():
 
 
 def test_schema_and_readers_name_the_same_readers_of_every_task():
-    assert set(SCHEMA["$defs"]["dataset"]["properties"]["reader"]["enum"]) == set(READERS)
+    assert set(SCHEMA["$defs"]["dataset"]["properties"]["reader"]["enum"]) == set(READERS) - {TABLE}
     for rule in SCHEMA["$defs"]["dataset"]["allOf"]:
         task = rule["if"]["properties"]["task"]["const"]
         fitting = {name for name, reader in READERS.items() if task in reader.tasks}
-        assert set(rule["then"]["properties"]["reader"]["enum"]) == fitting
+        assert set(rule["then"]["properties"]["reader"]["enum"]) == fitting - {TABLE}
 
 
 def test_every_key_of_the_schema_has_a_description():

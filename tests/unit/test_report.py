@@ -1,11 +1,17 @@
 """The page of a study: the wording of its answer, its required and its forbidden content."""
 
+import base64
+import hashlib
+import html
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from helpers.study_results import by_seed, plan, read, write_study
+from markupsafe import escape
 
 from crosstune.analysis.cells import Cell
 from crosstune.core.files import write_json
@@ -14,12 +20,16 @@ from crosstune.reporting.page.answer import (
     SeedDifference,
     answer,
     baseline_margins,
-    evidence,
     limitations,
     relatedness_rows,
+    schedule_meanings,
     seed_differences,
+    setting,
 )
-from crosstune.reporting.page.page import bibtex, exposure, render_page, signed, write_report
+from crosstune.reporting.page.page import bibtex, csv_address, exposure, render_page, signed, write_report
+from crosstune.reporting.page.terms import TERMS
+from crosstune.reporting.tables.formats import table_files
+from crosstune.reporting.tables.scores import best_cells, schedule_table
 
 
 def contrast(*differences: float) -> SeedDifference:
@@ -30,15 +40,15 @@ def contrast(*differences: float) -> SeedDifference:
     ("differences", "verdict"),
     [
         # s = 0.5, standard error 0.289, t(2) = 4.30: 2 +- 1.24.
-        ((1.5, 2.0, 2.5), "higher"),
-        ((-1.5, -2.0, -2.5), "lower"),
+        ((1.5, 2.0, 2.5), "better"),
+        ((-1.5, -2.0, -2.5), "worse"),
         # All seeds agree, which has probability 1/4 by chance: s = 0.95, 1.03 +- 2.36.
-        ((1.0, 2.0, 0.1), "unclear"),
-        ((-1.0, -2.0), "unclear"),
-        ((9.0, 9.0, -0.1), "unclear"),
-        ((1.0, 0.0), "unclear"),
-        ((5.0,), "unclear"),
-        ((0.0, 0.0), "unclear"),
+        ((1.0, 2.0, 0.1), "inconclusive"),
+        ((-1.0, -2.0), "inconclusive"),
+        ((9.0, 9.0, -0.1), "inconclusive"),
+        ((1.0, 0.0), "inconclusive"),
+        ((5.0,), "inconclusive"),
+        ((0.0, 0.0), "inconclusive"),
         ((), "missing"),
     ],
 )
@@ -46,11 +56,10 @@ def test_a_direction_needs_an_interval_without_0(differences, verdict):
     assert contrast(*differences).verdict == verdict
 
 
-def test_evidence_has_size_interval_and_seeds():
-    three, two = evidence(contrast(1, 2, 3)), evidence(contrast(-4, 1))
-    assert three == "2.0 points higher on average (95% interval -0.5 to 4.5; higher in 3 of 3 seeds)"
-    assert two == "1.5 points lower on average (95% interval -33.3 to 30.3; lower in 1 of 2 seeds)"
-    assert evidence(contrast(2)) == "2.0 points higher in the only seed, which cannot tell an effect from chance"
+def test_a_difference_has_sign_and_interval():
+    assert contrast(1, 2, 3).text == "+2.0 [−0.5, 4.5]"
+    assert contrast(-4, 1).text == "−1.5 [−33.3, 30.3]"
+    assert contrast(2).text == "+2.0"
 
 
 def test_the_page_tells_what_models_can_read(tmp_path):
@@ -83,10 +92,10 @@ def test_the_page_lists_leaks(tmp_path):
 
 def test_the_page_has_averages_over_tasks(tmp_path):
     averaged = plan()
-    assert "Averages over tasks" not in render_page(write_study(tmp_path, averaged), tmp_path)
+    assert "Average over tasks" not in render_page(write_study(tmp_path, averaged), tmp_path)
     averaged["averages"] = {"mine": [{"task": "xquad", "track": "qa", "dataset": "worldqa"}]}
     page = render_page(write_study(tmp_path, averaged), tmp_path)
-    assert "Averages over tasks" in page
+    assert "Average over tasks: mine" in page
     assert "mean, F1 only" in page
 
 
@@ -94,14 +103,14 @@ def test_the_answer_has_its_numbers(tmp_path):
     # Low-resource averages: english 13, 14; joint 19, 20; sequential 11.5, 13.5.
     (panel,) = write_study(tmp_path).panels()
     assert answer(panel) == (
-        "Fine-tuning on several source languages at once (joint) helps the 2 low-resource languages compared with one "
-        "source (english): 6.0 points higher on average (95% interval 6.0 to 6.0; higher in 2 of 2 seeds); "
-        "one language after the other (sequential) is worse for them than all at once (joint): "
-        "7.0 points lower on average (95% interval -13.4 to -0.6; lower in 2 of 2 seeds)."
+        "Several source languages at once, or one? joint is better than english. joint − english = +6.0 points, 95% CI "
+        "[6.0, 6.0] (SQuAD v1.1 F1, 2 low-resource languages of worldqa, 2 seeds). "
+        "One language after the other, or all at once? sequential is worse than joint. sequential − joint = −7.0 "
+        "points, 95% CI [−13.4, −0.6] (SQuAD v1.1 F1, 2 low-resource languages of worldqa, 2 seeds)."
     )
 
 
-def test_seeds_that_disagree_give_no_clear_difference(tmp_path):
+def test_seeds_that_disagree_are_inconclusive(tmp_path):
     changed = plan()
     changed["headline"] = {"single": "english", "joint": "sequential", "sequential": "english"}
     (panel,) = write_study(tmp_path, changed).panels()
@@ -109,17 +118,14 @@ def test_seeds_that_disagree_give_no_clear_difference(tmp_path):
     path.write_text(path.read_text().replace('"f1": 20', '"f1": 40'))
     (panel,) = read(tmp_path).panels()
     text = answer(panel)
-    assert (
-        "makes no clear difference to the 2 low-resource languages compared with one source (english): 4.0 points"
-        in text
-    )
-    assert "there is no clear difference for them" in text
+    assert "or one? Inconclusive. sequential − english = +4.0 points" in text
+    assert "all at once? Inconclusive. english − sequential = −4.0 points" in text
 
 
 @pytest.mark.parametrize(
     ("headline", "words"),
     [
-        (None, "cannot be answered (the plan names no schedule of this track as “joint”)"),
+        (None, "Not answered: the plan names no schedule of this track as “joint”"),
         ({"single": "english", "joint": "joint"}, "no schedule of this track as “sequential”"),
         ({"single": "nowhere", "joint": "joint", "sequential": "sequential"}, "no schedule of this track as “single”"),
     ],
@@ -137,7 +143,7 @@ def test_seeds_are_paired(tmp_path):
     shutil.rmtree(tmp_path / "tiny/seed2/qa/worldqa.qen+worldqa.qes@200")
     shutil.rmtree(tmp_path / "tiny/seed1/qa/worldqa.qen@200")
     (panel,) = read(tmp_path).panels()
-    assert "(no seed has scores of both joint and english)" in answer(panel)
+    assert "Not answered: no seed has scores of both joint and english." in answer(panel)
     assert any("2 of 8 runs missing" in text for text in limitations(panel))
 
 
@@ -152,7 +158,7 @@ def test_differences_are_by_language_group(tmp_path):
         "all (4)",
     ]
     name, (low, related, unrelated, *_) = rows[0]
-    assert name == "joint - english"
+    assert name == "joint − english"
     assert low.difference.values == by_seed({1: 6, 2: 6})
     assert related.difference.values == by_seed({1: 10, 2: 12})
     assert unrelated.difference.values == by_seed({1: 2, 2: 0})
@@ -184,7 +190,7 @@ def test_the_baseline_counts_where_no_evaluated_language_is_trained_on(tmp_path)
     }}})  # fmt: skip
     words = limitations(read(tmp_path).panels()[0])
     assert (
-        "In 1 of the 2 low-resource languages (qix) no compared schedule beats the trivial baselines; they count in "
+        "In 1 of 2 low-resource languages (qix) no compared schedule beats the trivial baselines; they count in "
         "the means." in words
     )
 
@@ -240,7 +246,7 @@ def test_the_page_has_no_external_resources(tmp_path):
     resources = Resources()
     resources.feed(page)
     assert not resources.tags & {"img", "iframe", "object", "embed", "base"}
-    assert {address for address in resources.addresses if not address.startswith("#")} == {"data:,"}
+    assert {address for address in resources.addresses if not address.startswith(("#", "data:text/csv;"))} == {"data:,"}
     assert not re.search(r"@import|url\(", page[: page.index("</style>")])
 
 
@@ -248,10 +254,10 @@ def test_the_page_has_answer_tables_figures_and_provenance(tmp_path):
     study = write_study(tmp_path)
     write_json(tmp_path / "provenance.json", {"config": {"study": "small"}, "commit": "0123abc"})
     page = render_page(study, tmp_path)
-    assert answer(study.panels()[0]) in page
+    assert "joint − english = +6.0 points, 95% CI [6.0, 6.0]" in page
     figures = list(panel_figures(study.panels()[0], tmp_path))
-    assert [figure.kind for figure in figures] == ["languages", "heat", "differences", "curves"]
-    assert all(f'aria-label="{figure.alt}"' in page and figure.svg in page for figure in figures)
+    assert [figure.kind for figure in figures] == ["differences", "languages", "heat", "curves"]
+    assert all(chart.page_svg() in page for figure in figures for chart in figure.charts)
     assert "→ qes" in page and "0123abc" in page and "&#34;study&#34;: &#34;small&#34;" in page
     assert page == render_page(read(tmp_path), tmp_path)
 
@@ -277,4 +283,69 @@ def test_a_study_without_scores_has_a_page(tmp_path):
 
 
 def test_numbers_have_signs():
-    assert [signed(value) for value in (1.25, -1.0, 0.04, -0.04)] == ["+1.2", "-1.0", "0.0", "0.0"]
+    assert [signed(value) for value in (1.25, -1.0, 0.04, -0.04)] == ["+1.2", "−1.0", "0.0", "0.0"]
+
+
+def test_the_setting_names_invented_languages(tmp_path):
+    changed = plan()
+    for about in changed["languages"].values():
+        about["synthetic"] = True
+    changed["cited"] = [{"what": "model", "name": "tiny", "title": "made here", "licence": ""}]
+    (panel,) = write_study(tmp_path, changed).panels()
+    assert setting(panel) == (
+        "Model tiny (pretrained by this study); test data worldqa in 4 invented languages: 2 low-resource, 2 seen in "
+        "training; 200 updates of up to 512 tokens for every schedule (compute-matched); seeds 1, 2."
+    )
+    del changed["languages"]["qix"]["synthetic"]
+    (panel,) = write_study(tmp_path / "mixed", changed).panels()
+    assert "in 4 languages: 2 low-resource, 2 seen in training, 3 invented;" in setting(panel)
+
+
+def test_the_schedules_of_the_question_are_explained(tmp_path):
+    (panel,) = write_study(tmp_path).panels()
+    assert schedule_meanings(panel) == [
+        ("english", "Enish (qen)"),
+        ("joint", "Enish (qen) + Esish (qes)"),
+        ("sequential", "Enish (qen) → Esish (qes)"),
+    ]
+
+
+def test_few_seeds_are_a_limitation(tmp_path):
+    (panel,) = write_study(tmp_path).panels()
+    assert "Few seeds: with 2 seeds the CIs are wide." in limitations(panel)
+
+
+def test_the_csv_of_a_table_has_its_numbers(tmp_path):
+    study = write_study(tmp_path)
+    table = schedule_table(study.panels()[0], "f1")
+    address = csv_address(table)
+    content = unquote(address.removeprefix("data:text/csv;charset=utf-8,"))
+    assert content == table_files(table)["qa.worldqa.tiny.f1.csv"]
+    assert str(escape(address)) in render_page(study, tmp_path)
+
+
+def test_every_term_of_the_page_is_in_the_glossary_and_in_its_list(tmp_path):
+    glossary = (Path(__file__).parents[2] / "docs/glossary.md").read_text(encoding="utf-8")
+    page = render_page(write_study(tmp_path), tmp_path)
+    for name, text in TERMS.items():
+        assert f"**{name}**: " in glossary, name
+        assert page.count(f'<dt id="term-{name.replace(" ", "-").replace(",", "").replace("%", "")}">') == 1
+        assert text in html.unescape(page)
+    targets = set(re.findall(r'href="#(term-[^"]+)"', page))
+    assert targets and targets <= set(re.findall(r'<dt id="([^"]+)"', page))
+
+
+def test_the_best_schedule_of_a_column_is_bold(tmp_path):
+    table = schedule_table(write_study(tmp_path).panels()[0], "f1")
+    names = [row.key for row in table.rows]
+    best = {(names[row], table.columns[column].key) for row, column in best_cells(table)}
+    assert {("joint", "qna"), ("english", "qen"), ("sequential", "qes")} <= best
+    assert not {name for name, _ in best} & {"empty", "context", "untrained"}
+
+
+def test_the_policy_allows_the_script_of_the_page_alone(tmp_path):
+    page = render_page(write_study(tmp_path), tmp_path)
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src &#39;sha256-{digest}&#39;" in page or f"script-src 'sha256-{digest}'" in page
+    assert "unsafe-eval" not in page and page.count("<script") == 1

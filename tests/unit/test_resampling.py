@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstune.analysis.resampling import (
@@ -100,12 +100,10 @@ class TestSignFlip:
         assert sign_flip_p([0, 0]) == 1.0
 
     @given(st.lists(st.integers(-30, 30).map(float), min_size=1, max_size=9))
-    @settings(deadline=None)
     def test_every_pattern_is_counted(self, values):
         assert sign_flip_p(values) == pytest.approx(brute_force(values))
 
     @given(st.lists(st.floats(-5, 5), min_size=2, max_size=8))
-    @settings(deadline=None)
     def test_order_and_sign_do_not_matter(self, values):
         assert sign_flip_p(values[::-1]) == pytest.approx(sign_flip_p(values))
         assert sign_flip_p([-value for value in values]) == pytest.approx(sign_flip_p(values))

@@ -37,7 +37,7 @@ def spans_of(starts: np.ndarray, ends: np.ndarray, layout: WindowLayout) -> span
     return best_spans(np.split(np.stack([starts, ends], 1), layout.offsets[1:-1]), layout)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.integers(0, 10**6),
     st.lists(st.tuples(st.integers(1, 300), st.integers(0, 30), st.integers(0, 2)), min_size=1, max_size=6),

@@ -11,9 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LIGHT = [
     "prepare", "leakage", "score", "baselines", "plan_file", "tables", "figures", "report", "submission", "synthetic",
-    "pin", "audit", "fetch", "fetch_model", "remove_weights", "translate", "distances", "contrasts",
+    "pin", "audit", "describe", "fetch", "fetch_model", "remove_weights", "translate", "distances", "contrasts",
     "provenance", "crate", "stale", "status", "check",
 ]  # fmt: skip
+HUB = ["huggingface_hub", "datasets", "pooch", "requests", "pandas", "pyarrow"]
 # Every name that is None in sys.modules cannot be imported.
 BLOCK = "import sys, runpy; sys.modules.update(dict.fromkeys({blocked!r})); sys.argv = {argv!r}; "
 
@@ -26,8 +27,8 @@ def run_without(blocked: list[str], script: str, *arguments: str) -> subprocess.
 
 
 @pytest.mark.parametrize("script", [*LIGHT, "train", "predict"])
-def test_a_program_starts_without_torch(script):
-    found = run_without(["torch", "transformers"], script, "--help")
+def test_a_program_starts_without_torch_and_the_libraries_of_the_hub(script):
+    found = run_without(["torch", "transformers", *HUB], script, "--help")
     assert found.returncode == 0, found.stderr
     assert "usage" in found.stdout
 
@@ -72,6 +73,23 @@ def test_a_job_installs_staged_files_without_torch(tmp_path):
     assert found.returncode == 1 and "Traceback" not in found.stderr
     assert "the training staged no predictions of worldqa: nobody asked it for them" in found.stderr, "installed before"
     assert "Rerun the same command" in found.stderr
+
+
+def test_a_study_without_downloads_is_planned_and_prepared_without_the_libraries_of_the_hub(tmp_path):
+    modules = ["crosstune.study.build", "crosstune.study.data_requirements", "crosstune.data.prepare"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({HUB!r}))\n" + "".join(f"import {name}\n" for name in modules)
+    code += f"""
+import json
+from pathlib import Path
+from crosstune.data.registry import load_registry
+record = {{"task": "text", "title": "T", "licence": "none", "reader": "lines", "languages": ["en"],
+           "source": {{"files": {str(tmp_path / "x.txt")!r}}}, "splits": {{"train": {{}}}}}}
+dataset = load_registry(Path("nowhere"), {{"toy": record}})["toy"]
+crosstune.data.prepare.prepare(dataset, "train", "en", {{}}, Path("raw"), Path({str(tmp_path / "out.jsonl")!r}))
+"""
+    (tmp_path / "x.txt").write_text("one\ntwo\n")
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT / "scripts")
+    assert found.returncode == 0, found.stderr
 
 
 def test_a_training_imports_neither_scikit_learn_nor_pandas():

@@ -69,8 +69,31 @@ def test_finished_jobs_are_done(study):
     for path in study.checkpoints:
         write_training(study, path)
         write_predictions(study, path)
-    assert {job.state for job in job_statuses(study)} == {DONE}
+    assert {job.state for job in job_statuses(study) if job.kind != "data"} == {DONE}
     assert "nothing is left to do" in report(study)
+
+
+def test_data_that_fail_are_told_before_anything_else(study):
+    assert set(states(study, "data").values()) == {WAITING}
+    write("data/worldqa/train.qen.json", "{}")
+    log = "logs/prepare/worldqa.test.qes.log"
+    write(log, "error: data/raw/world/qa/test.qes.json:7: no answer\n  Correct the file.\n")
+    found = states(study, "data")
+    assert found["prepare worldqa.train.qen"] == DONE and found["prepare worldqa.test.qes"] == FAILED
+    text = report(study)
+    assert f"  prepare worldqa.test.qes  ({log})\n    error: data/raw/world/qa/test.qes.json:7: no answer\n" in text
+    write("data/worldqa/test.qes.json", "{}")
+    assert FAILED not in states(study, "data").values(), "it has been mended, whatever the log says"
+    write("results/small/logs/leakage.log", "error: the study leaks\n")
+    assert states(study, "data")["leakage check"] == FAILED
+
+
+def test_downloads_and_copies_of_models_have_their_logs(study):
+    theirs, own = f"a--b@{'0' * 40}", f"own@{'1' * 16}"
+    models = {"theirs": {"hub": "a/b", "revision": "0" * 40}, "own": {"folder": "mine", "sha256": "1" * 64}}
+    logs = {job.name: str(job.log) for job in job_statuses(workflow_study(models=models)) if job.kind == "data"}
+    assert logs[f"fetch models/{theirs}"] == f"logs/fetch/{theirs}.log"
+    assert logs[f"copy models/{own}"] == f"logs/copy/{own}.log"
 
 
 def test_results_of_another_spec_wait_for_their_rerun(study):

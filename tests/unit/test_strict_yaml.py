@@ -82,7 +82,10 @@ def test_a_merged_key_may_be_overridden_however_deep_its_anchor_lies(tmp_path):
         ("? [a]\n: 1\n", "not valid YAML .*unhashable"),
         ("a: !!int x\n", "not valid YAML"),
         ("[" * 100, "not valid YAML"),
-        ("[" * 50_000, "more than 200 brackets inside each other"),
+        ("[" * 50_000, "more than 100 lists and mappings inside each other"),
+        ("- " * 30_000, "more than 100 lists and mappings inside each other"),
+        ("? " * 30_000, "more than 100 lists and mappings inside each other"),
+        ("\n".join(" " * depth + "a:" for depth in range(1000)), "more than 100 lists and mappings inside each other"),
         ("".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9 if n else 1}]\n" for n in range(30)), "more than 1,000,000 parts"),
         ("a: &x [*x]\n", "an alias .* lies inside"),
         ("a: &x {b: [*x]}\n", "an alias .* lies inside"),
@@ -92,6 +95,32 @@ def test_other_faults_are_user_errors_too(tmp_path, text, message):
     with pytest.raises(UserError, match=f"(?s){message}") as caught:
         read_strict(write(tmp_path, text))
     assert caught.value.where.startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "says", "line"),
+    [
+        ("a:\n\tb: 1\n", "2:1", "a tab in the indentation", "  b: 1"),
+        ("a:\n  \tb: 1\n", "2:3", "a tab in the indentation", "    b: 1"),
+        ("seeds:[1]\nb: 2\n", "1:6", "a colon without a space after it", "seeds: [1]"),
+        ("seeds:\u00a0[1]\nb: 2\n", "1:7", "a no-break space", "seeds: [1]"),
+        ("a:\n\u00a0\u00a0b: 1\n", "2:1", "a no-break space", "b: 1"),
+        ("study: small: x\n", "1:13", "a text with a colon", 'study: "small: x"'),
+        ("a: 1\n  b: 2\n", "2:4", "indented by 2 spaces, below a line with 0", "b: 2"),
+        ("a:\n  b: 1\n\n    c: 2\n", "4:6", "indented by 4 spaces, below a line with 2", "  c: 2"),
+    ],
+)
+def test_a_frequent_slip_is_named_with_its_line_and_a_line_to_paste(tmp_path, text, place, says, line):
+    path = write(tmp_path, text)
+    with pytest.raises(UserError, match=says) as caught:
+        read_strict(path)
+    assert caught.value.where == f"{path}:{place}"
+    assert caught.value.fix.split("\n")[-1].strip() == line.strip() and str(caught.value).count("\n") <= 3
+
+
+def test_a_no_break_space_inside_of_quotes_stays(tmp_path):
+    text = 'title: "100\u00a0%"\n"a\u00a0b": 1\n'
+    assert read_strict(write(tmp_path, text)) == {"title": "100\u00a0%", "a\u00a0b": 1}
 
 
 def test_values_that_mean_what_they_say_are_read(tmp_path):

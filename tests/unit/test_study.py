@@ -16,7 +16,7 @@ from crosstune.study.encodings import encodings
 from crosstune.study.graph import Study
 from crosstune.study.plan import plan_of
 from crosstune.study.retention import RetentionPolicy
-from crosstune.study.specs import config_affecting_results, predict_spec
+from crosstune.study.specs import config_affecting_results, plan_config, predict_spec
 from crosstune.study.summary import summary
 from crosstune.study.targets import score_files
 
@@ -59,6 +59,37 @@ def test_mistakes_in_an_average(entry, place, message):
     with pytest.raises(UserError, match=message) as caught:
         study(averages={"mine": {"task": entry}})
     assert caught.value.where == place
+
+
+NEW_LANGUAGE = {
+    "task": "qa", "title": "t", "licence": "l", "reader": "squad", "source": {"files": "{mine}/{lang}.json"},
+    "languages": ["zz"], "splits": {"test": {}},
+}  # fmt: skip
+
+
+def test_a_language_that_the_registry_lacks_is_described_in_the_study():
+    changes = {"datasets": {"mine": NEW_LANGUAGE}, "folders": {"mine": "."}, "tracks__qa__evaluate": {"mine": "all"}}
+    with pytest.raises(UserError, match="the language 'zz' is neither here nor in the registry") as caught:
+        study(**changes)
+    line = yaml.safe_load(caught.value.fix.partition("\n")[2].replace("...", "Zed"))["languages"]
+    assert line == {"zz": {"name": "Zed", "family": "Zed", "script": "Latn", "resource": "low"}}
+    found = study(**changes, languages=line | {"qen": {"resource": "low"}})
+    assert plan_of(found)["languages"]["zz"] == line["zz"]
+    assert plan_of(found)["languages"]["qen"]["resource"] == "low", "in place of the registry's"
+    assert found.languages["zz"].genus == "Zed"
+    with pytest.raises(UserError, match="a language that the registry lacks needs family, script") as caught:
+        study(**changes, languages={"zz": {"name": "Zed"}})
+    assert (caught.value.where, caught.value.fix.partition(",")[0]) == ("languages.zz", "zz: {name: Zed")
+
+
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [({"script": "latin"}, "script"), ({"resource": "medium"}, "resource"), ({"fam": "x"}, "Did you mean family")],
+)
+def test_a_mistake_in_a_language_is_told(language, says):
+    with pytest.raises(UserError, match=says) as caught:
+        study(languages={"zz": language})
+    assert caught.value.where.startswith("languages.zz")
 
 
 def test_the_metric_belongs_to_the_data_set():
@@ -120,6 +151,26 @@ def test_reordered_keys_give_the_same_specs():
     }
 
 
+def test_the_plan_follows_the_order_of_the_config():
+    """Through the JSON that the rule hands on. Other keys are sorted: their order must not rerun the rule."""
+    schedules = STUDY["tracks"]["qa"]["schedules"]
+    backwards = dict(reversed(schedules.items()))
+    plans = []
+    for order in (schedules, backwards):
+        config = study(tracks__qa__schedules=order).config
+        plans.append(plan_of(build_study(json.loads(plan_config(config)), ROOT)))
+    names = [plan["tracks"]["qa"]["schedules"][1:] for plan in plans]  # after the untrained model
+    assert names[0] == [*schedules] != names[1] == [*backwards]
+    config = study().config
+    assert plan_config(config) == plan_config(dict(reversed(config.items())))
+
+
+def test_the_plan_names_invented_languages():
+    languages = plan_of(study())["languages"]
+    assert languages["qen"]["synthetic"] is True
+    assert "synthetic" not in plan_of(study(low_resource=[]))["languages"].get("en", {})
+
+
 def test_a_change_reaches_all_stages_after_it():
     path = "results/test/tiny/seed1/qa/worldqa.qen@20/worldqa.qes@20"
     assert study().checkpoints[path].spec != study(tracks__qa__recipe={"lr": 2e-3}).checkpoints[path].spec
@@ -158,12 +209,28 @@ def test_the_summary_says_what_is_matched():
 @pytest.mark.parametrize(
     ("changes", "place", "says"),
     [
-        ({"sede": [1]}, "config", "unknown key 'sede'\n.*Did you mean seeds"),
+        ({"sede": [1]}, "sede", "unknown key 'sede'\n.*Did you mean seeds"),
         ({"tracks__qa__recipe": {"learning_rate": 1}}, "tracks.qa.recipe", "unknown key 'learning_rate'"),
         ({"seeds": None}, "config", "'seeds' is missing\n(.|\n)*seeds: \\[1, 2, 3, 4, 5\\]"),
         ({"tracks__qa__budget": {"updates": 60}}, "tracks.qa.budget", "'tokens' is missing"),
         ({"seeds": [1, 2, 1]}, "seeds", "1 is given twice"),
-        ({"seeds": ["one"]}, "seeds[0]", "'one' does not fit"),
+        ({"seeds": ["one"]}, "seeds[0]", "expected a whole number, found 'one'"),
+        ({"seeds": 1}, "seeds", "expected a list, found 1\n  seeds: \\[1\\]$"),
+        ({"models": ["tiny"]}, "models", "expected a mapping \\(key: value\\), found \\['tiny'\\]"),
+        (
+            {"tracks__qa__schedules__english": "qen"},
+            "tracks.qa.schedules.english",
+            "expected a list or .*\n  english: \\[qen\\]$",
+        ),
+        ({"tracks__qa__schedules__english": "qen, qes"}, "tracks.qa.schedules.english", "english: \\[qen, qes\\]$"),
+        (
+            {"tracks__qa__schedules__english": ["qen, qes,qfr"]},
+            "tracks.qa.schedules.english[0]",
+            "a comma in the mixture(?s:.*): qen \\+ qes \\+ qfr\n  One after the other: \\[qen, qes, qfr\\]$",
+        ),
+        ({"tracks__qa__evaluate__worldqa": "qen"}, "tracks.qa.evaluate.worldqa", "expected all or a list, found 'qen'"),
+        ({"study": "\u201csmall\u201d"}, "study", 'the quotes of (?s:.*)Write straight ones:\n  "small"$'),
+        ({"tracks__qa__sources": {"\u2018qen\u2019": "worldqa.qen"}}, "tracks.qa.sources", '"qen": \\.\\.\\.$'),
         ({"synthetic": {"seed": "x"}}, "synthetic.seed", "not a whole number"),
         ({"synthetic": {"qa_tset": 5}}, "synthetic", "unknown key 'qa_tset'"),
         ({"seeds": [True]}, "seeds[0]", "expected integer, found the truth value True"),
@@ -195,8 +262,9 @@ def test_the_summary_says_what_is_matched():
         ({"tracks__qa__schedules": {"a": ["qen"] * 7}}, "tracks.qa.schedules.a", "does not divide"),
         ({"tracks__qa__schedules": {"a": [{"train": "qen", "lrr": 1}]}}, "tracks.qa.schedules.a", "unknown key 'lrr'"),
         ({"tracks__qa__sources": None}, "tracks.qa.schedules.english", "names no data set"),
-        ({"models__tiny": {"hub": "a/b"}}, "models.tiny", "revision|exactly one of"),
-        ({"models__tiny": {"hub": "a/b", "revision": "main"}}, "models.tiny.revision", "40 hexadecimal"),
+        ({"models__tiny": {"revision": "a" * 40}}, "models.tiny", "exactly one of"),
+        ({"models__tiny": {"hub": "a/b", "revision": "refs/pr/1"}}, "models.tiny.revision", "40 hexadecimal"),
+        ({"models__tiny": {"hub": "a/b", "revision": "../x"}}, "models.tiny.revision", "40 hexadecimal"),
         ({"models__tiny__sharded": True}, "models.tiny.sharded", "(?s)a sharded model needs two GPUs.*gpus: 2"),
         ({"models__tiny__pretrain__heads": 3}, "models.tiny.pretrain.heads", "do not divide"),
         ({"models__tiny__pretrain__corpus": {"worldqa": "all"}}, "models.tiny.pretrain.corpus", "not text"),

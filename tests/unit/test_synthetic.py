@@ -65,7 +65,7 @@ def base_of(seed: int) -> tuple[FactBase, random.Random]:
 # ------------------------------------------------------------------------------------------------------ languages
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seeds)
 def test_inherited_words_follow_the_sound_changes(seed):
     lexicon = make_lexicon(seed)
@@ -93,7 +93,7 @@ def test_sound_changes_give_known_words():
     ]  # fmt: skip
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seeds)
 def test_no_two_concepts_share_a_word(seed):
     lexicon = make_lexicon(seed)
@@ -104,7 +104,7 @@ def test_no_two_concepts_share_a_word(seed):
     assert len({*lexicon.people, *lexicon.places}) == len(lexicon.people) + len(lexicon.places)
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(seeds)
 def test_relatedness_is_symmetric_and_follows_the_families(seed):
     lexicon = make_lexicon(seed)
@@ -146,7 +146,7 @@ def test_a_script_is_a_bijection_unchanged_by_normal_forms_and_lower_case(code, 
     assert written.lower() == written.casefold() == written
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seeds)
 def test_every_word_can_be_written_in_its_script(seed):
     for code, words in make_lexicon(seed).words.items():
@@ -163,7 +163,7 @@ def test_the_registry_s_table_describes_the_same_languages(tiny):
 # ------------------------------------------------------------------------------------------------------ sentences
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seeds, codes, st.booleans(), st.integers(0, 3))
 def test_the_answer_is_at_its_offset_and_names_the_fact(seed, code, for_person, index):
     base, rng = base_of(seed)
@@ -182,7 +182,7 @@ def test_the_answer_is_at_its_offset_and_names_the_fact(seed, code, for_person, 
     assert len(text.split()) == (2 if fact.quality and not for_person else 1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seeds)
 def test_a_question_has_one_answer(seed):
     base, rng = base_of(seed)
@@ -235,7 +235,7 @@ def test_adposition_and_article_contract():
 # --------------------------------------------------------------------------------------------------------- splits
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seeds)
 def test_splits_share_no_fact(seed):
     base, rng = base_of(seed)
@@ -248,7 +248,7 @@ def test_splits_share_no_fact(seed):
         assert not triples[a] & triples[b]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seeds)
 def test_every_split_has_a_share_of_every_relation(seed):
     base, _ = base_of(seed)
@@ -278,7 +278,7 @@ def of_kind(files: dict[str, str], kind: str) -> list[str]:
     return [path for path in files if path.startswith(f"{kind}/")]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seeds)
 def test_every_file_is_read_by_the_reader_of_its_format(seed):
     files = generate_files({**TINY, "seed": seed})
@@ -384,7 +384,7 @@ def test_sizes_follow_the_spec(tiny):
     assert len(rows(tiny, "conllu", "pos/qka.test.conllu")) == 30
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=st.integers(1, 10_000))
 def test_every_seed_gives_its_own_bytes(tiny, seed):
     files = generate_files({**TINY, "seed": seed})

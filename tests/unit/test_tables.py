@@ -63,7 +63,7 @@ def test_schedule_by_language(tmp_path):
     write_score_tables(write_study(tmp_path), tmp_path / "tables")
     rows = {row["row"]: row for row in csv_rows(tmp_path / "tables/qa.worldqa.tiny.f1.csv")}
     assert list(rows) == ["context", "empty", "untrained", "english", "joint", "sequential"]
-    assert [row["group"] for row in rows.values()] == ["floor"] * 3 + ["schedule"] * 3
+    assert [row["group"] for row in rows.values()] == ["trivial baseline"] * 3 + ["schedule"] * 3
     assert (rows["english"]["qen_mean"], rows["english"]["qen_sd"]) == ("52.0000", "2.8284")
     assert (rows["context"]["qen_mean"], rows["context"]["qen_sd"]) == ("7.0000", "")
     # Macro-averages are taken within a seed, then over seeds: english over all is 21.5 and 23.5.
@@ -283,7 +283,7 @@ def test_parts_of_a_wide_table():
 def test_latex_groups_and_escapes(tmp_path):
     (panel,) = write_study(tmp_path).panels()
     text = latex(schedule_table(panel, "f1"))
-    assert r"\multicolumn{3}{c}{floor} & \multicolumn{3}{c}{schedule}" in text
+    assert r"\multicolumn{3}{c}{trivial baseline} & \multicolumn{3}{c}{schedule}" in text
     assert r"\cmidrule(lr){2-4} \cmidrule(lr){5-7}" in text and r"\multicolumn{7}{l}{\emph{unseen}}" in text
     assert r"& 52.0 {\tiny$\pm$2.8}" in text
     assert r"\& 100\% of\_it" in latex(wide_table(5))

@@ -78,7 +78,7 @@ def question(context: str, answer: str, begin: int) -> dict:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(words=st.lists(st.text(LETTERS, min_size=1, max_size=3), min_size=1, max_size=6), data=st.data())
 def test_every_word_can_be_given_back(tokenizer_of, kind, form, words, data):
     """Of at most three letters: in bytes and decomposed, more letters are longer than the longest answer."""

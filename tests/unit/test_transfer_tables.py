@@ -174,10 +174,10 @@ def test_measures_in_texts(tmp_path):
     assert cells["forgetting"] == "20.0 [20.0, 20.0]"
     assert cells["transfer, against mono-lingual"] == "not run"
     over = interval(by_seed({1: 3.5, 2: 4.5}))
-    assert cells["joint less sequential"] == f"4.0 [{over.low:.1f}, {over.high:.1f}]"
+    assert cells["joint − sequential"] == f"4.0 [{over.low:.1f}, {over.high:.1f}]"
     for words in (
         "SQuAD v1.1 F1",
-        "95% interval over 2 seeds",
+        "95% CI over 2 seeds",
         "without what it replays",
         "Not run: the study does not have",
     ):
@@ -198,7 +198,7 @@ def test_runs_are_paired_and_missing_ones_shown(tmp_path):
     assert found["joint_gap"] == {}
     cells = dict(measures_text_table(panel).rows)
     assert cells["final performance"] == "42.0 (1/2 runs)"
-    assert cells["joint less sequential"] == "n/a"
+    assert cells["joint − sequential"] == "n/a"
 
 
 def test_a_study_without_sequences(tmp_path):
@@ -218,7 +218,7 @@ def test_gains_over_one_source(tmp_path):
     (panel,) = write_study(tmp_path).panels()
     table = gains_table(panel)
     assert [(column.key, column.group) for column in table.columns] == [
-        ("joint", "less english"), ("sequential", "less english")
+        ("joint", "schedule − english"), ("sequential", "schedule − english")
     ]  # fmt: skip
     rows = {(row.group, row.key): cells for row, cells in zip(table.rows, table.cells, strict=True)}
     assert rows["language", "qes"][0].values == by_seed({1: 34, 2: 34})
@@ -232,7 +232,7 @@ def test_gains_over_the_first_stage(tmp_path):
     changed = plan()
     del changed["headline"]["single"]
     table = gains_table(write_study(tmp_path, changed).panels()[0])
-    assert [(column.key, column.group) for column in table.columns] == [("sequential", "less its first stage")]
+    assert [(column.key, column.group) for column in table.columns] == [("sequential", "schedule − its first stage")]
     assert table.cells[0][0].values == by_seed({1: -20, 2: -20})
 
 
@@ -334,8 +334,8 @@ def test_latex_compiles(tmp_path, typeset):
 
 def test_the_page_has_them(tmp_path):
     page = render_page(write_distant(tmp_path), tmp_path)
-    assert page.count(">Transfer and forgetting</h2>") == 1
-    for words in ("forgetting since trained", "20.0 [20.0, 20.0]", "less english", "After english, transfer has"):
+    assert page.count(">Transfer, forgetting and relatedness</h2>") == 1
+    for words in ("forgetting since trained", "20.0 [20.0, 20.0]", "schedule − english", "After english, transfer has"):
         assert words in page
 
 

@@ -1,5 +1,7 @@
 """What jobs used of what they asked for, from planted benchmark files."""
 
+import os
+
 import pytest
 from helpers.study_results import write_study
 
@@ -79,3 +81,17 @@ def test_nothing_is_noted_where_nothing_is_said(tmp_path):
         "runtime": 6,
         "process": process_label(),
     }
+
+
+def test_a_folder_that_another_job_removes_is_left_out(plant, tmp_path, monkeypatch):
+    plant("a@1/benchmarks/train", 60, 400.4)
+    (tmp_path / "figures").mkdir()
+    scandir = os.scandir
+
+    def removed(path):
+        if str(path).endswith("figures"):
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", removed)
+    assert [job.rule for job in read_job_usage(tmp_path)] == ["train"]

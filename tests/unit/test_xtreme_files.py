@@ -309,7 +309,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("task", VALUES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_written_files_are_read_unchanged(tmp_path_factory, task, data):
     """Any text survives, with quotes, line separators and delimiters of the format."""
@@ -335,7 +335,7 @@ def read_in_every_format(path):
                 assert error.where.startswith(str(path))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(max_size=60))
 def test_any_text_is_a_file_or_one_message(tmp_path_factory, text):
     read_in_every_format(write(tmp_path_factory.getbasetemp() / "any", text))
@@ -349,7 +349,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(JSON)
 def test_any_json_is_a_file_or_one_message(tmp_path_factory, content):
     read_in_every_format(write(tmp_path_factory.getbasetemp() / "any", json.dumps(content)))

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -75,12 +76,25 @@ def test_a_mistake_ends_snakemake_with_its_message_alone(new_project, snakemake,
         f"{folder}/study.yaml:{line}:1: the key 'seeds' is given twice, first in line {line - 1}\n"
         "  YAML would forget the first: remove or rename one of the two.\n"
     )
+    consent = message("--configfile", study=small + "allow_commands: true\n")
+    assert consent.startswith(f"{folder}/study.yaml: allow_commands: a file cannot give your consent\n")
     nameless = small.replace("study: small\n", "")
     assert message("--configfile", study=nameless).startswith("config: the key 'study' is missing\n")
     (folder / "config.yaml").write_text("study: [\n")
     assert message().startswith("config.yaml:2:1: not valid YAML ")
     outside = f"crosstune runs in its own folder, not in {tmp_path}\n  cd {folder}\n"
     assert message("-s", where=tmp_path) == message("--configfile", "--directory") == outside
+
+
+def test_a_program_of_a_study_runs_only_with_the_users_consent(new_project, snakemake):
+    folder = new_project("programs")
+    text = (PROJECT / "tests/workflow/small.yaml").read_text()
+    text = text.replace("english: [qen]", "english: [qen]\n      translated: [worldchaii_mt.qbn]")
+    text += 'translators: {lexicon: {command: "touch ran.txt", pairs: {qhi-qbn: x, qta-qbn: x}}}\n'
+    (folder / "study.yaml").write_text(text)
+    done = snakemake(folder, "--cores", "1", "--configfile", "study.yaml", check=False)
+    assert done.returncode == 1 and "error: translators: translators run programs of this machine" in done.stdout
+    assert not (folder / "data").exists() and not (folder / "ran.txt").exists()
 
 
 NAMES = """\
@@ -120,9 +134,33 @@ def test_a_study_brings_a_data_set_of_its_own(new_project, snakemake):
     assert manifest["rows"] == 2 and manifest["statistics"]["tags"] == {"B-PER": 1, "O": 2, "B-LOC": 1}
     rows = [json.loads(line) for line in (folder / "data/names/train.nn.jsonl").read_text().splitlines()]
     assert rows[0]["tokens"] == ["Ane", "bor", "i", "Bergen", "."]
-    plan = snakemake(folder, "-n", "--configfile", "study.yaml").stdout
+    plan = snakemake(folder, "-n", "--quiet", "host", "--configfile", "study.yaml").stdout
     assert "names.nn@20" in plan and "error" not in plan.lower()
 
     (folder / "names/nn.train.tsv").write_text(NAMES.replace("B-LOC", "B-PLACE"))
     done = snakemake(folder, "prepare_all", "--cores", "1", "--configfile", "study.yaml", check=False)
-    assert done.returncode and "nn.train.tsv:4: the tag 'B-PLACE' is outside the set" in done.stdout
+    mistake = "nn.train.tsv:4: the tag 'B-PLACE' is outside the set"
+    assert done.returncode and mistake in done.stdout
+    command = [sys.executable, "scripts/status.py", "--configfile", "study.yaml"]
+    told = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    assert "  prepare names.train.nn  (logs/prepare/names.train.nn.log)\n    error: " in told and mistake in told
+
+
+def test_a_dry_run_is_short_and_tells_reasons_on_request(new_project, snakemake, jobs):
+    folder = new_project("short")
+    plan = snakemake(folder, "-n").stdout
+    assert len(plan.splitlines()) < 60
+    assert plan.count("Job stats:") == 1 and jobs(plan)["train"] == 27 and "15 runs share 25 trainings" in plan
+    reasons = snakemake(folder, "-n", "--quiet", "host").stdout
+    assert reasons.count("Reason: Missing output files") >= 100 and jobs(reasons) == jobs(plan)
+    assert "python scripts/train.py --spec" in snakemake(folder, "-n", "-p").stdout
+
+
+def test_a_run_tells_its_jobs_and_their_errors(new_project, snakemake):
+    folder = new_project("told")
+    run = snakemake(folder, "--cores", "1", "results/default/plan.json").stdout
+    assert "write the plan" in run and "1 of 1 steps (100%) done" in run and "Reason:" not in run
+    (folder / "scripts/plan_file.py").write_text("raise SystemExit('error: told by the job')")
+    (folder / "results/default/plan.json").unlink()
+    run = snakemake(folder, "--cores", "1", "results/default/plan.json", check=False).stdout
+    assert "error: told by the job" in run and "Error in rule plan_file:" in run

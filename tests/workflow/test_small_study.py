@@ -46,7 +46,8 @@ def results(folder: Path) -> dict[str, str]:
     """Hashes of everything that must be the same in every run of a study."""
     kept = ("tables/", "scores/", "predictions/", "stage.json", "train.jsonl", "model.safetensors", "baselines/")
     # What making them took is another time each time.
-    files = [path for path in (folder / "results").rglob("*") if path.is_file() and path.name != "cost.json"]
+    other = ("cost.json", ".snakemake_timestamp")
+    files = [path for path in (folder / "results").rglob("*") if path.is_file() and path.name not in other]
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(files)
@@ -386,7 +387,7 @@ def test_a_study_may_bring_a_data_set_whose_files_are_patterns(new_project, snak
     }  # fmt: skip
     changes = {"datasets": {"mine": record}, "folders": {"here": "mine"}}
     config = write_config(folder, **changes, tracks__qa__evaluate={"worldqa": ["qen"], "mine": "all"})
-    assert "prepare mine test qen" in snakemake(folder, "-n", "--configfile", config).stdout
+    assert "prepare mine test qen" in snakemake(folder, "-n", "--quiet", "host", "--configfile", config).stdout
 
 
 def test_a_submission_needs_the_final_predictions_and_no_tables(new_project, snakemake, jobs):
@@ -580,6 +581,31 @@ def test_the_archive_of_a_study_describes_every_file_and_is_the_same_each_time(f
     planned = jobs(snakemake(tmp_path, "-n", "--configfile", "study.json").stdout)
     assert (planned["synthetic"], planned["pretrain"]) == (1, 1)
     assert (planned["train"], planned["install_predictions"]) == (5, 5)
+
+
+def test_results_that_are_imported_give_the_same_tables_without_a_training(finished, new_project, snakemake, jobs):
+    config = write_config(finished)
+    snakemake(finished, "export_results", "--cores", "1", "--configfile", config)
+    archive = finished / "results/small/results.zip"
+    packed_first = archive.read_bytes()
+    archive.unlink()
+    snakemake(finished, "export_results", "--cores", "1", "--configfile", config)
+    assert archive.read_bytes() == packed_first
+    folder = new_project("imported")
+    write_config(folder)
+    command = ("import_results", "--cores", "1", "--configfile", config, "--config", f"archive={archive}")
+    assert "6 checkpoints put into place" in snakemake(folder, *command).stdout
+    assert "0 checkpoints put into place, 6 already there" in snakemake(folder, *command).stdout
+    planned = jobs(snakemake(folder, "-n", "--configfile", config).stdout)
+    assert not {"train", "pretrain", "predict", "install_predictions", "score"} & planned.keys(), planned
+    snakemake(folder, "--cores", "2", "--configfile", config)
+    assert not list((folder / "results").rglob("*.safetensors"))
+    here, there = results(folder), results(finished)
+    assert here == {path: digest for path, digest in there.items() if not path.endswith(".safetensors")}
+    manifest = folder / HOME / "worldqa.qen@12/stage.json"
+    manifest.write_text(manifest.read_text().replace('"updates": 12', '"updates": 13'))
+    refused = snakemake(folder, *command, check=False)
+    assert refused.returncode and "a finished checkpoint differs from the archive's" in refused.stdout
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def compute_buckets(study: StudyResults, entry: Mapping, model: str, reader: Exa
     panel = Panel(study, model, entry["panels"][0]["track"], entry["panels"][0]["dataset"])
     run = next(run for run in panel.runs(entry["a"]) if run["seed"] == paired.seeds[0])
     metric = entry["panels"][0]["metric"]
-    ids = reader.read(run["stages"][FINAL], panel.dataset, panel.metric_spec, metric)
+    ids = reader.read(run["stages"][FINAL], panel.fold_dataset(0), panel.metric_spec, metric)
     training = [row for file in entry["train"] for row in read_jsonl(Path(file))]
     languages = []
     for unit in paired.units:

@@ -14,6 +14,7 @@ import numpy as np
 
 from crosstune.analysis.cells import collapsed_runs
 from crosstune.analysis.estimates import (
+    NO_VERDICT,
     UNJUDGED,
     Estimate,
     ExampleGroup,
@@ -173,7 +174,8 @@ def compute_contrast(
     }
     if not paired.seeds:
         return head
-    return head | round_floats(contrast_numbers(paired, contrast["smallest_effect"], contrast["confidence"], resamples))
+    numbers = contrast_numbers(paired, contrast["smallest_effect"], contrast["confidence"], resamples)
+    return head | round_floats(without_verdicts(numbers) if study.pilot else numbers)
 
 
 # --- pairing ---------------------------------------------------------------------------------------------------------
@@ -231,7 +233,7 @@ def pair_scores(study: StudyResults, contrast: dict, model: str, reader: Example
             for run in panel.runs(contrast[role]):
                 seed, stage = run["seed"], run["stages"][FINAL]
                 planned.add(seed)
-                examples = reader.read(stage, panel.dataset, panel.metric_spec, entry["metric"])
+                examples = reader.read(stage, panel.fold_dataset(0), panel.metric_spec, entry["metric"])
                 scores = panel.run_scores(run, FINAL)
                 for lang in entry["languages"]:
                     if lang in examples and lang in scores:
@@ -345,7 +347,19 @@ def judge(verdict: str, is_learned: bool, all_learned: bool) -> str:
     """
     if not is_learned:
         return UNJUDGED
-    return "undecided" if verdict == "equivalent" and not all_learned else verdict
+    return "inconclusive" if verdict == "equivalent" and not all_learned else verdict
+
+
+def without_verdicts(numbers: dict) -> dict:
+    """The numbers of a contrast in a pilot, which decides nothing."""
+
+    def withheld(estimate: dict | None) -> dict | None:
+        return estimate and estimate | {"verdict": NO_VERDICT}
+
+    kept = {key: value for key, value in numbers.items() if key not in ("better", "worse")}
+    questions = {name: withheld(estimate) for name, estimate in numbers["questions"].items()}
+    languages = [entry | {"estimate": withheld(entry["estimate"])} for entry in numbers["languages"]]
+    return kept | {"questions": questions, "languages": languages}
 
 
 def language_numbers(unit: LanguageScores, estimate: Estimate | None, smallest: float, confidence: float) -> dict:

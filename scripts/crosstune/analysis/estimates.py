@@ -23,7 +23,10 @@ from crosstune.analysis.intervals import Interval, detectable_effect, solve, stu
 
 UNJUDGED = "not judged"
 
-VERDICTS = ("better", "worse", "equivalent", "undecided", UNJUDGED)
+# The verdict on every difference in a pilot.
+NO_VERDICT = "none in a pilot"
+
+VERDICTS = ("better", "worse", "equivalent", "inconclusive", UNJUDGED, NO_VERDICT)
 
 # The variance of a mean with its degrees of freedom.
 Term = tuple[float, float]
@@ -107,16 +110,16 @@ class Estimate:
 
 
 def verdict(mean: float, p: float, equivalence_p: float, alpha: float) -> str:
-    """The verdict on a difference, one of VERDICTS but UNJUDGED.
+    """The verdict on a difference, one of the first four VERDICTS.
 
     A difference that is significantly smaller than the smallest effect of interest is equivalent, even if it is
-    significantly not 0. A large p is no evidence of equivalence: it gives undecided.
+    significantly not 0. A large p is no evidence of equivalence: it gives inconclusive.
     """
     if equivalence_p <= alpha:
         return "equivalent"
     if p <= alpha:
         return "better" if mean > 0 else "worse"
-    return "undecided"
+    return "inconclusive"
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from crosstune.analysis.cells import Cell, Replicate, example_resolution, language_means, mean_cell, replicate
 from crosstune.analysis.terms import with_terms
 from crosstune.core.errors import UserError
+from crosstune.data.part_names import PILOT, source_label, split_part
 from crosstune.data.record import fold_name
 from crosstune.evaluation.metrics import Metric, metric_named
 
@@ -38,6 +40,20 @@ class StageInfo:
 
 
 @dataclass(frozen=True)
+class FewShotCurve:
+    """Schedules that differ in the size of a sample of some languages: schedule by number of examples, in order."""
+
+    languages: tuple[str, ...]
+    points: dict[int, str]
+
+    @classmethod
+    def from_plan(cls, entry: dict) -> "FewShotCurve":
+        """The curve of an entry of a planned track's `curves`."""
+        languages = dict.fromkeys(source.rpartition(".")[2] for source in entry["sources"])
+        return cls(tuple(languages), dict(entry["points"]))
+
+
+@dataclass(frozen=True)
 class StudyResults:
     """A study's plan with the scores that exist.
 
@@ -56,6 +72,11 @@ class StudyResults:
     contrasts: list[dict] = field(default_factory=list)
     distances: dict | None = None
     diverged: frozenset[str] = frozenset()
+
+    @property
+    def pilot(self) -> bool:
+        """Whether the study is a pilot, whose numbers decide nothing."""
+        return "pilot" in self.plan
 
     @cached_property
     def runs(self) -> dict[tuple[str, str, str], list[dict]]:
@@ -114,6 +135,15 @@ class Panel:
     def track_plan(self) -> dict:
         """The entry of its track in the plan."""
         return self.study.plan["tracks"][self.track]
+
+    @property
+    def dataset_title(self) -> str:
+        """The data set and the part that is scored: `xquad (a sample of 200 examples in each language)`."""
+        name, sizes = self.track_plan.get("parts", {}).get(self.dataset, ""), []
+        while (split := split_part(name))[1]:
+            name, part = split
+            sizes.append(f"at most {part.number}" if part.kind == PILOT else f"a sample of {part.number}")
+        return f"{self.dataset} ({', of '.join(sizes)} examples in each language)" if sizes else self.dataset
 
     # --- metric and languages ---
 
@@ -221,11 +251,21 @@ class Panel:
         return list(dict.fromkeys(language for stage in self.stages(schedule) for language in stage.languages))
 
     def short_sources(self, sources: Sequence[str]) -> str:
-        """`qen + qes`, or `worldqa.qen + worldpos.qes` if the track trains on several data sets."""
+        """`qen + qes~100`, or `worldqa.qen + worldpos.qes` if the track trains on several data sets."""
         datasets = {
-            source.split(".")[0] for name in self.schedules for stage in self.stages(name) for source in stage.sources
+            source_label(source).split(".")[0]
+            for name in self.schedules
+            for stage in self.stages(name)
+            for source in stage.sources
         }
-        return " + ".join(source.split(".", 1)[1] if len(datasets) == 1 else source for source in sources)
+        labels = map(source_label, sources)
+        return " + ".join(label.split(".", 1)[1] if len(datasets) == 1 else label for label in labels)
+
+    @property
+    def curves(self) -> dict[str, "FewShotCurve"]:
+        """The few-shot curves of schedules that end with a head for the data set, by name."""
+        curves = {name: FewShotCurve.from_plan(entry) for name, entry in self.track_plan.get("curves", {}).items()}
+        return {name: curve for name, curve in curves.items() if set(curve.points.values()) <= set(self.schedules)}
 
     @property
     def folds(self) -> list[int]:
@@ -233,8 +273,8 @@ class Panel:
         return dataset_folds(self.track_plan, self.dataset)
 
     def fold_dataset(self, fold: int) -> str:
-        """The name of the data set in a fold's score files."""
-        return fold_dataset(self.dataset, fold)
+        """The name of the data set, or of its part, in a fold's score files."""
+        return scored_dataset(self.track_plan, self.dataset, fold)
 
     def count_missing_runs(self) -> tuple[int, int]:
         """The number of runs without a final score in some language, and the number of planned runs."""
@@ -282,15 +322,13 @@ class Panel:
         """The cell, computed from the scores without the cache."""
         runs = [run for run in self.runs(schedule) if self.dataset in run["evaluated"][stage]]
         scores = {replicate(run): self.run_scores(run, stage) for run in runs}
-        languages = languages_with(metric, languages, list(scores.values()))
-        if not languages:
+        if not (languages := languages_with(metric, languages, scores)):
             return Cell({}, 0)
         values = language_means(scores, languages, metric, pooled)
         diverged = {replicate(run) for run in runs if self.study.diverged.intersection(folders_through(run, stage))}
         # The folds of one seed are scored on examples of their own: equal numbers are no ties.
-        has_ties = values and self.folds == [0]
-        resolution = example_resolution([self.example_counts[lang] for lang in languages]) if has_ties else 0.0
-        return Cell(values, len(runs), frozenset(diverged - set(values)), resolution)
+        sizes = [self.example_counts[lang] for lang in languages] if values and self.folds == [0] else []
+        return Cell(values, len(runs), frozenset(diverged - set(values)), example_resolution(sizes) if sizes else 0.0)
 
     # --- baselines ---
 
@@ -305,8 +343,7 @@ class Panel:
             Replicate(0, fold): self.study.baseline_scores.get(self.fold_dataset(fold), {}).get(baseline, {})
             for fold in self.folds
         }
-        languages = languages_with(metric, languages, list(scores.values()))
-        return Cell(language_means(scores, languages, metric, pooled) if languages else {}, planned_runs=0)
+        return Cell(language_means(scores, languages_with(metric, languages, scores), metric, pooled), planned_runs=0)
 
     def best_baseline(self, languages: Sequence[str], metric: str) -> float | None:
         """The macro-average of the best trivial baseline in each of `languages`; None if one of them has none."""
@@ -379,9 +416,9 @@ class TaskAverage:
         ]
 
 
-def languages_with(metric: str, languages: Sequence[str], scores: Sequence[Mapping[str, dict]]) -> list[str]:
-    """The languages that have a number of this key, and those that have no scores at all."""
-    return [lang for lang in languages if all(metric in own[lang] for own in scores if lang in own)]
+def languages_with(metric: str, languages: Sequence[str], scores: Mapping[Any, Mapping[str, dict]]) -> list[str]:
+    """The languages that have a number of this key in every run's scores, and those that have no scores at all."""
+    return [lang for lang in languages if all(metric in own[lang] for own in scores.values() if lang in own)]
 
 
 def dataset_folds(track: dict, dataset: str) -> list[int]:
@@ -389,9 +426,9 @@ def dataset_folds(track: dict, dataset: str) -> list[int]:
     return track["folds"] if dataset in track.get("folded", []) else [0]
 
 
-def fold_dataset(dataset: str, fold: int) -> str:
-    """The name of a data set in a fold's score files."""
-    return fold_name(dataset, fold) if fold else dataset
+def scored_dataset(track: dict, dataset: str, fold: int) -> str:
+    """The name of a data set of a planned track in its score files, with its fold and part if it has them."""
+    return (fold_name(dataset, fold) if fold else dataset) + track.get("parts", {}).get(dataset, "")
 
 
 def folders_through(run: dict, stage: int) -> list[str]:
@@ -414,7 +451,9 @@ def load_results(plan_path: Path, results: Path) -> StudyResults:
     stages = sorted({(stage, run["track"]) for run in plan["runs"] for stage in run["stages"]})
     datasets = {
         track: [
-            fold_dataset(dataset, fold) for dataset in content["evaluate"] for fold in dataset_folds(content, dataset)
+            scored_dataset(content, dataset, fold)
+            for dataset in content["evaluate"]
+            for fold in dataset_folds(content, dataset)
         ]
         for track, content in plan["tracks"].items()
     }

@@ -1,5 +1,6 @@
 """Facts of a model's config.json, read without torch or transformers."""
 
+import re
 from collections.abc import Mapping
 
 from crosstune.core.errors import UserError
@@ -15,6 +16,40 @@ COUNT_FROM_PADDING = {
 
 # The padding token of all of these.
 PADDING = 1
+
+
+# Numbers of parts that a model can have: the deepest has some hundred layers; transformers fills tables of labels and
+# positions number by number.
+LARGEST_NUMBERS = {
+    re.compile(r"(layers?|blocks|groups?|group_num|experts|stages|depth)$"): 100_000,
+    re.compile(r"(labels|positions?|position_embeddings|buckets)$"): 2**21,
+}
+
+# The keys that count the layers of an encoder or a decoder.
+LAYERS = re.compile(r"(num_hidden|num_encoder|num_decoder|num|n|encoder|decoder)_layers?")
+
+
+def check_numbers(config: Mapping, where: str) -> None:
+    """UserError for a number of parts in a config.json that no model has: building them would fill the memory."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            check_numbers(value, where)
+        for name, limit in LARGEST_NUMBERS.items():
+            if name.search(key):
+                _check_number(key, value, limit, where)
+
+
+def check_layers(config: Mapping, weights: int, where: str) -> None:
+    """UserError for more layers in a config.json than there are weights."""
+    for key, value in config.items():
+        if LAYERS.fullmatch(key):
+            _check_number(key, value, weights, where)
+
+
+def _check_number(key: str, value: object, limit: int, where: str) -> None:
+    if type(value) is int and value > limit:
+        message = f"config.json says {key}: {value:,}, and the model can have {limit:,} at most"
+        raise UserError(message, where, "Do not trust it.")
 
 
 def positions(config: Mapping) -> int | None:

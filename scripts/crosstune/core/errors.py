@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 SECONDS_TO_REPORT = 1.0
 
@@ -23,6 +23,11 @@ def printable(text: str) -> str:
     Names and messages may come from servers, archives and data files.
     """
     return UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def show(*lines: str, file: TextIO | None = None) -> None:
+    """Print lines for a terminal, by default on stdout, with control characters as escapes."""
+    print(printable("\n".join(lines)), file=file or sys.stdout, flush=True)
 
 
 class UserError(Exception):
@@ -76,7 +81,7 @@ def end(message: str) -> NoReturn:
         time.sleep(SECONDS_TO_REPORT)
         sys.exit(1)
     _log(f"{message}\n")
-    sys.exit(message)
+    sys.exit(printable(message))
 
 
 def _log(text: str) -> None:
@@ -85,5 +90,9 @@ def _log(text: str) -> None:
     path = parser.parse_known_args()[0].log
     if path:
         # A log on a full disk must not hide the report of the full disk.
-        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
-            file.write(text)
+        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8", opener=_open_no_link) as file:
+            file.write(printable(text))
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)

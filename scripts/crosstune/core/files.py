@@ -1,5 +1,6 @@
 """Reading and writing files: atomic writes, hashes, compressed text, JSON and JSON lines; the pattern of paths."""
 
+import bz2
 import codecs
 import errno
 import gzip
@@ -11,13 +12,14 @@ import os
 import re
 import secrets
 import shlex
+import shutil
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
-from crosstune.core.bombs import check_size, largest_size
+from crosstune.core.bombs import BoundedStream
 from crosstune.core.errors import UserError
 
 # The longer marks first: UTF-32's begins with UTF-16's.
@@ -28,6 +30,8 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# Programs that pack, by the suffix of their files.
+PACKERS = {".gz": "gzip", ".xz": "xz", ".bz2": "bzip2", ".zst": "zstd"}
 MOST_ZEROS = 10  # a text in which more than one byte in so many is zero is not UTF-8
 
 
@@ -64,6 +68,21 @@ def open_no_link(path: Path | str) -> BinaryIO:
             raise
         raise UserError("this is a link, and crosstune follows none here", str(path), f"rm {path}") from None
     return os.fdopen(descriptor, "a+b")
+
+
+def open_log(path: Path) -> TextIO:
+    """A log to add lines to, which is made with its folder if it is not there. Raises UserError if it is a link."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return io.TextIOWrapper(open_no_link(path), encoding="utf-8")
+
+
+def make_empty_folder(path: Path) -> None:
+    """Make a folder that holds nothing: no file of an earlier try, and no link that somebody planted."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+    path.mkdir(parents=True)
 
 
 def open_private_folder(path: Path) -> int:
@@ -132,7 +151,7 @@ def sha256_json(value: Any) -> str:
 
 
 def read_text(path: Path | str) -> str:
-    """The whole text of a plain, .gz or .xz file, without a byte-order mark.
+    """The whole text of a plain, .gz, .xz, .bz2 or .zst file, without a byte-order mark.
 
     The encoding is UTF-8, or UTF-16 or UTF-32 if their byte-order mark says so.
     Raises UserError if the file is missing, truncated, corrupt or in another encoding (with the line of the first bad
@@ -150,11 +169,9 @@ def read_text(path: Path | str) -> str:
 def decode_text(content: bytes, name: str) -> str:
     """The text of a file's bytes, decompressed by the suffix of its name. Raises UserError as read_text does."""
     try:
-        if (module := {".gz": gzip, ".xz": lzma}.get(Path(name).suffix)) is not None:
-            with module.open(io.BytesIO(content)) as file:
-                unpacked = file.read(largest_size(len(content)) + 1)
-            check_size(len(content), len(unpacked), name)
-            content = unpacked
+        if Path(name).suffix in PACKERS:
+            with _open_packed(content, Path(name).suffix) as file:
+                content = BoundedStream(file, len(content), name).read()
     except (EOFError, lzma.LZMAError, zlib.error, OSError) as error:
         raise UserError(f"the file is truncated or corrupt ({error})", name, "Copy or download it again.") from None
     encoding = next((encoding for mark, encoding in BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
@@ -170,11 +187,19 @@ def decode_text(content: bytes, name: str) -> str:
     return text
 
 
+def _open_packed(content: bytes, suffix: str) -> BinaryIO:
+    if suffix == ".zst":
+        import pyarrow  # has Zstandard, which Python 3.11 lacks
+
+        return pyarrow.CompressedInputStream(io.BytesIO(content), "zstd")
+    return {".gz": gzip, ".xz": lzma, ".bz2": bz2}[suffix].open(io.BytesIO(content))
+
+
 def _conversion(name: str, content: bytes, zeros: int) -> str:
     """Commands that convert a file to UTF-8, from UTF-16 if it has zero bytes, which texts in 8-bit encodings lack."""
     # The zero byte of an ASCII character is its second one if the lower byte comes first.
     encoding = ("UTF-16LE" if content[1::2].count(0) * 2 > zeros else "UTF-16BE") if zeros else "LATIN1"
-    path, packer = shlex.quote(name), {".gz": "gzip", ".xz": "xz"}.get(Path(name).suffix)
+    path, packer = shlex.quote(name), PACKERS.get(Path(name).suffix)
     command = f"iconv -f {encoding} -t UTF-8"
     command = f"{packer} -dc {path} | {command} | {packer}" if packer else f"{command} {path}"
     advice = "" if zeros else "Convert it from its encoding, for example LATIN1 or WINDOWS-1251:\n"

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from crosstune.core.errors import UserError
+from crosstune.core.errors import UserError, show
 from crosstune.core.files import open_no_link
 
 SECONDS_BETWEEN_TRIES = 2.0
@@ -65,7 +65,7 @@ def _acquire(path: Path, wait: bool) -> TextIO:
         if not wait:
             raise LockHeld("another process is training here", str(path.parent), f"Wait for {holder}, or stop it.")
         if not announced:
-            print(f"{holder} is training in {path.parent}; waiting until it has ended", file=sys.stderr, flush=True)
+            show(f"{holder} is training in {path.parent}; waiting until it has ended", file=sys.stderr)
             announced = True
         time.sleep(SECONDS_BETWEEN_TRIES)
 
@@ -94,7 +94,7 @@ def _try_lock(file: TextIO) -> bool:
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise
-        print(f"{file.name}: this file system has no locks; do not start the same job twice", file=sys.stderr)
+        show(f"{file.name}: this file system has no locks; do not start the same job twice", file=sys.stderr)
     return True
 
 

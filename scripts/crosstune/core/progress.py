@@ -7,6 +7,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from crosstune.core.files import open_log
+
 SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -24,9 +26,7 @@ class Progress:
     ):
         self._name, self._total, self._done, self._unit = name, total, done, f"{unit}/s"
         self._first, self._units, self._begin = done, 0, time.monotonic()
-        if log:
-            log.parent.mkdir(parents=True, exist_ok=True)
-        self._log = log.open("a", encoding="utf-8") if log else None
+        self._log = open_log(log) if log else None
         # Without a log file the lines go to the terminal's stream, if it shows no bar.
         self._lines = self._log or (None if terminal.isatty() else terminal)
         shown = terminal.isatty()

@@ -16,6 +16,9 @@ from crosstune.core.strict_yaml import check_expanded_size, read_strict
 
 LARGEST = 2**63 - 1
 
+# A text between two typographic quotes.
+CURLY = re.compile("[\u2018-\u201f]([^\u2018-\u201f]*)[\u2018-\u201f]")
+
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 
 
@@ -64,12 +67,15 @@ def mend_yaml(value: Any, where: str = "") -> Any:
     if isinstance(value, Mapping):
         for key in value:
             if isinstance(key, str):
+                _refuse_curly(key, f"{key}: ...", where)
                 mend_yaml(key, where)
             else:
                 raise UserError(f"YAML reads this key as {key!r}, not as text", where or "config", _quote_fix(key))
         return {key: mend_yaml(item, f"{where}.{key}".lstrip(".")) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [mend_yaml(item, f"{where}[{number}]") for number, item in enumerate(value)]
+    if isinstance(value, str):
+        _refuse_curly(value, value, where)
     if isinstance(value, str) and (found := UNPRINTABLE.search(value)):
         message = f"the text contains {found[0]!a}, a character that no reader sees"
         raise UserError(message, where or "config", "Remove it: it would reach the page, the tables and the terminal.")
@@ -81,6 +87,14 @@ def mend_yaml(value: Any, where: str = "") -> Any:
     if isinstance(value, int) and abs(value) > LARGEST:
         raise UserError("the number is too large", where or "config", "A text of digits needs quotes.")
     return value
+
+
+def _refuse_curly(text: str, line: str, where: str) -> None:
+    """UserError for a text between typographic quotes, which YAML takes for letters of the text."""
+    if quoted := CURLY.fullmatch(text):
+        straight = line.replace(text, f'"{quoted[1]}"')
+        message = f"the quotes of {text} are letters of the text to YAML"
+        raise UserError(message, where or "config", f"Write straight ones:\n{straight}")
 
 
 def fill_defaults(value: Any, schema: Mapping, root: Mapping) -> Any:
@@ -126,29 +140,62 @@ def _user_error(error: jsonschema.ValidationError, schema: Mapping) -> UserError
         key = next(key for key in value if key not in known)
         close = difflib.get_close_matches(key, known, 1)
         hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(known)}"
-        return UserError(f"unknown key {key!r}", where, hint)
+        return UserError(f"unknown key {key!r}", where if path else str(key), hint)
     if error.validator == "required":
         key = next(key for key in error.validator_value if key not in value)
         part = resolve_reference(error.schema.get("properties", {}).get(key, {}), schema)
         line = "\n".join(part.get("examples", [])) or f"{key}: ..."
         return UserError(f"the key {key!r} is missing", where, f"{part.get('description', '')}\n{line}".strip())
     if isinstance(value, bool) and error.validator == "type" and error.validator_value != "string":
-        return UserError(f"expected {error.validator_value}, found the truth value {value}", where, expected)
+        kinds = error.validator_value if isinstance(error.validator_value, str) else " or ".join(error.validator_value)
+        return UserError(f"expected {kinds}, found the truth value {value}", where, expected)
     if isinstance(value, bool):
         return UserError(f"YAML reads this as {value}, text was expected", where, _quote_fix(value))
     if isinstance(value, float) and value.is_integer() and error.validator_value == "integer":
         return UserError(f"expected a whole number, found {value!r}", where, f"Write {int(value)}.")
+    if error.validator == "type" or (error.validator == "oneOf" and not isinstance(value, Mapping)):
+        kinds = _kinds(error.schema, schema)
+        fix = _as_list(path, value) if "a list" in kinds else ""
+        return UserError(f"expected {' or '.join(kinds)}, found {value!r}", where, fix or example or expected)
+    if error.validator == "dependentRequired":
+        key, needed = next((key, needed) for key, needed in error.validator_value.items() if key in value)
+        return UserError(f"the key {key!r} has no effect without {' and '.join(needed)}", where, f"Leave {key} out.")
     if error.validator == "uniqueItems":
         twice = next(item for number, item in enumerate(value) if item in value[:number])
         return UserError(f"{twice!r} is given twice", where, "Give each value once.")
     if error.validator == "pattern" and "$ref" not in expected:
-        return UserError(f"{value!r} is not allowed as a name here", where, expected)
+        return UserError(f"{value!r} is not allowed here", where, expected)
+    if error.validator == "maxItems":
+        message = f"{len(value)} entries, and at most {error.validator_value} make sense"
+        return UserError(message, where, "\n".join(filter(None, [expected, example])))
     if error.validator == "minItems" or error.validator == "minProperties":
         return UserError("this must not be empty", where, "\n".join(filter(None, [expected, example])))
     if error.validator == "oneOf" and isinstance(value, Mapping):
         choices = [" and ".join(branch.get("required", [])) for branch in error.validator_value]
         return UserError(f"expected exactly one of: {'; '.join(filter(None, choices))}", where, expected)
     return UserError(f"{value!r} does not fit: {error.message}", where, "\n".join(filter(None, [expected, example])))
+
+
+KINDS = {
+    "array": "a list", "object": "a mapping (key: value)", "string": "a text", "integer": "a whole number",
+    "number": "a number", "boolean": "true or false",
+}  # fmt: skip
+
+
+def _kinds(part: Mapping, root: Mapping) -> list[str]:
+    """What a schema takes, in words."""
+    part = resolve_reference(part, root)
+    if "const" in part:
+        return [str(part["const"])]
+    if "type" not in part:
+        return list(dict.fromkeys(kind for branch in part.get("oneOf", []) for kind in _kinds(branch, root)))
+    return [KINDS[part["type"]]]
+
+
+def _as_list(path: Sequence, value: Any) -> str:
+    """A line to paste with the value of a key as a list; empty if it is not as simple as that."""
+    simple = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return f"{path[-1]}: [{value}]" if simple and path and isinstance(path[-1], str) else ""
 
 
 def _closest_branch(error: jsonschema.ValidationError) -> jsonschema.ValidationError:

@@ -1,6 +1,7 @@
 """YAML that means what its reader sees: doubled keys and words that YAML 1.1 turns into something else are refused."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,9 +12,18 @@ from crosstune.core.files import read_text
 
 BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
+NO_BREAK_SPACE = "\u00a0"
+
 LARGEST_SIZE = 1_000_000
 
-DEEPEST = 200
+# The longest chain of lists and mappings in the files of the project has 7.
+DEEPEST = 100
+
+# PyYAML's C loader, if there is one, takes a tenth of the time.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+MERGE = "tag:yaml.org,2002:merge"
 
 DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+")
 
@@ -29,21 +39,18 @@ def read_strict(path: Path | str) -> Any:
     loader = _StrictLoader(text)
     try:
         content = loader.get_single_data()
+        circular = _is_circular(content, frozenset(), set())
     except _TrapError as trap:
         mark, (line, column) = trap.node.start_mark, _position(text, trap.node.start_mark.index)
         fix = trap.fix if trap.instead is None else f"{trap.fix}\n{_mended_line(text, mark.index, trap)}"
         raise UserError(trap.message, f"{path}:{line}:{column}", fix) from None
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        reason = getattr(error, "problem", None) or getattr(error, "reason", None) or error
-        fix = "A colon, a dash or a bracket inside a text needs quotes; indentation is made of spaces."
-        raise UserError(f"not valid YAML ({reason})", where, fix) from None
+        raise _syntax_error(path, text, error) from None
     except (RecursionError, ValueError, TypeError) as error:
         raise UserError(f"not valid YAML ({error or 'too deep'})", str(path)) from None
     finally:
         loader.dispose()
-    if _is_circular(content, frozenset(), set()):
+    if circular:
         raise UserError("an alias (*name) lies inside what it stands for", str(path), "Write the value out.")
     check_expanded_size(content, str(path))
     return content
@@ -65,12 +72,19 @@ def _expanded_size(value: Any, sizes: dict[int, int]) -> int:
 
 
 def _check_depth(text: str, where: str) -> None:
-    """UserError for brackets in brackets that would end the process: the C loader has no limit of its own."""
+    """UserError for lists in lists that would end the process: the C loader calls itself for each, without a limit.
+
+    Its parser, which gives the events, does not.
+    """
     depth = 0
-    for bracket in re.findall(r"[\[\]{}]", text):
-        depth = depth + 1 if bracket in "[{" else max(0, depth - 1)
-        if depth > DEEPEST:
-            raise UserError(f"more than {DEEPEST} brackets inside each other", where, "Do not trust it.")
+    try:
+        for event in yaml.parse(text, _Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                message = f"more than {DEEPEST} lists and mappings inside each other"
+                raise UserError(message, where, "Do not trust it.")
+    except yaml.YAMLError:
+        pass  # The loader finds it too, and says where.
 
 
 class _TrapError(Exception):
@@ -81,18 +95,32 @@ class _TrapError(Exception):
         self.node, self.message, self.fix, self.instead = node, message, fix, instead
 
 
-# PyYAML's C loader, if there is one, takes a tenth of the time.
-class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+class _StrictLoader(_Loader):
     def __init__(self, text: str):
         super().__init__(text)
         self._checked: set[yaml.Node] = set()
+        self._merged = 0
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         # Called for every mapping before merge keys (<<) add to it: afterwards an overridden key would be there twice.
         if node not in self._checked:
             self._checked.add(node)
             _check_keys(node)
+            self._count_merged(node)
         super().flatten_mapping(node)
+
+    def _count_merged(self, node: yaml.MappingNode) -> None:
+        """Refuse merges of merges that add more keys than any memory holds, although most override each other."""
+        for key, value in node.value:
+            if key.tag == MERGE:
+                for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    if isinstance(part, yaml.MappingNode):
+                        self.flatten_mapping(part)
+                        self._merged += len(part.value)
+                        if self._merged > LARGEST_SIZE:
+                            raise _TrapError(
+                                key, f"merges add more than {LARGEST_SIZE:,} keys", "Do not trust it.", None
+                            )
 
     def boolean(self, node: yaml.ScalarNode) -> bool:
         if node.value not in BOOLEANS:
@@ -127,11 +155,69 @@ _StrictLoader.add_constructor("tag:yaml.org,2002:float", _StrictLoader.real)
 _StrictLoader.add_constructor("tag:yaml.org,2002:timestamp", _StrictLoader.date)
 
 
+# What a line of a file that is no YAML may have, and what to do about it.
+SLIPS = (
+    (re.compile(r"^ *\t"), "a tab in the indentation", "Indent with spaces:", "\t", "  "),
+    (re.compile(f"{NO_BREAK_SPACE}"), "a no-break space", "Write an ordinary one:", NO_BREAK_SPACE, " "),
+    (re.compile(r"""^\s*(- )?[A-Za-z][\w-]*:(?=[^\s:/])"""), "a colon without a space after it", "Write:", ":", ": "),
+)
+
+
+def _syntax_error(path: Path | str, text: str, error: yaml.YAMLError) -> UserError:
+    """The error of a file that is no YAML, at the line with the slip, if it is a frequent one."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    reason = getattr(error, "problem", None) or getattr(error, "reason", None) or error
+    if not mark:
+        return UserError(f"not valid YAML ({reason})", str(path))
+    lines = text.split("\n")[: mark.line + 1]
+    # The parser notices some slips one line later.
+    for number in range(len(lines) - 1, max(-1, len(lines) - 3), -1):
+        if slip := _slip(lines[number]):
+            column, what, fix = slip
+            return UserError(f"not valid YAML: {what}", f"{path}:{number + 1}:{column}", fix)
+    where = f"{path}:{mark.line + 1}:{mark.column + 1}"
+    if slip := _indentation(lines) or _second_colon(lines[-1], str(reason)):
+        return UserError(f"not valid YAML: {slip[0]}", where, slip[1])
+    fix = "Check the indentation, closing brackets and quotes; a text with a colon needs quotes."
+    return UserError(f"not valid YAML ({reason})", where, f"{lines[-1].strip()}\n{fix}".strip())
+
+
+def _slip(line: str) -> tuple[int, str, str] | None:
+    """The column of a slip in a line, from 1, with what it is and a line to paste."""
+    for pattern, what, advice, wrong, right in SLIPS:
+        if found := pattern.search(line):
+            mended = line.replace(wrong, right, 1 if wrong == ":" else -1)
+            return line.index(wrong, found.start()) + 1, what, f"{advice}\n{mended}"
+    return None
+
+
+def _indentation(lines: Sequence[str]) -> tuple[str, str] | None:
+    """What is wrong with the indentation of the last line, and the line to paste; None if it is not too deep."""
+    last = lines[-1]
+    before = next((line for line in reversed(lines[:-1]) if re.match(r" *[^#\s]", line)), "").rstrip()
+    deep, deeper = (len(line) - len(line.lstrip(" ")) for line in (before, last))
+    if not before or deeper <= deep or before.endswith((":", "|", ">", "[", "{", ",")):
+        return None
+    what = f"indented by {deeper} spaces, below a line with {deep} that nothing can be part of"
+    return what, f"With the same indentation:\n{' ' * deep}{last.strip()}"
+
+
+def _second_colon(line: str, reason: str) -> tuple[str, str] | None:
+    """That a text has a colon, with the line to paste."""
+    parts = re.fullmatch(r"\s*((?:- )?[\w-]+:) +([^\"'\[{\s].*)", line)
+    if not parts or "mapping values" not in reason:
+        return None
+    return "a text with a colon", f'It needs quotes:\n{parts[1]} "{parts[2]}"'
+
+
 def _check_keys(node: yaml.MappingNode) -> None:
     seen: dict[tuple[str, str], yaml.Node] = {}
     for key, _ in node.value:
         if isinstance(key, yaml.ScalarNode):
             first = seen.setdefault((key.tag, key.value), key)
+            if NO_BREAK_SPACE in key.value and not key.style:
+                fix = "Write an ordinary one:"
+                raise _TrapError(key, "a no-break space", fix, key.value.replace(NO_BREAK_SPACE, " "))
             if first is not key:
                 message = f"the key {key.value!r} is given twice, first in line {first.start_mark.line + 1}"
                 raise _TrapError(key, message, "YAML would forget the first: remove or rename one of the two.")
@@ -152,6 +238,8 @@ def _mended_line(text: str, index: int, trap: _TrapError) -> str:
 def _is_circular(value: Any, outer: frozenset[int], done: set[int]) -> bool:
     if not isinstance(value, dict | list) or id(value) in done:
         return False
+    if len(outer) > DEEPEST:
+        raise RecursionError(f"more than {DEEPEST} values inside each other")
     if id(value) in outer:
         return True
     parts = value.values() if isinstance(value, dict) else value

@@ -3,15 +3,23 @@
 Members are read in memory. Nothing is unpacked to disk, so no name can lead out of a folder and no link is followed.
 """
 
+import bz2
+import gzip
 import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from crosstune.core.bombs import check_size
+from crosstune.core.bombs import BoundedStream, check_size
 from crosstune.core.errors import UserError
+
+# What compressed files begin with.
+COMPRESSIONS = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
+
+PIECE_BYTES = 8192
 
 
 def read_members(path: Path, choose: Callable[[list[str]], list[str]]) -> list[tuple[str, bytes]]:
@@ -31,15 +39,37 @@ def read_members(path: Path, choose: Callable[[list[str]], list[str]]) -> list[t
 def _read_zip(path: Path, choose: Callable[[list[str]], list[str]]) -> list[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
-        return [(name, archive.read(name)) for name in _choose_members(sizes, choose, path)]
+        return [(name, _read_in_pieces(archive, name)) for name in _choose_members(sizes, choose, path)]
+
+
+def _read_in_pieces(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A member's content. zipfile unpacks as much as it is asked for, and then cuts what exceeds the listed size.
+
+    Of other methods than these two, zipfile unpacks whatever a piece holds.
+    """
+    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        fix = "Unpack it, and pack it again with zip."
+        raise UserError(f"{name!r} is compressed by a method that few programs read", archive.filename, fix)
+    with archive.open(name) as file:
+        return b"".join(iter(lambda: file.read(PIECE_BYTES), b""))
 
 
 def _read_tar(path: Path, choose: Callable[[list[str]], list[str]]) -> list[tuple[str, bytes]]:
-    with tarfile.open(path) as archive:
+    with _unpacked(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
         # Regular files only: the target of a link would be another member or a file of this machine.
         members = {member.name: member for member in archive if member.isreg()}
         names = _choose_members({name: member.size for name, member in members.items()}, choose, path)
         return [(name, archive.extractfile(members[name]).read()) for name in names]
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[BoundedStream]:
+    """A tar archive without its compression. Headers and members that nobody asked for can be bombs too."""
+    with open(path, "rb") as file:
+        start = file.read(6)
+    module = next((module for mark, module in COMPRESSIONS.items() if start.startswith(mark)), None)
+    with module.open(path) if module else open(path, "rb") as file:
+        yield BoundedStream(file, path.stat().st_size, str(path))
 
 
 def _choose_members(sizes: dict[str, int], choose: Callable[[list[str]], list[str]], path: Path) -> list[str]:
@@ -49,6 +79,5 @@ def _choose_members(sizes: dict[str, int], choose: Callable[[list[str]], list[st
         if pure.is_absolute() or ".." in pure.parts:
             raise UserError(f"the archive holds a file that leaves its folder: {name!r}", str(path), "Do not trust it.")
     names = choose(list(sizes))
-    # A zip archive's list of sizes binds: zipfile reads no more, and tarfile reads what the list says.
     check_size(path.stat().st_size, sum(sizes[name] for name in names), str(path))
     return names

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, read_jsonl
+from crosstune.data.part_names import whole_name
 from crosstune.data.record import FOLD_NAME
 
 LEAKAGE_VERSION = 2
@@ -67,17 +68,23 @@ def pair_status(pair: Mapping, stops: bool, allowed: Sequence[str]) -> str:
 def covers(entry: str, source: str, evaluated: str) -> bool:
     """Whether the entry `DATASET.LANGUAGE > DATASET.LANGUAGE` allows a pair.
 
-    A side without a language covers all languages; a data set with folds covers each of them. A validation split is
+    A side without a language covers all languages; a data set covers its folds and parts. A validation split is
     covered by its whole name alone, as in `validation/DATASET.LANGUAGE`.
     """
 
     def patterns(name: str) -> set[str]:
-        split, slash, rest = name.rpartition("/")
+        split, slash, rest = without_parts(name).rpartition("/")
         dataset, _, language = rest.rpartition(".")
         base = FOLD_NAME.sub(r"\1", dataset)
         return {f"{split}{slash}{side}" for side in (rest, dataset, base, f"{base}.{language}")}
 
     return all(side in patterns(name) for side, name in zip(entry.split(" > "), (source, evaluated), strict=True))
+
+
+def without_parts(name: str) -> str:
+    """The set `DATASET.LANGUAGE` or `SPLIT/DATASET.LANGUAGE` that a set of a part derives from."""
+    dataset, _, language = name.rpartition(".")
+    return f"{whole_name(dataset)}.{language}"
 
 
 def refuse_leaks(found: Mapping, allowed: Sequence[str]) -> None:
@@ -89,7 +96,8 @@ def refuse_leaks(found: Mapping, allowed: Sequence[str]) -> None:
     lines = [pair_line(pair) for pair in leaks[:MAX_PAIRS_SHOWN]]
     if len(leaks) > MAX_PAIRS_SHOWN:
         lines.append(f"and {len(leaks) - MAX_PAIRS_SHOWN} more pairs")
-    names = sorted({*allowed, *(f"{pair['train']} > {pair['evaluate']}" for pair in leaks)})
+    pairs = {" > ".join(without_parts(pair[side]) for side in ("train", "evaluate")) for pair in leaks}
+    names = sorted({*allowed, *pairs})
     fix = "Train on other rows (a record's split can `exclude` some by their ids), or say in the study that you know:"
     lines += [fix, f"allow_leakage: [{', '.join(names)}]"]
     raise UserError("the study trains or selects on texts of its evaluation sets", fix="\n".join(lines))

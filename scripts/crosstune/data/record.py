@@ -1,5 +1,6 @@
 """The record of one data set: its splits, languages, files and folds."""
 
+import glob
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,10 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from crosstune.core.errors import UserError
-from crosstune.data.sources import DataSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
+from crosstune.data.sources import DataSource, HubSource, SavedSource, SyntheticSource, TranslatedSource, UrlSource
 
 # A source with `hub` and `files` names files of the hub's repository.
-SOURCE_KINDS = ("hub", "url", "synthetic", "translate", "files")
+SOURCE_KINDS = ("hub", "url", "synthetic", "translate", "folder", "files")
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
 
@@ -33,6 +34,20 @@ HUB_PATTERNS = {
     ),
 }
 
+
+# For each task type, the columns that `columns` must and may name for a table, beside COMMON_ROLES.
+ROLES = {
+    "qa": (("context", "question", "answers"), ("answer_start",)),
+    "classification": (("text", "label"), ("pair",)),
+    "choice": (("premise", "choices", "label"), ("question",)),
+    "tagging": (("tokens", "tags"), ()),
+    "bitext": (("text", "pair"), ()),
+    "retrieval": (("query", "candidate"), ("context",)),
+    "text": (("text",), ("pair",)),
+}
+COMMON_ROLES = ("id", "language", "split")
+# Those that hold text, for which several columns may be named.
+TEXT_ROLES = ("context", "question", "text", "pair", "premise", "choices", "query", "candidate")
 
 FOLD_NAME = re.compile(r"(.+)-fold([1-9][0-9]*)")
 
@@ -72,8 +87,10 @@ class Dataset:
     """A record. `record_file` is the registry file that defines it, or the config key `datasets`.
 
     A fold is a data set too: `fold` is its number, from 1, and `base_dataset` the name of the data set that it splits.
-    `parallel` is what translations of one test example have in common (`key_of_example`). `suite` holds the settings of
-    the reader `multichecklist`.
+    So is a part (crosstune.data.parts), with the name of the whole as `base_dataset`.
+    `parallel` is what translations of one test example have in common (`key_of_example`). `values` maps the files'
+    labels or tags to `labels` or `tags`; `choices` are the labels of a multiple-choice row's choices, in order.
+    `suite` holds the settings of the reader `multichecklist`.
     """
 
     name: str
@@ -87,7 +104,13 @@ class Dataset:
     tags: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     head: str | None = None
-    fields: tuple[str | int, ...] = ()
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    table: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    choices: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    tag_scheme: str = ""
+    answer_start: str = ""
     token_prefix: str = ""
     notes: str = ""
     variant: str = ""
@@ -97,6 +120,12 @@ class Dataset:
     folds: Folds | None = None
     fold: int = 0
     base_dataset: str = ""
+
+    @property
+    def declaration(self) -> dict[str, Any] | tuple:
+        """What the record says of its tables, beside tags and labels; () if it says nothing."""
+        names = ("columns", "table", "values", "choices", "drop", "tag_scheme", "answer_start")
+        return {name: value for name in names if (value := getattr(self, name))} or ()
 
     @property
     def where(self) -> str:
@@ -126,7 +155,7 @@ class Dataset:
         return record
 
     def file_names(self, lang: str, split: str) -> list[str]:
-        """Files of a language as the record names them, folders still in braces; none for hub and translations."""
+        """Files of a language as the record names them: folders in braces, wildcards; none for hub and translations."""
         source = self.require(lang, split).source
         kind = source_kind(source)
         return [] if kind in ("hub", "translate") else self._expand_all(source[kind], lang, split)
@@ -146,21 +175,47 @@ class Dataset:
     def source(self, lang: str, split: str, folders: Mapping[str, str | Path]) -> DataSource:
         """The source of one language's rows, pinned or not: enough to plan a study, not to read data."""
         source = self.require(lang, split).source
-        if "fold" in source:
-            return source["fold"]
-        kind = source_kind(source)
+        if derived := source.get("fold") or source.get("part"):
+            return derived
+        kind, prefix = source_kind(source), self._expand(source.get("id_prefix", ""), lang, split)
         if kind == "translate":
             return TranslatedSource(source["translate"], split, tuple(source["from"]), source["by"])
         if kind == "hub":
-            prefix = self._expand(source.get("id_prefix", ""), lang, split)
-            return HubSource(source["hub"], source.get("revision"), self.hub_patterns(lang, split), prefix)
+            return HubSource(
+                source["hub"],
+                source.get("revision"),
+                self.hub_patterns(lang, split),
+                prefix,
+                None if "files" in source else self.hub_configuration(lang, split),
+            )
         names = self.file_names(lang, split)
         if kind == "url":
             members = tuple(self._expand_all(source.get("member", []), lang, split))
             return UrlSource(tuple(names), self.splits[split].sha256.get(lang, ()), members)
+        if kind == "folder":
+            return SavedSource(self._path(names[0], folders), source.get("split", split), prefix)
         if kind == "synthetic":
             return SyntheticSource(tuple(map(PurePosixPath, names)))
-        return [self._path(name, folders) for name in names]
+        return [path for _, path in self.local_files(lang, split, folders)]
+
+    def local_files(self, lang: str, split: str, folders: Mapping[str, str | Path]) -> list[tuple[str, Path]]:
+        """(name, path) of a language's files on disk; the name has its folder in braces.
+
+        `*` and `?` match the characters of one name and `**` folders too; matches are in the order of their names. A
+        pattern that matches nothing stays, and is then a file that does not exist.
+        """
+        found = []
+        for name in self.file_names(lang, split):
+            if not (wildcard := re.search("[*?]", name)):
+                found.append((name, self._path(name, folders)))
+                continue
+            cut = name.rfind("/", 0, wildcard.start()) + 1
+            base, pattern = name[:cut], name[cut:].replace("[", "[[]")
+            root = self._path(base or ".", folders)
+            matches = sorted(glob.glob(pattern, root_dir=root, recursive=True))
+            paths = [(base + match, root / match) for match in matches if (root / match).is_file()]
+            found += paths or [(name, self._path(name, folders))]
+        return found
 
     def is_pinned(self, lang: str, split: str) -> bool:
         """Whether the record states the version of a source in the network; true for every other source."""
@@ -172,8 +227,7 @@ class Dataset:
     def hub_patterns(self, lang: str, split: str) -> tuple[tuple[str, ...], ...]:
         """Choices of file patterns for one language on the hub, as in HubSource."""
         source = self.require(lang, split).source
-        config = self._expand(source.get("config", ""), lang, split)
-        name = source.get("split", split)
+        config, name = self.hub_configuration(lang, split)
 
         def fill(pattern: str) -> str:
             return self._expand(pattern.replace("{config}", config), lang, name)
@@ -181,6 +235,11 @@ class Dataset:
         if "files" in source:
             return tuple((fill(pattern),) for pattern in language_patterns(source["files"], lang))
         return (tuple(fill(pattern) for pattern in HUB_PATTERNS[bool(config)]),)
+
+    def hub_configuration(self, lang: str, split: str) -> tuple[str, str]:
+        """(configuration or "", split) of one language on the hub."""
+        source = self.require(lang, split).source
+        return self._expand(source.get("config", ""), lang, split), source.get("split", split)
 
     def _expand_all(self, patterns: Any, lang: str, split: str) -> list[str]:
         return [self._expand(pattern, lang, split) for pattern in language_patterns(patterns, lang)]

@@ -5,13 +5,16 @@ Every job parses the registry, so this module imports nothing heavier than YAML 
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from crosstune.core.errors import UserError
 from crosstune.core.schema import mend_yaml, read_yaml, validate
 from crosstune.data.parse_record import parse_record
+from crosstune.data.part_names import HELD, split_part
+from crosstune.data.parts import part_dataset
+from crosstune.data.places import check_places, check_syntax
 from crosstune.data.record import FOLD_NAME, Dataset, Folds, SplitRecord, fold_name
 from crosstune.data.sources import FoldSource
 
@@ -35,6 +38,12 @@ class Registry(Mapping[str, Dataset]):
     def __getitem__(self, name: str) -> Dataset:
         if name in self._records:
             return self._load(name)
+        whole, part = split_part(str(name))
+        if part and whole in self:
+            if name not in self._datasets:
+                origin = self.translation_source(whole) if part.kind == HELD else ""
+                self._datasets[name] = part_dataset(self[whole], part, self[part.of(origin)] if origin else None)
+            return self._datasets[name]
         base, fold = self._parse_fold_name(name)
         if fold:
             # Cached, because every checkpoint looks it up.
@@ -46,17 +55,21 @@ class Registry(Mapping[str, Dataset]):
         raise UserError(f"unknown data set {name!r}", "registry", fix)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._records or self._parse_fold_name(name)[1] > 0
+        whole, part = split_part(str(name))
+        return whole in self if part else name in self._records or self._parse_fold_name(name)[1] > 0
 
     def _load(self, name: str) -> Dataset:
         if name not in self._datasets:
             file = self._record_files[name]
+            _check_former_keys(self._records[name], f"{file}: {name}")
             try:
                 record = validate({name: self._records[name]}, SCHEMA)[name]
             except UserError as error:
                 where = f"{file}: {error.where}" if error.where.partition(".")[0] == name else file
                 raise UserError(error.message, where, error.fix) from None
+            check_syntax(record, f"{file}: {name}")
             dataset = parse_record(name, record, file)
+            check_places(dataset)
             # Cached before the check, which would recurse for two records that translate each other.
             self._datasets[name] = dataset
             _check_translation(dataset, self)
@@ -140,8 +153,11 @@ def load_registry(folder: Path | str, extra: Mapping[str, Any] | None = None) ->
     return registry
 
 
-def load_languages(folder: Path | str) -> dict[str, Language]:
-    """Languages by code, from all `folder`/languages*.yaml. Raises UserError for duplicates and wrong keys."""
+def load_languages(folder: Path | str, extra: Mapping[str, Mapping[str, str]] | None = None) -> dict[str, Language]:
+    """Languages by code, from all `folder`/languages*.yaml and from `extra`, a study's key `languages`.
+
+    Keys of `extra` replace those of the files. Raises UserError for duplicates, wrong keys and missing ones.
+    """
     languages: dict[str, Language] = {}
     for path in sorted(Path(folder).glob("languages*.yaml")):
         table = mend_yaml(read_yaml(path), str(path))
@@ -153,7 +169,23 @@ def load_languages(folder: Path | str) -> dict[str, Language]:
             except TypeError:
                 keys = "name, family, genus, script, and if known resource, word_order and iso"
                 raise UserError(f"language {code!r} needs the keys {keys}", str(path)) from None
+    for code, entry in (extra or {}).items():
+        known = asdict(languages[code]) if code in languages else {"code": code, "genus": entry.get("family")}
+        if missing := [key for key in ("name", "family", "script") if key not in {**known, **entry}]:
+            line = ", ".join(f"{key}: {entry.get(key, '...')}" for key in ("name", "family", "script", "resource"))
+            message = f"a language that the registry lacks needs {', '.join(missing)}"
+            raise UserError(message, f"languages.{code}", f"{code}: {{{line}}}")
+        languages[code] = Language(**{**known, **entry})
     return languages
+
+
+def _check_former_keys(record: Any, where: str) -> None:
+    """Raise UserError, with the line to write instead, for a key of earlier versions."""
+    if isinstance(record, Mapping) and "fields" in record:
+        names = ", ".join(map(str, record["fields"])) if isinstance(record["fields"], list) else "..."
+        roles = f"tokens: tokens, tags: {names}" if record.get("task") == "tagging" else f"text: [{names}]"
+        fix = f"Write it, without `reader: fields`, as\ncolumns: {{{roles}}}"
+        raise UserError("the key 'fields' is now `columns`", f"{where}.fields", fix)
 
 
 def _check_translation(dataset: Dataset, datasets: Registry) -> None:

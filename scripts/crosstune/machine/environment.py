@@ -122,7 +122,9 @@ def _version(package: str) -> str | None:
 
 
 def _git(project: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(project), *arguments]
+    # The settings in a copy of the project could name programs that git starts.
+    harmless = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
+    command = ["git", "-C", str(project), *harmless, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 

@@ -16,8 +16,8 @@ from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosstune.core.errors import UserError
-from crosstune.core.files import open_private_folder
+from crosstune.core.errors import UserError, show
+from crosstune.core.files import open_log, open_private_folder
 from crosstune.core.locks import acquire_lock
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -157,8 +157,7 @@ def _private(folder: Path) -> Path:
 def log_line(line: str, log: Path | None) -> None:
     """Write a line into a job's log, or to stderr if it has none."""
     if log is None:
-        print(line, file=sys.stderr)
+        show(line, file=sys.stderr)
         return
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8") as file:
+    with open_log(log) as file:
         file.write(f"{line}\n")

@@ -4,7 +4,7 @@ import atexit
 import csv
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ def _add_usage(path: Path, note: Mapping) -> None:
 def read_job_usage(results: Path) -> list[JobUsage]:
     """Every job under `results` with a benchmark (`<name>.tsv`) and a note of its request (`<name>.requested.json`)."""
     jobs = []
-    for path in sorted(results.rglob("benchmarks/*.tsv")):
+    for path in sorted(benchmark_files(results)):
         note = path.with_suffix(".requested.json")
         if not note.exists():
             continue
@@ -75,6 +75,13 @@ def read_job_usage(results: Path) -> list[JobUsage]:
             rule = path.name.partition(".")[0]
             jobs.append(JobUsage(rule, mib, request["mem_mb"], minutes, request["runtime"]))
     return jobs
+
+
+def benchmark_files(results: Path) -> Iterator[Path]:
+    """The benchmarks under `results`. Another job may remove a folder meanwhile: os.walk goes on without it."""
+    for folder, _, names in os.walk(results):
+        if Path(folder).name == "benchmarks":
+            yield from (Path(folder, name) for name in names if name.endswith(".tsv"))
 
 
 def usage_table(jobs: Sequence[JobUsage]) -> tuple[tuple[str, ...], list[tuple]]:

@@ -22,8 +22,9 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from crosstune.artifacts.model_config import LOCAL, check_positions
+from crosstune.artifacts.model_config import LOCAL, check_layers, check_numbers, check_positions
 from crosstune.core.errors import UserError
+from crosstune.core.files import read_json
 from crosstune.modeling.tasks.mlm import MaskedLanguageHead
 from crosstune.modeling.tokenization import Tokenizer
 from crosstune.modeling.weight_names import PUBLISHED_MLM, WEIGHTS
@@ -44,7 +45,8 @@ def check_base_model(folder: Path, longest: int) -> None:
 
     `longest`: the tokens of the longest sequence that it will read.
     """
-    config, shapes = AutoConfig.from_pretrained(folder, **LOCAL), weight_shapes(folder)
+    config, shapes = _config(folder), weight_shapes(folder)
+    check_layers(config.to_dict(), len(shapes), str(folder))
     model_class = encoder_class(config, folder)
     encoder = _check_weights(model_class, folder, config, shapes, pooler_option(model_class, config, shapes))
     if names := published_mlm(shapes):
@@ -58,9 +60,16 @@ def check_base_model(folder: Path, longest: int) -> None:
 
 def check_translation_model(folder: Path) -> None:
     """UserError if the weights and the architecture of a translation model's folder do not fit each other."""
-    config = AutoConfig.from_pretrained(folder, **LOCAL)
+    config = _config(folder)
     if model_class := MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING.get(type(config), None):
-        _check_weights(model_class, folder, config, weight_shapes(folder), {})
+        shapes = weight_shapes(folder)
+        check_layers(config.to_dict(), len(shapes), str(folder))
+        _check_weights(model_class, folder, config, shapes, {})
+
+
+def _config(folder: Path) -> PreTrainedConfig:
+    check_numbers(read_json(folder / "config.json"), str(folder))
+    return AutoConfig.from_pretrained(folder, **LOCAL)
 
 
 def encoder_class(config: PreTrainedConfig, folder: Path) -> type:

@@ -7,15 +7,14 @@ The bytes of the archive depend on its content alone.
 
 import hashlib
 import json
-import shutil
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from crosstune.core.errors import UserError
-from crosstune.core.files import atomic_open, read_json, sha256_file
+from crosstune.core.files import read_json, sha256_file
 from crosstune.machine.environment import tracked_files
+from crosstune.operations.zip_files import regular_files, write_zip
 from crosstune.study.graph import Study
 from crosstune.study.paths import PreparedPath
 
@@ -63,9 +62,6 @@ FORMATS = {
     ".py": "text/x-python", ".yaml": "application/yaml",
 }  # fmt: skip
 
-# The earliest time that a ZIP archive can store.
-OLDEST = (1980, 1, 1, 0, 0, 0)
-
 
 def write_crate(study: Study, root: Path, out: Path) -> list[str]:
     """Pack the study below `root`, the project's folder, into the archive `out`; return the names of its files.
@@ -74,19 +70,9 @@ def write_crate(study: Study, root: Path, out: Path) -> list[str]:
     """
     provenance = read_json(_existing(root / study.results / "provenance.json"))
     files = {path: root / path for path in packed_files(study, [f"{path}.json" for path in provenance["data"]], root)}
-    # Only the names of folders: their places are the user's.
-    config = provenance["config"] | {"folders": {name: name for name in provenance["config"]["folders"]}}
-    texts = {CONFIG: _json_text(config), README: readme(study, provenance)}
+    texts = {CONFIG: _json_text(provenance["config"]), README: readme(study, provenance)}
     texts[METADATA] = _json_text(crate_metadata(study, provenance, files, texts))
-    with atomic_open(out) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted({*files, *texts}):
-            entry = zipfile.ZipInfo(name, OLDEST)
-            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-            if name in texts:
-                archive.writestr(entry, texts[name])
-                continue
-            with archive.open(entry, "w") as target, files[name].open("rb") as source:
-                shutil.copyfileobj(source, target)
+    write_zip(out, files, texts)
     return sorted({*files, *texts})
 
 
@@ -95,7 +81,7 @@ def packed_files(study: Study, data: Sequence[str], root: Path) -> list[str]:
     included = [*WORKFLOW, *(f"{study.results}/{name}" for name in RESULTS), *data]
     for path in study.checkpoints:
         included += [f"{path}/{name}" for name in CHECKPOINT]
-    files = {str(file.relative_to(root)) for name in included for file in _files(root / name, root)}
+    files = {str(file.relative_to(root)) for name in included for file in regular_files(root / name, root)}
     # Of the workflow only what the project publishes anyway: drafts and secrets beside it are nobody's business.
     published = tracked_files(root)
     own = {name for name in files if not name.startswith(("results/", "data/"))}
@@ -118,7 +104,8 @@ def crate_metadata(study: Study, provenance: Mapping, files: Mapping[str, Path],
         for name in names:
             entities[name]["exampleOfWork"] = _ref(parameter)
     entities["Snakefile"] |= _workflow(provenance)
-    models = [_model(name, model) for name, model in sorted(provenance["models"].items()) if "hub" in model]
+    given = sorted((name, model) for name, model in provenance["models"].items() if "pretrained_on" not in model)
+    models = [_model(name, model) for name, model in given]
     graph = [
         _descriptor(),
         _root(study, provenance, entities),
@@ -145,7 +132,7 @@ def readme(study: Study, provenance: Mapping) -> str:
         f"The workflow is that of commit {commit}. To rerun the whole study in this folder:\n\n"
         "```sh\n"
         "rm -r results data\n"
-        "pip install -r envs/requirements.lock\n"
+        "bash envs/install.sh python envs/requirements.lock\n"
         f"snakemake --cores 2 --configfile {CONFIG}\n"
         "```\n"
     )
@@ -254,6 +241,9 @@ def _licences(provenance: Mapping) -> list[dict]:
 
 
 def _model(name: str, model: Mapping) -> dict:
+    if "folder_sha256" in model:
+        text = f"the model {name}, from a folder whose files have the SHA-256 {model['folder_sha256']}"
+        return _entity(f"#model-{name}", "CreativeWork", name, version=model["folder_sha256"], description=text)
     url = f"https://huggingface.co/{model['hub']}/tree/{model['revision']}"
     return _entity(url, "CreativeWork", model["hub"], version=model["revision"], description=f"the model {name}")
 
@@ -275,16 +265,6 @@ def _ref(url: str) -> dict:
 def _id(path: str) -> str:
     """A path as an identifier in the metadata, with the escapes of a URL."""
     return quote(path, safe="/@+~=,;!$&'()*:")
-
-
-# --- files -----------------------------------------------------------------------------------------------------------
-
-
-def _files(path: Path, root: Path) -> list[Path]:
-    """A file, or all files of a folder except hidden files and caches; no links, which may lead anywhere."""
-    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    kept = [file for file in files if not file.name.startswith(".") and "__pycache__" not in file.parts]
-    return [file for file in kept if file.resolve() == root.resolve() / file.relative_to(root)]
 
 
 def _existing(path: Path) -> Path:

@@ -40,7 +40,7 @@ def study_provenance(study: Study, data: Sequence[Path]) -> dict:
     trainings and predictions for each combination of commit, tree, lock and hardware. `cost` of trainings and
     predictions. `began`, `ended`: the first and the last recorded time, in UTC.
     """
-    nodes = {path: node for path, node in study.checkpoints.items() if "hub" not in node.spec}
+    nodes = {path: node for path, node in study.checkpoints.items() if not node.is_given}
     trainings = [read_cost(Path(path)) for path in nodes]
     predictions = [
         read_cost(Path(path, "predictions", dataset)) for path, node in nodes.items() for dataset in node.evaluate
@@ -103,4 +103,4 @@ def _model(study: Study, name: str) -> dict:
     """The origin of the base model and the hash of its weights."""
     node = study.checkpoints[base_path(study.name, name, study.config["models"][name])]
     weights = {"weights": read_json(Path(node.path, MANIFEST)).get("weights")}
-    return {**node.spec, **weights} if "hub" in node.spec else {"pretrained_on": node.spec["sources"], **weights}
+    return {**node.spec, **weights} if node.is_given else {"pretrained_on": node.spec["sources"], **weights}

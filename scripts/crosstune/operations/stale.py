@@ -75,7 +75,7 @@ def outdated_results(study: Study) -> list[OutdatedResult]:
     entries.append(_other_version(Path(study.results, "leakage.json"), "leakage check", LEAKAGE_VERSION))
     entries.append(_other_version(Path(study.results, "contrasts.json"), "contrasts", CONTRASTS_VERSION))
     for path, node in study.checkpoints.items():
-        if "hub" in node.spec:
+        if node.is_given:
             continue
         entries.append(_other_spec(Path(path, MANIFEST), "checkpoint", node.spec))
         for dataset in node.evaluate:
@@ -95,7 +95,7 @@ def prepared_manifests(study: Study) -> list[str]:
 
 def count_code_states(study: Study) -> Counter[CodeState]:
     """The number of checkpoints and predictions by code state."""
-    folders = [Path(path) for path, node in study.checkpoints.items() if "hub" not in node.spec]
+    folders = [Path(path) for path, node in study.checkpoints.items() if not node.is_given]
     folders = [folder for folder in folders if (folder / MANIFEST).exists()]
     outputs = [Path(path, "predictions", name) for path in folders for name in study.checkpoints[str(path)].evaluate]
     folders += [folder for folder in outputs if folder.with_suffix(".json").exists()]

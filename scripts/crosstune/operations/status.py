@@ -1,7 +1,8 @@
 """The progress of a study, from its files alone: it works during a run and on a cluster, without Snakemake and torch.
 
 A training has a lock and a prediction the note of its job; both name their process. A process of another machine counts
-as running while its files change. The log has the progress of a job.
+as running while its files change. The log has the progress of a job. Jobs of data (downloads, copied models, prepared
+and translated rows, the leakage check) are short: they are done, failed or waiting.
 """
 
 import re
@@ -17,12 +18,14 @@ from crosstune.core.files import read_json
 from crosstune.core.locks import is_running
 from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.environment import read_cost
+from crosstune.study.data_requirements import RAW, DataRequirements
 from crosstune.study.graph import Checkpoint, Study
+from crosstune.study.paths import PreparedPath
 from crosstune.study.specs import predict_spec
 
 DONE, RUNNING, FAILED, INTERRUPTED, WAITING = STATES = ("done", "running", "failed", "interrupted", "waiting")
 
-KINDS = ("trainings", "predictions", "scores")
+DATA, TRAININGS, PREDICTIONS, SCORES = KINDS = ("data", "trainings", "predictions", "scores")
 
 # A job of another machine counts as running until its files have not changed for this time.
 MAX_SILENCE_SECONDS = 1800
@@ -42,7 +45,7 @@ PROGRESS = re.compile(
 
 @dataclass(frozen=True)
 class JobStatus:
-    """One training, prediction or scoring with its state and log.
+    """One job of data, training, prediction or scoring with its state and log.
 
     `share`: the finished part of a running job (0 to 1). `seconds`: the duration of a finished job, the remaining time
     of a running one; None if unknown. `size`: its cost relative to other jobs of its `model`, in tokens or languages;
@@ -60,10 +63,10 @@ class JobStatus:
 
 
 def job_statuses(study: Study) -> list[JobStatus]:
-    """All trainings, predictions and scores of a study, from the files in the project's folder."""
-    jobs = []
+    """All jobs of data, trainings, predictions and scores of a study, from the files in the project's folder."""
+    jobs = [_data(*names) for names in _data_files(study)]
     for node in study.checkpoints.values():
-        training = None if "hub" in node.spec else _training(study, node)
+        training = None if node.is_given else _training(study, node)
         jobs += [training] if training else []
         for dataset in node.evaluate:
             trained = not training or training.state == DONE
@@ -86,14 +89,16 @@ def status_lines(study: Study, jobs: Sequence[JobStatus]) -> Iterator[str]:
             share = "starts" if job.share is None else f"{job.share:4.0%}"
             left = "" if job.seconds is None or job.share is None else f", {duration_text(job.seconds)} left"
             yield f"  {share:>6}{left}  {job.name}"
-    yield from ("", time_left(jobs)) if any(job.state != DONE for job in jobs) else ("", "nothing is left to do")
+    # Rows that somebody deleted are needed by nothing that is finished.
+    left = any(job.state != DONE for job in jobs if job.kind != DATA or job.state == FAILED)
+    yield from ("", time_left(jobs)) if left else ("", "nothing is left to do")
     for state in (FAILED, INTERRUPTED):
         yield from _log_lines([job for job in jobs if job.state == state], state)
 
 
 def time_left(jobs: Sequence[JobStatus]) -> str:
     """The remaining time, from the durations of finished trainings and predictions of the same model."""
-    rest = [job for job in jobs if job.state != DONE and job.kind != "scores"]
+    rest = [job for job in jobs if job.state != DONE and job.kind in (TRAININGS, PREDICTIONS)]
     if not rest:
         return "time left: seconds"
     finished: dict[tuple[str, str], list[JobStatus]] = {}
@@ -120,6 +125,31 @@ def duration_text(seconds: float) -> str:
 # --- states of jobs --------------------------------------------------------------------------------------------------
 
 
+def _data_files(study: Study) -> Iterator[tuple[str, str, str]]:
+    """The names of all jobs before the first training, with the files that they make and their logs."""
+    needs = DataRequirements(study)
+    for manifest in needs.all_downloads:
+        name = str(Path(manifest).parent if manifest.endswith(f"/{MANIFEST}") else Path(manifest).with_suffix(""))
+        yield f"fetch {name}", manifest, f"logs/fetch/{name.removeprefix(f'{RAW}/').removeprefix('models/')}.log"
+    for manifest in needs.copied_models:
+        path = str(Path(manifest).parent)
+        yield f"copy {path}", manifest, f"logs/copy/{path.removeprefix('models/')}.log"
+    for dataset, split, language in sorted(needs.needed):
+        name = f"{dataset}.{split}.{language}"
+        yield f"prepare {name}", str(PreparedPath(dataset, split, language)), f"logs/prepare/{name}.log"
+    for job in needs.translations:
+        name = f"{job.dataset}/{job.split}.{job.source}-{job.target}"
+        yield f"translate {name}", f"data/translated/{name}.json", f"logs/translate/{name.replace('/', '.')}.log"
+    yield "leakage check", f"{study.results}/leakage.json", f"{study.results}/logs/leakage.log"
+
+
+def _data(name: str, made: str, log: str) -> JobStatus:
+    """A job of data. Snakemake deletes what a failed job has made."""
+    if Path(made).exists():
+        return JobStatus(DATA, name, DONE, Path(log), "")
+    return JobStatus(DATA, name, FAILED if FAILURE.search(log_tail(Path(log))) else WAITING, Path(log), "")
+
+
 def _training(study: Study, node: Checkpoint) -> JobStatus:
     out = Path(node.path)
     kind = "pretrain" if not node.parents else "average" if "average" in node.spec else "train"
@@ -128,12 +158,12 @@ def _training(study: Study, node: Checkpoint) -> JobStatus:
     model = name.partition("/")[0]
     common = {"model": f"{model} (pretraining)" if kind == "pretrain" else model, "size": _tokens(node)}
     if _spec(out / MANIFEST) == node.spec:
-        return JobStatus("trainings", name, DONE, log, seconds=read_cost(out).get("seconds"), **common)
+        return JobStatus(TRAININGS, name, DONE, log, seconds=read_cost(out).get("seconds"), **common)
     text = log_tail(log)
     share, left = progress(text, out.name)
     if _is_running(out / STAGING / "lock", log, out / RESUME / "state.safetensors"):
-        return JobStatus("trainings", name, RUNNING, log, share=share, seconds=left, **common)
-    return JobStatus("trainings", name, _stopped_state(text, share), log, **common)
+        return JobStatus(TRAININGS, name, RUNNING, log, share=share, seconds=left, **common)
+    return JobStatus(TRAININGS, name, _stopped_state(text, share), log, **common)
 
 
 def _prediction(study: Study, node: Checkpoint, dataset: str, trained: bool) -> JobStatus:
@@ -142,21 +172,21 @@ def _prediction(study: Study, node: Checkpoint, dataset: str, trained: bool) -> 
     name = f"{node.path.removeprefix(f'{study.results}/')}: {dataset}"
     common = {"model": node.location.model, "size": float(len(node.evaluate[dataset]))}
     if trained and _spec(out.with_suffix(".json")) == predict_spec(study, node.path, dataset):
-        return JobStatus("predictions", name, DONE, log, seconds=read_cost(out).get("seconds"), **common)
+        return JobStatus(PREDICTIONS, name, DONE, log, seconds=read_cost(out).get("seconds"), **common)
     note = Path(node.path, "benchmarks", f"predict.{dataset}.requested.json")
     text = log_tail(log)
     share, left = progress(text, f"predict {dataset}")
     if trained and _is_running(note, log):
-        return JobStatus("predictions", name, RUNNING, log, share=share, seconds=left, **common)
-    return JobStatus("predictions", name, _stopped_state(text, share) if trained else WAITING, log, **common)
+        return JobStatus(PREDICTIONS, name, RUNNING, log, share=share, seconds=left, **common)
+    return JobStatus(PREDICTIONS, name, _stopped_state(text, share) if trained else WAITING, log, **common)
 
 
 def _score(study: Study, node: Checkpoint, dataset: str, predicted: bool) -> JobStatus:
     out, log = Path(node.path, "scores", f"{dataset}.json"), Path(node.path, "logs", f"score.{dataset}.log")
     name, model = f"{node.path.removeprefix(f'{study.results}/')}: {dataset}", node.location.model
     if predicted and out.exists() and read_json(out).get("score_version") == SCORE_VERSION:
-        return JobStatus("scores", name, DONE, log, model)
-    return JobStatus("scores", name, FAILED if predicted and FAILURE.search(log_tail(log)) else WAITING, log, model)
+        return JobStatus(SCORES, name, DONE, log, model)
+    return JobStatus(SCORES, name, FAILED if predicted and FAILURE.search(log_tail(log)) else WAITING, log, model)
 
 
 def _spec(manifest: Path) -> dict | None:

@@ -34,7 +34,7 @@ CHECKLIST_FILES = {
     "anim2": "animal_vehicle_v2",
 }
 
-FIX = "Add the key `xtreme` with the name of the task to its record, or evaluate a data set that has the key."
+FIX = "Add the key `xtreme` with the name of the task to its record, or evaluate a whole data set that has the key."
 
 
 @dataclass(frozen=True)

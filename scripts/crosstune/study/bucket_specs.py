@@ -9,6 +9,7 @@ from crosstune.evaluation.metrics import metric_named
 from crosstune.study.comparisons import contrasted_panel, panel_of
 from crosstune.study.graph import Study
 from crosstune.study.paths import PreparedPath
+from crosstune.study.run_data import evaluated_dataset
 
 
 def resolve_buckets(study: Study) -> list[dict]:
@@ -31,13 +32,14 @@ def _resolve(study: Study, name: str, entry: Mapping) -> dict:
         check_known(attribute, known, f"attribute of {dataset}", f"{where}.attributes[{number}]")
     if not panel["languages"]:
         raise UserError("none of the evaluated languages is marked as low-resource", f"{where}.languages", "all")
+    evaluated = evaluated_dataset(study.registry, study.tracks[track], dataset, 0)
     return {
         "name": name,
         **{key: entry[key] for key in ("a", "b", "bins", "confidence")},
         "panels": [panel],
         "task": record.task,
         "attributes": entry.get("attributes", known),
-        "test": {lang: _rows(PreparedPath(dataset, "test", lang)) for lang in panel["languages"]},
+        "test": {lang: _rows(PreparedPath(evaluated, "test", lang)) for lang in panel["languages"]},
         "train": _training_rows(study, track, (entry["a"], entry["b"])),
     }
 

@@ -11,6 +11,7 @@ from crosstune.study.bucket_specs import resolve_buckets
 from crosstune.study.checks import (
     check_allowed_leakage,
     check_contrastive,
+    check_languages,
     check_layers,
     check_lengths,
     check_windows,
@@ -19,8 +20,16 @@ from crosstune.study.claims import resolve_claims
 from crosstune.study.comparisons import check_headline, resolve_average, resolve_contrasts, resolve_published
 from crosstune.study.expand import expand
 from crosstune.study.graph import Study
+from crosstune.study.local_models import identify_models
 from crosstune.study.renamed_keys import check_renamed
 from crosstune.study.table_specs import resolve_tables
+
+
+def complete_revisions(config: Mapping) -> None:
+    """Models of the hub without a revision mean the main branch. A study plans with it, and runs once it is pinned."""
+    for model in (*config["models"].values(), *config["translators"].values()):
+        if {"hub", "model"} & set(model):
+            model["revision"] = model.get("revision") or "main"
 
 
 def build_study(config: Mapping, root: Path | str = ".") -> Study:
@@ -32,7 +41,11 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     check_renamed(config)
     config = validate(config, root / "schemas/study.schema.yaml")
     complete_spec(config["synthetic"])
-    expansion = expand(config, load_registry(root / "registry", config["datasets"]), load_languages(root / "registry"))
+    config = identify_models(config)
+    complete_revisions(config)
+    registry = load_registry(root / "registry", config["datasets"])
+    expansion = expand(config, registry, load_languages(root / "registry", config["languages"]))
+    check_languages(expansion)
     check_headline(expansion)
     check_layers(expansion)
     check_windows(expansion)

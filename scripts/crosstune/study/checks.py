@@ -1,6 +1,5 @@
 """Mistakes of an expanded study that no schema can see. Each check raises UserError for the first one it finds."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from crosstune.artifacts.model_config import check_positions
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json
 from crosstune.data.leakage import covers
+from crosstune.data.part_names import without_sample
 from crosstune.data.record import Dataset
 from crosstune.data.registry import Registry
 from crosstune.evaluation.metrics import DIAGNOSTICS, XTREME_R, metric_named
@@ -18,6 +18,7 @@ from crosstune.study.paths import Source, base_path
 from crosstune.study.recipe import check_contrastive_recipe, contrastive_options, is_contrastive
 from crosstune.study.schedules import schedule_sources
 from crosstune.study.specs import leakage_spec
+from crosstune.study.targets import used_languages
 
 # In a pair of texts, RoBERTa's are the most.
 MOST_SPECIAL_TOKENS = 4
@@ -39,15 +40,44 @@ def check_selection(registry: Registry, track: Track) -> None:
     where = f"tracks.{track.name}.select.dataset"
     if select["dataset"] not in registry:
         raise UserError(f"unknown data set {select['dataset']!r}", where)
+    if "validation" in select:
+        check_held_out(registry, track)
+        return
     record = registry[fold_dataset(registry, select["dataset"], 1)]
     for split in ("validation", "test") if select["log_test_scores"] else ("validation",):
         if split not in record.splits:
             have = ", ".join(record.splits)
             raise UserError(f"data set {select['dataset']!r} has no {split} split", where, f"It has: {have}.")
-    trained = _trained_datasets(track)
-    if select["dataset"] not in trained:
-        known = ", ".join(sorted(trained))
-        raise UserError(f"no schedule trains on {select['dataset']!r}", where, f"They train on: {known}")
+    _check_trained(track, where)
+
+
+def _check_trained(track: Track, where: str) -> None:
+    """A schedule trains on the data set that selects."""
+    name, trained = track.config["select"]["dataset"], set(map(without_sample, _trained_datasets(track)))
+    if name not in trained:
+        raise UserError(f"no schedule trains on {name!r}", where, f"They train on: {', '.join(sorted(trained))}")
+
+
+def check_held_out(registry: Registry, track: Track) -> None:
+    """Training rows can be held out: of a data set without folds that is no translation, in languages that it has."""
+    select, where = track.config["select"], f"tracks.{track.name}.select"
+    name, held = select["dataset"], select["validation"]
+    record = registry[name]
+    _check_trained(track, f"{where}.dataset")
+    if origin := registry.translation_source(name):
+        message = f"data set {name!r} is a translation, and its originals would be trained on"
+        raise UserError(message, f"{where}.dataset", f"dataset: {origin}")
+    if registry.folds(name):
+        message = f"data set {name!r} is split into folds, which have validation rows"
+        raise UserError(message, f"{where}.validation", "Leave `validation` out.")
+    if select["log_test_scores"] and "test" not in record.splits:
+        raise UserError(f"data set {name!r} has no test split", f"{where}.log_test_scores", "log_test_scores: false")
+    for language in held.get("languages", []):
+        record.require(language, "train", f"{where}.validation.languages")
+    for language, rows in record.splits["train"].rows.items():
+        if held["sample"] >= rows and record.task != "retrieval":
+            message = f"{held['sample']} held-out examples leave nothing to train on: {name}.{language} has {rows}"
+            raise UserError(message, f"{where}.validation.sample", f"sample: {max(1, rows // 10)}")
 
 
 def check_layers(study: Expansion) -> None:
@@ -83,7 +113,8 @@ def check_windows(study: Expansion) -> None:
 def check_lengths(study: Expansion, root: Path) -> None:
     """Every model has positions for the longest sequence of every track.
 
-    A model of the hub is known once its folder is below `root`; before, the job that fetches it checks it.
+    A model of the hub is known once its folder is below `root`; before, the job that fetches it checks it. So does the
+    job that copies a model from a folder of another machine.
     """
     for name, track in study.tracks.items():
         longest = longest_sequence(study, track)
@@ -92,8 +123,10 @@ def check_lengths(study: Expansion, root: Path) -> None:
                 message = f"the track {name} has sequences of {longest} tokens"
                 raise UserError(message, f"models.{model}.pretrain.max_length", f"max_length: {longest}")
             file = root / base_path(study.name, model, config) / MODEL / "config.json"
-            if "hub" in config and file.exists():
-                check_positions(read_json(file), longest, f"models.{model}")
+            files = [file] if "pretrain" not in config else []
+            files += [Path(config["folder"], "config.json")] if "folder" in config else []
+            if known := next((file for file in files if file.exists()), None):
+                check_positions(read_json(known), longest, f"models.{model}")
 
 
 def longest_sequence(study: Expansion, track: Track) -> int:
@@ -147,15 +180,9 @@ def check_resume_states(study: Expansion) -> None:
             raise UserError("an interrupted training of another spec left its state here", str(spec.parent), fix)
 
 
-def check_bounds(path: Path, folders: Mapping[str, str]) -> None:
-    """UserError for a data file outside the project and the study's `folders`, and for what is no regular file.
-
-    A study of somebody else's could otherwise read any file of the user's, and show it on its page.
-    """
-    place = Path(os.path.abspath(path))  # links are the user's own
-    bounds = [Path.cwd(), *(Path(os.path.abspath(folder)) for folder in folders.values())]
-    if not any(place.is_relative_to(folder) for folder in bounds):
-        fix = f"If you mean it, name its folder:\nfolders:\n  mine: {place.parent}"
-        raise UserError("the file lies outside the project and the study's folders", str(path), fix)
-    if place.is_relative_to("/proc") or place.is_relative_to("/dev") or (path.exists() and not path.is_file()):
-        raise UserError("this is no regular file", str(path), "Name a file of data.")
+def check_languages(study: Expansion) -> None:
+    """Tables know the name, family and script of every language."""
+    if unknown := [code for code in used_languages(study) if code not in study.languages]:
+        lines = [f"  {code}: {{name: ..., family: ..., script: Latn, resource: low}}" for code in unknown]
+        message = f"the language {unknown[0]!r} is neither here nor in the registry"
+        raise UserError(message, "languages", "\n".join(["Describe it in the config:", "languages:", *lines]))

@@ -224,7 +224,7 @@ def match_number(study: Study, file: ClaimsFile, name: str, claim: Mapping) -> I
     """One statement for every model of the study that is the claim's model."""
     copied = {key: claim[key] for key in ("value", "tolerance", "schedule", "metric")}
     blank = replace(file.statement(NUMBER, name, claim), **copied, relative_to=claim.get("less", ""))
-    pair = f"{claim['schedule']} less {claim['less']}" if "less" in claim else claim["schedule"]
+    pair = f"{claim['schedule']} − {claim['less']}" if "less" in claim else claim["schedule"]
     if "average" in claim:
         blank = replace(blank, average=claim["average"], about=f"{pair}, average {claim['average']}")
         problem = _average_problem(study, claim)
@@ -270,10 +270,10 @@ def match_direction(study: Study, file: ClaimsFile, name: str, claim: Mapping) -
     if not problem and isinstance(languages, list):
         problem = _language_problem(study, track, dataset, languages)
     if problem:
-        yield replace(blank, about=f"{claim['better']} less {claim['than']}", not_run=problem)
+        yield replace(blank, about=f"{claim['better']} − {claim['than']}", not_run=problem)
         return
     group = languages if isinstance(languages, str) else ", ".join(languages)
-    about = f"{sides[0]} less {sides[1]}, {track}/{dataset}, {metric}, {group}"
+    about = f"{sides[0]} − {sides[1]}, {track}/{dataset}, {metric}, {group}"
     for model in study.config["models"]:
         yield replace(
             blank,
@@ -300,12 +300,12 @@ def _match_rows(study: Study, blank: Statement, file: ClaimsFile, claim: Mapping
         absent = [f"row {claim[side]}" for side in ("better", "than") if claim[side] not in rows]
         absent += [] if column in dict(entry["columns"]) else [f"column {column}"]
         if absent:
-            about = f"{claim['better']} less {claim['than']}, {column}"
+            about = f"{claim['better']} − {claim['than']}, {column}"
             problem = f"published.{entry['name']} has no {' and no '.join(absent)}"
             yield replace(blank, about=about, published=entry["name"], not_run=problem)
             continue
         a, b = rows[claim["better"]], rows[claim["than"]]
-        about = f"{a} less {b}, {dict(entry['columns'])[column]}, {entry['track']}/{entry['dataset']}"
+        about = f"{a} − {b}, {dict(entry['columns'])[column]}, {entry['track']}/{entry['dataset']}"
         for model in study.config["models"]:
             differs = differences_from_paper(study, claim, model, entry["dataset"])
             yield replace(

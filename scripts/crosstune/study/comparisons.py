@@ -6,12 +6,12 @@ from pathlib import Path
 from crosstune.core.errors import UserError
 from crosstune.core.schema import check_known
 from crosstune.evaluation.metrics import XTREME_R, metric_named
-from crosstune.study.folds import fold_dataset
 from crosstune.study.graph import Study
 from crosstune.study.published_tables import load_published, points
+from crosstune.study.run_data import evaluated_dataset
 
 # The version of the formulas behind contrasts.json. Raise it when a change of them changes its numbers.
-CONTRASTS_VERSION = 3
+CONTRASTS_VERSION = 4
 
 
 def check_headline(study: Study) -> None:
@@ -104,7 +104,8 @@ def schedules_with_head(study: Study, track: str, dataset: str) -> list[str]:
         run.schedule.name: None
         for run in study.runs
         if run.track == track
-        and fold_dataset(study.registry, dataset, run.fold) in study.checkpoints[run.stages[-1]].evaluate
+        and evaluated_dataset(study.registry, study.tracks[track], dataset, run.fold)
+        in study.checkpoints[run.stages[-1]].evaluate
     }
     return list(names)
 

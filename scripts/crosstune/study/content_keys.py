@@ -12,8 +12,9 @@ from typing import Any
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json_or_empty, sha256_file, sha256_json
 from crosstune.data.prepare import source_manifests
-from crosstune.data.sources import FoldSource, SyntheticSource, TranslatedSource
+from crosstune.data.sources import FoldSource, PartSource, SavedSource, SyntheticSource, TranslatedSource, identity
 from crosstune.data.synthetic.write import SYNTHETIC_VERSION
+from crosstune.data.tables import saved_files
 from crosstune.study.data_requirements import PREPARED, DataRequirements
 from crosstune.study.paths import PreparedPath
 
@@ -52,15 +53,22 @@ class ContentKeys:
             origins = [self.key(source.dataset, source.split, origin) for origin in source.origins]
             specs = [self._requirements.translate_spec(source.translator, o, place.language) for o in source.origins]
             return {"translated": origins, "by": specs}
-        if isinstance(source, FoldSource):
+        if isinstance(source, FoldSource | PartSource):
             manifests = [f"{PREPARED}/{path}" for path in source_manifests(source, place.dataset, place.language)]
-            return {"fold": source.fold, "of": [self.key(*PreparedPath.parse(path)) for path in manifests]}
+            origins = [self.key(*PreparedPath.parse(path)) for path in manifests]
+            if isinstance(source, FoldSource):
+                return {"fold": source.fold, "of": origins}
+            part = {"part": asdict(source.part), "whole": source.whole, "parallel": source.parallel}
+            return {**part, "split": place.split, "of": origins}
         if isinstance(source, SyntheticSource):
             spec = self._requirements.prepare_spec(*place)["synthetic"]
             return {"synthetic": spec, "version": SYNTHETIC_VERSION, "paths": list(map(str, source.paths))}
         if isinstance(source, list):
             return [[path.name, self._hash(path)] for path in source]
-        return asdict(source)
+        if isinstance(source, SavedSource):
+            files = [[path.name, self._hash(path)] for path in saved_files(source.folder, source.split)]
+            return {"saved": files, "id_prefix": source.id_prefix}
+        return identity(source)
 
 
 def _hash(path: Path) -> str:

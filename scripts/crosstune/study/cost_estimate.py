@@ -77,7 +77,7 @@ class CostEstimate:
     @cached_property
     def checkpoints(self) -> list[str]:
         """All checkpoints that the study computes, including base models."""
-        return [path for path, node in self.study.checkpoints.items() if "hub" not in node.spec]
+        return [path for path, node in self.study.checkpoints.items() if not node.is_given]
 
     def stages(self, model: str, track: str = "") -> list[str]:
         """The checkpoints of a model on a track; without a track, all of them and the base."""

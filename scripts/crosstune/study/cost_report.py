@@ -48,6 +48,7 @@ def jobs_of(estimate: CostEstimate, requirements: DataRequirements) -> list[tupl
     ]
     outputs = {
         "fetch, fetch_model": requirements.all_downloads,
+        "copy_model": requirements.copied_models,
         "prepare": requirements.prepared,
         "translate": translated,
         "pretrain": [manifest_of(node.path) for node in nodes if not node.parents],

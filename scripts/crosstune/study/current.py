@@ -88,7 +88,7 @@ class CurrentResults:
         """A line per track, or model, whose finished results the study would replace by others, and why."""
         homes: dict[str, _Replaced] = {}
         for path, node in self._study.checkpoints.items():
-            if not node.data:  # fetched, averaged or untrained: made in seconds, and told by what it is made of
+            if not node.data:  # given, averaged or untrained: made in seconds, and told by what it is made of
                 continue
             home = f"track {node.location.track}" if node.parents else f"model {node.location.model}"
             part = homes.setdefault(home, _Replaced())
@@ -104,7 +104,7 @@ class CurrentResults:
     def check_replaced(self) -> None:
         """UserError if the study would replace finished results by others: a run asks before it does."""
         if lines := self.replaced():
-            name = f"study: {self._study.name}-2"
+            name = f"study: {self._study.config['study']}-2"
             fix = f"To replace them: --config replace=true\nTo keep them, give this study another name:\n{name}"
             told = "\n  ".join(["finished results would be replaced", *lines])
             raise UserError(told, self._study.results, fix)
@@ -112,8 +112,8 @@ class CurrentResults:
     def _is_current(self, path: str) -> bool:
         """Whether a checkpoint and all its ancestors are finished, with the specs and rows that the study asks for."""
         node = self._study.checkpoints[path]
-        # The name of a fetched model has its revision, and studies that are finished do not need it.
-        if node.is_fetched:
+        # The name of a given model has its revision or hash, and studies that are finished do not need it.
+        if node.is_given:
             return True
         finished = bool(self._manifest(f"{path}/{MANIFEST}"))
         return finished and not self.changes(path) and all(map(self.checkpoint, node.parents))
@@ -121,7 +121,7 @@ class CurrentResults:
     def _is_outdated(self, path: str) -> bool:
         """Whether a finished checkpoint differs from what the study asks for, or one of its ancestors does."""
         node = self._study.checkpoints[path]
-        if node.is_fetched or not self._manifest(f"{path}/{MANIFEST}"):
+        if node.is_given or not self._manifest(f"{path}/{MANIFEST}"):
             return False
         return bool(self.changes(path)) or any(map(self.is_outdated, node.parents))
 
@@ -131,9 +131,15 @@ class CurrentResults:
         if not (manifest := self._manifest(f"{path}/{MANIFEST}")):
             return []
         changes = list(_spec_changes(manifest["spec"], node.spec))
-        if not changes and manifest["spec"] != node.spec:
+        if manifest["spec"].get("parent") != node.spec.get("parent") and self._begins_with_given(node):
+            changes.append(f"the model {node.location.model}")
+        elif not changes and manifest["spec"] != node.spec:
             changes = [EARLIER]
         return changes + [f"the rows of {name}" for name in self._changed_rows(node, manifest)]
+
+    def _begins_with_given(self, node: Checkpoint) -> bool:
+        """Whether a checkpoint is the first after a model of the hub or of a folder."""
+        return any(self._study.checkpoints[parent].is_given for parent in node.parents)
 
     def _changed_rows(self, node: Checkpoint, manifest: Mapping) -> Iterator[str]:
         """The names of the rows that a finished checkpoint was trained or evaluated on and that are others now."""

@@ -1,26 +1,42 @@
 """The data that a study needs: prepared splits, their source files, translations and downloads."""
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 from crosstune.core.errors import UserError
-from crosstune.data.download.fetch import download_request, manifest_path
-from crosstune.data.download.http import FETCH_ALL, is_offline
+from crosstune.data.download.cached_models import is_model_cached
+from crosstune.data.download.fetch import download_request, is_request_cached, manifest_path
+from crosstune.data.download.hub import is_offline
+from crosstune.data.download.limits import FETCH_ALL
+from crosstune.data.places import check_bounds, check_named
 from crosstune.data.prepare import PREPARE_VERSION, source_manifests
 from crosstune.data.readers import reads_all_languages
-from crosstune.data.sources import DataSource, FoldSource, HubSource, SyntheticSource, TranslatedSource, UrlSource
+from crosstune.data.sources import (
+    DataSource,
+    DerivedSource,
+    FoldSource,
+    HubSource,
+    SavedSource,
+    SyntheticSource,
+    TranslatedSource,
+    UrlSource,
+    identity,
+)
+from crosstune.data.tables import saved_files
 from crosstune.data.translation.translate_split import TRANSLATE_VERSION
 from crosstune.data.translation.translators import load_translator
-from crosstune.study.checks import check_bounds
 from crosstune.study.distances import distances_file
 from crosstune.study.graph import Expansion
 from crosstune.study.paths import PreparedPath
 from crosstune.study.targets import evaluated_sets, test_manifests
 
 PIN_ALL = "snakemake --cores 1 pin"
+
+COMMIT = re.compile("[0-9a-f]{40}")
 
 PREPARED = "data"
 
@@ -49,6 +65,39 @@ class Translation:
     translator: str
 
 
+def find_unpinned_models(config: Mapping, translators: Collection[str]) -> dict[str, tuple[str, str]]:
+    """(id, branch or tag) by config key of models of the hub without a commit: base models and those of translators."""
+    models = {f"models.{name}": (m["hub"], m["revision"]) for name, m in config["models"].items() if "hub" in m}
+    for name in sorted(translators):
+        if "model" in (translator := config["translators"].get(name, {})):
+            models[f"translators.{name}"] = (translator["model"], translator["revision"])
+    return {key: model for key, model in models.items() if not COMMIT.fullmatch(model[1])}
+
+
+def missing_offline(manifests: Sequence[str], downloads: Mapping[str, Download]) -> list[str]:
+    """If the user forbids the network: the manifests of data sets and models that the hub's cache has not all of."""
+    if not manifests or not is_offline():
+        return []
+    return [manifest for manifest in manifests if not _is_cached(manifest, downloads)]
+
+
+def _is_cached(manifest: str, downloads: Mapping[str, Download]) -> bool:
+    if manifest in downloads:
+        return is_request_cached(downloads[manifest].request)
+    name, _, revision = Path(manifest).parent.name.partition("@")
+    return is_model_cached(name.replace("--", "/", 1), revision)
+
+
+def _check_distances_file(study: Expansion) -> None:
+    """UserError for a file of languages' features that is missing or out of bounds."""
+    for file in distances_file(study):
+        check_bounds(Path(file), study.config["folders"])
+        check_named(study.config["distances"]["file"], "distances.file")
+        if not Path(file).exists():
+            fix = "Correct distances.file, or leave `distances` out."
+            raise UserError("no such file of languages' features", file, fix)
+
+
 class DataRequirements:
     """The data that a study needs before anything is trained."""
 
@@ -65,12 +114,13 @@ class DataRequirements:
         record = self._study.registry[dataset]
         split_record = record.require(language, split)
         location = self.source(dataset, split, language)
-        has_files = isinstance(location, list | SyntheticSource)
+        has_files = isinstance(location, list | SyntheticSource | SavedSource)
+        chosen = [location.split, location.id_prefix] if isinstance(location, SavedSource) else []
         # One reader gives a language the rows of languages that the record lacks.
         languages = split_record.languages if reads_all_languages(record.reader) else ()
         spec = {
             "version": PREPARE_VERSION,
-            "source": record.file_names(language, split) if has_files else asdict(location),
+            "source": record.file_names(language, split) + chosen if has_files else identity(location),
             "synthetic": self._study.config["synthetic"] if isinstance(location, SyntheticSource) else None,
             "reader": record.reader,
             "task": record.task,
@@ -78,7 +128,7 @@ class DataRequirements:
                 record.codes.get(language),
                 record.tags,
                 record.labels,
-                record.fields,
+                record.declaration,
                 record.token_prefix,
                 languages,
             ],
@@ -86,8 +136,8 @@ class DataRequirements:
             "sha256": split_record.sha256.get(language),
             "exclude": split_record.exclude.get(language),
         }
-        spec |= {"suite": record.suite} if record.suite else {}
-        return spec | ({"folds": asdict(record.folds)} if isinstance(location, FoldSource) else {})
+        spec |= {"folds": asdict(record.folds)} if isinstance(location, FoldSource) else {}
+        return spec | ({"suite": record.suite} if record.suite else {})
 
     def records(self, dataset: str) -> dict:
         """The study's own records that a job needs to prepare a data set."""
@@ -103,8 +153,10 @@ class DataRequirements:
             return [WORLD_MANIFEST]
         if isinstance(location, HubSource | UrlSource):
             return [f"{RAW}/{manifest_path(download_request(location))}"]
-        if isinstance(location, TranslatedSource | FoldSource):
+        if isinstance(location, DerivedSource):
             return [f"{PREPARED}/{path}" for path in source_manifests(location, dataset, language)]
+        if isinstance(location, SavedSource):
+            location = saved_files(location.folder, location.split)
         return [str(path) for path in location]
 
     def translation(self, dataset: str, split: str, pair: str) -> Translation:
@@ -185,11 +237,11 @@ class DataRequirements:
         return keys
 
     def _parents(self, dataset: str, split: str, language: str) -> set[tuple[str, str, str]]:
-        """The prepared splits that a fold or a translation is derived from."""
+        """The prepared splits that a fold, a part or a translation is derived from."""
         location = self.source(dataset, split, language)
         if isinstance(location, TranslatedSource):
             return {(location.dataset, location.split, origin) for origin in location.origins}
-        if isinstance(location, FoldSource):
+        if isinstance(location, DerivedSource):
             return {
                 tuple(PreparedPath.parse(f"{PREPARED}/{path}"))
                 for path in source_manifests(location, dataset, language)
@@ -222,31 +274,47 @@ class DataRequirements:
         return [*self.downloads, *models, *translators]
 
     @property
-    def unpinned(self) -> list[str]:
+    def copied_models(self) -> list[str]:
+        """Manifests of the copies of models in folders."""
+        given = [node for node in self._study.checkpoints.values() if node.is_given]
+        return [f"{node.path}/stage.json" for node in given if not node.is_fetched]
+
+    @property
+    def unpinned_datasets(self) -> list[str]:
         """Data sets of the study whose record names no version of its download."""
         return sorted({d for d, split, lang in self.needed if not self._study.registry[d].is_pinned(lang, split)})
 
+    @property
+    def unpinned_models(self) -> dict[str, tuple[str, str]]:
+        """(id, branch or tag) of the study's models of the hub that name no commit, by their config key."""
+        return find_unpinned_models(self._study.config, {job.translator for job in self.translations})
+
+    @property
+    def unpinned(self) -> list[str]:
+        """The names of what `pin` is for: data sets, and models with the branch or tag that they name."""
+        return self.unpinned_datasets + [f"{key} ({model[1]})" for key, model in self.unpinned_models.items()]
+
     def check_pins(self) -> None:
-        """UserError if a data set is not pinned to a version."""
+        """UserError if a data set or a model is not pinned to a version."""
         if names := self.unpinned:
-            message = f"not pinned to a version: {', '.join(names)}"
-            raise UserError(message, "registry", f"With a network: {PIN_ALL}")
+            raise UserError(f"not pinned to a version: {', '.join(names)}", "study", f"With a network: {PIN_ALL}")
 
     def check_files(self) -> None:
         """UserError for the first data file on disk that the study needs and that is missing or out of bounds."""
-        for file in distances_file(self._study):
-            if not Path(file).exists():
-                fix = "Correct distances.file, or leave `distances` out."
-                raise UserError("no such file of languages' features", file, fix)
-            check_bounds(Path(file), self._study.config["folders"])
+        _check_distances_file(self._study)
         for dataset, split, language in sorted(self.needed):
             location = self.source(dataset, split, language)
+            if isinstance(location, SavedSource):
+                location = saved_files(location.folder, location.split)
+            record = self._study.registry[dataset]
             for path in location if isinstance(location, list) else ():
                 check_bounds(path, self._study.config["folders"])
                 if not path.exists():
                     where = f"folders: {self._study.config['folders']}"
-                    notes = self._study.registry[dataset].notes
-                    raise UserError(f"no such data file (data set {dataset})", str(path), f"{where}\n{notes}".strip())
+                    fix = f"{where}\n{record.notes}".strip()
+                    raise UserError(f"no such data file (data set {dataset})", str(path), fix)
+            for name in record.file_names(language, split) if isinstance(location, list) else ():
+                check_named(name, f"{record.where}.splits.{split}.source.files")
 
     def check_translators(self) -> None:
         """UserError for a translator that the study does not describe, and for a pair of languages that it lacks."""
@@ -264,9 +332,9 @@ class DataRequirements:
                 except UserError as error:
                     raise UserError(error.message, f"translators.{job.translator}", error.fix) from None
 
-    def check_downloads(self, environment: Mapping[str, str]) -> None:
-        """UserError if a download is missing and the user forbids the network."""
-        if is_offline(environment) and (missing := self.missing_downloads):
+    def check_downloads(self) -> None:
+        """UserError if a download is neither made nor in the hub's cache, and the user forbids the network."""
+        if missing := missing_offline(self.missing_downloads, self.downloads):
             message = f"not downloaded yet, and HF_HUB_OFFLINE forbids the network ({len(missing)} downloads)"
             raise UserError(message, missing[0], f"With a network and the same config:\n{FETCH_ALL}")
 

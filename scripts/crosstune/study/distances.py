@@ -5,7 +5,7 @@ import re
 from crosstune.core.errors import UserError
 from crosstune.data.language_distances import DISTANCES_VERSION
 from crosstune.study.graph import Expansion
-from crosstune.study.plan import language_of, used_languages
+from crosstune.study.targets import used_languages
 
 FOLDER = re.compile(r"\{(\w+)\}")
 
@@ -27,5 +27,5 @@ def distances_spec(study: Expansion) -> dict:
     return {
         "version": DISTANCES_VERSION,
         "features": study.config.get("distances", {}).get("features"),
-        "languages": {code: language_of(study, code).iso or code for code in used_languages(study)},
+        "languages": {code: study.languages[code].iso or code for code in used_languages(study)},
     }

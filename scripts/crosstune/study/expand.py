@@ -1,16 +1,19 @@
 """Expanding a config: tracks with their schedules, then checkpoints (the nodes of the schedule tree) and runs."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crosstune.core.errors import UserError
+from crosstune.data.part_names import PILOT, SAMPLE, Part, split_part
 from crosstune.data.registry import Language, Registry
+from crosstune.evaluation.metrics import metric_named
 from crosstune.study.checks import check_metric, check_selection
-from crosstune.study.folds import fold_dataset, fold_schedule, track_folds
+from crosstune.study.folds import fold_dataset, track_folds
 from crosstune.study.graph import Checkpoint, Expansion, Run, Track
 from crosstune.study.heads import HEADLESS, check_heads, evaluation_heads, final_heads
-from crosstune.study.paths import CheckpointPath, Source, base_path
+from crosstune.study.paths import CheckpointPath, Source, base_path, study_name
+from crosstune.study.run_data import evaluated_dataset, run_schedule
 from crosstune.study.schedules import (
     UNTRAINED,
     Budget,
@@ -18,6 +21,8 @@ from crosstune.study.schedules import (
     check_matched,
     parse_schedules,
     schedule_sources,
+    shorten,
+    shortened,
 )
 from crosstune.study.specs import average_spec, held_out_manifests, pretrain_spec, stage_spec, weight_names_key
 
@@ -48,9 +53,11 @@ def expand_model(config: Mapping, registry: Registry, name: str) -> Checkpoint:
     model = config["models"][name]
     if model.get("sharded") and model.get("gpus", 1) < 2:
         raise UserError("a sharded model needs two GPUs or more", f"models.{name}.sharded", "gpus: 2")
-    path = base_path(config["study"], name, model)
+    path = base_path(study_name(config), name, model)
     if "hub" in model:
         return Checkpoint(path, {"hub": model["hub"], "revision": model["revision"]})
+    if "folder" in model:
+        return Checkpoint(path, {"folder_sha256": model["sha256"]})
     pretrain, where = model["pretrain"], f"models.{name}.pretrain"
     if pretrain["hidden"] % pretrain["heads"]:
         raise UserError(f"{pretrain['heads']} heads do not divide a width of {pretrain['hidden']}", f"{where}.heads")
@@ -62,6 +69,8 @@ def expand_model(config: Mapping, registry: Registry, name: str) -> Checkpoint:
     for dataset in pretrain["corpus"]:
         if registry[dataset].task != "text":
             raise UserError(f"{dataset} is a {registry[dataset].task} data set, not text", f"{where}.corpus")
+    if config.get("pilot"):
+        pretrain = {**pretrain, "budget": shortened(pretrain["budget"])}
     spec = pretrain_spec(config, pretrain, list(map(str, sources)))
     data = tuple(Source.parse(source).manifest for source in spec["sources"])
     return Checkpoint(path, spec, data=data, threads=pretrain["threads"])
@@ -72,28 +81,36 @@ def expand_model(config: Mapping, registry: Registry, name: str) -> Checkpoint:
 
 def expand_track(config: Mapping, registry: Registry, name: str) -> Track:
     """A track with its schedules, the languages of its evaluation sets, and its folds."""
-    track = config["tracks"][name]
-    evaluate = {
-        dataset: _evaluated_languages(registry, dataset, languages, f"tracks.{name}.evaluate.{dataset}")
-        for dataset, languages in track["evaluate"].items()
-    }
+    track, where = config["tracks"][name], f"tracks.{name}"
+    evaluate, parts = {}, {}
+    for dataset, entry in track["evaluate"].items():
+        entry = entry if isinstance(entry, Mapping) else {"languages": entry}
+        here = f"{where}.evaluate.{dataset}"
+        evaluate[dataset] = _evaluated_languages(registry, dataset, entry.get("languages", "all"), here)
+        parts[dataset] = _evaluated_part(config, registry, dataset, evaluate[dataset], entry.get("sample"), here)
     if UNTRAINED in track["schedules"]:
         message = f"{UNTRAINED!r} is the name of the untrained baseline"
-        raise UserError(message, f"tracks.{name}.schedules", "Choose another name.")
+        raise UserError(message, f"{where}.schedules", "Choose another name.")
     budget = Budget(**track["budget"])
     schedules = parse_schedules(
-        track["schedules"], lambda text, where: resolve_source(config, registry, name, text, where), budget,
-        f"tracks.{name}.schedules",
+        track["schedules"], lambda text, at: resolve_source(config, registry, name, text, at), budget,
+        f"{where}.schedules",
     )  # fmt: skip
+    for schedule in schedules:
+        for source in schedule_sources(schedule):
+            _check_sample(registry, source, f"{where}.schedules.{schedule.name}")
 
     def rows(name: str) -> int | None:
         source = Source.parse(name)
         return registry[source.dataset].require(source.language, "train").rows.get(source.language)
 
-    check_matched(schedules, budget, rows, f"tracks.{name}")
-    trained = {Source.parse(source).dataset for schedule in schedules for source in schedule_sources(schedule)}
+    check_matched(schedules, budget, rows, where)
+    if config.get("pilot"):
+        schedules = [shorten(schedule) for schedule in schedules]
+    trained = {split_part(Source.parse(name).dataset)[0] for own in schedules for name in schedule_sources(own)}
     folds = track_folds(registry, name, trained | set(evaluate))
-    return Track(name, track, (Schedule(UNTRAINED), *schedules), evaluate, folds)
+    parts = {dataset: part for dataset, part in parts.items() if part}
+    return Track(name, track, (Schedule(UNTRAINED), *schedules), evaluate, folds, parts)
 
 
 def _evaluated_languages(registry: Registry, dataset: str, languages: str | list, where: str) -> tuple[str, ...]:
@@ -101,6 +118,43 @@ def _evaluated_languages(registry: Registry, dataset: str, languages: str | list
     evaluated = known_languages(registry, any_fold, languages, "test", where)
     check_metric(registry[dataset], evaluated, where)
     return evaluated
+
+
+def _evaluated_part(
+    config: Mapping, registry: Registry, dataset: str, languages: Sequence[str], sample: int | None, where: str
+) -> str:
+    """What the name of the evaluated part has behind that of its data set; empty if the whole is evaluated."""
+    name = ""
+    if sample is not None:
+        _refuse_cases(registry, dataset, f"{where}.sample")
+        name = Part(SAMPLE, sample).of("")
+        for language in languages:
+            rows = registry[fold_dataset(registry, dataset, 1)].splits["test"].rows.get(language)
+            _refuse_larger(registry, dataset, sample, rows, f"test examples in {language!r}", f"{where}.sample")
+    return Part(PILOT, config["pilot"]).of(name) if config.get("pilot") else name
+
+
+def _refuse_cases(registry: Registry, dataset: str, where: str) -> None:
+    """UserError if the rows of a data set are examples of test cases, which a sample of rows would break."""
+    if metric_named(registry[dataset].metric).part_labels:
+        message = f"the examples of {dataset} are no single rows: cases have several"
+        raise UserError(message, where, f"For a smaller suite, say in the record of {dataset}:\nsuite: {{cases: 20}}")
+
+
+def _check_sample(registry: Registry, source: str, where: str) -> None:
+    """UserError for a sample that is larger than the training rows, if their record states the number."""
+    dataset, language = Source.parse(source)
+    whole, part = split_part(dataset)
+    if part:
+        rows = registry[whole].splits["train"].rows.get(language)
+        _refuse_larger(registry, whole, part.number, rows, f"training examples in {language!r}", where)
+
+
+def _refuse_larger(registry: Registry, dataset: str, sample: int, rows: int | None, what: str, where: str) -> None:
+    # Rows of retrieval are candidates, too.
+    if rows is not None and sample > rows and registry[dataset].task != "retrieval":
+        message = f"a sample of {sample} is larger than {dataset}, which has {rows} {what}"
+        raise UserError(message, where, f"sample: {rows}")
 
 
 def resolve_source(config: Mapping, registry: Registry, track: str, name: str, where: str) -> str:
@@ -117,6 +171,10 @@ def resolve_source(config: Mapping, registry: Registry, track: str, name: str, w
             fix = f"Write dataset.{name}, or set tracks.{track}.sources"
             raise UserError(f"{name!r} names no data set", where, fix)
         dataset = default
+    whole, part = split_part(dataset)
+    if part:
+        fix = f"{{train: {Source(whole, language)}, sample: {part.number}}}"
+        raise UserError(f"{dataset!r} names a part of a data set", where, fix)
     if not dataset or dataset not in registry:
         message = f"unknown source {name!r}: no data set {dataset!r} in the registry"
         raise UserError(message, where, f"Known: {', '.join(sorted(registry))}")
@@ -159,12 +217,13 @@ class RunExpander:
     def runs(self) -> list[Run]:
         runs = []
         for schedule, fold in itertools.product(self.track.schedules, self.track.folds):
-            stages = tuple(map(self._add, fold_schedule(self.registry, schedule, fold).prefixes))
+            prepared = run_schedule(self.registry, self.track, schedule, self.seed, fold)
+            stages = tuple(map(self._add, prepared.prefixes))
             runs.append(Run(self.model, self.seed, self.track.name, schedule, stages, fold))
         return runs
 
     def _path(self, schedule: Schedule) -> str:
-        return str(CheckpointPath(self.config["study"], self.model, self.seed, self.track.name, schedule.folders))
+        return str(CheckpointPath(study_name(self.config), self.model, self.seed, self.track.name, schedule.folders))
 
     def _add(self, schedule: Schedule) -> str:
         """Add a lineage's final checkpoint, and of an average its members', unless another schedule has."""
@@ -195,7 +254,7 @@ class RunExpander:
             return tuple(map(self._path, schedule.members))
         if len(schedule.stages) > 1:
             return (self._path(schedule.prefixes[-2]),)
-        return (base_path(self.config["study"], self.model, self.config["models"][self.model]),)
+        return (base_path(study_name(self.config), self.model, self.config["models"][self.model]),)
 
     def _check_members(self, schedule: Schedule) -> None:
         """UserError if members end with different weights, which have no mean."""
@@ -211,7 +270,7 @@ class RunExpander:
         folds = {self.registry[Source.parse(source).dataset].fold for source in schedule_sources(schedule)} - {0}
         heads = evaluation_heads(final_heads(self.registry, self.track, schedule), self.registry, self.track.evaluate)
         names = {
-            fold_dataset(self.registry, dataset, fold): dataset
+            evaluated_dataset(self.registry, self.track, dataset, fold): dataset
             for dataset in heads
             for fold in sorted(folds) or self.track.folds
         }

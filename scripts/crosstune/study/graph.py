@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from crosstune.data.registry import Language, Registry
-from crosstune.study.paths import CheckpointPath
+from crosstune.study.paths import CheckpointPath, study_name
 from crosstune.study.schedules import Schedule
 
 
@@ -29,13 +29,18 @@ class Checkpoint:
     heads: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def is_given(self) -> bool:
+        """Whether it is a finished model, of the hub or of a folder, which nothing here trains."""
+        return self.is_fetched or "folder_sha256" in self.spec
+
+    @property
     def is_fetched(self) -> bool:
-        """Whether it is a model of the hub, which nothing here trains."""
+        """Whether it is a model of the hub."""
         return "hub" in self.spec
 
     @property
     def location(self) -> CheckpointPath:
-        """The parts of its path; it fails for a fetched model, which all studies share."""
+        """The parts of its path; it fails for a given model, which all studies share."""
         return CheckpointPath.parse(self.path)
 
 
@@ -58,7 +63,8 @@ class Run:
 class Track:
     """A family of schedules, and the data sets and languages of their evaluation.
 
-    `folds`: the numbers of the folds that its data sets are split into, from 1; (0,) if there are none.
+    `folds`: the numbers of the folds that its data sets are split into, from 1; (0,) if there are none. `parts`: for
+    evaluated data sets of which a part is evaluated, what the name of the part has behind theirs.
     """
 
     name: str
@@ -66,6 +72,7 @@ class Track:
     schedules: tuple[Schedule, ...]
     evaluate: Mapping[str, tuple[str, ...]]
     folds: tuple[int, ...] = (0,)
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def schedule_names(self) -> list[str]:
@@ -85,7 +92,8 @@ class Expansion:
 
     @property
     def name(self) -> str:
-        return self.config["study"]
+        """The name of its folder of results: the study's, or that of its pilot."""
+        return study_name(self.config)
 
     @property
     def results(self) -> str:

@@ -1,15 +1,26 @@
 """What a study would do on a machine: programs, files, downloads. For reading a study of somebody else's."""
 
+import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from crosstune.core.errors import UserError
 from crosstune.core.text import count
+from crosstune.data.sources import SyntheticSource
 from crosstune.study.data_requirements import DataRequirements
+from crosstune.study.distances import distances_file
 from crosstune.study.graph import Study
 
 NOTHING = "nothing"
+
+# All white space but single spaces between words: the end of a line, and what pushes the rest into the next one.
+SPACES = re.compile(r"[^\S ]+|(?<= ) +|^ +| +$")
+
+# What these keys allow can harm whoever runs a study of somebody else's.
+COMMAND_LINE_KEYS = ("allow_commands", "replace", "archive")
 
 
 def check_no_code(config: Any, where: str) -> None:
@@ -21,6 +32,16 @@ def check_no_code(config: Any, where: str) -> None:
         if isinstance(key, str) and (key.startswith(("__use_yte__", "__definitions__", "__variables__", "?"))):
             message = f"the key {key!r} makes Snakemake run Python from this file, even in a dry run"
             raise UserError(message, where, "Do not use the file. A study needs no such key.")
+
+
+def check_no_consent(config: Mapping, where: str) -> None:
+    """UserError for a key in a study's file that only the user may give: somebody else's file must not consent."""
+    for key in COMMAND_LINE_KEYS:
+        if key in config:
+            message = f"the key {key!r} is for the command line alone: no file consents for you"
+            value = str(config[key]) if key == "archive" else str(config[key]).lower()
+            fix = f"Remove it. If you mean it: --config {key}={shlex.quote(value)}"
+            raise UserError(message, where, fix)
 
 
 def commands(study: Study, needs: DataRequirements) -> list[str]:
@@ -41,21 +62,34 @@ def check_commands(study: Study, needs: DataRequirements) -> None:
 def inspection(study: Study) -> Iterator[str]:
     """Lines: the programs that a study runs, the files that it reads, the folders, the models and the downloads."""
     needs = DataRequirements(study)
-    files = {path for key in needs.needed if isinstance(found := needs.source(*key), list) for path in found}
+    sources = [needs.source(*key) for key in needs.needed]
+    files = {path for source in sources if isinstance(source, list) for path in source}
+    synthetic = {str(path) for source in sources if isinstance(source, SyntheticSource) for path in source.paths}
+    published = study.config["published"].values()
     addresses = Counter(address for download in needs.downloads.values() for address in _addresses(download.request))
     models = [(model["hub"], model["revision"]) for model in study.config["models"].values() if "hub" in model]
     models += [(t["model"], t["revision"]) for t in study.config["translators"].values() if "model" in t]
     yield from _section("runs, with --config allow_commands=true", commands(study, needs))
     yield from _section("reads the folders", [f"{name}: {place}" for name, place in study.config["folders"].items()])
-    yield from _section("reads the files", _numbers(Counter(f"{path.parent}/" for path in files)))
+    places = [model["folder"] for model in study.config["models"].values() if "folder" in model]
+    yield from _section("reads the models in the folders", places)
+    files |= set(map(Path, distances_file(study)))
+    yield from _section("reads the files", sorted(map(str, files)))
+    yield from _section("reads the synthetic data", sorted(synthetic))
+    yield from _section("reads the published tables", sorted(entry["table"] for entry in published))
     yield from _section("downloads the models", sorted({f"{name} at {revision}" for name, revision in models}))
     yield from _section("downloads data from", _numbers(addresses))
     yield from _section("writes below", [study.results, "data", "models", "logs"])
 
 
-def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+def _section(title: str, values: Iterable[str]) -> Iterator[str]:
+    """A title and a line for each value. A value that stays on its line cannot look like another section."""
     yield f"{title}:"
-    yield from (f"  {line}" for line in list(lines) or [NOTHING])
+    yield from (f"  {SPACES.sub(_escaped, value)}" for value in list(values) or [NOTHING])
+
+
+def _escaped(spaces: re.Match) -> str:
+    return "".join(f"\\x{ord(space):02x}" for space in spaces[0])
 
 
 def _addresses(request: Mapping) -> list[str]:

@@ -11,6 +11,9 @@ CHECKPOINT = re.compile(
 )
 PREPARED = re.compile(r"data/(?P<dataset>[^/]+)/(?P<split>[^/.]+)\.(?P<language>[^/]+)\.json")
 
+# Of the hash in the name of a folder: enough to be unique, and never as many as a commit of the hub has.
+SHA256_DIGITS = 16
+
 
 class Source(NamedTuple):
     """The training rows of one language of a data set, written `dataset.language`."""
@@ -72,8 +75,15 @@ class CheckpointPath:
         return "/".join([f"{home}/seed{self.seed}/{self.track}", *self.stages]) if self.stages else f"{home}/base"
 
 
+def study_name(config: Mapping) -> str:
+    """The name of a study's results. A pilot has results of its own: no study's name has a tilde."""
+    return f"{config['study']}~pilot" if config.get("pilot") else config["study"]
+
+
 def base_path(study: str, name: str, model: Mapping) -> str:
-    """Folder of a base model. All studies share the hub's models; a pretrained one belongs to its study."""
+    """Folder of a base model. Studies share models of the hub and of folders; a pretrained one belongs to its study."""
     if "hub" in model:
         return f"models/{model['hub'].replace('/', '--')}@{model['revision']}"
+    if "folder" in model:
+        return f"models/{name}@{model['sha256'][:SHA256_DIGITS]}"
     return str(CheckpointPath(study, name))

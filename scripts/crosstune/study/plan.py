@@ -1,13 +1,15 @@
 """The content of plan.json: a study as plain data for tables, figures and the report, without specs and files."""
 
-from crosstune.core.errors import UserError
-from crosstune.data.registry import Language
+from collections.abc import Mapping
+
+from crosstune.data.part_names import whole_name
+from crosstune.data.synthetic.languages import LANGUAGES as INVENTED
 from crosstune.evaluation.metrics import metric_named
-from crosstune.study.folds import fold_dataset
-from crosstune.study.graph import Run, Study
+from crosstune.study.graph import Run, Study, Track
 from crosstune.study.paths import Source
-from crosstune.study.schedules import schedule_sources
-from crosstune.study.targets import evaluated_sets
+from crosstune.study.run_data import evaluated_dataset
+from crosstune.study.schedules import schedule_sources, shortened
+from crosstune.study.targets import used_languages
 
 
 def plan_of(study: Study) -> dict:
@@ -20,13 +22,16 @@ def plan_of(study: Study) -> dict:
     }  # fmt: skip
     languages = {}
     for code in used_languages(study):
-        known = language_of(study, code)
+        known = study.languages[code]
         resource = known.resource if low is None else ("low" if code in low else "high")
         languages[code] = {
             "name": known.name, "family": known.family, "script": known.script, "resource": resource
         }  # fmt: skip
+        if code in INVENTED and INVENTED[code].name == known.name:
+            languages[code]["synthetic"] = True
     return {
         "study": study.name,
+        **({"pilot": study.config["pilot"]} if "pilot" in study.config else {}),
         "headline": headline,
         "primary": {key: headline[key] for key in ("track", "dataset", "metric")},
         "seeds": study.config["seeds"],
@@ -53,7 +58,8 @@ def plan_of(study: Study) -> dict:
                     [
                         name
                         for name in sorted(study.tracks[run.track].evaluate)
-                        if fold_dataset(study.registry, name, run.fold) in study.checkpoints[path].evaluate
+                        if evaluated_dataset(study.registry, study.tracks[run.track], name, run.fold)
+                        in study.checkpoints[path].evaluate
                     ]
                     for path in run.stages
                 ],
@@ -73,23 +79,17 @@ def members_of(study: Study, run: Run) -> list[str]:
     return [path.removeprefix(f"{study.results}/") for path in ancestors]
 
 
-def used_languages(study: Study) -> list[str]:
-    """The codes of all languages that the study trains on or evaluates, sorted."""
-    evaluated = {language for _, languages in evaluated_sets(study) for language in languages}
-    return sorted(evaluated | {Source.parse(s).language for run in study.runs for s in schedule_sources(run.schedule)})
-
-
 def cited(study: Study) -> list[dict[str, str]]:
     """The models and data sets that a publication must cite, with titles and licences."""
     models = [
         {
             "what": "model",
             "name": name,
-            "title": "{hub} at {revision}".format(**model) if "hub" in model else "made here",
+            "title": _origin_of(model),
         }
         for name, model in study.config["models"].items()
     ]
-    trained = {Source.parse(s).dataset for run in study.runs for s in schedule_sources(run.schedule)}
+    trained = {whole_name(Source.parse(s).dataset) for run in study.runs for s in schedule_sources(run.schedule)}
     names = trained | {dataset for track in study.tracks.values() for dataset in track.evaluate}
     records = [study.registry[name] for name in sorted(names)]
     return [{**model, "licence": ""} for model in models] + [
@@ -98,27 +98,42 @@ def cited(study: Study) -> list[dict[str, str]]:
     ]
 
 
+def _origin_of(model: Mapping) -> str:
+    """Where a base model comes from."""
+    if "hub" in model:
+        return f"{model['hub']} at {model['revision']}"
+    return f"a folder with the SHA-256 {model['sha256']}" if "folder" in model else "made here"
+
+
 def track_plan(study: Study, name: str) -> dict:
     """The part of the plan about one track."""
     track = study.config["tracks"][name]
+    budget = shortened(track["budget"]) if "pilot" in study.config else track["budget"]
     runs = [run for run in study.runs if run.track == name]
-    evaluate = study.tracks[name].evaluate
+    evaluate, parts = study.tracks[name].evaluate, study.tracks[name].parts
+    # A part of a task of XTREME-R is no submission.
+    tasks = {dataset: study.registry[dataset].xtreme for dataset in evaluate if dataset not in parts}
     return {
         "metrics": {dataset: study.registry[dataset].metric for dataset in evaluate},
-        "xtreme": {dataset: study.registry[dataset].xtreme for dataset in evaluate if study.registry[dataset].xtreme},
+        "xtreme": {dataset: task for dataset, task in tasks.items() if task},
         "trained": sorted({Source.parse(s).language for run in runs for s in schedule_sources(run.schedule)}),
         "evaluate": {dataset: list(languages) for dataset, languages in evaluate.items()},
         "folded": [dataset for dataset in evaluate if study.registry.folds(dataset)],
         "folds": [fold for fold in study.tracks[name].folds if fold],
-        "budget": {key: track["budget"][key] for key in ("updates", "epochs", "tokens") if key in track["budget"]},
+        "budget": {key: budget[key] for key in ("updates", "epochs", "tokens") if key in budget},
         "matched": track["budget"]["matched"],
         "schedules": list(dict.fromkeys(run.schedule.name for run in runs)),
+        **({"parts": dict(parts)} if parts else {}),
+        **({"curves": curves} if (curves := few_shot_curves(study.tracks[name])) else {}),
     }
 
 
-def language_of(study: Study, code: str) -> Language:
-    """A language of the registry. UserError, with a line to paste, for an unknown one."""
-    if code not in study.languages:
-        line = f"{code}: {{name: ..., family: ..., genus: ..., script: Latn, resource: low}}"
-        raise UserError(f"the language {code!r} is not in the language table", "registry/languages.yaml", line)
-    return study.languages[code]
+def few_shot_curves(track: Track) -> dict[str, dict]:
+    """The few-shot curves of a track by name: the sampled sources, and [size of the sample, schedule] of each point."""
+    curves: dict[str, dict] = {}
+    for schedule in track.schedules:
+        if schedule.curve:
+            name, sources = schedule.curve
+            curve = curves.setdefault(name, {"sources": list(sources), "points": []})
+            curve["points"].append([schedule.sample, schedule.name])
+    return {name: curve | {"points": sorted(curve["points"])} for name, curve in curves.items()}

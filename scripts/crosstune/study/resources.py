@@ -13,6 +13,7 @@ from pathlib import Path
 
 from crosstune.core.files import read_json
 from crosstune.core.packing import PREDICTION_PASS_TOKENS, TRAINING_PASS_TOKENS
+from crosstune.data.part_names import HELD, split_part
 from crosstune.study.graph import Checkpoint, Expansion
 from crosstune.study.paths import CheckpointPath, PreparedPath
 from crosstune.study.recipe import is_contrastive
@@ -137,6 +138,7 @@ LIGHT = {
         "synthetic": (2000, 30),
         "fetch": (2000, 720),
         "fetch_model": (16000, 720),
+        "copy_model": (16000, 120),
         "prepare": (4000, 60),
         "check": (8000, 240),
         "leakage": (8000, 240),
@@ -287,10 +289,22 @@ class JobResources:
             rows = self._study.registry[dataset].require(language, split).rows.get(language)
             if rows is None:
                 if not Path(manifest).exists():
-                    return unknown
+                    return self._rows_of_part(manifest, unknown)
                 rows = read_json(manifest)["rows"]
             self._rows[manifest] = rows
         return self._rows[manifest]
+
+    def _rows_of_part(self, manifest: str, unknown: int | None) -> int | None:
+        """The most rows that a part can have; `unknown` if nothing limits them."""
+        dataset, split, language = PreparedPath.parse(manifest)
+        whole, part = split_part(dataset)
+        if not part:
+            return unknown
+        origin = "train" if (part.kind, split) == (HELD, "validation") else split
+        rows = self.rows_at(str(PreparedPath(whole, origin, language)), unknown)
+        if part.kind == HELD and split == origin:
+            return rows
+        return part.number if rows is None else min(part.number, rows)
 
     @cached_property
     def _sizes(self) -> dict[str, Size]:

@@ -60,8 +60,8 @@ class RetentionPolicy:
 
     @cached_property
     def _without_weights(self) -> dict[str, None]:
-        """Checkpoints with a manifest and no weights. The hub's models are fetched, never trained."""
-        trained = [path for path, node in self._nodes.items() if not node.is_fetched]
+        """Checkpoints with a manifest and no weights. Given models are never trained."""
+        trained = [path for path, node in self._nodes.items() if not node.is_given]
         return {path: None for path in trained if Path(manifest_of(path)).exists() and not has_weights(path)}
 
     @cached_property

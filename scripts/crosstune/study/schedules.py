@@ -8,12 +8,13 @@ same first stages share their folders and train them once.
 import hashlib
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from crosstune.core.errors import UserError
+from crosstune.data.part_names import SAMPLE, Part, source_label
 
 UNTRAINED = "untrained"
 
@@ -36,9 +37,12 @@ FOLDER_MARKS = {
     "contrastive.mode": "compat",
 }
 
+# The divisor of a pilot's budgets.
+PILOT_SHORTENING = 10
+
 MOST_ORDERED = 6  # items of which all orders are schedules: 720
 
-STAGE_KEYS = ("train", "updates", "epochs", "replay")
+STAGE_KEYS = ("train", "updates", "epochs", "replay", "sample")
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,14 @@ class StageSpec:
 
     @property
     def folder(self) -> str:
-        """The stage's folder name: mixture, budget, replay and own recipe, as in `qa.en+es@300~lr=0.0001`."""
-        mixture = "+".join(f"{name}.{'+'.join(langs)}" for name, langs in by_dataset(self.sources))
+        """The stage's folder name: mixture, budget, replay and own recipe, as in `qa.en+es~100@300~lr=0.0001`.
+
+        A sample has its size there and no draw, which is that of the seed.
+        """
+        mixture = "+".join(f"{name}.{'+'.join(langs)}" for name, langs in by_dataset(map(source_label, self.sources)))
         if len(mixture) > LONGEST_FOLDER:
             digest = hashlib.sha256(mixture.encode()).hexdigest()[:8]
-            datasets = "+".join(name for name, _ in by_dataset(self.sources))
+            datasets = "+".join(name for name, _ in by_dataset(map(source_label, self.sources)))
             mixture = f"{datasets[:LONGEST_FOLDER]}.{len(self.sources)}-sources-{digest}"
         budget = f"{self.updates}" if self.updates is not None else f"{self.epochs:g}ep"
         replay = {"replay": self.replay} if self.replay else {}
@@ -89,11 +96,17 @@ class StageSpec:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A name and its lineage of stages; or, with `members`, the average of the members' final weights."""
+    """A name and its lineage of stages; or, with `members`, the average of the members' final weights.
+
+    `curve`: of a point of a few-shot curve, the name of the curve and the sources `dataset.language` that are sampled.
+    `sample`: the point's number of examples.
+    """
 
     name: str
     stages: tuple[StageSpec, ...] = ()
     members: tuple["Schedule", ...] = ()
+    curve: tuple[str, tuple[str, ...]] | None = None
+    sample: int = 0
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -123,7 +136,7 @@ def schedule_sources(schedule: Schedule) -> Iterator[str]:
             yield from stage.sources
 
 
-def by_dataset(sources: Sequence[str]) -> list[tuple[str, list[str]]]:
+def by_dataset(sources: Iterable[str]) -> list[tuple[str, list[str]]]:
     """[("qa", ["en", "es"])] for ("qa.en", "qa.es"), in the order of first mention."""
     groups: dict[str, list[str]] = {}
     for source in sources:
@@ -152,9 +165,10 @@ def parse_schedules(
             schedules[name] = Schedule(name)  # keeps the order of the config until all members are known
             continue
         for full_name, items in _expand(name, config, here):
-            if full_name in schedules:
-                raise UserError(f"two schedules are called {full_name!r}", here, "Rename one of them.")
-            schedules[full_name] = Schedule(full_name, _stages(items, resolve, budget, here))
+            for schedule in _points(full_name, items, resolve, budget, here):
+                if schedule.name in schedules:
+                    raise UserError(f"two schedules are called {schedule.name!r}", here, "Rename one of them.")
+                schedules[schedule.name] = schedule
     trained = {name: schedule for name, schedule in schedules.items() if schedule.stages}
     for name, members in averages.items():
         schedules[name] = _average(name, members, trained, resolve, budget, f"{where}.{name}")
@@ -187,21 +201,62 @@ def latin_square(size: int) -> list[list[int]]:
 
 def _label(item: object) -> str:
     text = item["train"] if isinstance(item, Mapping) else item
-    return "+".join(part.strip() for part in str(text).split("+"))
+    label = "+".join(part.strip() for part in str(text).split("+"))
+    samples = _samples(item)
+    return label + "".join(f"~{number}" for number in sorted({n for n in samples.values() if isinstance(n, int)}))
+
+
+def _samples(item: object) -> dict[str, int | list[int]]:
+    """The samples of an item of a schedule, by source as written."""
+    sample = item.get("sample", {}) if isinstance(item, Mapping) else {}
+    names = (part.strip() for part in str(item["train"]).split("+")) if isinstance(item, Mapping) else ()
+    return dict(sample) if isinstance(sample, Mapping) else dict.fromkeys(names, sample)
+
+
+def _points(name: str, items: list, resolve: Callable, budget: Budget, where: str) -> Iterator[Schedule]:
+    """The schedule or, if a sample has several sizes, one schedule for each: the points of a few-shot curve."""
+    listed = [(source, sizes) for item in items for source, sizes in _samples(item).items() if isinstance(sizes, list)]
+    if not listed:
+        yield Schedule(name, _stages(items, resolve, budget, where))
+        return
+    sizes = listed[0][1]
+    if any(other != sizes for _, other in listed):
+        message = f"two lists of samples: {sizes} and {next(other for _, other in listed if other != sizes)}"
+        raise UserError(message, where, "A schedule has one list, which may stand in several stages.")
+    sources = tuple(sorted({resolve(source, where) for source, _ in listed}))
+    for size in sizes:
+        chosen = [
+            {**item, "sample": {key: size if isinstance(value, list) else value for key, value in samples.items()}}
+            if (samples := _samples(item))
+            else item
+            for item in items
+        ]
+        stages = _stages(chosen, resolve, budget, where)
+        yield Schedule(f"{name}-{size}", stages, curve=(name, sources), sample=size)
 
 
 def _stages(items: list, resolve: Callable, budget: Budget, where: str) -> tuple[StageSpec, ...]:
+    """The stages with their shares of the budget. A stage whose samples are all of no example trains nothing."""
     stages = []
     for number, item in enumerate(items):
         here = f"{where}[{number}]"
         config = dict(item) if isinstance(item, Mapping) else {"train": item}
         names = [part.strip() for part in str(config["train"]).split("+")]
+        if "," in str(config["train"]):
+            listed = ", ".join(part.strip() for part in str(config["train"]).split(","))
+            fix = f"In one mixture: {listed.replace(', ', ' + ')}\nOne after the other: [{listed}]"
+            raise UserError(f"a comma in the mixture {config['train']!r}", here, fix)
         if not all(names):
             message = f"the mixture {config['train']!r} has an empty part"
             raise UserError(message, here, "Write the sources like this: en + es")
         sources = [resolve(name, here) for name in names]
         if len(set(sources)) < len(sources):
             raise UserError(f"the mixture {config['train']!r} names a source twice", here)
+        samples = _samples(item)
+        if unknown := [name for name in samples if name not in names]:
+            raise UserError(
+                f"a sample of {unknown[0]!r}, which the mixture does not name", here, f"It names: {', '.join(names)}"
+            )
         if config.get("replay") and number == 0:
             raise UserError("the first stage has nothing to replay", here, "Remove replay from it.")
         # Stages are hashable: lists become tuples.
@@ -210,8 +265,22 @@ def _stages(items: list, resolve: Callable, budget: Budget, where: str) -> tuple
         own |= {f"contrastive.{key}": value for key, value in nested.items()}
         recipe = tuple(sorted((key, tuple(value) if isinstance(value, list) else value) for key, value in own.items()))
         replayed = float(config.get("replay", 0))
-        stages.append(StageSpec(tuple(sorted(sources)), config.get("updates"), config.get("epochs"), replayed, recipe))
-    return _divide(stages, budget, where)
+        drawn = (_sampled(source, samples.get(name)) for name, source in zip(names, sources, strict=True))
+        mixture = tuple(sorted(filter(None, drawn)))
+        stages.append(StageSpec(mixture, config.get("updates"), config.get("epochs"), replayed, recipe))
+    trained = tuple(stage for stage in _divide(stages, budget, where) if stage.sources)
+    if trained and trained[0].replay:
+        message = "after samples of 0 the first stage has nothing to replay"
+        raise UserError(message, where, "Leave 0 out of the sample, or replay.")
+    return trained
+
+
+def _sampled(source: str, sample: int | None) -> str:
+    """The source with its sample; empty for a sample of no example."""
+    if sample is None:
+        return source
+    dataset, _, language = source.rpartition(".")
+    return f"{Part(SAMPLE, sample).of(dataset)}.{language}" if sample else ""
 
 
 def _divide(stages: list[StageSpec], budget: Budget, where: str) -> tuple[StageSpec, ...]:
@@ -254,6 +323,9 @@ def _average(
         return Schedule(name, members=tuple(schedules[member] for member in members))
     if any(isinstance(member, str) for member in members):
         raise UserError("an average is of schedule names or of lists of stages, not of both", where)
+    if any(isinstance(size, list) for items in members for item in items for size in _samples(item).values()):
+        fix = "Name the points, as in average: [few-10, other-10]"
+        raise UserError("a member of an average has one size of its sample", where, fix)
     if budget.updates is not None and budget.updates % len(members):
         raise UserError(f"a budget of {budget.updates} updates does not divide over {len(members)} members", where)
     share = Budget(budget.tokens, budget.updates and budget.updates // len(members), budget.epochs, budget.matched)
@@ -261,7 +333,25 @@ def _average(
         Schedule("_then_".join(map(_label, items)), _stages(list(items), resolve, share, f"{where}.average[{number}]"))
         for number, items in enumerate(members)
     ]
+    if not all(part.stages for part in parts):
+        raise UserError("a member of the average trains nothing", where, "Leave its sample of 0 out.")
     return Schedule(name, members=tuple(parts))
+
+
+def shortened(budget: Mapping[str, Any]) -> dict[str, Any]:
+    """A budget's updates, at least one, or epochs, divided for a pilot."""
+    shorter = dict(budget)
+    if budget.get("updates") is not None:
+        shorter["updates"] = math.ceil(budget["updates"] / PILOT_SHORTENING)
+    if budget.get("epochs") is not None:
+        shorter["epochs"] = budget["epochs"] / PILOT_SHORTENING
+    return shorter
+
+
+def shorten(schedule: Schedule) -> Schedule:
+    """The schedule of a pilot, whose every stage is shorter."""
+    stages = (replace(s, **shortened({"updates": s.updates, "epochs": s.epochs})) for s in schedule.stages)
+    return replace(schedule, stages=tuple(stages), members=tuple(map(shorten, schedule.members)))
 
 
 def check_matched(schedules: Sequence[Schedule], budget: Budget, rows: Callable[[str], int | None], where: str) -> None:

@@ -4,37 +4,57 @@ A spec reaches its job as canonical JSON, so that reordering the config reruns n
 an interrupted job leaves.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from crosstune.core.files import sha256_json
 from crosstune.data.leakage import LEAKAGE_VERSION
+from crosstune.data.part_names import without_sample
 from crosstune.data.registry import Registry
-from crosstune.study.folds import fold_dataset, fold_schedule
 from crosstune.study.graph import Checkpoint, Expansion, Track
 from crosstune.study.heads import Head, schedule_heads
 from crosstune.study.paths import CheckpointPath, PreparedPath, Source
 from crosstune.study.recipe import learns_temperature, merge_recipe
-from crosstune.study.schedules import Schedule, schedule_sources
+from crosstune.study.run_data import evaluated_dataset, largest_samples, run_sources, validation_languages
+from crosstune.study.schedules import Schedule
 
 # Raise a version by hand when a change of the code changes results: the jobs and their dependents then rerun.
 PRETRAIN_VERSION = 4
 TRAIN_VERSION = 7
 PREDICT_VERSION = 4
 # Keys of a config that decide what a run keeps and may do, and no result.
-CONSENTS = ("keep_weights", "replace", "allow_commands")
+CONSENTS = ("keep_weights", "replace", "allow_commands", "archive")
 # Keys of a model that say how it is trained and change no result.
 RUNTIME_KEYS = ("gpus", "sharded")
 
 
 def config_affecting_results(config: Mapping) -> dict:
-    """The config without the keys that change no result: kept weights, consents, the GPUs of a model."""
+    """The config without what changes no result: kept weights, consents, GPUs, the places of models and of folders.
+
+    It is published; places are the user's.
+    """
     models = {
-        name: {key: value for key, value in model.items() if key not in RUNTIME_KEYS}
+        name: {key: name if key == "folder" else value for key, value in model.items() if key not in RUNTIME_KEYS}
         for name, model in config["models"].items()
     }
+    folders = {name: name for name in config["folders"]}
     # Without buckets the config is that of a study from before there were any.
     unused = {"buckets"} if not config["buckets"] else set()
-    return {key: value for key, value in config.items() if key not in {*CONSENTS, *unused}} | {"models": models}
+    kept = {key: value for key, value in config.items() if key not in {*CONSENTS, *unused}}
+    return kept | {"models": models, "folders": folders}
+
+
+def plan_config(config: Mapping) -> str:
+    """The config that decides the plan, as JSON; sorted, except where tables and figures follow the order."""
+    in_order = {"models", "tracks", "schedules", "evaluate"}
+
+    def arranged(value: object, key: str = "") -> object:
+        if isinstance(value, Mapping):
+            keys = list(value) if key in in_order else sorted(value)
+            return {name: arranged(value[name], name) for name in keys}
+        return [arranged(entry) for entry in value] if isinstance(value, list) else value
+
+    return json.dumps(arranged(config_affecting_results(config)), ensure_ascii=False, separators=(",", ":"))
 
 
 def weight_names_key(registry: Registry, track: Track, schedule: Schedule) -> tuple:
@@ -104,17 +124,18 @@ def _selection_spec(
 ) -> dict:
     """How a stage's best update is selected: on the validation split of a data set that it trains on, if declared."""
     select = track.config.get("select")
-    trained = {Source.parse(source).dataset for source in sources}
+    trained = sorted({Source.parse(source).dataset for source in sources})
     chosen = [name for name in trained if select and select["dataset"] in (name, registry[name].base_dataset)]
     if not chosen:
         return {}
-    record = registry[chosen[0]]
+    # A sample of the training rows is selected on the whole validation split.
+    record = registry[without_sample(chosen[0])]
     return {
         "select": {
             "dataset": record.name,
-            "languages": list(record.splits["validation"].languages),
+            "languages": validation_languages(registry, track, record.name),
             "metric": record.metric,
-            "head": heads[record.name].name,
+            "head": heads[chosen[0]].name,
             "precision": config["predict_precision"],
             "every": select["every"],
             "log_test_scores": select["log_test_scores"],
@@ -185,7 +206,7 @@ def leakage_spec(study: Expansion) -> dict:
     for track in study.tracks.values():
         for fold in track.folds:
             evaluated[track.name, fold] = sorted(
-                str(Source(fold_dataset(registry, dataset, fold), language))
+                str(Source(evaluated_dataset(registry, track, dataset, fold), language))
                 for dataset, languages in track.evaluate.items()
                 for language in languages
             )
@@ -194,7 +215,7 @@ def leakage_spec(study: Expansion) -> dict:
     groups = []
     for track, fold in evaluated:
         runs = [run for run in study.runs if (run.track, run.fold) == (track, fold)]
-        trained = {source for run in runs for source in schedule_sources(fold_schedule(registry, run.schedule, fold))}
+        trained = largest_samples(source for run in runs for source in run_sources(study, run))
         selecting = selecting_sets(study, {stage for run in runs for stage in run.stages})
         tested = evaluated[track, fold]
         groups.append({"train": sorted(trained - text), "evaluate": tested + selecting, "stop": True})

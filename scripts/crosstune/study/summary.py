@@ -7,6 +7,7 @@ from crosstune.core.text import count
 from crosstune.study.graph import Checkpoint, Study
 from crosstune.study.heads import evaluation_heads, final_heads
 from crosstune.study.retention import RetentionPolicy
+from crosstune.study.schedules import shortened
 
 BYTES_A_PARAMETER = 4  # weights are stored in fp32
 
@@ -18,15 +19,21 @@ def summary(study: Study, retention: RetentionPolicy) -> list[str]:
     """Lines for the user: tracks with their budgets, trainings, disk space, checkpoints to retrain."""
     models, seeds = count(len(study.config["models"]), "model"), count(len(study.config["seeds"]), "seed")
     lines = [f"study {study.name}: {models}, {seeds}"]
+    pilot = study.config.get("pilot")
+    if pilot:
+        parts = f"at most {count(pilot, 'example')} of each test set in each language, a tenth of every budget"
+        lines = [f"PILOT of the study {study.config['study']}, in {study.results}: {parts}", *lines]
     for name, track in study.config["tracks"].items():
-        budget = track["budget"]
+        budget = shortened(track["budget"]) if pilot else track["budget"]
         names = study.tracks[name].schedule_names
         length = f"{budget['updates']} updates" if "updates" in budget else f"{budget['epochs']:g} epochs a stage"
         kind = "compute-matched" if budget["matched"] else "NOT compute-matched"
         lines.append(f"track {name}: {', '.join(names)}; each {length} x {budget['tokens']} tokens, {kind}")
         for schedule in study.tracks[name].schedules:
-            if "updates" in budget and schedule.total_updates not in (0, budget["updates"]):
-                lines.append(f"  {schedule.name} costs {schedule.total_updates} updates: the sum of its members")
+            if "updates" in budget and not pilot and schedule.total_updates not in (0, budget["updates"]):
+                why = ": the sum of its members" if schedule.members else ""
+                why = ": a sample of 0 trains nothing" if schedule.curve and not schedule.sample else why
+                lines.append(f"  {schedule.name} costs {schedule.total_updates} updates{why}")
         evaluate = study.tracks[name].evaluate
         for schedule in study.tracks[name].schedules:
             heads = final_heads(study.registry, study.tracks[name], schedule)
@@ -55,7 +62,7 @@ class Weights:
 
 def weights_of(study: Study, retention: RetentionPolicy) -> Weights:
     """The weights of a study's own checkpoints, if one job runs at a time."""
-    sizes = {path: _checkpoint_bytes(study, node) for path, node in study.checkpoints.items() if not node.is_fetched}
+    sizes = {path: _checkpoint_bytes(study, node) for path, node in study.checkpoints.items() if not node.is_given}
     known = sum(filter(None, sizes.values()))
     most = known if study.config["keep_weights"] == "all" else retention.peak_disk(lambda path: sizes.get(path) or 0)
     return Weights(known, most, list(sizes.values()).count(None))
@@ -63,7 +70,7 @@ def weights_of(study: Study, retention: RetentionPolicy) -> Weights:
 
 def _amounts(study: Study, retention: RetentionPolicy) -> str:
     """The numbers of checkpoints and of prediction files (one per language), and the disk space of the weights."""
-    nodes = [node for node in study.checkpoints.values() if not node.is_fetched]
+    nodes = [node for node in study.checkpoints.values() if not node.is_given]
     predictions = sum(len(languages) for node in nodes for languages in node.evaluate.values())
     weights = weights_of(study, retention)
     text = f"about {weights.all / 1e9:.1f} GB of weights"
@@ -81,8 +88,8 @@ def _checkpoint_bytes(study: Study, node: Checkpoint) -> int | None:
 
 
 def parameters_of(model: Mapping) -> int | None:
-    """Parameters of an encoder: as stated for one of the hub (else None), counted for one that is pretrained here."""
-    if "hub" in model:
+    """Parameters of an encoder: as stated for a given one (else None), counted for one that is pretrained here."""
+    if "pretrain" not in model:
         return model.get("parameters")
     pretrain = model["pretrain"]
     width, positions = pretrain["hidden"], pretrain["vocabulary"] + pretrain["max_length"]

@@ -1,9 +1,11 @@
 """Files of an expanded study that rules ask for: scores, predictions, baselines, submissions."""
 
-from crosstune.study.folds import fold_dataset, fold_schedule
+from collections.abc import Collection
+
 from crosstune.study.graph import Expansion, Study
 from crosstune.study.heads import own_head
 from crosstune.study.paths import PreparedPath, Source
+from crosstune.study.run_data import evaluated_dataset, largest_samples, run_sources
 from crosstune.study.schedules import UNTRAINED, schedule_sources
 
 
@@ -25,14 +27,7 @@ def contrast_example_files(study: Study) -> list[str]:
         for panel in contrast["panels"]
         for schedule in (contrast["a"], contrast["b"], UNTRAINED)
     }
-    return sorted(
-        {
-            f"{run.stages[-1]}/scores/{dataset}.examples.jsonl"
-            for run in study.runs
-            for track, schedule, dataset in compared
-            if (run.track, run.schedule.name) == (track, schedule)
-        }
-    )
+    return sorted(_example_files(study, compared))
 
 
 def bucket_files(study: Study) -> list[str]:
@@ -43,14 +38,19 @@ def bucket_files(study: Study) -> list[str]:
         for panel in entry["panels"]
         for schedule in (entry["a"], entry["b"])
     }
-    scores = {
-        f"{run.stages[-1]}/scores/{dataset}.examples.jsonl"
+    rows = {path for entry in study.buckets for path in (*entry["test"].values(), *entry["train"])}
+    return sorted(_example_files(study, compared) | {path.removesuffix("l") for path in rows})
+
+
+def _example_files(study: Study, compared: Collection[tuple[str, str, str]]) -> set[str]:
+    """Final scores of the examples of (track, schedule, data set), of all runs."""
+    return {
+        f"{run.stages[-1]}/scores/{name}.examples.jsonl"
         for run in study.runs
         for track, schedule, dataset in compared
         if (run.track, run.schedule.name) == (track, schedule)
+        for name in [evaluated_dataset(study.registry, study.tracks[track], dataset, 0)]
     }
-    rows = {path for entry in study.buckets for path in (*entry["test"].values(), *entry["train"])}
-    return sorted(scores | {path.removesuffix("l") for path in rows})
 
 
 def baseline_files(study: Expansion) -> list[str]:
@@ -79,11 +79,17 @@ def submission_data(study: Expansion) -> list[str]:
 def evaluated_sets(study: Expansion) -> list[tuple[str, tuple[str, ...]]]:
     """The evaluated data sets of all tracks, with their languages; of a data set in folds, each fold."""
     return [
-        (fold_dataset(study.registry, dataset, fold), languages)
+        (evaluated_dataset(study.registry, track, dataset, fold), languages)
         for track in study.tracks.values()
         for dataset, languages in track.evaluate.items()
         for fold in (track.folds if study.registry.folds(dataset) else (0,))
     ]
+
+
+def used_languages(study: Expansion) -> list[str]:
+    """The codes of all languages that the study trains on or evaluates, sorted."""
+    evaluated = {language for _, languages in evaluated_sets(study) for language in languages}
+    return sorted(evaluated | {Source.parse(s).language for run in study.runs for s in schedule_sources(run.schedule)})
 
 
 def evaluated_languages(study: Expansion, dataset: str) -> list[str]:
@@ -101,11 +107,13 @@ def test_manifests(study: Expansion, path: str, dataset: str) -> list[str]:
 def majority_sources(study: Expansion, dataset: str) -> list[str]:
     """Prepared training rows with the labels of a data set, for the baseline of the most frequent label."""
     registry, head = study.registry, own_head(study.registry[dataset])
-    sources = {
-        Source.parse(source)
+    trained = {
+        source
         for run in study.runs
-        if dataset in {fold_dataset(registry, name, run.fold) for name in study.tracks[run.track].evaluate}
-        for source in schedule_sources(fold_schedule(registry, run.schedule, run.fold))
+        for track in [study.tracks[run.track]]
+        if dataset in {evaluated_dataset(registry, track, name, run.fold) for name in track.evaluate}
+        for source in run_sources(study, run)
     }
+    sources = map(Source.parse, largest_samples(trained))
     own = {source: own_head(registry[source.dataset]) for source in sorted(sources)}
     return [source.manifest for source, other in own.items() if other.serves(head) and other.labels == head.labels]

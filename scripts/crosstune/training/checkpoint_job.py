@@ -28,7 +28,16 @@ from crosstune.artifacts.checkpoint import (
 )
 from crosstune.artifacts.split import PreparedSplit, prepared_splits, row_origin
 from crosstune.core.errors import UserError
-from crosstune.core.files import atomic_open, read_json, read_jsonl, sha256_file, sha256_json, write_json, write_jsonl
+from crosstune.core.files import (
+    atomic_open,
+    make_empty_folder,
+    read_json,
+    read_jsonl,
+    sha256_file,
+    sha256_json,
+    write_json,
+    write_jsonl,
+)
 from crosstune.core.progress import Progress
 from crosstune.evaluation.metrics import metric_named
 from crosstune.machine.cost_meter import Meter
@@ -176,7 +185,7 @@ def average_checkpoints(job: CheckpointJob, parents: Sequence[Path]) -> None:
     meter = Meter(threads=1)
     model = job.staging_dir / MODEL
     weights = average_weights([parent / MODEL for parent in parents])
-    model.mkdir(parents=True, exist_ok=True)
+    make_empty_folder(model)
     for path in sorted((parents[0] / MODEL).iterdir()):
         if path.name != WEIGHTS:
             shutil.copyfile(path, model / path.name)

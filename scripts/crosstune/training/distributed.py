@@ -1,9 +1,9 @@
 """Several processes that train one stage together, each with a GPU of its own.
 
 torch's launcher starts them and puts their rank and number into their environment. They find each other through files
-in a folder of the user alone, and talk over loopback: no other user of the machine reaches them. By default torch would
-listen on all interfaces, and would unpickle whatever anybody sends there. Light jobs import this module: functions
-import torch late.
+in a folder of the user alone, and talk over loopback: no other machine reaches them. Another user of this machine can
+connect to loopback too, but nothing that arrives there is unpickled. By default torch would listen on all interfaces,
+and would unpickle whatever anybody sends there. Light jobs import this module: functions import torch late.
 """
 
 import ctypes

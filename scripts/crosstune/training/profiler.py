@@ -9,6 +9,7 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, schedule
 
+from crosstune.core.errors import show
 from crosstune.core.files import write_text
 
 # The first updates allocate memory and choose kernels; the trace begins after them.
@@ -42,7 +43,7 @@ class Profiler:
         self._profile.__exit__(*error)
         if self._number <= WARMUP_UPDATES:
             needed = WARMUP_UPDATES + 1
-            print(f"no profile: the training has only {self._number} updates, {needed} are needed", file=sys.stderr)
+            show(f"no profile: the training has only {self._number} updates, {needed} are needed", file=sys.stderr)
 
     def step(self) -> None:
         """Count an update that is done."""

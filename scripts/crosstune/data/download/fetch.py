@@ -3,35 +3,33 @@
 A request describes the files that one job fetches. Languages that share files share a request and are fetched once.
 
     hub/datasets--google--xquad@COMMIT/files/...                   files under their names in the repository
-    hub/datasets--google--xquad@COMMIT/listing.json                what the repository holds
     url/raw.githubusercontent.com/files/HASH/train-v1.1.json       files under the beginning of their SHA-256
     hub/datasets--google--xquad@COMMIT/NAME-HASH.json              manifest of a request, written last
     url/raw.githubusercontent.com/NAME-HASH.json
 
-A manifest lists {"path" (from its folder), "name" (in the repository) or "url", "size", "sha256"} of every file, in the
-order of their rows.
+Files of the hub are hard links into huggingface_hub's cache, or copies where that is another disk. So they stay if the
+cache is emptied. A manifest lists {"path" (from its folder), "name" (in the repository) or "url", "size", "sha256"} of
+every file, in the order of their rows, and `format`, if the repository's card says how the library `datasets` reads
+them.
 """
 
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from crosstune.artifacts.checkpoint import link_or_copy
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, sha256_file, sha256_json, write_json
-from crosstune.data.download.http import (
-    FETCH_ALL,
-    Client,
-    ExpectedFile,
-    HttpFailure,
-    announce,
-    as_user_error,
-    is_offline,
-)
-from crosstune.data.download.hub import Hub, Repository
+from crosstune.data.download.addresses import download_address
+from crosstune.data.download.configurations import CARD_FILES, card_has_configurations, find_configuration
+from crosstune.data.download.hub import CARD, Repository, is_offline
+from crosstune.data.download.limits import FETCH_ALL
 from crosstune.data.sources import HubSource, UrlSource
+from crosstune.data.tables import TableFormat
 
 NO_FILE = (
     "Correct the source's `config` and `split`, or say which `files` are meant, or pin a commit of the branch\n"
@@ -41,15 +39,16 @@ NO_FILE = (
 
 def download_request(source: HubSource | UrlSource) -> dict:
     """The request for the files of a source, as plain data."""
-    if isinstance(source, HubSource):
-        return {"hub": source.id, "revision": source.revision, "files": [list(choice) for choice in source.files]}
-    return {"url": list(source.urls), "sha256": list(source.sha256)}
+    if isinstance(source, UrlSource):
+        return {"url": list(source.urls), "sha256": list(source.sha256)}
+    request = {"hub": source.id, "revision": source.revision, "files": [list(choice) for choice in source.files]}
+    return request | ({"configuration": list(source.configuration)} if source.configuration else {})
 
 
 def manifest_path(request: Mapping) -> str:
     """Path of a request's manifest in the folder of downloads."""
     if "hub" in request:
-        folder = f"hub/{Repository('datasets', request['hub']).folder(request['revision'] or 'unpinned')}"
+        folder = f"hub/{_repository(request).folder}"
         label = request["files"][0][0].removesuffix(".parquet")
     else:
         first = urlsplit(request["url"][0])
@@ -58,77 +57,106 @@ def manifest_path(request: Mapping) -> str:
     return f"{folder}/{label}-{sha256_json(request)[:8]}.json"
 
 
+def _repository(request: Mapping) -> Repository:
+    return Repository("dataset", request["hub"], request["revision"] or "unpinned")
+
+
 def fetch(request: Mapping, downloads: Path, licence: str) -> None:
     """Download all files of a request, then write its manifest. Raises UserError if a file cannot be downloaded."""
     manifest = downloads / manifest_path(request)
-    folder = manifest.parent
+    written = {"request": request}
     if "hub" in request:
-        hub, repository = Hub.from_environment(), Repository("datasets", request["hub"])
-        listing = hub.listing(repository, request["revision"], folder)
-        names = select_files(listing.files, request["files"], f"{repository.id} at {request['revision']}", NO_FILE)
-        hashes = hub.download(repository, request["revision"], names, folder, licence)
-        entries = [{"name": name, "path": f"files/{name}", "sha256": hashes[name]} for name in names]
+        repository = _repository(request)
+        names, form = hub_files(repository, request["files"], request.get("configuration"))
+        entries = []
+        for name, (cached, sha256) in repository.download(names, licence).items():
+            entries.append({"name": name, "path": f"files/{name}", "sha256": sha256})
+            link_or_copy(cached, manifest.parent / f"files/{name}")
+        written |= {"format": asdict(form)} if form else {}
     else:
-        client = Client(offline=is_offline())
-        entries = [
-            {"url": url, "path": fetch_url(client, url, sha256, folder, licence), "sha256": sha256}
-            for url, sha256 in zip(request["url"], request["sha256"], strict=True)
-        ]
-    files = [{**entry, "size": (folder / entry["path"]).stat().st_size} for entry in entries]
-    write_json(manifest, {"request": request, "files": files})
+        entries = []
+        for url, sha256 in zip(request["url"], request["sha256"], strict=True):
+            path = f"files/{sha256[:16]}/{_file_name(url)}"
+            check_online(url, manifest.parent / path)
+            download_address(url, manifest.parent / path, sha256, licence)
+            entries.append({"url": url, "path": path, "sha256": sha256})
+    files = [{**entry, "size": (manifest.parent / entry["path"]).stat().st_size} for entry in entries]
+    write_json(manifest, {**written, "files": files})
 
 
-def fetch_url(client: Client, url: str, sha256: str, folder: Path, licence: str) -> str:
-    """Download the file at an address into `folder` and return its path there. Raises UserError."""
-    _check_address(url)
-    path = f"files/{sha256[:16]}/{_file_name(url)}"
+def hub_files(
+    repository: Repository, choices: Sequence[Sequence[str]], configuration: Sequence[str] | None
+) -> tuple[list[str], TableFormat | None]:
+    """(names, format) of the files of a request at a commit of the hub; the format is known from a card alone.
+
+    The repository's card decides, if it describes configurations. Otherwise the files lie at one of the places of
+    `choices`, or where `datasets` looks for them. Raises UserError if there are none.
+    """
+    listing = repository.listing
+    if configuration is None:
+        return select_files(listing, choices, str(repository), NO_FILE), None
+    cards = {name: path for name, (path, _) in repository.download([n for n in CARD_FILES if n in listing]).items()}
+    fault = ""
+    if not card_has_configurations(cards.get(CARD)):
+        try:
+            return select_files(listing, choices, str(repository), NO_FILE), None
+        except UserError as error:
+            fault = f"\n{error.message}\n{error.fix}"
     try:
-        if not (folder / path).exists():
-            announce(url, client.size(url) or 0, licence, folder)
-        client.download(url, folder / path, ExpectedFile(sha256=sha256))
-    except HttpFailure as failure:
-        raise as_user_error(failure) from None
-    return path
+        found = find_configuration(repository.id, listing, cards, *configuration)
+    except UserError as error:
+        raise UserError(error.message, str(repository), f"{error.fix}{fault}".strip()) from None
+    return list(found.names), found.form
 
 
-def _check_address(url: str) -> None:
-    """UserError for an address that anybody on the way can answer instead of its host."""
-    parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise UserError("not an https address", url, f"https://{url.partition('://')[2] or url}")
+def is_request_cached(request: Mapping) -> bool:
+    """Whether the hub's cache holds all files of a request."""
+    if "hub" not in request:
+        return False
+    repository = _repository(request)
+    try:
+        return repository.cached(hub_files(repository, request["files"], request.get("configuration"))[0])
+    except UserError:
+        return False
+
+
+def check_online(url: str, path: Path) -> None:
+    """UserError if a file is not on disk and the user forbids the network."""
+    if is_offline() and not path.exists():
+        fix = f"Where there is a network, run this once with your study:\n  {FETCH_ALL}"
+        raise UserError("this is not on disk yet, and HF_HUB_OFFLINE forbids to download it", url, fix)
 
 
 def fetch_unpinned(url: str, downloads: Path, licence: str) -> str:
     """Download the file at an unpinned address and return its SHA-256, under which it is stored. Raises UserError."""
-    _check_address(url)
-    folder, client = downloads / f"url/{urlsplit(url).hostname}", Client(offline=is_offline())
+    folder = downloads / f"url/{urlsplit(url).hostname}"
     unpinned = folder / "files/unpinned" / sha256_json(url)[:16]
-    try:
-        announce(url, client.size(url) or 0, licence, folder)
-        sha256 = client.download(url, unpinned)
-    except HttpFailure as failure:
-        raise as_user_error(failure) from None
+    unpinned.unlink(missing_ok=True)
+    check_online(url, unpinned)
+    download_address(url, unpinned, None, licence)
+    sha256 = sha256_file(unpinned)
     path = folder / "files" / sha256[:16] / _file_name(url)
     path.parent.mkdir(parents=True, exist_ok=True)
     os.replace(unpinned, path)
     return sha256
 
 
-def downloaded_files(source: HubSource | UrlSource, downloads: Path) -> list[dict]:
-    """Entries of the manifest of a source's files, each with its path on disk as `place`.
+def downloaded_files(source: HubSource | UrlSource, downloads: Path) -> tuple[list[dict], TableFormat | None]:
+    """Entries of the manifest of a source's files, each with its path on disk as `place`, and their format if stated.
 
     Raises UserError if the files are not downloaded yet, or a file's hash is no longer that of its entry.
     """
     manifest = downloads / manifest_path(download_request(source))
     if not manifest.exists():
         raise UserError("this has not been downloaded yet", str(manifest), f"With a network: {FETCH_ALL}")
-    entries = read_json(manifest)["files"]
+    written = read_json(manifest)
+    entries = written["files"]
     for entry in entries:
         entry["place"] = manifest.parent / entry["path"]
         if not entry["place"].exists() or sha256_file(entry["place"]) != entry["sha256"]:
             fix = f"rm -f {entry['place']} {manifest}\n{FETCH_ALL}"
             raise UserError("the file is no longer what was downloaded", str(entry["place"]), fix)
-    return entries
+    return entries, TableFormat(**written["format"]) if "format" in written else None
 
 
 # `**` tries all ways to match.

@@ -1,15 +1,15 @@
 """Pinning: the versions and numbers that a record should state, and writing versions into registry files."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import yaml
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_text
-from crosstune.data.download.fetch import download_request, fetch, fetch_unpinned, select_files
-from crosstune.data.download.hub import Hub, Repository
+from crosstune.data.download.fetch import download_request, fetch, fetch_unpinned, hub_files
+from crosstune.data.download.hub import Repository, find_commit
 from crosstune.data.prepare import load_rows
 from crosstune.data.record import Dataset
 from crosstune.data.sources import HubSource, UrlSource
@@ -18,30 +18,29 @@ from crosstune.data.sources import HubSource, UrlSource
 BRANCHES = ("main", "refs/convert/parquet")
 
 
-def find_revisions(dataset: Dataset, hub: Hub, raw: Path) -> dict[str, str]:
+def find_revisions(dataset: Dataset) -> dict[str, str]:
     """The current commits, by repository id, that hold the files of a record's unpinned repositories.
 
     Raises UserError if a branch cannot be read or no branch has the files.
     """
-    choices_by_id: dict[str, list] = {}
+    sources: dict[str, list[HubSource]] = {}
     for split, entry in dataset.splits.items():
         if "hub" in entry.source and entry.source.get("revision") is None:
-            choices = [choice for lang in entry.languages for choice in dataset.hub_patterns(lang, split)]
-            choices_by_id.setdefault(entry.source["hub"], []).extend(choices)
-    repositories = {name: Repository("datasets", name) for name in choices_by_id}
-    return {name: _find_commit(hub, repositories[name], choices_by_id[name], raw) for name in repositories}
+            found = [dataset.source(lang, split, {}) for lang in entry.languages]
+            sources.setdefault(entry.source["hub"], []).extend(found)
+    return {name: _find_commit(name, sources[name]) for name in sources}
 
 
-def _find_commit(hub: Hub, repository: Repository, choices: list, raw: Path) -> str:
+def _find_commit(name: str, sources: Iterable[HubSource]) -> str:
     first_fault = None
     for branch in BRANCHES:
         try:
-            commit = hub.commit(repository, branch)
-            listing = hub.listing(repository, commit, raw / "hub" / repository.folder(commit))
-            select_files(listing.files, choices, f"{repository.id}, branch {branch}", "Correct the record's source.")
-            return commit
+            repository = Repository("dataset", name, find_commit("dataset", name, branch))
+            for files, configuration in dict.fromkeys((source.files, source.configuration) for source in sources):
+                hub_files(repository, files, configuration)
+            return repository.commit
         except UserError as error:
-            first_fault = first_fault or error
+            first_fault = first_fault or UserError(error.message, f"{name}, branch {branch}", error.fix)
     raise first_fault
 
 

@@ -5,6 +5,7 @@ test, context, question, answer, case, or the published JSON without answers; th
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import NamedTuple
 
@@ -45,15 +46,29 @@ def read_suite(files: Sequence[tuple[str, str]], options: ReaderOptions) -> Iter
     names = read_names(names_text, names_file, options.lang)
     settings = {**OFFICIAL_SUITE, **options.suite}
     sources = _sources(read_templates(text, file), names, options.lang, settings["cases"], file)
-    variants = {test: test_variants(source) for test, source in sources.items()}
-    if suite:
-        (name, content), *_ = suite
-        tests = _read_cases(content, name, options.lang, variants)
-    else:
-        tests = {test: draw_cases(variants[test], settings["seed"], test) for test in TESTS}
+    with _consistent_table(file, options.lang):
+        variants = {test: test_variants(source) for test, source in sources.items()}
+        if suite:
+            (name, content), *_ = suite
+            tests = _read_cases(content, name, options.lang, variants)
+        else:
+            tests = {test: draw_cases(variants[test], settings["seed"], test) for test in TESTS}
     for test, cases in tests.items():
         for case in cases:
             yield from case_rows(case, test, cases[-1].number + 1, options.lang)
+
+
+@contextmanager
+def _consistent_table(file: str, lang: str) -> Iterator[None]:
+    """UserError for a table whose lists, templates and limits do not fit together.
+
+    The official rules look words up by names, places and forms that other cells give, so any cell may lack one.
+    """
+    try:
+        yield
+    except (LookupError, ValueError, TypeError, ZeroDivisionError) as error:
+        message = f"the templates in {lang!r} do not fit together ({error!r})"
+        raise UserError(message, file, "Get the table as it was published.") from None
 
 
 def case_rows(case: Case, test: str, of: int, lang: str) -> Iterator[dict]:

@@ -12,22 +12,24 @@ Row schemas
     text            {"id", "text"}, and "pair" (the translation) for parallel text
 
 Formats
-    squad         qa: JSON of SQuAD v1.1, which XQuAD, MLQA, TyDiQA-GoldP, PIAF and others share
-    chaii         qa: CSV with the columns id, context, question, answer_text, answer_start, language
+    squad         qa: JSON of SQuAD v1.1 and 2.0, which XQuAD, MLQA, TyDiQA-GoldP, PIAF and others share
     multichecklist    qa: MultiCheckList's templates and names, or a suite made of them; rows have a "case" too
-    classified    classification: TSV with a text, its pair and its label, or the labels in a second file (XNLI)
-    copa          choice: JSON lines of COPA and XCOPA
-    siqa          choice: JSON lines of SocialIQa, with the labels in a second file
-    conllu        tagging: CoNLL-U, words with universal part-of-speech tags, multiword tokens fused
-    columns       tagging: TSV with a token and a tag per line, an empty line between sentences
+    conllu        tagging: CoNLL-U, words with universal part-of-speech tags or another column, multiword tokens fused
+    columns       tagging: a token and its tags per line, an empty line between sentences
     lareqa        retrieval: XQuAD-R, which is SQuAD's JSON with sentence_breaks
     mewslix       retrieval: JSON lines of Mewsli-X: mentions, entities, or pairs of both
     squad-sentences   retrieval: SQuAD's JSON as pairs of a question and the sentence of its answer
     lines         text: one text per line
     pairs         text, bitext: TSV with a text and its translation per line
     aligned       text, bitext: two files of texts, line by line translations
-    fields        text: the distinct texts of some columns of a TSV or keys of a JSON lines file
     squad-text, conllu-text, columns-text   text: the distinct contexts, or the sentences, of the formats above
+    table         any task: CSV, TSV, JSON or JSON lines, by the columns that a record names
+
+Tables that were published under these names (formats.py)
+    chaii         qa: CSV with the columns id, context, question, answer_text, answer_start, language
+    classified    classification: TSV with a text, its pair and its label, or the labels in a second file (XNLI)
+    copa          choice: JSON lines of COPA and XCOPA
+    siqa          choice: JSON lines of SocialIQa, with the labels in a second file
 
 Every fault of a file raises UserError with the file and the line or question.
 """
@@ -36,8 +38,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from crosstune.core.errors import UserError
-from crosstune.data.readers import items, qa, retrieval, tagging, text
-from crosstune.data.readers.pieces import DEFAULT_OPTIONS, ReaderOptions, check_ids
+from crosstune.data.readers import qa, retrieval, tagging, text
+from crosstune.data.readers.declared import declared
+from crosstune.data.readers.formats import FORMATS, published_options
+from crosstune.data.readers.pieces import DEFAULT_OPTIONS, ReaderOptions, check_ids, take_notes
+from crosstune.data.record import ROLES
 
 
 def read_rows(reader: str, files: Sequence[tuple[str, str]], options: ReaderOptions = DEFAULT_OPTIONS) -> list[dict]:
@@ -48,7 +53,7 @@ def read_rows(reader: str, files: Sequence[tuple[str, str]], options: ReaderOpti
     for file, content in files:
         if not content.strip():
             raise UserError("the file is empty", file, "Copy or download it again.")
-    rows = list(READERS[reader].parse(files, options))
+    rows = take_notes(READERS[reader].parse(files, options), options.notes)
     where = " and ".join(file for file, _ in files)
     if not rows:
         raise UserError("the file holds no rows", where, "Look at the record's reader and languages.")
@@ -102,22 +107,28 @@ def _multichecklist(files: Sequence[tuple[str, str]], options: ReaderOptions) ->
     return read_suite(files, options)
 
 
+def _published(reader: str) -> RowReader:
+    """A table that a declaration describes."""
+    given = FORMATS[reader]
+    task = (given if isinstance(given, dict) else given[0])["task"]
+    return RowReader((task,), lambda files, options: declared(files, published_options(reader, files, options)))
+
+
+TABLE = "table"  # the reader of records that name columns
+
 READERS = {
+    TABLE: RowReader(tuple(ROLES), declared),
+    **{reader: _published(reader) for reader in FORMATS},
     "squad": RowReader(("qa",), _per_file(qa.squad)),
-    "chaii": RowReader(("qa",), _per_file(qa.chaii)),
     "multichecklist": RowReader(("qa",), _multichecklist),
     "conllu": RowReader(("tagging",), _per_part(tagging.conllu)),
     "columns": RowReader(("tagging",), _per_part(tagging.columns)),
-    "classified": RowReader(("classification",), items.classified),
-    "copa": RowReader(("choice",), _per_part(items.copa)),
-    "siqa": RowReader(("choice",), items.siqa),
     "lareqa": RowReader(("retrieval",), _per_file(retrieval.lareqa)),
     "mewslix": RowReader(("retrieval",), _per_file(retrieval.mewslix), all_languages=True),
     "squad-sentences": RowReader(("retrieval",), _per_file(retrieval.squad_sentences)),
     "lines": RowReader(("text",), _per_part(text.lines)),
     "pairs": RowReader(("text", "bitext"), _per_part(text.pairs)),
     "aligned": RowReader(("text", "bitext"), text.aligned),
-    "fields": RowReader(("text",), _per_part(text.fields)),
     "squad-text": RowReader(("text",), _per_part(qa.squad_text)),
     "conllu-text": RowReader(("text",), _per_part(tagging.conllu_text)),
     "columns-text": RowReader(("text",), _per_part(tagging.columns_text)),

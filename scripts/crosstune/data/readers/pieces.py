@@ -3,7 +3,8 @@
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -20,21 +21,36 @@ UPOS = (
 
 UNSPACED_LANGUAGES = ("ja", "km", "lo", "my", "th", "zh")  # written without spaces between words
 
+# Suffixes of formats and of compression.
+SUFFIXES = ("json", "jsonl", "ndjson", "csv", "tsv", "txt", "conll", "conllu", "parquet", "gz", "xz", "bz2", "zst")
+
 KIND_NAMES = {str: "a string", int: "a whole number", list: "a list", dict: "an object"}
 
 
 @dataclass(frozen=True)
 class ReaderOptions:
-    """Properties of a file, beyond its format, that its record states."""
+    """Properties of a file, beyond its format, that its record states, under the names of the record's keys.
+
+    `values` maps the file's labels or tags to those of `labels` or `tags`; empty if the file has these. `task` and
+    `split` are those of the rows. Reading counts in `notes` what it leaves out or looks for.
+    """
 
     lang: str = ""
     languages: tuple[str, ...] = ()
     tags: tuple[str, ...] = UPOS
     labels: tuple[str, ...] = ()
-    fields: tuple[str | int, ...] = ()
     token_prefix: str = ""
     codes: Mapping[str, str] = field(default_factory=dict)
     suite: Mapping[str, int] = field(default_factory=dict)
+    task: str = ""
+    split: str = "train"
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    table: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    drop: tuple[str, ...] = ()
+    tag_scheme: str = ""
+    answer_start: str = ""
+    notes: Counter = field(default_factory=Counter, compare=False)
 
 
 DEFAULT_OPTIONS = ReaderOptions()
@@ -61,7 +77,11 @@ def check_label(label: str, allowed: Sequence[str], where: str) -> None:
 
 def check_code(code: str, codes: Mapping[str, str], where: str) -> None:
     """Raise UserError if a file's name of a language is no value of the record's key `codes`."""
-    _check_member(code, list(codes.values()), where, "language", "codes")
+    try:
+        _check_member(code, list(codes.values()), where, "language", "codes")
+    except UserError as error:
+        fix = f"{error.fix}\nTo read no rows of another language:\ndrop: [{code}]"
+        raise UserError(error.message, error.where, fix) from None
 
 
 def _check_member(value: str, allowed: Sequence[str], where: str, what: str, key: str) -> None:
@@ -163,4 +183,19 @@ def join_tokens(tokens: Sequence[str], lang: str) -> str:
 
 def file_stem(file: str) -> str:
     """The file's name without suffixes of format and compression, which begins the ids of rows without id."""
-    return re.sub(r"(\.(json|jsonl|csv|tsv|txt|conllu|gz|xz))+$", "", PurePath(file).name)
+    return re.sub(rf"(\.({'|'.join(SUFFIXES)}))+$", "", PurePath(file).name)
+
+
+def take_notes(rows: Iterable[dict], notes: Counter) -> list[dict]:
+    """The rows that are not left out. What readers say of the others, and of some rows, is counted in `notes`.
+
+    A reader gives a row that it leaves out as {"id", "dropped": why}, and may add {"noted": [what, ...]} to any other.
+    """
+    kept = []
+    for row in rows:
+        if "dropped" in row:
+            notes[f"rows left out: {row['dropped']}"] += 1
+        else:
+            notes.update(row.pop("noted", ()))
+            kept.append(row)
+    return kept

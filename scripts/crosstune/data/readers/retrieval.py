@@ -49,11 +49,14 @@ def squad_sentences(content: str, file: str, options: ReaderOptions) -> Iterator
 
 
 def sentence_pair(row: Mapping) -> dict:
-    """A question with the sentence of its first answer, from a row of question answering."""
+    """A question with the sentence of its first answer, from a row of question answering; one left out stays so."""
+    if "dropped" in row:
+        return dict(row)
+    notes = {"noted": row["noted"]} if "noted" in row else {}
     text, start = row["answers"]["text"][0], row["answers"]["answer_start"][0]
     first, last = sentence_around(row["context"], start, start + len(text))
     pair = {"candidate": row["context"][first:last], "context": row["context"], "keys": [row["id"]]}
-    return {"id": row["id"], "query": row["question"], "key": row["id"], **pair}
+    return {"id": row["id"], "query": row["question"], "key": row["id"], **pair, **notes}
 
 
 def sentence_around(text: str, start: int, end: int) -> tuple[int, int]:

@@ -1,9 +1,9 @@
-"""Readers of unlabelled and parallel text."""
+"""Readers of unlabelled and parallel text, whose lines hold nothing else."""
 
 from collections.abc import Iterator, Sequence
 
 from crosstune.core.errors import UserError
-from crosstune.data.readers.pieces import ReaderOptions, file_stem, numbered_lines, parse_json, text_field
+from crosstune.data.readers.pieces import ReaderOptions, file_stem, numbered_lines
 
 
 def lines(text: str, file: str, options: ReaderOptions) -> Iterator[dict]:
@@ -40,32 +40,3 @@ def aligned(files: Sequence[tuple[str, str]], options: ReaderOptions) -> Iterato
             raise UserError(f"one side of the pair is empty (the other is {other})", f"{file}:{number}")
         if line.strip():
             yield {"id": f"{file_stem(file)}:{number}", "text": line, "pair": pair}
-
-
-def fields(text: str, file: str, options: ReaderOptions) -> Iterator[dict]:
-    """The distinct texts of the options' fields: column numbers from 1 (TSV) or keys (JSON lines)."""
-    texts_in = _column_texts if isinstance(options.fields[0], int) else _key_texts
-    texts: dict[str, int] = {}
-    for number, line in numbered_lines(text):
-        if line.strip():
-            for value in texts_in(line, file, number, options.fields):
-                texts.setdefault(value, number)
-    counts: dict[int, int] = {}
-    for value, number in texts.items():
-        counts[number] = counts.get(number, 0) + 1
-        yield {"id": f"{file_stem(file)}:{number}.{counts[number]}", "text": value}
-
-
-def _column_texts(line: str, file: str, number: int, columns: Sequence[int]) -> list[str]:
-    cells, where = line.split("\t"), f"{file}:{number}"
-    if len(cells) < max(columns):
-        raise UserError(f"expected at least {max(columns)} columns, found {len(cells)}: {line[:60]!r}", where)
-    values = [cells[column - 1] for column in columns]
-    if not all(value.strip() for value in values):
-        raise UserError("a column that should hold text is empty", where)
-    return values
-
-
-def _key_texts(line: str, file: str, number: int, keys: Sequence[str]) -> list[str]:
-    record = parse_json(line, file, number)
-    return [text_field(record, key, f"{file}:{number}") for key in keys]

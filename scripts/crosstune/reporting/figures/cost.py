@@ -1,22 +1,29 @@
-"""The score of a schedule against its training time."""
+"""The score of a schedule against its training time, where schedules differ in cost."""
 
 from pathlib import Path
 
-import altair as alt
-
 from crosstune.analysis.results import Panel
-from crosstune.reporting.figures.rows import drawn_schedules, mean_and_range
-from crosstune.reporting.figures.style import chart_spec, colour_encoding, shape_encoding
+from crosstune.reporting.figures.axes import PointChart, wide_axis
+from crosstune.reporting.figures.distance import add_names
+from crosstune.reporting.figures.figure import Figure
+from crosstune.reporting.figures.rows import mean_and_range, trained_schedules
 from crosstune.reporting.tables.cost import schedule_costs
 
-WIDTH, HEIGHT = 440, 260
+# Schedules whose updates and tokens differ by less than this factor cost the same.
+SAME = 1.1
 
 
 def cost_records(panel: Panel, results: Path) -> list[dict]:
-    """One record per drawn schedule with scores and cost records: hours, device, mean score and range."""
-    costs = schedule_costs(panel, results)
+    """One record per schedule with scores and cost records: hours, device, mean score and range.
+
+    None where all schedules spend the same updates and tokens: their times differ by chance.
+    """
+    costs = {name: cost for name, cost in schedule_costs(panel, results).items() if name in trained_schedules(panel)}
+    spent = [[cost.updates for cost in costs.values()], [cost.tokens for cost in costs.values()]]
+    if not any(numbers and max(numbers) > SAME * min(numbers) for numbers in spent):
+        return []
     _, languages = averaged_languages(panel)
-    cells = {name: panel.cell(name, languages, panel.metric) for name in drawn_schedules(panel) if name in costs}
+    cells = {name: panel.cell(name, languages, panel.metric) for name in costs}
     return [
         {
             "schedule": schedule,
@@ -35,21 +42,26 @@ def averaged_languages(panel: Panel) -> tuple[str, list[str]]:
     return ("low-resource", low) if low else ("all", panel.languages)
 
 
-def cost_figure(panel: Panel, records: list[dict]) -> dict:
-    """A mark per schedule: score by the time of all its trainings, without sharing stages."""
-    schedules = [record["schedule"] for record in records]
-    name, _ = averaged_languages(panel)
+def cost_figure(panel: Panel, results: Path) -> Figure | None:
+    """A named mark per schedule: score by the time of all its trainings; None if the costs agree."""
+    records = cost_records(panel, results)
+    if not records:
+        return None
+    group, _ = averaged_languages(panel)
     devices = ", ".join(sorted({record["device"] for record in records}))
     unit, times = ("hours", 1) if max(record["hours"] for record in records) >= 1 else ("minutes", 60)
-    records = [{**record, unit: round(record["hours"] * times, 4)} for record in records]
-    x = alt.X(f"{unit}:Q", title=f"{unit} of training, {devices}", scale=alt.Scale(zero=True))
-    title = f"{panel.labels[panel.metric]}, {name} languages"
-    y = alt.Y("score:Q", title=title, scale=alt.Scale(zero=False))
-    base = alt.Chart(alt.NamedData("schedules")).encode(x=x, color=colour_encoding(schedules))
-    tip = ["schedule:N", alt.Tooltip(f"{unit}:Q", format=".3~g"), alt.Tooltip("score:Q", title="mean", format=".1f")]
-    chart = alt.layer(
-        base.mark_rule(strokeWidth=1.5, opacity=0.6).encode(y=alt.Y("low:Q", title=title), y2="high:Q"),
-        base.mark_point(filled=True, size=80, opacity=1).encode(y=y, shape=shape_encoding(schedules), tooltip=tip),
-    ).properties(width=WIDTH, height=HEIGHT)
-    description = f"{panel.labels[panel.metric]} in {name} languages by training time: {', '.join(schedules)}."
-    return chart_spec(chart, {"schedules": records}, description)
+    label = f"{panel.labels[panel.metric]}, {group} languages"
+    x = wide_axis([record["hours"] * times for record in records], f"{unit} of training, {devices}", least=0)
+    y = wide_axis([record[end] for record in records for end in ("low", "high")], label)
+    chart = PointChart(x, y, height=240, right=40)
+    for record in records:
+        at = record["hours"] * times
+        chart.segment((at, record["low"]), (at, record["high"]), "wide")
+        text = f"{record['schedule']}: {at:.3g} {unit}, {record['score']:.1f}"
+        chart.mark(at, record["score"], "circle", "c0", text)
+    add_names(chart, [(record["schedule"], record["hours"] * times, record["score"]) for record in records])
+    caption = (
+        "Training time of all stages of a schedule without sharing stages. Marks: means over seeds. Lines: their range."
+    )
+    drawn = chart.chart(f"{label} by {unit} of training, {len(records)} schedules.", "")
+    return Figure("cost", "Score by cost", caption, (drawn,))

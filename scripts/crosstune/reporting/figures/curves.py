@@ -1,18 +1,19 @@
 """Learning and forgetting of a schedule of several stages: scores after each stage."""
 
-import altair as alt
+from itertools import pairwise
 
 from crosstune.analysis.cells import Cell
 from crosstune.analysis.results import UNTRAINED, Panel, StageInfo
+from crosstune.reporting.figures.axes import Axis, PointChart, spread, wide_axis
+from crosstune.reporting.figures.drawing import Chart, Text, shortened
+from crosstune.reporting.figures.figure import Figure
 from crosstune.reporting.figures.rows import mean_and_range
-from crosstune.reporting.figures.style import COLOURS, chart_spec, colour_encoding, shape_encoding
-
-WIDTH, HEIGHT = 225, 190
-
-COLUMNS = 2
+from crosstune.reporting.figures.style import LANGUAGE_COLOURS, SHAPES
 
 # The largest number of drawn schedules.
 MAX_CURVES = 12
+
+LINE_NAMES = 118
 
 
 def multi_stage_schedules(panel: Panel) -> list[str]:
@@ -24,57 +25,75 @@ def scored_stages(panel: Panel, schedule: str) -> list[StageInfo]:
     return [stage for stage in panel.stages(schedule) if stage.updates and panel.is_scored(schedule, stage)]
 
 
-def curves_figure(panel: Panel) -> dict:
-    """A small chart per schedule of several stages, with a line for each trained language and for two averages."""
+def curves_figure(panel: Panel) -> Figure | None:
+    """A chart per schedule of several stages, with a line for two averages and each trained language."""
     series, schedules = line_languages(panel), multi_stage_schedules(panel)
-    records = [record for schedule in schedules for record in stage_records(panel, schedule, series)]
-    steps = list(dict.fromkeys(record["stage"] for record in sorted(records, key=lambda record: record["number"])))
-    base = alt.Chart().encode(
-        x=alt.X("stage:N", sort=steps, title="after the stage", axis=alt.Axis(labelAngle=-30, labelLimit=120)),
-        color=colour_encoding(list(series), "line"),
+    records = {schedule: stage_records(panel, schedule, series) for schedule in schedules}
+    records = {schedule: found for schedule, found in records.items() if found}
+    if not records:
+        return None
+    scores = [record[key] for found in records.values() for record in found for key in ("low", "high")]
+    y = wide_axis(scores, panel.labels[panel.metric], least=0)
+    charts = tuple(curves_chart(panel, schedule, found, list(series), y) for schedule, found in records.items())
+    more = f" The first {MAX_CURVES} schedules are drawn." if len(schedules) == MAX_CURVES else ""
+    caption = (
+        "Scores after each stage: means over seeds; thin lines: their range. Rising: learning; falling: "
+        f"forgetting.{more}"
     )
-    score = alt.Y("score:Q", title=panel.labels[panel.metric], scale=alt.Scale(zero=True))
-    tip = [
-        alt.Tooltip("line:N", title="language"),
-        alt.Tooltip("stage:N", title="after the stage"),
-        alt.Tooltip("score:Q", title="mean", format=".1f"),
-        alt.Tooltip("low:Q", title="lowest seed", format=".1f"),
-        alt.Tooltip("high:Q", title="highest seed", format=".1f"),
-    ]
-    chart = (
-        alt.layer(
-            base.mark_rule(opacity=0.45, strokeWidth=3).encode(y=alt.Y("low:Q", title=None), y2="high:Q"),
-            base.mark_line(strokeWidth=1.5).encode(y=score),
-            base.mark_point(filled=True, size=55, opacity=1).encode(
-                y=score, shape=shape_encoding(list(series), "line"), tooltip=tip
-            ),
-            data=alt.NamedData("stages"),
+    return Figure("curves", "Learning and forgetting along a schedule", caption, charts, columns=min(2, len(charts)))
+
+
+def line_kind(names: list[str], line: str) -> tuple[str, str]:
+    """Class and shape of a line: averages in the colour of the text, languages in colours of their own."""
+    averages = {"low-resource": ("average", "diamond"), "unseen": ("unseen", "cross")}
+    if line in averages:
+        return averages[line]
+    number = [name for name in names if name not in averages].index(line) % len(LANGUAGE_COLOURS)
+    return f"l{number}", SHAPES[number]
+
+
+def curves_chart(panel: Panel, schedule: str, records: list[dict], names: list[str], y: Axis) -> Chart:
+    """The lines of one schedule, each named at its end."""
+    steps = list(dict.fromkeys((record["number"], record["stage"]) for record in records))
+    places = {number: n for n, (number, _) in enumerate(steps)}
+    chart = PointChart(Axis(-0.12, len(steps) - 0.88, "after stage"), y, right=LINE_NAMES)
+    ends: dict[str, float] = {}
+    for line in names:
+        kind, shape = line_kind(names, line)
+        own = [record for record in records if record["line"] == line]
+        for before, after in pairwise(own):
+            chart.segment((places[before["number"]], before["score"]), (places[after["number"]], after["score"]), kind)
+        for record in own:
+            x = places[record["number"]]
+            chart.segment((x, record["low"]), (x, record["high"]), "edge")
+            text = (
+                f"{line}, {record['stage']}: {record['score']:.1f} (seeds {record['low']:.1f} to {record['high']:.1f})"
+            )
+            chart.mark(x, record["score"], shape, kind, text)
+        if own:
+            ends[line] = chart.down(own[-1]["score"])
+    heights = spread(list(ends.values()), 14, chart.top, chart.top + chart.height)
+    for line, height in zip(ends, heights, strict=True):
+        chart.parts.append(
+            Text(1, height + 4, shortened(line.rpartition(" (")[0] or line, LINE_NAMES - 8), "number", shift=8)
         )
-        .properties(width=WIDTH, height=HEIGHT)
-        .facet(facet=alt.Facet("schedule:N", sort=schedules, title=None), columns=COLUMNS)
-        .resolve_scale(x="independent")
-    )
-    names = ", ".join(schedules)
-    description = (
-        f"{panel.labels[panel.metric]} after each stage of {names}. Rising lines: learning; falling: forgetting."
-    )
-    return chart_spec(chart, {"stages": records}, description)
+    label = panel.labels[panel.metric]
+    ticks = [(places[number], shortened(name, 62)) for number, name in steps]
+    return chart.chart(f"{label} after each stage of {schedule}, for {', '.join(ends)}.", schedule, ticks)
 
 
 def line_languages(panel: Panel) -> dict[str, list[str]]:
     """Name and languages of every line: two averages, then trained languages up to the number of colours."""
     low, unseen = panel.low_resource_languages, panel.unseen_languages
-    averages = {"low-resource languages": low, "unseen languages": unseen}
+    averages = {"low-resource": low, "unseen": unseen}
     lines = {name: languages for name, languages in averages.items() if languages}
     if low == unseen:
-        lines.pop("unseen languages", None)
+        lines.pop("unseen", None)
     trained = dict.fromkeys(
         language for name in multi_stage_schedules(panel) for language in panel.training_languages(name)
     )
-    for language in trained:
-        if language in panel.seen_languages and len(lines) < len(COLOURS):
-            lines[panel.language_title(language)] = [language]
-    return lines
+    seen = [language for language in trained if language in panel.seen_languages]
+    return lines | {panel.language_title(language): [language] for language in seen[: len(LANGUAGE_COLOURS)]}
 
 
 def stage_records(panel: Panel, schedule: str, series: dict[str, list[str]]) -> list[dict]:

@@ -1,111 +1,150 @@
-"""Differences between two schedules by language and by family, with confidence intervals."""
+"""Differences between two schedules by language, under their families, with confidence intervals."""
 
-import statistics
-from collections.abc import Iterable
-
-import altair as alt
+from dataclasses import dataclass
 
 from crosstune.analysis.intervals import CONFIDENCE, interval
 from crosstune.analysis.results import Panel
-from crosstune.reporting.figures.style import BLUE, GREY, chart_spec
-
-WIDTH = 210
-
-STEP = 17
-
-FAMILY, LANGUAGE = "family", "language"
+from crosstune.reporting.figures.axes import INDENT, RowChart, difference_axis
+from crosstune.reporting.figures.drawing import Chart, text_width
+from crosstune.reporting.figures.figure import Figure, LegendEntry
+from crosstune.reporting.figures.forest import difference_text
+from crosstune.reporting.tables.contrasts import ContrastResult, contrast_results
 
 
-def compared_schedules(panel: Panel) -> list[tuple[str, str]]:
-    """Pairs of schedules: the study's declared contrasts on this data set, then those of the headline, each once."""
-    declared = [
-        (contrast["a"], contrast["b"])
-        for contrast in panel.study.plan.get("contrasts", [])
-        if any((entry["track"], entry["dataset"]) == (panel.track, panel.dataset) for entry in contrast["panels"])
-    ]
+@dataclass(frozen=True)
+class DifferenceRow:
+    """The difference in one language or, with an empty `family`, of the mean over all; ends may be None."""
+
+    name: str
+    family: str
+    mean: float
+    low: float | None
+    high: float | None
+
+    @property
+    def text(self) -> str:
+        return difference_text(self.mean, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class DifferencePair:
+    """Two schedules with their differences. `declared`: the intervals are those of a contrast's table."""
+
+    name: str
+    rows: tuple[DifferenceRow, ...]
+    declared: bool
+    smallest_effect: float = 0.0
+
+
+def compared_pairs(panel: Panel) -> list[DifferencePair]:
+    """The declared contrasts on this data set, then the pairs of the headline, each once."""
+    pairs: dict[frozenset[str], DifferencePair] = {}
+    for result in contrast_results(panel.study):
+        if result.entry["model"] == panel.model and result.has_seeds and (pair := declared_pair(panel, result)):
+            pairs.setdefault(frozenset((result.a, result.b)), pair)
     roles = panel.study.plan.get("headline") or {}
-    headline = [(roles.get(a), roles.get(b)) for a, b in (("joint", "single"), ("sequential", "joint"))]
-    pairs: list[tuple[str, str]] = []
-    for a, b in [*declared, *headline]:
-        new = {a, b} <= set(panel.schedules) and (a, b) not in pairs and (b, a) not in pairs
-        if new and any(difference_record(panel, a, b, "", "", [language]) for language in panel.languages):
-            pairs.append((a, b))
-    return pairs
+    for one, other in (("joint", "single"), ("sequential", "joint")):
+        a, b = roles.get(one), roles.get(other)
+        if {a, b} <= set(panel.schedules) and frozenset((a, b)) not in pairs and (pair := seed_pair(panel, a, b)):
+            pairs[frozenset((a, b))] = pair
+    return list(pairs.values())
 
 
-def differences_figure(panel: Panel) -> dict:
-    """A chart per pair of schedules, with a row per language and per family of several languages."""
-    rows = family_rows(panel)
-    data = {
-        f"{a} - {b}": [
-            record
-            for label, kind, languages in rows
-            if (record := difference_record(panel, a, b, label, kind, languages))
-        ]
-        for a, b in compared_schedules(panel)
-    }
-    labels = [label for label, _, _ in rows]
-    charts = [
-        difference_chart(name, labels, panel, labelled=place == 0, ranged=any("low" in record for record in records))
-        for place, (name, records) in enumerate(data.items())
-    ]
-    title = f"Differences in {panel.labels[panel.metric]} by language and family, with {CONFIDENCE:.0%} intervals: "
-    return chart_spec(alt.hconcat(*charts, spacing=12), data, title + ", ".join(data))
-
-
-def family_rows(panel: Panel) -> list[tuple[str, str, list[str]]]:
-    """(label, kind, languages) of every row; a family of several languages precedes them."""
-    families: dict[str, list[str]] = {}
-    for language in panel.languages:
-        families.setdefault(panel.family(language), []).append(language)
-    rows = []
-    for family, languages in sorted(families.items()):
-        if len(languages) > 1:
-            rows.append((f"{family}: mean of {len(languages)}", FAMILY, languages))
-        rows += [(panel.language_title(language), LANGUAGE, [language]) for language in languages]
-    return rows
-
-
-def difference_record(panel: Panel, a: str, b: str, label: str, kind: str, languages: Iterable[str]) -> dict | None:
-    """The mean difference of one row and its interval over seeds (none for a single seed); None without a value."""
-    cells = [panel.cell(schedule, list(languages), panel.metric) for schedule in (a, b)]
-    difference = cells[0].difference(cells[1])
-    values = difference.values
-    if not values:
+def declared_pair(panel: Panel, result: ContrastResult) -> DifferencePair | None:
+    """The languages of a contrast on this panel, with the intervals of its table; None if it has none here."""
+    if panel not in result.panels:
         return None
-    record = {
-        "row": label,
-        "kind": kind,
-        "difference": round(statistics.fmean(values.values()), 4),
-        "runs": len(values),
-    }
-    ends = interval(values, resolution=difference.resolution)
-    return record | ({"low": round(ends.low, 4), "high": round(ends.high, 4)} if ends else {})
+    several = len(result.panels) > 1
+    rows = []
+    for unit in result.units:
+        dataset, _, language = unit["name"].rpartition(".")
+        if several and dataset not in (panel.dataset, f"{panel.track}/{panel.dataset}"):
+            continue
+        estimate = unit["estimate"]
+        ends = estimate["interval"] if estimate else (None, None)
+        mean = estimate["mean"] if estimate else unit["difference"]
+        rows.append(DifferenceRow(panel.language_title(language), unit["family"], mean, *ends))
+    if not rows:
+        return None
+    overall, estimate = result.entry["mean"], result.estimate("seeds")
+    ends = estimate["interval"] if estimate and not several else (None, None)
+    total = [] if several else [DifferenceRow(f"mean of {len(rows)}", "", overall, *ends)]
+    return DifferencePair(result.difference, (*total, *rows), True, result.contrast["smallest_effect"])
 
 
-def difference_chart(name: str, rows: list[str], panel: Panel, labelled: bool, ranged: bool) -> alt.LayerChart:
-    """The rows of one pair; `labelled` shows their names, `ranged` their intervals."""
-    base = alt.Chart(alt.NamedData(name)).encode(
-        y=alt.Y(
-            "row:N",
-            scale=alt.Scale(domain=rows),
-            title=None,
-            axis=alt.Axis(labels=labelled, labelLimit=200),
+def seed_pair(panel: Panel, a: str, b: str) -> DifferencePair | None:
+    """All languages of the panel, with intervals over the seeds; None without a value."""
+    found = [(panel.language_title(language), panel.family(language), [language]) for language in panel.languages]
+    found.insert(0, (f"mean of {len(panel.languages)}", "", panel.languages))
+    rows = []
+    for name, family, languages in found:
+        one, other = (panel.cell(schedule, languages, panel.metric) for schedule in (a, b))
+        difference = one.difference(other)
+        if difference.mean is not None:
+            ends = interval(difference.values, resolution=difference.resolution)
+            rows.append(
+                DifferenceRow(name, family, difference.mean, *((ends.low, ends.high) if ends else (None, None)))
+            )
+    return DifferencePair(f"{a} − {b}", tuple(rows), False) if rows else None
+
+
+def differences_figure(panel: Panel) -> Figure | None:
+    """A chart per pair of schedules; None without any."""
+    pairs = compared_pairs(panel)
+    if not pairs:
+        return None
+    sentences = ["The interval of a mean is over seeds, with fixed languages."]
+    if any(pair.declared for pair in pairs):
+        sentences.append(
+            f"Languages of a declared contrast: {CONFIDENCE:.0%} CI over seeds and items, as in its table."
         )
+    if not all(pair.declared for pair in pairs):
+        sentences.append(f"Undeclared pairs: {CONFIDENCE:.0%} CI over seeds (Student's t).")
+    sentences.append("No correction for the number of languages. An arrow: the CI goes on beyond the axis.")
+    legend = [
+        LegendEntry("language", "wide", "circle+line"),
+        LegendEntry("mean over the languages", "main", "square+line"),
+    ]
+    if any(pair.smallest_effect for pair in pairs):
+        legend.append(LegendEntry("± smallest effect of interest", "band", "band"))
+    return Figure(
+        "differences",
+        "Differences by language and family",
+        " ".join(sentences),
+        tuple(difference_chart(panel, pair) for pair in pairs),
+        tuple(legend),
+        columns=2 if len(pairs) > 1 else 1,
     )
-    x = alt.X("difference:Q", title=f"points of {panel.labels[panel.metric]}")
-    numbers = ("difference", "low", "high") if ranged else ("difference",)
-    zero = alt.Chart(alt.NamedData(name)).mark_rule(color=GREY, strokeDash=[4, 3]).encode(x=alt.datum(0))
-    mean = base.mark_point(filled=True, opacity=1, color=BLUE).encode(
-        x=x,
-        shape=alt.Shape("kind:N", scale=alt.Scale(domain=[FAMILY, LANGUAGE], range=["diamond", "circle"]), legend=None),
-        size=alt.condition(f"datum.kind === '{FAMILY}'", alt.value(110), alt.value(45)),
-        tooltip=[
-            alt.Tooltip("row:N", title="language"),
-            *(alt.Tooltip(f"{field}:Q", format="+.1f") for field in numbers),
-        ],
+
+
+def difference_chart(panel: Panel, pair: DifferencePair) -> Chart:
+    """The rows of one pair, each family under its own heading."""
+    ends = [(row.low, row.high) for row in pair.rows if row.low is not None]
+    axis = difference_axis(
+        [row.mean for row in pair.rows], ends, f"points of {panel.labels[panel.metric]}", pair.smallest_effect
     )
-    ends = alt.X("low:Q", title=f"points of {panel.labels[panel.metric]}")
-    lines = [base.mark_rule(strokeWidth=1.5, color=BLUE).encode(x=ends, x2="high:Q")] if ranged else []
-    title = alt.TitleParams(name, frame="group")
-    return alt.layer(zero, *lines, mean).properties(width=WIDTH, height=STEP * len(rows), title=title)
+    names = [f"xxx{row.name}" for row in pair.rows]
+    room = 12 + max(text_width(row.text) for row in pair.rows)
+    chart = RowChart(axis, names, right=room, most_label=150)
+    top = chart.y
+    families: dict[str, list[DifferenceRow]] = {}
+    for row in pair.rows:
+        families.setdefault(row.family, []).append(row)
+    for family, rows in families.items():
+        if family:
+            chart.heading(family)
+        for row in rows:
+            draw_row(chart, row)
+    if pair.smallest_effect:
+        chart.band(top, -pair.smallest_effect, pair.smallest_effect)
+    name = f"Differences {pair.name} in {panel.labels[panel.metric]} by language, with their {CONFIDENCE:.0%} CI."
+    return chart.chart(name, pair.name, zero=True, numbered=True)
+
+
+def draw_row(chart: RowChart, row: DifferenceRow) -> None:
+    kind, shape = ("wide", "circle") if row.family else ("main", "square")
+    y = chart.row(row.name, indent=INDENT if row.family else 0, kind="" if row.family else "strong")
+    if row.low is not None:
+        chart.interval(y, row.low, row.high, kind)
+    chart.mark(y, row.mean, shape, kind, row.text)
+    chart.note(y, row.text)

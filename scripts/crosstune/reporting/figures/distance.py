@@ -1,54 +1,73 @@
-"""Transfer by typological distance: a mark per language, a line per schedule."""
-
-import altair as alt
+"""Transfer by typological distance: a chart per schedule, a labelled point per language."""
 
 from crosstune.analysis.results import Panel
-from crosstune.reporting.figures.rows import drawn_schedules
-from crosstune.reporting.figures.style import GREY, chart_spec, colour_encoding, shape_encoding
+from crosstune.reporting.figures.axes import PointChart, wide_axis
+from crosstune.reporting.figures.drawing import Chart, Text, text_width
+from crosstune.reporting.figures.figure import Figure
+from crosstune.reporting.figures.rows import marked_schedules
 from crosstune.reporting.tables.distance import distance_points, lines_by_distance
 
-WIDTH, HEIGHT = 520, 300
+# The width of a chart for which labels avoid each other, and the height of a label.
+USUAL_WIDTH, LETTERS = 270, 11
 
 
 def schedules_with_line(panel: Panel) -> list[str]:
     """The drawn schedules with enough languages for a line."""
-    return [name for name in drawn_schedules(panel) if name in lines_by_distance(panel)]
+    return [name for name in marked_schedules(panel) if name in lines_by_distance(panel)]
 
 
-def distance_figure(panel: Panel) -> dict:
-    """The languages on which a schedule does not train, by distance, with the least-squares line."""
-    schedules, records, ends = schedules_with_line(panel), [], []
-    lines = lines_by_distance(panel)
-    for schedule in schedules:
-        at = distance_points(panel, schedule)
-        records += [
-            {
-                "schedule": schedule,
-                "language": panel.language_title(point.language),
-                "family": panel.family(point.language),
-                "distance": round(point.distance, 4),
-                "transfer": round(point.transfer, 4),
-            }
-            for point in at
-        ]
-        line = lines[schedule]
-        ends += [
-            {"schedule": schedule, "distance": round(x, 4), "transfer": round(line.intercept + line.slope * x, 4)}
-            for x in (min(point.distance for point in at), max(point.distance for point in at))
-        ]
-    x = alt.X("distance:Q", title="typological distance to the sources", scale=alt.Scale(zero=False, padding=8))
-    y = alt.Y("transfer:Q", title=f"{panel.labels[panel.metric]} over the untrained model")
-    tip = [
-        "language:N",
-        "family:N",
-        "schedule:N",
-        *(alt.Tooltip(f"{field}:Q", format=".2f") for field in ("distance", "transfer")),
-    ]
-    marks = alt.Chart(alt.NamedData("languages")).mark_point(filled=True, size=60, opacity=0.85)
-    chart = alt.layer(
-        alt.Chart(alt.NamedData("languages")).mark_rule(color=GREY, strokeDash=[4, 3]).encode(y=alt.datum(0)),
-        alt.Chart(alt.NamedData("lines")).mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour_encoding(schedules)),
-        marks.encode(x=x, y=y, color=colour_encoding(schedules), shape=shape_encoding(schedules), tooltip=tip),
-    ).properties(width=WIDTH, height=HEIGHT)
-    description = "Transfer to languages on which a schedule does not train, by their distance to its sources: "
-    return chart_spec(chart, {"languages": records, "lines": ends}, description + ", ".join(schedules) + ".")
+def distance_figure(panel: Panel) -> Figure | None:
+    """The languages on which a schedule does not train, by distance, with the least-squares line; None without any."""
+    schedules = schedules_with_line(panel)
+    if not schedules:
+        return None
+    charts = tuple(distance_chart(panel, schedule, schedules) for schedule in schedules)
+    caption = "Points: languages on which the schedule does not train. Lines: least squares through them."
+    return Figure("distance", "Transfer by typological distance", caption, charts, columns=min(2, len(charts)))
+
+
+def distance_chart(panel: Panel, schedule: str, schedules: list[str]) -> Chart:
+    """The points of one schedule with the codes of their languages; all charts have the same axes."""
+    every = [point for name in schedules for point in distance_points(panel, name)]
+    x = wide_axis([point.distance for point in every], "typological distance to the sources")
+    y = wide_axis([*(point.transfer for point in every), 0.0], f"{panel.labels[panel.metric]} over the untrained model")
+    chart = PointChart(x, y)
+    points = distance_points(panel, schedule)
+    line = lines_by_distance(panel)[schedule]
+    ends = (min(point.distance for point in points), max(point.distance for point in points))
+    chart.segment(*((end, line.intercept + line.slope * end) for end in ends), "main")
+    chart.segment((x.low, 0), (x.high, 0), "zero")
+    for point in points:
+        name = panel.language_title(point.language)
+        text = f"{name}, {panel.family(point.language)}: distance {point.distance:.2f}, {point.transfer:+.1f} points"
+        chart.mark(point.distance, point.transfer, "circle", "c0", text)
+    add_names(chart, [(point.language, point.distance, point.transfer) for point in points])
+    return chart.chart(f"Transfer after {schedule} by distance to its sources, {len(points)} languages.", schedule)
+
+
+def add_names(chart: PointChart, points: list[tuple[str, float, float]]) -> None:
+    """Name the points: beside, above or below them, where fewest other names and points are in the way."""
+    centres = [(chart.x.share(x) * USUAL_WIDTH, chart.down(y)) for _, x, y in points]
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in centres]
+    for (name, x, _), (across, down) in zip(points, centres, strict=True):
+        width = text_width(name)
+        choices = {
+            "start": (7, 4, across + 7), "end": (-7, 4, across - 7 - width),
+            "middle": (0, -8, across - width / 2), "below": (0, 16, across - width / 2),
+        }  # fmt: skip
+
+        def overlaps(choice: str, width: float = width, down: float = down, choices: dict = choices) -> float:
+            _, lower, left = choices[choice]
+            box = (left, down + lower - LETTERS, left + width, down + lower)
+            outside = max(0.0, -box[0]) + max(0.0, box[2] - USUAL_WIDTH)
+            return outside + sum(
+                max(0.0, min(box[2], other[2]) - max(box[0], other[0]))
+                * max(0.0, min(box[3], other[3]) - max(box[1], other[1]))
+                for other in taken
+            )
+
+        best = min(choices, key=overlaps)
+        shift, lower, left = choices[best]
+        anchor = "middle" if best == "below" else best
+        chart.parts.append(Text(chart.x.share(x), down + lower, name, "number", anchor, shift))
+        taken.append((left, down + lower - LETTERS, left + width, down + lower))

@@ -1,28 +1,44 @@
 """The heat map: the mean over seeds of every language with every schedule, as a number on a shade."""
 
-import altair as alt
-
 from crosstune.analysis.results import Panel
+from crosstune.core.text import decimal
+from crosstune.reporting.figures.drawing import (
+    Chart,
+    Element,
+    Label,
+    ShadedCell,
+    ShadedColumn,
+    Text,
+    label_width,
+    shortened,
+    text_width,
+)
+from crosstune.reporting.figures.figure import Figure
 from crosstune.reporting.figures.rows import row_blocks
-from crosstune.reporting.figures.style import chart_spec
 
-STEP_X, STEP_Y = 62, 19
+STEP = 19
 
-# The share of the highest score above which numbers are white, on the dark shades.
-DARK = 0.68
+# The strengths of the weakest and of the strongest shade: numbers stay readable on it.
+WEAKEST, STRONGEST = 0.06, 0.74
+
+# From so many schedules on, numbers have no decimals.
+MANY = 6
+
+# The longest name of a schedule in pixels, and the narrowest plot, on a phone. Names that do not fit there run upwards.
+MOST_NAME, NARROWEST = 120, 190
 
 
-def heat_figure(panel: Panel) -> dict:
+def heat_figure(panel: Panel) -> Figure:
     """The heat map of a panel in its primary metric: the rows of the dot plot, all schedules."""
-    blocks = row_blocks(panel)
-    data = {title: heat_records(panel, rows) for title, rows in blocks.items()}
-    highest = max((record["score"] for part in data.values() for record in part), default=100)
-    titles = list(blocks)
-    parts = [
-        heat_block(title, list(rows), panel.schedules, highest, title == titles[0]) for title, rows in blocks.items()
-    ]
-    description = f"Mean {panel.labels[panel.metric]} of every schedule in every language, as in the tables."
-    return chart_spec(alt.vconcat(*parts, spacing=8), data, description)
+    records = {title: heat_records(panel, rows) for title, rows in row_blocks(panel).items()}
+    highest = max((record["score"] for part in records.values() for record in part), default=100)
+    charts = tuple(
+        heat_block(panel, title, list(row_blocks(panel)[title]), part, highest) for title, part in records.items()
+    )
+    decimals = " Rounded; the tables have the decimals." if len(panel.schedules) >= MANY else ""
+    return Figure(
+        "heat", "Every language with every schedule", f"Means over seeds; a stronger shade is higher.{decimals}", charts
+    )
 
 
 def heat_records(panel: Panel, rows: dict[str, list[str]]) -> list[dict]:
@@ -39,22 +55,36 @@ def heat_records(panel: Panel, rows: dict[str, list[str]]) -> list[dict]:
     ]
 
 
-def heat_block(title: str, rows: list[str], schedules: list[str], highest: float, first: bool) -> alt.LayerChart:
-    """One block of rows; the first shows the names of the schedules."""
-    names = alt.Axis(orient="top", labelAngle=-35, labels=first, title=None, labelLimit=160, domain=False)
-    base = alt.Chart(alt.NamedData(title)).encode(
-        x=alt.X("schedule:N", scale=alt.Scale(domain=schedules), axis=names),
-        y=alt.Y("row:N", sort=None, title=None, axis=alt.Axis(minExtent=170, labelLimit=170)),
-        tooltip=[
-            alt.Tooltip("row:N", title="language"),
-            alt.Tooltip("schedule:N"),
-            alt.Tooltip("score:Q", title="mean", format=".1f"),
-            alt.Tooltip("runs:Q"),
-        ],
-    )
-    shade = alt.Color("score:Q", scale=alt.Scale(scheme="blues", domain=[0, highest]), legend=None)
-    number = alt.condition(f"datum.score > {DARK * highest:.6f}", alt.value("white"), alt.value("black"))
-    return alt.layer(
-        base.mark_rect(stroke="white", strokeWidth=0.5).encode(color=shade),
-        base.mark_text(fontSize=10).encode(text=alt.Text("score:Q", format=".1f"), color=number),
-    ).properties(width=STEP_X * len(schedules), height=STEP_Y * len(rows), title=title)
+def heat_block(panel: Panel, title: str, rows: list[str], records: list[dict], highest: float) -> Chart:
+    """One block of rows under the names of the schedules."""
+    schedules, many = panel.schedules, len(panel.schedules) >= MANY
+    every = [label for block in row_blocks(panel).values() for label in block]
+    left = label_width(every, 150 if many else 190)
+    names = [shortened(name, MOST_NAME) for name in schedules]
+    longest = max(map(text_width, names))
+    turned = longest * len(names) > NARROWEST
+    top = 14 + longest if turned else 20
+    width, parts = 1 / len(schedules), list[Element]()
+    for n, name in enumerate(names):
+        middle = (n + 0.5) * width
+        if turned:
+            parts.append(Text(middle, top - 6, name, "tick", shift=4, turned=True))
+        else:
+            parts.append(Text(middle, 13, name, "tick", "middle"))
+    for n, schedule in enumerate(schedules):
+        own = [record for record in records if record["schedule"] == schedule]
+        cells = tuple(heat_cell(record, top + STEP * rows.index(record["row"]), highest, many) for record in own)
+        parts.append(ShadedColumn(n * width, (n + 1) * width, STEP - 1, cells))
+    labels = [
+        Label(0, top + STEP * n + 13, shortened(row, left - 6), title=row) for n, row in enumerate(rows)
+    ]  # fmt: skip
+    name = f"Mean {panel.labels[panel.metric]} of every schedule: {title}, {len(rows)} rows, as in the tables."
+    return Chart(name, top + STEP * len(rows) + 4, left, 0, tuple(parts), tuple(labels), title)
+
+
+def heat_cell(record: dict, y: float, highest: float, many: bool) -> ShadedCell:
+    """One number on its shade; under the pointer with names and decimals, unless there are many."""
+    strength = max(0.0, record["score"] / highest) if highest else 0.0
+    hover = "" if many else f"{record['row']}, {record['schedule']}: {decimal(record['score'], 1)}"
+    shade = WEAKEST + (STRONGEST - WEAKEST) * strength
+    return ShadedCell(y, decimal(record["score"], 0 if many else 1), shade, hover)

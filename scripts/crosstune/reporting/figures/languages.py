@@ -1,85 +1,86 @@
-"""The dot plot: every language, schedule and seed against the best trivial baseline.
+"""The dot plot: every language with every schedule against the best trivial baseline.
 
-There is one row per language, grouped by its relation to the trained languages. A row has marks per schedule (large:
-mean, small: seeds) and a grey bar for the best trivial baseline. Shape, colour and vertical order encode the schedule.
+There is one row per language, in blocks by its relation to the trained languages. Shape, colour and height within the
+row encode the schedule. Schedules beyond the number of shapes are grey ticks.
 """
 
 import math
-
-import altair as alt
+from dataclasses import replace
 
 from crosstune.analysis.results import Panel
-from crosstune.reporting.figures.rows import drawn_schedules, row_blocks
-from crosstune.reporting.figures.style import GREY, chart_spec, colour_encoding, shape_encoding
+from crosstune.core.text import decimal
+from crosstune.reporting.figures.axes import INDENT, Axis, RowChart
+from crosstune.reporting.figures.drawing import Chart
+from crosstune.reporting.figures.figure import Figure, LegendEntry
+from crosstune.reporting.figures.rows import marked_schedules, row_blocks, schedule_legend, trained_schedules
+from crosstune.reporting.figures.style import SHAPES
 
-KINDS = ("scores", "baselines")
-
-WIDTH = 520
-
-LINE_HEIGHT = 9
+# From so many languages on, rows are closer and single seeds are left out: their range remains.
+MANY = 16
 
 
-def languages_figure(panel: Panel) -> dict:
-    """The Vega-Lite specification of a panel's dot plot in its primary metric, with its data."""
-    schedules = drawn_schedules(panel)
+def languages_figure(panel: Panel) -> Figure:
+    """The dot plot of a panel in its primary metric, a chart per block of rows."""
+    axis = Axis(0, score_limit(panel), panel.labels[panel.metric])
     blocks = row_blocks(panel)
-    data = {
-        title: (score_records(panel, schedules, rows), baseline_records(panel, rows)) for title, rows in blocks.items()
-    }
-    highest = max((record["score"] for parts in data.values() for part in parts for record in part), default=100)
-    scale = alt.Scale(domain=[0, min(100, 10 * math.ceil(highest / 10))], nice=False)
-    bottom = list(blocks)[-1]
-    charts = [
-        dot_plot_block(title, list(rows), schedules, score_axis(panel, scale, labelled=title == bottom))
-        for title, rows in blocks.items()
-    ]
-    datasets = {
-        f"{kind} {title}": part for title, parts in data.items() for kind, part in zip(KINDS, parts, strict=True)
-    }
-    description = f"{panel.labels[panel.metric]} of {', '.join(schedules)} in every language, seed by seed."
-    return chart_spec(alt.vconcat(*charts, spacing=10), datasets, description)
+    axes = [axis, *[replace(axis, title="")] * (len(blocks) - 1)]
+    charts = tuple(dot_plot(panel, title, rows, own) for (title, rows), own in zip(blocks.items(), axes, strict=True))
+    marked = marked_schedules(panel)
+    legend = schedule_legend(marked)
+    others = len(trained_schedules(panel)) - len(marked)
+    if others:
+        legend.append(LegendEntry(f"{others} other schedules", "other", "tick"))
+    legend.append(LegendEntry("best trivial baseline", "baseline", "tick"))
+    seeds = "" if len(panel.languages) >= MANY else " Small dots: seeds."
+    caption = f"Large marks: mean over seeds. Lines: the range of the seeds.{seeds}"
+    return Figure("languages", "Scores by language and schedule", caption, charts, tuple(legend))
 
 
-def score_records(panel: Panel, schedules: list[str], rows: dict[str, list[str]]) -> list[dict]:
-    """One record per row, schedule and run."""
-    return [
-        {"row": label, "schedule": schedule, "seed": str(run) if run.fold else run.seed, "score": round(score, 4)}
-        for label, languages in rows.items()
-        for schedule in schedules
-        for run, score in panel.cell(schedule, languages, panel.metric).values.items()
-    ]
+def score_limit(panel: Panel) -> float:
+    """The upper end of the axis: the next ten above all scores, at most 100."""
+    cells = [panel.cell(name, [lang], panel.metric) for name in trained_schedules(panel) for lang in panel.languages]
+    baselines = [panel.best_baseline([lang], panel.metric) or 0 for lang in panel.languages]
+    highest = max([*baselines, *(value for cell in cells for value in cell.values.values())], default=100)
+    return max(10, min(100, 10 * math.ceil(highest / 10)))
 
 
-def baseline_records(panel: Panel, rows: dict[str, list[str]]) -> list[dict]:
-    """The best trivial baseline of every row that has one."""
-    scores = {label: panel.best_baseline(languages, panel.metric) for label, languages in rows.items()}
-    return [{"row": label, "score": round(score, 4)} for label, score in scores.items() if score is not None]
+def dot_plot(panel: Panel, title: str, rows: dict[str, list[str]], axis: Axis) -> Chart:
+    """One block of rows."""
+    names = [f"xxx{name}" for block in row_blocks(panel).values() for name in block]
+    marked, chart = marked_schedules(panel), RowChart(axis, names)
+    gap = 3 if len(panel.languages) >= MANY else 8
+    height = max(20, gap * len(marked) + 8)
+    for name, languages in rows.items():
+        y = chart.row(name, height, INDENT)
+        baseline = panel.best_baseline(languages, panel.metric)
+        if baseline is not None:
+            chart.mark(y, baseline, "tick", "baseline", f"{name}: best trivial baseline {decimal(baseline, 1)}")
+        for schedule in trained_schedules(panel):
+            if schedule not in marked:
+                mark_schedule(chart, panel, y, (name, languages), schedule)
+        for n, schedule in enumerate(marked):
+            mark_schedule(chart, panel, y + gap * (n - (len(marked) - 1) / 2), (name, languages), schedule)
+        chart.rule()
+    schedules = ", ".join(trained_schedules(panel))
+    return chart.chart(f"{panel.labels[panel.metric]} of {schedules}: {title}, {len(rows)} rows.", title)
 
 
-def score_axis(panel: Panel, scale: alt.Scale, labelled: bool) -> alt.X:
-    """The horizontal axis, labelled in the lowest block only."""
-    title = f"{panel.labels[panel.metric]}; grey bar: best trivial baseline" if labelled else None
-    return alt.X("score:Q", scale=scale, axis=alt.Axis(title=title, labels=labelled, labelFlush=False, tickCount=6))
-
-
-def dot_plot_block(title: str, rows: list[str], schedules: list[str], x: alt.X) -> alt.LayerChart:
-    """One block of rows: best trivial baseline, range over seeds, seeds, means."""
-    row = alt.Y("row:N", sort=None, title=None, axis=alt.Axis(minExtent=170, grid=False))
-    scores = alt.Chart(alt.NamedData(f"scores {title}")).encode(
-        y=row.scale(paddingInner=0.3),
-        yOffset=alt.YOffset("schedule:N", scale=alt.Scale(domain=schedules)),
-        color=colour_encoding(schedules),
-    )
-    baseline = alt.Chart(alt.NamedData(f"baselines {title}")).mark_tick(color=GREY, thickness=3)
-    who = [alt.Tooltip("row:N", title="language"), alt.Tooltip("schedule:N")]
-    seed = [*who, alt.Tooltip("seed:N"), alt.Tooltip("score:Q", format=".1f")]
-    mean = [*who, alt.Tooltip("mean(score):Q", title="mean", format=".1f")]
-    best = [who[0], alt.Tooltip("score:Q", title="best trivial baseline", format=".1f")]
-    return alt.layer(
-        baseline.encode(y=row, x=x, tooltip=best),
-        scores.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x=x.aggregate("min"), x2="max(score):Q"),
-        scores.mark_point(filled=True, size=14, opacity=0.6).encode(x=x, shape=shape_encoding(schedules), tooltip=seed),
-        scores.mark_point(filled=True, size=75, opacity=1).encode(
-            x=x.aggregate("mean"), shape=shape_encoding(schedules), tooltip=mean
-        ),
-    ).properties(width=WIDTH, height=len(rows) * (len(schedules) * LINE_HEIGHT + 8), title=title)
+def mark_schedule(chart: RowChart, panel: Panel, y: float, row: tuple[str, list[str]], schedule: str) -> None:
+    """The marks of a schedule in a row (its name and its languages)."""
+    name, languages = row
+    cell, marked = panel.cell(schedule, languages, panel.metric), marked_schedules(panel)
+    if cell.mean is None:
+        return
+    row_name = "" if len(panel.languages) >= MANY else f"{name}, "
+    title = f"{row_name}{schedule}: {decimal(cell.mean, 1)}"
+    if schedule not in marked:
+        chart.mark(y, cell.mean, "tick", "other", title)
+        return
+    number = marked.index(schedule)
+    values = list(cell.values.values())
+    if len(values) > 1:
+        chart.interval(y, min(values), max(values), f"c{number}")
+    if len(panel.languages) < MANY:
+        for value in values:
+            chart.mark(y, value, "dot", f"c{number}")
+    chart.mark(y, cell.mean, SHAPES[number], f"c{number}", title)

@@ -1,15 +1,32 @@
-"""The schedules and rows that the figures show, in order, and the numbers of a mark."""
+"""The schedules and rows that the figures show, in the order of the config, and the numbers of a mark."""
+
+from collections.abc import Sequence
 
 from crosstune.analysis.cells import Cell
 from crosstune.analysis.results import UNTRAINED, Panel
+from crosstune.reporting.figures.figure import LegendEntry
 from crosstune.reporting.figures.style import SHAPES
 
 
-def drawn_schedules(panel: Panel) -> list[str]:
-    """The schedules to draw, those of the headline first; their number is limited to that of the shapes."""
-    headline = [name for name in panel.study.plan.get("headline", {}).values() if name in panel.schedules]
-    rest = [name for name in panel.schedules if name != UNTRAINED and name not in headline]
-    return [*headline, *rest][: len(SHAPES)]
+def trained_schedules(panel: Panel) -> list[str]:
+    """The schedules without the untrained model, in the order of the config."""
+    return [name for name in panel.schedules if name != UNTRAINED]
+
+
+def marked_schedules(panel: Panel) -> list[str]:
+    """The schedules with a colour and a shape of their own, in the order of the config; the headline's are among them.
+
+    Their number is limited to that of the shapes.
+    """
+    names = trained_schedules(panel)
+    headline = [name for name in panel.study.plan.get("headline", {}).values() if name in names]
+    chosen = list(dict.fromkeys([*headline, *names]))[: len(SHAPES)]
+    return [name for name in names if name in chosen]
+
+
+def schedule_legend(schedules: Sequence[str]) -> list[LegendEntry]:
+    """An entry for every schedule."""
+    return [LegendEntry(name, f"c{n}", SHAPES[n]) for n, name in enumerate(schedules)]
 
 
 def mean_and_range(cell: Cell) -> dict[str, float]:
@@ -20,10 +37,12 @@ def mean_and_range(cell: Cell) -> dict[str, float]:
 
 def row_blocks(panel: Panel) -> dict[str, dict[str, list[str]]]:
     """Title of a block -> label of a row -> languages of its average; without empty blocks."""
-    averages = {"low": "low-resource languages", "seen": "trained languages"}
+    averages = {"low": "low-resource", "seen": "trained"}
     groups = panel.language_groups
     blocks = {
-        "Averages": {label: groups[name] for name, label in averages.items() if name in groups},
+        "Means over languages": {
+            f"{label} ({len(groups[name])})": groups[name] for name, label in averages.items() if name in groups
+        },
         "Seen in training": {panel.language_title(lang): [lang] for lang in panel.seen_languages},
         "Unseen, of a trained family": {panel.language_title(lang): [lang] for lang in panel.related_languages},
         "Unseen, of no trained family": {panel.language_title(lang): [lang] for lang in panel.unrelated_languages},

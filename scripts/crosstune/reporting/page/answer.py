@@ -1,45 +1,55 @@
-"""The answer to a study's question in words, and its limitations.
+"""The answer to a study's question: a line per question, the setting, and what weakens the answer.
 
 The question: does fine-tuning on several source languages help low-resource languages compared with one source, and is
 training on one language after the other better than on all at once? The verdict of a declared contrast between the two
 schedules answers it. Without one, schedules are compared seed by seed, and the answer claims a direction only if the
-95% interval of the mean difference excludes 0.
+95% CI of the mean difference excludes 0.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crosstune.analysis.cells import Cell, collapsed_runs
 from crosstune.analysis.estimates import UNJUDGED
-from crosstune.analysis.intervals import Interval, interval
-from crosstune.analysis.results import UNTRAINED, Panel
+from crosstune.analysis.intervals import CONFIDENCE, Interval, interval
+from crosstune.analysis.results import UNTRAINED, Panel, StageInfo
 from crosstune.core.text import count, decimal
-from crosstune.reporting.tables.contrasts import collapse_sentence, contrast_of_pair
+from crosstune.reporting.figures.forest import difference_text
+from crosstune.reporting.tables.contrasts import collapse_sentence, contrast_of_pair, contrast_results
 from crosstune.reporting.tables.published import published_comparisons, summary_sentence
 
 ROLES = ("single", "joint", "sequential")
+
+QUESTIONS = (
+    ("Several source languages at once, or one?", "joint", "single"),
+    ("One language after the other, or all at once?", "sequential", "joint"),
+)
+
+"""The questions of the headline, with the roles of the two schedules."""
+
+# Below so many seeds, intervals are wide; as many names are listed at most.
+FEW_SEEDS, MOST_NAMES = 5, 8
+
+# Up to so many trained languages have their names besides their codes.
+MOST_TITLES = 4
 
 
 @dataclass(frozen=True)
 class SeedDifference:
     """The difference a - b between two schedules in their mean score over some languages, by seed.
 
-    `learned`: whether one of them beats the trivial baselines there.
+    `judged`: whether one of them beats the trivial baselines there, in a study that is no pilot.
     """
 
     a: str
     b: str
     difference: Cell
-    learned: bool = True
+    judged: bool = True
 
     @property
     def higher(self) -> int:
         """The number of seeds in which `a` is higher."""
         return sum(value > 0 for value in self.difference.values.values())
-
-    @property
-    def lower(self) -> int:
-        return sum(value < 0 for value in self.difference.values.values())
 
     @property
     def seeds(self) -> int:
@@ -51,82 +61,89 @@ class SeedDifference:
         return interval(self.difference.values, resolution=self.difference.resolution)
 
     @property
-    def verdict(self) -> str:
-        """`higher` or `lower` if the interval excludes 0, else `unclear`; `missing` without a seed.
+    def text(self) -> str:
+        """`+6.0 [−0.2, 12.1]`."""
+        ends = self.interval
+        return difference_text(self.difference.mean, *((ends.low, ends.high) if ends else (None, None)))
 
-        UNJUDGED if neither schedule beats the trivial baselines.
+    @property
+    def verdict(self) -> str:
+        """`better` or `worse` if the interval excludes 0, else `inconclusive`; `missing` without a seed.
+
+        UNJUDGED if neither schedule beats the trivial baselines, or in a pilot.
         """
         if not self.seeds:
             return "missing"
-        if not self.learned:
+        if not self.judged:
             return UNJUDGED
         ends = self.interval
-        return "higher" if ends and ends.low > 0 else "lower" if ends and ends.high < 0 else "unclear"
+        return "better" if ends and ends.low > 0 else "worse" if ends and ends.high < 0 else "inconclusive"
+
+
+@dataclass(frozen=True)
+class VerdictLine:
+    """The answer to one question: the verdict in words, the difference with its interval, and what it is about."""
+
+    question: str
+    verdict: str
+    number: str
+    scope: str
+
+    @property
+    def text(self) -> str:
+        """The line in one sentence."""
+        parts = [f"{self.question} {self.verdict}.", self.number, f"({self.scope})." if self.scope else ""]
+        return " ".join(filter(None, parts)).strip()
+
+
+def verdict_lines(panel: Panel) -> list[VerdictLine]:
+    """A line per question of the headline, for one model.
+
+    For a study that reproduces a published table and names no headline schedules, one line with the table's
+    differences. A pilot answers nothing.
+    """
+    if panel.study.pilot:
+        size = count(panel.study.plan["pilot"], "example")
+        text = f"This is a pilot. It scores at most {size} of each test set after a tenth of the training: no answer"
+        return [VerdictLine("", text, "", "")]
+    published = [comparison for comparison in published_comparisons(panel.study) if comparison.panel == panel]
+    if not headline(panel) and published and published[0].entry["differences"]:
+        return [VerdictLine("", summary_sentence(published[0]).rstrip("."), "", "")]
+    return [verdict_line(panel, *question) for question in QUESTIONS]
 
 
 def answer(panel: Panel) -> str:
-    """The answer in one sentence, with its numbers, for one model.
-
-    For a study that reproduces a published table and names no headline schedules, these are the table's differences.
-    """
-    published = [comparison for comparison in published_comparisons(panel.study) if comparison.panel == panel]
-    if not headline(panel) and published and published[0].entry["differences"]:
-        return summary_sentence(published[0])
-    return f"{sources_clause(panel)}; {order_clause(panel)}."
+    """The lines as text."""
+    return " ".join(line.text.strip() for line in verdict_lines(panel))
 
 
-def sources_clause(panel: Panel) -> str:
-    """The answer for several sources against one."""
+def verdict_line(panel: Panel, question: str, one: str, other: str) -> VerdictLine:
+    """The answer for two roles: that of the declared contrast or, without one, of the seeds."""
+    if problem := unanswerable_reason(panel, one, other):
+        return VerdictLine(question, f"Not answered: {problem}", "", "")
     schedules = headline(panel)
-    if problem := unanswerable_reason(panel, "joint", "single"):
-        return f"Whether several source languages help {target_name(panel)} cannot be answered ({problem})"
-    contrast = compare(panel, schedules["joint"], schedules["single"], target_languages(panel))
-    several = f"fine-tuning on several source languages at once ({contrast.a})"
-    one, them = f"one source ({contrast.b})", target_name(panel)
-    wording = {
-        "higher": f"{several} helps {them} compared with {one}",
-        "lower": f"{several} hurts {them} compared with {one}",
-        "unclear": f"{several} makes no clear difference to {them} compared with {one}",
-        "equivalent": f"{several} and on {one} are equivalent for {them}",
-        "undecided": f"whether {several} helps {them} compared with {one} is undecided",
-        UNJUDGED: f"whether {several} helps {them} compared with {one} is not judged, because neither beats the "
-        "trivial baselines",
+    found = compare(panel, schedules[one], schedules[other], target_languages(panel))
+    declared, reversed_order = contrast_of_pair(panel, found.a, found.b, target_languages(panel)) or (None, False)
+    verdict, text, confidence, smallest = found.verdict, found.text, f"{CONFIDENCE:.0%}", ""
+    seeds = found.seeds
+    if declared and declared.has_seeds:
+        verdict, confidence, smallest = declared.verdict("seeds"), declared.confidence, declared.smallest_effect
+        if reversed_order:
+            verdict = {"better": "worse", "worse": "better"}.get(verdict, verdict)
+        sign, estimate = -1 if reversed_order else 1, declared.estimate("seeds")
+        ends = sorted(sign * end for end in estimate["interval"]) if estimate else (None, None)
+        text, seeds = difference_text(sign * declared.entry["mean"], *ends), declared.seeds
+    words = {
+        "better": f"{found.a} is better than {found.b}",
+        "worse": f"{found.a} is worse than {found.b}",
+        "equivalent": f"{found.a} and {found.b} are equivalent within ±{smallest}",
+        "inconclusive": "Inconclusive",
+        UNJUDGED: "Not judged: neither schedule beats the trivial baselines",
     }
-    text = verdict_clause(panel, contrast, wording)
-    return text[:1].upper() + text[1:]
-
-
-def order_clause(panel: Panel) -> str:
-    """The answer for one source after the other against all at once."""
-    schedules = headline(panel)
-    if problem := unanswerable_reason(panel, "sequential", "joint"):
-        return f"whether to train on one after the other or on all at once cannot be answered ({problem})"
-    contrast = compare(panel, schedules["sequential"], schedules["joint"], target_languages(panel))
-    wording = {
-        "higher": f"one language after the other ({contrast.a}) is better for them than all at once ({contrast.b})",
-        "lower": f"one language after the other ({contrast.a}) is worse for them than all at once ({contrast.b})",
-        "unclear": f"between one language after the other ({contrast.a}) and all at once ({contrast.b}) "
-        "there is no clear difference for them",
-        "equivalent": f"one language after the other ({contrast.a}) and all at once ({contrast.b}) are equivalent for "
-        "them",
-        "undecided": f"whether one language after the other ({contrast.a}) or all at once ({contrast.b}) is better for "
-        "them is undecided",
-        UNJUDGED: f"whether one language after the other ({contrast.a}) or all at once ({contrast.b}) is better for "
-        "them is not judged, because neither beats the trivial baselines",
-    }
-    return verdict_clause(panel, contrast, wording)
-
-
-def verdict_clause(panel: Panel, contrast: SeedDifference, wording: Mapping[str, str]) -> str:
-    """The words for the verdict of the declared contrast between two schedules or, without one, of their seeds."""
-    verdict, reversed_order = contrast_of_pair(panel, contrast.a, contrast.b, target_languages(panel)) or (None, False)
-    if not verdict or not verdict.has_seeds:
-        return f"{wording[contrast.verdict]}: {evidence(contrast)}"
-    better, worse = ("lower", "higher") if reversed_order else ("higher", "lower")
-    outcome = verdict.verdict("seeds")
-    words = wording[{"better": better, "worse": worse}.get(outcome, outcome)]
-    within = f", within {verdict.smallest_effect} points" if outcome == "equivalent" else ""
-    return f"{words}{within}: {verdict.evidence(contrast.a)}"
+    mean, _, ends = text.partition(" ")
+    number = f"{found.a} − {found.b} = {mean} points, {f'{confidence} CI {ends}' if ends else 'no CI from one seed'}"
+    scope = f"{panel.labels[panel.metric]}, {target_name(panel)} of {panel.dataset_title}, {count(seeds, 'seed')}"
+    return VerdictLine(question, words[verdict], number, scope)
 
 
 def has_declared_contrast(panel: Panel) -> bool:
@@ -148,18 +165,6 @@ def unanswerable_reason(panel: Panel, *roles: str) -> str:
     return ""
 
 
-def evidence(contrast: SeedDifference) -> str:
-    """`11.7 points higher on average (95% interval 10.4 to 13.0; higher in 3 of 3 seeds)`."""
-    mean = contrast.difference.mean
-    direction = "higher" if mean >= 0 else "lower"
-    size = f"{decimal(abs(mean), 1)} points {direction}"
-    if not contrast.interval:
-        return f"{size} in the only seed, which cannot tell an effect from chance"
-    times = contrast.higher if direction == "higher" else contrast.lower
-    low, high = (decimal(end, 1) for end in (contrast.interval.low, contrast.interval.high))
-    return f"{size} on average (95% interval {low} to {high}; {direction} in {times} of {contrast.seeds} seeds)"
-
-
 def headline(panel: Panel) -> dict[str, str]:
     """The schedules of the question by role, as far as the plan names them and the track has them."""
     named = panel.study.plan.get("headline") or {}
@@ -172,15 +177,17 @@ def target_languages(panel: Panel) -> list[str]:
 
 
 def target_name(panel: Panel) -> str:
+    """`7 low-resource languages`."""
     kind = "low-resource" if panel.low_resource_languages else "unseen" if panel.unseen_languages else "evaluated"
-    return f"the {count(len(target_languages(panel)), f'{kind} language')}"
+    return count(len(target_languages(panel)), f"{kind} language")
 
 
 def compare(panel: Panel, a: str, b: str, languages: Sequence[str]) -> SeedDifference:
     """The difference by seed; for folded data, of the means over folds."""
     difference = panel.cell(a, languages, panel.metric).difference(panel.cell(b, languages, panel.metric))
     difference = difference if panel.folds == [0] else difference.average_folds(len(panel.folds))
-    return SeedDifference(a, b, difference, panel.is_learned([a, b], languages, panel.metric))
+    judged = not panel.study.pilot and panel.is_learned([a, b], languages, panel.metric)
+    return SeedDifference(a, b, difference, judged)
 
 
 def seed_differences(panel: Panel) -> tuple[list[str], list[tuple[str, list[SeedDifference]]]]:
@@ -200,8 +207,45 @@ def seed_differences(panel: Panel) -> tuple[list[str], list[tuple[str, list[Seed
         for a, b in (("joint", "single"), ("sequential", "joint"), ("sequential", "single"))
         if a in schedules and b in schedules
     ]
-    rows = [(f"{a} - {b}", [compare(panel, a, b, languages) for languages in groups.values()]) for a, b in pairs]
+    rows = [(f"{a} − {b}", [compare(panel, a, b, languages) for languages in groups.values()]) for a, b in pairs]
     return [f"{name} ({len(languages)})" for name, languages in groups.items()], rows
+
+
+# --- the setting -----------------------------------------------------------------------------------------------------
+
+
+def setting(panel: Panel) -> str:
+    """One sentence on model, data, languages, budget and seeds."""
+    plan = panel.study.plan
+    titles = {(entry["what"], entry["name"]): entry["title"] for entry in plan.get("cited", [])}
+    model = titles.get(("model", panel.model), "")
+    made = " (pretrained by this study)" if model == "made here" else f" ({model})" if model else ""
+    title = titles.get(("data set", panel.dataset), "")
+    seeds, budget = ", ".join(map(str, plan["seeds"])), panel.track_plan["budget"]
+    length = f"{budget['updates']:,} updates" if "updates" in budget else f"{budget.get('epochs', '?')} epochs"
+    matched = "compute-matched" if panel.track_plan["matched"] else "not compute-matched"
+    invented = [lang for lang in panel.languages if panel.language_info(lang).get("synthetic")]
+    kinds = [f"{len(panel.low_resource_languages)} low-resource", f"{len(panel.seen_languages)} seen in training"]
+    noun = "language"
+    if invented:
+        every = len(invented) == len(panel.languages)
+        noun, kinds = ("invented language", kinds) if every else (noun, [*kinds, f"{len(invented)} invented"])
+    return (
+        f"Model {panel.model}{made}; test data {panel.dataset_title}{f' ({title})' if title else ''} in "
+        f"{count(len(panel.languages), noun)}: {', '.join(kinds)}; {length} of up to {budget['tokens']:,} tokens "
+        f"for every schedule ({matched}); {'seeds' if len(plan['seeds']) > 1 else 'seed'} {seeds}."
+    )
+
+
+def schedule_meanings(panel: Panel) -> list[tuple[str, str]]:
+    """The schedules of the question with their stages: (`sequential`, `qen → qes`)."""
+    names = list(dict.fromkeys(headline(panel).values()))
+    named = len({language for name in names for language in panel.training_languages(name)}) <= MOST_TITLES
+
+    def sources(stage: StageInfo) -> str:
+        return " + ".join(map(panel.language_title, stage.languages)) if named else panel.short_sources(stage.sources)
+
+    return [(name, " → ".join(map(sources, panel.stages(name))) or "no training") for name in names]
 
 
 # --- baselines, limitations, relatedness -----------------------------------------------------------------------------
@@ -242,23 +286,44 @@ def baseline_margins(panel: Panel) -> list[BaselineMargin]:
 
 
 def limitations(panel: Panel) -> list[str]:
-    """Sentences on the limits of the answer: missing runs, schedules below trivial baselines, unequal budgets."""
+    """Sentences on the limits of the answer: missing runs, few seeds, schedules below baselines, unequal budgets."""
     missing, planned = panel.count_missing_runs()
     weak = [row.schedule for row in baseline_margins(panel) if row.smallest <= 0]
     unlearned, collapsed = unlearned_languages(panel), collapsed_seeds(panel)
     sentences = [
         (missing, f"{missing} of {count(planned, 'run')} missing; every number uses the runs that exist."),
+        (len(panel.study.plan["seeds"]) < FEW_SEEDS, few_seeds_sentence(panel)),
         (
             unlearned,
-            f"In {len(unlearned)} of {target_name(panel)} ({', '.join(unlearned)}) no compared schedule beats the "
+            f"In {len(unlearned)} of {target_name(panel)} ({listed(unlearned)}) no compared schedule beats the "
             "trivial baselines; they count in the means.",
         ),
         (collapsed, collapse_sentence(collapsed)),
-        (weak, f"No better than trivial baselines with some seed: {', '.join(weak)}."),
+        (weak, f"No better than trivial baselines with some seed: {listed(weak)}."),
         (not panel.track_plan["matched"], "The schedules are not compute-matched: differences may come from budgets."),
         (not panel.low_resource_languages, "No evaluated language is marked as low-resource."),
     ]
     return [text for applies, text in sentences if applies]
+
+
+def few_seeds_sentence(panel: Panel) -> str:
+    """What few seeds can show: the minimum detectable effects of the contrasts on this panel."""
+    seeds = count(len(panel.study.plan["seeds"]), "seed")
+    found = [result for result in contrast_results(panel.study) if panel in result.panels and result.estimate("seeds")]
+    if not found or panel.study.pilot:
+        return f"Few seeds: with {seeds} the CIs are wide."
+    effects = [f"{result.contrast['name']} {decimal(result.estimate('seeds')['detects'], 1)}" for result in found]
+    smallest = ", ".join(dict.fromkeys(result.smallest_effect for result in found))
+    return (
+        f"Few seeds: with {seeds} the minimum detectable effect (80% power) is, in points, {'; '.join(effects)}. The "
+        f"declared smallest effect is {smallest}."
+    )
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many there are besides."""
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def compared_schedules(panel: Panel) -> list[str]:
@@ -305,6 +370,6 @@ def relatedness_rows(panel: Panel) -> list[RelatednessRow]:
     for schedule in panel.schedules:
         if schedule != UNTRAINED:
             near, far = (panel.cell(schedule, languages, panel.metric) for languages in (related, unrelated))
-            difference = SeedDifference("related", "unrelated", near.difference(far))
+            difference = SeedDifference("related", "unrelated", near.difference(far), not panel.study.pilot)
             rows.append(RelatednessRow(schedule, near, far, difference))
     return rows

@@ -1,56 +1,96 @@
 """The report of a study: the answer to its question, then the evidence.
 
-Its text, style and script are in templates/. The report is one HTML page without external resources: it contains the
-program that draws the figures.
+Its text, style and script are in templates/. The report is one HTML page without external resources. It is complete
+without its script, which sorts, filters and chooses what the tables show.
 """
 
+import base64
+import hashlib
 import json
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count as numbers_from
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosstune.analysis.results import Panel, StudyResults, read_json_object
+from crosstune.analysis.results import Panel, StudyResults, read_json_object, source_label
 from crosstune.core.files import write_text
 from crosstune.core.text import decimal
 from crosstune.machine.job_usage import read_job_usage, usage_table
-from crosstune.reporting.figures import drawing_program, panel_figures
+from crosstune.reporting.figures import panel_figures
+from crosstune.reporting.figures.axes import minus
+from crosstune.reporting.figures.drawing import mark_definitions
+from crosstune.reporting.figures.figure import legend_drawing
+from crosstune.reporting.figures.forest import forest_figure
+from crosstune.reporting.figures.style import DARK, LIGHT, page_style, variables
 from crosstune.reporting.page.answer import (
-    answer,
     baseline_margins,
     has_declared_contrast,
     headline,
     limitations,
     relatedness_rows,
+    schedule_meanings,
     seed_differences,
+    setting,
+    target_name,
+    verdict_lines,
 )
 from crosstune.reporting.page.provenance import provenance_rows
+from crosstune.reporting.page.terms import TERMS
+from crosstune.reporting.page.texts import (
+    difference_texts,
+    exposure_texts,
+    leak_texts,
+    margin_texts,
+    relatedness_texts,
+)
 from crosstune.reporting.tables.claims import claims_section
-from crosstune.reporting.tables.contrasts import contrast_results
+from crosstune.reporting.tables.contrasts import (
+    component_rows,
+    contrast_results,
+    language_rows,
+    question_rows,
+)
 from crosstune.reporting.tables.cost import cost_table
 from crosstune.reporting.tables.custom import custom_tables
 from crosstune.reporting.tables.distance import distance_sentences, distance_table
 from crosstune.reporting.tables.encoding import encoding_table
-from crosstune.reporting.tables.formats import MOST_COLUMNS
-from crosstune.reporting.tables.published import comparison_rows, difference_rows, examples_line, published_comparisons
-from crosstune.reporting.tables.scores import average_table, schedule_table, transfer_table
-from crosstune.reporting.tables.table import Heading
+from crosstune.reporting.tables.few_shot import few_shot_table
+from crosstune.reporting.tables.formats import MOST_COLUMNS, PILOT_MARK, csv_lines, csv_text, mark_pilot
+from crosstune.reporting.tables.published import (
+    comparison_rows,
+    difference_rows,
+    examples_line,
+    published_comparisons,
+)
+from crosstune.reporting.tables.ranking import rankings
+from crosstune.reporting.tables.scores import average_table, best_cells, schedule_table, transfer_table
+from crosstune.reporting.tables.table import Heading, Table
 from crosstune.reporting.tables.transfer import gains_table, measures_text_table
 
 TEMPLATE = "report.html.j2"
 
 FUNCTIONS = (
-    answer, average_table, baseline_margins, comparison_rows, contrast_results, custom_tables, difference_rows,
-    distance_sentences, distance_table, encoding_table, examples_line, gains_table, has_declared_contrast, headline,
-    limitations, measures_text_table, provenance_rows, published_comparisons, relatedness_rows, schedule_table,
-    seed_differences, transfer_table, usage_table,
+    average_table, baseline_margins, comparison_rows, component_rows, contrast_results, custom_tables,
+    difference_rows, distance_sentences, distance_table, encoding_table, examples_line, few_shot_table,
+    forest_figure, gains_table, has_declared_contrast, headline, language_rows, limitations, measures_text_table,
+    provenance_rows, published_comparisons, question_rows, rankings, relatedness_rows, schedule_meanings,
+    schedule_table, seed_differences, setting, target_name, transfer_table, usage_table, verdict_lines,
 )  # fmt: skip
 
 """The functions that the templates call, besides those of this module."""
+
+# Characters that an address may have as they are.
+UNQUOTED = " ,;:/()[]+*'!=@.-_"
+
+# The attributes by which the script finds the rows and columns of a choice.
+CHOSEN = ("language", "schedule", "dataset")
 
 
 def write_report(study: StudyResults, results: Path, out: Path) -> None:
@@ -60,19 +100,23 @@ def write_report(study: StudyResults, results: Path, out: Path) -> None:
 
 def render_page(study: StudyResults, results: Path) -> str:
     """The report as HTML. Reads the JSON files of `results`, as far as they exist."""
+    loader = PackageLoader("crosstune.reporting.page")
     environment = Environment(
-        loader=PackageLoader("crosstune.reporting.page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    functions = {function.__name__: function for function in (*FUNCTIONS, bibtex, citation_rows, track_panels)}
+    own = (bibtex, choices, citation_rows, fitted_parts, heading_attributes, track_panels)
+    functions = {function.__name__: function for function in (*FUNCTIONS, *own)}
     readers = {
         function.__name__: partial(function, results=results) for function in (cost_table, exposure, panel_figures)
     }
-    environment.globals.update(functions | readers)
-    environment.filters.update(decimal=decimal, signed=signed, indented_json=indented_json, with_name=with_name)
+    environment.globals.update(functions | readers, next_number=numbers_from(1).__next__)
+    filters = (
+        decimal, signed, minus_signs, indented_json, with_name, legend_drawing,
+        difference_texts, exposure_texts, leak_texts, margin_texts, relatedness_texts,
+    )  # fmt: skip
+    environment.filters.update({function.__name__: function for function in filters})
+    environment.filters["csv_address"] = partial(csv_address, pilot=study.pilot)
+    script = loader.get_source(environment, "page.js")[0]
     values = {
         "study": study,
         "plan": study.plan,
@@ -82,10 +126,65 @@ def render_page(study: StudyResults, results: Path) -> str:
         "claims": claims_section(study, results),
         "computations": computations(study, results),
         "used": read_job_usage(results),
-        "most_columns": MOST_COLUMNS,
-        "vega": drawing_program(),
+        "terms": TERMS,
+        "pilot_mark": PILOT_MARK,
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "figure_style": Markup(page_style()),
+        "light": Markup(variables(LIGHT)),
+        "dark": Markup(variables(DARK)),
+        "marks": mark_definitions(),
     }
     return environment.get_template(TEMPLATE).render(values).lstrip()
+
+
+def fitted_parts(table: Table) -> list[tuple[Table, set[tuple[int, int]]]]:
+    """A table in parts that fit the width of a page, each with the row and column of its best cells."""
+    best, fitted = best_cells(table), table.fitted(MOST_COLUMNS)
+    if fitted is not table:
+        best = {(column, row) for row, column in best}
+    parts, start = [], 0
+    for part in fitted.parts(MOST_COLUMNS):
+        width = len(part.columns)
+        parts.append((part, {(row, column - start) for row, column in best if start <= column < start + width}))
+        start += width
+    return parts
+
+
+def heading_attributes(heading: Heading, study: StudyResults) -> Markup:
+    """The attributes by which the script finds a row or column: its language, schedule or data set."""
+    selected = {axis: value for axis, value in heading.select.items() if axis in CHOSEN}
+    if not selected and heading.key in study.plan["languages"]:
+        selected["language"] = heading.key
+    schedules = {name for track in study.plan["tracks"].values() for name in track["schedules"]}
+    names = [name for name in (heading.key, heading.group) if name in schedules]
+    if not heading.select and names:
+        selected["schedule"] = names[0]
+    return Markup("").join(Markup(' data-{}="{}"').format(axis, value) for axis, value in selected.items())
+
+
+def choices(study: StudyResults) -> dict[str, list[tuple[str, str, list[str]]]]:
+    """What a reader can choose, by kind: (value, label, groups), the groups of a language by which it is chosen too."""
+    evaluated = dict.fromkeys(lang for panel in study.panels() for lang in panel.languages)
+    panels = {f"{panel.track}/{panel.dataset}": None for panel in study.panels()}
+    languages = []
+    for lang in evaluated:
+        about = study.plan["languages"].get(lang, {})
+        groups = [f"{axis}: {about[axis]}" for axis in ("family", "script", "resource") if about.get(axis)]
+        languages.append((lang, f"{about['name']} ({lang})" if about.get("name") else lang, groups))
+    schedules = dict.fromkeys(name for panel in study.panels() for name in panel.schedules)
+    return {
+        "language": languages,
+        "schedule": [(name, name, []) for name in schedules],
+        "panel": [(name, name, []) for name in panels],
+    }
+
+
+def csv_address(table: object, pilot: bool = False) -> str:
+    """A data: address with a table as CSV: of a Table as in its file, or of (head, rows)."""
+    lines = csv_lines(table) if isinstance(table, Table) else [table[0], *table[1]]
+    text = mark_pilot(".csv", csv_text(lines)) if pilot else csv_text(lines)
+    return "data:text/csv;charset=utf-8," + quote(text, safe=UNQUOTED)
 
 
 def track_panels(study: StudyResults) -> list[Panel]:
@@ -106,7 +205,7 @@ def exposure(panel: Panel, results: Path) -> tuple[list[str], list[Exposure]]:
     """The sources of a track and the exposure of every schedule, from `exposure` in its runs' stage.json."""
     by_run = {schedule: [run_exposure(run, results) for run in panel.runs(schedule)] for schedule in panel.schedules}
     recorded = {schedule: [run for run in runs if run] for schedule, runs in by_run.items()}
-    sources = sorted({source for runs in recorded.values() for run in runs for source in run})
+    sources = list(dict.fromkeys(source for runs in recorded.values() for run in runs for source in run))
     rows = []
     for schedule, runs in recorded.items():
         if not runs:
@@ -137,8 +236,10 @@ def run_exposure(run: dict, results: Path) -> dict[str, tuple[int, int]]:
         if recorded is None:
             return {}
         for source, counts in recorded.items():
-            examples, tokens = total.get(source, (0, 0))
-            total[source] = (examples + counts["examples"], tokens + counts["tokens"])
+            # Draws of one sample, by seed, are one column.
+            label = source_label(source)
+            examples, tokens = total.get(label, (0, 0))
+            total[label] = (examples + counts["examples"], tokens + counts["tokens"])
     return total
 
 
@@ -170,10 +271,15 @@ def with_name(label: str, heading: Heading, panel: Panel | None) -> str | Markup
     return Markup("{} <small>{}</small>").format(name, label) if name else label
 
 
+def minus_signs(text: object) -> str:
+    """The text with a minus sign in place of every hyphen before a number."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", str(text))
+
+
 def signed(number: float) -> str:
-    """`+1.2` or `-1.2`; a number that rounds to 0 has no sign."""
-    text = decimal(number, 1)
-    return text if text.startswith("-") or float(text) == 0 else f"+{text}"
+    """`+1.2` or `−1.2`; a number that rounds to 0 has no sign."""
+    text = minus(decimal(number, 1))
+    return text if number < 0 or float(decimal(number, 1)) == 0 else f"+{text}"
 
 
 def indented_json(value: object) -> str:

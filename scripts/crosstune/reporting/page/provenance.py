@@ -101,4 +101,6 @@ def _model_text(name: str, model: Mapping) -> str:
     weights = f"; weights SHA-256 {model['weights'][:SHOWN_HASH]}" if model.get("weights") else ""
     if "hub" in model:
         return f"{name}: {model['hub']} at {model['revision'][:SHOWN_HASH]}{weights}"
+    if "folder_sha256" in model:
+        return f"{name}: a folder of files with the SHA-256 {model['folder_sha256'][:SHOWN_HASH]}{weights}"
     return f"{name}: pretrained here on {len(model['pretrained_on'])} sources{weights}"

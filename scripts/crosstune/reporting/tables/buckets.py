@@ -17,7 +17,7 @@ FIELDS = [
 MOST_NAMED = 3  # buckets in the sentence
 
 
-def bucket_table(entry: Mapping, model: str, label: str, buckets: Sequence[Bucket]) -> TextTable:
+def bucket_table(entry: Mapping, model: str, label: str, buckets: Sequence[Bucket], pilot: bool = False) -> TextTable:
     """The table of one entry with one model. `label` names the metric."""
     confidence = entry["confidence"]
     rows = [
@@ -34,11 +34,12 @@ def bucket_table(entry: Mapping, model: str, label: str, buckets: Sequence[Bucke
     ]
     lines = [FIELDS, *(_line(bucket, confidence) for bucket in buckets)]
     head = [name.format(a=entry["a"], b=entry["b"]) for name in HEAD]
-    return TextTable(f"{entry['name']}.{model}", describe_buckets(entry, model, label, buckets), head, rows, lines)
+    caption = describe_buckets(entry, model, label, "A pilot decides nothing." if pilot else strongest(entry, buckets))
+    return TextTable(f"{entry['name']}.{model}", caption, head, rows, lines)
 
 
-def describe_buckets(entry: Mapping, model: str, label: str, buckets: Sequence[Bucket]) -> str:
-    """The caption: what is compared, the strongest buckets, what is left out."""
+def describe_buckets(entry: Mapping, model: str, label: str, finding: str) -> str:
+    """The caption: what is compared, what is left out, and the `finding`."""
     panel = entry["panels"][0]
     sentences = [
         f"{label} on {panel['track']}/{panel['dataset']}, model {model}: {entry['a']} less {entry['b']} by bucket of "
@@ -46,7 +47,7 @@ def describe_buckets(entry: Mapping, model: str, label: str, buckets: Sequence[B
         f"Numbers are in {count(entry['bins'], 'equal part')} of each language, from the lowest (1) to the highest.",
         f"A language takes part with {FEWEST} examples in the bucket and as many outside.",
         "Means over languages are macro-averages. Against the rest: the difference less that on the other examples.",
-        strongest(entry, buckets),
+        finding,
     ]
     return " ".join(sentences)
 

@@ -2,7 +2,7 @@
 
 A number is reproduced if the interval of ours lies inside its tolerance, and contradicted if it lies entirely outside.
 A direction is reproduced if the whole interval of the paired difference is above the smallest difference claimed, and
-contradicted if it is entirely below. Everything between is undecided, and so is a number without an interval. A
+contradicted if it is entirely below. Everything between is inconclusive, and so is a number without an interval. A
 statement that nobody has verified at its source is shown without a verdict.
 """
 
@@ -18,20 +18,29 @@ from crosstune.analysis.results import Panel, StudyResults, TaskAverage, read_js
 from crosstune.artifacts.claim import COUNT, DIRECTION, NUMBER, Statement
 from crosstune.core.files import write_json
 from crosstune.core.text import count, decimal
-from crosstune.reporting.tables.formats import csv_text, escape, latex_float, latex_row, pipe_table, style, write_files
+from crosstune.reporting.tables.formats import (
+    csv_text,
+    escape,
+    latex_float,
+    latex_row,
+    markdown_text,
+    pipe_table,
+    style,
+    write_files,
+)
 from crosstune.reporting.tables.published import published_comparisons
 from crosstune.reporting.tables.table import NO_RUNS, numbers_text
 
-VERDICTS = ("reproduced", "contradicted", "undecided", "unverified", "not run")
+VERDICTS = ("reproduced", "contradicted", "inconclusive", "unverified", "not run")
 
-REPRODUCED, CONTRADICTED, UNDECIDED, UNVERIFIED, NOT_RUN = VERDICTS
+REPRODUCED, CONTRADICTED, INCONCLUSIVE, UNVERIFIED, NOT_RUN = VERDICTS
 
 RULES = (
-    f"A number is reproduced where the {CONFIDENCE:.0%} interval of ours lies within its tolerance, and contradicted "
+    f"A number is reproduced where the {CONFIDENCE:.0%} CI of ours lies within its tolerance, and contradicted "
     "where it lies wholly outside; a direction, where the interval of the difference run by run is wholly above the "
-    "smallest one claimed, or wholly below it. Between the two they are undecided. What nobody has verified at its "
+    "smallest one claimed, or wholly below it. Between the two they are inconclusive. What nobody has verified at its "
     "source decides nothing. On other data or with another model than the paper's, a number is not decided, and a "
-    "direction is decided on another ground."
+    "direction is decided with different data or model."
 )
 
 LATEX_ROWS = 14
@@ -85,8 +94,9 @@ def judge(study: StudyResults, statement: Statement, results: Path) -> ClaimResu
     if cell.mean is None:
         return ClaimResult(statement, NOT_RUN, number.problem or "no run has a score yet", missing=cell.missing_runs)
     ends = interval(cell.values, resolution=cell.resolution)
-    single = "one run has no interval" if ends is None and statement.verified else ""
-    verdict, remark, runs = verdict_of(statement, ends), remark_of(statement, single), len(cell.values)
+    problem = "a pilot decides nothing" if study.pilot else "one run has no interval" if ends is None else ""
+    remark, runs = remark_of(statement, problem if statement.verified else ""), len(cell.values)
+    verdict = verdict_of(statement, None if study.pilot else ends)
     return ClaimResult(statement, verdict, remark, cell.mean, ends, runs, cell.missing_runs, number.files)
 
 
@@ -95,14 +105,14 @@ def verdict_of(statement: Statement, ours: Interval | None) -> str:
     if not statement.verified:
         return UNVERIFIED
     if ours is None:
-        return UNDECIDED
+        return INCONCLUSIVE
     if statement.kind == DIRECTION:
         smallest = statement.min_difference
-        return REPRODUCED if ours.low > smallest else CONTRADICTED if ours.high < smallest else UNDECIDED
+        return REPRODUCED if ours.low > smallest else CONTRADICTED if ours.high < smallest else INCONCLUSIVE
     low, high = statement.value - statement.tolerance, statement.value + statement.tolerance
     if ours.high < low or ours.low > high:
         return CONTRADICTED
-    return REPRODUCED if low <= ours.low and ours.high <= high else UNDECIDED
+    return REPRODUCED if low <= ours.low and ours.high <= high else INCONCLUSIVE
 
 
 def our_number(study: StudyResults, statement: Statement, results: Path) -> OurNumber:
@@ -143,7 +153,7 @@ def schedule_cell(study: StudyResults, statement: Statement, schedule: str) -> C
 
 def remark_of(statement: Statement, *notes: str) -> str:
     """Notes on a verdict, with the differences from the paper's own data and model, and the lack of verification."""
-    differs = f"another ground: {', '.join(statement.differs_in)}" if statement.differs_in else ""
+    differs = f"different data or model: {', '.join(statement.differs_in)}" if statement.differs_in else ""
     unverified = "" if statement.verified else f"not verified: {statement.verified_by}"
     return "; ".join(filter(None, [differs, *notes, unverified]))
 
@@ -169,7 +179,7 @@ def judge_rows(statement: Statement, results: Path) -> ClaimResult:
     unknown = [lang for lang in statement.rows if lang not in rows]
     compared = [(lang, rows[lang], claimed) for lang, claimed in statement.rows.items() if lang in rows]
     others = [f"{lang} {own}, not {claimed}" for lang, own, claimed in compared if own != claimed]
-    verdict = CONTRADICTED if others else UNDECIDED if unknown else REPRODUCED
+    verdict = CONTRADICTED if others else INCONCLUSIVE if unknown else REPRODUCED
     remarks = [", ".join(others), f"rows of {', '.join(unknown)} are not known yet" if unknown else ""]
     verdict = verdict if statement.verified else UNVERIFIED
     if not rows:
@@ -288,7 +298,7 @@ def write_claim_tables(study: StudyResults, results: Path, out: Path) -> None:
     """Write claims.csv, .md and .tex into the folder `out`; nothing for a study without claims."""
     formats = {"csv": claims_csv, "md": claims_markdown, "tex": claims_latex}
     if judged := claim_results(study, results):
-        write_files({f"claims.{suffix}": text(judged) for suffix, text in formats.items()}, out)
+        write_files({f"claims.{suffix}": text(judged) for suffix, text in formats.items()}, out, study.pilot)
 
 
 def claims_csv(results: list[ClaimResult]) -> str:
@@ -304,7 +314,7 @@ def claims_csv(results: list[ClaimResult]) -> str:
 
 def claims_markdown(results: list[ClaimResult]) -> str:
     table = pipe_table(HEAD, claim_rows(results), len(HEAD))
-    texts = "\n".join(f"- `{claim}`: {text}" for claim, text in claim_texts(results).items())
+    texts = "\n".join(f"- `{claim}`: {markdown_text(text)}" for claim, text in claim_texts(results).items())
     return f"{counts_sentence(results)}\n\n{table}\n\nWhat is said:\n\n{texts}\n"
 
 

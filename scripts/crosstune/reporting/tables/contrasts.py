@@ -1,6 +1,6 @@
 """The results of a study's contrasts, in sentences and tables.
 
-A result is an entry of contrasts.json (analysis/contrasts.py). It answers three questions, each with its own interval.
+A result is an entry of contrasts.json (analysis/contrasts.py). It has three inferences, each with its own interval.
 """
 
 from collections.abc import Sequence
@@ -9,33 +9,41 @@ from functools import cached_property
 from pathlib import Path
 
 from crosstune.analysis.cells import mean_cell
-from crosstune.analysis.estimates import UNJUDGED
+from crosstune.analysis.estimates import NO_VERDICT, UNJUDGED
 from crosstune.analysis.results import Panel, StudyResults
 from crosstune.core.text import count, decimal
-from crosstune.reporting.tables.formats import csv_text, escape, pipe_table, style, text_float, write_files
+from crosstune.reporting.tables.formats import (
+    csv_text,
+    escape,
+    markdown_text,
+    pipe_table,
+    style,
+    text_float,
+    write_files,
+)
 from crosstune.reporting.tables.table import CsvLayout, Heading, Table
 
-QUESTIONS = {
-    "seeds": "these languages, these examples",
-    "examples": "these languages, other examples",
-    "languages": "languages in general",
+INFERENCES = {
+    "seeds": "fixed languages, seeds random",
+    "examples": "fixed languages, seeds and items random",
+    "languages": "languages as random effect",
 }
 
-"""The population of each verdict; all of them are about other seeds."""
+"""What each interval takes for random; the first gives the verdict."""
 
-NEEDS = {"seeds": "two seeds", "examples": "two seeds and two examples", "languages": "two seeds and two families"}
+NEEDS = {"seeds": "two seeds", "examples": "two seeds and two items", "languages": "two seeds and two families"}
 
 FEW_FAMILIES = 5
 
-"""Below so many, the report calls the answer for languages in general a rough guide."""
+"""Below so many, the report calls the inference with languages as random effect a rough guide."""
 
 COMPONENTS = {
     "seed": "seeds, in all languages alike",
     "family": "families of languages",
     "language": "languages",
     "seed x language": "seeds, in each language its own",
-    "example": "examples of a language, for all seeds alike",
-    "seed x example": "examples of a language, for each seed its own",
+    "example": "items of a language, for all seeds alike",
+    "seed x example": "items of a language, for each seed its own",
 }
 
 
@@ -61,6 +69,11 @@ class ContrastResult:
     @property
     def b(self) -> str:
         return self.contrast["b"]
+
+    @property
+    def difference(self) -> str:
+        """`joint − english`."""
+        return f"{self.a} − {self.b}"
 
     @property
     def confidence(self) -> str:
@@ -89,21 +102,39 @@ class ContrastResult:
     def measures(self) -> str:
         """`SQuAD v1.1 F1 on qa/worldqa`."""
         panels = zip(self.panels, self.contrast["panels"], strict=True)
-        return ", ".join(f"{panel.labels[own['metric']]} on {own['track']}/{own['dataset']}" for panel, own in panels)
+        parts = (f"{panel.labels[own['metric']]} on {panel.track}/{panel.dataset_title}" for panel, own in panels)
+        return ", ".join(parts)
 
     def estimate(self, question: str) -> dict | None:
         return self.entry["questions"][question] if self.has_seeds else None
 
     def verdict(self, question: str) -> str:
-        """One of estimates.VERDICTS; undecided without an estimate."""
+        """One of estimates.VERDICTS; inconclusive without an estimate."""
         estimate = self.estimate(question)
-        return estimate["verdict"] if estimate else "undecided"
+        return estimate["verdict"] if estimate else "inconclusive"
+
+    @cached_property
+    def units(self) -> list[dict]:
+        """The languages of the contrast with their numbers, in the order of its panels' languages."""
+        panels = self.contrast["panels"]
+        order = [
+            language if len(panels) == 1 else f"{panel['dataset']}.{language}"
+            for panel in panels
+            for language in panel["languages"]
+        ]
+        units = self.entry.get("languages", [])
+        return sorted(units, key=lambda unit: order.index(unit["name"]) if unit["name"] in order else len(order))
+
+    @property
+    def language_keys(self) -> list[str]:
+        """The codes of the languages of `language_rows`."""
+        return [unit["name"].rpartition(".")[2] for unit in self.units]
 
     # --- sentences ---
 
     @property
     def main_sentence(self) -> str:
-        """The verdict on these languages and examples, in one sentence with its numbers."""
+        """The verdict for fixed languages and items, in one sentence with its numbers."""
         if not self.has_seeds:
             return f"Nothing can be said of {self.a} and {self.b}: no seed has scores of both."
         wording = {
@@ -111,8 +142,9 @@ class ContrastResult:
             "worse": f"{self.a} is worse than {self.b}",
             "equivalent": f"{self.a} and {self.b} are equivalent: they differ by less than {self.smallest_effect} "
             "points",
-            "undecided": f"Whether {self.a} or {self.b} is better is undecided",
+            "inconclusive": f"The data are inconclusive on {self.a} against {self.b}",
             UNJUDGED: f"{self.a} and {self.b} are not judged: neither beats the trivial baselines",
+            NO_VERDICT: f"A pilot gives no verdict on {self.a} and {self.b}",
         }
         return f"{wording[self.verdict('seeds')]} in {self.languages}: {self.evidence(self.a)}."
 
@@ -123,7 +155,7 @@ class ContrastResult:
     @property
     def unlearned(self) -> list[str]:
         """The names of the languages in which neither schedule beats the trivial baselines."""
-        return [unit["name"] for unit in self.entry.get("languages", []) if not unit["learned"]]
+        return [unit["name"] for unit in self.units if not unit["learned"]]
 
     @property
     def cautions(self) -> list[str]:
@@ -143,14 +175,14 @@ class ContrastResult:
         return sentences
 
     def evidence(self, schedule: str) -> str:
-        """`2.3 points lower on average (95% interval -4.0 to -0.6, S = 3 seeds)`, of schedule a, or of b."""
+        """`2.3 points lower on average (95% CI -4.0 to -0.6, 3 seeds)`, of schedule a, or of b."""
         sign = 1 if schedule == self.a else -1
         mean = sign * self.entry["mean"]
         size = f"{decimal(abs(mean), 1)} points {'higher' if mean >= 0 else 'lower'}"
         if not (estimate := self.estimate("seeds")):
             return f"{size} in the only seed, which cannot tell an effect from chance"
         low, high = (decimal(end, 1) for end in sorted(sign * end for end in estimate["interval"]))
-        return f"{size} on average ({self.confidence} interval {low} to {high}, S = {self.seeds} seeds)"
+        return f"{size} on average ({self.confidence} CI {low} to {high}, {count(self.seeds, 'seed')})"
 
     @property
     def further_sentences(self) -> list[str]:
@@ -158,7 +190,7 @@ class ContrastResult:
         if not self.has_seeds:
             return []
         sentences = [self._elsewhere(question) for question in ("examples", "languages")]
-        if "holm" in self.entry:
+        if "better" in self.entry:
             sentences.append(self._by_language)
         return [*sentences, self._signs]
 
@@ -173,22 +205,23 @@ class ContrastResult:
         )
 
     def _elsewhere(self, question: str) -> str:
-        who = {"examples": "For other examples of these languages", "languages": "For languages in general"}[question]
+        who = {"examples": "With items random too", "languages": "With languages as random effect"}[question]
         estimate = self.estimate(question)
         if not estimate:
-            return f"{who} nothing can be said: that needs {NEEDS[question]}."
+            return f"{who}, nothing can be said: that needs {NEEDS[question]}."
         low, high = (decimal(end, 1) for end in estimate["interval"])
         units = ""
         if question == "languages":
             units = f"; {self.entry['families']} families, which count alike"
             if self.entry["families"] < FEW_FAMILIES:
                 units += " and are too few for more than a rough guide"
-        numbers = f"{decimal(estimate['mean'], 1)}, {self.confidence} interval {low} to {high}{units}"
+        numbers = f"{decimal(estimate['mean'], 1)}, {self.confidence} CI {low} to {high}{units}"
         verdict = estimate["verdict"]
         saying = f"{self.a} is {verdict}" if verdict in ("better", "worse") else f"they are {verdict}"
+        saying = {"inconclusive": "the data are inconclusive", NO_VERDICT: "there is no verdict"}.get(verdict, saying)
         if question == "examples" and self.entry["translated"]:
             numbers += f"; {self.entry['translated']} languages have translations of the same examples"
-        return f"{who} {'it is undecided' if verdict == 'undecided' else saying} ({numbers})."
+        return f"{who}, {saying} ({numbers})."
 
     @property
     def _signs(self) -> str:
@@ -206,13 +239,12 @@ class ContrastResult:
 
     @property
     def power_sentence(self) -> str:
-        """The true difference that studies of this design detect."""
-        if not (estimate := self.estimate("seeds")):
+        """The minimum detectable effect; empty for a pilot, which trains less."""
+        if self.study.pilot or not (estimate := self.estimate("seeds")):
             return ""
         return (
-            f"Studies like this one, with {self.seeds} seeds, find a true difference of "
-            f"{decimal(estimate['detects'], 1)} points in these languages in 80% of all cases; the smallest that "
-            f"matters was declared as {self.smallest_effect}."
+            f"Minimum detectable effect at 80% power, with {count(self.seeds, 'seed')} and fixed languages: "
+            f"{decimal(estimate['detects'], 1)} points; declared smallest effect of interest: {self.smallest_effect}."
         )
 
     @property
@@ -234,58 +266,62 @@ class ContrastResult:
         families = f" of {self.entry['families']} families" if self.has_seeds else ""
         languages = sum(len(panel["languages"]) for panel in self.contrast["panels"])
         sentences = [
-            f"{self.title}: {self.a} less {self.b} in points of {self.measures}; S = {self.seeds} of {len(planned)} "
-            f"seeds ({seeds}); {count(languages, 'language')}{families}; intervals of {self.confidence}; smallest "
+            f"{self.title}: {self.difference} in points of {self.measures}; {self.seeds} of {len(planned)} "
+            f"seeds ({seeds}); {count(languages, 'language')}{families}; CI: {self.confidence}; smallest "
             f"effect of interest {self.smallest_effect}.",
             self.missing_sentence,
         ]
         return " ".join(filter(None, sentences))
-
-    # --- tables ---
-
-    def question_rows(self) -> tuple[list[str], list[list[str]]]:
-        """One row a question: verdict, difference with its interval, p-values, smallest difference detected."""
-        head = ["what it is about", "verdict", "difference", "interval", "p", "p of equivalence", "finds in 80%"]
-        rows = []
-        for question, title in QUESTIONS.items():
-            estimate = self.estimate(question)
-            if not estimate:
-                rows.append([title, f"needs {NEEDS[question]}", *[""] * (len(head) - 2)])
-                continue
-            ps = [p_text(estimate["p"]), p_text(estimate["equivalence_p"])]
-            rows.append(
-                [title, estimate["verdict"], *mean_and_interval(estimate), *ps, decimal(estimate["detects"], 1)]
-            )
-        return head, rows
-
-    def language_rows(self) -> tuple[list[str], list[list[str]]]:
-        """One row a language: both scores, their difference with its interval, Holm's p with a star if it is small."""
-        head = ["language", "family", self.a, self.b, "trivial", "difference", "interval", "p (Holm)", "", "examples"]
-        rows = []
-        for unit in self.entry.get("languages", []):
-            estimate, holm = unit["estimate"], self.entry.get("holm", {}).get(unit["name"])
-            numbers = mean_and_interval(estimate) if estimate else [decimal(unit["difference"], 1), ""]
-            star = "*" if holm is not None and holm <= 1 - self.contrast["confidence"] else ""
-            scores = [decimal(unit[side], 1) for side in ("a", "b", "baseline")]
-            tests = ["" if holm is None else p_text(holm), star, str(unit["examples"])]
-            rows.append([self.unit_title(unit["name"]), unit["family"], *scores, *numbers, *tests])
-        return head, rows
 
     def unit_title(self, name: str) -> str:
         """`Name (code)` of a language, after its data set if there are several panels."""
         dataset, _, language = name.rpartition(".")
         return ": ".join(filter(None, [dataset, self.panels[0].language_title(language)]))
 
-    def component_rows(self) -> tuple[list[str], list[list[str]]]:
-        """The components of the variance of one seed's difference in one language."""
-        parts = self.entry.get("components", {})
-        total = sum(parts.values())
-        rows = [
-            [meaning, decimal(parts[name] ** 0.5, 2), f"{100 * parts[name] / total:.0f}%" if total else ""]
-            for name, meaning in COMPONENTS.items()
-            if name in parts
-        ]
-        return ["what differs", "standard deviation", "of the variance"], rows
+
+# --- tables ---
+
+
+def question_rows(result: ContrastResult) -> tuple[list[str], list[list[str]]]:
+    """One row an inference: verdict, difference with its CI, p-values, minimum detectable effect."""
+    head = ["inference", "verdict", result.difference, f"{result.confidence} CI", "p", "TOST p", "MDE (80% power)"]
+    rows = []
+    for question, title in INFERENCES.items():
+        estimate = result.estimate(question)
+        if not estimate:
+            rows.append([title, f"needs {NEEDS[question]}", *[""] * (len(head) - 2)])
+            continue
+        ps = [p_text(estimate["p"]), p_text(estimate["equivalence_p"])]
+        rows.append([title, estimate["verdict"], *mean_and_interval(estimate), *ps, decimal(estimate["detects"], 1)])
+    return head, rows
+
+
+def language_rows(result: ContrastResult) -> tuple[list[str], list[list[str]]]:
+    """One row a language: both scores, their difference with its CI, Holm's p with a star if it is small."""
+    head = ["language", "family", result.a, result.b, "trivial baseline", result.difference, f"{result.confidence} CI",
+            "p (Holm)", "items"]  # fmt: skip
+    rows = []
+    for unit in result.units:
+        estimate, holm = unit["estimate"], result.entry.get("holm", {}).get(unit["name"])
+        numbers = mean_and_interval(estimate) if estimate else [decimal(unit["difference"], 1), ""]
+        significant = holm is not None and holm <= 1 - result.contrast["confidence"]
+        star = " *" if significant and not result.study.pilot else ""
+        scores = [decimal(unit[side], 1) for side in ("a", "b", "baseline")]
+        tests = ["" if holm is None else p_text(holm) + star, str(unit["examples"])]
+        rows.append([result.unit_title(unit["name"]), unit["family"], *scores, *numbers, *tests])
+    return head, rows
+
+
+def component_rows(result: ContrastResult) -> tuple[list[str], list[list[str]]]:
+    """The components of the variance of one seed's difference in one language."""
+    parts = result.entry.get("components", {})
+    total = sum(parts.values())
+    rows = [
+        [meaning, decimal(parts[name] ** 0.5, 2), f"{100 * parts[name] / total:.0f}%" if total else ""]
+        for name, meaning in COMPONENTS.items()
+        if name in parts
+    ]
+    return ["what differs", "standard deviation", "of the variance"], rows
 
 
 def collapse_sentence(runs: Sequence[str]) -> str:
@@ -338,15 +374,15 @@ def contrasts_table(study: StudyResults) -> Table | None:
         pairs = [[panel.cell(name, own["languages"], own["metric"]) for name in (result.a, result.b)]
                  for panel, own in panels]  # fmt: skip
         cells.append((mean_cell([a.difference(b) for a, b in pairs], pairs[0][0].planned_runs),))
-    # The first line of a contrast in the CSV file answers for these languages and examples.
-    layout = CsvLayout(per_row=len(QUESTIONS), fields={"mean": "mean"})
+    # The first line of a contrast in the CSV file has seeds alone random.
+    layout = CsvLayout(per_row=len(INFERENCES), fields={"mean": "mean"})
     columns = (Heading("difference", "", "difference"),)
     return Table("contrasts", "", "contrast", rows, columns, tuple(cells), csv=layout)
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
 
-ESTIMATE_COLUMNS = ("mean", "low", "high", "error", "freedom", "p", "equivalence_p", "verdict")
+ESTIMATE_COLUMNS = ("mean", "low", "high", "error", "freedom", "p", "tost_p", "verdict")
 
 
 def write_contrast_tables(study: StudyResults, out: Path) -> None:
@@ -355,12 +391,12 @@ def write_contrast_tables(study: StudyResults, out: Path) -> None:
         contents = {"contrasts.csv": questions_csv(results), "contrasts.languages.csv": languages_csv(results)}
         contents["contrasts.md"] = "\n".join(map(contrast_markdown, results))
         contents["contrasts.tex"] = "\n".join(map(contrast_latex, results))
-        write_files(contents, out)
+        write_files(contents, out, study.pilot)
 
 
 def questions_csv(results: Sequence[ContrastResult]) -> str:
     """One line per contrast, model and question."""
-    head = ["contrast", "a", "b", "model", "over", "metric", "question", *ESTIMATE_COLUMNS, "detects",
+    head = ["contrast", "a", "b", "model", "over", "metric", "question", *ESTIMATE_COLUMNS, "mde",
             "smallest_effect", "confidence", "seeds", "planned", "languages", "families", "bootstrap_low",
             "bootstrap_high", "sign_flip_p"]  # fmt: skip
     lines: list[Sequence] = [head]
@@ -371,7 +407,7 @@ def questions_csv(results: Sequence[ContrastResult]) -> str:
         own += [" ".join(panel["metric"] for panel in panels)]
         design = [contrast["smallest_effect"], contrast["confidence"], result.seeds, len(entry["planned"])]
         sizes = [sum(len(panel["languages"]) for panel in panels), entry.get("families", "")]
-        for question in QUESTIONS:
+        for question in INFERENCES:
             estimate = result.estimate(question)
             numbers = [*estimate_numbers(estimate), decimal(estimate and estimate["detects"], 4)]
             ends = [decimal(end, 4) for end in entry.get("bootstrap", {}).get(question) or (None, None)]
@@ -386,7 +422,7 @@ def languages_csv(results: Sequence[ContrastResult]) -> str:
             *ESTIMATE_COLUMNS[1:], "holm_p", "bootstrap_low", "bootstrap_high"]  # fmt: skip
     lines: list[Sequence] = [head]
     for result in results:
-        for unit in result.entry.get("languages", []):
+        for unit in result.units:
             own = [result.contrast["name"], result.entry["model"], unit["name"], unit["family"], unit["examples"]]
             scores = [decimal(unit[key], 4) for key in ("a", "b", "baseline", "difference")]
             holm = decimal(result.entry.get("holm", {}).get(unit["name"]), 6)
@@ -400,7 +436,7 @@ def estimate_numbers(estimate: dict | None) -> list[str]:
     if not estimate:
         return [""] * len(ESTIMATE_COLUMNS)
     low, high = estimate["interval"]
-    values = estimate | {"low": low, "high": high}
+    values = estimate | {"low": low, "high": high, "tost_p": estimate["equivalence_p"]}
     return [
         values[name] if name == "verdict" else decimal(values[name], 6 if name.endswith("p") else 4)
         for name in ESTIMATE_COLUMNS
@@ -411,17 +447,17 @@ def contrast_markdown(result: ContrastResult) -> str:
     """The sentences, then the questions, the languages and the components of the variance."""
     words = [result.main_sentence, *result.cautions, *result.further_sentences, result.power_sentence]
     words = " ".join(words).strip()
-    parts = [f"**{result.title}.** {words}", result.caption]
+    parts = [markdown_text(f"**{result.title}.** {words}"), markdown_text(result.caption)]
     if result.has_seeds:
-        parts += [pipe_table(*result.question_rows(), 2), pipe_table(*result.language_rows(), 2)]
+        parts += [pipe_table(*question_rows(result), 2), pipe_table(*language_rows(result), 2)]
     if result.entry.get("components"):
-        parts += [pipe_table(*result.component_rows(), 1)]
+        parts += [pipe_table(*component_rows(result), 1)]
     return "\n\n".join(parts) + "\n"
 
 
 def contrast_latex(result: ContrastResult) -> str:
     r"""A `table` float for a document with \usepackage{booktabs}: the questions."""
-    head, rows = result.question_rows()
+    head, rows = question_rows(result)
     name = f"contrasts.{result.contrast['name']}.{result.entry['model']}"
     body = [[escape(text) for text in row] for row in rows]
     caption = f"{result.main_sentence} {result.caption}"

@@ -154,7 +154,7 @@ def describe_cost(panel: Panel) -> str:
     return " ".join(
         [
             f"What the schedules took (docs/cost.md). Model {panel.model}, track {panel.track}, data set "
-            f"{panel.dataset}: means over {runs}; the score with its sample standard deviation.",
+            f"{panel.dataset_title}: means over {runs}; the score with its sample standard deviation.",
             "hours: device hours (of GPUs or CPU cores) of all stages, as if the schedule had been trained alone; "
             "shared: a stage that several schedules stand on counts for each of them its part; predictions: of all "
             "stages on all data sets. kWh: of trainings and predictions, where the machine counts energy.",
@@ -170,4 +170,4 @@ def write_cost_tables(study: StudyResults, results: Path, out: Path) -> list[Pat
     for panel in study.panels():
         if table := cost_table(panel, results):
             contents |= table_files(table)
-    return write_files(contents, out)
+    return write_files(contents, out, study.pilot)

@@ -27,7 +27,7 @@ from crosstune.reporting.tables.table import NO_RUNS, CellFormat, Heading, Table
 
 STATISTIC_NAMES = {
     "sd": "mean ± sample standard deviation",
-    "interval": f"mean and its {CONFIDENCE:.0%} interval",
+    "interval": f"mean and its {CONFIDENCE:.0%} CI",
     "median": "median",
     "min": "lowest",
     "max": "highest",
@@ -69,7 +69,7 @@ def error_entries(study: StudyResults) -> list[dict[str, Any]]:
 def write_custom_tables(study: StudyResults, out: Path) -> None:
     """Write every specified table into the folder `out` as `<name>.csv`, `.md` and `.tex`."""
     for table in custom_tables(study):
-        write_files(table_files(table), out)
+        write_files(table_files(table), out, study.pilot)
 
 
 def restrict_seeds(study: StudyResults, seeds: Sequence[int]) -> StudyResults:
@@ -278,7 +278,7 @@ class TableBuilder:
         scope = self.scope
         if axis in LANGUAGE_ATTRIBUTES:
             values = [language_attribute(scope.study, axis, lang) for lang in scope.languages]
-            return {value: f"{value} ({values.count(value)})" for value in sorted(set(values))}
+            return {value: f"{value} ({values.count(value)})" for value in dict.fromkeys(values)}
         if axis == "group":
             names = dict.fromkeys(name for panel in scope.panels for name in panel.language_groups)
             return {
@@ -359,14 +359,14 @@ class TableBuilder:
 
     def _metrics(self) -> str:
         """`SQuAD v1.1 F1 on qa/worldqa`."""
-        over = ", ".join(self.entry["panels"])
+        over = ", ".join(dict.fromkeys(map(panel_title, self.scope.panels)))
         if "metric" in self.scope.axes:
             return f"Scores on {over}"
         panels = self.scope.panels
         labels = [panel.labels[self.entry.get("metric", panel.metric)] for panel in panels]
         if len(set(labels)) == 1:
             return f"{labels[0]} on {over}"
-        return ", ".join(f"{label} on {panel_name(panel)}" for label, panel in zip(labels, panels, strict=True))
+        return ", ".join(f"{label} on {panel_title(panel)}" for label, panel in zip(labels, panels, strict=True))
 
     def _languages_sentence(self) -> str:
         wanted, languages = self.entry["languages"], self.scope.languages
@@ -388,3 +388,8 @@ class TableBuilder:
 
 def panel_name(panel: Panel) -> str:
     return f"{panel.track}/{panel.dataset}"
+
+
+def panel_title(panel: Panel) -> str:
+    """The panel's name and, if a part of its data set is scored, the part."""
+    return f"{panel.track}/{panel.dataset_title}"

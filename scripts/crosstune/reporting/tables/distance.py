@@ -99,10 +99,10 @@ def describe_distance(panel: Panel) -> str:
     sentences = [
         f"Transfer (points of {panel.labels[panel.metric]} over the untrained model, mean over runs) on typological "
         f"distance to {to}, by least squares over the languages that a schedule does not train on; slope for {STEP:g} "
-        f"of distance, {CONFIDENCE:.0%} intervals.",
+        f"of distance, {CONFIDENCE:.0%} CIs.",
         f"A distance is the share of differing features ({features}) among those known of both languages, at least "
         f"{settings['min_features']}.",
-        f"Model {panel.model}, track {panel.track}, data set {panel.dataset}.",
+        f"Model {panel.model}, track {panel.track}, data set {panel.dataset_title}.",
         f"Without known features: {', '.join(unknown) or 'none'}.",
     ]
     return " ".join(sentences)

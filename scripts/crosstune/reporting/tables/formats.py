@@ -18,7 +18,15 @@ MOST_COLUMNS, TEXT_COLUMNS = 16, 4
 
 LONG_HEADING = 12
 
+PILOT_MARK = "PILOT, no result."
+
 NUMBER = re.compile(r"[+-]?[0-9.,]+([eE][+-]?[0-9]+)?%?")
+
+# What spreadsheets take for a formula, also after spaces and in wide letters.
+FORMULA = re.compile("\\s*[-=+@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+
+# The beginnings of tags, of links' addresses and of entities, which Markdown passes on as they are.
+MARKUP = re.compile(r"<(?=[A-Za-z/!?])|(?<=\])[(:]|&(?=#?\w+;)")
 
 LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -27,6 +35,7 @@ LATEX_ESCAPES = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "±": r"$\pm$",
+    "−": "$-$",
     "→": r"$\rightarrow$",
     "†": r"\textdagger{}",
 } | {character: f"\\{character}" for character in "&%$#_{}"}
@@ -53,11 +62,24 @@ def table_files(table: Table | TextTable) -> dict[str, str]:
     }
 
 
-def write_files(contents: Mapping[str, str], out: Path) -> list[Path]:
-    """Write files, given as content by name, into the folder `out`, and return their paths."""
+def write_files(contents: Mapping[str, str], out: Path, pilot: bool = False) -> list[Path]:
+    """Write the files of tables, given as content by name, into the folder `out`, and return their paths.
+
+    Those of a `pilot` say so.
+    """
     for name, content in contents.items():
-        write_text(out / name, content)
+        write_text(out / name, mark_pilot(name, content) if pilot else content)
     return [out / name for name in contents]
+
+
+def mark_pilot(name: str, content: str) -> str:
+    """A table of a pilot with the word: before a caption, or in a last column of CSV."""
+    if name.endswith(".tex"):
+        return content.replace(r"\caption{", rf"\caption{{{PILOT_MARK} ")
+    if not name.endswith(".csv"):
+        return f"{PILOT_MARK} {content}"
+    head, *lines = csv.reader(io.StringIO(content))
+    return csv_text([[*head, "pilot"], *([*line, "pilot"] for line in lines)])
 
 
 # --- CSV -------------------------------------------------------------------------------------------------------------
@@ -80,7 +102,7 @@ def csv_text(lines: Iterable[Sequence]) -> str:
 
 
 def _harmless(cell: object) -> object:
-    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not NUMBER.fullmatch(cell):
+    if isinstance(cell, str) and FORMULA.match(cell) and not NUMBER.fullmatch(cell.strip()):
         return f"'{cell}"
     return cell
 
@@ -91,17 +113,22 @@ def _harmless(cell: object) -> object:
 def markdown(table: Table | TextTable) -> str:
     """A pipe table under its caption. The first row or column of a group also has the group's name."""
     if isinstance(table, TextTable):
-        return f"{table.caption}\n\n{pipe_table(table.head, table.rows, 1)}\n"
+        return f"{markdown_text(table.caption)}\n\n{pipe_table(table.head, table.rows, 1)}\n"
     table = table.fitted(MOST_COLUMNS)
     labels, head = grouped_labels(table.rows), [table.corner, *grouped_labels(table.columns)]
     rows = [[label, *map(table.format.text, cells)] for label, cells in zip(labels, table.cells, strict=True)]
-    return f"{table.caption}\n\n{pipe_table(head, rows, 1)}\n"
+    return f"{markdown_text(table.caption)}\n\n{pipe_table(head, rows, 1)}\n"
+
+
+def markdown_text(text: str) -> str:
+    """A text in one line without HTML, links and images: entities stand for the characters that begin them."""
+    return MARKUP.sub(lambda match: f"&#{ord(match[0])};", re.sub(r"\s*[\r\n]\s*", " ", text))
 
 
 def pipe_table(head: list[str], rows: list[list[str]], labels: int) -> str:
     """A Markdown table of texts; the first `labels` columns are aligned left."""
     align = ["left"] * labels + ["right"] * (len(head) - labels)
-    head, *rows = [[" ".join(cell.split()).replace("|", r"\|") for cell in row] for row in [head, *rows]]
+    head, *rows = [[markdown_text(" ".join(cell.split())).replace("|", r"\|") for cell in row] for row in [head, *rows]]
     return tabulate(rows, head, tablefmt="pipe", disable_numparse=True, colalign=align)
 
 

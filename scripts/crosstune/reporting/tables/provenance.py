@@ -17,6 +17,7 @@ from crosstune.analysis.terms import Term
 from crosstune.core.files import canonical_json, sha256_file, write_text
 from crosstune.reporting.tables.contrasts import contrasts_table
 from crosstune.reporting.tables.custom import custom_tables
+from crosstune.reporting.tables.few_shot import few_shot_table
 from crosstune.reporting.tables.published import published_comparisons
 from crosstune.reporting.tables.scores import score_tables
 from crosstune.reporting.tables.table import Heading, Table
@@ -38,7 +39,7 @@ def tables_of_cells(study: StudyResults) -> Iterator[Table]:
     yield from score_tables(study)
     yield from custom_tables(study)
     for panel in study.panels():
-        yield from filter(None, (gains_table(panel), measures_table(panel)))
+        yield from filter(None, (gains_table(panel), measures_table(panel), few_shot_table(panel)))
     for comparison in published_comparisons(study):
         yield comparison.table()
     yield from filter(None, [contrasts_table(study)])

@@ -9,7 +9,15 @@ from crosstune.analysis.intervals import CONFIDENCE, interval
 from crosstune.analysis.results import FINAL, Panel, StudyResults
 from crosstune.analysis.terms import mean
 from crosstune.core.text import count, decimal
-from crosstune.reporting.tables.formats import csv_text, escape, pipe_table, style, text_float, write_files
+from crosstune.reporting.tables.formats import (
+    csv_text,
+    escape,
+    markdown_text,
+    pipe_table,
+    style,
+    text_float,
+    write_files,
+)
 from crosstune.reporting.tables.table import CsvLayout, Heading, Table, csv_numbers, mean_with_interval
 
 # The columns of the CSV file for the statistics of our numbers.
@@ -93,9 +101,9 @@ class PublishedComparison:
             else ""
         )
         return (
-            f"{entry['title']} ({entry['what']}) compared with model {panel.model} on {panel.dataset}: published, ours "
-            f"with the {CONFIDENCE:.0%} interval of the mean over {runs}, difference, examples. Columns: {meanings}."
-            f"{unverified}{protocol}"
+            f"{entry['title']} ({entry['what']}) compared with model {panel.model} on {panel.dataset_title}: "
+            f"published, ours with the {CONFIDENCE:.0%} CI of the mean over {runs}, difference, examples. "
+            f"Columns: {meanings}.{unverified}{protocol}"
         )
 
 
@@ -122,7 +130,9 @@ def write_published_comparisons(study: StudyResults, out: Path) -> None:
     """Write every table into the folder `out`, as CSV (one line per number), Markdown and LaTeX."""
     formats = {"csv": comparison_csv, "md": comparison_markdown, "tex": comparison_latex}
     for comparison in published_comparisons(study):
-        write_files({f"{comparison.name}.{suffix}": text(comparison) for suffix, text in formats.items()}, out)
+        write_files(
+            {f"{comparison.name}.{suffix}": text(comparison) for suffix, text in formats.items()}, out, study.pilot
+        )
 
 
 def comparison_csv(comparison: PublishedComparison) -> str:
@@ -184,7 +194,7 @@ def summary_sentence(comparison: PublishedComparison) -> str:
             parts.append(f"{a} and {b} do not differ clearly ({mean_with_interval(cell, '+.1f')})")
     text = "; ".join(parts)
     meaning = column_meaning(comparison.columns[column])
-    return f"{text[:1].upper()}{text[1:]}: points of {meaning}, with the {CONFIDENCE:.0%} interval."
+    return f"{text[:1].upper()}{text[1:]}: points of {meaning}, with the {CONFIDENCE:.0%} CI."
 
 
 def examples_line(comparison: PublishedComparison) -> str:
@@ -194,7 +204,7 @@ def examples_line(comparison: PublishedComparison) -> str:
 def comparison_markdown(comparison: PublishedComparison) -> str:
     head, rows = comparison_rows(comparison)
     parts = [
-        f"{comparison.caption} {examples_line(comparison)}",
+        markdown_text(f"{comparison.caption} {examples_line(comparison)}"),
         pipe_table(head, rows, 1 + len(comparison.entry["labels"])),
     ]
     if comparison.entry["differences"]:

@@ -15,6 +15,9 @@ from crosstune.reporting.tables.table import Heading, Table, build_table, csv_nu
 
 SEEN_MARK = "†"
 
+# The group of the rows without training.
+BASELINE = "trivial baseline"
+
 # Attributes that group languages, with the value for an unknown one. None: the code of the language.
 LANGUAGE_ATTRIBUTES = {"family": None, "script": "unknown", "resource": "neither"}
 
@@ -29,7 +32,7 @@ def write_score_tables(study: StudyResults, out: Path) -> list[Path]:
     contents = {"scores.csv": scores_csv(study), "summary.csv": summary_csv(study)}
     for table in score_tables(study):
         contents |= table_files(table)
-    return write_files(contents, out)
+    return write_files(contents, out, study.pilot)
 
 
 def score_tables(study: StudyResults) -> Iterator[Table]:
@@ -45,9 +48,9 @@ def schedule_table(panel: Panel, metric: str) -> Table:
     """Schedules (baselines first) x languages (seen, unseen) and macro-averages, after the last stage."""
     columns = column_languages(panel)
     pooled = [Heading("pooled", "average", "average_pooled")] if panel.can_pool else []
-    headings = [(Heading(name, "floor", name), panel.baseline_cell) for name in panel.baselines]
+    headings = [(Heading(name, BASELINE, name), panel.baseline_cell) for name in panel.baselines]
     headings += [
-        (Heading(name, "floor" if name == UNTRAINED else "schedule", name), panel.cell)
+        (Heading(name, BASELINE if name == UNTRAINED else "schedule", name), panel.cell)
         for name in untrained_first(panel.schedules)
     ]
     rows = [
@@ -130,6 +133,24 @@ def language_attribute(study: StudyResults, axis: str, lang: str) -> str:
     return study.plan["languages"].get(lang, {}).get(axis) or LANGUAGE_ATTRIBUTES[axis] or lang
 
 
+def best_cells(table: Table) -> set[tuple[int, int]]:
+    """Row and column of the highest mean of every column, over the rows that are schedules; empty for other tables.
+
+    Equal means, as the table prints them, are all the highest.
+    """
+    if table.corner != "schedule":
+        return set()
+    best = set()
+    for column in range(len(table.columns)):
+        means = {
+            row: round(cells[column].mean, table.format.digits)
+            for row, cells in enumerate(table.cells)
+            if table.rows[row].group != BASELINE and cells[column].mean is not None
+        }
+        best |= {(row, column) for row, mean in means.items() if mean == max(means.values()) and len(means) > 1}
+    return best
+
+
 def untrained_first(schedules: Iterable[str]) -> list[str]:
     return sorted(schedules, key=lambda schedule: schedule != UNTRAINED)
 
@@ -145,8 +166,10 @@ def describe_panel(panel: Panel) -> str:
     budget = content["budget"]
     folded = f" and {len(panel.folds)} splits of the data" if panel.folds != [0] else ""
     matched = "compute-matched: the same for every schedule" if content["matched"] else "NOT compute-matched"
+    if content["matched"] and any(0 in curve.points for curve in panel.curves.values()):
+        matched += ", but for few-shot points of 0 examples, which spend less"
     sentences = [
-        f"Model {panel.model}, track {panel.track}, data set {panel.dataset}; 0 to 100, mean ± sample standard "
+        f"Model {panel.model}, track {panel.track}, data set {panel.dataset_title}; 0 to 100, mean ± sample standard "
         f"deviation over {count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}){folded}.",
         f"Budget {budget['updates']} updates of up to {budget['tokens']} tokens ({matched}).",
         f"{SEEN_MARK} seen: some schedule of the track trains on it; unseen: none does.",

@@ -192,9 +192,9 @@ MEASURES = (
         lambda run, own: transfer.stream_average(run.matrix, own.sources), "stages",
     ),
     Measure("final_performance", "final performance", lambda run, own: transfer.average_score(run.final, own.sources)),
-    Measure("joint_gap", "joint less sequential", _joint_gap, reference="joint"),
+    Measure("joint_gap", "joint − sequential", _joint_gap, reference="joint"),
     Measure(
-        "transfer_gap", "transfer gap, sources less others",
+        "transfer_gap", "transfer gap, sources − others",
         lambda run, own: transfer.transfer_gap(run.final, own.sources, own.others), languages=("sources", "others"),
     ),
     Measure(
@@ -280,7 +280,7 @@ def describe_measures(panel: Panel, schedules: Sequence[SequentialSchedule]) -> 
         runs += f" x {len(panel.folds)} splits of the data"
     sentences = [
         f"Transfer and forgetting in points of {panel.labels[panel.metric]} (docs/transfer.md). Model {panel.model}, "
-        f"track {panel.track}, data set {panel.dataset}: mean and {CONFIDENCE:.0%} interval over {runs}.",
+        f"track {panel.track}, data set {panel.dataset_title}: mean and {CONFIDENCE:.0%} CI over {runs}.",
         "A stage's language is that of its own sources, without what it replays.",
     ]
     unscored = sorted({language for sequential in schedules for language in sequential.trained} - set(panel.languages))
@@ -326,11 +326,11 @@ def gains_table(panel: Panel) -> Table | None:
         for name, members in groups.items()
     ]
     headings = [
-        Heading(name, f"less {base}" if stage == FINAL else "less its first stage", name)
+        Heading(name, f"schedule − {base}" if stage == FINAL else "schedule − its first stage", name)
         for name, base, stage in columns
     ]
     caption = (
-        f"{panel.labels[panel.metric]} after the last stage less that of one source. By family, script and resource "
+        f"{panel.labels[panel.metric]} after the last stage − that of one source. By family, script and resource "
         f"level: unseen languages alone, in brackets how many. {describe_panel(panel)}"
     )
     return build_table(f"{panel.name}.{panel.metric}.gains", caption, "language", rows, headings)
@@ -353,7 +353,7 @@ def language_groups(panel: Panel) -> dict[str, dict[str, list[str]]]:
     attributes = {}
     for kind, axis in (("family", "family"), ("script", "script"), ("resource level", "resource")):
         values = {language: language_attribute(panel.study, axis, language) for language in panel.unseen_languages}
-        names = sorted(set(values.values()))
+        names = list(dict.fromkeys(values.values()))
         if len(names) > 1:
             attributes[kind] = {name: [language for language in values if values[language] == name] for name in names}
     return attributes
@@ -374,4 +374,4 @@ def write_transfer_tables(study: StudyResults, out: Path) -> list[Path]:
             contents |= table_files(table)
         if lines_by_distance(panel):
             contents[f"{panel.name}.{panel.metric}.distance.languages.csv"] = points_csv(panel)
-    return write_files(contents, out)
+    return write_files(contents, out, study.pilot)

@@ -16,8 +16,11 @@ from crosstune.data.translation.translators import Translator
 
 PAIR = "{pair}"
 
-# Names of variables that hold what a translator has no use for.
-SECRET = re.compile("TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_KEY|AUTH", re.IGNORECASE)
+# Variables that a program gets: those that programs need to start and to find their data. Any other may hold a secret.
+PASSED = re.compile(
+    "PATH|HOME|USER|LOGNAME|SHELL|TERM|TZ|LANG|LANGUAGE|LC_[A-Z]+|TMPDIR|XDG_[A-Z]+_(HOME|DIRS)|LD_LIBRARY_PATH"
+    "|DYLD_LIBRARY_PATH|PYTHONPATH|PERL5LIB|JAVA_HOME|VIRTUAL_ENV|CONDA_PREFIX|CUDA_VISIBLE_DEVICES|[A-Z]+_NUM_THREADS"
+)
 
 
 class CommandTranslator(Translator):
@@ -51,7 +54,7 @@ class CommandTranslator(Translator):
             raise UserError(f"the command {self._words[0]} is not installed", "translator.command", self._install(pair))
         words = [word.replace(PAIR, self._pairs[pair]) for word in self._words]
         text = "".join(f"{line.translate(LINE_ENDS_TO_SPACES)}\n\n" for line in lines)
-        environment = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
+        environment = {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}
         environment["LC_ALL"] = "C.UTF-8"
         done = subprocess.run(words, input=text.encode(), capture_output=True, env=environment)
         if done.returncode:

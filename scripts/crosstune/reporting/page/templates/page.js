@@ -1,4 +1,4 @@
-// Sorting and filtering of tables, interactive figures. The page is readable without this script.
+// Sorting, filtering and choosing what the tables show. The page is complete without this script.
 "use strict";
 
 const FILTERED_FROM = 8; // the smallest number of rows of a table with a filter
@@ -30,10 +30,13 @@ function sort(table, heading, place) {
   }
 }
 
+function lastHeadings(table) {
+  return [...table.tHead.rows[table.tHead.rows.length - 1].cells];
+}
+
 function makeSortable(table) {
-  const headings = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
-  headings.forEach((heading, place) => {
-    if (!heading.textContent.trim()) return;
+  lastHeadings(table).forEach((heading, place) => {
+    if (!heading.textContent.trim() || heading.querySelector("a")) return;
     const button = document.createElement("button");
     button.type = "button";
     button.append(...heading.childNodes);
@@ -48,47 +51,89 @@ function makeFilterable(table) {
   const field = document.createElement("input");
   field.type = "search";
   field.placeholder = "Filter rows";
-  field.setAttribute("aria-label", "Filter the rows of the table below");
+  field.setAttribute("aria-label", `Filter the rows of ${table.caption.textContent}`);
   field.addEventListener("input", () => {
     const query = field.value.trim().toLowerCase();
     for (const row of rows) {
       row.hidden = !row.classList.contains("group") && !row.textContent.toLowerCase().includes(query);
     }
-    for (const body of table.tBodies) {
-      const left = [...body.rows].some((row) => !row.hidden && !row.classList.contains("group"));
-      for (const row of body.rows) if (row.classList.contains("group")) row.hidden = !left;
-    }
+    showGroups(table);
   });
   table.closest(".scroll").before(field);
 }
 
-// Figures are drawn when they come near the window: all figures of a large study at once would take seconds.
-async function draw(figure) {
-  const drawing = figure.querySelector(".drawing");
-  const spec = JSON.parse(figure.querySelector("script").textContent);
-  spec.config.background = "transparent";
-  const parts = document.createElement("div");
-  await vegaEmbed(parts, spec, { renderer: "svg", ast: true, actions: false, tooltip: { theme: "custom" } });
-  drawing.replaceChildren(...parts.childNodes);
+// The name of a group of rows is shown if any of its rows is.
+function showGroups(table) {
+  for (const body of table.tBodies) {
+    const rows = [...body.rows].filter((row) => !row.classList.contains("group"));
+    const left = rows.some((row) => !row.hidden && !row.classList.contains("out"));
+    for (const row of body.rows) if (row.classList.contains("group")) row.hidden = !left;
+  }
 }
 
-function drawWhenNear(figures) {
-  const watcher = new IntersectionObserver(
-    (entries) => {
-      // A busy browser reports a figure twice in one call if it came, went and came back.
-      const near = new Set(entries.filter((one) => one.isIntersecting).map((one) => one.target));
-      for (const figure of near) {
-        watcher.unobserve(figure);
-        draw(figure);
+// Rows and columns of the values that are not chosen get the class "out".
+function choose(table, left) {
+  const isOut = (cell) => Object.entries(left).some(([kind, values]) => values.has(cell.dataset[kind]));
+  for (const body of table.tBodies) {
+    for (const row of body.rows) row.classList.toggle("out", row.cells[0] !== undefined && isOut(row.cells[0]));
+  }
+  const headings = lastHeadings(table);
+  headings.forEach((heading, place) => {
+    const out = isOut(heading);
+    if (out === heading.classList.contains("out")) return;
+    heading.classList.toggle("out", out);
+    for (const body of table.tBodies) {
+      for (const row of body.rows) if (!row.classList.contains("group")) row.cells[place]?.classList.toggle("out", out);
+    }
+  });
+  if (table.tHead.rows.length > 1) {
+    let place = 1;
+    for (const group of [...table.tHead.rows[0].cells].slice(1)) {
+      const width = parseInt((group.dataset.width ??= group.colSpan));
+      const shown = headings.slice(place, place + width).filter((one) => !one.classList.contains("out")).length;
+      group.classList.toggle("out", shown === 0);
+      group.colSpan = Math.max(1, shown);
+      place += width;
+    }
+  }
+  showGroups(table);
+}
+
+function makeChoice(box, tables) {
+  const fields = [...box.querySelectorAll("[data-kind]")];
+  const groups = [...box.querySelectorAll("[data-group]")];
+  const apply = () => {
+    const left = { language: new Set(), schedule: new Set(), panel: new Set() };
+    for (const field of fields) if (!field.checked) left[field.dataset.kind].add(field.value);
+    for (const part of document.querySelectorAll("[data-panel]")) {
+      part.classList.toggle("out", left.panel.has(part.dataset.panel));
+    }
+    const inTables = { language: left.language, schedule: left.schedule, dataset: left.panel };
+    for (const table of tables) choose(table, inTables);
+  };
+  box.addEventListener("change", ({ target }) => {
+    if (target.dataset.group) {
+      for (const field of fields) {
+        if ((field.dataset.groups ?? "").split("|").includes(target.dataset.group)) field.checked = target.checked;
       }
-    },
-    { rootMargin: "400px" },
-  );
-  for (const figure of figures) watcher.observe(figure);
+    }
+    apply();
+  });
+  box.querySelector(".everything").addEventListener("click", () => {
+    for (const field of [...fields, ...groups]) field.checked = true;
+    apply();
+  });
+  box.hidden = false;
 }
 
-for (const table of document.querySelectorAll("main .scroll table")) {
+const tables = [...document.querySelectorAll("main .scroll table")];
+for (const table of tables) {
   makeSortable(table);
   makeFilterable(table);
 }
-drawWhenNear(document.querySelectorAll("figure.figure"));
+makeChoice(document.querySelector(".choice"), tables);
+
+// A link into a closed part opens it; printing opens all, where style sheets cannot.
+window.addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("main details:not(.choice)")) part.open = true;
+});

@@ -1,0 +1,238 @@
+"""Pictures in SVG that stretch with the width of their container, without a script.
+
+Horizontal places are shares of the width of the plot, from 0 to 1; vertical places and sizes are pixels. On a page the
+shares become percentages, so letters and marks keep their size on a phone. In a file they become pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from markupsafe import Markup, escape
+
+from crosstune.reporting.figures.style import LETTER_WIDTH, MARKS
+
+MORE = "…"
+
+
+class Element(Protocol):
+    """A part of a picture."""
+
+    def svg(self, width: float | None) -> str:
+        """The part as SVG in a plot of `width` pixels, or of any width if None."""
+
+
+def short(number: float) -> str:
+    """A number with one decimal at most."""
+    return f"{round(number, 1):g}"
+
+
+def place(share: float, width: float | None) -> str:
+    """A share of the width as a number of pixels, or as a percentage."""
+    return f"{short(100 * share)}%" if width is None else short(share * width)
+
+
+def hover(text: str) -> str:
+    """The text under the pointer."""
+    return f"<title>{escape(text)}</title>" if text else ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A straight line. `kind`: its class."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    kind: str
+    title: str = ""
+
+    def svg(self, width: float | None) -> str:
+        ends = f'x1="{place(self.x1, width)}" y1="{short(self.y1)}" x2="{place(self.x2, width)}" y2="{short(self.y2)}"'
+        return f'<line class="{self.kind}" {ends}' + (f">{hover(self.title)}</line>" if self.title else "/>")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line through points. A page stretches it with its container; the line keeps its thickness."""
+
+    points: tuple[tuple[float, float], ...]
+    height: float
+    kind: str
+    title: str = ""
+
+    def svg(self, width: float | None) -> str:
+        across = 1000 if width is None else width
+        points = " ".join(f"{short(x * across)},{short(y)}" for x, y in self.points)
+        line = f'<polyline class="{self.kind}" points="{points}">{hover(self.title)}</polyline>'
+        if width is not None:
+            return line
+        box = f'viewBox="0 0 {across} {self.height:g}" preserveAspectRatio="none"'
+        return f'<svg class="stretched" width="100%" height="{self.height:g}" {box}>{line}</svg>'
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle."""
+
+    x1: float
+    x2: float
+    y: float
+    height: float
+    kind: str
+
+    def svg(self, width: float | None) -> str:
+        size = f'width="{place(max(0.0, self.x2 - self.x1), width)}" height="{short(self.height)}"'
+        return f'<rect class="{self.kind}" x="{place(self.x1, width)}" y="{short(self.y)}" {size}/>'
+
+
+@dataclass(frozen=True)
+class ShadedCell:
+    """A shaded cell of a column, with a text in its middle."""
+
+    y: float
+    text: str
+    strength: float
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class ShadedColumn:
+    """A column of cells, `height` pixels high each."""
+
+    x1: float
+    x2: float
+    height: float
+    cells: tuple[ShadedCell, ...]
+
+    def svg(self, width: float | None) -> str:
+        inner = "100%" if width is None else short((self.x2 - self.x1) * width)
+        middle = "50%" if width is None else short((self.x2 - self.x1) * width / 2)
+        parts = []
+        for cell in self.cells:
+            box = (
+                f'<rect y="{short(cell.y)}" width="{inner}" height="{short(self.height)}" opacity="{cell.strength:.2f}"'
+            )
+            parts.append(box + (f">{hover(cell.title)}</rect>" if cell.title else "/>"))
+            parts.append(f'<text x="{middle}" y="{short(cell.y + 13)}">{escape(cell.text)}</text>')
+        size = f'x="{place(self.x1, width)}" width="{place(self.x2 - self.x1, width)}"'
+        return f'<svg {size} class="shade" overflow="visible">{"".join(parts)}</svg>'
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mark of one of the shapes of style.MARKS."""
+
+    x: float
+    y: float
+    shape: str
+    kind: str
+    title: str = ""
+
+    def svg(self, width: float | None) -> str:
+        start = f'<use class="{self.kind}" href="#{self.shape}" x="{place(self.x, width)}" y="{short(self.y)}"'
+        return start + (f">{hover(self.title)}</use>" if self.title else "/>")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text, `shift` pixels from its place. `turned`: it runs upwards."""
+
+    x: float
+    y: float
+    text: str
+    kind: str = ""
+    anchor: str = "start"
+    shift: float = 0
+    turned: bool = False
+
+    def svg(self, width: float | None) -> str:
+        own = f' class="{self.kind}"' if self.kind else ""
+        own += f' text-anchor="{self.anchor}"' if self.anchor != "start" else ""
+        if self.turned:
+            # A rotation about a place in percent: the text lies at the origin of a box of its own.
+            box = f'<svg x="{place(self.x, width)}" y="{short(self.y)}" overflow="visible">'
+            turn = f'transform="rotate(-90)" x="0" y="{self.shift:g}"'
+            return f"{box}<text{own} {turn}>{escape(self.text)}</text></svg>"
+        shift = f' dx="{self.shift:g}"' if self.shift else ""
+        return f'<text{own} x="{place(self.x, width)}" y="{short(self.y)}"{shift}>{escape(self.text)}</text>'
+
+
+@dataclass(frozen=True)
+class Label:
+    """A text in the margin, at pixels from the left end of the picture."""
+
+    x: float
+    y: float
+    text: str
+    kind: str = ""
+    anchor: str = "start"
+    title: str = ""
+
+    def svg(self) -> str:
+        own = f' class="{self.kind}"' if self.kind else ""
+        at = f' text-anchor="{self.anchor}"' if self.anchor != "start" else ""
+        return f'<text{own} x="{self.x:g}" y="{short(self.y)}"{at}>{hover(self.title)}{escape(self.text)}</text>'
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture: a plot between margins of `left` and `right` pixels. `name` describes it to those who do not see it.
+
+    `numbered`: the right margin has numbers, which a narrow screen leaves out.
+    """
+
+    name: str
+    height: float
+    left: float
+    right: float
+    plot: tuple[Element, ...]
+    labels: tuple[Label, ...] = ()
+    title: str = ""
+    numbered: bool = False
+
+    def page_svg(self) -> Markup:
+        """The picture for a page, as wide as its container."""
+        kind = "chart numbered" if self.numbered else "chart"
+        start = f'<div class="{kind}" role="img" aria-label="{escape(self.name)}"'
+        size = f'height="{self.height:g}"'
+        labels = f'<svg width="{self.left:g}" {size}>{self._labels}</svg>' if self.labels else "<i></i>"
+        plot = f'<svg class="plot" width="100%" {size}>{self._content(None)}</svg>'
+        return Markup(f'{start} style="--left:{self.left:g}px;--right:{self.right:g}px">{labels}{plot}</div>')
+
+    def file_svg(self, x: float, y: float, width: float) -> str:
+        """The picture at a place in a file."""
+        inner = width - self.left - self.right
+        plot = f'<svg x="{self.left:g}" y="0" width="{inner:g}" height="{self.height:g}" overflow="visible">'
+        box = f'<svg x="{x:g}" y="{y:g}" width="{width:g}" height="{self.height:g}" overflow="visible">'
+        return f"{box}{self._labels}{plot}{self._content(inner)}</svg></svg>"
+
+    @property
+    def _labels(self) -> str:
+        return "".join(label.svg() for label in self.labels)
+
+    def _content(self, width: float | None) -> str:
+        return "".join(element.svg(width) for element in self.plot)
+
+
+def mark_definitions() -> Markup:
+    """The shapes of all marks, once for a page or a file."""
+    shapes = "".join(f'<path id="{name}" d="{path}"/>' for name, path in MARKS.items())
+    return Markup(f"<defs>{shapes}</defs>")
+
+
+def text_width(text: str) -> float:
+    """About how many pixels wide a text is."""
+    return LETTER_WIDTH * len(text)
+
+
+def shortened(text: str, width: float) -> str:
+    """The text, cut to about `width` pixels."""
+    letters = int(width / LETTER_WIDTH)
+    return text if len(text) <= letters else text[: max(1, letters - 1)].rstrip() + MORE
+
+
+def label_width(texts: Sequence[str], most: float) -> float:
+    """The width of a margin for texts, at most `most` pixels."""
+    return min(most, 8 + max((text_width(text) for text in texts), default=0))
