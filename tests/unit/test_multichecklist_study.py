@@ -149,6 +149,14 @@ class TestDeclared:
         with pytest.raises(UserError, match="unknown metric of checks"):
             self.study(contrasts=[pair | {"metric": "error_anim2"}])
 
+    def test_a_sample_of_its_rows_is_refused_with_the_key_for_its_size(self):
+        with pytest.raises(UserError, match="no single rows") as caught:
+            planned(
+                datasets={"checks": RECORD}, folders={"mine": "."},
+                tracks__qa={**QA, "evaluate": {"checks": {"languages": "all", "sample": 20}}},
+            )  # fmt: skip
+        assert caught.value.where == "tracks.qa.evaluate.checks.sample" and "suite: {cases: 20}" in caught.value.fix
+
     def test_tables_show_both(self):
         entry = {
             "panels": "qa/checks",
