@@ -203,7 +203,8 @@ onsuccess:
 
 def final_targets():
     """The results of a study: its tables, figures and page; and no weights that it does not keep."""
-    results = [f"{study.results}/{name}" for name in ("tables", "figures", "report.html")]
+    buckets = ["buckets"] if study.buckets else []
+    results = [f"{study.results}/{name}" for name in ("tables", "figures", "report.html", *buckets)]
     return results + [f"{path}/weights.removed" for path in retention.removable]
 
 

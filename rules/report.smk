@@ -58,6 +58,33 @@ rule contrasts:
         " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
+rule buckets:
+    """Compare two schedules by bucket of examples, from the scores of examples and the prepared rows."""
+    input:
+        plan="results/{study}/plan.json",
+        leakage="results/{study}/leakage.json",
+        files=targets.bucket_files(study),
+    output:
+        report(
+            directory("results/{study}/buckets"),
+            patterns=["{table}.csv"],
+            caption="report/tables.rst",
+            category="Buckets",
+            labels={"table": "{table}"},
+        ),
+    log:
+        "results/{study}/logs/buckets.log",
+    conda:
+        "../envs/light.yaml"
+    resources:
+        **resources_for(LIGHT["buckets"]),
+    message:
+        "compare schedules of {wildcards.study} by bucket of examples"
+    shell:
+        "python scripts/buckets.py --plan {input.plan:q} --results results/{wildcards.study:q} --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
+
+
 rule distances:
     """Typological distances between the languages of the study, from a file of their features."""
     input:

@@ -328,6 +328,8 @@ class TestExamples:
         rows |= {key: [{"id": "1", "prediction": "x", "gold": "x"}] for key in ("classification", "bitext")}
         answers = [("a b", ["b c"]), ("d", ["d"]), ("", ["e"])]
         default = [{"id": str(n), "prediction": given, "gold": gold} for n, (given, gold) in enumerate(answers)]
+        case = {"test": "comp", "capability": "Vocabulary", "of": 3, "faults": []}
+        rows["multichecklist"] = [row | {"case": case | {"number": n}} for n, row in enumerate(default)]
         examples = metric.measure(rows.get(name, default), "en")
         numbers = metric.summarise(examples)
         for key in metric.labels:

@@ -349,7 +349,7 @@ class TestMistakes:
             ({"relative_to": "joint", "schedules": ["joint"]}, "tables.mine.schedules", "no schedule is left", "Leave"),
             ({"rows": "seed"}, "tables.mine", "of several schedules", "schedules: [sequential]"),
             ({"metric": "accuracy"}, "tables.mine.metric", "unknown metric of worldqa", "f1"),
-            ({"columns": "metric", "metric": "f1"}, "tables.mine.metric", "has all metrics", "Leave"),
+            ({"columns": "metric", "metric": "f1"}, "tables.mine.metric", "several metrics", "metrics: [f1]"),
             ({"published": "table2"}, "tables.mine.published", "unknown published table", ""),
             ({"statistic": "mean"}, "tables.mine.statistic", "does not fit", "standard deviation"),
         ],

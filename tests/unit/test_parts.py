@@ -110,6 +110,28 @@ class TestSamples:
         assert len(part_rows(questions(30), source(PILOT, 31, split="test"), "test", "en")) == 30
         assert len(part_rows(questions(30), source(PILOT, 4, split="test"), "test", "en")) == 4
 
+    def test_a_pilot_takes_whole_cases_and_numbers_them_anew(self):
+        rows = [
+            question
+            | {"id": f"{test}-{number}-{place}", "case": {"test": test, "number": number, "of": 20, "faults": []}}
+            for test in ("comp", "anim")
+            for number in range(0, 20, 2)  # the others are cases without examples
+            for place, question in enumerate(questions(3))
+        ]
+        chosen = part_rows(rows, source(PILOT, 20, split="test"), "test", "en")
+        cases = {}
+        for row in chosen:
+            cases.setdefault((row["case"]["test"], row["case"]["number"]), []).append(row)
+        assert len(chosen) == 18 and all(len(own) == 3 for own in cases.values())
+        for test in {test for test, _ in cases}:
+            numbers = sorted(number for own, number in cases if own == test)
+            assert numbers == list(range(len(numbers)))
+            assert {row["case"]["of"] for row in chosen if row["case"]["test"] == test} == {len(numbers)}
+        assert ids(chosen) == [name for name in ids(rows) if name in ids(chosen)]
+        assert len(part_rows(rows, source(PILOT, 1, split="test"), "test", "en")) == 3
+        whole = part_rows(rows, source(PILOT, 100, split="test"), "test", "en")
+        assert ids(whole) == ids(rows)
+
     def test_training_rows_keep_the_origin_that_translations_name(self):
         (row,) = part_rows(questions(1), source(number=1, whole="squad"), "train", "en")
         assert row["origin"] == "squad.en/0"

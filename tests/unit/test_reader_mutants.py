@@ -209,7 +209,9 @@ def test_changed_real_files_are_read_right_or_refused(bundle, name):
 
 
 def test_the_samples_have_every_format():
-    assert {REGISTRY[name].reader or TABLE for name in [*SYNTHETIC, *REAL]} >= set(READERS) - {"pairs"}
+    # A table of templates cannot be shortened; test_multichecklist.py changes its own.
+    readers = {REGISTRY[name].reader or TABLE for name in [*SYNTHETIC, *REAL]}
+    assert readers >= set(READERS) - {"pairs", "multichecklist"}
 
 
 def test_a_damaged_table_is_read_or_refused(tmp_path):

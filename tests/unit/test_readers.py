@@ -11,6 +11,7 @@ import subprocess
 import unicodedata
 
 import pytest
+from helpers.checklist_table import checklist_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -509,8 +510,14 @@ SAMPLES = {
     "lareqa": json.dumps(LAREQA),
     "squad-sentences": squad_file(question(), question("q2", "Łódź", 35)),
     "mewslix": "\n".join(map(json.dumps, MEWSLIX)),
+    "multichecklist": checklist_files()[0][1],
 }
-SECOND_FILES = {"aligned": "a\nb\n", "classified": "yes\nno\n", "siqa": "3\n"}
+SECOND_FILES = {
+    "aligned": "a\nb\n",
+    "classified": "yes\nno\n",
+    "siqa": "3\n",
+    "multichecklist": checklist_files()[1][1],
+}
 
 
 @settings(max_examples=400)
@@ -527,8 +534,8 @@ def test_a_damaged_file_gives_rows_or_a_user_error_and_nothing_else(reader, data
     files = [("file", text), *((name, SECOND_FILES[name]) for name in SECOND_FILES if name == reader)]
     try:
         options = ReaderOptions(
-            "hi", languages=("hi",), labels=("yes", "no"), codes=CHAII_CODES, task="text", table=JSON_LINES,
-            columns={"text": "a"} if reader == "table" else {},
+            "sw" if reader == "multichecklist" else "hi", languages=("hi",), labels=("yes", "no"), codes=CHAII_CODES,
+            task="text", table=JSON_LINES, columns={"text": "a"} if reader == "table" else {}, suite={"cases": 3},
         )  # fmt: skip
         rows = read_rows(reader, files, options)
     except UserError:

@@ -85,7 +85,7 @@ def language_means(
     """The mean over `languages`, by their examples if `pooled`, of every run that has scores in all of them."""
     means = {}
     for run, by_language in scores.items():
-        if all(lang in by_language for lang in languages):
+        if languages and all(lang in by_language for lang in languages):
             entries = [by_language[lang] for lang in languages]
             weights = [entry["n"] if pooled else 1 for entry in entries]
             means[run] = mean([entry[metric] for entry in entries], weights)

@@ -237,6 +237,7 @@ def pair_scores(study: StudyResults, contrast: dict, model: str, reader: Example
                 scores = panel.run_scores(run, FINAL)
                 for lang in entry["languages"]:
                     if lang in examples and lang in scores:
+                        check_number(entry, scores[lang], lang)
                         check_score(examples[lang], scores[lang][entry["metric"]], f"{stage}, {lang}")
                         scored.setdefault(seed, {}).setdefault((number, lang), {})[role] = examples[lang]
                     else:
@@ -252,6 +253,14 @@ def pair_scores(study: StudyResults, contrast: dict, model: str, reader: Example
         units.append(language_scores(name, panel, lang, entry | {"weight": weight}, runs))
     units.sort(key=lambda unit: unit.name)
     return PairedScores(seeds, sorted(planned), units, sorted(missing))
+
+
+def check_number(entry: Mapping, scores: Mapping, lang: str) -> None:
+    """Raise UserError if a language has no example of the part of a data set that a contrast compares."""
+    if entry["metric"] not in scores:
+        fix = f"languages: [{', '.join(other for other in entry['languages'] if other != lang)}]"
+        message = f"{entry['dataset']} has nothing in {lang!r} that {entry['metric']!r} counts"
+        raise UserError(message, f"contrasts over {entry['track']}/{entry['dataset']}", fix)
 
 
 def check_score(examples: ExampleScores, score: float, place: str) -> None:

@@ -2,10 +2,11 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from crosstune.analysis.cells import Cell, Replicate, example_resolution, language_means, mean_cell, replicate
 from crosstune.analysis.terms import with_terms
@@ -153,14 +154,14 @@ class Panel:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Keys and names of the metric's numbers, the primary one first."""
-        return self.metric_spec.labels
+        """Keys and names of all numbers of the metric, the primary one first."""
+        return self.metric_spec.all_labels
 
     @property
     def metric(self) -> str:
         """The key of the number to show: the plan's for the primary panel, else the metric's own primary one."""
         chosen = self.study.plan["primary"]["metric"]
-        return chosen if self.is_primary and chosen in self.labels else self.metric_spec.primary
+        return chosen if self.is_primary and chosen in self.metric_spec.labels else self.metric_spec.primary
 
     @property
     def languages(self) -> list[str]:
@@ -321,12 +322,13 @@ class Panel:
         """The cell, computed from the scores without the cache."""
         runs = [run for run in self.runs(schedule) if self.dataset in run["evaluated"][stage]]
         scores = {replicate(run): self.run_scores(run, stage) for run in runs}
+        if not (languages := languages_with(metric, languages, scores)):
+            return Cell({}, 0)
         values = language_means(scores, languages, metric, pooled)
         diverged = {replicate(run) for run in runs if self.study.diverged.intersection(folders_through(run, stage))}
         # The folds of one seed are scored on examples of their own: equal numbers are no ties.
-        has_ties = values and self.folds == [0]
-        resolution = example_resolution([self.example_counts[lang] for lang in languages]) if has_ties else 0.0
-        return Cell(values, len(runs), frozenset(diverged - set(values)), resolution)
+        sizes = [self.example_counts[lang] for lang in languages] if values and self.folds == [0] else []
+        return Cell(values, len(runs), frozenset(diverged - set(values)), example_resolution(sizes) if sizes else 0.0)
 
     # --- baselines ---
 
@@ -341,7 +343,7 @@ class Panel:
             Replicate(0, fold): self.study.baseline_scores.get(self.fold_dataset(fold), {}).get(baseline, {})
             for fold in self.folds
         }
-        return Cell(language_means(scores, languages, metric, pooled), planned_runs=0)
+        return Cell(language_means(scores, languages_with(metric, languages, scores), metric, pooled), planned_runs=0)
 
     def best_baseline(self, languages: Sequence[str], metric: str) -> float | None:
         """The macro-average of the best trivial baseline in each of `languages`; None if one of them has none."""
@@ -412,6 +414,11 @@ class TaskAverage:
             for task, cell in cells.items()
             if cell.missing_runs or not cell.planned_runs
         ]
+
+
+def languages_with(metric: str, languages: Sequence[str], scores: Mapping[Any, Mapping[str, dict]]) -> list[str]:
+    """The languages that have a number of this key in every run's scores, and those that have no scores at all."""
+    return [lang for lang in languages if all(metric in own[lang] for own in scores.values() if lang in own)]
 
 
 def dataset_folds(track: dict, dataset: str) -> list[int]:

@@ -60,6 +60,7 @@ def parse_record(name: str, record: Mapping[str, Any], record_file: str) -> Data
             "parallel",
             "notes",
             "xtreme",
+            "suite",
             "columns",
             "table",
             "tag_scheme",

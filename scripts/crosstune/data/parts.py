@@ -2,10 +2,12 @@
 
 Rows are taken in the order of a hash of their key. The smaller of two samples is thus part of the larger one, and
 languages with the same keys (`key_of_example`) give the same examples. An example is a row; in retrieval it is a
-question, and candidates without a question stay in every sample, so that the pool is that of the whole set.
+question, and candidates without a question stay in every sample, so that the pool is that of the whole set. Rows of
+test cases stay together: a pilot takes whole cases.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -50,11 +52,41 @@ def part_rows(rows: Sequence[dict], source: PartSource, split: str, lang: str) -
 def sample_rows(rows: Sequence[dict], source: PartSource, lang: str) -> list[dict]:
     """The first examples in the order of a draw, in the order of the file; of fewer test examples, all."""
     part, order = source.part, ordered_examples(rows, source)
+    if rows and "case" in rows[0]:
+        return whole_cases(rows, order, part.number)
     if part.kind == SAMPLE and source.split != "test" and part.number > len(order):
         message = f"a sample of {part.number} is larger than the {source.split} split in {lang!r}, of {len(order)}"
         raise UserError(message, source.whole, f"sample: {len(order)}")
     taken = set(order[: part.number])
     return [row for number, row in enumerate(rows) if number in taken or not is_example(row)]
+
+
+def whole_cases(rows: Sequence[dict], order: Sequence[int], number: int) -> list[dict]:
+    """The first test cases in the order of a draw: at least one, and then at most `number` rows in all.
+
+    The taken cases of a test are numbered anew, because a missing number is a case without examples, which has failed.
+    """
+    sizes = Counter(map(_case_key, rows))
+    taken, left = set(), number
+    for key in dict.fromkeys(_case_key(rows[place]) for place in order):
+        left -= sizes[key]
+        if left < 0 and taken:
+            break
+        taken.add(key)
+    chosen = [row for row in rows if _case_key(row) in taken]
+    numbers: dict[str, dict[int, int]] = {}
+    for test, old in map(_case_key, chosen):
+        own = numbers.setdefault(test, {})
+        own.setdefault(old, len(own))
+    return [
+        row | {"case": row["case"] | {"number": numbers[test][old], "of": len(numbers[test])}}
+        for row in chosen
+        for test, old in [_case_key(row)]
+    ]
+
+
+def _case_key(row: dict) -> tuple[str, int]:
+    return row["case"]["test"], row["case"]["number"]
 
 
 def held_rows(rows: Sequence[dict], source: PartSource, lang: str) -> dict[str, list[dict]]:

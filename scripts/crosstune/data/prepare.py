@@ -113,6 +113,7 @@ def reader_options(dataset: Dataset, split: str, lang: str) -> ReaderOptions:
         labels=dataset.choices or dataset.labels,
         token_prefix=dataset.token_prefix.replace("{lang}", lang),
         codes=dataset.codes,
+        suite=dataset.suite,
         task=dataset.task,
         split=split,
         columns=dataset.columns,
@@ -252,7 +253,7 @@ def exclude_rows(rows: Sequence[dict], ids: Sequence[str], where: str) -> list[d
 def statistics(task: str, rows: Sequence[dict]) -> dict:
     """Counts for the data tables. Sentence lengths of tagging are in tokens, all other lengths in characters."""
     if task == "qa":
-        return {
+        return case_statistics(rows) | {
             "contexts": len({row["context"] for row in rows}),
             "answers": sum(len(row["answers"]["text"]) for row in rows),
             "context_length": _mean_and_max(len(row["context"]) for row in rows),
@@ -272,6 +273,18 @@ def statistics(task: str, rows: Sequence[dict]) -> dict:
     if task in ("classification", "choice"):
         counts["labels"] = dict(sorted(Counter(str(row["label"]) for row in rows).items()))
     return counts
+
+
+def case_statistics(rows: Sequence[dict]) -> dict:
+    """For rows of test cases, by test the number of cases, and of those with each fault; empty for other rows."""
+    cases = {(row["case"]["test"], row["case"]["number"]): row["case"] for row in rows if "case" in row}
+    tests: dict[str, dict] = {}
+    for (test, _), case in cases.items():
+        counts = tests.setdefault(test, {"cases": case["of"], "with_examples": 0, "faults": {}})
+        counts["with_examples"] += 1
+        for fault in case["faults"]:
+            counts["faults"][fault] = counts["faults"].get(fault, 0) + 1
+    return {"tests": tests} if tests else {}
 
 
 def _mean_and_max(lengths: Iterable[int]) -> dict[str, float]:

@@ -90,6 +90,7 @@ class Dataset:
     So is a part (crosstune.data.parts), with the name of the whole as `base_dataset`.
     `parallel` is what translations of one test example have in common (`key_of_example`). `values` maps the files'
     labels or tags to `labels` or `tags`; `choices` are the labels of a multiple-choice row's choices, in order.
+    `suite` holds the settings of the reader `multichecklist`.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Dataset:
     variant: str = ""
     xtreme: str = ""
     parallel: str = "id"
+    suite: Mapping[str, int] = field(default_factory=dict)
     folds: Folds | None = None
     fold: int = 0
     base_dataset: str = ""

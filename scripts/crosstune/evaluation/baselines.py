@@ -20,6 +20,7 @@ from typing import NamedTuple
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_jsonl
 from crosstune.evaluation.metrics import metric_named
+from crosstune.evaluation.metrics.qa import answered
 from crosstune.evaluation.metrics.retrieval import DEPTH, relevant_candidates
 from crosstune.evaluation.scoring import scores_record
 
@@ -66,10 +67,9 @@ def language_in_name(path: Path) -> str:
 
 def qa_baselines(rows: Sequence[dict], reference: ReferenceRows) -> dict[str, list[dict]]:
     """Prediction rows by baseline for prepared question-answering rows."""
-    gold = [{"id": row["id"], "gold": row["answers"]["text"]} for row in rows]
     return {
-        "empty": [answer | {"prediction": ""} for answer in gold],
-        "context": [answer | {"prediction": row["context"]} for answer, row in zip(gold, rows, strict=True)],
+        "empty": [answered(row, "") for row in rows],
+        "context": [answered(row, row["context"]) for row in rows],
     }
 
 

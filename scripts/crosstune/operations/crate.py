@@ -53,7 +53,7 @@ CHECKPOINT = ("stage.json", "cost.json", "train.jsonl", "predictions", "scores")
 
 RESULTS = (
     "plan.json", "provenance.json", "leakage.json", "contrasts.json", "claims.json", "distances.json", "report.html",
-    "tables", "figures", "baselines", "cost", "submission",
+    "tables", "figures", "buckets", "baselines", "cost", "submission",
 )  # fmt: skip
 
 FORMATS = {

@@ -5,8 +5,14 @@ and XTREME's evaluate.py can score it without the study. The folders are
 
     runs/<model>/<track>/<schedule>/seed<n>                  the data sets of one track
     averages/<average>/<model>/<schedule>/seed<n>            the tasks of an average, from all their tracks
+
+MultiCheckList is no task of the average. Its files lie beside those of the tasks, with the names that XTREME's own
+program for it reads: `multichecklist/lang_predictions/<lang>_<test>_<model>_preds.txt`, an answer a line, in the order
+of the contexts and questions of `multichecklist/lang_suites/<lang>_squad_suite.json`. `labels/` has the expected
+answers.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +20,28 @@ from pathlib import Path
 from crosstune.analysis.results import FINAL, StudyResults
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_jsonl, write_text
-from crosstune.evaluation.metrics import XTREME_R, metric_named
+from crosstune.evaluation.metrics import DIAGNOSTICS, XTREME_R, metric_named
 from crosstune.evaluation.scoring import read_predictions
 from crosstune.evaluation.xtreme_files import FORMATS
+
+# The tests' names in the names of prediction files.
+CHECKLIST_FILES = {
+    "comp": "comp",
+    "intens": "intense",
+    "prop": "props",
+    "prof": "profession_nationality",
+    "anim": "animal_vehicle",
+    "anim2": "animal_vehicle_v2",
+}
 
 FIX = "Add the key `xtreme` with the name of the task to its record, or evaluate a whole data set that has the key."
 
 
 @dataclass(frozen=True)
 class SubmissionPart:
-    """One task of a submission: the data set and the folder of its predictions."""
+    """One task of a submission: the data set and the folder of its predictions by a model."""
 
+    model: str
     task: str
     dataset: str
     predictions: Path
@@ -82,7 +99,8 @@ def submitted_datasets(study: StudyResults, run: dict) -> list[str]:
 def submission_part(study: StudyResults, run: dict, dataset: str, results: Path) -> SubmissionPart:
     track = study.plan["tracks"][run["track"]]
     predictions = results / run["stages"][FINAL] / "predictions" / dataset
-    return SubmissionPart(track["xtreme"][dataset], dataset, predictions, tuple(track["evaluate"][dataset]))
+    languages = tuple(track["evaluate"][dataset])
+    return SubmissionPart(run["model"], track["xtreme"][dataset], dataset, predictions, languages)
 
 
 def check_distinct(folder: Path, parts: list[SubmissionPart]) -> None:
@@ -97,6 +115,9 @@ def check_distinct(folder: Path, parts: list[SubmissionPart]) -> None:
 
 def write_part(part: SubmissionPart, lang: str, data: Path, folder: Path) -> None:
     """Write the predictions of one language of a task, and its labels."""
+    if part.task in DIAGNOSTICS:
+        write_checklist(part, lang, data, folder / part.task)
+        return
     form = FORMATS[part.task]
     path = part.predictions / f"{lang}.jsonl"
     rows = read_predictions(path, metric_named(XTREME_R[part.task]))
@@ -109,3 +130,28 @@ def write_part(part: SubmissionPart, lang: str, data: Path, folder: Path) -> Non
     name = f"test-{lang}.{form.suffix}"
     write_text(folder / "predictions" / part.task / name, form.write_predictions(rows))
     write_text(folder / "labels" / part.task / name, form.write_labels(rows))
+
+
+def write_checklist(part: SubmissionPart, lang: str, data: Path, folder: Path) -> None:
+    """Write MultiCheckList's predictions of one language, test by test, its suite and the expected answers."""
+    rows = read_predictions(part.predictions / f"{lang}.jsonl", metric_named(DIAGNOSTICS[part.task]))
+    by_test: dict[str, list[dict]] = {}
+    for row in rows:
+        by_test.setdefault(row["case"]["test"], []).append(row)
+    for test, own in by_test.items():
+        name = f"{lang}_{CHECKLIST_FILES[test]}"
+        answers = {
+            folder / "lang_predictions" / f"{name}_{part.model}_preds.txt": [row["prediction"] for row in own],
+            folder / "labels" / f"{name}.txt": [row["gold"][0] for row in own],
+        }
+        for path, texts in answers.items():
+            # A line holds one answer, whatever white space a context has.
+            write_text(path, "".join(" ".join(text.split()) + "\n" for text in texts))
+    prepared = {row["id"]: row for row in read_jsonl(data / part.dataset / f"test.{lang}.jsonl")}
+    suite = [
+        {"title": "", "paragraphs": [{"context": prepared[row["id"]]["context"], "qas": [question]}]}
+        for number, row in enumerate(row for own in by_test.values() for row in own)
+        for question in [{"question": prepared[row["id"]]["question"], "id": str(number)}]
+    ]
+    content = json.dumps({"version": "fake", "data": suite}, ensure_ascii=False)
+    write_text(folder / "lang_suites" / f"{lang}_squad_suite.json", content)

@@ -7,6 +7,7 @@ from pathlib import Path
 from crosstune.core.schema import validate
 from crosstune.data.registry import load_languages, load_registry
 from crosstune.data.synthetic.write import complete_spec
+from crosstune.study.bucket_specs import resolve_buckets
 from crosstune.study.checks import (
     check_allowed_leakage,
     check_contrastive,
@@ -57,6 +58,7 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
         averages={name: resolve_average(expansion, name) for name in config["averages"]},
         published=tuple(resolve_published(expansion, name, root / "published") for name in config["published"]),
         tables=tuple(resolve_tables(expansion)),
+        buckets=tuple(resolve_buckets(expansion)),
     )
     claims = [entry for number in range(len(config["claims"])) for entry in resolve_claims(study, number, root)]
     return replace(study, claims=tuple(claims))

@@ -11,7 +11,7 @@ from crosstune.data.leakage import covers
 from crosstune.data.part_names import without_sample
 from crosstune.data.record import Dataset
 from crosstune.data.registry import Registry
-from crosstune.evaluation.metrics import XTREME_R, metric_named
+from crosstune.evaluation.metrics import DIAGNOSTICS, XTREME_R, metric_named
 from crosstune.study.folds import fold_dataset
 from crosstune.study.graph import Expansion, Track
 from crosstune.study.paths import Source, base_path
@@ -27,7 +27,7 @@ MOST_SPECIAL_TOKENS = 4
 def check_metric(record: Dataset, languages: tuple[str, ...], where: str) -> None:
     """The metric knows the languages, and is the official one if the data set is a task of XTREME-R."""
     metric_named(record.metric).check_languages(languages, where)
-    official = XTREME_R.get(record.xtreme, record.metric)
+    official = (XTREME_R | DIAGNOSTICS).get(record.xtreme, record.metric)
     if record.metric != official:
         message = f"{record.name} is XTREME-R's {record.xtreme}, which is scored by {official}, not {record.metric}"
         raise UserError(message, where, f"Its record must say: metric: {official}")

@@ -50,7 +50,7 @@ def _contrast_of(study: Study, entry: Mapping, number: int) -> dict:
     panels = []
     for position, over in enumerate(entry["over"]):
         for track, dataset in panels_over(study, over, f"{where}.over[{position}]"):
-            panels.append(_contrasted_panel(study, entry, track, dataset, where))
+            panels.append(contrasted_panel(study, entry, track, dataset, where))
     keys = [(panel["track"], panel["dataset"]) for panel in panels]
     if repeated := next((key for position, key in enumerate(keys) if key in keys[:position]), None):
         raise UserError(f"{'/'.join(repeated)} is given twice", f"{where}.over", "Give each track or panel once.")
@@ -71,8 +71,8 @@ def panels_over(study: Study, over: str, where: str) -> list[tuple[str, str]]:
     return [(over, dataset) for dataset in study.tracks[over].evaluate]
 
 
-def _contrasted_panel(study: Study, entry: Mapping, track: str, dataset: str, where: str) -> dict:
-    """A panel of a contrast with its metric and languages; UserError if it does not fit the contrast."""
+def contrasted_panel(study: Study, entry: Mapping, track: str, dataset: str, where: str) -> dict:
+    """A panel of a contrast, or of buckets, with its metric and languages; UserError if it does not fit."""
     compared = schedules_with_head(study, track, dataset)
     for role in ("a", "b"):
         check_known(entry[role], compared, f"schedule of {track}/{dataset}", f"{where}.{role}")
@@ -83,7 +83,7 @@ def _contrasted_panel(study: Study, entry: Mapping, track: str, dataset: str, wh
     headline = study.config.get("headline") or {}
     is_headline = (track, dataset) == (headline.get("track"), headline.get("dataset"))
     name = entry.get("metric", headline["metric"] if is_headline else metric.primary)
-    check_known(name, metric.labels, f"metric of {dataset}", f"{where}.metric")
+    check_known(name, metric.comparable_labels, f"metric of {dataset}", f"{where}.metric")
     evaluated = study.tracks[track].evaluate[dataset]
     languages = entry["languages"]
     if languages == "low":

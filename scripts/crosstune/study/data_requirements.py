@@ -145,7 +145,8 @@ class DataRequirements:
             "sha256": split_record.sha256.get(language),
             "exclude": split_record.exclude.get(language),
         }
-        return spec | ({"folds": asdict(record.folds)} if isinstance(location, FoldSource) else {})
+        spec |= {"folds": asdict(record.folds)} if isinstance(location, FoldSource) else {}
+        return spec | ({"suite": record.suite} if record.suite else {})
 
     def records(self, dataset: str) -> dict:
         """The study's own records that a job needs to prepare a data set."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from crosstune.core.errors import UserError
 from crosstune.data.part_names import PILOT, SAMPLE, Part, split_part
 from crosstune.data.registry import Language, Registry
+from crosstune.evaluation.metrics import metric_named
 from crosstune.study.checks import check_metric, check_selection
 from crosstune.study.folds import fold_dataset, track_folds
 from crosstune.study.graph import Checkpoint, Expansion, Run, Track
@@ -125,6 +126,7 @@ def _evaluated_part(
     """What the name of the evaluated part has behind that of its data set; empty if the whole is evaluated."""
     name = ""
     if sample is not None:
+        _refuse_cases(registry, dataset, f"{where}.sample")
         name = Part(SAMPLE, sample).of("")
         stated = registry[fold_dataset(registry, dataset, 1)].splits["test"].rows
         rows = {language: stated.get(language) for language in languages}
@@ -134,6 +136,13 @@ def _evaluated_part(
             what = f"test examples at most, in {language!r}"
             _refuse_larger(registry, dataset, sample, rows[language], what, f"{where}.sample")
     return Part(PILOT, config["pilot"]).of(name) if config.get("pilot") else name
+
+
+def _refuse_cases(registry: Registry, dataset: str, where: str) -> None:
+    """UserError if the rows of a data set are examples of test cases, which a sample of rows would break."""
+    if metric_named(registry[dataset].metric).part_labels:
+        message = f"the examples of {dataset} are no single rows: cases have several"
+        raise UserError(message, where, f"For a smaller suite, say in the record of {dataset}:\nsuite: {{cases: 20}}")
 
 
 def _check_sample(registry: Registry, source: str, where: str) -> None:

@@ -126,4 +126,5 @@ class Study(Expansion):
     averages: Mapping[str, list[dict]] = field(default_factory=dict)
     published: tuple[dict, ...] = ()
     tables: tuple[dict, ...] = ()
+    buckets: tuple[dict, ...] = ()
     claims: tuple[dict, ...] = ()

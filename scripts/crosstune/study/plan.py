@@ -42,6 +42,7 @@ def plan_of(study: Study) -> dict:
         "averages": study.averages,
         "published": list(study.published),
         "tables": list(study.tables),
+        **({"buckets": list(study.buckets)} if study.buckets else {}),
         **({"distances": study.config["distances"]} if "distances" in study.config else {}),
         "claims": list(study.claims),
         "cited": cited(study),

@@ -153,6 +153,7 @@ LIGHT = {
         "baselines": (2000, 60),
         "distances": (1000, 20),
         "contrasts": (4000, 60),
+        "buckets": (4000, 60),
         "tables": (4000, 60),
         "figures": (4000, 60),
         "report": (4000, 60),

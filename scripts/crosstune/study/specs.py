@@ -38,7 +38,10 @@ def config_affecting_results(config: Mapping) -> dict:
         for name, model in config["models"].items()
     }
     folders = {name: name for name in config["folders"]}
-    return {key: value for key, value in config.items() if key not in CONSENTS} | {"models": models, "folders": folders}
+    # Without buckets the config is that of a study from before there were any.
+    unused = {"buckets"} if not config["buckets"] else set()
+    kept = {key: value for key, value in config.items() if key not in {*CONSENTS, *unused}}
+    return kept | {"models": models, "folders": folders}
 
 
 def plan_config(config: Mapping) -> str:

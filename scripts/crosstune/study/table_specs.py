@@ -14,7 +14,7 @@ from crosstune.study.graph import Study
 # Names of other files among a study's tables.
 RESERVED = ("claims", "contrasts", "scores", "summary")
 
-FILTERS = ("languages", "schedules", "models", "seeds")
+FILTERS = ("languages", "schedules", "models", "seeds", "metrics")
 
 # Axes over which there is no mean: every cell needs exactly one of their values.
 EXCLUSIVE_AXES = ("schedule", "stage", "model")
@@ -132,12 +132,17 @@ class TableSpec:
 
     def _check_metric(self) -> None:
         """UserError for a metric that a data set lacks, and for pooling one that is no mean over examples."""
-        panels = zip(self.panels, self.metrics, strict=True)
-        for (_, dataset), metric in panels if "metric" in self.entry else []:
-            check_known(self.entry["metric"], metric.labels, f"metric of {dataset}", f"{self.where}.metric")
+        for (_, dataset), metric in zip(self.panels, self.metrics, strict=True):
+            if "metric" in self.entry:
+                check_known(self.entry["metric"], metric.all_labels, f"metric of {dataset}", f"{self.where}.metric")
+            for name in self.entry.get("metrics", []):
+                check_known(name, metric.all_labels, f"metric of {dataset}", f"{self.where}.metrics")
+        if "metrics" in self.entry and "metric" not in [*self.rows, *self.columns]:
+            raise UserError("no axis is by metric", f"{self.where}.metrics", "columns: metric")
         if "metric" in [*self.rows, *self.columns]:
             if "metric" in self.entry:
-                raise UserError("an axis has all metrics", f"{self.where}.metric", "Leave the key out.")
+                fix = f"metrics: [{self.entry['metric']}]"
+                raise UserError("an axis has several metrics", f"{self.where}.metric", fix)
             if any(metric.labels != self.metrics[0].labels for metric in self.metrics):
                 message = "the data sets are not scored by the same metrics"
                 raise UserError(message, f"{self.where}.panels", f"panels: {'/'.join(self.panels[0])}")

@@ -1,5 +1,7 @@
 """Files of an expanded study that rules ask for: scores, predictions, baselines, submissions."""
 
+from collections.abc import Collection
+
 from crosstune.study.graph import Expansion, Study
 from crosstune.study.heads import own_head
 from crosstune.study.paths import PreparedPath, Source
@@ -25,15 +27,30 @@ def contrast_example_files(study: Study) -> list[str]:
         for panel in contrast["panels"]
         for schedule in (contrast["a"], contrast["b"], UNTRAINED)
     }
-    return sorted(
-        {
-            f"{run.stages[-1]}/scores/{name}.examples.jsonl"
-            for run in study.runs
-            for track, schedule, dataset in compared
-            if (run.track, run.schedule.name) == (track, schedule)
-            for name in [evaluated_dataset(study.registry, study.tracks[track], dataset, 0)]
-        }
-    )
+    return sorted(_example_files(study, compared))
+
+
+def bucket_files(study: Study) -> list[str]:
+    """Scores of the examples, and manifests of the rows, that the study's comparisons by bucket read."""
+    compared = {
+        (panel["track"], schedule, panel["dataset"])
+        for entry in study.buckets
+        for panel in entry["panels"]
+        for schedule in (entry["a"], entry["b"])
+    }
+    rows = {path for entry in study.buckets for path in (*entry["test"].values(), *entry["train"])}
+    return sorted(_example_files(study, compared) | {path.removesuffix("l") for path in rows})
+
+
+def _example_files(study: Study, compared: Collection[tuple[str, str, str]]) -> set[str]:
+    """Final scores of the examples of (track, schedule, data set), of all runs."""
+    return {
+        f"{run.stages[-1]}/scores/{name}.examples.jsonl"
+        for run in study.runs
+        for track, schedule, dataset in compared
+        if (run.track, run.schedule.name) == (track, schedule)
+        for name in [evaluated_dataset(study.registry, study.tracks[track], dataset, 0)]
+    }
 
 
 def baseline_files(study: Expansion) -> list[str]:

@@ -13,6 +13,7 @@ Row schemas
 
 Formats
     squad         qa: JSON of SQuAD v1.1 and 2.0, which XQuAD, MLQA, TyDiQA-GoldP, PIAF and others share
+    multichecklist    qa: MultiCheckList's templates and names, or a suite made of them; rows have a "case" too
     conllu        tagging: CoNLL-U, words with universal part-of-speech tags or another column, multiword tokens fused
     columns       tagging: a token and its tags per line, an empty line between sentences
     lareqa        retrieval: XQuAD-R, which is SQuAD's JSON with sentence_breaks
@@ -99,6 +100,13 @@ def _per_part(parse: Callable[[str, str, ReaderOptions], Iterator[dict]]) -> Cal
     return read
 
 
+def _multichecklist(files: Sequence[tuple[str, str]], options: ReaderOptions) -> Iterator[dict]:
+    # Late, because its modules use those of this package.
+    from crosstune.data.multichecklist.reader import read_suite
+
+    return read_suite(files, options)
+
+
 def _published(reader: str) -> RowReader:
     """A table that a declaration describes."""
     given = FORMATS[reader]
@@ -112,6 +120,7 @@ READERS = {
     TABLE: RowReader(tuple(ROLES), declared),
     **{reader: _published(reader) for reader in FORMATS},
     "squad": RowReader(("qa",), _per_file(qa.squad)),
+    "multichecklist": RowReader(("qa",), _multichecklist),
     "conllu": RowReader(("tagging",), _per_part(tagging.conllu)),
     "columns": RowReader(("tagging",), _per_part(tagging.columns)),
     "lareqa": RowReader(("retrieval",), _per_file(retrieval.lareqa)),

@@ -41,6 +41,7 @@ class ReaderOptions:
     labels: tuple[str, ...] = ()
     token_prefix: str = ""
     codes: Mapping[str, str] = field(default_factory=dict)
+    suite: Mapping[str, int] = field(default_factory=dict)
     task: str = ""
     split: str = "train"
     columns: Mapping[str, Any] = field(default_factory=dict)

@@ -4,13 +4,14 @@ docs/metrics.md names the official script behind each.
 """
 
 from crosstune.core.errors import UserError
-from crosstune.evaluation.metrics import accuracy, chaii, mlqa, qa, retrieval, tagging
+from crosstune.evaluation.metrics import accuracy, chaii, mlqa, multichecklist, qa, retrieval, tagging
 from crosstune.evaluation.metrics.metric import Metric
 
 METRICS = {
     "qa": qa.SQUAD,
     "mlqa": mlqa.MLQA,
     **chaii.METRICS,
+    "multichecklist": multichecklist.MULTICHECKLIST,
     "tagging": tagging.CHUNK_F1,
     "classification": accuracy.LABEL_ACCURACY,
     "choice": accuracy.CHOICE_ACCURACY,
@@ -31,6 +32,9 @@ XTREME_R = {
     "mewslix": "retrieval",
     "lareqa": "retrieval",
 }
+
+# What XTREME-R evaluates beside its tasks, without a number in its average.
+DIAGNOSTICS = {"multichecklist": "multichecklist"}
 
 
 def metric_named(name: str) -> Metric:

@@ -1,7 +1,7 @@
 """The common form of all metrics, so that scoring and tables do not depend on the task. Scores go from 0 to 100."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crosstune.core.errors import UserError
 
@@ -16,7 +16,10 @@ class Metric:
     for a task in an average over tasks. `languages`: those that the metric has rules for, None for all.
     `is_example_mean`: the numbers are means over examples and can be pooled over languages. `ratio_terms` maps an
     example's record and a key to its terms of numerator and denominator; the number is the ratio of their sums.
-    `details`: more numbers of the same records, which only the program for single files prints.
+    `details`: more numbers of the same records, which only the program for single files prints. `part_labels` are of
+    numbers over parts of the examples, and `error_labels` of numbers of which less is better. The standard tables leave
+    both out. A study's own tables may show them, and contrasts may compare parts. A language without an example of a
+    part has no such number.
     """
 
     labels: dict[str, str]
@@ -28,10 +31,21 @@ class Metric:
     is_example_mean: bool = False
     ratio_terms: Callable[[dict, str], tuple[float, float]] = lambda example, key: (example[key], 1)
     details: Callable[[Sequence[dict]], dict] = lambda examples: {}
+    part_labels: dict[str, str] = field(default_factory=dict)
+    error_labels: dict[str, str] = field(default_factory=dict)
 
     @property
     def primary(self) -> str:
         return next(iter(self.labels))
+
+    @property
+    def comparable_labels(self) -> dict[str, str]:
+        """The numbers of which more is better."""
+        return self.labels | self.part_labels
+
+    @property
+    def all_labels(self) -> dict[str, str]:
+        return self.comparable_labels | self.error_labels
 
     def check_languages(self, languages: Sequence[str], where: str = "") -> None:
         """Raise UserError at `where` for the first language without rules."""

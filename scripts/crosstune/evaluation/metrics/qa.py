@@ -28,6 +28,12 @@ def problem(row: dict) -> str | None:
     return None
 
 
+def answered(row: dict, prediction: str) -> dict:
+    """The prediction row of a row of question answering, with its `case` if it belongs to a test case."""
+    case = {"case": row["case"]} if "case" in row else {}
+    return {"id": row["id"], "prediction": prediction, "gold": row["answers"]["text"]} | case
+
+
 def normalise(text: str) -> str:
     """Lower case, no ASCII punctuation, no English articles, single spaces: in this order."""
     text = "".join(character for character in text.lower() if character not in PUNCTUATION)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from crosstune.core.errors import UserError
+from crosstune.evaluation.metrics.qa import answered
 from crosstune.modeling.batching import Padding
 from crosstune.modeling.features import Batch, Windows
 from crosstune.modeling.tasks import Task
@@ -85,11 +86,7 @@ class QuestionAnswering(Task):
             if span is not None and (best[owner] is None or span[0] > best[owner][0]):
                 best[owner] = span
         return [
-            {
-                "id": row["id"],
-                "prediction": row["context"][span[1] : span[2]] if span else "",
-                "gold": row["answers"]["text"],
-            }
+            answered(row, row["context"][span[1] : span[2]] if span else "")
             for row, span in zip(rows, best, strict=True)
         ]
 
@@ -105,15 +102,13 @@ class QuestionAnswering(Task):
         for window, owner in enumerate(windows.rows.tolist()):
             answers = rows[owner]["answers"]
             for text, begin in zip(answers["text"], answers["answer_start"], strict=True):
+                if begin < 0:  # the answer is not in the context
+                    continue
                 first, last = _nearest_span(windows, window, begin, begin + len(text))
                 shared = min(last, begin + len(text)) - max(first, begin)
                 overlap = shared / (max(last, begin + len(text)) - min(first, begin))
                 best[owner] = max(best[owner], (overlap, rows[owner]["context"][first:last]))
-        return [
-            {"id": row["id"], "prediction": answer, "gold": row["answers"]["text"]}
-            for row, (_, answer) in zip(rows, best, strict=True)
-            if row["answers"]["text"]
-        ]
+        return [answered(row, answer) for row, (_, answer) in zip(rows, best, strict=True) if row["answers"]["text"]]
 
 
 def _nearest_span(windows: Windows, window: int, begin: int, end: int) -> tuple[int, int]:
@@ -152,8 +147,8 @@ def _window_starts(length: int, room: int, stride: int) -> list[int]:
 
 
 def _answer_tokens(row: dict, context: TokenizedText) -> tuple[int, int] | None:
-    """First and last token of the first gold answer; None if there is no answer or the tokenizer dropped it."""
-    if not row["answers"]["text"] or not len(context.ids):
+    """First and last token of the first gold answer; None if the context lacks it or the tokenizer dropped it."""
+    if not row["answers"]["text"] or row["answers"]["answer_start"][0] < 0 or not len(context.ids):
         return None
     begin = row["answers"]["answer_start"][0]
     end = begin + len(row["answers"]["text"][0])

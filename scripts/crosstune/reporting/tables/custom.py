@@ -41,9 +41,29 @@ RUN_AXES = frozenset({"schedule", "stage", "model"})
 
 
 def custom_tables(study: StudyResults) -> Iterator[Table]:
-    """Every table that the study specifies, as far as there are runs."""
-    for entry in study.plan.get("tables", []):
+    """Every table that the study specifies, as far as there are runs, and the error rates of metrics that have them."""
+    for entry in [*error_entries(study), *study.plan.get("tables", [])]:
         yield TableBuilder(TableScope(study, entry)).table()
+
+
+def error_entries(study: StudyResults) -> list[dict[str, Any]]:
+    """For each panel whose metric has error rates, the entry of a table of all of them, as a study would specify it."""
+    return [
+        {
+            "name": f"{panel.name}.errors",
+            "panels": [panel_name(panel)],
+            "models": [panel.model],
+            "rows": ["metric"],
+            "columns": ["schedule"],
+            "metrics": list(panel.metric_spec.error_labels),
+            "languages": "all",
+            "aggregate": "macro",
+            "statistic": "sd",
+            "digits": 1,
+        }
+        for panel in study.panels()
+        if panel.metric_spec.error_labels and panel.schedules
+    ]
 
 
 def write_custom_tables(study: StudyResults, out: Path) -> None:
@@ -268,7 +288,8 @@ class TableBuilder:
             unique = len({panel.dataset for panel in scope.panels}) == len(scope.panels)
             return {over: over.partition("/")[2] if unique else over for over in self.entry["panels"]}
         if axis == "metric":
-            return scope.panels[0].labels
+            metric = scope.panels[0].metric_spec
+            return {name: metric.all_labels[name] for name in self.entry.get("metrics", metric.labels)}
         if axis == "seed":
             return {seed: f"seed {seed}" for seed in scope.study.plan["seeds"]}
         return {model: model for model in scope.models}

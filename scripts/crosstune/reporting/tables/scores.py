@@ -38,7 +38,7 @@ def write_score_tables(study: StudyResults, out: Path) -> list[Path]:
 def score_tables(study: StudyResults) -> Iterator[Table]:
     """The standard tables of a study, in the order of its panels."""
     for panel in study.panels():
-        for metric in panel.labels:
+        for metric in panel.metric_spec.labels:
             yield schedule_table(panel, metric)
         yield transfer_table(panel)
     yield from map(average_table, study.task_averages())
@@ -194,7 +194,7 @@ def scores_csv(study: StudyResults) -> str:
         for stage in panel.stages(schedule)
         for origin in [(*panel_key(panel), schedule, stage.number, "+".join(stage.sources), stage.updates)]
         for lang in panel.languages
-        for metric in panel.labels
+        for metric in panel.metric_spec.labels
         for run, value in panel.cell(schedule, [lang], metric, stage.number - 1).values.items()
     )
     return csv_text([head, *lines])
@@ -209,7 +209,7 @@ def summary_csv(study: StudyResults) -> str:
             *(*csv_numbers(cell, "mean", "sd"), len(cell.values) if cell.planned_runs else "", cell.missing_runs),
         )
         for panel in study.panels()
-        for metric in panel.labels
+        for metric in panel.metric_spec.labels
         for table in [schedule_table(panel, metric)]
         for row, cells in zip(table.rows, table.cells, strict=True)
         for column, cell in zip(table.columns, cells, strict=True)

@@ -1,0 +1,44 @@
+"""Compare two schedules by bucket of examples: where does one help?
+
+    python scripts/buckets.py --plan results/default/plan.json --results results/default --out results/default/buckets
+
+Reads the plan, the scores of examples and the prepared rows of the entries of the study's key `buckets`. Writes
+`<name>.<model>.csv`, `.md`, `.tex` and `.svg` for each entry and model. docs/buckets.md explains every number.
+"""
+
+import argparse
+from pathlib import Path
+
+from crosstune.analysis.buckets import compute_buckets
+from crosstune.analysis.contrasts import ExampleReader
+from crosstune.analysis.results import Panel, load_results
+from crosstune.core.errors import run_program
+from crosstune.core.files import write_text
+from crosstune.reporting.figures import marked
+from crosstune.reporting.figures.buckets import buckets_figure
+from crosstune.reporting.tables.buckets import bucket_table
+from crosstune.reporting.tables.formats import table_files, write_files
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--plan", required=True, type=Path, help="the study's plan.json")
+    parser.add_argument("--results", required=True, type=Path, help="the study's folder of results")
+    parser.add_argument("--out", required=True, type=Path, help="folder to write the tables into")
+    args = parser.parse_args()
+    study = load_results(args.plan, args.results)
+    reader = ExampleReader(args.results)
+    for entry in study.plan.get("buckets", []):
+        panel = entry["panels"][0]
+        for model in study.plan["models"]:
+            label = Panel(study, model, panel["track"], panel["dataset"]).labels[panel["metric"]]
+            buckets = compute_buckets(study, entry, model, reader)
+            table = bucket_table(entry, model, label, buckets, study.pilot)
+            write_files(table_files(table), args.out, study.pilot)
+            if buckets:
+                figure = marked(buckets_figure(entry, label, buckets, study.pilot), study)
+                write_text(args.out / f"{entry['name']}.{model}.svg", figure.svg)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,85 @@
+"""Tables of the difference between two schedules by bucket of examples (analysis/buckets.py)."""
+
+from collections.abc import Mapping, Sequence
+
+from crosstune.analysis.buckets import FEWEST, Bucket
+from crosstune.analysis.estimates import Estimate
+from crosstune.core.text import count, decimal
+from crosstune.reporting.tables.formats import TextTable
+
+HEAD = ["bucket", "languages", "examples", "{a}", "{b}", "difference", "against the rest", "Holm's p"]
+
+FIELDS = [
+    *("attribute", "bucket", "languages", "examples", "a", "b"),
+    *("difference", "low", "high", "against_rest", "rest_low", "rest_high", "p", "holm"),
+]
+
+MOST_NAMED = 3  # buckets in the sentence
+
+
+def bucket_table(entry: Mapping, model: str, label: str, buckets: Sequence[Bucket], pilot: bool = False) -> TextTable:
+    """The table of one entry with one model. `label` names the metric."""
+    confidence = entry["confidence"]
+    rows = [
+        [
+            f"{bucket.attribute}: {bucket.name}",
+            str(len(bucket.languages)),
+            str(bucket.examples),
+            *(decimal(score, 1) for score in bucket.scores),
+            _estimate_text(bucket.difference, confidence),
+            _estimate_text(bucket.against_rest, confidence),
+            "n/a" if bucket.holm is None else decimal(bucket.holm, 3),
+        ]
+        for bucket in buckets
+    ]
+    lines = [FIELDS, *(_line(bucket, confidence) for bucket in buckets)]
+    head = [name.format(a=entry["a"], b=entry["b"]) for name in HEAD]
+    caption = describe_buckets(entry, model, label, "A pilot decides nothing." if pilot else strongest(entry, buckets))
+    return TextTable(f"{entry['name']}.{model}", caption, head, rows, lines)
+
+
+def describe_buckets(entry: Mapping, model: str, label: str, finding: str) -> str:
+    """The caption: what is compared, what is left out, and the `finding`."""
+    panel = entry["panels"][0]
+    sentences = [
+        f"{label} on {panel['track']}/{panel['dataset']}, model {model}: {entry['a']} less {entry['b']} by bucket of "
+        f"examples, with {100 * entry['confidence']:g}% intervals for other seeds and examples.",
+        f"Numbers are in {count(entry['bins'], 'equal part')} of each language, from the lowest (1) to the highest.",
+        f"A language takes part with {FEWEST} examples in the bucket and as many outside.",
+        "Means over languages are macro-averages. Against the rest: the difference less that on the other examples.",
+        finding,
+    ]
+    return " ".join(sentences)
+
+
+def strongest(entry: Mapping, buckets: Sequence[Bucket]) -> str:
+    """The buckets whose difference is surely another than elsewhere, by Holm's p over all buckets."""
+    level = 1 - entry["confidence"]
+    sure = sorted((b for b in buckets if b.holm is not None and b.holm <= level), key=lambda b: b.against_rest.p)
+    if not any(bucket.holm is not None for bucket in buckets):
+        return "Below two seeds nothing is tested."
+    if not sure:
+        return f"In none of the {count(len(buckets), 'bucket')} the difference is surely another than elsewhere (Holm)."
+    named = [
+        f"{bucket.attribute} {bucket.name} ({decimal(bucket.against_rest.mean, 1)} points against the rest, p = "
+        f"{decimal(bucket.holm, 3)})"
+        for bucket in sure[:MOST_NAMED]
+    ]
+    return f"Surely another than elsewhere (Holm over {count(len(buckets), 'bucket')}): {'; '.join(named)}."
+
+
+def _estimate_text(estimate: Estimate | None, confidence: float) -> str:
+    if estimate is None:
+        return "n/a"
+    ends = estimate.interval(confidence)
+    return f"{decimal(estimate.mean, 1)} [{decimal(ends.low, 1)}, {decimal(ends.high, 1)}]"
+
+
+def _line(bucket: Bucket, confidence: float) -> list:
+    numbers: list[float | None] = [*bucket.scores]
+    for estimate in (bucket.difference, bucket.against_rest):
+        ends = estimate and estimate.interval(confidence)
+        numbers += [estimate and estimate.mean, ends and ends.low, ends and ends.high]
+    numbers += [bucket.against_rest and bucket.against_rest.p, bucket.holm]
+    text = [decimal(number, 4) for number in numbers]
+    return [bucket.attribute, bucket.name, len(bucket.languages), bucket.examples, *text]
