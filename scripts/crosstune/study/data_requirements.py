@@ -107,6 +107,20 @@ def _check_file(path: Path, record: Dataset, folders: Mapping[str, str]) -> None
         raise UserError(f"no such data file (data set {record.name})", str(path), fix)
 
 
+def _check_translator(job: Translation, known: Mapping[str, Mapping], where: str) -> None:
+    """UserError if the translator of a job, which the record names at `where`, is unknown or lacks the languages."""
+    if job.translator not in known:
+        near = difflib.get_close_matches(job.translator, known, 1)
+        fix = f"Did you mean {near[0]!r}?" if near else "translators: {NAME: {command: ..., pairs: ...}}"
+        raise UserError(f"unknown translator {job.translator!r}", where, fix)
+    # Only the job that loads a model can check its languages.
+    if "model" not in known[job.translator]:
+        try:
+            load_translator(known[job.translator]).check(job.source, job.target)
+        except UserError as error:
+            raise UserError(error.message, f"translators.{job.translator}", error.fix) from None
+
+
 class DataRequirements:
     """The data that a study needs before anything is trained."""
 
@@ -323,19 +337,9 @@ class DataRequirements:
 
     def check_translators(self) -> None:
         """UserError for a translator that the study does not describe, and for a pair of languages that it lacks."""
-        known = self._study.config["translators"]
         for job in self.translations:
-            if job.translator not in known:
-                where = f"{self._study.registry[job.dataset].where}.splits.{job.split}.source.by"
-                near = difflib.get_close_matches(job.translator, known, 1)
-                fix = f"Did you mean {near[0]!r}?" if near else "translators: {NAME: {command: ..., pairs: ...}}"
-                raise UserError(f"unknown translator {job.translator!r}", where, fix)
-            # Only the job that loads a model can check its languages.
-            if "model" not in known[job.translator]:
-                try:
-                    load_translator(known[job.translator]).check(job.source, job.target)
-                except UserError as error:
-                    raise UserError(error.message, f"translators.{job.translator}", error.fix) from None
+            where = f"{self._study.registry[job.dataset].where}.splits.{job.split}.source.by"
+            _check_translator(job, self._study.config["translators"], where)
 
     def check_downloads(self) -> None:
         """UserError if a download is neither made nor in the hub's cache, and the user forbids the network."""
