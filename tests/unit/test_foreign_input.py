@@ -128,6 +128,14 @@ def test_a_written_file_follows_no_planted_link(tmp_path, victim):
     assert (tmp_path / "table.csv").read_text() == "new" and victim.read_text() == "precious"
 
 
+def test_a_written_file_follows_no_link_under_a_guessed_name(tmp_path, victim, monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda size: "guessed")
+    (tmp_path / ".table.csv.guessed.tmp").symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        write_text(tmp_path / "table.csv", "new")
+    assert victim.read_text() == "precious"
+
+
 def test_a_written_file_has_the_users_mode(tmp_path):
     before = os.umask(0o027)
     try:
@@ -495,6 +503,13 @@ def test_patterns_of_files_match_as_if_all_ways_were_tried(pattern, name):
 def test_an_address_without_tls_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"(?s)not an https address.*https://example.org/x.csv"):
         fetch_unpinned("http://example.org/x.csv", tmp_path, "none")
+
+
+def test_a_page_may_load_nothing_and_send_nothing():
+    template = (ROOT / "scripts/crosstune/reporting/page/templates/report.html.j2").read_text()
+    policy = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', template)[1].split("; ")
+    assert {"default-src 'none'", "base-uri 'none'", "form-action 'none'"} <= set(policy)
+    assert not re.search(r"https?:", " ".join(policy))
 
 
 def test_a_caption_keeps_its_float_together():
