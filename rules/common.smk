@@ -134,7 +134,8 @@ wildcard_constraints:
     kind=r"hub|url",
     origin=r"[^/]+",
     request=r"[^/]+-[0-9a-f]{8}",
-    revision=r"[0-9a-f]{40}",
+    # A commit, or a branch that is still to be pinned; of a copied model the folder's hash.
+    revision=r"(?![0-9a-f]{16}/)[^/@]+",
     sha256=r"[0-9a-f]{16}",
     # A stage's folder says mixture@budget; its path is the lineage. The untrained head is a lineage without stages.
     stage=r"results/[^/]+/[^/]+/seed\d+/[^/]+/(.+@[^/]+|untrained)",

@@ -33,7 +33,7 @@ def test_the_whole_plan_trains_squad_once_a_seed(new_project, snakemake, jobs, c
     config["allow_leakage"] = []
     config["seeds"] = [1, 2]
     (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    done = snakemake(folder, "-n", "--configfile", "study.yaml")
+    done = snakemake(folder, "-n", "--quiet", "host", "--configfile", "study.yaml")
     trained = [line.split("train ")[1] for line in done.stdout.splitlines() if ": train results/" in line]
     squad = [path for path in trained if path.endswith("/squad_full.en@8200")]
     assert sorted(squad) == [f"results/mucot/mbert/seed{seed}/qa/squad_full.en@8200" for seed in (1, 2)]

@@ -77,7 +77,7 @@ def test_a_mistake_ends_snakemake_with_its_message_alone(new_project, snakemake,
         "  YAML would forget the first: remove or rename one of the two.\n"
     )
     consent = message("--configfile", study=small + "allow_commands: true\n")
-    assert consent.startswith(f"{folder}/study.yaml: allow_commands: a file cannot give your consent\n")
+    assert consent.startswith(f"{folder}/study.yaml: the key 'allow_commands' is for the command line alone")
     nameless = small.replace("study: small\n", "")
     assert message("--configfile", study=nameless).startswith("config: the key 'study' is missing\n")
     (folder / "config.yaml").write_text("study: [\n")

@@ -79,7 +79,7 @@ def difference_axis(means: Sequence[float], ends: Sequence[tuple[float, float]],
     most = max(least, common * 1.05)
     low = min([*means, *(start for start, _ in ends), -band, 0.0])
     high = max([*means, *(end for _, end in ends), band, 0.0])
-    room = 0.04 * (min(high, most) - max(low, -most))
+    room = 0.04 * (min(high, most) - max(low, -most)) or 1.0  # all differences can be zero
     return Axis(max(low, -most) - room, min(high, most) + room, title, signed=True)
 
 
