@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 # The other processes wait while the main one encodes, scores and saves. Only the launcher may end them, no timeout.
 COLLECTIVE_TIMEOUT = timedelta(days=7)
 
-# Time to save a state after a signal; a cluster that waits less kills the job itself.
+# Time to save a state after a signal; a cluster that waits less kills the job itself. torch 2.11 always waits for 30 s.
 SHUTDOWN_SECONDS = 600
 
 SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
@@ -59,6 +59,7 @@ def launch(processes: int) -> None:
     loopback = "lo0" if sys.platform == "darwin" else "lo"
     with tempfile.TemporaryDirectory(prefix="crosstune-ranks-") as folder:  # its mode is 0700
         os.environ.update({MEETING_DIR: folder, "GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback})
+        os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(SHUTDOWN_SECONDS)
         os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # else the launcher opens a store on all interfaces
         config = LaunchConfig(
             min_nodes=1,
@@ -71,7 +72,6 @@ def launch(processes: int) -> None:
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
             signals_to_handle=SIGNALS,
-            shutdown_timeout=SHUTDOWN_SECONDS,
         )
         try:
             # The launcher substitutes ${names} in arguments.
