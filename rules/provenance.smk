@@ -68,7 +68,7 @@ rule status:
     log:
         "logs/status.log",
     conda:
-        "../envs/light.yaml"
+        "../envs/gpu.yaml"
     resources:
         **resources_for(LIGHT["status"]),
     params:

@@ -277,7 +277,7 @@ def test_a_folder_of_sentence_transformers_gives_its_encoder_and_says_so(folder,
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"hub": "a/b", "revision": "0" * 40}, "expected exactly one of: hub and revision; folder; pretrain"),
+        ({"hub": "a/b", "revision": "0" * 40}, "expected exactly one of: hub; folder; pretrain"),
         ({"sha256": "main"}, r"models\.own\.sha256: 'main' is not allowed"),
     ],
 )

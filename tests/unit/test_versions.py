@@ -1,5 +1,6 @@
 """Versions of torch and transformers: too old ones are refused, newer ones are told."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_a_newer_version_is_told_and_used(package, found, capsys):
 
 def test_the_lock_and_the_docs_name_supported_versions():
     root = Path(__file__).parents[2]
-    pins = dict(line.split("==") for line in (root / "envs/requirements.lock").read_text().splitlines() if "==" in line)
+    pins = dict(re.findall(r"^([\w.-]+)==([\w.+]+)", (root / "envs/requirements.lock").read_text(), re.MULTILINE))
     docs = (root / "docs/containers.md").read_text()
     check_versions(pins)
     for package, (first, last) in SUPPORTED.items():
