@@ -63,5 +63,7 @@ def test_a_moved_model_makes_nothing_anew_and_a_changed_one_is_announced(trained
 def test_a_folder_without_a_model_is_refused_before_anything_runs(trained, snakemake):
     (trained / "empty").mkdir()
     refused = snakemake(trained, "-n", *write_study(trained, "empty"), check=False).stdout
-    assert re.search(r"error: .*:\d+: models.own.folder: the folder has no config.json and weights: empty", refused)
+    assert re.search(
+        r"local\.yaml:\d+: models\.own\.folder: the folder has no config\.json and weights: empty", refused
+    )
     assert "Traceback" not in refused

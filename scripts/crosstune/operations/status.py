@@ -20,6 +20,7 @@ from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.environment import read_cost
 from crosstune.study.data_requirements import RAW, DataRequirements
 from crosstune.study.graph import Checkpoint, Study
+from crosstune.study.local_models import copied_models
 from crosstune.study.paths import PreparedPath
 from crosstune.study.specs import predict_spec
 
@@ -131,7 +132,7 @@ def _data_files(study: Study) -> Iterator[tuple[str, str, str]]:
     for manifest in needs.all_downloads:
         name = str(Path(manifest).parent if manifest.endswith(f"/{MANIFEST}") else Path(manifest).with_suffix(""))
         yield f"fetch {name}", manifest, f"logs/fetch/{name.removeprefix(f'{RAW}/').removeprefix('models/')}.log"
-    for manifest in needs.copied_models:
+    for manifest in copied_models(study):
         path = str(Path(manifest).parent)
         yield f"copy {path}", manifest, f"logs/copy/{path.removeprefix('models/')}.log"
     for dataset, split, language in sorted(needs.needed):

@@ -11,6 +11,7 @@ from crosstune.core.text import count
 from crosstune.machine.devices import CPU, Device
 from crosstune.study.cost_estimate import BASE, FILL_RATIO, CostEstimate
 from crosstune.study.data_requirements import DataRequirements
+from crosstune.study.local_models import copied_models
 from crosstune.study.resources import UNKNOWN_TEST_ROWS, UPDATE_SECONDS, gpus_of
 from crosstune.study.retention import RetentionPolicy, manifest_of
 from crosstune.study.summary import parameters_of, weights_of
@@ -48,7 +49,7 @@ def jobs_of(estimate: CostEstimate, requirements: DataRequirements) -> list[tupl
     ]
     outputs = {
         "fetch, fetch_model": requirements.all_downloads,
-        "copy_model": requirements.copied_models,
+        "copy_model": copied_models(study),
         "prepare": requirements.prepared,
         "translate": translated,
         "pretrain": [manifest_of(node.path) for node in nodes if not node.parents],

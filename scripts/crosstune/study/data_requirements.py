@@ -297,12 +297,6 @@ class DataRequirements:
         return [*self.downloads, *models, *translators]
 
     @property
-    def copied_models(self) -> list[str]:
-        """Manifests of the copies of models in folders."""
-        nodes = self._study.checkpoints.values()
-        return [f"{node.path}/stage.json" for node in nodes if node.is_given and not node.is_fetched]
-
-    @property
     def unpinned_datasets(self) -> list[str]:
         """Data sets of the study whose record names no version of its download."""
         return sorted({d for d, split, lang in self.needed if not self._study.registry[d].is_pinned(lang, split)})

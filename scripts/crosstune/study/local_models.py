@@ -60,6 +60,12 @@ def model_notices(study: Expansion) -> Iterator[str]:
                 yield from (f"  {remark}" for remark in local_remarks(Path(model["folder"])))
 
 
+def copied_models(study: Expansion) -> list[str]:
+    """The manifests of the copies of models in folders."""
+    given = [node for node in study.checkpoints.values() if node.is_given]
+    return [f"{node.path}/{MANIFEST}" for node in given if not node.is_fetched]
+
+
 def _identified(name: str, model: Mapping) -> Mapping:
     if "folder" not in model or "sha256" in model:
         return model
