@@ -31,7 +31,10 @@ def git_sha1(content: bytes) -> str:
 
 @dataclass
 class Repository:
-    """A repository whose branches are commits by name; large files are those with one of LARGE's endings."""
+    """A repository whose branches are commits by name; large files are those with one of LARGE's endings.
+
+    `endless`: every page of its listing says that there is another.
+    """
 
     kind: str
     id: str
@@ -39,6 +42,7 @@ class Repository:
     branches: Mapping[str, str] = field(default_factory=dict)
     licence: str = "cc0-1.0"
     gated: bool = False
+    endless: bool = False
 
     LARGE = (".parquet", ".safetensors", ".bin")
 
@@ -144,8 +148,9 @@ class HubServer:
                     entries += [repository.entry(name, content) for name, content in files.items()]
                     first = int(query.get("cursor", ["0"])[0])
                     following = f"{hub.url}{urlsplit(self.path).path}?recursive=true&cursor={first + PAGE}"
-                    more = {"Link": f'<{following}>; rel="next"'} if first + PAGE < len(entries) else {}
-                    self.json(entries[first : first + PAGE], **more)
+                    endless = repository.endless
+                    more = {"Link": f'<{following}>; rel="next"'} if endless or first + PAGE < len(entries) else {}
+                    self.json(entries[:PAGE] if endless else entries[first : first + PAGE], **more)
 
             def resolve(self, repository, reference, name):
                 if not self.known(repository, reference):

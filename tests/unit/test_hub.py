@@ -84,6 +84,13 @@ def test_the_listing_of_a_commit_is_kept_with_its_files(server):
     assert data().listing == first and server.requests == []
 
 
+def test_a_listing_that_never_ends_is_refused(server, monkeypatch):
+    monkeypatch.setattr("crosstune.data.download.hub.MOST_ENTRIES", 50)
+    server.add(Repository("datasets", "some/endless", {COMMIT: FILES}, {"main": COMMIT}, endless=True))
+    with pytest.raises(UserError, match="the hub lists 50 files and more"):
+        _ = Id("dataset", "some/endless", COMMIT).listing
+
+
 @pytest.mark.parametrize("kept", ["{", "[]", '{"format_version": 2}', '{"format_version": 1, "files": {"a": 1}}'])
 def test_a_damaged_listing_in_the_cache_is_requested_again(server, kept):
     data().download(["README.md"])

@@ -7,6 +7,7 @@ of small ones; without a listing, a file in the cache has its hash as the name o
 
 import contextlib
 import glob
+import itertools
 import logging
 import re
 import time
@@ -18,6 +19,8 @@ from pathlib import Path, PurePosixPath
 from crosstune.core.errors import UserError, printable
 from crosstune.core.files import read_json_or_empty, sha256_file
 from crosstune.data.download.limits import FETCH_ALL, LOOK_AT_SOURCE, DownloadMeter, announce, tell
+
+MOST_ENTRIES = 200_000  # of a listing: a server could go on for ever
 
 NOUNS = {"model": "model", "dataset": "data set"}
 
@@ -69,7 +72,12 @@ class Repository:
             listing = {path.relative_to(self.snapshot).as_posix(): _expected_by_name(path) for path in paths}
         elif listing is None:
             with hub_errors(self.kind, self.id, self.commit):
-                tree = [e for e in HfApi().list_repo_tree(**self._arguments, recursive=True) if hasattr(e, "blob_id")]
+                entries = list(
+                    itertools.islice(HfApi().list_repo_tree(**self._arguments, recursive=True), MOST_ENTRIES)
+                )
+            if len(entries) == MOST_ENTRIES:
+                raise UserError(f"the hub lists {MOST_ENTRIES:,} files and more", str(self), "Do not trust it.")
+            tree = [entry for entry in entries if hasattr(entry, "blob_id")]
             listing = {e.path: _expected(e.size, e.blob_id, e.lfs.sha256 if e.lfs else None) for e in tree}
         if unsafe := next(filter(_leaves_folder, listing), None):
             raise UserError(f"the hub lists a file that leaves its folder: {unsafe!r}", str(self), "Do not trust it.")
