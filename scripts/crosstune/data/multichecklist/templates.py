@@ -68,6 +68,9 @@ def read_templates(text: str, file: str) -> dict[str, dict[str, Templates]]:
     columns = head.strip().split("\t")
     if columns[:2] != ["Field", "en"]:
         raise UserError("expected a table whose columns are `Field`, `en` and other languages", f"{file}:1")
+    limited = [column.removesuffix(LIMITS) for column in columns if column.endswith(LIMITS)]
+    if stray := [language for language in limited if language not in columns]:
+        raise UserError(f"the column {stray[0] + LIMITS!r} belongs to no language", f"{file}:1")
     tests: dict[str, dict[str, Templates]] = {}
     names = {name: test for test, name in TESTS.items()}
     test, counts = "", dict.fromkeys(TEMPLATE_FIELDS, 0)
