@@ -105,6 +105,20 @@ def test_parquet_on_disk_names_its_columns_and_labels(prepared):
     assert prepared({"a.parquet": file.getvalue()}, NLI | labels)[0] == [NLI_ROW | {"id": "0"}]
 
 
+def test_a_line_inside_a_cell_is_no_comment(prepared):
+    content = '# made by hand\none,two,gold\n"p\n# q",r,yes\n'
+    (row,) = prepared({"a.csv": content}, NLI | {"table": {"comment": "#"}})[0]
+    assert row["text"] == "p\n# q"
+
+
+def test_files_of_a_pattern_are_in_the_order_of_their_names(prepared):
+    names = [f"{number:02}" for number in range(12)]
+    mixed = sorted(names, key=lambda name: name[::-1])
+    files = {f"{name}.tsv": f"one\ttwo\tgold\n{name}\tb\tyes\n" for name in mixed}
+    rows = prepared(files, NLI | {"source": {"files": "{mine}/*.tsv"}})[0]
+    assert [row["text"] for row in rows] == names
+
+
 def test_a_pattern_names_several_files(prepared):
     files = {f"xx/{name}.tsv": f"one\ttwo\tgold\n{name}\tb\tyes\n" for name in "ba"}
     rows, manifest = prepared(files, NLI | {"source": {"files": "{mine}/{lang}/*.tsv"}})
@@ -135,6 +149,8 @@ def test_nothing_in_a_table_becomes_a_number_a_date_or_empty(prepared):
     assert [row["text"] for row in prepared({"a.jsonl": lines}, record)[0]] == texts[:2]
     rows = prepared({"b.tsv": "u\tv\n" + "".join(f"{text}\t1\n" for text in texts)}, record)[0]
     assert [row["text"] for row in rows] == texts
+    (row,) = prepared({"d.tsv": "u\tv\n0010\t2.0\n"}, {"task": "bitext", "columns": {"text": "u", "pair": "v"}})[0]
+    assert (row["text"], row["pair"]) == ("0010", "2.0"), "also where all cells of a column are digits"
     tokens = prepared(
         {"c.jsonl": '{"w": ["2020-01-01"], "t": ["X"]}\n'}, {"task": "tagging", "columns": {"tokens": "w", "tags": "t"}}
     )[0]

@@ -104,7 +104,7 @@ class Row:
     def items(self, role: str) -> list:
         """The list in a role's only column: of JSON or Python, or words between spaces."""
         value = structure(self.value(role))
-        value = value.split() if isinstance(value, str) else value
+        value = [item for item in value.split(" ") if item] if isinstance(value, str) else value
         if not isinstance(value, list):
             raise UserError(f"expected a list in {self._noun(role)}, found {describe_value(value)}", self.place(role))
         return value
