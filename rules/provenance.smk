@@ -89,11 +89,10 @@ rule export_results:
         **resources_for(LIGHT["crate"]),
     params:
         config=lambda w: canonical_json(study.config),
-        data=requirements.prepared,
     message:
         "pack the finished results of {study.name}"
     shell:
-        "python scripts/results_archive.py --config {params.config:q} --data {params.data:q} --export {output:q}"
+        "python scripts/results_archive.py --config {params.config:q} --export {output:q}"
         " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 

@@ -30,7 +30,7 @@ def main() -> None:
 
     study, here = build_study(args.config or read_yaml(args.configfile)), Path(".")
     if args.export:
-        number = export_results(study, here, args.data, args.export)
+        number = export_results(study, here, args.export)
         show(f"{args.export} holds {count(number, 'checkpoint')}", file=sys.stderr)
     else:
         new, present = import_results(study, here, args.archive)

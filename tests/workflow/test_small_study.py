@@ -602,6 +602,12 @@ def test_results_that_are_imported_give_the_same_tables_without_a_training(finis
     assert not list((folder / "results").rglob("*.safetensors"))
     here, there = results(folder), results(finished)
     assert here == {path: digest for path, digest in there.items() if not path.endswith(".safetensors")}
+    # Another part of the study trains the base model again, whose weights it needs.
+    write_config(folder, seeds=[1, 2])
+    snakemake(folder, "prepare_all", "--cores", "2", "--configfile", config)
+    snakemake(folder, "--cores", "2", "--configfile", config)
+    assert (folder / HOME.replace("seed1", "seed2") / "worldqa.qen@12/stage.json").exists()
+    write_config(folder)
     manifest = folder / HOME / "worldqa.qen@12/stage.json"
     manifest.write_text(manifest.read_text().replace('"updates": 12', '"updates": 13'))
     refused = snakemake(folder, *command, check=False)

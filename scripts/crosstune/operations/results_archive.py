@@ -1,8 +1,9 @@
 """The results of a study without weights in one archive, and back in place.
 
-The archive holds what was computed: manifests, curves, predictions, scores, trivial baselines. Tables, figures and the
-page are not in it: Snakemake makes them from it, without a training. A study that several machines share, or that is
-run in parts, is put together from several archives. The same results give the same bytes.
+The archive holds what was computed with checkpoints: manifests, curves, predictions, scores, the check for leakage and
+the trivial baselines. Tables, figures and the page are not in it: Snakemake makes them from it and the prepared data,
+without a training. A study that several machines share, or that is run in parts, is put together from several archives.
+The same results give the same bytes.
 """
 
 import json
@@ -21,22 +22,22 @@ from crosstune.study.graph import Study
 # Results of a checkpoint. Those of the directories are complete if the manifest beside them exists.
 FILES, FOLDERS = (MANIFEST, "cost.json", CURVE), ("predictions", "scores")
 
-# Results of the study that come from its rows, which another machine may lack.
+# Results of the study that come from its rows. Without them finished trainings would wait for a check, and be repeated.
 STUDY_FILES, STUDY_FOLDERS = ("leakage.json", "leakage.passed"), ("baselines",)
 
 REMOVED = "weights.removed"
 
 
-def export_results(study: Study, root: Path, data: Iterable[str], out: Path) -> int:
+def export_results(study: Study, root: Path, out: Path) -> int:
     """Pack all finished results below `root` into the archive `out`; return the number of finished checkpoints.
 
-    `data`: the manifests of the study's prepared rows. Raises UserError if nothing is finished.
+    Raises UserError if nothing is finished.
     """
-    finished = [path for path in study.checkpoints if (root / path / MANIFEST).exists()]
+    finished = [path for path in _own_checkpoints(study) if (root / path / MANIFEST).exists()]
     trained = [path for path in finished if study.checkpoints[path].parents]
     if not trained:
         raise UserError("no checkpoint of the study is finished", study.results, "Run it first: snakemake --cores 2")
-    names = [f"{study.results}/{name}" for name in (*STUDY_FILES, *STUDY_FOLDERS)] + list(data)
+    names = [f"{study.results}/{name}" for name in (*STUDY_FILES, *STUDY_FOLDERS)]
     names += [f"{path}/{name}" for path in finished for name in (*FILES, *FOLDERS)]
     files = {str(file.relative_to(root)): file for name in names for file in regular_files(root / name, root)}
     write_zip(out, files, {}, zipfile.ZIP_LZMA)
@@ -74,16 +75,20 @@ def import_results(study: Study, root: Path, archive: Path) -> tuple[int, int]:
     return len(stages) - len(present), len(present)
 
 
+def _own_checkpoints(study: Study) -> dict[str, None]:
+    """The checkpoints that the study trains or averages. Given models have weights, which every machine gets itself."""
+    return {path: None for path, node in study.checkpoints.items() if not node.is_given}
+
+
 def _belongs(name: str, study: Study) -> bool:
     """Whether a file of the archive is a result that this study has a place for."""
     if ".." in Path(name).parts or Path(name).is_absolute() or "\\" in name:
         raise UserError(f"the archive holds a file that leaves its folder: {name!r}", fix="Do not trust it.")
-    if name.startswith("data/"):
-        return name.endswith(".json")
     top = name.removeprefix(f"{study.results}/")
     if top in STUDY_FILES or top.startswith(tuple(f"{folder}/" for folder in STUDY_FOLDERS)):
         return top != name
-    return any(_checkpoint_of(name, part) in study.checkpoints for part in (*FILES, *FOLDERS))
+    own = _own_checkpoints(study)
+    return any(_checkpoint_of(name, part) in own for part in (*FILES, *FOLDERS))
 
 
 def _checkpoint_of(name: str, part: str) -> str:
