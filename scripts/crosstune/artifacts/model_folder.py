@@ -3,12 +3,12 @@
 No code of a repository is run. Tokenizers that need it are refused, and only tensors are read from pickled weights.
 """
 
-import os
 import shutil
 import zipfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from crosstune.artifacts.checkpoint import link_or_copy
 from crosstune.artifacts.model_config import LOCAL, check_numbers
 from crosstune.artifacts.model_files import SAFETENSORS, weights_files
 from crosstune.core.errors import UserError
@@ -57,7 +57,7 @@ def write_model(fetched: Path, names: Collection[str], model: Path) -> str:
         _remove_keys(model / name)
     pieces = weights_files(names, fetched)
     if pieces == [SAFETENSORS]:
-        _link_or_copy(fetched / SAFETENSORS, model / SAFETENSORS)
+        link_or_copy(fetched / SAFETENSORS, model / SAFETENSORS)
     else:
         join_weights([fetched / piece for piece in pieces], model / SAFETENSORS)
     return sha256_file(model / SAFETENSORS)
@@ -113,12 +113,3 @@ def _read_pickle(pickled: Path) -> dict:
     if any(tensor.layout != torch.strided or tensor.is_quantized for tensor in tensors.values()):
         raise UserError("sparse or quantized weights", str(pickled), "Choose a model with model.safetensors.")
     return tensors
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    """A hard link to a file, or a copy if the file system has none."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -15,11 +15,10 @@ from pathlib import Path, PurePosixPath
 
 from crosstune.core.bombs import BoundedStream, check_size
 from crosstune.core.errors import UserError
+from crosstune.core.zips import member_chunks
 
 # What compressed files begin with.
 COMPRESSIONS = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ": lzma}
-
-PIECE_BYTES = 8192
 
 
 def read_members(path: Path, choose: Callable[[list[str]], list[str]]) -> list[tuple[str, bytes]]:
@@ -38,20 +37,17 @@ def read_members(path: Path, choose: Callable[[list[str]], list[str]]) -> list[t
 
 def _read_zip(path: Path, choose: Callable[[list[str]], list[str]]) -> list[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
-        sizes = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
-        return [(name, _read_in_pieces(archive, name)) for name in _choose_members(sizes, choose, path)]
+        entries = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}
+        names = _choose_members({name: entry.file_size for name, entry in entries.items()}, choose, path)
+        return [(name, _read_member(archive, entries[name])) for name in names]
 
 
-def _read_in_pieces(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A member's content. zipfile unpacks as much as it is asked for, and then cuts what exceeds the listed size.
-
-    Of other methods than these two, zipfile unpacks whatever a piece holds.
-    """
-    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+def _read_member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         fix = "Unpack it, and pack it again with zip."
-        raise UserError(f"{name!r} is compressed by a method that few programs read", archive.filename, fix)
-    with archive.open(name) as file:
-        return b"".join(iter(lambda: file.read(PIECE_BYTES), b""))
+        message = f"{entry.filename!r} is compressed by a method that few programs read"
+        raise UserError(message, archive.filename, fix)
+    return b"".join(member_chunks(archive, entry))
 
 
 def _read_tar(path: Path, choose: Callable[[list[str]], list[str]]) -> list[tuple[str, bytes]]:

@@ -13,14 +13,12 @@ from crosstune.data.sources import SyntheticSource
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.distances import distances_file
 from crosstune.study.graph import Study
+from crosstune.study.specs import COMMAND_LINE_KEYS
 
 NOTHING = "nothing"
 
 # All white space but single spaces between words: the end of a line, and what pushes the rest into the next one.
 SPACES = re.compile(r"[^\S ]+|(?<= ) +|^ +| +$")
-
-# What these keys allow can harm whoever runs a study of somebody else's.
-COMMAND_LINE_KEYS = ("allow_commands", "replace", "archive")
 
 
 def check_no_code(config: Any, where: str) -> None:

@@ -22,8 +22,10 @@ from crosstune.study.schedules import Schedule
 PRETRAIN_VERSION = 4
 TRAIN_VERSION = 7
 PREDICT_VERSION = 4
+# Keys that only the command line may give: what they allow can harm whoever runs a study of somebody else's.
+COMMAND_LINE_KEYS = ("allow_commands", "replace", "archive")
 # Keys of a config that decide what a run keeps and may do, and no result.
-CONSENTS = ("keep_weights", "replace", "allow_commands", "archive")
+CONSENTS = ("keep_weights", *COMMAND_LINE_KEYS)
 # Keys of a model that say how it is trained and change no result.
 RUNTIME_KEYS = ("gpus", "sharded")
 

@@ -1,12 +1,13 @@
 """Files at plain addresses, through pooch: fetched whole, tried again, stored once they have the right hash."""
 
 import os
+import sys
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
-from crosstune.core.errors import UserError
+from crosstune.core.errors import UserError, show
 from crosstune.core.files import sha256_file
-from crosstune.data.download.limits import LARGEST_UNSTATED, LOOK_AT_SOURCE, DownloadMeter, MeteredFile, announce, tell
+from crosstune.data.download.limits import LARGEST_UNSTATED, LOOK_AT_SOURCE, DownloadMeter, MeteredFile, announce
 
 RETRIES = 4  # after a first failure; pooch waits one second longer each time
 
@@ -76,7 +77,7 @@ class AddressDownloader:
         except requests.RequestException as error:
             if _is_permanent(error):
                 raise _as_user_error(error, url) from None
-            tell(f"{url}: {_reason(error)}; trying again unless this was the last try")
+            show(f"{url}: {_reason(error)}; trying again unless this was the last try", file=sys.stderr)
             raise
         found = sha256_file(output_file)
         if self._sha256 not in (None, found):

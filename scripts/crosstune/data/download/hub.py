@@ -10,15 +10,16 @@ import glob
 import itertools
 import logging
 import re
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from crosstune.core.errors import UserError, printable
+from crosstune.core.errors import UserError, printable, show
 from crosstune.core.files import read_json_or_empty, sha256_file
-from crosstune.data.download.limits import FETCH_ALL, LOOK_AT_SOURCE, DownloadMeter, announce, tell
+from crosstune.data.download.limits import FETCH_ALL, LOOK_AT_SOURCE, DownloadMeter, announce
 
 MOST_ENTRIES = 200_000  # of a listing: a server could go on for ever
 
@@ -139,7 +140,7 @@ class Repository:
             except HfHubHTTPError as error:
                 if wait is None or error.response.status_code not in BUSY_STATUSES:
                     raise
-                tell(f"{self}: HTTP {error.response.status_code}; next try in {wait} s")
+                show(f"{self}: HTTP {error.response.status_code}; next try in {wait} s", file=sys.stderr)
                 time.sleep(wait)
 
     def card_licence(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from crosstune.core.errors import UserError, printable
+from crosstune.core.errors import UserError, show
 
 ANNOUNCED_BYTES = 100_000_000  # downloads of this size or more announce size and licence
 
@@ -26,7 +26,7 @@ def announce(name: str, size: int, licence: Callable[[], str], folder: Path) -> 
     `licence` gives the text to print; it is called for a large download only.
     """
     if size >= ANNOUNCED_BYTES:
-        tell(f"downloading {name}: {human_size(size)}, licence: {licence()}")
+        show(f"downloading {name}: {human_size(size)}, licence: {licence()}", file=sys.stderr)
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < size:
@@ -41,11 +41,6 @@ def human_size(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} GB"
-
-
-def tell(line: str) -> None:
-    """Print a line; what a server wrote in it must not command the terminal."""
-    print(printable(line), file=sys.stderr, flush=True)
 
 
 class DownloadMeter:
@@ -63,7 +58,7 @@ class DownloadMeter:
         self.received += count
         if time.monotonic() - self._printed > PROGRESS_INTERVAL:
             self._printed = time.monotonic()
-            tell(f"{self.name}: {human_size(self.received)} of {human_size(self.expected)}")
+            show(f"{self.name}: {human_size(self.received)} of {human_size(self.expected)}", file=sys.stderr)
 
 
 class MeteredFile:

@@ -41,7 +41,7 @@ from crosstune.core.errors import UserError
 from crosstune.data.readers import qa, retrieval, tagging, text
 from crosstune.data.readers.declared import declared
 from crosstune.data.readers.formats import FORMATS, published_options
-from crosstune.data.readers.pieces import DEFAULT_OPTIONS, ReaderOptions, check_ids, take_notes
+from crosstune.data.readers.pieces import DEFAULT_OPTIONS, ReaderOptions, check_ids, rows_of_parts, take_notes
 from crosstune.data.record import ROLES
 
 
@@ -79,25 +79,8 @@ def _per_file(parse: Callable[[str, str, ReaderOptions], Iterator[dict]]) -> Cal
 
 
 def _per_part(parse: Callable[[str, str, ReaderOptions], Iterator[dict]]) -> Callable:
-    """The same for formats whose ids are unique within a file alone: numbers of lines or sentences.
-
-    If a file has an id of an earlier one, all its ids get its number: `2/test:1`. UserError if two files are equal.
-    """
-
-    def read(files: Sequence[tuple[str, str]], options: ReaderOptions) -> Iterator[dict]:
-        seen: set[str] = set()
-        read_files: dict[str, str] = {}
-        for number, (file, content) in enumerate(files, 1):
-            if other := read_files.get(content):
-                raise UserError(f"the file is the same as {other}", file, "Name it once.")
-            read_files[content] = file
-            rows = list(parse(content, file, options))
-            if not seen.isdisjoint(row["id"] for row in rows):
-                rows = [row | {"id": f"{number}/{row['id']}"} for row in rows]
-            seen.update(row["id"] for row in rows)
-            yield from rows
-
-    return read
+    """The same for formats whose ids are unique within a file alone: numbers of lines or sentences."""
+    return lambda files, options: rows_of_parts(files, lambda content, file: parse(content, file, options))
 
 
 def _multichecklist(files: Sequence[tuple[str, str]], options: ReaderOptions) -> Iterator[dict]:

@@ -25,6 +25,7 @@ from crosstune.data.readers.pieces import (
     check_forms,
     check_label,
     describe_value,
+    rows_of_parts,
 )
 from crosstune.data.readers.qa import answer_pairs, qa_row
 from crosstune.data.readers.retrieval import sentence_pair
@@ -189,10 +190,7 @@ def label_name(value: Any, noun: str, where: str) -> str:
 
 
 def declared(files: Sequence[tuple[str, str]], options: ReaderOptions) -> Iterator[dict]:
-    """The rows of a language's files, given as (name, text): one after the other or, if columns name files, paired.
-
-    If a file has an id of an earlier one because it numbers its rows alike, all its ids get its number: `2/test:1`.
-    """
+    """The rows of a language's files, given as (name, text): one after the other or, if columns name files, paired."""
     columns = parse_columns(options.columns)
     most = max(column.file for several in columns.values() for column in several)
     if most > 1:
@@ -201,24 +199,12 @@ def declared(files: Sequence[tuple[str, str]], options: ReaderOptions) -> Iterat
             raise UserError(message, " and ".join(file for file, _ in files), "List them: files: [texts, labels]")
         yield from rows_of_records(_paired(files, columns, options), columns, options)
         return
-    seen: set[str] = set()
-    contents: dict[str, str] = {}
-    for number, (file, content) in enumerate(files, 1):
-        if other := contents.get(content):
-            raise UserError(f"the file is the same as {other}", file, "Name it once.")
-        contents[content] = file
+
+    def parse(content: str, file: str) -> Iterator[dict]:
         records = [[record] for record in _read(file, content, 1, columns, options)]
-        rows = list(rows_of_records(records, columns, options))
-        if "id" not in columns and not seen.isdisjoint(row["id"] for row in rows):
-            rows = [renamed(row, f"{number}/") for row in rows]
-        seen.update(row["id"] for row in rows)
-        yield from rows
+        return rows_of_records(records, columns, options)
 
-
-def renamed(row: dict, prefix: str) -> dict:
-    """A row whose id, and keys that refer to it, begin with a prefix."""
-    keys = {"keys": [prefix + key for key in row["keys"]]} if "keys" in row else {}
-    return row | {"id": prefix + row["id"]} | ({"key": prefix + row["key"]} if "key" in row else {}) | keys
+    yield from rows_of_parts(files, parse, own_ids="id" in columns)
 
 
 def parse_columns(given: Mapping[str, Any]) -> dict[str, list[Column]]:

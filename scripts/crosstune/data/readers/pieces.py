@@ -4,7 +4,7 @@ import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -199,3 +199,30 @@ def take_notes(rows: Iterable[dict], notes: Counter) -> list[dict]:
             notes.update(row.pop("noted", ()))
             kept.append(row)
     return kept
+
+
+def rows_of_parts(
+    files: Iterable[tuple[str, str]], parse: Callable[[str, str], Iterable[dict]], own_ids: bool = False
+) -> Iterator[dict]:
+    """The rows of files, given as (name, text), of which `parse` makes rows from text and name, one after the other.
+
+    If a file has an id of an earlier one because it numbers its rows alike, all its ids get its number: `2/test:1`; not
+    so if the rows have ids of their own. Raises UserError if two files are equal.
+    """
+    seen: set[str] = set()
+    contents: dict[str, str] = {}
+    for number, (file, content) in enumerate(files, 1):
+        if other := contents.get(content):
+            raise UserError(f"the file is the same as {other}", file, "Name it once.")
+        contents[content] = file
+        rows = list(parse(content, file))
+        if not own_ids and not seen.isdisjoint(row["id"] for row in rows):
+            rows = [renamed(row, f"{number}/") for row in rows]
+        seen.update(row["id"] for row in rows)
+        yield from rows
+
+
+def renamed(row: dict, prefix: str) -> dict:
+    """A row whose id, and keys that refer to it, begin with a prefix."""
+    keys = {"keys": [prefix + key for key in row["keys"]]} if "keys" in row else {}
+    return row | {"id": prefix + row["id"]} | ({"key": prefix + row["key"]} if "key" in row else {}) | keys

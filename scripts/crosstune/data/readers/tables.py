@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from crosstune.core.errors import UserError
+from crosstune.core.files import PACKERS
 from crosstune.data.datasets_library import import_datasets
 from crosstune.data.readers.pieces import describe_value, file_stem, numbered_lines, parse_json
 
@@ -25,7 +26,6 @@ FORMATS_BY_SUFFIX = {
     "csv": "csv", "tsv": "tsv", "tab": "tsv", "txt": "tsv", "conll": "tsv",
     "json": "json", "jsonl": "json", "ndjson": "json",
 }  # fmt: skip
-PACKED = ("gz", "xz", "bz2", "zst")
 
 NAME_OF_BREAK = "a carriage return inside a line, where only line feeds end lines"
 
@@ -73,7 +73,7 @@ def table_format(file: str, table: Mapping[str, Any]) -> str:
 
 def format_of_name(file: str) -> str:
     """The format that a file's suffixes tell, of which those of packers do not count; "" if they tell none."""
-    suffixes = [suffix for suffix in PurePath(file).name.lower().split(".")[1:] if suffix not in PACKED]
+    suffixes = [suffix for suffix in PurePath(file).name.lower().split(".")[1:] if f".{suffix}" not in PACKERS]
     return FORMATS_BY_SUFFIX.get(suffixes[-1] if suffixes else "", "")
 
 
