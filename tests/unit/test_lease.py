@@ -81,7 +81,7 @@ def machine(tmp_path, monkeypatch):
 
 
 def wait_for_line(log: Path, text: str) -> None:
-    wait_until(lambda: log.exists() and text in log.read_text(), seconds=30)
+    wait_until(lambda: log.exists() and text in log.read_text())
 
 
 def test_each_job_has_its_own_and_the_next_gets_that_of_a_killed_one(machine, start):

@@ -2,11 +2,11 @@
 
 import json
 import statistics
-import time
 
 import pytest
 import torch
 from closeness import ROUNDING, TRAINED, relative_difference, same_weights
+from helpers.processes import wait_until
 from sample_rows import RECIPE, SENTENCES
 
 from crosstune.core.errors import UserError
@@ -98,10 +98,8 @@ def test_micro_batches_are_made_in_order_one_ahead():
     made = []
     found = prefetch(lambda number: made.append(number) or [number], range(3))
     assert next(found) == [0]
-    deadline = time.monotonic() + 10
-    while len(made) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert made == [0, 1], "the second before it is asked for"
+    wait_until(lambda: len(made) == 2)  # The second before it is asked for.
+    assert made == [0, 1]
     assert list(found) == [[1], [2]]
     assert made == [0, 1, 2]
     assert list(prefetch(lambda number: [], range(0))) == []

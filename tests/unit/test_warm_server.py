@@ -46,8 +46,10 @@ print(json.dumps({
 """
 FOREIGN = re.compile(r"SLURM_\w+|WORLD_SIZE|\w+_CONTAINER|CROSSTUNE_\w+")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not FOREIGN.fullmatch(name)}
-ENVIRONMENT["CROSSTUNE_WARM_IDLE"] = "30"
+ENVIRONMENT["CROSSTUNE_WARM_IDLE"] = "600"
 WARM = "print('fractions' in sys.modules, os.getppid(), os.getpid(), flush=True)"
+# In short sleeps: Python handles a signal that comes just before a sleep begins after that sleep.
+WAIT = "while True: time.sleep(0.1)"
 
 
 class Project:
@@ -159,45 +161,45 @@ def test_an_error_keeps_its_traceback(project):
 
 
 def test_the_job_of_a_killed_client_ends_and_so_do_the_processes_that_it_has_started(project):
-    code = f"import subprocess; print(subprocess.Popen(['sleep', '600']).pid, end=' '); {WARM}; time.sleep(600)"
+    code = f"import subprocess; print(subprocess.Popen(['sleep', '600']).pid, end=' '); {WARM}\n{WAIT}"
     client = project.begin(code)
     sleeper, _, server, job = client.stdout.readline().split()
     assert all(map(is_running, map(int, (sleeper, server, job))))
     client.kill()
-    wait_until(lambda: not is_running(int(job)) and not is_running(int(sleeper)), seconds=5)
+    wait_until(lambda: not is_running(int(job)) and not is_running(int(sleeper)))
     assert project.server() == int(server), "it lives on"
 
 
 def test_no_job_outlives_a_killed_snakemake(project):
     snakemake = subprocess.Popen(["sleep", "600"])
-    client = project.begin(f"{WARM}; time.sleep(600)", environ={"CROSSTUNE_SNAKEMAKE_PID": str(snakemake.pid)})
+    client = project.begin(f"{WARM}\n{WAIT}", environ={"CROSSTUNE_SNAKEMAKE_PID": str(snakemake.pid)})
     job = int(client.stdout.readline().split()[2])
     snakemake.kill()  # and nobody waits for it yet
-    wait_until(lambda: not is_running(job), seconds=5)
-    assert client.wait(timeout=5) == 1
+    wait_until(lambda: not is_running(job))
+    assert client.wait(timeout=60) == 1
     snakemake.wait()
 
 
 def test_a_client_says_that_its_server_was_killed(project):
-    client = project.begin(f"{WARM}; time.sleep(600)")
+    client = project.begin(f"{WARM}\n{WAIT}")
     _, server, job = client.stdout.readline().split()
     os.kill(int(server), signal.SIGKILL)
-    assert client.communicate(timeout=5)[1] == (
+    assert client.communicate(timeout=60)[1] == (
         "error: the warm server was killed, and this job with it\n  Run the same command again.\n"
     )
     assert client.returncode == 1
-    wait_until(lambda: not is_running(int(job)), seconds=5)
+    wait_until(lambda: not is_running(int(job)))
     assert project.server() not in (None, int(server)), "the next client starts another"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP])
 def test_signals_reach_the_job(project, number):
-    handled = f"signal.signal({int(number)}, lambda *_: sys.exit('state is saved')); {WARM}; time.sleep(600)"
-    for code, status, message in ((handled, 1, "state is saved\n"), (f"{WARM}; time.sleep(600)", -number, None)):
+    handled = f"signal.signal({int(number)}, lambda *_: sys.exit('state is saved')); {WARM}\n{WAIT}"
+    for code, status, message in ((handled, 1, "state is saved\n"), (f"{WARM}\n{WAIT}", -number, None)):
         client = project.begin(code)
         assert client.stdout.readline().startswith("True")
         client.send_signal(number)
-        errors = client.communicate(timeout=10)[1]
+        errors = client.communicate(timeout=60)[1]
         assert client.returncode == status
         assert message in (None, errors)
 
@@ -212,14 +214,14 @@ def test_clients_at_once_start_one_server(project):
 
 def test_an_idle_server_ends(project):
     server = project.server(environ={"CROSSTUNE_WARM_IDLE": "0.5"})
-    wait_until(lambda: not is_running(server), seconds=5)
+    wait_until(lambda: not is_running(server))
     assert [path.name for path in project.sockets.iterdir()] == ["lock"]
 
 
 def test_a_server_whose_socket_is_gone_ends(project):
     server = project.server()
     shutil.rmtree(project.sockets)
-    wait_until(lambda: not is_running(server), seconds=8)
+    wait_until(lambda: not is_running(server))
 
 
 def test_a_server_of_other_code_packages_or_surroundings_is_not_used(project):
@@ -233,7 +235,7 @@ def test_a_server_of_other_code_packages_or_surroundings_is_not_used(project):
     assert project.server(environ=use) == first
     (packages / "package.py").write_text("version = 22")
     assert project.run(version, environ=use)[2] == "22\n"
-    wait_until(lambda: not is_running(first), seconds=5)
+    wait_until(lambda: not is_running(first))
     second = project.server(environ=use)
     (packages / "another.py").touch()
     third = project.server(environ=use)
@@ -260,7 +262,7 @@ def test_a_user_has_few_servers_of_a_project(project):
     servers = [project.server(environ={"ODD": str(number)}) for number in range(6)]
     assert None not in servers[:4] and servers[4:] == [None, None]
     os.kill(servers[0], signal.SIGKILL)
-    wait_until(lambda: not is_running(servers[0]), seconds=5)
+    wait_until(lambda: not is_running(servers[0]))
     assert project.server(environ={"ODD": "another"})
 
 
