@@ -104,6 +104,7 @@ class TestDeclared:
             ({"over": ["qb/worldqa"]}, "contrasts[0].over[0]", "unknown track 'qb'"),
             ({"over": ["qa/xquad"]}, "contrasts[0].over[0]", "does not evaluate 'xquad'\n.*qa/worldqa"),
             ({"over": ["qa", "qa/worldqa"]}, "contrasts[0].over", "qa/worldqa is given twice"),
+            ({"learned": {"xx": 50}}, "contrasts[0].learned", "'xx'.*\n.*qen"),
             ({"languages": ["xx"]}, "contrasts[0].languages", "'xx'.*\n.*qen"),
             ({"languages": "hgih"}, "contrasts[0].languages", "does not fit|not"),
             ({"metric": "f2"}, "contrasts[0].metric", "'f2'.*\n.*f1, exact_match"),
@@ -424,6 +425,21 @@ class TestWords:
         # Without a contrast, as with one.
         found.contrasts.clear()
         assert "Not judged: neither schedule beats the trivial baselines. sequential −" in answer(panel)
+
+    def test_schedules_below_declared_scores_are_not_judged(self, tmp_path):
+        """In qix joint scores 36, 41, 46 and so on; sequential is no more than 0.4 points from it."""
+        needed = {"learned": {"qix": 70}}
+        found = plant(tmp_path / "below", by_difference(CLOSE), [CONTRAST | needed])
+        (result,), (panel,) = contrast_results(found), found.panels()
+        assert {result.verdict(question) for question in result.entry["questions"]} == {UNJUDGED}
+        assert {unit["estimate"]["verdict"] for unit in result.entry["languages"]} == {UNJUDGED}
+        (lacking,) = result.entry["not_reached"]
+        mean = max(unit[role] for unit in result.units if unit["name"] == "qix" for role in "ab")
+        assert lacking == {"panel": "qa/worldqa", "language": "qix", "needed": 70, "reached": pytest.approx(mean)}
+        assert f"not judged: neither reaches 70 in qix of qa/worldqa ({mean:.1f})" in result.main_sentence
+        assert "Not judged: neither schedule reaches 70 in qix" in answer(panel)
+        reached = plant(tmp_path / "above", by_difference(CLOSE), [CONTRAST | {"learned": {"qix": 30}}])
+        assert contrast_results(reached)[0].verdict("seeds") == "equivalent"
 
     def test_equivalence_is_withheld_if_a_language_is_below_trivial_baselines(self, tmp_path):
         found = plant(tmp_path, by_difference(CLOSE), baselines={"context": {"qna": 60.0, "qix": 7.0}})

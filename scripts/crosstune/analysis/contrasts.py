@@ -113,12 +113,16 @@ class LanguageScores:
 
 @dataclass(frozen=True)
 class PairedScores:
-    """The complete seeds of a contrast with one model, and its units: the languages of its panels."""
+    """The complete seeds of a contrast with one model, and its units: the languages of its panels.
+
+    not_reached: the declared scores that neither schedule reaches, as {"panel", "language", "needed", "reached"}.
+    """
 
     seeds: list[int]
     planned_seeds: list[int]
     units: list[LanguageScores]
     missing_scores: list[str] = field(default_factory=list)
+    not_reached: list[dict] = field(default_factory=list)
 
     @cached_property
     def families(self) -> list[int]:
@@ -128,7 +132,12 @@ class PairedScores:
 
     @property
     def is_learned(self) -> bool:
-        """Whether a schedule beats the trivial baselines in the mean over the units; true if one has no baseline."""
+        """Whether a schedule reaches the declared scores and beats the trivial baselines in the mean over the units.
+
+        A unit without a baseline is beaten by every schedule.
+        """
+        if self.not_reached:
+            return False
         baselines = [unit.baseline for unit in self.units]
         if None in baselines:
             return True
@@ -175,6 +184,8 @@ def compute_contrast(
     if not paired.seeds:
         return head
     numbers = contrast_numbers(paired, contrast["smallest_effect"], contrast["confidence"], resamples)
+    if paired.not_reached:
+        numbers["not_reached"] = paired.not_reached
     return head | round_floats(without_verdicts(numbers) if study.pilot else numbers)
 
 
@@ -252,7 +263,23 @@ def pair_scores(study: StudyResults, contrast: dict, model: str, reader: Example
         runs = [[scored[seed][number, lang][role] for seed in seeds] for role in ("a", "b")]
         units.append(language_scores(name, panel, lang, entry | {"weight": weight}, runs))
     units.sort(key=lambda unit: unit.name)
-    return PairedScores(seeds, sorted(planned), units, sorted(missing))
+    return PairedScores(seeds, sorted(planned), units, sorted(missing), scores_not_reached(contrast, panels, seeds))
+
+
+def scores_not_reached(contrast: Mapping, panels: Sequence[Panel], seeds: Sequence[int]) -> list[dict]:
+    """The scores that a contrast declares as learned and that neither schedule reaches, on average over `seeds`."""
+    found = []
+    for panel, entry in zip(panels, contrast["panels"], strict=True):
+        for lang, needed in contrast.get("learned", {}).items() if seeds else ():
+            means = []
+            for role in ("a", "b"):
+                scores = [panel.run_scores(run, FINAL) for run in panel.runs(contrast[role]) if run["seed"] in seeds]
+                known = [score[lang][entry["metric"]] for score in scores if lang in score]
+                means += [float(np.mean(known))] if known else []
+            if means and max(means) < needed:
+                name = f"{entry['track']}/{entry['dataset']}"
+                found.append({"panel": name, "language": lang, "needed": needed, "reached": max(means)})
+    return found
 
 
 def check_number(entry: Mapping, scores: Mapping, lang: str) -> None:
@@ -311,7 +338,7 @@ def contrast_numbers(paired: PairedScores, smallest: float, confidence: float, r
     }
     intervals = bootstrap_intervals(paired, confidence, resamples) if len(paired.seeds) > 1 else {}
     languages = [
-        language_numbers(unit, estimate_one_language(sample, number), smallest, confidence)
+        language_numbers(unit, estimate_one_language(sample, number), smallest, confidence, not paired.not_reached)
         | {"bootstrap": intervals.get("units", {}).get(unit.name)}
         for number, unit in enumerate(paired.units)
     ]
@@ -342,8 +369,9 @@ def contrast_numbers(paired: PairedScores, smallest: float, confidence: float, r
 def judge(verdict: str, is_learned: bool, all_learned: bool) -> str:
     """The verdict, if the schedules have learned something to compare.
 
-    Two schedules that do not beat the trivial baselines are not judged. In single languages below them both schedules
-    are alike because neither has learned anything: equivalence is withheld.
+    Two schedules that do not beat the trivial baselines, or reach the declared scores, are not judged. In single
+    languages below the baselines both schedules are alike because neither has learned anything: equivalence is
+    withheld.
     """
     if not is_learned:
         return UNJUDGED
@@ -362,11 +390,13 @@ def without_verdicts(numbers: dict) -> dict:
     return kept | {"questions": questions, "languages": languages}
 
 
-def language_numbers(unit: LanguageScores, estimate: Estimate | None, smallest: float, confidence: float) -> dict:
-    """The numbers of one language, without the bootstrap."""
+def language_numbers(
+    unit: LanguageScores, estimate: Estimate | None, smallest: float, confidence: float, is_reached: bool
+) -> dict:
+    """The numbers of one language, without the bootstrap; not judged unless the declared scores are reached."""
     found = estimate_as_dict(estimate, smallest, confidence)
     if found:
-        found["verdict"] = judge(found["verdict"], unit.is_learned, unit.is_learned)
+        found["verdict"] = judge(found["verdict"], unit.is_learned and is_reached, unit.is_learned)
     return {
         "name": unit.name,
         "family": unit.family,

@@ -51,6 +51,9 @@ def _contrast_of(study: Study, entry: Mapping, number: int) -> dict:
     for position, over in enumerate(entry["over"]):
         for track, dataset in panels_over(study, over, f"{where}.over[{position}]"):
             panels.append(contrasted_panel(study, entry, track, dataset, where))
+            for code in entry.get("learned", ()):
+                evaluated = study.tracks[track].evaluate[dataset]
+                check_known(code, evaluated, f"language of {track}/{dataset}", f"{where}.learned")
     keys = [(panel["track"], panel["dataset"]) for panel in panels]
     if repeated := next((key for position, key in enumerate(keys) if key in keys[:position]), None):
         raise UserError(f"{'/'.join(repeated)} is given twice", f"{where}.over", "Give each track or panel once.")
@@ -59,6 +62,7 @@ def _contrast_of(study: Study, entry: Mapping, number: int) -> dict:
     return {
         "name": entry.get("name", f"{entry['a']}-vs-{entry['b']}"),
         **{key: entry[key] for key in ("a", "b", "smallest_effect", "confidence")},
+        **({"learned": dict(entry["learned"])} if "learned" in entry else {}),
         "panels": [panel for panel in panels if panel["languages"]],
     }
 

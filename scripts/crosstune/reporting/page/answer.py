@@ -125,9 +125,10 @@ def verdict_line(panel: Panel, question: str, one: str, other: str) -> VerdictLi
     found = compare(panel, schedules[one], schedules[other], target_languages(panel))
     declared, reversed_order = contrast_of_pair(panel, found.a, found.b, target_languages(panel)) or (None, False)
     verdict, text, confidence, smallest = found.verdict, found.text, f"{CONFIDENCE:.0%}", ""
-    seeds = found.seeds
+    seeds, unreached = found.seeds, "beats the trivial baselines"
     if declared and declared.has_seeds:
         verdict, confidence, smallest = declared.verdict("seeds"), declared.confidence, declared.smallest_effect
+        unreached = declared.unreached
         if reversed_order:
             verdict = {"better": "worse", "worse": "better"}.get(verdict, verdict)
         sign, estimate = -1 if reversed_order else 1, declared.estimate("seeds")
@@ -138,7 +139,7 @@ def verdict_line(panel: Panel, question: str, one: str, other: str) -> VerdictLi
         "worse": f"{found.a} is worse than {found.b}",
         "equivalent": f"{found.a} and {found.b} are equivalent within ±{smallest}",
         "inconclusive": "Inconclusive",
-        UNJUDGED: "Not judged: neither schedule beats the trivial baselines",
+        UNJUDGED: f"Not judged: neither schedule {unreached}",
     }
     mean, _, ends = text.partition(" ")
     number = f"{found.a} − {found.b} = {mean} points, {f'{confidence} CI {ends}' if ends else 'no CI from one seed'}"

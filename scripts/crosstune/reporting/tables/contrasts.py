@@ -143,10 +143,19 @@ class ContrastResult:
             "equivalent": f"{self.a} and {self.b} are equivalent: they differ by less than {self.smallest_effect} "
             "points",
             "inconclusive": f"The data are inconclusive on {self.a} against {self.b}",
-            UNJUDGED: f"{self.a} and {self.b} are not judged: neither beats the trivial baselines",
+            UNJUDGED: f"{self.a} and {self.b} are not judged: neither {self.unreached}",
             NO_VERDICT: f"A pilot gives no verdict on {self.a} and {self.b}",
         }
         return f"{wording[self.verdict('seeds')]} in {self.languages}: {self.evidence(self.a)}."
+
+    @property
+    def unreached(self) -> str:
+        """What neither schedule has reached: `beats the trivial baselines`, or the declared scores."""
+        lacking = [
+            f"reaches {entry['needed']:g} in {entry['language']} of {entry['panel']} ({decimal(entry['reached'], 1)})"
+            for entry in self.entry.get("not_reached", [])
+        ]
+        return " or ".join(lacking) or "beats the trivial baselines"
 
     @property
     def languages(self) -> str:
