@@ -212,6 +212,18 @@ class TestRecords:
         assert (manifest["dataset"], manifest["rows"]) == ("toy~5d3", 5)
         assert [entry["file"] for entry in manifest["sources"]] == ["toy/train.en.jsonl"]
 
+    def test_of_a_smaller_test_split_all_rows_are_prepared(self, prepared):
+        assert len(prepared("toy~30", "test", "en")) == 20
+        with pytest.raises(UserError, match="a sample of 30 is larger"):
+            prepared("toy~30", "train", "en")
+
+    def test_rows_of_a_sample_are_known_where_those_of_its_data_set_are(self, tmp_path):
+        counted = {"test": {"rows": {"en": 20}}, "train": {"rows": {"en": 20, "es": 20}}}
+        registry = load_registry(tmp_path, {"toy": RECORDS["toy"] | {"splits": counted}})
+        assert registry["toy~30"].splits["test"].rows == {"en": 20}
+        assert registry["toy~7"].splits["test"].rows == {"en": 7}
+        assert registry["toy~7"].splits["train"].rows == {"en": 7, "es": 7}
+
     def test_a_sample_of_what_is_left_has_no_held_out_row(self, prepared):
         held = prepared("toy~held4", "validation", "en")
         left = prepared("toy~held4", "train", "en")

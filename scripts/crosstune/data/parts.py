@@ -27,12 +27,23 @@ def part_dataset(dataset: Dataset, part: Part, originals: Dataset | None = None)
             languages = originals.splits["train"].languages
             source = replace(source, origins=originals.name, languages=languages)
         # A sample has as many rows as examples, except where rows without a question stay.
-        known = split.languages if part.kind == SAMPLE and dataset.task != "retrieval" else ()
-        splits[name] = SplitRecord({"part": source}, split.languages, dict.fromkeys(known, part.number), {}, {})
+        counted = part.kind == SAMPLE and dataset.task != "retrieval"
+        known = sample_sizes(split, part.number, name) if counted else {}
+        splits[name] = SplitRecord({"part": source}, split.languages, known, {}, {})
     if part.kind == HELD and "train" in splits and not originals:
         splits["validation"] = splits["train"]
     # A part of a task of XTREME-R is no submission.
     return replace(dataset, name=part.of(dataset.name), splits=splits, base_dataset=whole, xtreme="")
+
+
+def sample_sizes(split: SplitRecord, number: int, name: str) -> dict[str, int]:
+    """The rows of a sample of `number` by language, as far as they are known before the rows are read.
+
+    A smaller test split is whole in its sample; a smaller training split is refused.
+    """
+    if name != "test":
+        return dict.fromkeys(split.languages, number)
+    return {lang: min(number, split.rows[lang]) for lang in split.languages if lang in split.rows}
 
 
 def part_rows(rows: Sequence[dict], source: PartSource, split: str, lang: str) -> list[dict]:
