@@ -306,7 +306,7 @@ def test_the_page_shows_status_count_and_manifest(tmp_path, kept, results):
     say_why(kept)
     page = render_page(study, results, read_record(kept, ROOT))
     assert "Record: CORRECTED, 1 correction." in page and "A digit was lost." in page and "39.3 ± 1.7" in page
-    assert 'Kept numbers of this study were corrected: <a href="#record">' in page
+    assert 'were corrected. <a href="#record">Record: CORRECTED, 1 correction</a>' in page
     assert f"1 differ from the kept ones: {TABLE}" in page
 
 

@@ -42,6 +42,7 @@ from crosstune.reporting.page.answer import (
     target_name,
     verdict_lines,
 )
+from crosstune.reporting.page.buckets import bucket_answers
 from crosstune.reporting.page.provenance import provenance_rows
 from crosstune.reporting.page.record import record_section
 from crosstune.reporting.page.terms import TERMS
@@ -109,7 +110,8 @@ def render_page(study: StudyResults, results: Path, record: CorrectionRecord | N
     own = (bibtex, choices, citation_rows, fitted_parts, heading_attributes, track_panels)
     functions = {function.__name__: function for function in (*FUNCTIONS, *own)}
     readers = {
-        function.__name__: partial(function, results=results) for function in (cost_table, exposure, panel_figures)
+        function.__name__: partial(function, results=results)
+        for function in (bucket_answers, cost_table, exposure, panel_figures)
     }
     environment.globals.update(functions | readers, next_number=numbers_from(1).__next__)
     filters = (
