@@ -139,10 +139,11 @@ def _add(record: CorrectionRecord, found: Iterable[Correction], results: Path) -
     yield from (f"  {_change_line(change)}" for change in changes[:MOST_SHOWN])
     if len(changes) > MOST_SHOWN:
         yield f"  and {len(changes) - MOST_SHOWN} more"
-    yield "Say why in the last entry, then run this again."
     if any(item.is_present for item in found):
-        yield "The kept files are replaced then. If the kept numbers stand, delete the entry instead."
+        yield "Say why in the last entry, then run this again: the kept files are replaced then."
+        yield "If the kept numbers stand, delete the entry instead."
     else:
+        yield "Say why in the last entry; the record is complete then."
         yield "If the recorded numbers stand, delete the entry and put the recorded files back instead."
 
 

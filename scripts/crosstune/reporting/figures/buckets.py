@@ -45,7 +45,8 @@ def buckets_figure(entry: Mapping, label: str, buckets: Sequence[Bucket], pilot:
     ends = [(row.low, row.high) for row in rows if row.low is not None]
     axis = difference_axis([row.mean for row in rows], ends, f"points of {label}")
     room = 12 + max(text_width(row.text) for row in rows)
-    chart = RowChart(axis, [f"xxx{row.name}" for row in rows], right=room)
+    names = [*(f"xxx{row.name}" for row in rows), *{row.attribute for row in rows}]
+    chart = RowChart(axis, names, right=room)
     by_attribute: dict[str, list[BucketRow]] = {}
     for row in rows:
         by_attribute.setdefault(row.attribute, []).append(row)

@@ -7,6 +7,7 @@ from pathlib import Path
 from crosstune.artifacts.correction_record import CORRECTED, CorrectionRecord, present_files
 from crosstune.core.files import sha256_file
 from crosstune.core.text import count
+from crosstune.reporting.page.provenance import SHOWN_HASH
 
 SAME, DIFFERENT, NOT_MADE = "same", "different", "not made"
 
@@ -63,13 +64,13 @@ def _agreement_sentences(files: list[list[str]]) -> list[str]:
         return [f"{same} of them are made in these results, and are the same."]
     return [
         f"{same + different} of them are made in these results; {different} differ from the kept ones: "
-        f"{', '.join(by_answer[DIFFERENT])}. Another kind of processor gives other last digits."
+        f"{', '.join(by_answer[DIFFERENT])}. That can come of another kind of processor, which gives other last digits."
     ]
 
 
 def _entry(entry: Mapping) -> tuple[str, str, list[list[str]]]:
-    commits = ", ".join(commit[:12] for commit in entry["commits"]) or "of unknown commit"
+    commits = f"commits {', '.join(commit[:SHOWN_HASH] for commit in entry['commits']) or 'unknown'}"
     changes = [[str(change.get(key, "")) for key in RecordSection.change_head] for change in entry["changes"]]
     more = len(changes) - MOST_CHANGES
     shown = changes[:MOST_CHANGES] + ([[f"and {count(more, 'change')} more", "", "", "", ""]] if more > 0 else [])
-    return f"{entry['date']}, {entry['status']}, commits {commits}", entry["why"], shown
+    return f"{entry['date']}, {entry['status']}, {commits}", entry["why"], shown
