@@ -31,9 +31,9 @@ COMMIT = "c" * 40
 
 
 @pytest.mark.parametrize("folder", KEPT, ids=lambda folder: folder.name)
-def test_a_published_number_changes_only_with_an_entry(folder):
+def test_a_kept_number_changes_only_with_an_entry(folder):
     record = read_record(folder, ROOT)
-    assert record, f"snakemake --cores 1 corrections --config corrections={folder}"
+    assert record, "snakemake --cores 1 corrections --configfile STUDY writes the record"
     assert list(record.problems()) == [], "snakemake --cores 1 corrections writes the entry"
     assert record.study == folder.name and all(entry["commits"] for entry in record.entries)
 
@@ -115,7 +115,7 @@ def test_an_entry_that_does_not_say_why_is_refused_with_its_line(kept, results):
         assert caught.value.where == f"{kept / RECORD}:{place}: entries[1].why" and "why: " in caught.value.fix
 
 
-def test_new_results_replace_published_ones_only_after_the_reason(kept, results):
+def test_new_results_replace_kept_ones_only_after_the_reason(kept, results):
     before = (kept / TABLE).read_bytes()
     edit(results / "tables" / TABLE, "39.2 ± 1.7", "39.4 ± 1.7")
     (results / "tables/more.md").write_text("not kept")
@@ -153,7 +153,7 @@ def test_the_same_results_add_nothing_and_costs_are_not_compared(kept, results):
     assert (kept / RECORD).read_bytes() == before
 
 
-def test_a_published_file_comes_and_goes_with_an_entry(kept, results):
+def test_a_kept_file_comes_and_goes_with_an_entry(kept, results):
     (kept / "more.md").write_text("1 new table")
     assert list(read_record(kept, ROOT).problems()) == [f"{kept / 'more.md'}: not on record"]
     update(kept, results)
