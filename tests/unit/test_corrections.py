@@ -13,9 +13,10 @@ from helpers.study_results import write_study
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.artifacts.correction_record import RECORD, kept_files, read_record
+from crosstune.artifacts.correction_record import RECORD, changes_number, kept_files, read_record
 from crosstune.core.errors import UserError
 from crosstune.core.files import sha256_file, write_json
+from crosstune.machine.environment import tracked_versions
 from crosstune.operations.corrections import update_record
 from crosstune.operations.crate import write_crate
 from crosstune.operations.provenance import study_provenance
@@ -36,6 +37,15 @@ def test_a_kept_number_changes_only_with_an_entry(folder):
     assert record, "snakemake --cores 1 corrections --configfile STUDY writes the record"
     assert list(record.problems()) == [], "snakemake --cores 1 corrections writes the entry"
     assert record.study == folder.name and all(entry["commits"] for entry in record.entries)
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=lambda folder: folder.name)
+def test_entries_are_only_added(folder):
+    """Every version of the record in git is the beginning of the present one."""
+    present = list(read_record(folder, ROOT).entries)
+    for content in tracked_versions(folder / RECORD):
+        earlier = yaml.safe_load(content)["entries"]
+        assert [entry | {"changes": entry.get("changes", [])} for entry in earlier] == present[: len(earlier)]
 
 
 @pytest.fixture
@@ -191,6 +201,15 @@ def test_a_changed_number_is_not_called_current(kept, results):
     with pytest.raises(UserError, match=r"changes a number \(.*joint, average: all\), so it is a correction") as caught:
         read_record(kept, ROOT)
     assert caught.value.fix == "status: CORRECTED"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [("3.9", "-3.9", True), ("−3.9", "-3.9", False), ("undecided", "inconclusive", False), ("n/a", "0.1", True),
+     ("SHA-256 01", "SHA-256 02", False), ("1.0 ± 2", "1.0 ± 2", False)],
+)  # fmt: skip
+def test_a_number_is_changed_if_its_digits_or_its_sign_are(old, new, changed):
+    assert changes_number({"table": "x.md", "old": old, "new": new}) is changed
 
 
 def test_a_record_begins_with_what_is_kept(tmp_path):

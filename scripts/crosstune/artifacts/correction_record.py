@@ -26,7 +26,8 @@ REMOVED = "removed"
 # The beginning of a figure's value in a change, instead of its content.
 DIGEST = "SHA-256 "
 
-NUMBER = re.compile(r"\d+(?:\.\d+)?")
+# A number with its sign, which may be a hyphen or a minus.
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 # The folders of a study's results whose files are kept. Costs differ between runs and are left out.
 SHOWN = ("tables", "figures", "buckets")
@@ -121,7 +122,7 @@ def _check_entry(entry: Mapping, where: str) -> None:
 
 def changes_number(change: Mapping) -> bool:
     """Whether the numbers in a cell or line are others than before. Of a figure only a person can say."""
-    old, new = (str(change.get(key, "")) for key in ("old", "new"))
+    old, new = (str(change.get(key, "")).replace("−", "-") for key in ("old", "new"))
     if old.startswith(DIGEST) or new.startswith(DIGEST):
         return False
     return NUMBER.findall(old) != NUMBER.findall(new)
