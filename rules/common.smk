@@ -16,6 +16,7 @@ if not Path.cwd().samefile(workflow.basedir):
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from crosstune.artifacts.checkpoint import remove_staged
+from crosstune.artifacts.correction_record import RECORD, read_record
 from crosstune.core.dry_run import DryRunFilter
 from crosstune.core.errors import UserError, show
 from crosstune.core.files import canonical_json, paths_regex, sha256_json
@@ -43,7 +44,8 @@ from crosstune.study.summary import summary
 # These targets need no data: estimate_cost is for a study whose data are elsewhere or still to come, pin for one that
 # nobody has pinned yet, the others inspect or move the results.
 PLANNING = "estimate_cost" in sys.argv
-WITHOUT_DATA = PLANNING or bool({"pin", "list_stale", "status", "export_results", "import_results"} & set(sys.argv))
+CARE = {"pin", "list_stale", "status", "export_results", "import_results", "corrections"}
+WITHOUT_DATA = PLANNING or bool(CARE & set(sys.argv))
 # These targets train and predict nothing.
 KEEPS_RESULTS = WITHOUT_DATA or any(word.startswith(("clean_", "prepare_all", "downloads")) for word in sys.argv)
 
@@ -93,6 +95,7 @@ try:
     if not WITHOUT_DATA:
         requirements.check_files()
         check_folders(study)
+        read_record(Path(targets.kept_folder(study)), Path(workflow.basedir))
     requirements.check_translators()
 except UserError as error:
     refuse(error)
@@ -169,6 +172,7 @@ localrules:
     crate,
     export_results,
     import_results,
+    corrections,
     list_stale,
     status,
     distances,
@@ -204,9 +208,8 @@ onsuccess:
 
 def final_targets():
     """The results of a study: its tables, figures and page; and no weights that it does not keep."""
-    buckets = ["buckets"] if study.buckets else []
-    results = [f"{study.results}/{name}" for name in ("tables", "figures", "report.html", *buckets)]
-    return results + [f"{path}/weights.removed" for path in retention.removable]
+    results = [f"{study.results}/{name}" for name in ("tables", "figures", "report.html")]
+    return results + bucket_results() + [f"{path}/weights.removed" for path in retention.removable]
 
 
 def resources_for(amount):
@@ -245,9 +248,20 @@ def contrast_results():
     return [f"{study.results}/contrasts.json"] if study.contrasts else []
 
 
+def bucket_results():
+    """The study's comparisons by bucket of examples, if it declares any."""
+    return [f"{study.results}/buckets"] if study.buckets else []
+
+
 def encodings_checked():
     """What the rule check has found, if it has run."""
     return [path for path in [f"{study.results}/encoding.json"] if os.path.exists(path)]
+
+
+def correction_record():
+    """The correction record of the study's kept results, if it has one, and the results that the page compares."""
+    record = f"{targets.kept_folder(study)}/{RECORD}"
+    return [record, f"{study.results}/tables", f"{study.results}/figures"] if os.path.exists(record) else []
 
 
 def distances_of_study(wildcards):

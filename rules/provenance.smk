@@ -33,6 +33,7 @@ rule crate:
         tables=f"{study.results}/tables",
         figures=f"{study.results}/figures",
         scores=targets.score_files(study),
+        record=correction_record(),
     output:
         f"{study.results}/crate.zip",
     log:
@@ -43,10 +44,12 @@ rule crate:
         **resources_for(LIGHT["crate"]),
     params:
         results=lambda w, input: os.path.dirname(input.report),
+        kept=targets.kept_folder(study),
     message:
         "pack the study as an RO-Crate"
     shell:
-        "python scripts/crate.py --results {params.results:q} --out {output:q} 2> >(sh scripts/log.sh {log:q} >&2)"
+        "python scripts/crate.py --results {params.results:q} --kept {params.kept:q} --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule list_stale:
@@ -111,4 +114,23 @@ rule import_results:
         "put the results of {params.archive} into place"
     shell:
         "python scripts/results_archive.py --config {params.config:q} --import {params.archive:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
+
+
+rule corrections:
+    """Compare the study with its kept results, and write the entry of a correction for a person to complete."""
+    log:
+        f"{study.results}/logs/corrections.log",
+    conda:
+        "../envs/light.yaml"
+    resources:
+        **resources_for(LIGHT["corrections"]),
+    params:
+        kept=targets.kept_folder(study),
+        results=study.results,
+        study=study.name,
+    message:
+        "compare {params.results} with the kept results in {params.kept}"
+    shell:
+        "python scripts/corrections.py --study {params.study:q} --results {params.results:q} --kept {params.kept:q}"
         " 2> >(sh scripts/log.sh {log:q} >&2)"

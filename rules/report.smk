@@ -191,6 +191,8 @@ rule report:
         scores=targets.score_files(study),
         floors=targets.baseline_files(study),
         contrasts=contrast_results(),
+        buckets=bucket_results(),
+        record=correction_record(),
     output:
         report("results/{study}/report.html", caption="report/page.rst", category="Page", labels={"page": "{study}"}),
     log:
@@ -199,8 +201,10 @@ rule report:
         "../envs/light.yaml"
     resources:
         **resources_for(LIGHT["report"]),
+    params:
+        kept=targets.kept_folder(study),
     message:
         "write the report of {wildcards.study}"
     shell:
-        "python scripts/report.py --plan {input.plan:q} --results results/{wildcards.study:q} --out {output:q}"
-        " 2> >(sh scripts/log.sh {log:q} >&2)"
+        "python scripts/report.py --plan {input.plan:q} --results results/{wildcards.study:q} --kept {params.kept:q}"
+        " --out {output:q} 2> >(sh scripts/log.sh {log:q} >&2)"

@@ -3,7 +3,8 @@
     python scripts/buckets.py --plan results/default/plan.json --results results/default --out results/default/buckets
 
 Reads the plan, the scores of examples and the prepared rows of the entries of the study's key `buckets`. Writes
-`<name>.<model>.csv`, `.md`, `.tex` and `.svg` for each entry and model. docs/buckets.md explains every number.
+`<name>.<model>.csv`, `.md`, `.tex` and `.svg` for each entry and model, and `.json` for the page. docs/buckets.md
+explains every number.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from crosstune.analysis.buckets import compute_buckets
 from crosstune.analysis.contrasts import ExampleReader
 from crosstune.analysis.results import Panel, load_results
 from crosstune.core.errors import run_program
-from crosstune.core.files import write_text
+from crosstune.core.files import write_json, write_text
 from crosstune.reporting.figures import marked
 from crosstune.reporting.figures.buckets import buckets_figure
 from crosstune.reporting.tables.buckets import bucket_table
@@ -35,6 +36,7 @@ def main() -> None:
             buckets = compute_buckets(study, entry, model, reader)
             table = bucket_table(entry, model, label, buckets, study.pilot)
             write_files(table_files(table), args.out, study.pilot)
+            write_json(args.out / f"{table.name}.json", [bucket.entry() for bucket in buckets])
             if buckets:
                 figure = marked(buckets_figure(entry, label, buckets, study.pilot), study)
                 write_text(args.out / f"{entry['name']}.{model}.svg", figure.svg)

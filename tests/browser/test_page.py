@@ -4,10 +4,12 @@ import base64
 from pathlib import Path
 
 import pytest
+from helpers.planted_buckets import ENTRY, planted_buckets, write_buckets
 from helpers.planted_scores import CONTRAST, by_difference, plant
 from helpers.study_results import csv_rows, plan, read, write_study
 
-from crosstune.core.files import write_json, write_jsonl
+from crosstune.artifacts.correction_record import CorrectionRecord
+from crosstune.core.files import sha256_file, write_json, write_jsonl
 from crosstune.reporting.page.page import write_report
 
 HOSTILE = "</script><img src=x onerror=\"window.hacked=1\"><b>{{7*7}}</b> & 'x'"
@@ -25,9 +27,21 @@ def hostile_plan() -> dict:
     return changed
 
 
+def corrected_record(folder: Path) -> CorrectionRecord:
+    """The record of one kept table with one correction."""
+    folder.mkdir()
+    (folder / "f1.csv").write_text("row,qna\njoint,30.5\n")
+    common = {"date": "2026-11-28", "commits": ["0123abcd" * 5]}
+    change = {"table": "f1.csv", "row": "joint", "column": "qna", "old": "30.4", "new": "30.5"}
+    first = {"status": "CURRENT", "why": "As first recorded.", "files": {"f1.csv": "0" * 64}, "changes": []}
+    second = {"status": "CORRECTED", "why": "A digit was lost.", "changes": [change]}
+    files = {"files": {"f1.csv": sha256_file(folder / "f1.csv")}}
+    return CorrectionRecord(folder, "small", (common | first, common | second | files))
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
-    """A study with a declared contrast, twelve languages of three families, curves of the loss, and provenance."""
+    """A study with a contrast, twelve languages of three families, curves of the loss, buckets and provenance."""
     folder = tmp_path_factory.mktemp("page")
     languages = [f"q{n:02d}" for n in range(12)]
     scores = by_difference([2.0, 2.5, 3.0], languages)
@@ -43,9 +57,10 @@ def page(tmp_path_factory) -> Path:
         for stage in run["stages"]:
             losses = [{"update": n, "loss": 3 / n} for n in range(1, 60)]
             write_jsonl(folder / stage / "train.jsonl", losses)
-    write_json(folder / "plan.json", study.plan)
+    write_json(folder / "plan.json", study.plan | {"buckets": [ENTRY]})
+    write_buckets(folder, planted_buckets(0.4))
     write_json(folder / "provenance.json", {"config": {"study": "small"}, "commit": "0123abc" * 40})
-    write_report(read(folder), folder, folder / "report.html")
+    write_report(read(folder), folder, folder / "report.html", corrected_record(folder / "kept"))
     return folder / "report.html"
 
 

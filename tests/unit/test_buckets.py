@@ -4,23 +4,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.planted_buckets import ENTRY, bucketed_language, draw_languages, planted_buckets, write_buckets
+from helpers.planted_scores import write_examples
 from helpers.study_config import study as planned
+from helpers.study_results import STAGES, plan, read, run_entries, write_study
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstune.analysis.buckets import BucketedLanguage, bucket_names, find_buckets, with_holm
-from crosstune.analysis.contrasts import LanguageScores
+from crosstune.analysis.buckets import Bucket, BucketedLanguage, bucket_names, compute_buckets, find_buckets, with_holm
+from crosstune.analysis.contrasts import ExampleReader
 from crosstune.core.errors import UserError
+from crosstune.core.files import read_json, write_json, write_jsonl
 from crosstune.data.attributes import attribute_names, entities, question_word, row_attributes, scripts, words
 from crosstune.reporting.figures.buckets import bucket_row, buckets_figure
+from crosstune.reporting.page.page import render_page
 from crosstune.reporting.tables.buckets import FIELDS, bucket_table
 from crosstune.study.plan import plan_of
 from crosstune.study.targets import bucket_files
-
-ENTRY = {
-    "name": "where", "a": "sequential", "b": "joint", "bins": 4, "confidence": 0.95,
-    "panels": [{"track": "qa", "dataset": "worldqa", "metric": "f1"}],
-}  # fmt: skip
 
 
 def question(text: str, context: str, answer: str) -> dict:
@@ -114,32 +114,13 @@ class TestNames:
             bucket_names({"a": 1.0}, ["b"], 4)
 
 
-def language(name: str, scores: np.ndarray, buckets: dict) -> BucketedLanguage:
-    """A language with scores (2, seeds, examples)."""
-    keys = tuple(f"{name}{n}" for n in range(scores.shape[-1]))
-    return BucketedLanguage(LanguageScores(name, name, name, 1.0, keys, scores, np.ones_like(scores)), buckets)
-
-
-def draw_languages(rng, effect: float, seeds: int = 4, examples: int = 120) -> list[BucketedLanguage]:
-    """Three languages with right and wrong answers, and two attributes of random buckets. `effect`: how much more often
-    (0 to 1) schedule a is right in the bucket `x` of the first one."""
-    languages = []
-    for name in "pqr":
-        first, second = (rng.choice(list(letters), examples) for letters in ("xyz", "uvw"))
-        ease = rng.normal(0, 0.2, examples) + 0.5
-        chance = np.stack([ease + effect * (first == "x"), ease])[:, None] + rng.normal(0, 0.03, (2, seeds, 1))
-        scores = 100.0 * (rng.random((2, seeds, examples)) < chance)
-        languages.append(language(name, scores, {"one": first.tolist(), "two": second.tolist()}))
-    return languages
-
-
 class TestBuckets:
     def test_by_hand(self):
         """20 examples, of which 10 are long; a is right in all long ones, b in none, and both in no short one."""
         long = np.repeat([True, False], 10)
         scores = np.stack([np.tile(100.0 * long, (2, 1)), np.zeros((2, 20))])
         names = ["long" if is_long else "short" for is_long in long]
-        buckets = find_buckets([language("p", scores, {"size": names})], ["size"])
+        buckets = find_buckets([bucketed_language("p", scores, {"size": names})], ["size"])
         assert [(b.name, b.examples, b.scores, b.difference.mean, b.against_rest.mean) for b in buckets] == [
             ("long", 10, (100, 0), 100, 100),
             ("short", 10, (0, 0), 0, -100),
@@ -159,7 +140,7 @@ class TestBuckets:
     def test_a_small_bucket_is_left_out(self):
         names = ["rare"] * 9 + ["common"] * 31
         scores = np.zeros((2, 2, 40))
-        assert find_buckets([language("p", scores, {"size": names})], ["size"]) == []
+        assert find_buckets([bucketed_language("p", scores, {"size": names})], ["size"]) == []
 
     def test_a_language_without_the_attribute_is_left_out(self):
         first, second, _ = draw_languages(np.random.default_rng(1), 0.0)
@@ -173,12 +154,12 @@ class TestBuckets:
         assert "nothing is tested" in bucket_table(ENTRY, "tiny", "F1", buckets).caption
 
     def test_a_planted_effect_is_found_and_named(self):
-        languages = draw_languages(np.random.default_rng(2), 0.4)
-        buckets = with_holm(find_buckets(languages, ["one", "two"]))
+        buckets = planted_buckets(0.4)
         sure = {(b.attribute, b.name) for b in buckets if b.holm <= 0.05}
         assert ("one", "x") in sure and not any(attribute == "two" for attribute, _ in sure)
         table = bucket_table(ENTRY, "tiny", "F1", buckets)
-        assert "Surely another than elsewhere (Holm over 6 buckets): one x (" in table.caption
+        assert "sequential less joint differs from the other examples: one x (" in table.caption
+        assert table.caption.endswith(", after Holm's correction over 6 buckets.")
         assert table.lines[0] == FIELDS and len(table.lines) == 7
         rows = [bucket_row(bucket, 0.95) for bucket in buckets]
         assert ("one", "x") in [(row.attribute, row.name) for row in rows if row.sure]
@@ -187,7 +168,7 @@ class TestBuckets:
         assert drawn.svg.count("differs from the other examples") == 1 and rows[0].text in drawn.svg
 
     def test_a_pilot_finds_nothing(self):
-        buckets = with_holm(find_buckets(draw_languages(np.random.default_rng(2), 0.4), ["one", "two"]))
+        buckets = planted_buckets(0.4)
         assert "A pilot decides nothing." in bucket_table(ENTRY, "tiny", "F1", buckets, pilot=True).caption
         assert "differs from the other" not in buckets_figure(ENTRY, "F1", buckets, pilot=True).svg
 
@@ -198,6 +179,92 @@ class TestBuckets:
             buckets = with_holm(find_buckets(draw_languages(rng, 0.0, seeds=3), ["one", "two"]))
             found += any(bucket.holm <= 0.05 for bucket in buckets)
         assert found / 200 <= 0.06
+
+
+class TestStudy:
+    """A study with rows: two schedules, four seeds, two languages of 160 questions."""
+
+    def found(self, folder: Path, effect: float) -> list[Bucket]:
+        """The buckets of a study whose schedule `sequential` is better by `effect` (0 to 1) on long answers only."""
+        rng = np.random.default_rng(5)
+        paths, scores = {}, {}
+        for lang in ("qna", "qix"):
+            rows = [self.row(f"{lang}-{number}", rng) for number in range(160)]
+            paths[lang] = str(folder / f"data/test.{lang}.jsonl")
+            write_jsonl(paths[lang], rows)
+            lengths = np.array([len(row["answers"]["text"][0]) for row in rows])
+            is_long = lengths >= np.quantile(lengths, 0.75)
+            chance = np.stack([0.4 + effect * is_long, np.full(160, 0.4)])
+            scores[lang] = 100.0 * (rng.random((4, 2, 160)) < chance)
+        for seed in (1, 2, 3, 4):
+            for side, schedule in enumerate(("sequential", "joint")):
+                examples = {
+                    lang: [{"lang": lang, "id": f"{lang}-{n}", "f1": f1, "exact_match": f1} for n, f1 in enumerate(own)]
+                    for lang, found in scores.items()
+                    for own in [found[seed - 1, side].tolist()]
+                }
+                write_examples(folder / f"tiny/seed{seed}/qa/{STAGES[schedule][-1]}", examples)
+        write_json(folder / "plan.json", plan() | {"seeds": [1, 2, 3, 4], "runs": run_entries([1, 2, 3, 4])})
+        panel = {"track": "qa", "dataset": "worldqa", "metric": "f1", "parallel": "id", "languages": ["qna", "qix"]}
+        keys = {"panels": [panel], "task": "qa", "attributes": attribute_names("qa"), "test": paths, "train": []}
+        return compute_buckets(read(folder), ENTRY | keys, "tiny", ExampleReader(folder))
+
+    def row(self, name: str, rng: np.random.Generator) -> dict:
+        """A question with lengths and a place of the answer that do not depend on each other."""
+        before, answer, after, asked = ("ab" * int(length) for length in rng.integers(1, 60, 4))
+        answers = {"text": [answer], "answer_start": [len(before) + 1]}
+        return {"id": name, "context": f"{before} {answer} {after}", "question": f"Who {asked}?", "answers": answers}
+
+    def test_a_schedule_that_is_better_on_long_answers_only_is_found_there(self, tmp_path):
+        buckets = self.found(tmp_path, 0.5)
+        by_name = {(bucket.attribute, bucket.name): bucket for bucket in buckets}
+        best = min(buckets, key=lambda bucket: bucket.holm)
+        assert (best.attribute, best.name) == ("answer_length", "4 of 4") and best.holm <= 0.05
+        assert best.against_rest.mean == pytest.approx(50, abs=10)
+        for part in ("1 of 4", "2 of 4", "3 of 4"):
+            assert by_name["answer_length", part].difference.mean == pytest.approx(0, abs=10)
+        assert "answer_length 4 of 4 (" in bucket_table(ENTRY, "tiny", "F1", buckets).caption
+        whole = sum(by_name["answer_length", f"{part} of 4"].examples for part in (1, 2, 3, 4))
+        assert whole == 320
+
+    def test_nothing_is_found_where_nothing_was_planted(self, tmp_path):
+        buckets = self.found(tmp_path, 0.0)
+        assert min(bucket.holm for bucket in buckets) > 0.05
+        assert "none after Holm's correction over" in bucket_table(ENTRY, "tiny", "F1", buckets).caption
+
+
+class TestPage:
+    def page(self, folder: Path, effect: float | None, **keys) -> str:
+        """The page of a study with a comparison by bucket, computed if there is an effect."""
+        if effect is not None:
+            write_buckets(folder, planted_buckets(effect))
+        return render_page(write_study(folder, plan() | {"buckets": [ENTRY]} | keys), folder)
+
+    def test_the_strongest_buckets_are_named(self, tmp_path):
+        page = self.page(tmp_path, 0.4)
+        assert 'id="buckets">Where does it help?' in page and '<a href="#buckets">Buckets</a>' in page
+        assert page.index('id="scores"') < page.index('id="buckets"') < page.index('id="baselines"')
+        assert "differs from the other examples: one x (" in page and "buckets/where.tiny.svg" in page
+        assert "sequential − joint by bucket of examples" in page and "differs from the other examples (Holm)" in page
+        assert "p = 0.0" in page and 'download="buckets.where.tiny.csv"' in page
+
+    def test_without_an_effect_none_is_named(self, tmp_path):
+        page = self.page(tmp_path, 0.0)
+        assert "differs from the other examples: none after Holm&#39;s correction over 6 buckets." in page
+        assert "differs from the other examples (Holm)" not in page
+
+    def test_a_pilot_names_none(self, tmp_path):
+        page = self.page(tmp_path, 0.4, pilot=20)
+        assert "A pilot decides nothing." in page and "one x (" not in page
+
+    def test_missing_buckets_are_told_and_a_study_without_any_has_no_section(self, tmp_path):
+        assert "The declared comparisons by bucket have not been computed." in self.page(tmp_path, None)
+        assert "Where does it help?" not in render_page(write_study(tmp_path / "b"), tmp_path / "b")
+
+    def test_the_page_has_the_numbers_of_the_tables_to_the_last_digit(self, tmp_path):
+        buckets = planted_buckets(0.2)
+        write_buckets(tmp_path, buckets)
+        assert [Bucket.from_entry(entry) for entry in read_json(tmp_path / "buckets/where.tiny.json")] == buckets
 
 
 BUCKETS = {"where": {"panel": "qa/worldqa", "a": "sequential", "b": "joint"}}

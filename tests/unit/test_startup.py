@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 LIGHT = [
     "prepare", "leakage", "score", "baselines", "plan_file", "tables", "figures", "report", "submission", "synthetic",
     "pin", "audit", "describe", "fetch", "fetch_model", "remove_weights", "translate", "distances", "contrasts",
-    "provenance", "crate", "stale", "status", "check",
+    "provenance", "crate", "stale", "status", "check", "corrections",
 ]  # fmt: skip
 HUB = ["huggingface_hub", "datasets", "pooch", "requests", "pandas", "pyarrow"]
 # Every name that is None in sys.modules cannot be imported.

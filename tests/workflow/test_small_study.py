@@ -661,3 +661,19 @@ def test_status_and_stale_are_told_while_another_run_has_the_folder(finished, sn
     assert done and 6 <= int(done[1]) < 11, asked
     assert "Nothing is outdated." in stale, stale
     assert "No folder is left over." in stale, stale
+
+
+def test_kept_results_have_a_record_that_the_page_shows(finished, snakemake):
+    """In another folder than docs/results/small. An entry that does not say why stops a study before any job."""
+    config, kept = ["--cores", "1", "--configfile", write_config(finished)], finished / "paper"
+    option, page = ["--config", "corrections=paper"], finished / "results/small/report.html"
+    kept.mkdir()
+    shutil.copy(finished / "results/small/tables/scores.csv", kept)
+    assert "CURRENT, 0 corrections" in snakemake(finished, "corrections", *config, *option).stdout
+    snakemake(finished, *config, *option)
+    assert "Record: CURRENT, 0 corrections." in page.read_text(encoding="utf-8")
+    record = kept / "corrections.yaml"
+    record.write_text(re.sub("why: .*", 'why: ""', record.read_text(encoding="utf-8")), encoding="utf-8")
+    refused = snakemake(finished, "-n", *config, *option, check=False)
+    assert refused.returncode and "does not say why the results changed" in refused.stdout
+    assert "Traceback" not in refused.stdout

@@ -7,7 +7,7 @@ last one.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,21 @@ class Bucket:
     difference: Estimate | None
     against_rest: Estimate | None
     holm: float | None = None
+
+    def entry(self) -> dict:
+        """Plain data, for a file of JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_entry(cls, entry: Mapping) -> "Bucket":
+        """The bucket of plain data, with the same numbers to the last digit."""
+        estimates = {key: _plain_estimate(entry[key]) for key in ("difference", "against_rest")}
+        lists = {key: tuple(entry[key]) for key in ("languages", "scores")}
+        return cls(**{**entry, **estimates, **lists})
+
+
+def _plain_estimate(entry: Mapping | None) -> Estimate | None:
+    return entry and Estimate(entry["mean"], tuple(map(tuple, entry["parts"])))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -89,6 +89,21 @@ def lock_hash(project: Path = PROJECT) -> str | None:
     return sha256_file(path) if path.exists() else None
 
 
+def tracked_versions(path: Path) -> Iterator[bytes]:
+    """The contents of a file in git: in the index, then in the commits that changed it, the newest first.
+
+    Nothing outside a git checkout, and without the program git.
+    """
+    revisions = [""]
+    with suppress(OSError, subprocess.CalledProcessError):
+        revisions += _git(path.parent, "rev-list", "HEAD", "--", path.name).split()
+    for revision in revisions:
+        command = [*_git_command(path.parent), "cat-file", "blob", f"{revision}:./{path.name}"]
+        # A commit that removed the file has no content of it.
+        with suppress(OSError, subprocess.CalledProcessError):
+            yield subprocess.run(command, capture_output=True, check=True).stdout
+
+
 def agent(project: Path = PROJECT) -> str:
     """The name of the user in git's configuration, which is meant for publication; a login name is not."""
     with suppress(OSError, subprocess.CalledProcessError):
@@ -122,10 +137,13 @@ def _version(package: str) -> str | None:
 
 
 def _git(project: Path, *arguments: str) -> str:
-    # The settings in a copy of the project could name programs that git starts.
-    harmless = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
-    command = ["git", "-C", str(project), *harmless, *arguments]
+    command = [*_git_command(project), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _git_command(project: Path) -> list[str]:
+    # The settings in a copy of the project could name programs that git starts.
+    return ["git", "-C", str(project), "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
 
 
 def _head(git: Path) -> str:

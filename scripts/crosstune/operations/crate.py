@@ -11,12 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from crosstune.artifacts.correction_record import RECORD, CorrectionRecord, kept_files
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, sha256_file
 from crosstune.machine.environment import tracked_files
 from crosstune.operations.zip_files import regular_files, write_zip
 from crosstune.study.graph import Study
 from crosstune.study.paths import PreparedPath
+from crosstune.study.targets import kept_folder
 
 METADATA, CONFIG, README = "ro-crate-metadata.json", "study.json", "README.md"
 
@@ -63,13 +65,15 @@ FORMATS = {
 }  # fmt: skip
 
 
-def write_crate(study: Study, root: Path, out: Path) -> list[str]:
+def write_crate(study: Study, root: Path, out: Path, record: CorrectionRecord | None = None) -> list[str]:
     """Pack the study below `root`, the project's folder, into the archive `out`; return the names of its files.
 
-    The same results give the same bytes. Raises UserError if the study is not finished.
+    `record`: that of the study's kept results, which are packed too. The same results give the same bytes.
+    Raises UserError if the study is not finished.
     """
     provenance = read_json(_existing(root / study.results / "provenance.json"))
     files = {path: root / path for path in packed_files(study, [f"{path}.json" for path in provenance["data"]], root)}
+    files |= recorded_files(study, record)
     texts = {CONFIG: _json_text(provenance["config"]), README: readme(study, provenance)}
     texts[METADATA] = _json_text(crate_metadata(study, provenance, files, texts))
     write_zip(out, files, texts)
@@ -88,6 +92,17 @@ def packed_files(study: Study, data: Sequence[str], root: Path) -> list[str]:
     return sorted(files - own | (own if published is None else own & published))
 
 
+def recorded_files(study: Study, record: CorrectionRecord | None) -> dict[str, Path]:
+    """The correction record and the files that it is about, by their names in the archive.
+
+    There they lie where a study without the option `corrections` looks for them.
+    """
+    if record is None:
+        return {}
+    paths = [record.folder / RECORD, *kept_files(record.folder).values()]
+    return {f"{kept_folder(study)}/{path.name}": path for path in paths}
+
+
 def crate_metadata(study: Study, provenance: Mapping, files: Mapping[str, Path], texts: Mapping[str, str]) -> dict:
     """The metadata: a JSON-LD graph of the files, the workflow, its parameters and its run.
 
@@ -104,6 +119,8 @@ def crate_metadata(study: Study, provenance: Mapping, files: Mapping[str, Path],
         for name in names:
             entities[name]["exampleOfWork"] = _ref(parameter)
     entities["Snakefile"] |= _workflow(provenance)
+    if (recorded := f"{kept_folder(study)}/{RECORD}") in entities:
+        entities[recorded]["description"] = "the correction record of the results beside it"
     given = sorted((name, model) for name, model in provenance["models"].items() if "pretrained_on" not in model)
     models = [_model(name, model) for name, model in given]
     graph = [

@@ -37,7 +37,7 @@ def check_no_consent(config: Mapping, where: str) -> None:
     for key in COMMAND_LINE_KEYS:
         if key in config:
             message = f"the key {key!r} is for the command line alone: no file consents for you"
-            value = str(config[key]) if key == "archive" else str(config[key]).lower()
+            value = str(config[key]) if key in ("archive", "corrections") else str(config[key]).lower()
             fix = f"Remove it. If you mean it: --config {key}={shlex.quote(value)}"
             raise UserError(message, where, fix)
 

@@ -147,6 +147,7 @@ LIGHT = {
         "provenance": (2000, 60),
         "crate": (4000, 240),
         "list_stale": (2000, 60),
+        "corrections": (2000, 60),
         "status": (2000, 20),
         "install_predictions": (500, 20),
         "score": (2000, 60),

@@ -58,6 +58,11 @@ def baseline_files(study: Expansion) -> list[str]:
     return [f"{study.results}/baselines/{name}.json" for name in sorted({name for name, _ in evaluated_sets(study)})]
 
 
+def kept_folder(study: Study) -> str:
+    """The folder of the study's kept results and of their correction record (docs/corrections.md)."""
+    return study.config.get("corrections") or f"docs/results/{study.name}"
+
+
 def submission_predictions(study: Expansion) -> list[str]:
     """Final predictions of every run on the data sets that are tasks of XTREME-R."""
     return sorted(

@@ -8,6 +8,7 @@ from crosstune.reporting.figures.axes import INDENT, RowChart, difference_axis
 from crosstune.reporting.figures.drawing import text_width
 from crosstune.reporting.figures.figure import Figure, LegendEntry
 from crosstune.reporting.figures.forest import difference_text
+from crosstune.reporting.tables.buckets import is_sure
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def bucket_row(bucket: Bucket, confidence: float, pilot: bool = False) -> Bucket
     a, b = bucket.scores
     ends = bucket.difference and bucket.difference.interval(confidence)
     low, high = (ends.low, ends.high) if ends else (None, None)
-    sure = not pilot and bucket.holm is not None and bucket.holm <= 1 - confidence
+    sure = not pilot and is_sure(bucket, confidence)
     return BucketRow(bucket.attribute, bucket.name, a - b, low, high, sure)
 
 
@@ -44,7 +45,8 @@ def buckets_figure(entry: Mapping, label: str, buckets: Sequence[Bucket], pilot:
     ends = [(row.low, row.high) for row in rows if row.low is not None]
     axis = difference_axis([row.mean for row in rows], ends, f"points of {label}")
     room = 12 + max(text_width(row.text) for row in rows)
-    chart = RowChart(axis, [f"xxx{row.name}" for row in rows], right=room)
+    names = [*(f"xxx{row.name}" for row in rows), *{row.attribute for row in rows}]
+    chart = RowChart(axis, names, right=room)
     by_attribute: dict[str, list[BucketRow]] = {}
     for row in rows:
         by_attribute.setdefault(row.attribute, []).append(row)

@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from crosstune.analysis.results import Panel, StudyResults, read_json_object, source_label
+from crosstune.artifacts.correction_record import CorrectionRecord
 from crosstune.core.files import write_text
 from crosstune.core.text import decimal
 from crosstune.machine.job_usage import read_job_usage, usage_table
@@ -41,7 +42,9 @@ from crosstune.reporting.page.answer import (
     target_name,
     verdict_lines,
 )
+from crosstune.reporting.page.buckets import bucket_answers
 from crosstune.reporting.page.provenance import provenance_rows
+from crosstune.reporting.page.record import record_section
 from crosstune.reporting.page.terms import TERMS
 from crosstune.reporting.page.texts import (
     difference_texts,
@@ -93,12 +96,12 @@ UNQUOTED = " ,;:/()[]+*'!=@.-_"
 CHOSEN = ("language", "schedule", "dataset")
 
 
-def write_report(study: StudyResults, results: Path, out: Path) -> None:
-    """Write the report of a study to `out`."""
-    write_text(out, render_page(study, results))
+def write_report(study: StudyResults, results: Path, out: Path, record: CorrectionRecord | None = None) -> None:
+    """Write the report of a study to `out`; `record`: that of its kept results."""
+    write_text(out, render_page(study, results, record))
 
 
-def render_page(study: StudyResults, results: Path) -> str:
+def render_page(study: StudyResults, results: Path, record: CorrectionRecord | None = None) -> str:
     """The report as HTML. Reads the JSON files of `results`, as far as they exist."""
     loader = PackageLoader("crosstune.reporting.page")
     environment = Environment(
@@ -107,7 +110,8 @@ def render_page(study: StudyResults, results: Path) -> str:
     own = (bibtex, choices, citation_rows, fitted_parts, heading_attributes, track_panels)
     functions = {function.__name__: function for function in (*FUNCTIONS, *own)}
     readers = {
-        function.__name__: partial(function, results=results) for function in (cost_table, exposure, panel_figures)
+        function.__name__: partial(function, results=results)
+        for function in (bucket_answers, cost_table, exposure, panel_figures)
     }
     environment.globals.update(functions | readers, next_number=numbers_from(1).__next__)
     filters = (
@@ -125,6 +129,7 @@ def render_page(study: StudyResults, results: Path) -> str:
         "encoding": read_json_object(results / "encoding.json"),
         "claims": claims_section(study, results),
         "computations": computations(study, results),
+        "record": record and record_section(record, results),
         "used": read_job_usage(results),
         "terms": TERMS,
         "pilot_mark": PILOT_MARK,

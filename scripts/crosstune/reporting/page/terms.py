@@ -12,7 +12,8 @@ TERMS = {
     "minimum detectable effect": "MDE: the true difference that studies of this design find significant in 80% of all "
     "cases (80% power).",
     "TOST p": "p-value of equivalence: the larger one of two one-sided t tests against ± the smallest effect.",
-    "Holm": "Correction of p-values for the number of languages; errors anywhere occur in at most 5% of studies.",
+    "Holm": "Correction of p-values for the number of languages or buckets; errors anywhere occur in at most 5% of "
+    "studies.",
     "better, worse": "The 95% CI of the difference excludes 0, and the schedules are not equivalent.",
     "equivalent": "The difference is significantly smaller than the smallest effect (TOST p at most 0.05).",
     "inconclusive": "The data allow several of better, worse and equivalent. It is no evidence of equality.",

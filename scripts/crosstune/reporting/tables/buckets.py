@@ -53,19 +53,29 @@ def describe_buckets(entry: Mapping, model: str, label: str, finding: str) -> st
 
 
 def strongest(entry: Mapping, buckets: Sequence[Bucket]) -> str:
-    """The buckets whose difference is surely another than elsewhere, by Holm's p over all buckets."""
-    level = 1 - entry["confidence"]
-    sure = sorted((b for b in buckets if b.holm is not None and b.holm <= level), key=lambda b: b.against_rest.p)
+    """A sentence: the buckets whose difference is another than on the other examples, by Holm's p over all buckets."""
     if not any(bucket.holm is not None for bucket in buckets):
         return "Below two seeds nothing is tested."
+    sure = sorted((b for b in buckets if is_sure(b, entry["confidence"])), key=lambda b: (b.holm, b.against_rest.p))
+    begin = f"Buckets in which {entry['a']} less {entry['b']} differs from the other examples: "
     if not sure:
-        return f"In none of the {count(len(buckets), 'bucket')} the difference is surely another than elsewhere (Holm)."
-    named = [
-        f"{bucket.attribute} {bucket.name} ({decimal(bucket.against_rest.mean, 1)} points against the rest, p = "
-        f"{decimal(bucket.holm, 3)})"
-        for bucket in sure[:MOST_NAMED]
-    ]
-    return f"Surely another than elsewhere (Holm over {count(len(buckets), 'bucket')}): {'; '.join(named)}."
+        return f"{begin}none after Holm's correction over {count(len(buckets), 'bucket')}."
+    named = [f"{bucket.attribute} {bucket.name} ({_against_rest_text(bucket)})" for bucket in sure[:MOST_NAMED]]
+    more = f"; and {len(sure) - MOST_NAMED} more" if len(sure) > MOST_NAMED else ""
+    return f"{begin}{'; '.join(named)}{more}, after Holm's correction over {count(len(buckets), 'bucket')}."
+
+
+def is_sure(bucket: Bucket, confidence: float) -> bool:
+    """Whether the difference in a bucket is another than on the other examples, after Holm's correction."""
+    return bucket.holm is not None and bucket.holm <= 1 - confidence
+
+
+def _against_rest_text(bucket: Bucket) -> str:
+    """`5.1 points more, p = 0.003`."""
+    mean, p = bucket.against_rest.mean, decimal(bucket.holm, 3)
+    return (
+        f"{decimal(abs(mean), 1)} points {'more' if mean > 0 else 'less'}, p {'< 0.001' if p == '0.000' else f'= {p}'}"
+    )
 
 
 def _estimate_text(estimate: Estimate | None, confidence: float) -> str:
