@@ -7,7 +7,7 @@ STUDY ?= config.yaml
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: study status inspect test test-cluster test-containers lint docs envs image base clean
+.PHONY: study status inspect test test-cluster test-containers chaos lint docs envs image base clean
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 study: $(READY)
@@ -37,6 +37,10 @@ test-cluster: $(READY)
 
 test-containers: $(READY)
 	python -m pytest -m container
+
+# A small study under random disturbances, by hand: make chaos OPTIONS="--disturbances 200"
+chaos: $(READY)
+	python benchmarks/chaos.py --work $(shell mktemp -d) $(OPTIONS)
 
 # Only files with the hashes of the locks are installed.
 INSTALLED_FROM := envs/install.sh envs/build.lock envs/cuda.lock
