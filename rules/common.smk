@@ -26,6 +26,7 @@ from crosstune.data.synthetic.write import SYNTHETIC_VERSION
 from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.container import check_image, gpu_environment
 from crosstune.machine.slurm import check_names
+from crosstune.operations.changed_files import check_finished_files, forget_files, remember_files
 from crosstune.study import specs, targets
 from crosstune.study.build import build_study
 from crosstune.study.checks import check_resume_states, longest_sequence
@@ -96,6 +97,8 @@ try:
         requirements.check_files()
         check_folders(study)
         read_record(Path(targets.kept_folder(study)), Path(workflow.basedir))
+    if workflow.is_main_process and not KEEPS_RESULTS:
+        check_finished_files()
     requirements.check_translators()
 except UserError as error:
     refuse(error)
@@ -199,11 +202,22 @@ onstart:
             check_image(IMAGE)
     except UserError as error:
         refuse(error)
+    forget_files()
+
+
+def finished_files():
+    """Folders with what the study has made, and the outputs of each of its jobs."""
+    return [Path("data"), Path(study.results)], [list(map(str, job.output)) for job in workflow.dag.jobs]
 
 
 onsuccess:
     for path in study.checkpoints:
         remove_staged(Path(path))
+    remember_files(*finished_files())
+
+
+onerror:
+    remember_files(*finished_files())
 
 
 def final_targets():

@@ -112,6 +112,22 @@ def test_a_stage_loads_with_transformers(finished):
     assert model(**tokens).start_logits.shape == tokens["input_ids"].shape
 
 
+@pytest.mark.parametrize(
+    "name", [f"{HOME}/worldqa.qen@12/predictions/worldqa/qka.jsonl", "results/small/tables/qa.worldqa.tiny.f1.csv"]
+)
+def test_a_finished_file_that_something_has_changed_is_told_and_made_anew(finished, snakemake, jobs, name):
+    config, before = write_config(finished), results(finished)
+    (finished / name).write_bytes((finished / name).read_bytes()[:20])
+    refused = snakemake(finished, "--cores", "2", "--configfile", config, check=False)
+    assert refused.returncode and f"1 file changed after the last run had ended: {name}" in refused.stdout
+    (command,) = re.findall(r"^  (rm -rf .+)$", refused.stdout, re.MULTILINE)
+    subprocess.run(command, shell=True, cwd=finished, check=True)
+    (forced,) = re.findall(r"^  --forcerun (.+)$", refused.stdout, re.MULTILINE)
+    snakemake(finished, "--cores", "2", "--configfile", config, "--forcerun", *forced.split())
+    assert results(finished) == before
+    assert jobs(snakemake(finished, "-n", "--configfile", config).stdout) == {}
+
+
 def test_nothing_is_left_to_do(finished, snakemake, jobs):
     assert jobs(snakemake(finished, "-n", "--configfile", write_config(finished)).stdout) == {}
 
