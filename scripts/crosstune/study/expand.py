@@ -13,6 +13,7 @@ from crosstune.study.folds import fold_dataset, track_folds
 from crosstune.study.graph import Checkpoint, Expansion, Run, Track
 from crosstune.study.heads import HEADLESS, check_heads, evaluation_heads, final_heads
 from crosstune.study.paths import CheckpointPath, Source, base_path, study_name
+from crosstune.study.recipe import spans_sequence
 from crosstune.study.run_data import evaluated_dataset, run_schedule
 from crosstune.study.schedules import (
     UNTRAINED,
@@ -23,6 +24,7 @@ from crosstune.study.schedules import (
     schedule_sources,
     shorten,
     shortened,
+    with_one_lr_schedule,
 )
 from crosstune.study.specs import average_spec, held_out_manifests, pretrain_spec, stage_spec, weight_names_key
 
@@ -222,6 +224,8 @@ class RunExpander:
         runs = []
         for schedule, fold in itertools.product(self.track.schedules, self.track.folds):
             prepared = run_schedule(self.registry, self.track, schedule, self.seed, fold)
+            if spans_sequence(self.track.config["recipe"]):
+                prepared = with_one_lr_schedule(prepared, f"tracks.{self.track.name}.schedules")
             stages = tuple(map(self._add, prepared.prefixes))
             runs.append(Run(self.model, self.seed, self.track.name, schedule, stages, fold))
         return runs

@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping
 from crosstune.core.errors import UserError
 
 CONTRASTIVE = "contrastive"
+# Keys of a recipe that act on the schedule tree: the specs of stages have what follows from them.
+TREE_KEYS = ("lr_schedule_over",)
 
 
 def merge_recipe(recipe: Mapping, changes: Mapping) -> dict:
@@ -13,6 +15,16 @@ def merge_recipe(recipe: Mapping, changes: Mapping) -> dict:
     if CONTRASTIVE in recipe and CONTRASTIVE in changes:
         merged[CONTRASTIVE] = {**recipe[CONTRASTIVE], **changes[CONTRASTIVE]}
     return merged
+
+
+def stage_recipe(recipe: Mapping, changes: Mapping) -> dict:
+    """The recipe in the spec of a stage: that of its track with the stage's changes, without keys of the tree."""
+    return {key: value for key, value in merge_recipe(recipe, changes).items() if key not in TREE_KEYS}
+
+
+def spans_sequence(recipe: Mapping) -> bool:
+    """Whether one learning-rate schedule spans all stages of a sequence."""
+    return recipe.get("lr_schedule_over", "stage") == "sequence"
 
 
 def is_contrastive(recipe: Mapping) -> bool:

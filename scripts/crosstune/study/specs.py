@@ -14,7 +14,7 @@ from crosstune.data.registry import Registry
 from crosstune.study.graph import Checkpoint, Expansion, Track
 from crosstune.study.heads import Head, schedule_heads
 from crosstune.study.paths import CheckpointPath, PreparedPath, Source
-from crosstune.study.recipe import learns_temperature, merge_recipe
+from crosstune.study.recipe import learns_temperature, merge_recipe, stage_recipe
 from crosstune.study.run_data import evaluated_dataset, largest_samples, run_sources, validation_languages
 from crosstune.study.schedules import Schedule
 
@@ -106,14 +106,23 @@ def stage_spec(config: Mapping, registry: Registry, track: Track, schedule: Sche
         "tokens": track.config["budget"]["tokens"],
         "heads": [head.spec for head in sorted(set(heads.values()), key=lambda head: head.name)],
         "source_heads": {source: heads[Source.parse(source).dataset].name for source in sources},
-        "recipe": merge_recipe(track.config["recipe"], stage.changes if stage else {}),
+        "recipe": stage_recipe(track.config["recipe"], stage.changes if stage else {}),
         # The layer says which states predictions compare; training does not use it.
         "encoding": {key: value for key, value in track.config["encoding"].items() if key != "layer"},
         "threads": config["threads"],
         "precision": config["precision"],
         "packing": config["packing"],
         **_selection_spec(config, registry, track, stage.sources if stage else (), heads),
+        **_lr_span_spec(schedule),
     }
+
+
+def _lr_span_spec(schedule: Schedule) -> dict:
+    """The place of a schedule's last stage in a learning-rate schedule over several stages, if that is its own."""
+    if not (schedule.stages and schedule.stages[-1].lr_updates):
+        return {}
+    before = sum(stage.updates for stage in schedule.stages[:-1])
+    return {"lr_span": {"updates": schedule.stages[-1].lr_updates, "before": before}}
 
 
 def average_spec(parents: Sequence[dict]) -> dict:

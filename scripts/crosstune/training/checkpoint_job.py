@@ -58,7 +58,7 @@ from crosstune.training.inference import predict_dataset, predict_splits
 from crosstune.training.interruption import InterruptGuard
 from crosstune.training.micro_batches import MicroBatcher, TrainingData, TrainingSettings
 from crosstune.training.model_selection import BestCheckpoint, Scores
-from crosstune.training.optimizer import decay_factor
+from crosstune.training.optimizer import LrSpan, decay_factor
 from crosstune.training.pass_size import training_pass
 from crosstune.training.profiler import Profiler
 from crosstune.training.resume import ResumeFolder
@@ -274,7 +274,8 @@ def _fit(
     state = ResumeFolder(job.resume_dir, sha256_json([spec, precision, hashes, start.parent.get("weights")]), meter)
     ranks.broadcast_from_main(lambda: write_json(job.resume_dir / "spec.json", spec))
     pass_tokens = ranks.broadcast_from_main(partial(training_pass, network, precision))
-    settings = TrainingSettings(spec["recipe"], start.key, precision, pass_tokens, options.save_interval)
+    span = LrSpan(**spec["lr_span"]) if "lr_span" in spec else LrSpan(len(inputs.plan))
+    settings = TrainingSettings(spec["recipe"], start.key, precision, pass_tokens, options.save_interval, span)
 
     def progress(total: int, done: int) -> Progress:
         if not ranks.is_main:
@@ -284,7 +285,7 @@ def _fit(
     profiler = Profiler(options.profile) if options.profile and ranks.is_main else None
     windows = (windows.ids for windows in data.windows.values())
     used = SparseEmbedding(network, data.heads.values(), windows, start.moments)
-    decayed = partial(decay_factor, spec["recipe"], updates=len(inputs.plan))
+    decayed = partial(decay_factor, spec["recipe"], span=span)
     best = None
     if "select" in spec:
         able = partial(_with_all_embeddings, used, decayed)

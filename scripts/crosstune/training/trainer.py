@@ -23,7 +23,7 @@ from crosstune.training.distributed import Ranks
 from crosstune.training.interruption import InterruptGuard, TrainingInterrupted
 from crosstune.training.micro_batches import MicroBatch, MicroBatcher, TrainingSettings
 from crosstune.training.model_selection import BestCheckpoint
-from crosstune.training.optimizer import build_optimizer, learning_rate, named_moments, set_learning_rates
+from crosstune.training.optimizer import LrSpan, build_optimizer, learning_rate, named_moments, set_learning_rates
 from crosstune.training.parallel import parallel_model_class
 from crosstune.training.profiler import Profiler
 from crosstune.training.resume import ResumeFolder, SaveTimer
@@ -50,6 +50,7 @@ class Trainer:
         self.batcher, self.network, self.settings = batcher, batcher.network, batcher.settings
         self.folder, self.best, self.profiler, self.ranks = folder, best, profiler, ranks or Ranks()
         self.updates, self.total_updates = 0, len(batcher.plan)
+        self.lr_span = self.settings.lr_span or LrSpan(self.total_updates)
         self.curve: list[dict] = []
         self.figures: dict[str, str] = {}
         # Accelerate's precision is global to the process, in which several trainings may follow each other.
@@ -111,7 +112,7 @@ class Trainer:
     def step(self, micro_batches: Sequence[MicroBatch]) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Make the next update; this process's part of its loss and of its contrastive loss."""
         recipe, rank = self.settings.recipe, self.ranks.rank
-        set_learning_rates(self.optimizer, recipe, self.updates, self.total_updates)
+        set_learning_rates(self.optimizer, recipe, self.updates, self.lr_span)
         torch.manual_seed(derive(*self.settings.key, "dropout", self.updates, *([rank] if rank else [])))
         losses = accumulate_gradients(self.accelerator, self.model.network, micro_batches, self.settings)
         self.model.sum_gradients()
@@ -143,7 +144,8 @@ class Trainer:
                 raise UserError(f"the loss is {loss} at update {self.updates}", fix=fix)
             self.figures = {"loss": f"{loss:.3f}"}
         if on_curve:
-            rate = learning_rate(self.settings.recipe, self.updates - 1, self.total_updates)
+            number = self.lr_span.before + self.updates - 1
+            rate = learning_rate(self.settings.recipe, number, self.lr_span.updates)
             tokens = self.batcher.tokens(self.updates - 1)
             point = {"update": self.updates, "loss": round(loss, 6), "lr": rate, "tokens": tokens}
             self.curve.append(point | ({} if contrastive is None else {"contrast": round(contrastive, 6)}))
