@@ -1,9 +1,12 @@
 """Recipes of tracks, models and stages: what reaches the specs, the folders and the plan."""
 
 import pytest
-from helpers.study_config import study
+from helpers.study_config import STUDY, study
 
 from crosstune.core.errors import UserError
+from crosstune.study.plan import plan_of
+from crosstune.study.retention import RetentionPolicy
+from crosstune.study.summary import summary
 
 SEQUENCE = {"lr": 1e-3, "lr_schedule_over": "sequence"}
 
@@ -31,3 +34,51 @@ def test_the_key_belongs_to_a_track():
         study(tracks__qa__schedules={"a": [{"train": "qen", "lr_schedule_over": "sequence"}]})
     with pytest.raises(UserError, match="unknown key 'lr_schedule_over'"):
         study(models__tiny__pretrain__recipe=SEQUENCE)
+
+
+def two_models(recipe, **changes):
+    """The test study with a second model that has a recipe of its own."""
+    return study(models__large={**STUDY["models"]["tiny"], "recipe": recipe}, **changes)
+
+
+def test_a_key_comes_from_the_stage_then_from_the_model_then_from_the_track():
+    stages = ["qen", {"train": "qes", "lr": 5e-6}]
+    changes = {"tracks__qa__schedules": {"a": stages}, "tracks__qa__recipe": {"lr": 3e-5, "warmup": 0.2}}
+    found = two_models({"lr": 1e-5}, **changes)
+    recipes = {model: [spec["recipe"] for spec in specs_of(found, "a", model)] for model in ("tiny", "large")}
+    assert [recipe["lr"] for recipe in recipes["tiny"]] == [3e-5, 5e-6]
+    assert [recipe["lr"] for recipe in recipes["large"]] == [1e-5, 5e-6]
+    assert {recipe["warmup"] for recipe in recipes["large"]} == {0.2}, "the model's recipe has no defaults"
+
+
+def test_a_models_recipe_changes_no_other_model_and_no_pretraining():
+    plain, changed = two_models({}), two_models({"lr": 1e-5})
+    same = {path for path, node in plain.checkpoints.items() if changed.checkpoints[path] == node}
+    assert same == {path for path in plain.checkpoints if "/large/" not in path or path.endswith("/base")}
+
+
+def test_a_model_can_have_one_learning_rate_schedule_over_a_sequence():
+    found = two_models({"lr_schedule_over": "sequence"})
+    assert "lr_span" not in specs_of(found)[0] and "lr_span" in specs_of(found, model="large")[0]
+
+
+def test_the_plan_names_the_recipes_of_models():
+    found = two_models({"lr": 1e-5, "contrastive": {"weight": 0.5}}, tracks__qa__schedules={"joint": ["qen + qes"]})
+    assert plan_of(found)["recipes"] == {"large": "lr 1e-05, contrastive.weight 0.5"}
+    assert any(line.startswith("model large: its recipe") for line in summary(found, RetentionPolicy(found)))
+    assert "recipes" not in plan_of(study())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "where", "message"),
+    [
+        ({"lr": -1}, "models.large.recipe.lr", "does not fit"),
+        ({"learning_rate": 1}, "models.large.recipe", "unknown key 'learning_rate'"),
+        ({"decay": "linear"}, "models.large.recipe.decay", "is now lr_schedule"),
+        ({"contrastive": {"temperature": 0.1}}, "models.large.recipe.contrastive", "no effect without a weight"),
+    ],
+)
+def test_mistakes_in_the_recipe_of_a_model(recipe, where, message):
+    with pytest.raises(UserError, match=message) as caught:
+        two_models(recipe)
+    assert caught.value.where == where

@@ -152,12 +152,18 @@ def check_contrastive(study: Expansion) -> None:
         shared = contrastive_options(track.config["recipe"])
         nodes = [node for node in trained if node.location.track == name]
         for node in nodes:
+            given = contrastive_options(track.of_model(study.config["models"][node.location.model]).config["recipe"])
             tasks = {head.partition(".")[0] for head in node.spec["source_heads"].values()}
             where = f"tracks.{name}.schedules, {node.location.stages[-1]}"
-            check_contrastive_recipe(node.spec["recipe"], shared, tasks, where)
+            check_contrastive_recipe(node.spec["recipe"], given, tasks, where)
         if shared and not any(is_contrastive(node.spec["recipe"]) for node in nodes):
             fix = "contrastive: {weight: 1.0}"
             raise UserError(f"{shared[0]} has no effect without a weight", f"tracks.{name}.recipe.contrastive", fix)
+    for name, model in study.config["models"].items():
+        own = contrastive_options(model.get("recipe", {}))
+        if own and not any(is_contrastive(node.spec["recipe"]) for node in trained if node.location.model == name):
+            fix = "contrastive: {weight: 1.0}"
+            raise UserError(f"{own[0]} has no effect without a weight", f"models.{name}.recipe.contrastive", fix)
 
 
 def check_allowed_leakage(study: Expansion) -> None:

@@ -41,7 +41,8 @@ def expand(config: Mapping, registry: Registry, languages: Mapping[str, Language
         check_heads(registry, track)
     runs: list[Run] = []
     for model, track, seed in itertools.product(config["models"], tracks.values(), config["seeds"]):
-        runs += RunExpander(config, registry, track, model, seed, checkpoints).runs()
+        own = track.of_model(config["models"][model])
+        runs += RunExpander(config, registry, own, model, seed, checkpoints).runs()
     _keep_carried_optimizers(checkpoints)
     _score_final_only(checkpoints, runs, tracks)
     return Expansion(config, registry, languages, tracks, checkpoints, tuple(runs))

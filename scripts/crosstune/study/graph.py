@@ -1,11 +1,12 @@
 """An expanded study as data: its tracks, checkpoints and runs, and the comparisons that it declares."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from crosstune.data.registry import Language, Registry
 from crosstune.study.paths import CheckpointPath, study_name
+from crosstune.study.recipe import merge_recipe
 from crosstune.study.schedules import Schedule
 
 
@@ -77,6 +78,11 @@ class Track:
     @property
     def schedule_names(self) -> list[str]:
         return [schedule.name for schedule in self.schedules]
+
+    def of_model(self, model: Mapping) -> "Track":
+        """The track as a model of the config trains it: keys of the model's recipe replace those of the track's."""
+        recipe = merge_recipe(self.config["recipe"], model.get("recipe", {}))
+        return replace(self, config={**self.config, "recipe": recipe})
 
 
 @dataclass(frozen=True)

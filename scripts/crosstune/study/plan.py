@@ -7,6 +7,7 @@ from crosstune.data.synthetic.languages import LANGUAGES as INVENTED
 from crosstune.evaluation.metrics import metric_named
 from crosstune.study.graph import Run, Study, Track
 from crosstune.study.paths import Source
+from crosstune.study.recipe import own_recipes
 from crosstune.study.run_data import evaluated_dataset
 from crosstune.study.schedules import schedule_sources, shortened
 from crosstune.study.targets import used_languages
@@ -36,6 +37,7 @@ def plan_of(study: Study) -> dict:
         "primary": {key: headline[key] for key in ("track", "dataset", "metric")},
         "seeds": study.config["seeds"],
         "models": list(study.config["models"]),
+        **({"recipes": recipes} if (recipes := own_recipes(study.config["models"])) else {}),
         "languages": languages,
         "tracks": {name: track_plan(study, name) for name in study.config["tracks"]},
         "contrasts": list(study.contrasts),

@@ -22,6 +22,19 @@ def stage_recipe(recipe: Mapping, changes: Mapping) -> dict:
     return {key: value for key, value in merge_recipe(recipe, changes).items() if key not in TREE_KEYS}
 
 
+def recipe_text(recipe: Mapping) -> str:
+    """Keys of a recipe for a person: `lr 1e-05, contrastive.weight 0.5`."""
+    nested = recipe.get(CONTRASTIVE, {})
+    flat = {key: value for key, value in recipe.items() if key != CONTRASTIVE}
+    flat |= {f"{CONTRASTIVE}.{key}": value for key, value in nested.items()}
+    return ", ".join(f"{key} {value}" for key, value in flat.items())
+
+
+def own_recipes(models: Mapping[str, Mapping]) -> dict[str, str]:
+    """The recipes that models of a config have of their own, as text by model."""
+    return {name: recipe_text(model["recipe"]) for name, model in models.items() if model.get("recipe")}
+
+
 def spans_sequence(recipe: Mapping) -> bool:
     """Whether one learning-rate schedule spans all stages of a sequence."""
     return recipe.get("lr_schedule_over", "stage") == "sequence"

@@ -8,6 +8,7 @@ from crosstune.data.part_names import SAMPLE, split_part
 from crosstune.study.folds import fold_dataset
 from crosstune.study.graph import Checkpoint, Study
 from crosstune.study.heads import evaluation_heads, final_heads
+from crosstune.study.recipe import own_recipes
 from crosstune.study.retention import RetentionPolicy
 from crosstune.study.schedules import shortened
 
@@ -25,6 +26,10 @@ def summary(study: Study, retention: RetentionPolicy) -> list[str]:
     if pilot:
         parts = f"at most {count(pilot, 'example')} of each test set in each language, a tenth of every budget"
         lines = [f"PILOT of the study {study.config['study']}, in {study.results}: {parts}", *lines]
+    for name, recipe in own_recipes(study.config["models"]).items():
+        lines.append(
+            f"model {name}: its recipe replaces keys of the tracks' recipes: {recipe}; a stage's own keys stay"
+        )
     for name, track in study.config["tracks"].items():
         budget = shortened(track["budget"]) if pilot else track["budget"]
         names = study.tracks[name].schedule_names
