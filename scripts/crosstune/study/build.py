@@ -22,6 +22,7 @@ from crosstune.study.expand import expand
 from crosstune.study.graph import Study
 from crosstune.study.local_models import identify_models
 from crosstune.study.renamed_keys import check_renamed
+from crosstune.study.sweeps import check_sweeps
 from crosstune.study.table_specs import resolve_tables
 
 
@@ -40,6 +41,7 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     root = Path(root)
     check_renamed(config)
     config = validate(config, root / "schemas/study.schema.yaml")
+    check_sweeps(config, root / "schemas/study.schema.yaml")
     complete_spec(config["synthetic"])
     config = identify_models(config)
     complete_revisions(config)

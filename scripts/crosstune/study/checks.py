@@ -16,6 +16,7 @@ from crosstune.study.folds import fold_dataset
 from crosstune.study.graph import Expansion, Track
 from crosstune.study.paths import Source, base_path
 from crosstune.study.recipe import check_contrastive_recipe, contrastive_options, is_contrastive
+from crosstune.study.run_data import validation_languages
 from crosstune.study.schedules import schedule_sources
 from crosstune.study.specs import leakage_spec
 from crosstune.study.targets import used_languages
@@ -41,6 +42,9 @@ def check_selection(registry: Registry, track: Track) -> None:
     if select["dataset"] not in registry:
         raise UserError(f"unknown data set {select['dataset']!r}", where)
     if "validation" in select:
+        if "languages" in select:
+            message = "rows of `validation` name their languages themselves"
+            raise UserError(message, f"tracks.{track.name}.select.languages", "validation: {..., languages: [en]}")
         check_held_out(registry, track)
         return
     record = registry[fold_dataset(registry, select["dataset"], 1)]
@@ -48,6 +52,12 @@ def check_selection(registry: Registry, track: Track) -> None:
         if split not in record.splits:
             have = ", ".join(record.splits)
             raise UserError(f"data set {select['dataset']!r} has no {split} split", where, f"It has: {have}.")
+    if isinstance(languages := select.get("languages", "trained"), list):
+        for language in languages:
+            record.require(language, "validation", f"tracks.{track.name}.select.languages")
+    elif not validation_languages(registry, track, record.name):
+        message = f"no validation rows of {select['dataset']} in a language that the track trains on"
+        raise UserError(message, f"tracks.{track.name}.select.languages", "languages: [en]")
     _check_trained(track, where)
 
 
@@ -148,6 +158,7 @@ def _trained_datasets(track: Track) -> set[str]:
 def check_contrastive(study: Expansion) -> None:
     """The contrastive keys of every recipe fit each other and the task types, and have an effect."""
     trained = [node for node in study.checkpoints.values() if node.parents and node.spec.get("sources")]
+    trained = [node for node in trained if not node.choice]  # its candidates are checked
     for name, track in study.tracks.items():
         shared = contrastive_options(track.config["recipe"])
         nodes = [node for node in trained if node.location.track == name]

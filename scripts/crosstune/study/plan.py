@@ -46,33 +46,40 @@ def plan_of(study: Study) -> dict:
         "tables": list(study.tables),
         **({"buckets": list(study.buckets)} if study.buckets else {}),
         **({"distances": study.config["distances"]} if "distances" in study.config else {}),
+        **({"sweeps": [sweep_plan(study, choice) for choice in study.sweeps]} if study.sweeps else {}),
         "claims": list(study.claims),
         "cited": cited(study),
-        "runs": [
-            {
-                "model": run.model,
-                "seed": run.seed,
-                **({"fold": run.fold} if run.fold else {}),
-                "track": run.track,
-                "schedule": run.schedule.name,
-                "stages": [path.removeprefix(f"{study.results}/") for path in run.stages],
-                "evaluated": [
-                    [
-                        name
-                        for name in sorted(study.tracks[run.track].evaluate)
-                        if evaluated_dataset(study.registry, study.tracks[run.track], name, run.fold)
-                        in study.checkpoints[path].evaluate
-                    ]
-                    for path in run.stages
-                ],
-                **({"members": members_of(study, run)} if run.schedule.members else {}),
-                "mixtures": [list(stage.sources) for stage in run.schedule.stages],
-                "updates": [stage.updates for stage in run.schedule.stages],
-                "total_updates": run.schedule.total_updates,
-            }
-            for run in study.runs
-        ],
+        "runs": [run_plan(study, run) for run in study.runs],
     }
+
+
+def run_plan(study: Study, run: Run) -> dict:
+    """A run with its stages, and with what is evaluated after each."""
+    track = study.tracks[run.track]
+    names = {name: evaluated_dataset(study.registry, track, name, run.fold) for name in sorted(track.evaluate)}
+    return {
+        "model": run.model,
+        "seed": run.seed,
+        **({"fold": run.fold} if run.fold else {}),
+        "track": run.track,
+        "schedule": run.schedule.name,
+        "stages": [path.removeprefix(f"{study.results}/") for path in run.stages],
+        "evaluated": [
+            [name for name, own in names.items() if own in study.checkpoints[path].evaluate] for path in run.stages
+        ],
+        **({"members": members_of(study, run)} if run.schedule.members else {}),
+        "mixtures": [list(stage.sources) for stage in run.schedule.stages],
+        "updates": [stage.updates for stage in run.schedule.stages],
+        "total_updates": run.schedule.total_updates,
+    }
+
+
+def sweep_plan(study: Study, choice: str) -> dict:
+    """A sweep with the file of its choice, relative to the results."""
+    sweep = study.sweeps[choice]
+    fold = {"fold": sweep.fold} if sweep.fold else {}
+    place = {"model": sweep.model, "track": sweep.track, "schedule": sweep.schedule, **fold}
+    return place | {"seeds": list(sweep.seeds), "choice": choice.removeprefix(f"{study.results}/")}
 
 
 def members_of(study: Study, run: Run) -> list[str]:

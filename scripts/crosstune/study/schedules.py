@@ -62,7 +62,8 @@ class Budget:
 class StageSpec:
     """Training on one mixture. `sources` are sorted `dataset.language` names, `recipe` differs from the track's.
 
-    `lr_updates`: the updates of its learning-rate schedule, if that spans several stages.
+    `lr_updates`: the updates of its learning-rate schedule, if that spans several stages. `chosen_for`: the schedule
+    for which a sweep chooses the values of its recipe.
     """
 
     sources: tuple[str, ...]
@@ -71,6 +72,7 @@ class StageSpec:
     replay: float = 0.0
     recipe: tuple[tuple[str, object], ...] = ()
     lr_updates: int | None = None
+    chosen_for: str = ""
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -97,6 +99,7 @@ class StageSpec:
         budget = f"{self.updates}" if self.updates is not None else f"{self.epochs:g}ep"
         replay = {"replay": self.replay} if self.replay else {}
         span = {"lr_over": self.lr_updates} if self.lr_updates else {}
+        span |= {"sweep": self.chosen_for} if self.chosen_for else {}
         # No comma: Snakemake splits a path in the name of a cluster's job at commas.
         own = {FOLDER_MARKS.get(key, key): value for key, value in self.recipe}
         marks = "".join(f"~{key}={_mark(value)}" for key, value in sorted({**replay, **span, **own}.items()))

@@ -11,6 +11,7 @@ from crosstune.study.heads import evaluation_heads, final_heads
 from crosstune.study.recipe import own_recipes
 from crosstune.study.retention import RetentionPolicy
 from crosstune.study.schedules import shortened
+from crosstune.study.sweeps import sweep_lines
 
 BYTES_A_PARAMETER = 4  # weights are stored in fp32
 
@@ -47,7 +48,7 @@ def summary(study: Study, retention: RetentionPolicy) -> list[str]:
             scored = evaluation_heads(heads, study.registry, evaluate)
             if absent := [dataset for dataset in evaluate if dataset not in scored]:
                 lines.append(f"  {schedule.name} trains no head for {', '.join(absent)} and has no scores there")
-        lines += _smaller_tests(study, name)
+        lines += [*_smaller_tests(study, name), *sweep_lines(study.sweeps, name)]
     trainings = sum(bool(node.data) for node in study.checkpoints.values())
     lines.append(f"{len(study.runs)} runs share {trainings} trainings")
     lines.append(_amounts(study, retention))

@@ -24,6 +24,8 @@ from crosstune.artifacts.checkpoint import (
     CheckpointJob,
     content_keys,
     data_hashes,
+    link_or_copy,
+    link_tree,
     staged_predictions_dir,
 )
 from crosstune.artifacts.split import PreparedSplit, prepared_splits, row_origin
@@ -137,7 +139,10 @@ def make_checkpoint(
         return
     if options.ranks.is_main:
         shutil.rmtree(job.staging_dir, ignore_errors=True)
-    if "average" in job.spec:
+    if options.ranks.broadcast_from_main(partial(take_candidate, job)):
+        if options.ranks.is_main:
+            predict_after_training(job, options)
+    elif "average" in job.spec:
         average_checkpoints(job, parents)
     elif parents:
         train_stage(job, parents[0], options, guard)
@@ -150,7 +155,7 @@ def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, guard
 
     The seed draws heads that the parent lacks.
     """
-    spec = job.spec
+    spec = job.settings
     network = load_network(parent / MODEL, spec["recipe"].get("dropout"), spec["packing"])
     for head in spec["heads"]:
         if head["name"] not in network.tasks:
@@ -164,6 +169,21 @@ def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, guard
     manifest = read_json(parent / MANIFEST)
     moments = _carried_moments(job, parent, manifest)
     _fit_checkpoint(job, Start(network, parent / MODEL, mixture, key, main_head, manifest, moments), options, guard)
+
+
+def take_candidate(job: CheckpointJob) -> bool:
+    """Stage the chosen candidate of a sweep as this checkpoint, by links; False if it must be trained."""
+    if not (candidate := job.chosen_candidate()):
+        return False
+    out = job.staging_dir
+    link_tree(candidate / MODEL, out / MODEL)
+    for part in (CURVE, *([OPTIMIZER] if job.keep_optimizer else [])):
+        link_or_copy(candidate / part, out / part)
+    # The work was the candidate's: sums over checkpoints count it there.
+    write_json(out / "cost.json", read_json(candidate / "cost.json") | {"taken_from": str(candidate)})
+    write_json(out / MANIFEST, read_json(candidate / MANIFEST) | {"spec": job.spec, "chosen": job.chosen})
+    shutil.rmtree(job.resume_dir, ignore_errors=True)
+    return True
 
 
 def pretrain_base(job: CheckpointJob, options: RuntimeOptions, guard: InterruptGuard) -> None:
@@ -241,7 +261,7 @@ def _fit_checkpoint(job: CheckpointJob, start: Start, options: RuntimeOptions, g
 
 def _prepare_data(job: CheckpointJob, start: Start, options: RuntimeOptions) -> Inputs:
     """Encode the sources and plan the updates."""
-    spec, network = job.spec, start.network
+    spec, network = job.settings, start.network
     tokenizer = Tokenizer(start.tokenizer)
     cache = FeatureCache(options.cache, tokenizer)
     encoding = spec.get("encoding") or {"max_length": spec["max_length"]}
@@ -268,11 +288,11 @@ def _fit(
     job: CheckpointJob, start: Start, inputs: Inputs, options: RuntimeOptions, meter: Meter, guard: InterruptGuard
 ) -> Fit:
     """Train through the plan."""
-    spec, ranks, network, data = job.spec, options.ranks, start.network, inputs.data
+    spec, ranks, network, data = job.settings, options.ranks, start.network, inputs.data
     precision = resolve_precision(spec["precision"])
     hashes = {**data_hashes(job.data), **data_hashes(job.held_out)}
     state = ResumeFolder(job.resume_dir, sha256_json([spec, precision, hashes, start.parent.get("weights")]), meter)
-    ranks.broadcast_from_main(lambda: write_json(job.resume_dir / "spec.json", spec))
+    ranks.broadcast_from_main(lambda: write_json(job.resume_dir / "spec.json", job.spec))
     pass_tokens = ranks.broadcast_from_main(partial(training_pass, network, precision))
     span = LrSpan(**spec["lr_span"]) if "lr_span" in spec else LrSpan(len(inputs.plan))
     settings = TrainingSettings(spec["recipe"], start.key, precision, pass_tokens, options.save_interval, span)
@@ -441,4 +461,6 @@ def _carried_moments(job: CheckpointJob, parent: Path, manifest: dict) -> dict[s
 
 
 def _write_manifest(job: CheckpointJob, manifest: dict, weights: str, parents: list[str]) -> None:
-    write_json(job.staging_dir / MANIFEST, {"spec": job.spec, "parents": parents, "weights": weights, **manifest})
+    chosen = {"chosen": job.chosen} if job.choice else {}
+    manifest = {"spec": job.spec, "parents": parents, "weights": weights, **manifest, **chosen}
+    write_json(job.staging_dir / MANIFEST, manifest)
