@@ -250,5 +250,27 @@ def test_tables_and_the_report_name_the_chosen_values(candidates, tmp_path):
     assert table.head == ["schedule", "lr 1e-05", "lr 3e-05", "lr 5e-05"]
     assert table.rows == [["joint", "10.0", "20.3", "30.0*"]]
     (sentence,) = chosen_sentences(results, tmp_path)
-    assert "joint: lr 5e-05 (SQuAD v1.1 F1 30.0 on validation rows, at the edge of the values that were tried)" in sentence
+    assert "joint: lr 5e-05 (SQuAD v1.1 F1 30.0 on validation rows, at the edge of the values" in sentence
     assert sweep_tables(StudyResults({}, {}, {}), tmp_path) == []
+
+
+# --- patience --------------------------------------------------------------------------------------------------------
+
+UNMATCHED = {"updates": 60, "tokens": 512, "matched": False}
+
+
+def test_patience_needs_a_budget_that_allows_different_costs_and_is_told():
+    select = {**SELECT, "patience": 3}
+    with pytest.raises(UserError, match="with patience stages stop at different updates") as caught:
+        study(tracks__qa__select=select)
+    assert caught.value.where == "tracks.qa.select.patience"
+    assert "budget: {updates: 60, tokens: 512, matched: false}" in caught.value.fix
+    found = study(tracks__qa__select=select, tracks__qa__budget=UNMATCHED)
+    assert all(spec["select"]["patience"] == 3 for spec in specs_of(found))
+    lines = summary(found, RetentionPolicy(found))
+    assert "  a stage stops after 3 evaluations without a higher validation score: costs differ by schedule" in lines
+    assert plan_of(found)["tracks"]["qa"]["patience"] == 3
+
+
+def test_without_patience_no_spec_has_the_key():
+    assert all("patience" not in spec["select"] for spec in specs_of(study(tracks__qa__select=SELECT)))

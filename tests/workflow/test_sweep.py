@@ -1,4 +1,4 @@
-"""A sweep through the real Snakemake: the choice, what it trains and tests, and that no test row takes part."""
+"""A sweep with patience through the real Snakemake: choice, trainings and tests, and that no test row takes part."""
 
 import json
 import shutil
@@ -39,14 +39,18 @@ def test_the_tested_stages_are_the_chosen_candidate_and_have_its_values_with_eve
 
 def test_the_report_names_the_choice_and_a_second_run_has_nothing_to_do(finished, snakemake, jobs):
     page = (finished / "results/sweep/report.html").read_text()
-    assert "Choice of the recipe" in page and (finished / "results/sweep/tables/sweep.qa.tiny.csv").exists()
+    assert "Choice of the recipe" in page and "NOT compute-matched: a stage stops after 1 evaluation" in page
+    assert (finished / "results/sweep/tables/sweep.qa.tiny.csv").exists()
     assert jobs(snakemake(finished, "-n", "--configfile", CONFIG.name).stdout) == {}
 
 
-def test_without_test_rows_the_choice_is_the_same(finished, snakemake):
+def test_without_test_rows_choice_and_stop_are_the_same(finished, snakemake):
     home = finished / HOME / "seed1/qa"
     file = home / f"{JOINT}~sweep=joint/choice.json"
     before = file.read_bytes()
+    candidates = sorted(folder.name for folder in home.glob(f"{JOINT}~lr=*"))
+    stopped = [manifest(home / name)["updates"] for name in candidates]
+    assert len(stopped) == 2 and min(stopped) < 8, "a stage stopped early"
     for rows in (finished / "data/worldqa").glob("test.*"):
         rows.unlink()
     for folder in home.glob(f"{JOINT}*"):
@@ -54,6 +58,7 @@ def test_without_test_rows_the_choice_is_the_same(finished, snakemake):
     target = str(file.relative_to(finished))
     snakemake(finished, target, "--cores", "2", "--configfile", CONFIG.name)
     assert file.read_bytes() == before and not list((finished / "data/worldqa").glob("test.*"))
+    assert [manifest(home / name)["updates"] for name in candidates] == stopped
 
 
 def test_weights_that_were_removed_are_trained_again_with_the_chosen_values(finished, snakemake):

@@ -38,6 +38,10 @@ def check_selection(registry: Registry, track: Track) -> None:
     """The data set that selects the best update has the splits for that, and a schedule trains on it."""
     if not (select := track.config.get("select")):
         return
+    if "patience" in select and track.config["budget"]["matched"]:
+        message = "with patience stages stop at different updates, so that schedules are not compute-matched"
+        fix = f"Allow it: {budget_line(track.config['budget'])}"
+        raise UserError(message, f"tracks.{track.name}.select.patience", fix)
     where = f"tracks.{track.name}.select.dataset"
     if select["dataset"] not in registry:
         raise UserError(f"unknown data set {select['dataset']!r}", where)
@@ -59,6 +63,12 @@ def check_selection(registry: Registry, track: Track) -> None:
         message = f"no validation rows of {select['dataset']} in a language that the track trains on"
         raise UserError(message, f"tracks.{track.name}.select.languages", "languages: [en]")
     _check_trained(track, where)
+
+
+def budget_line(budget: Mapping) -> str:
+    """A line to paste with a budget that allows schedules of different costs."""
+    kept = {key: value for key, value in budget.items() if key != "matched"}
+    return f"budget: {{{', '.join(f'{key}: {value}' for key, value in kept.items())}, matched: false}}"
 
 
 def _check_trained(track: Track, where: str) -> None:

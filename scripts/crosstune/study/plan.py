@@ -131,6 +131,7 @@ def track_plan(study: Study, name: str) -> dict:
         "folds": [fold for fold in study.tracks[name].folds if fold],
         "budget": {key: budget[key] for key in ("updates", "epochs", "tokens") if key in budget},
         "matched": track["budget"]["matched"],
+        **({"patience": track["select"]["patience"]} if "patience" in track.get("select", {}) else {}),
         "schedules": list(dict.fromkeys(run.schedule.name for run in runs)),
         **({"parts": dict(parts)} if parts else {}),
         **({"curves": curves} if (curves := few_shot_curves(study.tracks[name])) else {}),

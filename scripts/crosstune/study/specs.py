@@ -156,6 +156,7 @@ def _selection_spec(
             "precision": config["predict_precision"],
             "every": select["every"],
             "log_test_scores": select["log_test_scores"],
+            **({"patience": select["patience"]} if "patience" in select else {}),
         }
     }
 

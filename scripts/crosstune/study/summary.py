@@ -37,6 +37,9 @@ def summary(study: Study, retention: RetentionPolicy) -> list[str]:
         length = f"{budget['updates']} updates" if "updates" in budget else f"{budget['epochs']:g} epochs a stage"
         kind = "compute-matched" if budget["matched"] else "NOT compute-matched"
         lines.append(f"track {name}: {', '.join(names)}; each {length} x {budget['tokens']} tokens, {kind}")
+        if patience := (track.get("select") or {}).get("patience"):
+            stop = f"a stage stops after {count(patience, 'evaluation')} without a higher validation score"
+            lines.append(f"  {stop}: costs differ by schedule")
         for schedule in study.tracks[name].schedules:
             if "updates" in budget and not pilot and schedule.total_updates not in (0, budget["updates"]):
                 why = ": the sum of its members" if schedule.members else ""

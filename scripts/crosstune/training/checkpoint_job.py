@@ -116,8 +116,9 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Fit:
-    """The outcome of a training: its learning curve, the optimizer's moments, the evaluations on held-out rows."""
+    """The outcome of a training: its updates, learning curve, optimizer's moments, evaluations on held-out rows."""
 
+    updates: int
     curve: list[dict]
     moments: dict[str, torch.Tensor]
     best: BestCheckpoint | None
@@ -315,9 +316,11 @@ def _fit(
     trainer = Trainer(batcher, state, best, profiler, ranks)
     curve, moments = trainer.fit(guard, progress, used.select_rows(start.moments))
     if ranks.is_main:
-        used.restore(decayed(len(inputs.plan)))
+        used.restore(decayed(trainer.updates))
         moments = used.expand_rows(moments)
-    return Fit(curve, moments, best)
+        if trainer.updates < len(inputs.plan):
+            log_line(f"stopped after {trainer.updates} of {len(inputs.plan)} updates: no higher score", job.log)
+    return Fit(trainer.updates, curve, moments, best)
 
 
 def _with_all_embeddings(used: SparseEmbedding, decayed: Callable[[int], float], done: int) -> AbstractContextManager:
@@ -327,7 +330,7 @@ def _with_all_embeddings(used: SparseEmbedding, decayed: Callable[[int], float],
 
 def _write_checkpoint(job: CheckpointJob, start: Start, inputs: Inputs, fit: Fit, meter: Meter, processes: int) -> None:
     """Write model, curve, optimizer, cost and, last, the manifest."""
-    out, plan, lengths = job.staging_dir, inputs.plan, inputs.lengths
+    out, plan, lengths = job.staging_dir, inputs.plan[: fit.updates], inputs.lengths
     save_network(start.network, out / MODEL, start.tokenizer, start.main_head)
     write_jsonl(out / CURVE, fit.curve)
     if job.keep_optimizer:
@@ -347,7 +350,8 @@ def _write_checkpoint(job: CheckpointJob, start: Start, inputs: Inputs, fit: Fit
         manifest |= {"held_out": data_hashes(job.held_out), "selection": chosen}
     if pairs := inputs.data.pairs:
         # Windows that were computed as partners alone are outside the budget.
-        partners = [pairs.draw_partners(update, n, len(plan), start.key).values() for n, update in enumerate(plan)]
+        planned = len(inputs.plan)
+        partners = [pairs.draw_partners(update, n, planned, start.key).values() for n, update in enumerate(plan)]
         manifest["partners"] = count_exposure(partners, lengths)
     _write_manifest(job, manifest, weights, [start.parent["weights"]] if start.parent else [])
 
@@ -402,7 +406,7 @@ def selection_of(
                 for name, mine in splits.items()
             }
 
-    return BestCheckpoint(select["every"], metric.primary, scores)
+    return BestCheckpoint(select["every"], metric.primary, scores, patience=select.get("patience"))
 
 
 def encode_sources(

@@ -64,6 +64,7 @@ class Trainer:
     ) -> tuple[list[dict], Mapping[str, torch.Tensor]]:
         """Train from the saved state, if any, to the end of the plan: the learning curve and the optimizer's moments.
 
+        It ends earlier if the patience of `best` is exhausted; `updates` is then less than `total_updates`.
         `moments`: the optimizer's state of an earlier stage. Raises TrainingInterrupted, with the state saved, if
         `guard` was requested in any process, and UserError if the loss is infinite or no number.
         """
@@ -71,13 +72,13 @@ class Trainer:
         timer = SaveTimer(self.settings.save_seconds)
         bar = progress(self.total_updates, self.updates)
         with self.profiler or nullcontext():
-            for micro_batches in prefetch(self.micro_batches, range(self.updates, self.total_updates)):
+            for micro_batches in prefetch(self.micro_batches, self.updates_left()):
                 losses = self.step(micro_batches)
                 self.evaluate()
                 # A signal after this line takes effect after the next update, and none after the last.
-                requested, due = self.ranks.any_true(guard.requested, timer.is_due())
-                interrupted = requested and self.updates < self.total_updates
-                figures = self.record(losses, interrupted or due)
+                requested, due, stopped = self.ranks.any_true(guard.requested, timer.is_due(), self.is_exhausted)
+                interrupted = requested and not stopped and self.updates < self.total_updates
+                figures = self.record(losses, interrupted or due, stopped)
                 bar.advance(self.batcher.tokens(self.updates - 1), **figures)
                 if self.profiler:
                     self.profiler.step()
@@ -86,6 +87,8 @@ class Trainer:
                         self.save()
                 if interrupted:
                     raise TrainingInterrupted
+                if stopped:
+                    break
         bar.close()
         return self.finish()
 
@@ -104,6 +107,16 @@ class Trainer:
         self.model.load_moments(optimizer, moments)
         self.optimizer = self.accelerator.prepare(optimizer)
         self.model.network.train()
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether this process knows that the patience of the model selection is exhausted: only the main one can."""
+        return self.best is not None and self.best.is_exhausted
+
+    def updates_left(self) -> range:
+        """The numbers of the updates to make, from 0; none if a state was saved just before the end."""
+        (stopped,) = self.ranks.any_true(self.is_exhausted)
+        return range(self.updates, self.updates if stopped else self.total_updates)
 
     def micro_batches(self, number: int) -> Sequence[MicroBatch]:
         """The micro-batches of update `number` that this process computes."""
@@ -129,13 +142,16 @@ class Trainer:
             with self.model.full_weights() as network:
                 self.ranks.broadcast_from_main(partial(self.best.evaluate, self.updates, network))
 
-    def record(self, losses: tuple[torch.Tensor, torch.Tensor | None], check: bool) -> dict[str, str]:
+    def record(self, losses: tuple[torch.Tensor, torch.Tensor | None], check: bool, last: bool) -> dict[str, str]:
         """Add a point to the learning curve if the update is one of its points; the latest figures for a person.
+
+        With `last` no update follows.
 
         Raises UserError if the loss is infinite or no number. Reading it makes a GPU wait, so only points of the curve,
         or any update with `check`, are read.
         """
-        on_curve = self.updates % max(1, self.total_updates // CURVE_POINTS) == 0 or self.updates == self.total_updates
+        last = last or self.updates == self.total_updates
+        on_curve = last or self.updates % max(1, self.total_updates // CURVE_POINTS) == 0
         if on_curve or check:
             loss, contrastive = self.ranks.all_reduce_sum(*losses)
             if not loss < float("inf"):
