@@ -41,11 +41,11 @@ def tokenizer(tokenizer_folder):
 
 @pytest.fixture(scope="session")
 def new_network(tokenizer):
-    """A 1-layer network drawn from a seed, without heads."""
+    """A small network, of 1 layer by default, drawn from a seed, without heads."""
     from crosstune.training.checkpoint_job import new_encoder
 
-    def make(seed: int = 0, dropout: float = 0.1, packing: bool = True):
-        size = {"hidden": 16, "layers": 1, "heads": 2, "max_length": 64, "packing": packing}
+    def make(seed: int = 0, dropout: float = 0.1, packing: bool = True, layers: int = 1):
+        size = {"hidden": 16, "layers": layers, "heads": 2, "max_length": 64, "packing": packing}
         return new_encoder({"seed": seed, "recipe": {"dropout": dropout}, **size}, tokenizer)
 
     return make

@@ -8,9 +8,15 @@ import pytest
 
 CONFIG = Path(__file__).with_name("sweep.yaml")
 HOME = Path("results/sweep/tiny")
-JOINT = "worldqa.qen+qes@8"
-FIRST = "worldqa.qen@4~lr_over=8~sweep=sequential"
-SECOND = f"{FIRST}/worldqa.qes@4~lr_over=8~optimizer=carry~sweep=sequential"
+# The stages with a mark in place of #: their chosen values, or one of the values that were tried.
+FIRST, SECOND = "worldqa.qen@4#~lr_over=8", "worldqa.qen@4#~lr_over=8/worldqa.qes@4#~lr_over=8~optimizer=carry"
+
+
+def stage(finished: Path, seed: int, folders: str, value: float | None = None) -> Path:
+    """The folder of a stage with the chosen values, or of the candidate with a value."""
+    parts = folders.split("/")
+    names = [p.replace("#", f"~lr={value:g}") if value else p.replace("#", "") + "~sweep=sequential" for p in parts]
+    return finished / HOME / f"seed{seed}/qa" / "/".join(names)
 
 
 def manifest(folder: Path) -> dict:
@@ -25,15 +31,21 @@ def finished(new_project, snakemake) -> Path:
     return folder
 
 
-def test_the_tested_stages_are_the_chosen_candidate_and_have_its_values_with_every_seed(finished):
-    home = finished / HOME / "seed1/qa"
-    choice = json.loads((home / f"{JOINT}~sweep=joint/choice.json").read_text())
-    value = choice["values"]["lr"]
-    assert manifest(home / f"{JOINT}~sweep=joint")["weights"] == manifest(home / f"{JOINT}~lr={value:g}")["weights"]
-    other = finished / HOME / "seed2/qa"
-    assert manifest(other / f"{JOINT}~sweep=joint")["chosen"] == {"lr": value}
-    assert not list(other.glob("*~lr=*")) and not list(home.glob("*~lr=*/**/predictions"))
-    rates = [json.loads(line)["lr"] for line in (home / SECOND / "train.jsonl").read_text().splitlines()]
+@pytest.fixture(scope="module")
+def value(finished) -> float:
+    """The learning rate that the study chose."""
+    return json.loads((stage(finished, 1, SECOND) / "choice.json").read_text())["values"]["lr"]
+
+
+def test_the_tested_stages_are_the_chosen_candidate_and_have_its_values_with_every_seed(finished, value):
+    for folders in (FIRST, SECOND):
+        chosen, candidate = stage(finished, 1, folders), stage(finished, 1, folders, value)
+        assert manifest(chosen)["weights"] == manifest(candidate)["weights"]
+        assert json.loads((chosen / "cost.json").read_text())["taken_from"] == str(candidate.relative_to(finished))
+        assert not (candidate / "predictions").exists()
+        assert manifest(stage(finished, 2, folders))["chosen"] == {"lr": value}
+    assert not list((finished / HOME / "seed2/qa").glob("*~lr=*"))
+    rates = [json.loads(line)["lr"] for line in (stage(finished, 2, SECOND) / "train.jsonl").read_text().splitlines()]
     assert rates == sorted(rates, reverse=True), "no second warm-up"
 
 
@@ -44,27 +56,25 @@ def test_the_report_names_the_choice_and_a_second_run_has_nothing_to_do(finished
     assert jobs(snakemake(finished, "-n", "--configfile", CONFIG.name).stdout) == {}
 
 
+def test_weights_that_were_removed_are_trained_again_with_the_chosen_values(finished, snakemake):
+    folder = stage(finished, 2, FIRST)
+    predictions = folder / "predictions/worldqa.json"
+    before = predictions.with_suffix("").joinpath("qen.jsonl").read_bytes()
+    assert not (folder / "model/model.safetensors").exists()
+    predictions.unlink()
+    snakemake(finished, str(predictions.relative_to(finished)), "--cores", "2", "--configfile", CONFIG.name)
+    assert predictions.with_suffix("").joinpath("qen.jsonl").read_bytes() == before
+
+
 def test_without_test_rows_choice_and_stop_are_the_same(finished, snakemake):
-    home = finished / HOME / "seed1/qa"
-    file = home / f"{JOINT}~sweep=joint/choice.json"
-    before = file.read_bytes()
-    candidates = sorted(folder.name for folder in home.glob(f"{JOINT}~lr=*"))
-    stopped = [manifest(home / name)["updates"] for name in candidates]
-    assert len(stopped) == 2 and min(stopped) < 8, "a stage stopped early"
+    choice = stage(finished, 1, SECOND) / "choice.json"
+    candidates = [stage(finished, 1, folders, tried) for folders in (SECOND, FIRST) for tried in (1e-6, 1e-2)]
+    before, updates = choice.read_bytes(), [manifest(folder)["updates"] for folder in candidates]
+    assert min(updates) < 4, "a stage stopped early"
     for rows in (finished / "data/worldqa").glob("test.*"):
         rows.unlink()
-    for folder in home.glob(f"{JOINT}*"):
+    for folder in (finished / HOME / "seed1/qa").glob("worldqa*"):
         shutil.rmtree(folder)
-    target = str(file.relative_to(finished))
-    snakemake(finished, target, "--cores", "2", "--configfile", CONFIG.name)
-    assert file.read_bytes() == before and not list((finished / "data/worldqa").glob("test.*"))
-    assert [manifest(home / name)["updates"] for name in candidates] == stopped
-
-
-def test_weights_that_were_removed_are_trained_again_with_the_chosen_values(finished, snakemake):
-    config = finished / CONFIG.name
-    config.write_text(config.read_text().replace("{worldqa: [qen, qes]}", "{worldqa: [qen, qes, qno]}"))
-    assert not (finished / HOME / "seed2/qa" / FIRST / "model/model.safetensors").exists()
-    snakemake(finished, "--cores", "2", "--configfile", CONFIG.name)
-    scores = json.loads((finished / HOME / "seed2/qa" / FIRST / "scores/worldqa.json").read_text())
-    assert "qno" in scores["languages"]
+    snakemake(finished, str(choice.relative_to(finished)), "--cores", "2", "--configfile", CONFIG.name)
+    assert choice.read_bytes() == before and not list((finished / "data/worldqa").glob("test.*"))
+    assert [manifest(folder)["updates"] for folder in candidates] == updates

@@ -11,6 +11,7 @@ from crosstune.study.bucket_specs import resolve_buckets
 from crosstune.study.checks import (
     check_allowed_leakage,
     check_contrastive,
+    check_frozen,
     check_languages,
     check_layers,
     check_lengths,
@@ -49,6 +50,7 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     expansion = expand(config, registry, load_languages(root / "registry", config["languages"]))
     check_languages(expansion)
     check_headline(expansion)
+    check_frozen(expansion)
     check_layers(expansion)
     check_windows(expansion)
     check_lengths(expansion, root)

@@ -7,6 +7,7 @@ from crosstune.artifacts.checkpoint import MODEL, RESUME
 from crosstune.artifacts.model_config import check_positions
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json
+from crosstune.core.text import count
 from crosstune.data.leakage import covers
 from crosstune.data.part_names import without_sample
 from crosstune.data.record import Dataset
@@ -98,6 +99,17 @@ def check_held_out(registry: Registry, track: Track) -> None:
         if held["sample"] >= rows and record.task != "retrieval":
             message = f"{held['sample']} held-out examples leave nothing to train on: {name}.{language} has {rows}"
             raise UserError(message, f"{where}.validation.sample", f"sample: {max(1, rows // 10)}")
+
+
+def check_frozen(study: Expansion) -> None:
+    """A model that the study pretrains has the layers that a recipe freezes; of others the training job knows."""
+    for node in study.checkpoints.values():
+        trains = bool(node.parents and node.spec.get("sources"))
+        number = node.spec["recipe"].get("freeze", {}).get("layers", 0) if trains else 0
+        model = study.config["models"][node.location.model] if number else {}
+        if number > (have := model.get("pretrain", {}).get("layers", number)):
+            message = f"the encoder has {count(have, 'layer')}, and {number} are frozen in {node.location.stages[-1]}"
+            raise UserError(message, f"tracks.{node.location.track}", f"freeze: {{layers: {have}}}")
 
 
 def check_layers(study: Expansion) -> None:

@@ -5,16 +5,16 @@ from collections.abc import Collection, Mapping
 from crosstune.core.errors import UserError
 
 CONTRASTIVE = "contrastive"
+# Keys of a recipe with keys below.
+NESTED = (CONTRASTIVE, "freeze")
 # Keys of a recipe that act on the schedule tree: the specs of stages have what follows from them.
 TREE_KEYS = ("lr_schedule_over",)
 
 
 def merge_recipe(recipe: Mapping, changes: Mapping) -> dict:
-    """The recipe of a stage: its changes replace keys of the track's recipe, also one by one below `contrastive`."""
+    """The recipe of a stage: its changes replace keys of the track's recipe, one by one also below nested keys."""
     merged = {**recipe, **changes}
-    if CONTRASTIVE in recipe and CONTRASTIVE in changes:
-        merged[CONTRASTIVE] = {**recipe[CONTRASTIVE], **changes[CONTRASTIVE]}
-    return merged
+    return merged | {key: {**recipe[key], **changes[key]} for key in NESTED if key in recipe and key in changes}
 
 
 def stage_recipe(recipe: Mapping, changes: Mapping) -> dict:
@@ -24,9 +24,8 @@ def stage_recipe(recipe: Mapping, changes: Mapping) -> dict:
 
 def recipe_text(recipe: Mapping) -> str:
     """Keys of a recipe for a person: `lr 1e-05, contrastive.weight 0.5`."""
-    nested = recipe.get(CONTRASTIVE, {})
-    flat = {key: value for key, value in recipe.items() if key != CONTRASTIVE}
-    flat |= {f"{CONTRASTIVE}.{key}": value for key, value in nested.items()}
+    flat = {key: value for key, value in recipe.items() if key not in NESTED}
+    flat |= {f"{outer}.{key}": value for outer in NESTED for key, value in recipe.get(outer, {}).items()}
     return ", ".join(f"{key} {value}" for key, value in flat.items())
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from crosstune.core.errors import UserError
 from crosstune.data.part_names import SAMPLE, Part, source_label
+from crosstune.study.recipe import NESTED
 
 UNTRAINED = "untrained"
 
@@ -35,6 +36,8 @@ FOLDER_MARKS = {
     "contrastive.self_pairs": "contrast_self",
     "contrastive.negatives": "contrast_negatives",
     "contrastive.mode": "compat",
+    "freeze.embeddings": "freeze_embeddings",
+    "freeze.layers": "freeze_layers",
 }
 
 # The divisor of a pilot's budgets.
@@ -273,8 +276,8 @@ def _stages(items: list, resolve: Callable, budget: Budget, where: str) -> tuple
             raise UserError("the first stage has nothing to replay", here, "Remove replay from it.")
         # Stages are hashable: lists become tuples.
         own = {key: value for key, value in config.items() if key not in STAGE_KEYS}
-        nested = own.pop("contrastive", {})
-        own |= {f"contrastive.{key}": value for key, value in nested.items()}
+        for outer in NESTED:
+            own |= {f"{outer}.{key}": value for key, value in own.pop(outer, {}).items()}
         recipe = tuple(sorted((key, tuple(value) if isinstance(value, list) else value) for key, value in own.items()))
         replayed = float(config.get("replay", 0))
         drawn = (_sampled(source, samples.get(name)) for name, source in zip(names, sources, strict=True))

@@ -51,6 +51,7 @@ from crosstune.modeling.contrastive import ContrastiveConfig, contrastive_config
 from crosstune.modeling.encoding_facts import unknown_share, unknown_warnings
 from crosstune.modeling.feature_cache import FeatureCache
 from crosstune.modeling.folder import average_weights, load_network, save_network
+from crosstune.modeling.freezing import freeze
 from crosstune.modeling.network import MultiHeadEncoder
 from crosstune.modeling.tokenization import Tokenizer
 from crosstune.modeling.used_embeddings import SparseEmbedding
@@ -161,6 +162,8 @@ def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, guard
     for head in spec["heads"]:
         if head["name"] not in network.tasks:
             network.add_head(head["name"], head["labels"], seed=spec["seed"])
+    if spec["sources"]:
+        freeze(network, spec["recipe"].get("freeze", {}))
     # Two stages of one lineage must not share an order of rows. Neither encoding, model nor recipe may change the
     # order: they are compared on the same rows.
     key = (spec["seed"], spec["after"], spec["sources"])
