@@ -159,7 +159,10 @@ def test_an_average_is_of_members_with_their_own_choices():
 def test_a_model_can_have_a_sweep_of_its_own():
     found = two_models(SWEEP, tracks__qa__select=SELECT)
     assert {sweep.model for sweep in found.sweeps.values()} == {"large"}
-    assert any("large sweeps lr 0.001, 0.003" in line for line in summary(found, RetentionPolicy(found)))
+    lines = summary(found, RetentionPolicy(found))
+    assert any("large sweeps lr 0.001, 0.003" in line for line in lines)
+    # Two pretrainings; with two seeds five stages of tiny; ten candidates of large, and five chosen stages of seed 2.
+    assert "16 runs share 27 trainings" in lines
 
 
 def test_candidates_stay_until_their_schedule_is_trained():
@@ -192,6 +195,11 @@ def test_candidates_stay_until_their_schedule_is_trained():
             {"tracks__qa__schedules": {"a": [{"train": "qen", "lr": {"sweep": [1, 2]}}]}},
             "tracks.qa.schedules.a[0].lr",
             "expected a number",
+        ),
+        (
+            {"tracks__qa__select": {**SELECT, "log_test_scores": True}},
+            "tracks.qa.select.log_test_scores",
+            "only the chosen ones are tested",
         ),
         ({"tracks__qa__select": {**SELECT, "languages": ["qno"]}}, "tracks.qa.select.languages", "qno"),
     ],

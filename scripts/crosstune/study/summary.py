@@ -52,7 +52,8 @@ def summary(study: Study, retention: RetentionPolicy) -> list[str]:
             if absent := [dataset for dataset in evaluate if dataset not in scored]:
                 lines.append(f"  {schedule.name} trains no head for {', '.join(absent)} and has no scores there")
         lines += [*_smaller_tests(study, name), *sweep_lines(study.sweeps, name)]
-    trainings = sum(bool(node.data) for node in study.checkpoints.values())
+    # A chosen candidate is trained once.
+    trainings = sum(bool(node.data) and not node.candidates for node in study.checkpoints.values())
     lines.append(f"{len(study.runs)} runs share {trainings} trainings")
     lines.append(_amounts(study, retention))
     if retrained := retention.pending_retrains:

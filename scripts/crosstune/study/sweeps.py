@@ -63,12 +63,18 @@ def _recipes(config: Mapping) -> Iterator[tuple[str, Mapping]]:
 
 
 def check_searched(track: Track, schedule: Schedule, candidates: list[Schedule], selects: bool) -> None:
-    """UserError if a schedule has nothing that a sweep varies, or no validation scores at its end (not `selects`)."""
+    """UserError if a schedule has nothing that a sweep varies, or no validation scores at its end (not `selects`).
+
+    Neither may test rows be scored during the search.
+    """
     where = f"tracks.{track.name}.schedules.{schedule.name}"
     keys = ", ".join(swept_keys(track.config["recipe"]))
     if len({candidate.folders for candidate in candidates}) < len(candidates):
         message = f"every stage has its own {keys}, so that the sweep of the recipe changes nothing"
         raise UserError(message, where, f"Leave {keys} out of a stage, or take the schedule to another track.")
+    if (track.config.get("select") or {}).get("log_test_scores"):
+        message = f"log_test_scores would score test rows with every {keys}, and only the chosen ones are tested"
+        raise UserError(message, f"tracks.{track.name}.select.log_test_scores", "log_test_scores: false")
     if not selects:
         message = f"a sweep of {keys} needs scores on validation rows after the last stage, and there are none"
         fix = "Let the last stage train on the data set of `select`, for example:\nselect: {dataset: squad, every: 100}"
