@@ -105,6 +105,11 @@ def test_more_frozen_layers_than_there_are_are_refused(new_network):
     assert caught.value.fix == "freeze: {layers: 1}"
 
 
+def test_freeze_names_the_parts():
+    with pytest.raises(UserError, match=r"expected a mapping .*, found the truth value True"):
+        study(tracks__qa__recipe={"freeze": True})
+
+
 def test_something_must_be_left_to_train(new_network):
     network = new_network()
     with pytest.raises(UserError, match="nothing is left to train"):

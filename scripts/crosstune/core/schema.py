@@ -156,7 +156,7 @@ def _user_error(error: jsonschema.ValidationError, schema: Mapping) -> UserError
         line = "\n".join(part.get("examples", [])) or f"{key}: ..."
         return UserError(f"the key {key!r} is missing", where, f"{part.get('description', '')}\n{line}".strip())
     if isinstance(value, bool) and error.validator == "type" and error.validator_value != "string":
-        kinds = error.validator_value if isinstance(error.validator_value, str) else " or ".join(error.validator_value)
+        kinds = " or ".join(_kinds(error.schema, schema))
         return UserError(f"expected {kinds}, found the truth value {value}", where, expected)
     if isinstance(value, bool):
         return UserError(f"YAML reads this as {value}, text was expected", where, _quote_fix(value))
