@@ -168,6 +168,7 @@ localrules:
     prepare,
     install_predictions,
     score,
+    choose,
     baselines,
     plan_file,
     estimate_cost,
@@ -289,6 +290,25 @@ def checkpoint_at(path):
         known = "\n  ".join(sorted(study.checkpoints)[:20])
         raise WorkflowError(f"{path} is no stage of the study {study.name!r}. Stages are, for example:\n  {known}")
     return study.checkpoints[path]
+
+
+def sweep_at(path):
+    """The sweep whose choice is for the checkpoint at a path."""
+    choice = f"{path}/choice.json"
+    if choice not in study.sweeps:
+        known = "\n  ".join(list(study.sweeps)[:20]) or "none"
+        raise WorkflowError(f"the study {study.name!r} makes no choice {choice}. Choices are:\n  {known}")
+    return study.sweeps[choice]
+
+
+def train_flags(path):
+    """Flags of train.py: whether the optimizer's state is kept and, with a sweep, the choice and its candidates."""
+    node = checkpoint_at(path)
+    kept = "--keep-optimizer" if node.keep_optimizer else ""
+    if not node.choice:
+        return kept
+    candidates = ["--candidates", *node.candidates] if node.candidates else []
+    return [*filter(None, [kept]), "--choice", node.choice, *candidates]
 
 
 def base_of(wildcards):

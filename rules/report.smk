@@ -117,6 +117,7 @@ rule tables:
         distances=distances_of_study,
         scores=targets.score_files(study),
         floors=targets.baseline_files(study),
+        choices=list(study.sweeps),
         contrasts=contrast_results(),
     output:
         tables=report(
@@ -190,6 +191,7 @@ rule report:
         distances=distances_of_study,
         scores=targets.score_files(study),
         floors=targets.baseline_files(study),
+        choices=list(study.sweeps),
         contrasts=contrast_results(),
         buckets=bucket_results(),
         record=correction_record(),

@@ -8,6 +8,7 @@ rule train:
         parent=lambda w: checkpoint_inputs(w.stage, parent_manifests(w)),
         data=lambda w: checkpoint_inputs(w.stage, checkpoint_at(w.stage).data),
         held_out=lambda w: checkpoint_inputs(w.stage, checkpoint_at(w.stage).held_out),
+        choice=lambda w: checkpoint_inputs(w.stage, filter(None, [checkpoint_at(w.stage).choice])),
         # ancient: a renewed check never retrains.
         leakage_passed=ancient(f"{study.results}/leakage.passed"),
     output:
@@ -34,7 +35,8 @@ rule train:
     params:
         spec=stage_spec,
         parents=lambda w, input: as_folders(input.parent),
-        optimizer_flag=lambda w: "--keep-optimizer" if checkpoint_at(w.stage).keep_optimizer else "",
+        # Also those of a sweep's stage. Another name would be another command, which would retrain every stage.
+        optimizer_flag=lambda w: train_flags(w.stage),
     message:
         "train {wildcards.stage}"
     shell:
@@ -44,6 +46,27 @@ rule train:
         " --cache data/encoded --gpus {resources.gpus:q} --parallelism {resources.model_parallelism:q}"
         " --predict-after {resources.predict_after:q} --retrain {resources.retrain:q}"
         " --requested {wildcards.stage:q}/benchmarks/train.requested.json {resources.mem_mb:q} {resources.runtime:q}"
+
+
+rule choose:
+    """Choose the values of a sweep for one schedule, by its candidates' scores on validation rows."""
+    input:
+        lambda w: [f"{path}/stage.json" for paths in sweep_at(w.stage).candidates for path in paths],
+    output:
+        "{stage}/choice.json",
+    log:
+        "{stage}/logs/choose.log",
+    conda:
+        "../envs/light.yaml"
+    resources:
+        **resources_for(LIGHT["choose"]),
+    params:
+        spec=lambda w: canonical_json({"grid": sweep_at(w.stage).grid, "seeds": sweep_at(w.stage).seeds}),
+    message:
+        "choose the values of the sweep for {wildcards.stage}"
+    shell:
+        "python scripts/choose.py --spec {params.spec:q} --candidates {input:q} --out {output:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule average:

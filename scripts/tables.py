@@ -3,9 +3,10 @@
     python scripts/tables.py --plan results/default/plan.json --results results/default --out results/default/tables \\
         --claims results/default/claims.json --cost results/default/cost
 
-Reads the plan, the scores, the cost records of trainings and predictions, contrasts.json and distances.json if they
-exist, and, for a claim about the rows of a data set, its prepared manifests; for the provenance of the tables also
-provenance.json and the manifests of checkpoints and predictions. Tables count runs without scores as missing.
+Reads the plan, the scores, the cost records of trainings and predictions, contrasts.json, distances.json and the
+choices of sweeps if they exist, and, for a claim about the rows of a data set, its prepared manifests; for the
+provenance of the tables also provenance.json and the manifests of checkpoints and predictions. Tables count runs
+without scores as missing.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from crosstune.reporting.tables.few_shot import write_few_shot_tables
 from crosstune.reporting.tables.provenance import write_provenance
 from crosstune.reporting.tables.published import write_published_comparisons
 from crosstune.reporting.tables.scores import write_score_tables
+from crosstune.reporting.tables.sweeps import write_sweep_tables
 from crosstune.reporting.tables.transfer import write_transfer_tables
 
 
@@ -38,6 +40,7 @@ def main() -> None:
     write_transfer_tables(study, args.out)
     write_few_shot_tables(study, args.out)
     write_custom_tables(study, args.out)
+    write_sweep_tables(study, args.results, args.out)
     write_contrast_tables(study, args.out)
     write_provenance(study, args.results, args.out)
     write_claim_tables(study, args.results, args.out)

@@ -37,6 +37,10 @@ def parse_arguments() -> argparse.Namespace:
         "--save-interval", type=float, default=20.0, help="least seconds between saved states (%(default)s)"
     )
     parser.add_argument("--keep-optimizer", action="store_true", help="keep the moments for a stage that carries on")
+    parser.add_argument("--choice", type=Path, help="file with the chosen values of a sweep")
+    parser.add_argument(
+        "--candidates", type=Path, nargs="*", default=[], help="this checkpoint with each of a sweep's values"
+    )
     parser.add_argument("--cache", type=Path, help="folder of cached features, shared by all trainings")
     parser.add_argument("--profile", type=Path, help="folder for a trace of some updates and its summary")
     parser.add_argument("--gpus", type=int, default=1, help="GPUs that share the training, if there are any")
@@ -74,6 +78,8 @@ def main() -> None:
         predictions=args.predict_after,
         log=args.log,
         held_out=tuple(args.held_out),
+        choice=args.choice,
+        candidates=tuple(args.candidates),
     )
     if started_by_launcher(os.environ):
         die_with_launcher()

@@ -41,11 +41,11 @@ def tokenizer(tokenizer_folder):
 
 @pytest.fixture(scope="session")
 def new_network(tokenizer):
-    """A 1-layer network drawn from a seed, without heads."""
+    """A small network, of 1 layer by default, drawn from a seed, without heads."""
     from crosstune.training.checkpoint_job import new_encoder
 
-    def make(seed: int = 0, dropout: float = 0.1, packing: bool = True):
-        size = {"hidden": 16, "layers": 1, "heads": 2, "max_length": 64, "packing": packing}
+    def make(seed: int = 0, dropout: float = 0.1, packing: bool = True, layers: int = 1):
+        size = {"hidden": 16, "layers": layers, "heads": 2, "max_length": 64, "packing": packing}
         return new_encoder({"seed": seed, "recipe": {"dropout": dropout}, **size}, tokenizer)
 
     return make
@@ -95,11 +95,11 @@ def fit(tokenizer, tmp_path):
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def run(network, data, plan, recipe, *, key=("key",), precision="fp32", pass_tokens=4096, folder="state", stamp="x",
-            interrupt_after=0, moments=None, profiler=None):  # fmt: skip
+            interrupt_after=0, moments=None, profiler=None, lr_span=None, best=None):  # fmt: skip
         torch.set_num_threads(1)
-        settings = TrainingSettings(recipe, key, precision, pass_tokens, 1e9)
+        settings = TrainingSettings(recipe, key, precision, pass_tokens, 1e9, lr_span)
         batcher = MicroBatcher(network, tokenizer, data, plan, settings)
-        trainer = Trainer(batcher, ResumeFolder(tmp_path / folder, stamp), profiler=profiler)
+        trainer = Trainer(batcher, ResumeFolder(tmp_path / folder, stamp), best, profiler)
 
         def progress(total: int, done: int) -> Progress:
             return Interrupting(interrupt_after, "test", total, done, tmp_path / "log")

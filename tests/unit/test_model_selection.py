@@ -42,3 +42,13 @@ def test_a_saved_selection_continues():
     second.load_state({**first.state_tensors(), "weights.x": torch.ones(1)}, first.evaluations)
     second.evaluate(6, torch.nn.Linear(1, 1, bias=False))
     assert second.update == 4 and second.weights["weight"].item() == 2
+
+
+def test_patience_ends_after_so_many_evaluations_without_a_higher_score():
+    scores = [20, 30, 30, 10]
+    for patience, ends in ((1, [False, False, True, True]), (2, [False, False, False, True]), (None, [False] * 4)):
+        bests = [evaluated([both(score, score) for score in scores[:n]]) for n in range(1, 5)]
+        for best in bests:
+            best.patience = patience
+        assert [best.is_exhausted for best in bests] == ends
+    assert not BestCheckpoint(2, "f1", dict, patience=1).is_exhausted

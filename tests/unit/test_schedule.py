@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstune.core.errors import UserError
-from crosstune.study.schedules import Budget, Schedule, check_matched, latin_square, parse_schedules
+from crosstune.study.schedules import (
+    Budget,
+    Schedule,
+    check_matched,
+    latin_square,
+    parse_schedules,
+    shorten,
+    with_one_lr_schedule,
+)
 
 BUDGET = Budget(tokens=1024, updates=900)
 
@@ -129,3 +137,33 @@ def test_epochs_are_matched_by_the_rows_seen():
     check_matched(schedules, Budget(tokens=64, epochs=2.0, matched=False), rows.get, "tracks.qa")
     with pytest.raises(UserError, match="does not state the number of rows"):
         check_matched(schedules[:2], budget, {}.get, "tracks.qa")
+
+
+def test_one_learning_rate_schedule_over_a_sequence_is_in_the_names_of_its_stages():
+    found = parse({"sequential": ["en", "es"], "longer": ["en", {"train": "es", "updates": 450}], "joint": ["en + es"]})
+    spanned = {name: with_one_lr_schedule(schedule, "here") for name, schedule in found.items()}
+    assert path_of(spanned["sequential"]) == "qa.en@450~lr_over=900/qa.es@450~lr_over=900"
+    assert spanned["joint"] == found["joint"], "one stage has a learning-rate schedule of its own anyway"
+    short = with_one_lr_schedule(shorten(found["sequential"]), "here")
+    assert path_of(short) == "qa.en@45~lr_over=90/qa.es@45~lr_over=90"
+
+
+def test_members_of_an_average_have_a_learning_rate_schedule_each():
+    found = parse({"parts": {"average": [["en", "es"], ["fr"]]}})
+    first, second = with_one_lr_schedule(found["parts"], "here").members
+    assert path_of(first) == "qa.en@225~lr_over=450/qa.es@225~lr_over=450"
+    assert path_of(second) == "qa.fr@450"
+
+
+@pytest.mark.parametrize("key", [{"warmup": 0.2}, {"lr_schedule": "constant"}])
+def test_a_stage_of_a_spanned_sequence_has_no_shape_of_its_own(key):
+    found = parse({"a": ["en", {"train": "es", "lr": 1e-5, **key}]})
+    with pytest.raises(UserError, match=f"a stage has its own {next(iter(key))}") as caught:
+        with_one_lr_schedule(found["a"], "tracks.qa.schedules")
+    assert caught.value.where == "tracks.qa.schedules.a"
+
+
+def test_a_sequence_in_epochs_cannot_share_a_learning_rate_schedule():
+    found = parse({"a": ["en", "es"]}, Budget(tokens=64, epochs=2, matched=False))
+    with pytest.raises(UserError, match="needs the number of its updates"):
+        with_one_lr_schedule(found["a"], "here")

@@ -233,7 +233,7 @@ def test_the_summary_says_what_is_matched():
         ({"tracks__qa__sources": {"\u2018qen\u2019": "worldqa.qen"}}, "tracks.qa.sources", '"qen": \\.\\.\\.$'),
         ({"synthetic": {"seed": "x"}}, "synthetic.seed", "not a whole number"),
         ({"synthetic": {"qa_tset": 5}}, "synthetic", "unknown key 'qa_tset'"),
-        ({"seeds": [True]}, "seeds[0]", "expected integer, found the truth value True"),
+        ({"seeds": [True]}, "seeds[0]", "expected a whole number, found the truth value True"),
         ({"seeds": [1.0]}, "seeds[0]", "expected a whole number, found 1.0\n.*Write 1"),
         ({"tracks__qa__budget": {"updates": "6e1", "tokens": 512}}, "tracks.qa.budget.updates", "Write 60"),
         ({"tracks__qa__recipe": {"lr": "1e999"}}, "tracks.qa.recipe.lr", "too large"),

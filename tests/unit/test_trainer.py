@@ -15,7 +15,8 @@ from crosstune.modeling.batching import Mixture, plan_batches, prefetch
 from crosstune.modeling.folder import average_weights, load_network, save_network
 from crosstune.training.interruption import TrainingInterrupted
 from crosstune.training.micro_batches import TrainingData
-from crosstune.training.optimizer import learning_rate
+from crosstune.training.model_selection import BestCheckpoint
+from crosstune.training.optimizer import LrSpan, learning_rate
 from crosstune.training.profiler import Profiler, group_of
 
 SEEDS = range(1, 6)
@@ -192,3 +193,88 @@ def test_learning_rates_rise_and_fall():
     assert rates[:2] == [0.5, 1.0]
     assert rates[2:] == [1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
     assert learning_rate({"lr": 1.0, "warmup": 0.0, "lr_schedule": "constant"}, 9, 10) == 1.0
+
+
+@pytest.fixture
+def run_in_stages(fit, new_network, tokenizer):
+    """Train a tagger through one plan of 12 updates, cut into stages that carry moments and learning rate on."""
+
+    def train(*lengths, interrupt_after=0):
+        network = new_network(dropout=0.0)
+        network.add_head("tagging.x", ["A", "B"], seed=1)
+        windows = network.tasks["tagging.x"].encode(SENTENCES, tokenizer, {"max_length": 32})
+        plan = plan_batches({"t.en": windows.lengths}, Mixture(("t.en",)), 60, ("key",), 12)
+        data, before, moments, rates = TrainingData({"t.en": windows}, {"t.en": "tagging.x"}), 0, None, []
+        for length in lengths:
+            options = {"moments": moments, "lr_span": LrSpan(12, before), "folder": f"{lengths}-{before}"}
+            stop = interrupt_after if before == 0 else 0
+            part = plan[before : before + length]
+            curve, moments = fit(network, data, part, RECIPE, interrupt_after=stop, **options)
+            rates += [point["lr"] for point in curve]
+            before += length
+        return network, rates
+
+    return train
+
+
+def test_stages_that_share_a_learning_rate_schedule_and_moments_are_one_training(run_in_stages):
+    whole, rates = run_in_stages(12)
+    parts, rates_of_parts = run_in_stages(5, 4, 3)
+    assert rates == rates_of_parts and rates[-1] == RECIPE["lr"] / 11
+    assert same_weights(whole, parts)
+
+
+def test_an_interrupted_stage_resumes_at_its_place_in_the_learning_rate_schedule(run_in_stages):
+    with pytest.raises(TrainingInterrupted):
+        run_in_stages(5, 7, interrupt_after=3)
+    parts, rates = run_in_stages(5, 7)
+    whole, whole_rates = run_in_stages(12)
+    assert rates == whole_rates and same_weights(whole, parts)
+
+
+def selection(patience, scores=(10, 30, 20, 20, 40, 50)):
+    """A selection every second update, with a score for each evaluation."""
+
+    def score(update):
+        return {"validation": {"en": {"f1": scores[update // 2 - 1]}}}
+
+    return BestCheckpoint(2, "f1", score, patience=patience)
+
+
+def test_a_training_stops_when_its_patience_is_exhausted_and_keeps_the_best_weights(run):
+    best = selection(patience=2)
+    network, curve, _ = run("stopped", best=best)
+    assert [evaluation["update"] for evaluation in best.evaluations] == [2, 4, 6, 8]
+    assert curve[-1]["update"] == 8 and best.update == 4
+    patient = selection(patience=3)
+    run("patient", best=patient)
+    assert patient.update == 12, "three evaluations without a rise do not occur"
+    whole = selection(patience=None, scores=(10, 30, 20, 20, 20, 20))
+    other, _, _ = run("whole", best=whole)
+    assert same_weights(network, other), "the best weights are those of a training that did not stop"
+
+
+@pytest.mark.parametrize("after", [2, 3, 6])
+def test_an_interrupted_training_stops_at_the_same_update(run, after):
+    whole, curve, _ = run("whole", best=selection(patience=2))
+    with pytest.raises(TrainingInterrupted):
+        run("parts", best=selection(patience=2), interrupt_after=after)
+    best = selection(patience=2)
+    parts, resumed_curve, _ = run("parts", best=best)
+    assert same_weights(whole, parts) and curve == resumed_curve and len(best.evaluations) == 4
+
+
+@pytest.mark.parametrize("after", [7, 8])
+def test_a_signal_at_the_update_that_exhausts_the_patience_does_not_interrupt(run, after):
+    whole, curve, _ = run("whole", best=selection(patience=2))
+    again, other_curve, _ = run("again", best=selection(patience=2), interrupt_after=after)
+    assert same_weights(whole, again) and curve == other_curve
+
+
+def test_a_state_that_was_saved_at_the_stop_trains_no_further(run):
+    whole, _, _ = run("whole", best=selection(patience=2))
+    with pytest.raises(TrainingInterrupted):
+        run("saved", best=selection(patience=None), interrupt_after=7)
+    best = selection(patience=2)
+    resumed, _, _ = run("saved", best=best)
+    assert same_weights(whole, resumed) and len(best.evaluations) == 4

@@ -14,7 +14,7 @@ from crosstune.modeling.used_embeddings import MAX_USED_SHARE, RowSubsetEmbeddin
 from crosstune.training import checkpoint_job
 from crosstune.training.interruption import InterruptGuard
 from crosstune.training.micro_batches import TrainingData
-from crosstune.training.optimizer import decay_factor, learning_rate
+from crosstune.training.optimizer import LrSpan, decay_factor, learning_rate
 
 RECIPE = {
     "lr": 1e-2,
@@ -55,7 +55,7 @@ def train(fit, tokenizer):
         data = TrainingData({"t.en": windows}, {"t.en": "tagging.x"})
         _, moments = fit(network, data, plan, RECIPE, key=(1, "key"), moments=moments)
         if sparse:
-            embedding.restore(decay_factor(RECIPE, UPDATES, UPDATES))
+            embedding.restore(decay_factor(RECIPE, UPDATES, LrSpan(UPDATES)))
             moments = embedding.expand_rows(moments)
         return embedding, moments
 
@@ -173,4 +173,4 @@ def test_weight_decay_without_gradient_is_that_of_torch():
         optimizer.param_groups[0]["lr"] = learning_rate(RECIPE, number, UPDATES)
         weight.grad = torch.zeros_like(weight)
         optimizer.step()
-    assert decay_factor(RECIPE, 5, UPDATES) == pytest.approx(weight.item(), rel=1e-12)
+    assert decay_factor(RECIPE, 5, LrSpan(UPDATES)) == pytest.approx(weight.item(), rel=1e-12)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from crosstune.artifacts.choice import chosen_values, resolve_recipe
 from crosstune.artifacts.split import prepared_splits
 from crosstune.core import locks
 from crosstune.core.files import read_json, remove_unfinished
@@ -26,7 +27,8 @@ class CheckpointJob:
     """A checkpoint to make: its `spec`, its folder, the folders of its parents, the manifests of its data.
 
     `held_out`: manifests of rows that the training is evaluated on. `predictions`: data sets to predict after the
-    training, each as a `spec` and the manifests of its `data`.
+    training, each as a `spec` and the manifests of its `data`. `choice`: the file with the values of a sweep.
+    `candidates`: folders of the same stage with each of the values, in the order of the choice.
     """
 
     spec: dict
@@ -37,13 +39,26 @@ class CheckpointJob:
     predictions: Sequence[dict] = ()
     log: Path | None = None
     held_out: tuple[Path, ...] = ()
+    choice: Path | None = None
+    candidates: tuple[Path, ...] = ()
 
     @classmethod
     def from_json(cls, value: dict) -> "CheckpointJob":
         """A job as the workflow describes a checkpoint to retrain."""
         parents, data, held_out = (tuple(map(Path, value[key])) for key in ("parents", "data", "held_out"))
         plain = {key: value[key] for key in ("spec", "keep_optimizer")}
-        return cls(out=Path(value["out"]), parents=parents, data=data, held_out=held_out, **plain)
+        choice = Path(value["choice"]) if "choice" in value else None
+        return cls(out=Path(value["out"]), parents=parents, data=data, held_out=held_out, choice=choice, **plain)
+
+    @property
+    def chosen(self) -> dict:
+        """The values of a sweep that are chosen for it, by key."""
+        return chosen_values(self.choice)
+
+    @property
+    def settings(self) -> dict:
+        """The spec with the chosen values in its recipe."""
+        return self.spec | {"recipe": resolve_recipe(self.spec["recipe"], self.chosen)} if self.choice else self.spec
 
     @property
     def staging_dir(self) -> Path:
@@ -79,6 +94,7 @@ class CheckpointJob:
     def missing_input(self) -> Path | None:
         """The first input file that does not exist."""
         needed = [*self.data, *self.held_out, *(parent / MANIFEST for parent in self.parents)]
+        needed += [self.choice] if self.choice else []
         return next((path for path in needed if not path.exists()), None)
 
     def is_staged(self) -> bool:
@@ -88,8 +104,23 @@ class CheckpointJob:
             return False
         manifest = read_json(self.staging_dir / MANIFEST)
         parents = [read_json(parent / MANIFEST)["weights"] for parent in self.parents]
-        found = [manifest[key] for key in ("spec", "parents", "data")] + [manifest.get("held_out", {})]
-        return found == [self.spec, parents, data_hashes(self.data), data_hashes(self.held_out)]
+        found = [manifest[key] for key in ("spec", "parents", "data")]
+        found += [manifest.get("held_out", {}), manifest.get("chosen", {})]
+        return found == [self.spec, parents, data_hashes(self.data), data_hashes(self.held_out), self.chosen]
+
+    def chosen_candidate(self) -> Path | None:
+        """The finished candidate that this checkpoint would be trained as once more; None if there is no such."""
+        if not self.candidates:
+            return None
+        candidate = self.candidates[read_json(self.choice)["number"]]
+        parts = [WEIGHTS, CURVE, *([OPTIMIZER] if self.keep_optimizer else [])]
+        if not all((candidate / part).exists() for part in parts):
+            return None
+        manifest = read_json(candidate / MANIFEST)
+        parents = [read_json(parent / MANIFEST)["weights"] for parent in self.parents]
+        found = [manifest[key] for key in ("parents", "data")] + [manifest["spec"]["recipe"]]
+        wanted = [parents, data_hashes(self.data), self.settings["recipe"]]
+        return candidate if found == wanted else None
 
     def install(self, keep_staged: bool = False) -> None:
         """Link the staged checkpoint into place; remove the staged files and the state to resume from.

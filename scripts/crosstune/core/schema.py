@@ -55,6 +55,15 @@ def validate(config: Any, schema_path: Path | str) -> dict:
     return fill_defaults(config, schema, schema)
 
 
+def check_part(value: Any, definition: str, schema_path: Path | str, where: str) -> None:
+    """UserError, at `where`, if a part of a config violates a definition of the schema."""
+    schema = read_schema(Path(schema_path))
+    part = {"$ref": f"#/$defs/{definition}", "$defs": schema["$defs"]}
+    for error in SchemaValidator(part).iter_errors(value):
+        found = _user_error(error, schema)
+        raise UserError(found.message, where, found.fix)
+
+
 @cache
 def read_schema(path: Path) -> dict:
     """The schema in a file; callers must not change it."""
@@ -147,7 +156,7 @@ def _user_error(error: jsonschema.ValidationError, schema: Mapping) -> UserError
         line = "\n".join(part.get("examples", [])) or f"{key}: ..."
         return UserError(f"the key {key!r} is missing", where, f"{part.get('description', '')}\n{line}".strip())
     if isinstance(value, bool) and error.validator == "type" and error.validator_value != "string":
-        kinds = error.validator_value if isinstance(error.validator_value, str) else " or ".join(error.validator_value)
+        kinds = " or ".join(_kinds(error.schema, schema))
         return UserError(f"expected {kinds}, found the truth value {value}", where, expected)
     if isinstance(value, bool):
         return UserError(f"YAML reads this as {value}, text was expected", where, _quote_fix(value))
@@ -167,6 +176,9 @@ def _user_error(error: jsonschema.ValidationError, schema: Mapping) -> UserError
         return UserError(f"{value!r} is not allowed here", where, expected)
     if error.validator == "maxItems":
         message = f"{len(value)} entries, and at most {error.validator_value} make sense"
+        return UserError(message, where, "\n".join(filter(None, [expected, example])))
+    if error.validator == "minItems" and value:
+        message = f"expected at least {error.validator_value} entries, found {len(value)}"
         return UserError(message, where, "\n".join(filter(None, [expected, example])))
     if error.validator == "minItems" or error.validator == "minProperties":
         return UserError("this must not be empty", where, "\n".join(filter(None, [expected, example])))
@@ -189,7 +201,7 @@ def _kinds(part: Mapping, root: Mapping) -> list[str]:
         return [str(part["const"])]
     if "type" not in part:
         return list(dict.fromkeys(kind for branch in part.get("oneOf", []) for kind in _kinds(branch, root)))
-    return [KINDS[part["type"]]]
+    return [KINDS[kind] for kind in (part["type"] if isinstance(part["type"], list) else [part["type"]])]
 
 
 def _as_list(path: Sequence, value: Any) -> str:

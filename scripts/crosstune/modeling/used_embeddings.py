@@ -44,6 +44,8 @@ class SparseEmbedding:
         self._full_matrix = self._module.weight
         self._name = next(name for name, weight in network.named_parameters() if weight is self._full_matrix)
         self.rows: torch.Tensor | None = None
+        if not self._full_matrix.requires_grad:  # frozen: no row has a gradient or decays
+            return
         if any(network.tasks[head].tied_embeddings for head in heads) or not _is_plain(network.encoder, self._module):
             return
         occurs = np.zeros(self._module.num_embeddings, dtype=bool)

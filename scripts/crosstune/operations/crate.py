@@ -51,7 +51,7 @@ WORKFLOW = (
 )
 
 # The results of a checkpoint and of a study, without weights, training states, logs and temporary files.
-CHECKPOINT = ("stage.json", "cost.json", "train.jsonl", "predictions", "scores")
+CHECKPOINT = ("stage.json", "cost.json", "choice.json", "train.jsonl", "predictions", "scores")
 
 RESULTS = (
     "plan.json", "provenance.json", "leakage.json", "contrasts.json", "claims.json", "distances.json", "report.html",

@@ -41,7 +41,7 @@ def study_provenance(study: Study, data: Sequence[Path]) -> dict:
     predictions. `began`, `ended`: the first and the last recorded time, in UTC.
     """
     nodes = {path: node for path, node in study.checkpoints.items() if not node.is_given}
-    trainings = [read_cost(Path(path)) for path in nodes]
+    trainings = [cost for path in nodes if "taken_from" not in (cost := read_cost(Path(path)))]
     predictions = [
         read_cost(Path(path, "predictions", dataset)) for path, node in nodes.items() for dataset in node.evaluate
     ]

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crosstune.artifacts.checkpoint import CURVE, MANIFEST, MODEL, has_weights
+from crosstune.artifacts.choice import CHOICE
 from crosstune.core.bombs import check_size
 from crosstune.core.errors import UserError
 from crosstune.core.files import atomic_open, read_json
@@ -20,7 +21,7 @@ from crosstune.operations.zip_files import regular_files, write_zip
 from crosstune.study.graph import Study
 
 # Results of a checkpoint. Those of the directories are complete if the manifest beside them exists.
-FILES, FOLDERS = (MANIFEST, "cost.json", CURVE), ("predictions", "scores")
+FILES, FOLDERS = (MANIFEST, "cost.json", CURVE, CHOICE), ("predictions", "scores")
 
 # Results of the study that come from its rows. Without them finished trainings would wait for a check, and be repeated.
 STUDY_FILES, STUDY_FOLDERS = ("leakage.json", "leakage.passed"), ("baselines",)

@@ -11,6 +11,7 @@ from crosstune.study.bucket_specs import resolve_buckets
 from crosstune.study.checks import (
     check_allowed_leakage,
     check_contrastive,
+    check_frozen,
     check_languages,
     check_layers,
     check_lengths,
@@ -22,6 +23,7 @@ from crosstune.study.expand import expand
 from crosstune.study.graph import Study
 from crosstune.study.local_models import identify_models
 from crosstune.study.renamed_keys import check_renamed
+from crosstune.study.sweeps import check_sweeps
 from crosstune.study.table_specs import resolve_tables
 
 
@@ -40,6 +42,7 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     root = Path(root)
     check_renamed(config)
     config = validate(config, root / "schemas/study.schema.yaml")
+    check_sweeps(config, root / "schemas/study.schema.yaml")
     complete_spec(config["synthetic"])
     config = identify_models(config)
     complete_revisions(config)
@@ -47,6 +50,7 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     expansion = expand(config, registry, load_languages(root / "registry", config["languages"]))
     check_languages(expansion)
     check_headline(expansion)
+    check_frozen(expansion)
     check_layers(expansion)
     check_windows(expansion)
     check_lengths(expansion, root)

@@ -7,6 +7,7 @@ from crosstune.artifacts.checkpoint import MODEL, RESUME
 from crosstune.artifacts.model_config import check_positions
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json
+from crosstune.core.text import count
 from crosstune.data.leakage import covers
 from crosstune.data.part_names import without_sample
 from crosstune.data.record import Dataset
@@ -16,6 +17,7 @@ from crosstune.study.folds import fold_dataset
 from crosstune.study.graph import Expansion, Track
 from crosstune.study.paths import Source, base_path
 from crosstune.study.recipe import check_contrastive_recipe, contrastive_options, is_contrastive
+from crosstune.study.run_data import validation_languages
 from crosstune.study.schedules import schedule_sources
 from crosstune.study.specs import leakage_spec
 from crosstune.study.targets import used_languages
@@ -37,10 +39,17 @@ def check_selection(registry: Registry, track: Track) -> None:
     """The data set that selects the best update has the splits for that, and a schedule trains on it."""
     if not (select := track.config.get("select")):
         return
+    if "patience" in select and track.config["budget"]["matched"]:
+        message = "with patience stages stop at different updates, so that schedules are not compute-matched"
+        fix = f"Allow it: {budget_line(track.config['budget'])}"
+        raise UserError(message, f"tracks.{track.name}.select.patience", fix)
     where = f"tracks.{track.name}.select.dataset"
     if select["dataset"] not in registry:
         raise UserError(f"unknown data set {select['dataset']!r}", where)
     if "validation" in select:
+        if "languages" in select:
+            message = "rows of `validation` name their languages themselves"
+            raise UserError(message, f"tracks.{track.name}.select.languages", "validation: {..., languages: [en]}")
         check_held_out(registry, track)
         return
     record = registry[fold_dataset(registry, select["dataset"], 1)]
@@ -48,7 +57,19 @@ def check_selection(registry: Registry, track: Track) -> None:
         if split not in record.splits:
             have = ", ".join(record.splits)
             raise UserError(f"data set {select['dataset']!r} has no {split} split", where, f"It has: {have}.")
+    if isinstance(languages := select.get("languages", "trained"), list):
+        for language in languages:
+            record.require(language, "validation", f"tracks.{track.name}.select.languages")
+    elif not validation_languages(registry, track, record.name):
+        message = f"no validation rows of {select['dataset']} in a language that the track trains on"
+        raise UserError(message, f"tracks.{track.name}.select.languages", "languages: [en]")
     _check_trained(track, where)
+
+
+def budget_line(budget: Mapping) -> str:
+    """A line to paste with a budget that allows schedules of different costs."""
+    kept = {key: value for key, value in budget.items() if key != "matched"}
+    return f"budget: {{{', '.join(f'{key}: {value}' for key, value in kept.items())}, matched: false}}"
 
 
 def _check_trained(track: Track, where: str) -> None:
@@ -78,6 +99,17 @@ def check_held_out(registry: Registry, track: Track) -> None:
         if held["sample"] >= rows and record.task != "retrieval":
             message = f"{held['sample']} held-out examples leave nothing to train on: {name}.{language} has {rows}"
             raise UserError(message, f"{where}.validation.sample", f"sample: {max(1, rows // 10)}")
+
+
+def check_frozen(study: Expansion) -> None:
+    """A model that the study pretrains has the layers that a recipe freezes; of others the training job knows."""
+    for node in study.checkpoints.values():
+        trains = bool(node.parents and node.spec.get("sources"))
+        number = node.spec["recipe"].get("freeze", {}).get("layers", 0) if trains else 0
+        model = study.config["models"][node.location.model] if number else {}
+        if number > (have := model.get("pretrain", {}).get("layers", number)):
+            message = f"the encoder has {count(have, 'layer')}, and {number} are frozen in {node.location.stages[-1]}"
+            raise UserError(message, f"tracks.{node.location.track}", f"freeze: {{layers: {have}}}")
 
 
 def check_layers(study: Expansion) -> None:
@@ -148,16 +180,23 @@ def _trained_datasets(track: Track) -> set[str]:
 def check_contrastive(study: Expansion) -> None:
     """The contrastive keys of every recipe fit each other and the task types, and have an effect."""
     trained = [node for node in study.checkpoints.values() if node.parents and node.spec.get("sources")]
+    trained = [node for node in trained if not node.choice]  # its candidates are checked
     for name, track in study.tracks.items():
         shared = contrastive_options(track.config["recipe"])
         nodes = [node for node in trained if node.location.track == name]
         for node in nodes:
+            given = contrastive_options(track.of_model(study.config["models"][node.location.model]).config["recipe"])
             tasks = {head.partition(".")[0] for head in node.spec["source_heads"].values()}
             where = f"tracks.{name}.schedules, {node.location.stages[-1]}"
-            check_contrastive_recipe(node.spec["recipe"], shared, tasks, where)
+            check_contrastive_recipe(node.spec["recipe"], given, tasks, where)
         if shared and not any(is_contrastive(node.spec["recipe"]) for node in nodes):
             fix = "contrastive: {weight: 1.0}"
             raise UserError(f"{shared[0]} has no effect without a weight", f"tracks.{name}.recipe.contrastive", fix)
+    for name, model in study.config["models"].items():
+        own = contrastive_options(model.get("recipe", {}))
+        if own and not any(is_contrastive(node.spec["recipe"]) for node in trained if node.location.model == name):
+            fix = "contrastive: {weight: 1.0}"
+            raise UserError(f"{own[0]} has no effect without a weight", f"models.{name}.recipe.contrastive", fix)
 
 
 def check_allowed_leakage(study: Expansion) -> None:

@@ -107,7 +107,7 @@ class CostEstimate:
     def _work(self, path: str) -> WorkEstimate:
         node = self.study.checkpoints[path]
         prediction = sum(self._prediction_tokens(path, dataset) for dataset in node.evaluate)
-        if "average" in node.spec:
+        if "average" in node.spec or node.candidates:  # one of the candidates is taken over
             return WorkEstimate(prediction_tokens=prediction)
         budget, longest = node.spec.get("budget", node.spec), node.spec.get("encoding", node.spec)["max_length"]
         updates = budget.get("updates")

@@ -135,6 +135,9 @@ class CurrentResults:
             changes.append(f"the model {node.location.model}")
         elif not changes and manifest["spec"] != node.spec:
             changes = [EARLIER]
+        if node.choice and (values := self._manifest(node.choice).get("values")):
+            made = manifest.get("chosen", {})
+            changes += [f"{key} {made.get(key)} -> {values[key]}" for key in values if made.get(key) != values[key]]
         return changes + [f"the rows of {name}" for name in self._changed_rows(node, manifest)]
 
     def _begins_with_given(self, node: Checkpoint) -> bool:

@@ -4,15 +4,17 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from crosstune.artifacts.choice import CHOICE
 from crosstune.core.errors import UserError
 from crosstune.data.part_names import PILOT, SAMPLE, Part, split_part
 from crosstune.data.registry import Language, Registry
 from crosstune.evaluation.metrics import metric_named
 from crosstune.study.checks import check_metric, check_selection
 from crosstune.study.folds import fold_dataset, track_folds
-from crosstune.study.graph import Checkpoint, Expansion, Run, Track
+from crosstune.study.graph import Checkpoint, Expansion, Run, Sweep, Track
 from crosstune.study.heads import HEADLESS, check_heads, evaluation_heads, final_heads
 from crosstune.study.paths import CheckpointPath, Source, base_path, study_name
+from crosstune.study.recipe import spans_sequence
 from crosstune.study.run_data import evaluated_dataset, run_schedule
 from crosstune.study.schedules import (
     UNTRAINED,
@@ -23,8 +25,10 @@ from crosstune.study.schedules import (
     schedule_sources,
     shorten,
     shortened,
+    with_one_lr_schedule,
 )
 from crosstune.study.specs import average_spec, held_out_manifests, pretrain_spec, stage_spec, weight_names_key
+from crosstune.study.sweeps import candidate_schedule, check_searched, chosen_schedule, grid_of, search_seeds
 
 
 def expand(config: Mapping, registry: Registry, languages: Mapping[str, Language]) -> Expansion:
@@ -38,11 +42,13 @@ def expand(config: Mapping, registry: Registry, languages: Mapping[str, Language
         check_selection(registry, track)
         check_heads(registry, track)
     runs: list[Run] = []
+    sweeps: dict[str, Sweep] = {}
     for model, track, seed in itertools.product(config["models"], tracks.values(), config["seeds"]):
-        runs += RunExpander(config, registry, track, model, seed, checkpoints).runs()
+        own = track.of_model(config["models"][model])
+        runs += RunExpander(config, registry, own, model, seed, checkpoints, sweeps).runs()
     _keep_carried_optimizers(checkpoints)
     _score_final_only(checkpoints, runs, tracks)
-    return Expansion(config, registry, languages, tracks, checkpoints, tuple(runs))
+    return Expansion(config, registry, languages, tracks, checkpoints, tuple(runs), sweeps)
 
 
 # --- models ----------------------------------------------------------------------------------------------------------
@@ -209,7 +215,7 @@ def known_languages(registry: Registry, dataset: str, languages: str | list, spl
 
 @dataclass(frozen=True)
 class RunExpander:
-    """The runs of one track with one model and one seed; it adds their checkpoints to `checkpoints`."""
+    """The runs of one track with one model and one seed; it adds to `checkpoints`, and to `sweeps` by their choices."""
 
     config: Mapping
     registry: Registry
@@ -217,19 +223,53 @@ class RunExpander:
     model: str
     seed: int
     checkpoints: dict[str, Checkpoint]
+    sweeps: dict[str, Sweep]
 
     def runs(self) -> list[Run]:
         runs = []
         for schedule, fold in itertools.product(self.track.schedules, self.track.folds):
             prepared = run_schedule(self.registry, self.track, schedule, self.seed, fold)
+            if spans_sequence(self.track.config["recipe"]):
+                prepared = with_one_lr_schedule(prepared, f"tracks.{self.track.name}.schedules")
+            if grid := grid_of(self.track.config["recipe"]):
+                prepared = self._swept(prepared, grid, fold)
             stages = tuple(map(self._add, prepared.prefixes))
             runs.append(Run(self.model, self.seed, self.track.name, schedule, stages, fold))
         return runs
 
-    def _path(self, schedule: Schedule) -> str:
-        return str(CheckpointPath(study_name(self.config), self.model, self.seed, self.track.name, schedule.folders))
+    def _swept(self, schedule: Schedule, grid: Sequence[dict], fold: int) -> Schedule:
+        """The schedule with chosen values; adds its stages and, for a seed that chooses, the candidates."""
+        if schedule.members:
+            return replace(schedule, members=tuple(self._swept(member, grid, fold) for member in schedule.members))
+        if not schedule.stages:
+            return schedule
+        seeds, chosen = search_seeds(self.config, self.track), chosen_schedule(schedule)
+        tried = [candidate_schedule(schedule, values) for values in grid]
+        choice = f"{self._path(chosen, seeds[0])}/{CHOICE}"
+        if self.seed in seeds:
+            for candidate in tried:
+                for prefix in candidate.prefixes:
+                    self._add(prefix, evaluated=False)
+            final = self.checkpoints[self._path(tried[0])]
+            check_searched(self.track, schedule, tried, "select" in final.spec)
+        for number, prefix in enumerate(chosen.prefixes):
+            path = self._add(prefix)
+            if self.checkpoints[path].choice not in ("", choice):
+                message = f"two schedules {schedule.name!r}, one of them in an average, begin with the same stage"
+                fix = "Rename the schedule, or average schedules by their names."
+                raise UserError(message, f"tracks.{self.track.name}.schedules", fix)
+            own = tuple(self._path(c.prefixes[number]) for c in tried) if self.seed in seeds else ()
+            self.checkpoints[path] = replace(self.checkpoints[path], choice=choice, candidates=own)
+        candidates = tuple(tuple(self._path(candidate, seed) for seed in seeds) for candidate in tried)
+        found = Sweep(self.model, self.track.name, schedule.name, fold, seeds, tuple(grid), candidates)
+        self.sweeps.setdefault(choice, found)
+        return chosen
 
-    def _add(self, schedule: Schedule) -> str:
+    def _path(self, schedule: Schedule, seed: int | None = None) -> str:
+        seed = self.seed if seed is None else seed
+        return str(CheckpointPath(study_name(self.config), self.model, seed, self.track.name, schedule.folders))
+
+    def _add(self, schedule: Schedule, evaluated: bool = True) -> str:
         """Add a lineage's final checkpoint, and of an average its members', unless another schedule has."""
         path, parents = self._path(schedule), self._parents(schedule)
         if path not in self.checkpoints:
@@ -245,7 +285,7 @@ class RunExpander:
             data = tuple(Source.parse(name).manifest for name in spec.get("sources", []) + spec.get("replayed", []))
             self.checkpoints[path] = Checkpoint(
                 path, spec, parents, data, threads=self.config["threads"], held_out=held_out_manifests(spec),
-                **self._evaluation(schedule),
+                **(self._evaluation(schedule) if evaluated else {}),
             )  # fmt: skip
         elif self.checkpoints[path].parents != parents:
             message = f"{schedule.name!r} and another average have the same member names, and so the same folder"

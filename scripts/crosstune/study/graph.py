@@ -1,11 +1,12 @@
 """An expanded study as data: its tracks, checkpoints and runs, and the comparisons that it declares."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from crosstune.data.registry import Language, Registry
 from crosstune.study.paths import CheckpointPath, study_name
+from crosstune.study.recipe import merge_recipe
 from crosstune.study.schedules import Schedule
 
 
@@ -16,6 +17,8 @@ class Checkpoint:
     `evaluate`: the languages of every data set to evaluate it on, by the name of the data set or fold.
     `heads`: the name of the head that predicts each of these data sets.
     `data`, `held_out`: manifests of its training rows and of the rows that it is evaluated on during training.
+    `choice`: the file with the chosen values, if its recipe has sweeps. `candidates`: the same stage with each of the
+    values, for a seed that the choice is made with.
     """
 
     path: str
@@ -27,6 +30,8 @@ class Checkpoint:
     keep_optimizer: bool = False
     held_out: tuple[str, ...] = ()
     heads: Mapping[str, str] = field(default_factory=dict)
+    choice: str = ""
+    candidates: tuple[str, ...] = ()
 
     @property
     def is_given(self) -> bool:
@@ -60,6 +65,22 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """The search for values of recipe keys for one schedule, with one model, and in one fold if there are folds.
+
+    `grid`: values by key. `candidates`: of each values the final checkpoints, one for each of `seeds`.
+    """
+
+    model: str
+    track: str
+    schedule: str
+    fold: int
+    seeds: tuple[int, ...]
+    grid: tuple[dict, ...]
+    candidates: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class Track:
     """A family of schedules, and the data sets and languages of their evaluation.
 
@@ -78,6 +99,11 @@ class Track:
     def schedule_names(self) -> list[str]:
         return [schedule.name for schedule in self.schedules]
 
+    def of_model(self, model: Mapping) -> "Track":
+        """The track as a model of the config trains it: keys of the model's recipe replace those of the track's."""
+        recipe = merge_recipe(self.config["recipe"], model.get("recipe", {}))
+        return replace(self, config={**self.config, "recipe": recipe})
+
 
 @dataclass(frozen=True)
 class Expansion:
@@ -89,6 +115,8 @@ class Expansion:
     tracks: Mapping[str, Track]
     checkpoints: Mapping[str, Checkpoint]
     runs: tuple[Run, ...]
+    # By the file of the choice.
+    sweeps: Mapping[str, Sweep] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -102,10 +130,10 @@ class Expansion:
 
     @cached_property
     def children(self) -> dict[str, list[str]]:
-        """The checkpoints with each checkpoint as a parent."""
+        """The checkpoints with each checkpoint as a parent or candidate."""
         children: dict[str, list[str]] = {}
         for path, node in self.checkpoints.items():
-            for parent in node.parents:
+            for parent in (*node.parents, *node.candidates):
                 children.setdefault(parent, []).append(path)
         return children
 

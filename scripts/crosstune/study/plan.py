@@ -7,6 +7,7 @@ from crosstune.data.synthetic.languages import LANGUAGES as INVENTED
 from crosstune.evaluation.metrics import metric_named
 from crosstune.study.graph import Run, Study, Track
 from crosstune.study.paths import Source
+from crosstune.study.recipe import own_recipes
 from crosstune.study.run_data import evaluated_dataset
 from crosstune.study.schedules import schedule_sources, shortened
 from crosstune.study.targets import used_languages
@@ -36,6 +37,7 @@ def plan_of(study: Study) -> dict:
         "primary": {key: headline[key] for key in ("track", "dataset", "metric")},
         "seeds": study.config["seeds"],
         "models": list(study.config["models"]),
+        **({"recipes": recipes} if (recipes := own_recipes(study.config["models"])) else {}),
         "languages": languages,
         "tracks": {name: track_plan(study, name) for name in study.config["tracks"]},
         "contrasts": list(study.contrasts),
@@ -44,33 +46,40 @@ def plan_of(study: Study) -> dict:
         "tables": list(study.tables),
         **({"buckets": list(study.buckets)} if study.buckets else {}),
         **({"distances": study.config["distances"]} if "distances" in study.config else {}),
+        **({"sweeps": [sweep_plan(study, choice) for choice in study.sweeps]} if study.sweeps else {}),
         "claims": list(study.claims),
         "cited": cited(study),
-        "runs": [
-            {
-                "model": run.model,
-                "seed": run.seed,
-                **({"fold": run.fold} if run.fold else {}),
-                "track": run.track,
-                "schedule": run.schedule.name,
-                "stages": [path.removeprefix(f"{study.results}/") for path in run.stages],
-                "evaluated": [
-                    [
-                        name
-                        for name in sorted(study.tracks[run.track].evaluate)
-                        if evaluated_dataset(study.registry, study.tracks[run.track], name, run.fold)
-                        in study.checkpoints[path].evaluate
-                    ]
-                    for path in run.stages
-                ],
-                **({"members": members_of(study, run)} if run.schedule.members else {}),
-                "mixtures": [list(stage.sources) for stage in run.schedule.stages],
-                "updates": [stage.updates for stage in run.schedule.stages],
-                "total_updates": run.schedule.total_updates,
-            }
-            for run in study.runs
-        ],
+        "runs": [run_plan(study, run) for run in study.runs],
     }
+
+
+def run_plan(study: Study, run: Run) -> dict:
+    """A run with its stages, and with what is evaluated after each."""
+    track = study.tracks[run.track]
+    names = {name: evaluated_dataset(study.registry, track, name, run.fold) for name in sorted(track.evaluate)}
+    return {
+        "model": run.model,
+        "seed": run.seed,
+        **({"fold": run.fold} if run.fold else {}),
+        "track": run.track,
+        "schedule": run.schedule.name,
+        "stages": [path.removeprefix(f"{study.results}/") for path in run.stages],
+        "evaluated": [
+            [name for name, own in names.items() if own in study.checkpoints[path].evaluate] for path in run.stages
+        ],
+        **({"members": members_of(study, run)} if run.schedule.members else {}),
+        "mixtures": [list(stage.sources) for stage in run.schedule.stages],
+        "updates": [stage.updates for stage in run.schedule.stages],
+        "total_updates": run.schedule.total_updates,
+    }
+
+
+def sweep_plan(study: Study, choice: str) -> dict:
+    """A sweep with the file of its choice, relative to the results."""
+    sweep = study.sweeps[choice]
+    fold = {"fold": sweep.fold} if sweep.fold else {}
+    place = {"model": sweep.model, "track": sweep.track, "schedule": sweep.schedule, **fold}
+    return place | {"seeds": list(sweep.seeds), "choice": choice.removeprefix(f"{study.results}/")}
 
 
 def members_of(study: Study, run: Run) -> list[str]:
@@ -122,6 +131,7 @@ def track_plan(study: Study, name: str) -> dict:
         "folds": [fold for fold in study.tracks[name].folds if fold],
         "budget": {key: budget[key] for key in ("updates", "epochs", "tokens") if key in budget},
         "matched": track["budget"]["matched"],
+        **({"patience": track["select"]["patience"]} if "patience" in track.get("select", {}) else {}),
         "schedules": list(dict.fromkeys(run.schedule.name for run in runs)),
         **({"parts": dict(parts)} if parts else {}),
         **({"curves": curves} if (curves := few_shot_curves(study.tracks[name])) else {}),

@@ -5,14 +5,38 @@ from collections.abc import Collection, Mapping
 from crosstune.core.errors import UserError
 
 CONTRASTIVE = "contrastive"
+# Keys of a recipe with keys below.
+NESTED = (CONTRASTIVE, "freeze")
+# Keys of a recipe that act on the schedule tree: the specs of stages have what follows from them.
+TREE_KEYS = ("lr_schedule_over",)
 
 
 def merge_recipe(recipe: Mapping, changes: Mapping) -> dict:
-    """The recipe of a stage: its changes replace keys of the track's recipe, also one by one below `contrastive`."""
+    """The recipe of a stage: its changes replace keys of the track's recipe, one by one also below nested keys."""
     merged = {**recipe, **changes}
-    if CONTRASTIVE in recipe and CONTRASTIVE in changes:
-        merged[CONTRASTIVE] = {**recipe[CONTRASTIVE], **changes[CONTRASTIVE]}
-    return merged
+    return merged | {key: {**recipe[key], **changes[key]} for key in NESTED if key in recipe and key in changes}
+
+
+def stage_recipe(recipe: Mapping, changes: Mapping) -> dict:
+    """The recipe in the spec of a stage: that of its track with the stage's changes, without keys of the tree."""
+    return {key: value for key, value in merge_recipe(recipe, changes).items() if key not in TREE_KEYS}
+
+
+def recipe_text(recipe: Mapping) -> str:
+    """Keys of a recipe for a person: `lr 1e-05, contrastive.weight 0.5`."""
+    flat = {key: value for key, value in recipe.items() if key not in NESTED}
+    flat |= {f"{outer}.{key}": value for outer in NESTED for key, value in recipe.get(outer, {}).items()}
+    return ", ".join(f"{key} {value}" for key, value in flat.items())
+
+
+def own_recipes(models: Mapping[str, Mapping]) -> dict[str, str]:
+    """The recipes that models of a config have of their own, as text by model."""
+    return {name: recipe_text(model["recipe"]) for name, model in models.items() if model.get("recipe")}
+
+
+def spans_sequence(recipe: Mapping) -> bool:
+    """Whether one learning-rate schedule spans all stages of a sequence."""
+    return recipe.get("lr_schedule_over", "stage") == "sequence"
 
 
 def is_contrastive(recipe: Mapping) -> bool:

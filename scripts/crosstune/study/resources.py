@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from crosstune.artifacts.choice import resolve_recipe, swept_keys
 from crosstune.core.files import read_json
 from crosstune.core.packing import PREDICTION_PASS_TOKENS, TRAINING_PASS_TOKENS
 from crosstune.data.part_names import HELD, split_part
@@ -151,6 +152,7 @@ LIGHT = {
         "status": (2000, 20),
         "install_predictions": (500, 20),
         "score": (2000, 60),
+        "choose": (1000, 20),
         "baselines": (2000, 60),
         "distances": (1000, 20),
         "contrasts": (4000, 60),
@@ -353,6 +355,8 @@ class JobResources:
 def pairs_of(spec: Mapping) -> int:
     """Pairs of texts of any length that must share a forward pass; 0 if the loss compares no texts."""
     recipe = spec["recipe"]
+    # Of a sweep, the most that may be chosen.
+    recipe = resolve_recipe(recipe, {key: max(values) for key, values in swept_keys(recipe).items()})
     contrastive = recipe["contrastive"].get("negatives", 64) if is_contrastive(recipe) else 0
     retrieval = "retrieval" in spec.get("source_heads", {}).values()
     return max(contrastive, recipe.get("negatives", 64) if retrieval else 0)

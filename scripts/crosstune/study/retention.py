@@ -66,7 +66,12 @@ class RetentionPolicy:
 
     @cached_property
     def _order(self) -> list[str]:
-        return training_order({path: node.parents for path, node in self._nodes.items()})
+        return training_order(self._made_of)
+
+    @cached_property
+    def _made_of(self) -> dict[str, tuple[str, ...]]:
+        """The checkpoints that each checkpoint is made of: its parents, and the candidates of a sweep."""
+        return {path: (*node.parents, *node.candidates) for path, node in self._nodes.items()}
 
     @cached_property
     def training_priority(self) -> dict[str, float]:
@@ -75,8 +80,7 @@ class RetentionPolicy:
 
     def peak_disk(self, size: Callable[[str], int]) -> int:
         """The most bytes of weights at once, if one job runs at a time; `size` is that of a checkpoint."""
-        parents = {path: node.parents for path, node in self._nodes.items()}
-        return peak_disk(self._order, parents, size, self.removable)
+        return peak_disk(self._order, self._made_of, size, self.removable)
 
 
 def manifest_of(path: str) -> str:

@@ -75,12 +75,14 @@ def without_held(registry: Registry, track: Track, dataset: str) -> str:
 def validation_languages(registry: Registry, track: Track, dataset: str) -> list[str]:
     """The languages whose validation rows of a data set select checkpoints.
 
-    Of held-out training rows, those that the track names or else trains on.
+    Those that the track names; by default, of held-out training rows those that it trains on, else all.
     """
-    split = registry[dataset].splits["validation"]
-    if not held_part(track):
-        return list(split.languages)
-    sources = [Source.parse(name) for schedule in track.schedules for name in schedule_sources(schedule)]
-    trained = {s.language for s in sources if without_sample(s.dataset) == track.config["select"]["dataset"]}
-    chosen = track.config["select"]["validation"].get("languages", trained)
+    split, select = registry[dataset].splits["validation"], track.config["select"]
+    if held_part(track):
+        chosen = select["validation"].get("languages", "trained")
+    else:
+        chosen = select.get("languages", split.languages)
+    if chosen == "trained":
+        sources = [Source.parse(name) for schedule in track.schedules for name in schedule_sources(schedule)]
+        chosen = {source.language for source in sources if without_sample(source.dataset) == select["dataset"]}
     return [language for language in split.languages if language in chosen]

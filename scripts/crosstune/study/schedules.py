@@ -15,6 +15,7 @@ from typing import Any
 
 from crosstune.core.errors import UserError
 from crosstune.data.part_names import SAMPLE, Part, source_label
+from crosstune.study.recipe import NESTED
 
 UNTRAINED = "untrained"
 
@@ -35,12 +36,17 @@ FOLDER_MARKS = {
     "contrastive.self_pairs": "contrast_self",
     "contrastive.negatives": "contrast_negatives",
     "contrastive.mode": "compat",
+    "freeze.embeddings": "freeze_embeddings",
+    "freeze.layers": "freeze_layers",
 }
 
 # The divisor of a pilot's budgets.
 PILOT_SHORTENING = 10
 
 MOST_ORDERED = 6  # items of which all orders are schedules: 720
+
+# Keys of a recipe that give a learning-rate schedule its shape.
+LR_SHAPE = ("warmup", "lr_schedule")
 
 STAGE_KEYS = ("train", "updates", "epochs", "replay", "sample")
 
@@ -57,13 +63,19 @@ class Budget:
 
 @dataclass(frozen=True)
 class StageSpec:
-    """Training on one mixture. `sources` are sorted `dataset.language` names, `recipe` differs from the track's."""
+    """Training on one mixture. `sources` are sorted `dataset.language` names, `recipe` differs from the track's.
+
+    `lr_updates`: the updates of its learning-rate schedule, if that spans several stages. `chosen_for`: the schedule
+    for which a sweep chooses the values of its recipe.
+    """
 
     sources: tuple[str, ...]
     updates: int | None = None
     epochs: float | None = None
     replay: float = 0.0
     recipe: tuple[tuple[str, object], ...] = ()
+    lr_updates: int | None = None
+    chosen_for: str = ""
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -79,7 +91,8 @@ class StageSpec:
     def folder(self) -> str:
         """The stage's folder name: mixture, budget, replay and own recipe, as in `qa.en+es~100@300~lr=0.0001`.
 
-        A sample has its size there and no draw, which is that of the seed.
+        A sample has its size there and no draw, which is that of the seed. A learning-rate schedule over several stages
+        has its updates there: with another total the stage is another training.
         """
         mixture = "+".join(f"{name}.{'+'.join(langs)}" for name, langs in by_dataset(map(source_label, self.sources)))
         if len(mixture) > LONGEST_FOLDER:
@@ -88,9 +101,11 @@ class StageSpec:
             mixture = f"{datasets[:LONGEST_FOLDER]}.{len(self.sources)}-sources-{digest}"
         budget = f"{self.updates}" if self.updates is not None else f"{self.epochs:g}ep"
         replay = {"replay": self.replay} if self.replay else {}
+        span = {"lr_over": self.lr_updates} if self.lr_updates else {}
+        span |= {"sweep": self.chosen_for} if self.chosen_for else {}
         # No comma: Snakemake splits a path in the name of a cluster's job at commas.
         own = {FOLDER_MARKS.get(key, key): value for key, value in self.recipe}
-        marks = "".join(f"~{key}={_mark(value)}" for key, value in sorted({**replay, **own}.items()))
+        marks = "".join(f"~{key}={_mark(value)}" for key, value in sorted({**replay, **span, **own}.items()))
         return f"{mixture}@{budget}{marks}"
 
 
@@ -261,8 +276,8 @@ def _stages(items: list, resolve: Callable, budget: Budget, where: str) -> tuple
             raise UserError("the first stage has nothing to replay", here, "Remove replay from it.")
         # Stages are hashable: lists become tuples.
         own = {key: value for key, value in config.items() if key not in STAGE_KEYS}
-        nested = own.pop("contrastive", {})
-        own |= {f"contrastive.{key}": value for key, value in nested.items()}
+        for outer in NESTED:
+            own |= {f"{outer}.{key}": value for key, value in own.pop(outer, {}).items()}
         recipe = tuple(sorted((key, tuple(value) if isinstance(value, list) else value) for key, value in own.items()))
         replayed = float(config.get("replay", 0))
         drawn = (_sampled(source, samples.get(name)) for name, source in zip(names, sources, strict=True))
@@ -352,6 +367,27 @@ def shorten(schedule: Schedule) -> Schedule:
     """The schedule of a pilot, whose every stage is shorter."""
     stages = (replace(s, **shortened({"updates": s.updates, "epochs": s.epochs})) for s in schedule.stages)
     return replace(schedule, stages=tuple(stages), members=tuple(map(shorten, schedule.members)))
+
+
+def with_one_lr_schedule(schedule: Schedule, where: str) -> Schedule:
+    """The schedule with one learning-rate schedule over all its stages, or over those of each member of an average.
+
+    UserError if a stage has a shape of its own, or counts epochs: then the total is unknown before training.
+    """
+    if len(schedule.stages) < 2:
+        return replace(schedule, members=tuple(with_one_lr_schedule(member, where) for member in schedule.members))
+    for stage in schedule.stages:
+        if own := [key for key in LR_SHAPE if key in stage.changes]:
+            message = (
+                f"a stage has its own {own[0]}, but one learning-rate schedule spans all stages (lr_schedule_over)"
+            )
+            raise UserError(message, f"{where}.{schedule.name}", f"Give {own[0]} to the recipe of the track.")
+    if schedule.total_updates is None:
+        message = (
+            "a learning-rate schedule over a sequence needs the number of its updates, and the budget counts epochs"
+        )
+        raise UserError(message, f"{where}.{schedule.name}", "budget: {updates: 900, tokens: 4096}")
+    return replace(schedule, stages=tuple(replace(s, lr_updates=schedule.total_updates) for s in schedule.stages))
 
 
 def check_matched(schedules: Sequence[Schedule], budget: Budget, rows: Callable[[str], int | None], where: str) -> None:

@@ -7,6 +7,7 @@ an interrupted job leaves.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from crosstune.artifacts.choice import resolve_recipe
 from crosstune.core.files import sha256_json
 from crosstune.data.leakage import LEAKAGE_VERSION
 from crosstune.data.part_names import without_sample
@@ -14,9 +15,10 @@ from crosstune.data.registry import Registry
 from crosstune.study.graph import Checkpoint, Expansion, Track
 from crosstune.study.heads import Head, schedule_heads
 from crosstune.study.paths import CheckpointPath, PreparedPath, Source
-from crosstune.study.recipe import learns_temperature, merge_recipe
+from crosstune.study.recipe import learns_temperature, merge_recipe, stage_recipe
 from crosstune.study.run_data import evaluated_dataset, largest_samples, run_sources, validation_languages
 from crosstune.study.schedules import Schedule
+from crosstune.study.sweeps import grid_of, search_seeds
 
 # Raise a version by hand when a change of the code changes results: the jobs and their dependents then rerun.
 PRETRAIN_VERSION = 4
@@ -92,6 +94,9 @@ def stage_spec(config: Mapping, registry: Registry, track: Track, schedule: Sche
     earlier = sorted({source for before in schedule.stages[:-1] for source in before.sources})
     replayed = earlier if stage and stage.replay else []
     sources = [*(stage.sources if stage else ()), *replayed]
+    recipe = stage_recipe(track.config["recipe"], stage.changes if stage else {})
+    if not stage and (grid := grid_of(recipe)):
+        recipe = resolve_recipe(recipe, grid[0])  # without training no value matters
     heads = schedule_heads(registry, track, schedule)
     return {
         "version": TRAIN_VERSION,
@@ -106,14 +111,24 @@ def stage_spec(config: Mapping, registry: Registry, track: Track, schedule: Sche
         "tokens": track.config["budget"]["tokens"],
         "heads": [head.spec for head in sorted(set(heads.values()), key=lambda head: head.name)],
         "source_heads": {source: heads[Source.parse(source).dataset].name for source in sources},
-        "recipe": merge_recipe(track.config["recipe"], stage.changes if stage else {}),
+        "recipe": recipe,
         # The layer says which states predictions compare; training does not use it.
         "encoding": {key: value for key, value in track.config["encoding"].items() if key != "layer"},
         "threads": config["threads"],
         "precision": config["precision"],
         "packing": config["packing"],
         **_selection_spec(config, registry, track, stage.sources if stage else (), heads),
+        **_lr_span_spec(schedule),
+        **({"sweep_seeds": list(search_seeds(config, track))} if stage and stage.chosen_for else {}),
     }
+
+
+def _lr_span_spec(schedule: Schedule) -> dict:
+    """The place of a schedule's last stage in a learning-rate schedule over several stages, if that is its own."""
+    if not (schedule.stages and schedule.stages[-1].lr_updates):
+        return {}
+    before = sum(stage.updates for stage in schedule.stages[:-1])
+    return {"lr_span": {"updates": schedule.stages[-1].lr_updates, "before": before}}
 
 
 def average_spec(parents: Sequence[dict]) -> dict:
@@ -141,6 +156,7 @@ def _selection_spec(
             "precision": config["predict_precision"],
             "every": select["every"],
             "log_test_scores": select["log_test_scores"],
+            **({"patience": select["patience"]} if "patience" in select else {}),
         }
     }
 
@@ -156,7 +172,8 @@ def held_out_manifests(spec: Mapping) -> tuple[str, ...]:
 def retrain_job(node: Checkpoint) -> dict:
     """A checkpoint as the programs take one that they retrain."""
     keys = ("spec", "parents", "data", "held_out", "keep_optimizer")
-    return {"out": node.path} | {key: getattr(node, key) for key in keys}
+    chosen = {"choice": node.choice} if node.choice else {}
+    return {"out": node.path} | {key: getattr(node, key) for key in keys} | chosen
 
 
 def model_parallelism(config: Mapping, path: str) -> str:

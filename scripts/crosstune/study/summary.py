@@ -8,8 +8,10 @@ from crosstune.data.part_names import SAMPLE, split_part
 from crosstune.study.folds import fold_dataset
 from crosstune.study.graph import Checkpoint, Study
 from crosstune.study.heads import evaluation_heads, final_heads
+from crosstune.study.recipe import own_recipes
 from crosstune.study.retention import RetentionPolicy
 from crosstune.study.schedules import shortened
+from crosstune.study.sweeps import sweep_lines
 
 BYTES_A_PARAMETER = 4  # weights are stored in fp32
 
@@ -25,12 +27,19 @@ def summary(study: Study, retention: RetentionPolicy) -> list[str]:
     if pilot:
         parts = f"at most {count(pilot, 'example')} of each test set in each language, a tenth of every budget"
         lines = [f"PILOT of the study {study.config['study']}, in {study.results}: {parts}", *lines]
+    for name, recipe in own_recipes(study.config["models"]).items():
+        lines.append(
+            f"model {name}: its recipe replaces keys of the tracks' recipes: {recipe}; a stage's own keys stay"
+        )
     for name, track in study.config["tracks"].items():
         budget = shortened(track["budget"]) if pilot else track["budget"]
         names = study.tracks[name].schedule_names
         length = f"{budget['updates']} updates" if "updates" in budget else f"{budget['epochs']:g} epochs a stage"
         kind = "compute-matched" if budget["matched"] else "NOT compute-matched"
         lines.append(f"track {name}: {', '.join(names)}; each {length} x {budget['tokens']} tokens, {kind}")
+        if patience := (track.get("select") or {}).get("patience"):
+            stop = f"a stage stops after {count(patience, 'evaluation')} without a higher validation score"
+            lines.append(f"  {stop}: costs differ by schedule")
         for schedule in study.tracks[name].schedules:
             if "updates" in budget and not pilot and schedule.total_updates not in (0, budget["updates"]):
                 why = ": the sum of its members" if schedule.members else ""
@@ -42,8 +51,9 @@ def summary(study: Study, retention: RetentionPolicy) -> list[str]:
             scored = evaluation_heads(heads, study.registry, evaluate)
             if absent := [dataset for dataset in evaluate if dataset not in scored]:
                 lines.append(f"  {schedule.name} trains no head for {', '.join(absent)} and has no scores there")
-        lines += _smaller_tests(study, name)
-    trainings = sum(bool(node.data) for node in study.checkpoints.values())
+        lines += [*_smaller_tests(study, name), *sweep_lines(study.sweeps, name)]
+    # A chosen candidate is trained once.
+    trainings = sum(bool(node.data) and not node.candidates for node in study.checkpoints.values())
     lines.append(f"{len(study.runs)} runs share {trainings} trainings")
     lines.append(_amounts(study, retention))
     if retrained := retention.pending_retrains:

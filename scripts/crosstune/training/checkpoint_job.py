@@ -24,6 +24,8 @@ from crosstune.artifacts.checkpoint import (
     CheckpointJob,
     content_keys,
     data_hashes,
+    link_or_copy,
+    link_tree,
     staged_predictions_dir,
 )
 from crosstune.artifacts.split import PreparedSplit, prepared_splits, row_origin
@@ -49,6 +51,7 @@ from crosstune.modeling.contrastive import ContrastiveConfig, contrastive_config
 from crosstune.modeling.encoding_facts import unknown_share, unknown_warnings
 from crosstune.modeling.feature_cache import FeatureCache
 from crosstune.modeling.folder import average_weights, load_network, save_network
+from crosstune.modeling.freezing import freeze
 from crosstune.modeling.network import MultiHeadEncoder
 from crosstune.modeling.tokenization import Tokenizer
 from crosstune.modeling.used_embeddings import SparseEmbedding
@@ -58,7 +61,7 @@ from crosstune.training.inference import predict_dataset, predict_splits
 from crosstune.training.interruption import InterruptGuard
 from crosstune.training.micro_batches import MicroBatcher, TrainingData, TrainingSettings
 from crosstune.training.model_selection import BestCheckpoint, Scores
-from crosstune.training.optimizer import decay_factor
+from crosstune.training.optimizer import LrSpan, decay_factor
 from crosstune.training.pass_size import training_pass
 from crosstune.training.profiler import Profiler
 from crosstune.training.resume import ResumeFolder
@@ -114,8 +117,9 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Fit:
-    """The outcome of a training: its learning curve, the optimizer's moments, the evaluations on held-out rows."""
+    """The outcome of a training: its updates, learning curve, optimizer's moments, evaluations on held-out rows."""
 
+    updates: int
     curve: list[dict]
     moments: dict[str, torch.Tensor]
     best: BestCheckpoint | None
@@ -137,7 +141,10 @@ def make_checkpoint(
         return
     if options.ranks.is_main:
         shutil.rmtree(job.staging_dir, ignore_errors=True)
-    if "average" in job.spec:
+    if options.ranks.broadcast_from_main(partial(take_candidate, job)):
+        if options.ranks.is_main:
+            predict_after_training(job, options)
+    elif "average" in job.spec:
         average_checkpoints(job, parents)
     elif parents:
         train_stage(job, parents[0], options, guard)
@@ -150,11 +157,13 @@ def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, guard
 
     The seed draws heads that the parent lacks.
     """
-    spec = job.spec
+    spec = job.settings
     network = load_network(parent / MODEL, spec["recipe"].get("dropout"), spec["packing"])
     for head in spec["heads"]:
         if head["name"] not in network.tasks:
             network.add_head(head["name"], head["labels"], seed=spec["seed"])
+    if spec["sources"]:
+        freeze(network, spec["recipe"].get("freeze", {}))
     # Two stages of one lineage must not share an order of rows. Neither encoding, model nor recipe may change the
     # order: they are compared on the same rows.
     key = (spec["seed"], spec["after"], spec["sources"])
@@ -164,6 +173,21 @@ def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, guard
     manifest = read_json(parent / MANIFEST)
     moments = _carried_moments(job, parent, manifest)
     _fit_checkpoint(job, Start(network, parent / MODEL, mixture, key, main_head, manifest, moments), options, guard)
+
+
+def take_candidate(job: CheckpointJob) -> bool:
+    """Stage the chosen candidate of a sweep as this checkpoint, by links; False if it must be trained."""
+    if not (candidate := job.chosen_candidate()):
+        return False
+    out = job.staging_dir
+    link_tree(candidate / MODEL, out / MODEL)
+    for part in (CURVE, *([OPTIMIZER] if job.keep_optimizer else [])):
+        link_or_copy(candidate / part, out / part)
+    # The work was the candidate's: sums over checkpoints count it there.
+    write_json(out / "cost.json", read_json(candidate / "cost.json") | {"taken_from": str(candidate)})
+    write_json(out / MANIFEST, read_json(candidate / MANIFEST) | {"spec": job.spec, "chosen": job.chosen})
+    shutil.rmtree(job.resume_dir, ignore_errors=True)
+    return True
 
 
 def pretrain_base(job: CheckpointJob, options: RuntimeOptions, guard: InterruptGuard) -> None:
@@ -241,7 +265,7 @@ def _fit_checkpoint(job: CheckpointJob, start: Start, options: RuntimeOptions, g
 
 def _prepare_data(job: CheckpointJob, start: Start, options: RuntimeOptions) -> Inputs:
     """Encode the sources and plan the updates."""
-    spec, network = job.spec, start.network
+    spec, network = job.settings, start.network
     tokenizer = Tokenizer(start.tokenizer)
     cache = FeatureCache(options.cache, tokenizer)
     encoding = spec.get("encoding") or {"max_length": spec["max_length"]}
@@ -268,13 +292,14 @@ def _fit(
     job: CheckpointJob, start: Start, inputs: Inputs, options: RuntimeOptions, meter: Meter, guard: InterruptGuard
 ) -> Fit:
     """Train through the plan."""
-    spec, ranks, network, data = job.spec, options.ranks, start.network, inputs.data
+    spec, ranks, network, data = job.settings, options.ranks, start.network, inputs.data
     precision = resolve_precision(spec["precision"])
     hashes = {**data_hashes(job.data), **data_hashes(job.held_out)}
     state = ResumeFolder(job.resume_dir, sha256_json([spec, precision, hashes, start.parent.get("weights")]), meter)
-    ranks.broadcast_from_main(lambda: write_json(job.resume_dir / "spec.json", spec))
+    ranks.broadcast_from_main(lambda: write_json(job.resume_dir / "spec.json", job.spec))
     pass_tokens = ranks.broadcast_from_main(partial(training_pass, network, precision))
-    settings = TrainingSettings(spec["recipe"], start.key, precision, pass_tokens, options.save_interval)
+    span = LrSpan(**spec["lr_span"]) if "lr_span" in spec else LrSpan(len(inputs.plan))
+    settings = TrainingSettings(spec["recipe"], start.key, precision, pass_tokens, options.save_interval, span)
 
     def progress(total: int, done: int) -> Progress:
         if not ranks.is_main:
@@ -284,7 +309,7 @@ def _fit(
     profiler = Profiler(options.profile) if options.profile and ranks.is_main else None
     windows = (windows.ids for windows in data.windows.values())
     used = SparseEmbedding(network, data.heads.values(), windows, start.moments)
-    decayed = partial(decay_factor, spec["recipe"], updates=len(inputs.plan))
+    decayed = partial(decay_factor, spec["recipe"], span=span)
     best = None
     if "select" in spec:
         able = partial(_with_all_embeddings, used, decayed)
@@ -294,9 +319,11 @@ def _fit(
     trainer = Trainer(batcher, state, best, profiler, ranks)
     curve, moments = trainer.fit(guard, progress, used.select_rows(start.moments))
     if ranks.is_main:
-        used.restore(decayed(len(inputs.plan)))
+        used.restore(decayed(trainer.updates))
         moments = used.expand_rows(moments)
-    return Fit(curve, moments, best)
+        if trainer.updates < len(inputs.plan):
+            log_line(f"stopped after {trainer.updates} of {len(inputs.plan)} updates: no higher score", job.log)
+    return Fit(trainer.updates, curve, moments, best)
 
 
 def _with_all_embeddings(used: SparseEmbedding, decayed: Callable[[int], float], done: int) -> AbstractContextManager:
@@ -306,7 +333,7 @@ def _with_all_embeddings(used: SparseEmbedding, decayed: Callable[[int], float],
 
 def _write_checkpoint(job: CheckpointJob, start: Start, inputs: Inputs, fit: Fit, meter: Meter, processes: int) -> None:
     """Write model, curve, optimizer, cost and, last, the manifest."""
-    out, plan, lengths = job.staging_dir, inputs.plan, inputs.lengths
+    out, plan, lengths = job.staging_dir, inputs.plan[: fit.updates], inputs.lengths
     save_network(start.network, out / MODEL, start.tokenizer, start.main_head)
     write_jsonl(out / CURVE, fit.curve)
     if job.keep_optimizer:
@@ -326,7 +353,8 @@ def _write_checkpoint(job: CheckpointJob, start: Start, inputs: Inputs, fit: Fit
         manifest |= {"held_out": data_hashes(job.held_out), "selection": chosen}
     if pairs := inputs.data.pairs:
         # Windows that were computed as partners alone are outside the budget.
-        partners = [pairs.draw_partners(update, n, len(plan), start.key).values() for n, update in enumerate(plan)]
+        planned = len(inputs.plan)
+        partners = [pairs.draw_partners(update, n, planned, start.key).values() for n, update in enumerate(plan)]
         manifest["partners"] = count_exposure(partners, lengths)
     _write_manifest(job, manifest, weights, [start.parent["weights"]] if start.parent else [])
 
@@ -381,7 +409,7 @@ def selection_of(
                 for name, mine in splits.items()
             }
 
-    return BestCheckpoint(select["every"], metric.primary, scores)
+    return BestCheckpoint(select["every"], metric.primary, scores, patience=select.get("patience"))
 
 
 def encode_sources(
@@ -440,4 +468,6 @@ def _carried_moments(job: CheckpointJob, parent: Path, manifest: dict) -> dict[s
 
 
 def _write_manifest(job: CheckpointJob, manifest: dict, weights: str, parents: list[str]) -> None:
-    write_json(job.staging_dir / MANIFEST, {"spec": job.spec, "parents": parents, "weights": weights, **manifest})
+    chosen = {"chosen": job.chosen} if job.choice else {}
+    manifest = {"spec": job.spec, "parents": parents, "weights": weights, **manifest, **chosen}
+    write_json(job.staging_dir / MANIFEST, manifest)

@@ -15,6 +15,7 @@ from crosstune.modeling.contrastive import PartnerBatch, TranslationPairs
 from crosstune.modeling.features import Batch, Windows
 from crosstune.modeling.network import MultiHeadEncoder
 from crosstune.modeling.tokenization import Tokenizer
+from crosstune.training.optimizer import LrSpan
 
 # The (source, window) pairs of each update.
 BatchPlan = Sequence[Sequence[tuple[str, int]]]
@@ -41,7 +42,8 @@ class TrainingData:
 class TrainingSettings:
     """How to optimise: `key` seeds the random streams, a forward pass has up to `pass_tokens` tokens.
 
-    `save_seconds`: the least time between two saved states.
+    `save_seconds`: the least time between two saved states. `lr_span`: the place in a learning-rate schedule over
+    several stages; None if this training has its own.
     """
 
     recipe: dict
@@ -49,6 +51,7 @@ class TrainingSettings:
     precision: str
     pass_tokens: int
     save_seconds: float
+    lr_span: LrSpan | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class BestCheckpoint:
 
     `score` computes the metrics of the network after an update. The mean of `metric` over the languages of `validation`
     decides, the latest of equals wins; other splits are only recorded. `evaluations`: {"update", "score", "scores"}
-    each.
+    each. `patience`: the evaluations without a higher score after which the training stops; None: it never does.
     """
 
     every: int
@@ -26,6 +26,15 @@ class BestCheckpoint:
     score: Callable[[int], Scores]
     evaluations: list[dict] = field(default_factory=list)
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    patience: int | None = None
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the score has not risen for as many evaluations as the patience."""
+        if self.patience is None or not self.evaluations:
+            return False
+        scores = [evaluation["score"] for evaluation in self.evaluations]
+        return len(scores) - 1 - scores.index(max(scores)) >= self.patience
 
     def is_due(self, update: int, updates: int) -> bool:
         """Whether to evaluate after update `update` (from 1) of `updates`."""

@@ -12,6 +12,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.utils import clip_grad_norm_, clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
+from crosstune.modeling.freezing import encoder_layers
 from crosstune.modeling.network import MultiHeadEncoder
 from crosstune.training.distributed import Ranks
 from crosstune.training.optimizer import MOMENTS
@@ -30,10 +31,13 @@ class ReplicatedModel:
         """Change the optimizer's groups so that torch can take a step with them."""
 
     def load_moments(self, optimizer: Optimizer, moments: Mapping[str, torch.Tensor]) -> None:
-        """Give the optimizer whole moments by name; a parameter without moments starts afresh."""
+        """Give the optimizer whole moments by name; a parameter without moments starts afresh.
+
+        Frozen parameters get none.
+        """
         for name, parameter in self.network.named_parameters():
             own = {kind: moments[f"{kind}.{name}"] for kind in MOMENTS if f"{kind}.{name}" in moments}
-            if own:
+            if own and parameter.requires_grad:
                 optimizer.state[parameter] = {kind: self.local_shard(moment, parameter) for kind, moment in own.items()}
 
     def local_shard(self, moment: torch.Tensor, parameter: nn.Parameter) -> torch.Tensor:
@@ -138,15 +142,6 @@ class ShardedModel(ReplicatedModel):
 def parallel_model_class(ranks: Ranks) -> type[ReplicatedModel]:
     """The class of the model that the processes train."""
     return ShardedModel if ranks.sharded else ReplicatedModel
-
-
-def encoder_layers(module: nn.Module) -> Iterator[nn.Module]:
-    """The layers of an encoder: the members of its module lists, and of lists in these lists."""
-    for child in module.children():
-        if isinstance(module, nn.ModuleList) and not isinstance(child, nn.ModuleList):
-            yield child
-        else:
-            yield from encoder_layers(child)
 
 
 def by_sharding(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:

@@ -23,7 +23,7 @@ from crosstune.training.distributed import Ranks
 from crosstune.training.interruption import InterruptGuard, TrainingInterrupted
 from crosstune.training.micro_batches import MicroBatch, MicroBatcher, TrainingSettings
 from crosstune.training.model_selection import BestCheckpoint
-from crosstune.training.optimizer import build_optimizer, learning_rate, named_moments, set_learning_rates
+from crosstune.training.optimizer import LrSpan, build_optimizer, learning_rate, named_moments, set_learning_rates
 from crosstune.training.parallel import parallel_model_class
 from crosstune.training.profiler import Profiler
 from crosstune.training.resume import ResumeFolder, SaveTimer
@@ -50,6 +50,7 @@ class Trainer:
         self.batcher, self.network, self.settings = batcher, batcher.network, batcher.settings
         self.folder, self.best, self.profiler, self.ranks = folder, best, profiler, ranks or Ranks()
         self.updates, self.total_updates = 0, len(batcher.plan)
+        self.lr_span = self.settings.lr_span or LrSpan(self.total_updates)
         self.curve: list[dict] = []
         self.figures: dict[str, str] = {}
         # Accelerate's precision is global to the process, in which several trainings may follow each other.
@@ -63,6 +64,7 @@ class Trainer:
     ) -> tuple[list[dict], Mapping[str, torch.Tensor]]:
         """Train from the saved state, if any, to the end of the plan: the learning curve and the optimizer's moments.
 
+        It ends earlier if the patience of `best` is exhausted; `updates` is then less than `total_updates`.
         `moments`: the optimizer's state of an earlier stage. Raises TrainingInterrupted, with the state saved, if
         `guard` was requested in any process, and UserError if the loss is infinite or no number.
         """
@@ -70,13 +72,13 @@ class Trainer:
         timer = SaveTimer(self.settings.save_seconds)
         bar = progress(self.total_updates, self.updates)
         with self.profiler or nullcontext():
-            for micro_batches in prefetch(self.micro_batches, range(self.updates, self.total_updates)):
+            for micro_batches in prefetch(self.micro_batches, self.updates_left()):
                 losses = self.step(micro_batches)
                 self.evaluate()
                 # A signal after this line takes effect after the next update, and none after the last.
-                requested, due = self.ranks.any_true(guard.requested, timer.is_due())
-                interrupted = requested and self.updates < self.total_updates
-                figures = self.record(losses, interrupted or due)
+                requested, due, stopped = self.ranks.any_true(guard.requested, timer.is_due(), self.is_exhausted)
+                interrupted = requested and not stopped and self.updates < self.total_updates
+                figures = self.record(losses, interrupted or due, stopped)
                 bar.advance(self.batcher.tokens(self.updates - 1), **figures)
                 if self.profiler:
                     self.profiler.step()
@@ -85,6 +87,8 @@ class Trainer:
                         self.save()
                 if interrupted:
                     raise TrainingInterrupted
+                if stopped:
+                    break
         bar.close()
         return self.finish()
 
@@ -104,6 +108,16 @@ class Trainer:
         self.optimizer = self.accelerator.prepare(optimizer)
         self.model.network.train()
 
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether this process knows that the patience of the model selection is exhausted: only the main one can."""
+        return self.best is not None and self.best.is_exhausted
+
+    def updates_left(self) -> range:
+        """The numbers of the updates to make, from 0; none if a state was saved just before the end."""
+        (stopped,) = self.ranks.any_true(self.is_exhausted)
+        return range(self.updates, self.updates if stopped else self.total_updates)
+
     def micro_batches(self, number: int) -> Sequence[MicroBatch]:
         """The micro-batches of update `number` that this process computes."""
         return split_work(self.batcher.micro_batches(number), self.ranks, self.network, self.settings)
@@ -111,7 +125,7 @@ class Trainer:
     def step(self, micro_batches: Sequence[MicroBatch]) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Make the next update; this process's part of its loss and of its contrastive loss."""
         recipe, rank = self.settings.recipe, self.ranks.rank
-        set_learning_rates(self.optimizer, recipe, self.updates, self.total_updates)
+        set_learning_rates(self.optimizer, recipe, self.updates, self.lr_span)
         torch.manual_seed(derive(*self.settings.key, "dropout", self.updates, *([rank] if rank else [])))
         losses = accumulate_gradients(self.accelerator, self.model.network, micro_batches, self.settings)
         self.model.sum_gradients()
@@ -128,13 +142,16 @@ class Trainer:
             with self.model.full_weights() as network:
                 self.ranks.broadcast_from_main(partial(self.best.evaluate, self.updates, network))
 
-    def record(self, losses: tuple[torch.Tensor, torch.Tensor | None], check: bool) -> dict[str, str]:
+    def record(self, losses: tuple[torch.Tensor, torch.Tensor | None], check: bool, last: bool) -> dict[str, str]:
         """Add a point to the learning curve if the update is one of its points; the latest figures for a person.
+
+        With `last` no update follows.
 
         Raises UserError if the loss is infinite or no number. Reading it makes a GPU wait, so only points of the curve,
         or any update with `check`, are read.
         """
-        on_curve = self.updates % max(1, self.total_updates // CURVE_POINTS) == 0 or self.updates == self.total_updates
+        last = last or self.updates == self.total_updates
+        on_curve = last or self.updates % max(1, self.total_updates // CURVE_POINTS) == 0
         if on_curve or check:
             loss, contrastive = self.ranks.all_reduce_sum(*losses)
             if not loss < float("inf"):
@@ -143,7 +160,8 @@ class Trainer:
                 raise UserError(f"the loss is {loss} at update {self.updates}", fix=fix)
             self.figures = {"loss": f"{loss:.3f}"}
         if on_curve:
-            rate = learning_rate(self.settings.recipe, self.updates - 1, self.total_updates)
+            number = self.lr_span.before + self.updates - 1
+            rate = learning_rate(self.settings.recipe, number, self.lr_span.updates)
             tokens = self.batcher.tokens(self.updates - 1)
             point = {"update": self.updates, "loss": round(loss, 6), "lr": rate, "tokens": tokens}
             self.curve.append(point | ({} if contrastive is None else {"contrast": round(contrastive, 6)}))

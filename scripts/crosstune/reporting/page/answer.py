@@ -302,6 +302,10 @@ def limitations(panel: Panel) -> list[str]:
         (collapsed, collapse_sentence(collapsed)),
         (weak, f"No better than trivial baselines with some seed: {listed(weak)}."),
         (not panel.track_plan["matched"], "The schedules are not compute-matched: differences may come from budgets."),
+        (
+            "patience" in panel.track_plan,
+            "Stages stopped early, by validation scores: the cost tables show the updates that each schedule made.",
+        ),
         (not panel.low_resource_languages, "No evaluated language is marked as low-resource."),
     ]
     return [text for applies, text in sentences if applies]

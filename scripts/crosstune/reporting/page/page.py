@@ -74,6 +74,7 @@ from crosstune.reporting.tables.published import (
 )
 from crosstune.reporting.tables.ranking import rankings
 from crosstune.reporting.tables.scores import average_table, best_cells, schedule_table, transfer_table
+from crosstune.reporting.tables.sweeps import chosen_sentences, sweep_tables
 from crosstune.reporting.tables.table import Heading, Table
 from crosstune.reporting.tables.transfer import gains_table, measures_text_table
 
@@ -88,6 +89,9 @@ FUNCTIONS = (
 )  # fmt: skip
 
 """The functions that the templates call, besides those of this module."""
+
+# Those that read files of the results.
+READERS = (bucket_answers, chosen_sentences, cost_table, panel_figures, sweep_tables)
 
 # Characters that an address may have as they are.
 UNQUOTED = " ,;:/()[]+*'!=@.-_"
@@ -109,10 +113,7 @@ def render_page(study: StudyResults, results: Path, record: CorrectionRecord | N
     )
     own = (bibtex, choices, citation_rows, fitted_parts, heading_attributes, track_panels)
     functions = {function.__name__: function for function in (*FUNCTIONS, *own)}
-    readers = {
-        function.__name__: partial(function, results=results)
-        for function in (bucket_answers, cost_table, exposure, panel_figures)
-    }
+    readers = {function.__name__: partial(function, results=results) for function in (*READERS, exposure)}
     environment.globals.update(functions | readers, next_number=numbers_from(1).__next__)
     filters = (
         decimal, signed, minus_signs, indented_json, with_name, legend_drawing,

@@ -163,15 +163,20 @@ def stage_label(panel: Panel, stage: StageInfo) -> str:
 def describe_panel(panel: Panel) -> str:
     """What a caption must say: model, seeds, budget, matching, groups of languages, missing runs."""
     content, seeds, low = panel.track_plan, panel.study.plan["seeds"], panel.low_resource_languages
-    budget = content["budget"]
+    budget, own = content["budget"], panel.study.plan.get("recipes", {}).get(panel.model)
     folded = f" and {len(panel.folds)} splits of the data" if panel.folds != [0] else ""
     matched = "compute-matched: the same for every schedule" if content["matched"] else "NOT compute-matched"
+    length = f"{budget['updates']} updates" if "updates" in budget else f"{budget['epochs']:g} epochs a stage"
+    if "patience" in content:
+        length = f"at most {length}"
+        matched += f": a stage stops after {count(content['patience'], 'evaluation')} without a higher validation score"
     if content["matched"] and any(0 in curve.points for curve in panel.curves.values()):
         matched += ", but for few-shot points of 0 examples, which spend less"
     sentences = [
         f"Model {panel.model}, track {panel.track}, data set {panel.dataset_title}; 0 to 100, mean ± sample standard "
         f"deviation over {count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}){folded}.",
-        f"Budget {budget['updates']} updates of up to {budget['tokens']} tokens ({matched}).",
+        f"Budget {length} of up to {budget['tokens']} tokens ({matched}).",
+        *([f"Recipe of this model, in place of the track's: {own}."] if own else []),
         f"{SEEN_MARK} seen: some schedule of the track trains on it; unseen: none does.",
         f"Averages are macro-averages over languages; low: low-resource languages ({', '.join(low) or 'none'})"
         + ("; pooled: over all examples." if panel.can_pool else "."),
