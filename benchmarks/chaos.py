@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,9 +75,10 @@ class Trial:
     events: list[tuple[str, str, str]] = field(default_factory=list)  # kind, detail, outcome
     pending: list[int] = field(default_factory=list)  # events since the last comparison
 
-    def start(self, **options) -> subprocess.Popen:
-        """Begin a run in a session of its own; options as of Popen."""
+    def start(self, forced: Sequence[str] = (), **options) -> subprocess.Popen:
+        """Begin a run in a session of its own, in which `forced` outputs are made anew; options as of Popen."""
         command = ["snakemake", "--nocolor", "--cores", "2", "--configfile", "study.yaml"]
+        command += ["--forcerun", *forced] if forced else []
         log = (self.folder / "run.log").open("w")
         settings = {"cwd": self.folder, "stdout": log, "stderr": subprocess.STDOUT, "start_new_session": True}
         environ = os.environ | {"CROSSTUNE_WARM_IDLE": "5"} | options.pop("env", {})
@@ -139,7 +140,7 @@ class Trial:
         return {
             name: hashlib.sha256(path.read_bytes()).hexdigest()
             for name, path in names.items()
-            if any(part in name for part in COMPARED) and ".staging" not in name and "/encoded/" not in name
+            if any(part in name for part in COMPARED) and not any(part in name for part in (".staging", "/encoded/", "data/raw/"))
         }
 
 
@@ -361,9 +362,9 @@ def new_trial(place: Path, luck: random.Random) -> Trial:
 
 def settle(trial: Trial, expected: dict[str, str]) -> str:
     """Run undisturbed until the study has ended, doing what its messages say; the outcome."""
-    asked = False
+    asked, forced = False, []
     for _ in range(8):
-        status, output = trial.run()
+        status, output = trial.run(forced=forced)
         if status is None:
             return "stuck"
         if "Traceback (most recent call last)" in output:
@@ -374,13 +375,14 @@ def settle(trial: Trial, expected: dict[str, str]) -> str:
         asked = True
         if not follow(trial, output):
             return "stuck"
+        forced = [name for line in re.findall(r"^\s*--forcerun (.+)$", output, re.MULTILINE) for name in line.split()]
     return "stuck"
 
 
 def follow(trial: Trial, output: str) -> bool:
     """Do what a message says: remove what it names, by its own command. Whether there was something to do."""
     removed = False
-    for line in re.findall(r"^\s*(?:rm -rf?|rm) (.+)$", output, re.MULTILINE):
+    for line in re.findall(r"^\s*rm (?:-rf? )?(.+)$", output, re.MULTILINE):
         for name in line.split():
             path = (trial.folder / name.strip("'\"")).resolve()
             if trial.folder.resolve() in path.parents and path.exists():
