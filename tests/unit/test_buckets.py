@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.study_config import study as planned
+from helpers.study_results import PLAN
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstune.analysis.buckets import BucketedLanguage, bucket_names, find_buckets, with_holm
 from crosstune.analysis.contrasts import LanguageScores
+from crosstune.analysis.results import Panel, StudyResults
 from crosstune.core.errors import UserError
 from crosstune.data.attributes import attribute_names, entities, question_word, row_attributes, scripts, words
 from crosstune.reporting.figures.buckets import bucket_row, buckets_figure
@@ -21,6 +23,11 @@ ENTRY = {
     "name": "where", "a": "sequential", "b": "joint", "bins": 4, "confidence": 0.95,
     "panels": [{"track": "qa", "dataset": "worldqa", "metric": "f1"}],
 }  # fmt: skip
+
+
+def panel(**plan) -> Panel:
+    """The panel of ENTRY, in a study with these keys in its plan."""
+    return Panel(StudyResults(PLAN | plan, {}, {}), "tiny", "qa", "worldqa")
 
 
 def question(text: str, context: str, answer: str) -> dict:
@@ -170,26 +177,26 @@ class TestBuckets:
         languages = draw_languages(np.random.default_rng(1), 0.3, seeds=1)
         buckets = with_holm(find_buckets(languages, ["one"]))
         assert [b.holm for b in buckets] == [None] * 3
-        assert "nothing is tested" in bucket_table(ENTRY, "tiny", "F1", buckets).caption
+        assert "nothing is tested" in bucket_table(ENTRY, panel(), buckets).caption
 
     def test_a_planted_effect_is_found_and_named(self):
         languages = draw_languages(np.random.default_rng(2), 0.4)
         buckets = with_holm(find_buckets(languages, ["one", "two"]))
         sure = {(b.attribute, b.name) for b in buckets if b.holm <= 0.05}
         assert ("one", "x") in sure and not any(attribute == "two" for attribute, _ in sure)
-        table = bucket_table(ENTRY, "tiny", "F1", buckets)
+        table = bucket_table(ENTRY, panel(), buckets)
         assert "Surely another than elsewhere (Holm over 6 buckets): one x (" in table.caption
         assert table.lines[0] == FIELDS and len(table.lines) == 7
         rows = [bucket_row(bucket, 0.95) for bucket in buckets]
         assert ("one", "x") in [(row.attribute, row.name) for row in rows if row.sure]
         assert all(row.low < row.mean < row.high for row in rows)
-        drawn = buckets_figure(ENTRY, "F1", buckets)
+        drawn = buckets_figure(ENTRY, panel(), buckets)
         assert drawn.svg.count("differs from the other examples") == 1 and rows[0].text in drawn.svg
 
     def test_a_pilot_finds_nothing(self):
         buckets = with_holm(find_buckets(draw_languages(np.random.default_rng(2), 0.4), ["one", "two"]))
-        assert "A pilot decides nothing." in bucket_table(ENTRY, "tiny", "F1", buckets, pilot=True).caption
-        assert "differs from the other" not in buckets_figure(ENTRY, "F1", buckets, pilot=True).svg
+        assert "A pilot decides nothing." in bucket_table(ENTRY, panel(pilot=10), buckets).caption
+        assert "differs from the other" not in buckets_figure(ENTRY, panel(pilot=10), buckets).svg
 
     def test_without_an_effect_hardly_any_study_finds_one(self):
         rng = np.random.default_rng(3)

@@ -18,6 +18,7 @@ from crosstune.study.checks import (
 )
 from crosstune.study.claims import resolve_claims
 from crosstune.study.comparisons import check_headline, resolve_average, resolve_contrasts, resolve_published
+from crosstune.study.display_names import check_names
 from crosstune.study.expand import expand
 from crosstune.study.graph import Study
 from crosstune.study.local_models import identify_models
@@ -47,6 +48,7 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     expansion = expand(config, registry, load_languages(root / "registry", config["languages"]))
     check_languages(expansion)
     check_headline(expansion)
+    check_names(expansion)
     check_layers(expansion)
     check_windows(expansion)
     check_lengths(expansion, root)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from crosstune.core.text import named_first
 from crosstune.data.part_names import whole_name
 from crosstune.data.synthetic.languages import LANGUAGES as INVENTED
 from crosstune.evaluation.metrics import metric_named
@@ -14,14 +15,14 @@ from crosstune.study.targets import used_languages
 
 def plan_of(study: Study) -> dict:
     """The plan of a study, as plain data."""
-    low = study.config.get("low_resource")
+    low, names = study.config.get("low_resource"), study.config.get("names", {})
     track = next(iter(study.tracks))
     dataset = next(iter(study.tracks[track].evaluate))
     headline = study.config.get("headline") or {
         "track": track, "dataset": dataset, "metric": metric_named(study.registry[dataset].metric).primary
     }  # fmt: skip
     languages = {}
-    for code in used_languages(study):
+    for code in named_first(used_languages(study), names.get("languages", ())):
         known = study.languages[code]
         resource = known.resource if low is None else ("low" if code in low else "high")
         languages[code] = {
@@ -35,7 +36,7 @@ def plan_of(study: Study) -> dict:
         "headline": headline,
         "primary": {key: headline[key] for key in ("track", "dataset", "metric")},
         "seeds": study.config["seeds"],
-        "models": list(study.config["models"]),
+        "models": named_first(study.config["models"], names.get("models", ())),
         "languages": languages,
         "tracks": {name: track_plan(study, name) for name in study.config["tracks"]},
         "contrasts": list(study.contrasts),
@@ -43,6 +44,7 @@ def plan_of(study: Study) -> dict:
         "published": list(study.published),
         "tables": list(study.tables),
         **({"buckets": list(study.buckets)} if study.buckets else {}),
+        **({"names": names} if names else {}),
         **({"distances": study.config["distances"]} if "distances" in study.config else {}),
         "claims": list(study.claims),
         "cited": cited(study),
@@ -110,19 +112,23 @@ def track_plan(study: Study, name: str) -> dict:
     track = study.config["tracks"][name]
     budget = shortened(track["budget"]) if "pilot" in study.config else track["budget"]
     runs = [run for run in study.runs if run.track == name]
-    evaluate, parts = study.tracks[name].evaluate, study.tracks[name].parts
+    names, evaluated, parts = study.config.get("names", {}), study.tracks[name].evaluate, study.tracks[name].parts
+    evaluate = {
+        dataset: named_first(evaluated[dataset], names.get("languages", ()))
+        for dataset in named_first(evaluated, names.get("datasets", ()))
+    }
     # A part of a task of XTREME-R is no submission.
     tasks = {dataset: study.registry[dataset].xtreme for dataset in evaluate if dataset not in parts}
     return {
         "metrics": {dataset: study.registry[dataset].metric for dataset in evaluate},
         "xtreme": {dataset: task for dataset, task in tasks.items() if task},
         "trained": sorted({Source.parse(s).language for run in runs for s in schedule_sources(run.schedule)}),
-        "evaluate": {dataset: list(languages) for dataset, languages in evaluate.items()},
+        "evaluate": evaluate,
         "folded": [dataset for dataset in evaluate if study.registry.folds(dataset)],
         "folds": [fold for fold in study.tracks[name].folds if fold],
         "budget": {key: budget[key] for key in ("updates", "epochs", "tokens") if key in budget},
         "matched": track["budget"]["matched"],
-        "schedules": list(dict.fromkeys(run.schedule.name for run in runs)),
+        "schedules": named_first(dict.fromkeys(run.schedule.name for run in runs), names.get("schedules", ())),
         **({"parts": dict(parts)} if parts else {}),
         **({"curves": curves} if (curves := few_shot_curves(study.tracks[name])) else {}),
     }

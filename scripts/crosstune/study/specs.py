@@ -56,7 +56,10 @@ def plan_config(config: Mapping) -> str:
             return {name: arranged(value[name], name) for name in keys}
         return [arranged(entry) for entry in value] if isinstance(value, list) else value
 
-    return json.dumps(arranged(config_affecting_results(config)), ensure_ascii=False, separators=(",", ":"))
+    kept = config_affecting_results(config)
+    # The order of the names is that of tables and figures.
+    names = {"names": kept["names"]} if "names" in kept else {}
+    return json.dumps(arranged(kept) | names, ensure_ascii=False, separators=(",", ":"))
 
 
 def weight_names_key(registry: Registry, track: Track, schedule: Schedule) -> tuple:

@@ -59,7 +59,10 @@ class TableSpec:
         """Track and data set of every panel. UserError for an unknown panel, and for a repeated one."""
         panels: list[tuple[str, str]] = []
         for over in _as_list(self.entry["panels"]):
-            for panel in panels_over(self.study, over, f"{self.where}.panels"):
+            named = self.study.config.get("names", {}).get("datasets", ())
+            place = {dataset: number for number, dataset in enumerate(named)}
+            found = panels_over(self.study, over, f"{self.where}.panels")
+            for panel in sorted(found, key=lambda panel: place.get(panel[1], len(place))):
                 if panel in panels:
                     message = f"{'/'.join(panel)} is given twice"
                     raise UserError(message, f"{self.where}.panels", "Give each track or panel once.")

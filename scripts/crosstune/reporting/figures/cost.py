@@ -57,9 +57,12 @@ def cost_figure(panel: Panel, results: Path) -> Figure | None:
     for record in records:
         at = record["hours"] * times
         chart.segment((at, record["low"]), (at, record["high"]), "wide")
-        text = f"{record['schedule']}: {at:.3g} {unit}, {record['score']:.1f}"
+        text = f"{panel.schedule_title(record['schedule'])}: {at:.3g} {unit}, {record['score']:.1f}"
         chart.mark(at, record["score"], "circle", "c0", text)
-    add_names(chart, [(record["schedule"], record["hours"] * times, record["score"]) for record in records])
+    add_names(
+        chart,
+        [(panel.schedule_title(record["schedule"]), record["hours"] * times, record["score"]) for record in records],
+    )
     caption = (
         "Training time of all stages of a schedule without sharing stages. Marks: means over seeds. Lines: their range."
     )

@@ -85,7 +85,7 @@ def seed_pair(panel: Panel, a: str, b: str) -> DifferencePair | None:
             rows.append(
                 DifferenceRow(name, family, difference.mean, *((ends.low, ends.high) if ends else (None, None)))
             )
-    return DifferencePair(f"{a} − {b}", tuple(rows), False) if rows else None
+    return DifferencePair(panel.study.names.difference(a, b), tuple(rows), False) if rows else None
 
 
 def differences_figure(panel: Panel) -> Figure | None:

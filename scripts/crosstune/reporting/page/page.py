@@ -19,7 +19,8 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosstune.analysis.results import Panel, StudyResults, read_json_object, source_label
+from crosstune.analysis.names import source_label
+from crosstune.analysis.results import Panel, StudyResults, read_json_object
 from crosstune.core.files import write_text
 from crosstune.core.text import decimal
 from crosstune.machine.job_usage import read_job_usage, usage_table
@@ -115,6 +116,7 @@ def render_page(study: StudyResults, results: Path) -> str:
         difference_texts, exposure_texts, leak_texts, margin_texts, relatedness_texts,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in filters})
+    environment.filters["language_name"] = study.names.language
     environment.filters["csv_address"] = partial(csv_address, pilot=study.pilot)
     script = loader.get_source(environment, "page.js")[0]
     values = {
@@ -166,17 +168,17 @@ def heading_attributes(heading: Heading, study: StudyResults) -> Markup:
 def choices(study: StudyResults) -> dict[str, list[tuple[str, str, list[str]]]]:
     """What a reader can choose, by kind: (value, label, groups), the groups of a language by which it is chosen too."""
     evaluated = dict.fromkeys(lang for panel in study.panels() for lang in panel.languages)
-    panels = {f"{panel.track}/{panel.dataset}": None for panel in study.panels()}
+    panels = {f"{panel.track}/{panel.dataset}": panel.title for panel in study.panels()}
     languages = []
     for lang in evaluated:
         about = study.plan["languages"].get(lang, {})
         groups = [f"{axis}: {about[axis]}" for axis in ("family", "script", "resource") if about.get(axis)]
-        languages.append((lang, f"{about['name']} ({lang})" if about.get("name") else lang, groups))
+        languages.append((lang, next(iter(study.panels())).language_title(lang), groups))
     schedules = dict.fromkeys(name for panel in study.panels() for name in panel.schedules)
     return {
         "language": languages,
-        "schedule": [(name, name, []) for name in schedules],
-        "panel": [(name, name, []) for name in panels],
+        "schedule": [(name, study.names.schedule(name), []) for name in schedules],
+        "panel": [(name, title, []) for name, title in panels.items()],
     }
 
 
@@ -252,7 +254,11 @@ def mean_exposure(pairs: Sequence[tuple[int, int]]) -> tuple[float, float] | Non
 
 def citation_rows(study: StudyResults) -> list[list[str]]:
     """The models and data sets to cite, a row each: kind, name, title, licence."""
-    return [[entry[key] for key in ("what", "name", "title", "licence")] for entry in study.plan.get("cited", [])]
+    shown = {"model": study.names.model, "data set": study.names.dataset}
+    return [
+        [entry["what"], shown[entry["what"]](entry["name"]), entry["title"], entry["licence"]]
+        for entry in study.plan.get("cited", [])
+    ]
 
 
 def bibtex(study: StudyResults, provenance: dict | None) -> str:
@@ -266,7 +272,9 @@ def bibtex(study: StudyResults, provenance: dict | None) -> str:
 
 
 def with_name(label: str, heading: Heading, panel: Panel | None) -> str | Markup:
-    """The label of a language with its name before the code; other labels unchanged."""
+    """The label of a language with its name before the code; other labels, and display names, unchanged."""
+    if panel and panel.study.names.is_named("languages", heading.key):
+        return label
     name = panel and panel.language_info(heading.key).get("name")
     return Markup("{} <small>{}</small>").format(name, label) if name else label
 

@@ -249,12 +249,13 @@ class TableBuilder:
         rows = self._side("rows")
         if "model" in self.scope.axes or len(self.scope.models) == 1:
             return rows
-        several = len({row.group for row in rows}) > 1
+        several, shown = len({row.group for row in rows}) > 1, self.scope.study.names.model
         return [
             replace(
                 row,
                 group=f"{model}, {row.group}" if several else model,
                 select={**row.select, "model": model},
+                group_label=f"{shown(model)}, {row.shown_group}" if several else shown(model),
             )
             for model, row in product(self.scope.models, rows)
         ]
@@ -266,8 +267,9 @@ class TableBuilder:
             return self._stages()
         if axis == "language":
             seen = {lang for panel in self.scope.panels for lang in panel.seen_languages}
+            shown = self.scope.study.names.language
             return [
-                Heading(lang + (SEEN_MARK if lang in seen else ""), axis, lang, {axis: lang})
+                Heading(shown(lang) + (SEEN_MARK if lang in seen else ""), axis, lang, {axis: lang})
                 for lang in self.scope.languages
             ]
         labels = self._labels(axis)
@@ -286,22 +288,22 @@ class TableBuilder:
             }
         if axis == "dataset":
             unique = len({panel.dataset for panel in scope.panels}) == len(scope.panels)
-            return {over: over.partition("/")[2] if unique else over for over in self.entry["panels"]}
+            return {panel_name(panel): panel_label(panel, unique) for panel in scope.panels}
         if axis == "metric":
-            metric = scope.panels[0].metric_spec
-            return {name: metric.all_labels[name] for name in self.entry.get("metrics", metric.labels)}
+            return {name: scope.panels[0].labels[name] for name in self.entry.get("metrics", scope.panels[0].metrics)}
         if axis == "seed":
             return {seed: f"seed {seed}" for seed in scope.study.plan["seeds"]}
-        return {model: model for model in scope.models}
+        return {model: scope.study.names.model(model) for model in scope.models}
 
     def _schedules(self) -> Iterator[Heading]:
         """Every schedule, followed by its published numbers."""
         published = self.scope.published["rows"] if "published" in self.entry else []
         for name in self.scope.schedules:
-            yield Heading(name, "schedule", name, {"schedule": name})
+            shown = self.scope.study.names.schedule(name)
+            yield Heading(shown, "schedule", name, {"schedule": name})
             for number, row in enumerate(published):
                 if row["schedule"] == name:
-                    label = f"{name}, published" + (f" ({', '.join(row['labels'])})" if row["labels"] else "")
+                    label = f"{shown}, published" + (f" ({', '.join(row['labels'])})" if row["labels"] else "")
                     select = {"schedule": name, "published_row": number}
                     yield Heading(label, "schedule", f"{name}_published_{number}", select)
 
@@ -320,10 +322,11 @@ class TableBuilder:
             return [Heading(f"stage {number}", "stage", f"stage_{number}", {"stage": number}) for number in numbers]
         return [
             Heading(
-                stage_label(panel, stage) if stage.sources else schedule,
+                stage_label(panel, stage) if stage.sources else panel.schedule_title(schedule),
                 schedule,
                 f"{schedule}_{stage.number}",
                 {"schedule": schedule, "stage": stage.number},
+                panel.schedule_title(schedule),
             )
             for panel, schedule, stage in stages
         ]
@@ -340,11 +343,11 @@ class TableBuilder:
         statistic = STATISTIC_NAMES[entry["statistic"]] + ("" if single else over)
         sentences = [
             *([entry["caption"].rstrip(".") + "."] if "caption" in entry else []),
-            f"{self._metrics()}; model {', '.join(scope.models)}; 0 to 100, {statistic}.",
+            f"{self._metrics()}; model {', '.join(map(scope.study.names.model, scope.models))}; 0 to 100, {statistic}.",
             self._languages_sentence(),
         ]
         if "relative_to" in entry:
-            sentences.append(f"Differences from {entry['relative_to']}, seed by seed.")
+            sentences.append(f"Differences from {scope.study.names.schedule(entry['relative_to'])}, seed by seed.")
         if len(scope.panels) > 1 and ["dataset"] not in (entry["rows"], entry["columns"]):
             sentences.append("Over several data sets the mean of those that have the languages; each counts alike.")
         if "published" in entry:
@@ -359,21 +362,21 @@ class TableBuilder:
 
     def _metrics(self) -> str:
         """`SQuAD v1.1 F1 on qa/worldqa`."""
-        over = ", ".join(dict.fromkeys(map(panel_title, self.scope.panels)))
+        over = ", ".join(dict.fromkeys(panel.title for panel in self.scope.panels))
         if "metric" in self.scope.axes:
             return f"Scores on {over}"
         panels = self.scope.panels
         labels = [panel.labels[self.entry.get("metric", panel.metric)] for panel in panels]
         if len(set(labels)) == 1:
             return f"{labels[0]} on {over}"
-        return ", ".join(f"{label} on {panel_title(panel)}" for label, panel in zip(labels, panels, strict=True))
+        return ", ".join(f"{label} on {panel.title}" for label, panel in zip(labels, panels, strict=True))
 
     def _languages_sentence(self) -> str:
         wanted, languages = self.entry["languages"], self.scope.languages
         number = count(len(languages), "language")
         which = {"all": f"All {number} evaluated", "low": f"The {number} of few resources"}
         chosen = which[wanted] if isinstance(wanted, str) else f"{number} of those evaluated"
-        listed = f" ({', '.join(languages)})" if len(languages) <= MOST_LISTED else ""
+        listed = f" ({self.scope.study.names.languages(languages)})" if len(languages) <= MOST_LISTED else ""
         over = "over all their examples" if self.entry["aggregate"] == "pooled" else "macro-averages"
         return f"{chosen}{listed}; means over languages are {over}."
 
@@ -390,6 +393,9 @@ def panel_name(panel: Panel) -> str:
     return f"{panel.track}/{panel.dataset}"
 
 
-def panel_title(panel: Panel) -> str:
-    """The panel's name and, if a part of its data set is scored, the part."""
-    return f"{panel.track}/{panel.dataset_title}"
+def panel_label(panel: Panel, is_unique: bool) -> str:
+    """The panel in a heading: its display name, or the data set alone if no other panel has it."""
+    named = panel.study.names.is_named("datasets", panel.dataset)
+    if named:
+        return panel.study.names.dataset(panel.dataset) if is_unique else panel.title
+    return panel.dataset if is_unique else panel_name(panel)

@@ -134,9 +134,9 @@ def pipe_table(head: list[str], rows: list[list[str]], labels: int) -> str:
 
 def grouped_labels(headings: Sequence[Heading]) -> list[str]:
     """`seen: qen`, `qes`, `unseen: qna`, ..."""
-    groups = [None, *(heading.group for heading in headings)]
+    groups = [None, *(heading.shown_group for heading in headings)]
     return [
-        heading.label if heading.group == before else f"{heading.group}: {heading.label}"
+        heading.label if heading.shown_group == before else f"{heading.shown_group}: {heading.label}"
         for before, heading in zip(groups, headings, strict=False)
     ]
 

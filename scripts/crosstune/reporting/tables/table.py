@@ -37,14 +37,20 @@ def statistic(name: str, values: Values) -> float | None:
 class Heading:
     """The name of a row or column.
 
-    Neighbours of one `group` share a heading above theirs. `key` names the row or column in the CSV file. `select` says
-    by axis which numbers the row or column of a custom table holds.
+    Neighbours of one `group` share a heading above theirs: `group_label`, or the group itself. `key` names the row or
+    column in the CSV file. `select` says by axis which numbers the row or column of a custom table holds.
     """
 
     label: str
     group: str
     key: str
     select: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    group_label: str = ""
+
+    @property
+    def shown_group(self) -> str:
+        """The group as readers see it."""
+        return self.group_label or self.group
 
 
 @dataclass(frozen=True)
@@ -113,12 +119,14 @@ class Table:
 
     def column_groups(self) -> list[tuple[str, int]]:
         """Every group of neighbouring columns and its width."""
-        return [(group, len(list(members))) for group, members in groupby(self.columns, lambda column: column.group)]
+        return [
+            (group, len(list(members))) for group, members in groupby(self.columns, lambda column: column.shown_group)
+        ]
 
     def row_groups(self) -> list[tuple[str, list[tuple[Heading, tuple[Cell, ...]]]]]:
         """Every group of neighbouring rows, each row with its cells."""
         rows = zip(self.rows, self.cells, strict=True)
-        return [(group, list(members)) for group, members in groupby(rows, lambda row: row[0].group)]
+        return [(group, list(members)) for group, members in groupby(rows, lambda row: row[0].shown_group)]
 
     def csv_fields(self, column: Heading) -> dict[str, str]:
         """The columns of the CSV file that hold the cells of one of the table's columns, by statistic."""
