@@ -112,6 +112,7 @@ def test_contrasts_show_names_alone(tmp_path):
     study = StudyResults(planted.plan | {"names": NAMES}, planted.scores, {}, contrasts=planted.contrasts)
     write_contrast_tables(study, tmp_path / "tables")
     text = (tmp_path / "tables/contrasts.md").read_text()
+    assert text.index("| Isolate ") < text.index("| Northern ")
     assert "**In a row vs All at once, Tiny BERT.** In a row is better than All at once" in text
     assert not keys_in(text)
     lines = csv_rows(tmp_path / "tables/contrasts.csv")

@@ -11,7 +11,7 @@ from pathlib import Path
 from crosstune.analysis.cells import mean_cell
 from crosstune.analysis.estimates import NO_VERDICT, UNJUDGED
 from crosstune.analysis.results import Panel, StudyResults
-from crosstune.core.text import count, decimal
+from crosstune.core.text import count, decimal, named_first
 from crosstune.reporting.tables.formats import (
     csv_text,
     escape,
@@ -134,7 +134,7 @@ class ContrastResult:
         order = [
             language if len(panels) == 1 else f"{panel['dataset']}.{language}"
             for panel in panels
-            for language in panel["languages"]
+            for language in named_first(panel["languages"], self.study.names.by_kind.get("languages", ()))
         ]
         units = self.entry.get("languages", [])
         return sorted(units, key=lambda unit: order.index(unit["name"]) if unit["name"] in order else len(order))
