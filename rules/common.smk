@@ -130,6 +130,7 @@ wildcard_constraints:
     dataset=r"[^/]+",
     split=r"train|validation|test",
     lang=r"[^/.]+",
+    figure=r"[A-Za-z0-9][A-Za-z0-9_-]*",
     pair=r"[^/.]+",
     kind=r"hub|url",
     origin=r"[^/]+",
@@ -174,6 +175,7 @@ localrules:
     distances,
     tables,
     figures,
+    figure,
     report,
     submission,
 
@@ -206,6 +208,7 @@ def final_targets():
     """The results of a study: its tables, figures and page; and no weights that it does not keep."""
     buckets = ["buckets"] if study.buckets else []
     results = [f"{study.results}/{name}" for name in ("tables", "figures", "report.html", *buckets)]
+    results += [f"{study.results}/paper/{figure['name']}.svg" for figure in study.figures]
     return results + [f"{path}/weights.removed" for path in retention.removable]
 
 
@@ -261,6 +264,14 @@ def checkpoint_at(path):
         known = "\n  ".join(sorted(study.checkpoints)[:20])
         raise WorkflowError(f"{path} is no stage of the study {study.name!r}. Stages are, for example:\n  {known}")
     return study.checkpoints[path]
+
+
+def figure_named(name):
+    """The name of a figure of the study; another one is a mistake in the target's name."""
+    known = [figure["name"] for figure in study.figures]
+    if name not in known:
+        raise WorkflowError(f"the study {study.name!r} has no figure {name!r}. Figures: {', '.join(known) or 'none'}")
+    return name
 
 
 def base_of(wildcards):

@@ -53,7 +53,7 @@ CHECKPOINT = ("stage.json", "cost.json", "train.jsonl", "predictions", "scores")
 
 RESULTS = (
     "plan.json", "provenance.json", "leakage.json", "contrasts.json", "claims.json", "distances.json", "report.html",
-    "tables", "figures", "buckets", "baselines", "cost", "submission",
+    "tables", "figures", "paper", "buckets", "baselines", "cost", "submission",
 )  # fmt: skip
 
 FORMATS = {

@@ -20,6 +20,7 @@ from crosstune.study.claims import resolve_claims
 from crosstune.study.comparisons import check_headline, resolve_average, resolve_contrasts, resolve_published
 from crosstune.study.display_names import check_names
 from crosstune.study.expand import expand
+from crosstune.study.figure_specs import resolve_figures
 from crosstune.study.graph import Study
 from crosstune.study.local_models import identify_models
 from crosstune.study.renamed_keys import check_renamed
@@ -63,4 +64,4 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
         buckets=tuple(resolve_buckets(expansion)),
     )
     claims = [entry for number in range(len(config["claims"])) for entry in resolve_claims(study, number, root)]
-    return replace(study, claims=tuple(claims))
+    return replace(study, claims=tuple(claims), figures=tuple(resolve_figures(study)))

@@ -15,21 +15,12 @@ from crosstune.study.targets import used_languages
 
 def plan_of(study: Study) -> dict:
     """The plan of a study, as plain data."""
-    low, names = study.config.get("low_resource"), study.config.get("names", {})
+    names = study.config.get("names", {})
     track = next(iter(study.tracks))
     dataset = next(iter(study.tracks[track].evaluate))
     headline = study.config.get("headline") or {
         "track": track, "dataset": dataset, "metric": metric_named(study.registry[dataset].metric).primary
     }  # fmt: skip
-    languages = {}
-    for code in named_first(used_languages(study), names.get("languages", ())):
-        known = study.languages[code]
-        resource = known.resource if low is None else ("low" if code in low else "high")
-        languages[code] = {
-            "name": known.name, "family": known.family, "script": known.script, "resource": resource
-        }  # fmt: skip
-        if code in INVENTED and INVENTED[code].name == known.name:
-            languages[code]["synthetic"] = True
     return {
         "study": study.name,
         **({"pilot": study.config["pilot"]} if "pilot" in study.config else {}),
@@ -37,13 +28,14 @@ def plan_of(study: Study) -> dict:
         "primary": {key: headline[key] for key in ("track", "dataset", "metric")},
         "seeds": study.config["seeds"],
         "models": named_first(study.config["models"], names.get("models", ())),
-        "languages": languages,
+        "languages": planned_languages(study),
         "tracks": {name: track_plan(study, name) for name in study.config["tracks"]},
         "contrasts": list(study.contrasts),
         "averages": study.averages,
         "published": list(study.published),
         "tables": list(study.tables),
         **({"buckets": list(study.buckets)} if study.buckets else {}),
+        **({"figures": list(study.figures)} if study.figures else {}),
         **({"names": names} if names else {}),
         **({"distances": study.config["distances"]} if "distances" in study.config else {}),
         "claims": list(study.claims),
@@ -73,6 +65,20 @@ def plan_of(study: Study) -> dict:
             for run in study.runs
         ],
     }
+
+
+def planned_languages(study: Study) -> dict[str, dict]:
+    """What the study and the registry know of its languages, by code."""
+    low, languages = study.config.get("low_resource"), {}
+    for code in named_first(used_languages(study), study.config.get("names", {}).get("languages", ())):
+        known = study.languages[code]
+        resource = known.resource if low is None else ("low" if code in low else "high")
+        languages[code] = {
+            "name": known.name, "family": known.family, "script": known.script, "resource": resource
+        }  # fmt: skip
+        if code in INVENTED and INVENTED[code].name == known.name:
+            languages[code]["synthetic"] = True
+    return languages
 
 
 def members_of(study: Study, run: Run) -> list[str]:

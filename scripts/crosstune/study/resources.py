@@ -156,6 +156,7 @@ LIGHT = {
         "buckets": (4000, 60),
         "tables": (4000, 60),
         "figures": (4000, 60),
+        "figure": (4000, 60),
         "report": (4000, 60),
         "submission": (4000, 60),
         "remove_weights": (500, 20),

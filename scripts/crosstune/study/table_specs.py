@@ -57,17 +57,7 @@ class TableSpec:
     @cached_property
     def panels(self) -> list[tuple[str, str]]:
         """Track and data set of every panel. UserError for an unknown panel, and for a repeated one."""
-        panels: list[tuple[str, str]] = []
-        for over in _as_list(self.entry["panels"]):
-            named = self.study.config.get("names", {}).get("datasets", ())
-            place = {dataset: number for number, dataset in enumerate(named)}
-            found = panels_over(self.study, over, f"{self.where}.panels")
-            for panel in sorted(found, key=lambda panel: place.get(panel[1], len(place))):
-                if panel in panels:
-                    message = f"{'/'.join(panel)} is given twice"
-                    raise UserError(message, f"{self.where}.panels", "Give each track or panel once.")
-                panels.append(panel)
-        return panels
+        return listed_panels(self.study, self.entry["panels"], f"{self.where}.panels")
 
     @property
     def schedules(self) -> list[str]:
@@ -99,25 +89,11 @@ class TableSpec:
                 axis = exclusive[0]
                 message = f"no other axis is possible next to {axis}: its headings would have no one {axis}"
                 raise UserError(message, f"{self.where}.{side}", f"{side}: {axis}")
-        self._check_filters()
+        check_filters(self.study, self.entry, self.panels, self.where)
         self._check_schedules()
         self._check_metric()
         if "published" in self.entry:
             self._check_published()
-
-    def _check_filters(self) -> None:
-        """UserError for unknown languages, models and seeds, and for none at all."""
-        languages = self.entry["languages"]
-        evaluated = [code for track, dataset in self.panels for code in self.study.tracks[track].evaluate[dataset]]
-        if languages == "low" and not any(is_low(self.study, code) for code in evaluated):
-            message = "none of the evaluated languages is marked as low-resource"
-            raise UserError(message, f"{self.where}.languages", "languages: all")
-        known = {"languages": list(dict.fromkeys(evaluated)), "models": list(self.study.config["models"])}
-        known["seeds"] = list(map(str, self.study.config["seeds"]))
-        for key, names in known.items():
-            listed = self.entry.get(key, [])
-            for name in [] if isinstance(listed, str) else listed:
-                check_known(str(name), names, key.removesuffix("s"), f"{self.where}.{key}")
 
     def _check_schedules(self) -> None:
         """UserError for unknown schedules, and for several without an axis that separates them."""
@@ -172,6 +148,36 @@ class TableSpec:
         for key in ("relative_to", "metric"):
             if key in self.entry:
                 raise UserError(f"published numbers know no {key!r}", f"{self.where}.{key}", "Leave the key out.")
+
+
+def listed_panels(study: Study, listed: str | Sequence[str], where: str) -> list[tuple[str, str]]:
+    """Track and data set of every listed panel; those of a track in the order of the data sets' names.
+
+    UserError for an unknown panel, and for a repeated one.
+    """
+    panels: list[tuple[str, str]] = []
+    place = {dataset: number for number, dataset in enumerate(study.config.get("names", {}).get("datasets", ()))}
+    for over in _as_list(listed):
+        for panel in sorted(panels_over(study, over, where), key=lambda panel: place.get(panel[1], len(place))):
+            if panel in panels:
+                raise UserError(f"{'/'.join(panel)} is given twice", where, "Give each track or panel once.")
+            panels.append(panel)
+    return panels
+
+
+def check_filters(study: Study, entry: Mapping[str, Any], panels: Sequence[tuple[str, str]], where: str) -> None:
+    """UserError for unknown languages, models and seeds of a table or figure, and for no language at all."""
+    languages = entry.get("languages", "all")
+    evaluated = [code for track, dataset in panels for code in study.tracks[track].evaluate[dataset]]
+    if languages == "low" and not any(is_low(study, code) for code in evaluated):
+        message = "none of the evaluated languages is marked as low-resource"
+        raise UserError(message, f"{where}.languages", "languages: all")
+    known = {"languages": list(dict.fromkeys(evaluated)), "models": list(study.config["models"])}
+    known["seeds"] = list(map(str, study.config["seeds"]))
+    for key, names in known.items():
+        listed = entry.get(key, [])
+        for name in [] if isinstance(listed, str) else listed:
+            check_known(str(name), names, key.removesuffix("s"), f"{where}.{key}")
 
 
 def _as_list(value: str | Sequence[str]) -> list[str]:

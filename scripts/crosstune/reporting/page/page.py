@@ -26,6 +26,7 @@ from crosstune.core.text import decimal
 from crosstune.machine.job_usage import read_job_usage, usage_table
 from crosstune.reporting.figures import panel_figures
 from crosstune.reporting.figures.axes import minus
+from crosstune.reporting.figures.declared import declared_figures
 from crosstune.reporting.figures.drawing import mark_definitions
 from crosstune.reporting.figures.figure import legend_drawing
 from crosstune.reporting.figures.forest import forest_figure
@@ -108,7 +109,8 @@ def render_page(study: StudyResults, results: Path) -> str:
     own = (bibtex, choices, citation_rows, fitted_parts, heading_attributes, track_panels)
     functions = {function.__name__: function for function in (*FUNCTIONS, *own)}
     readers = {
-        function.__name__: partial(function, results=results) for function in (cost_table, exposure, panel_figures)
+        function.__name__: partial(function, results=results)
+        for function in (cost_table, declared_figures, exposure, panel_figures)
     }
     environment.globals.update(functions | readers, next_number=numbers_from(1).__next__)
     filters = (
