@@ -8,8 +8,9 @@ from typing import Any
 from crosstune.core.errors import UserError
 from crosstune.core.schema import check_known
 from crosstune.evaluation.metrics import Metric, metric_named
-from crosstune.study.comparisons import is_low, panel_of, panels_over, schedules_with_head
+from crosstune.study.comparisons import is_low, panel_of, panels_over, resolve_contrasts, schedules_with_head
 from crosstune.study.graph import Study
+from crosstune.study.schedules import UNTRAINED
 
 # Names of other files among a study's tables.
 RESERVED = ("claims", "contrasts", "scores", "summary")
@@ -20,7 +21,18 @@ FILTERS = ("languages", "schedules", "models", "seeds", "metrics")
 EXCLUSIVE_AXES = ("schedule", "stage", "model")
 
 # Keys that plan.json copies from the study.
-PLAN_KEYS = (*FILTERS, "metric", "aggregate", "statistic", "relative_to", "published", "caption", "digits")
+PLAN_KEYS = (
+    *FILTERS,
+    "metric",
+    "aggregate",
+    "statistic",
+    "relative_to",
+    "published",
+    "caption",
+    "digits",
+    "best",
+    "significance",
+)
 
 
 def resolve_tables(study: Study) -> list[dict[str, Any]]:
@@ -94,6 +106,10 @@ class TableSpec:
         self._check_metric()
         if "published" in self.entry:
             self._check_published()
+        if self.entry.get("best"):
+            self._check_best()
+        if self.entry.get("significance"):
+            self._check_significance()
 
     def _check_schedules(self) -> None:
         """UserError for unknown schedules, and for several without an axis that separates them."""
@@ -130,6 +146,33 @@ class TableSpec:
                 if not metric.is_example_mean:
                     message = f"the metric of {dataset} is no mean over examples"
                     raise UserError(message, f"{self.where}.aggregate", "aggregate: macro")
+
+    def _check_best(self) -> None:
+        """UserError without an axis whose headings can be compared."""
+        if {"schedule", "stage", "model"}.isdisjoint([*self.rows, *self.columns]):
+            message = "no axis has anything to compare: schedule, stage or model"
+            raise UserError(message, f"{self.where}.best", "Leave the key out.")
+
+    def _check_significance(self) -> None:
+        """UserError unless declared contrasts are about the table's means over all seeds."""
+        where = f"{self.where}.significance"
+        if self.entry["statistic"] not in ("sd", "interval"):
+            raise UserError("contrasts are about means", where, "statistic: sd")
+        if "seeds" in self.entry or "seed" in [*self.rows, *self.columns]:
+            raise UserError("contrasts are over all seeds together", where, "Leave the key out.")
+        shown = [
+            entry
+            for entry in resolve_contrasts(self.study)
+            if {entry["a"], entry["b"]} & set(self.schedules)
+            and {(panel["track"], panel["dataset"]) for panel in entry["panels"]} & set(self.panels)
+        ]
+        if not shown:
+            track, dataset = self.panels[0]
+            over = f"over: [{track}/{dataset}], smallest_effect: 1"
+            pair = [name for name in self.schedules if name != UNTRAINED][-2:]
+            names = ", ".join(f"{role}: {name}" for role, name in zip("ab", pair, strict=False))
+            message = "no declared contrast is about these schedules on these panels"
+            raise UserError(message, where, f"contrasts: [{{{names}, {over}}}]")
 
     def _check_published(self) -> None:
         """UserError unless the axes are schedule, and language or group, as in published tables."""

@@ -144,13 +144,15 @@ def render_page(study: StudyResults, results: Path) -> str:
 
 def fitted_parts(table: Table) -> list[tuple[Table, set[tuple[int, int]]]]:
     """A table in parts that fit the width of a page, each with the row and column of its best cells."""
-    best, fitted = best_cells(table), table.fitted(MOST_COLUMNS)
+    best, fitted = best_cells(table) if not table.marks else set(), table.fitted(MOST_COLUMNS)
     if fitted is not table:
         best = {(column, row) for row, column in best}
     parts, start = [], 0
     for part in fitted.parts(MOST_COLUMNS):
         width = len(part.columns)
-        parts.append((part, {(row, column - start) for row, column in best if start <= column < start + width}))
+        marked = {(row, column) for row, marks in enumerate(part.marks) for column, m in enumerate(marks) if m.bold}
+        found = {(row, column - start) for row, column in best if start <= column < start + width}
+        parts.append((part, found | marked))
         start += width
     return parts
 

@@ -92,6 +92,14 @@ class CellFormat:
 
 
 @dataclass(frozen=True)
+class CellMark:
+    """How a cell stands out: in bold, and with the letters of the table's note behind its number."""
+
+    bold: bool = False
+    letters: str = ""
+
+
+@dataclass(frozen=True)
 class CsvLayout:
     """Where the CSV file of a table has the cell of row i and column j: in line 1 + i * per_row + j * per_column.
 
@@ -106,7 +114,10 @@ class CsvLayout:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells by row and column. `corner` names what the rows are, `format` how a cell is printed, `csv` where."""
+    """Cells by row and column. `corner` names what the rows are, `format` how a cell is printed, `csv` where.
+
+    marks: by row and column, or empty if none of the cells stands out. note: what the letters of marks mean.
+    """
 
     name: str
     caption: str
@@ -116,6 +127,12 @@ class Table:
     cells: tuple[tuple[Cell, ...], ...]
     format: CellFormat = CellFormat()
     csv: CsvLayout = CsvLayout()
+    marks: tuple[tuple[CellMark, ...], ...] = ()
+    note: str = ""
+
+    def mark(self, row: int, column: int) -> CellMark:
+        """The mark of a cell."""
+        return self.marks[row][column] if self.marks else CellMark()
 
     def column_groups(self) -> list[tuple[str, int]]:
         """Every group of neighbouring columns and its width."""
@@ -136,8 +153,8 @@ class Table:
 
     def transposed(self) -> "Table":
         """The same table with rows and columns exchanged."""
-        cells = tuple(zip(*self.cells, strict=True))
-        return replace(self, corner="", rows=self.columns, columns=self.rows, cells=cells)
+        cells, marks = (tuple(zip(*lines, strict=True)) for lines in (self.cells, self.marks))
+        return replace(self, corner="", rows=self.columns, columns=self.rows, cells=cells, marks=marks)
 
     def parts(self, most_columns: int) -> list["Table"]:
         """Tables of at most `most_columns` columns, as equal as possible; names and captions number them."""
@@ -153,6 +170,7 @@ class Table:
                 caption=f"Part {number} of {len(starts)}. {self.caption}",
                 columns=self.columns[start : start + width],
                 cells=tuple(cells[start : start + width] for cells in self.cells),
+                marks=tuple(marks[start : start + width] for marks in self.marks),
             )
             for number, start in enumerate(starts, start=1)
         ]
