@@ -26,7 +26,7 @@ rule clean_reports:
     params:
         results=study.results,
     shell:
-        "(cd {params.results:q} && rm -rf tables cost figures paper buckets submission report.html contrasts.json claims.json"
+        "(cd {params.results:q} && rm -rf tables cost figures paper buckets examples submission report.html contrasts.json claims.json"
         " distances.json plan.json provenance.json encoding.json crate.zip) 2> >(sh scripts/log.sh {log:q} >&2)"
 
 

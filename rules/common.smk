@@ -27,7 +27,7 @@ from crosstune.machine.container import check_image, gpu_environment
 from crosstune.machine.slurm import check_names
 from crosstune.study import specs, targets
 from crosstune.study.build import build_study
-from crosstune.study.checks import check_resume_states, longest_sequence
+from crosstune.study.checks import check_resume_states, longest_sequence, shown_examples
 from crosstune.study.comparisons import CONTRASTS_VERSION
 from crosstune.study.content_keys import ContentKeys
 from crosstune.study.current import CurrentResults
@@ -178,6 +178,7 @@ localrules:
     figure,
     report,
     submission,
+    examples,
 
 
 # Not in a dry run, which needs neither network nor image.

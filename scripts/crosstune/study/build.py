@@ -15,6 +15,7 @@ from crosstune.study.checks import (
     check_layers,
     check_lengths,
     check_windows,
+    shown_examples,
 )
 from crosstune.study.claims import resolve_claims
 from crosstune.study.comparisons import check_headline, resolve_average, resolve_contrasts, resolve_published
@@ -50,6 +51,7 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     check_languages(expansion)
     check_headline(expansion)
     check_names(expansion)
+    shown_examples(expansion)
     check_layers(expansion)
     check_windows(expansion)
     check_lengths(expansion, root)

@@ -159,6 +159,7 @@ LIGHT = {
         "figure": (4000, 60),
         "report": (4000, 60),
         "submission": (4000, 60),
+        "examples": (4000, 60),
         "remove_weights": (500, 20),
         "clean": (500, 20),
     }.items()
