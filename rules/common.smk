@@ -179,6 +179,7 @@ localrules:
     report,
     submission,
     examples,
+    model_cards,
 
 
 # Not in a dry run, which needs neither network nor image.
@@ -209,6 +210,7 @@ def final_targets():
     """The results of a study: its tables, figures and page; and no weights that it does not keep."""
     buckets = ["buckets"] if study.buckets else []
     results = [f"{study.results}/{name}" for name in ("tables", "figures", "report.html", *buckets)]
+    results += [f"{study.results}/model_cards.json"] if "model_cards" in study.config else []
     results += [f"{study.results}/paper/{figure['name']}.svg" for figure in study.figures]
     return results + [f"{path}/weights.removed" for path in retention.removable]
 

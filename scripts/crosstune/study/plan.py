@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from crosstune.core.errors import UserError
 from crosstune.core.text import named_first
 from crosstune.data.part_names import whole_name
 from crosstune.data.synthetic.languages import LANGUAGES as INVENTED
@@ -37,6 +38,7 @@ def plan_of(study: Study) -> dict:
         **({"buckets": list(study.buckets)} if study.buckets else {}),
         **({"figures": list(study.figures)} if study.figures else {}),
         **({"names": names} if names else {}),
+        **({"model_cards": planned_cards(study)} if "model_cards" in study.config else {}),
         **({"distances": study.config["distances"]} if "distances" in study.config else {}),
         "claims": list(study.claims),
         "cited": cited(study),
@@ -65,6 +67,21 @@ def plan_of(study: Study) -> dict:
             for run in study.runs
         ],
     }
+
+
+def planned_cards(study: Study) -> dict:
+    """What model cards need besides the results: owner and licence, and where base models come from on the hub.
+
+    Raises UserError if the study keeps no weights.
+    """
+    if study.config["keep_weights"] == "none":
+        raise UserError("there are no weights to write cards for", "model_cards", "keep_weights: final")
+    models = {
+        name: {"hub": model["hub"], "revision": model["revision"]}
+        for name, model in study.config["models"].items()
+        if "hub" in model
+    }
+    return study.config["model_cards"] | {"models": models}
 
 
 def planned_languages(study: Study) -> dict[str, dict]:

@@ -160,6 +160,7 @@ LIGHT = {
         "report": (4000, 60),
         "submission": (4000, 60),
         "examples": (4000, 60),
+        "model_cards": (4000, 60),
         "remove_weights": (500, 20),
         "clean": (500, 20),
     }.items()
