@@ -205,6 +205,8 @@ def how_to_load(facts: CheckpointFacts) -> str:
     notes = [] if name else ["This loads the encoder. transformers has no class for the head of this model."]
     if heads:
         notes.append(f"The weights hold the heads {', '.join(f'`{head}`' for head in heads)}; config.json lists them.")
+    if "mlm" in facts.config.get("crosstune_heads", {}):
+        notes.append("A head of masked language modelling is there too, which transformers reports as unexpected.")
     return "\n".join(["## How to load it", "", "```python", *code, "```", "", *notes]).rstrip()
 
 
