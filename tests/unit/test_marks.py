@@ -118,7 +118,7 @@ def test_the_better_schedule_is_marked_in_every_significant_language_and_mean(tm
         ("sequential", "qna"): "a", ("sequential", "qix"): "a", ("sequential", "group_all"): "a",
         ("sequential", "group_unseen"): "a", ("sequential", "group_low"): "a",
     }  # fmt: skip
-    assert "ᵃ sequential or joint significantly better than the other (contrast order" in made.note
+    assert "ᵃ significantly better than the other schedule of the contrast order (sequential − joint, " in made.note
     assert made.note.endswith("Other differences are not tested.")
 
 
@@ -164,7 +164,7 @@ def test_the_formats_have_letters_and_note(tmp_path):
     text = latex(made)
     assert (
         re.search(r"\\textbf\{[^\n]*\}\$\^\{a\}\$", text)
-        and r"\parbox{\linewidth}{\scriptsize $^{a}$ sequential" in text
+        and r"\parbox{\linewidth}{\scriptsize $^{a}$ significantly" in text
     )
     assert text.index("end{tabular}") < text.index("parbox") < text.index("end{table}")
 
@@ -173,7 +173,7 @@ def test_the_page_has_bold_numbers_letters_and_the_note(tmp_path):
     planted = plant(tmp_path, by_difference(CLEAR))
     entry = table_entry(significance=True, best=True, schedules=["joint", "sequential"])
     page = render_page(replace(planted, plan=planted.plan | {"tables": [entry]}), tmp_path)
-    assert page.count("<sup>a</sup>") == 2 and "significantly better than the other" in page
+    assert page.count("<sup>a</sup>") == 2 and "significantly better than the other schedule" in page
     assert re.search(r'<td class="best">[^<]*<sup>a</sup>', page)
 
 
@@ -224,4 +224,4 @@ def test_display_names_are_in_the_note(tmp_path):
         planted.plan | {"tables": [entry], "names": names}, planted.scores, {}, contrasts=planted.contrasts
     )
     (made,) = custom_tables(shown)
-    assert "ᵃ In a row or All at once significantly better" in made.note
+    assert "contrast order (In a row − All at once, " in made.note

@@ -59,9 +59,9 @@ def plan_config(config: Mapping) -> str:
         return [arranged(entry) for entry in value] if isinstance(value, list) else value
 
     kept = config_affecting_results(config)
-    # The order of the names is that of tables and figures.
-    names = {"names": kept["names"]} if "names" in kept else {}
-    return json.dumps(arranged(kept) | names, ensure_ascii=False, separators=(",", ":"))
+    # Names decide the order of rows and columns, figures their own order on the page.
+    shown = {key: kept[key] for key in ("names", "figures") if key in kept}
+    return json.dumps(arranged(kept) | shown, ensure_ascii=False, separators=(",", ":"))
 
 
 def weight_names_key(registry: Registry, track: Track, schedule: Schedule) -> tuple:

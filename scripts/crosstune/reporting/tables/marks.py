@@ -163,11 +163,10 @@ def note_of(contrasts: Mapping[str, Sequence[ContrastResult]], marks: Sequence[S
     sentences = []
     for letter, (result, *_) in contrasts.items():
         total = count(sum(len(panel["languages"]) for panel in result.contrast["panels"]), "language")
-        about = f"contrast {result.name}, {result.measures}, level {result.alpha}"
-        other = f"{result.a_title} or {result.b_title} significantly better than the other"
         without = "" if letter in used else " Nowhere here."
         sentences.append(
-            f"{raised(letter)} {other} ({about}): a mean over all of its {total} by its verdict, one language by "
-            f"Holm's p over the {total}.{without}"
+            f"{raised(letter)} significantly better than the other schedule of the contrast {result.name} "
+            f"({result.difference}, {result.measures}, level {result.alpha}): a mean over all of its {total} by its "
+            f"verdict, one language by Holm's p over the {total}.{without}"
         )
     return " ".join([*sentences, "Other differences are not tested."])
