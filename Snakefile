@@ -20,6 +20,7 @@ include: "rules/evaluate.smk"
 include: "rules/provenance.smk"
 include: "rules/report.smk"
 include: "rules/submission.smk"
+include: "rules/publish.smk"
 include: "rules/clean.smk"
 
 

@@ -55,6 +55,7 @@ COMPARED = (
     "baselines/",
     "data/",
 )
+UNCOMPARED = (".staging", "/encoded/", "data/raw/")
 TIMED = ("cost.json", ".snakemake_timestamp")
 
 # Disturbances of one trial, after which it is compared.
@@ -140,7 +141,7 @@ class Trial:
         return {
             name: hashlib.sha256(path.read_bytes()).hexdigest()
             for name, path in names.items()
-            if any(part in name for part in COMPARED) and not any(part in name for part in (".staging", "/encoded/", "data/raw/"))
+            if any(part in name for part in COMPARED) and not any(part in name for part in UNCOMPARED)
         }
 
 

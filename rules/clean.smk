@@ -26,8 +26,8 @@ rule clean_reports:
     params:
         results=study.results,
     shell:
-        "(cd {params.results:q} && rm -rf tables cost figures buckets submission report.html contrasts.json claims.json"
-        " distances.json plan.json provenance.json encoding.json crate.zip) 2> >(sh scripts/log.sh {log:q} >&2)"
+        "(cd {params.results:q} && rm -rf tables cost figures paper buckets examples submission report.html contrasts.json claims.json"
+        " distances.json plan.json provenance.json encoding.json model_cards.json crate.zip) 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule clean_data:

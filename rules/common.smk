@@ -29,7 +29,7 @@ from crosstune.machine.slurm import check_names
 from crosstune.operations.changed_files import check_finished_files, forget_files, remember_files
 from crosstune.study import specs, targets
 from crosstune.study.build import build_study
-from crosstune.study.checks import check_resume_states, longest_sequence
+from crosstune.study.checks import check_resume_states, longest_sequence, shown_examples
 from crosstune.study.comparisons import CONTRASTS_VERSION
 from crosstune.study.content_keys import ContentKeys
 from crosstune.study.current import CurrentResults
@@ -136,6 +136,7 @@ wildcard_constraints:
     dataset=r"[^/]+",
     split=r"train|validation|test",
     lang=r"[^/.]+",
+    figure=r"[A-Za-z0-9][A-Za-z0-9_-]*",
     pair=r"[^/.]+",
     kind=r"hub|url",
     origin=r"[^/]+",
@@ -182,8 +183,11 @@ localrules:
     distances,
     tables,
     figures,
+    figure,
     report,
     submission,
+    examples,
+    model_cards,
 
 
 # Not in a dry run, which needs neither network nor image.
@@ -224,6 +228,8 @@ onerror:
 def final_targets():
     """The results of a study: its tables, figures and page; and no weights that it does not keep."""
     results = [f"{study.results}/{name}" for name in ("tables", "figures", "report.html")]
+    results += [f"{study.results}/model_cards.json"] if "model_cards" in study.config else []
+    results += [f"{study.results}/paper/{figure['name']}.svg" for figure in study.figures]
     return results + bucket_results() + [f"{path}/weights.removed" for path in retention.removable]
 
 
@@ -309,6 +315,14 @@ def train_flags(path):
         return kept
     candidates = ["--candidates", *node.candidates] if node.candidates else []
     return [*filter(None, [kept]), "--choice", node.choice, *candidates]
+
+
+def figure_named(name):
+    """The name of a figure of the study; another one is a mistake in the target's name."""
+    known = [figure["name"] for figure in study.figures]
+    if name not in known:
+        raise WorkflowError(f"the study {study.name!r} has no figure {name!r}. Figures: {', '.join(known) or 'none'}")
+    return name
 
 
 def base_of(wildcards):

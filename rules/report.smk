@@ -181,6 +181,39 @@ rule figures:
         " 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
+rule figure:
+    """A figure that the study specifies, as SVG and PDF."""
+    input:
+        plan="results/{study}/plan.json",
+        leakage="results/{study}/leakage.json",
+        scores=targets.score_files(study),
+        floors=targets.baseline_files(study),
+        distances=distances_of_study,
+        contrasts=contrast_results(),
+    output:
+        svg=report(
+            "results/{study}/paper/{figure}.svg",
+            caption="report/figures.rst",
+            category="Figures of the study",
+            labels={"figure": "{figure}"},
+        ),
+        pdf="results/{study}/paper/{figure}.pdf",
+    log:
+        "results/{study}/logs/figure.{figure}.log",
+    conda:
+        "../envs/light.yaml"
+    resources:
+        **resources_for(LIGHT["figure"]),
+    params:
+        name=lambda w: figure_named(w.figure),
+    message:
+        "draw the figure {wildcards.figure} of {wildcards.study}"
+    shell:
+        "python scripts/figure.py --plan {input.plan:q} --results results/{wildcards.study:q} --name {params.name:q}"
+        " --out {output.svg:q}"
+        " 2> >(sh scripts/log.sh {log:q} >&2)"
+
+
 rule report:
     """One self-contained page that opens with the answer."""
     input:

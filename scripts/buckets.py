@@ -32,13 +32,13 @@ def main() -> None:
     for entry in study.plan.get("buckets", []):
         panel = entry["panels"][0]
         for model in study.plan["models"]:
-            label = Panel(study, model, panel["track"], panel["dataset"]).labels[panel["metric"]]
+            own = Panel(study, model, panel["track"], panel["dataset"])
             buckets = compute_buckets(study, entry, model, reader)
-            table = bucket_table(entry, model, label, buckets, study.pilot)
+            table = bucket_table(entry, own, buckets)
             write_files(table_files(table), args.out, study.pilot)
             write_json(args.out / f"{table.name}.json", [bucket.entry() for bucket in buckets])
             if buckets:
-                figure = marked(buckets_figure(entry, label, buckets, study.pilot), study)
+                figure = marked(buckets_figure(entry, own, buckets), study)
                 write_text(args.out / f"{entry['name']}.{model}.svg", figure.svg)
 
 

@@ -10,6 +10,8 @@ from helpers.study_results import csv_rows, plan, read, write_study
 
 from crosstune.artifacts.correction_record import CorrectionRecord
 from crosstune.core.files import sha256_file, write_json, write_jsonl
+from crosstune.reporting.examples.pages import examples_page
+from crosstune.reporting.examples.side_by_side import Answer, ShownExample, TextPart
 from crosstune.reporting.page.page import write_report
 
 HOSTILE = "</script><img src=x onerror=\"window.hacked=1\"><b>{{7*7}}</b> & 'x'"
@@ -23,6 +25,8 @@ def hostile_plan() -> dict:
         about["name"] = f"{HOSTILE} {code}"
         about["family"] = f"{about['family']} {HOSTILE}"
     changed["study"] = HOSTILE
+    changed["names"] = {"datasets": {"worldqa": HOSTILE}, "models": {"tiny": HOSTILE}, "schedules": {"joint": HOSTILE}}
+    changed["figures"] = [hostile_figure()]
     changed["cited"] = [{"what": "data set", "name": "worldqa", "title": HOSTILE, "licence": HOSTILE}]
     return changed
 
@@ -37,6 +41,12 @@ def corrected_record(folder: Path) -> CorrectionRecord:
     second = {"status": "CORRECTED", "why": "A digit was lost.", "changes": [change]}
     files = {"files": {"f1.csv": sha256_file(folder / "f1.csv")}}
     return CorrectionRecord(folder, "small", (common | first, common | second | files))
+
+
+def hostile_figure() -> dict:
+    """An entry of the plan's figures with a hostile title."""
+    panel = {"track": "qa", "dataset": "worldqa", "metric": "f1", "schedules": ["joint"], "languages": ["qen"]}
+    return {"name": "mine", "kind": "heat", "models": ["tiny"], "panels": [panel], "title": HOSTILE}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +81,27 @@ def hostile(tmp_path_factory) -> Path:
     write_json(folder / "provenance.json", {"config": {"study": HOSTILE}, HOSTILE: HOSTILE})
     write_report(study, folder, folder / "report.html")
     return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory) -> Path:
+    """A page of examples in which questions, contexts and answers are hostile."""
+    folder = tmp_path_factory.mktemp("examples")
+    (panel,) = write_study(folder, hostile_plan()).panels()
+    found = [
+        ShownExample(
+            language,
+            f"id {number} {HOSTILE}",
+            (TextPart(HOSTILE), TextPart("gold", "gold"), TextPart("שלום")),
+            HOSTILE,
+            "gold",
+            {schedule: Answer((TextPart(HOSTILE, "wrong"),), 100.0 * number) for schedule in panel.schedules},
+        )
+        for language in panel.languages
+        for number in range(2)
+    ]
+    (folder / "examples.html").write_text(examples_page(panel, found, 1), encoding="utf-8")
+    return folder / "examples.html"
 
 
 @pytest.fixture
@@ -397,3 +428,22 @@ def test_hostile_texts_stay_texts(opened, hostile, screenshots):
     titles = driver.execute_script("return [...document.querySelectorAll('.chart title')].map(one => one.textContent)")
     assert any(HOSTILE in title for title in titles)
     picture(driver, screenshots / "hostile.png")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_examples_open_without_requests_and_are_accessible(opened, axe, examples, screenshots, size, dark):
+    driver = opened(examples, size, dark)
+    assert driver.get_log("browser") == []
+    assert driver.execute_script("return performance.getEntriesByType('resource').length") == 0
+    assert not driver.execute_script("return window.hacked || document.querySelector('main img, main b, script')")
+    wide = driver.execute_script("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert wide[0] <= wide[1]
+    picture(driver, screenshots / f"examples-{'dark' if dark else 'light'}-{size[0]}.png")
+    driver.execute_script(axe)
+    found = driver.execute_async_script(
+        """const done = arguments[arguments.length - 1];
+        axe.run(document, {resultTypes: ['violations']}).then(result => done(
+            result.violations.map(one => [one.id, one.nodes.map(node => node.html.slice(0, 90))])))"""
+    )
+    assert found == []

@@ -24,9 +24,10 @@ from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, sha256_file, write_json, write_jsonl
 from crosstune.reporting.tables.audit import TableAudit
 from crosstune.reporting.tables.contrasts import write_contrast_tables
-from crosstune.reporting.tables.custom import TableScope, write_custom_tables
+from crosstune.reporting.tables.custom import write_custom_tables
 from crosstune.reporting.tables.provenance import tables_of_cells, write_provenance
 from crosstune.reporting.tables.published import write_published_comparisons
+from crosstune.reporting.tables.scope import TableScope
 from crosstune.reporting.tables.scores import write_score_tables
 from crosstune.reporting.tables.transfer import write_transfer_tables
 

@@ -7,12 +7,13 @@ import pytest
 from helpers.planted_buckets import ENTRY, bucketed_language, draw_languages, planted_buckets, write_buckets
 from helpers.planted_scores import write_examples
 from helpers.study_config import study as planned
-from helpers.study_results import STAGES, plan, read, run_entries, write_study
+from helpers.study_results import PLAN, STAGES, plan, read, run_entries, write_study
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crosstune.analysis.buckets import Bucket, BucketedLanguage, bucket_names, compute_buckets, find_buckets, with_holm
 from crosstune.analysis.contrasts import ExampleReader
+from crosstune.analysis.results import Panel, StudyResults
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, write_json, write_jsonl
 from crosstune.data.attributes import attribute_names, entities, question_word, row_attributes, scripts, words
@@ -21,6 +22,11 @@ from crosstune.reporting.page.page import render_page
 from crosstune.reporting.tables.buckets import FIELDS, bucket_table
 from crosstune.study.plan import plan_of
 from crosstune.study.targets import bucket_files
+
+
+def panel(**keys) -> Panel:
+    """The panel of ENTRY, in a study with these keys in its plan."""
+    return Panel(StudyResults(PLAN | keys, {}, {}), "tiny", "qa", "worldqa")
 
 
 def question(text: str, context: str, answer: str) -> dict:
@@ -151,26 +157,26 @@ class TestBuckets:
         languages = draw_languages(np.random.default_rng(1), 0.3, seeds=1)
         buckets = with_holm(find_buckets(languages, ["one"]))
         assert [b.holm for b in buckets] == [None] * 3
-        assert "nothing is tested" in bucket_table(ENTRY, "tiny", "F1", buckets).caption
+        assert "nothing is tested" in bucket_table(ENTRY, panel(), buckets).caption
 
     def test_a_planted_effect_is_found_and_named(self):
         buckets = planted_buckets(0.4)
         sure = {(b.attribute, b.name) for b in buckets if b.holm <= 0.05}
         assert ("one", "x") in sure and not any(attribute == "two" for attribute, _ in sure)
-        table = bucket_table(ENTRY, "tiny", "F1", buckets)
+        table = bucket_table(ENTRY, panel(), buckets)
         assert "sequential less joint differs from the other examples: one x (" in table.caption
         assert table.caption.endswith(", after Holm's correction over 6 buckets.")
         assert table.lines[0] == FIELDS and len(table.lines) == 7
         rows = [bucket_row(bucket, 0.95) for bucket in buckets]
         assert ("one", "x") in [(row.attribute, row.name) for row in rows if row.sure]
         assert all(row.low < row.mean < row.high for row in rows)
-        drawn = buckets_figure(ENTRY, "F1", buckets)
+        drawn = buckets_figure(ENTRY, panel(), buckets)
         assert drawn.svg.count("differs from the other examples") == 1 and rows[0].text in drawn.svg
 
     def test_a_pilot_finds_nothing(self):
         buckets = planted_buckets(0.4)
-        assert "A pilot decides nothing." in bucket_table(ENTRY, "tiny", "F1", buckets, pilot=True).caption
-        assert "differs from the other" not in buckets_figure(ENTRY, "F1", buckets, pilot=True).svg
+        assert "A pilot decides nothing." in bucket_table(ENTRY, panel(pilot=10), buckets).caption
+        assert "differs from the other" not in buckets_figure(ENTRY, panel(pilot=10), buckets).svg
 
     def test_without_an_effect_hardly_any_study_finds_one(self):
         rng = np.random.default_rng(3)
@@ -223,14 +229,14 @@ class TestStudy:
         assert best.against_rest.mean == pytest.approx(50, abs=10)
         for part in ("1 of 4", "2 of 4", "3 of 4"):
             assert by_name["answer_length", part].difference.mean == pytest.approx(0, abs=10)
-        assert "answer_length 4 of 4 (" in bucket_table(ENTRY, "tiny", "F1", buckets).caption
+        assert "answer_length 4 of 4 (" in bucket_table(ENTRY, panel(), buckets).caption
         whole = sum(by_name["answer_length", f"{part} of 4"].examples for part in (1, 2, 3, 4))
         assert whole == 320
 
     def test_nothing_is_found_where_nothing_was_planted(self, tmp_path):
         buckets = self.found(tmp_path, 0.0)
         assert min(bucket.holm for bucket in buckets) > 0.05
-        assert "none after Holm's correction over" in bucket_table(ENTRY, "tiny", "F1", buckets).caption
+        assert "none after Holm's correction over" in bucket_table(ENTRY, panel(), buckets).caption
 
 
 class TestPage:

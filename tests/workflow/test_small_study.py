@@ -161,6 +161,35 @@ def test_a_dropped_seed_rebuilds_only_the_tables(finished, snakemake, new_projec
     assert set(found) <= {"plan_file", "provenance", "tables", "figures", "report"}
 
 
+def test_what_is_published_trains_nothing(finished, snakemake, new_project, jobs):
+    """Names, figures, cards and examples: made of what is there, and only a changed name is made anew everywhere."""
+    folder = new_project("published")
+    for part in ("data", "results", ".snakemake"):
+        subprocess.run(["cp", "-a", finished / part, folder / part], check=True)
+    snakemake(folder, "--touch", "--cores", "1", "--configfile", write_config(folder), check=False)
+    wanted = {
+        "names": {"schedules": {"joint": "All at once"}, "languages": {"qka": "Kashic"}},
+        "figures": {"gains": {"kind": "differences", "panels": "qa", "relative_to": "english"}},
+        "model_cards": {},
+    }
+    config = write_config(folder, **wanted)
+    made = dict.fromkeys(("plan_file", "provenance", "tables", "figures", "figure", "report", "model_cards"), 1)
+    assert jobs(snakemake(folder, "-n", "--configfile", config).stdout) == made
+    snakemake(folder, "--cores", "1", "--configfile", config)
+    snakemake(folder, "--cores", "1", "examples", "--configfile", config)
+    results = folder / "results/small"
+    assert "All at once − english" in (results / "paper/gains.svg").read_text()
+    assert "All at once" in (results / "tables/qa.worldqa.tiny.f1.md").read_text()
+    assert "joint" in (results / "tables/qa.worldqa.tiny.f1.csv").read_text()
+    assert ">All at once</th>" in (results / "examples/qa.worldqa.tiny.html").read_text()
+    cards = json.loads((results / "model_cards.json").read_text())["cards"]
+    assert len(cards) == 4 and all((results / card["checkpoint"] / "model/README.md").exists() for card in cards)
+    assert jobs(snakemake(folder, "-n", "--configfile", config).stdout) == {}
+
+    renamed = write_config(folder, **{**wanted, "names": {"schedules": {"joint": "Together"}}})
+    assert jobs(snakemake(folder, "-n", "--configfile", renamed).stdout) == made
+
+
 def test_a_new_evaluation_language_trains_nothing(finished, snakemake, jobs):
     config = write_config(finished, tracks__qa__evaluate={"worldqa": ["qen", "qes", "qno", "qka", "qeu"]})
     found = jobs(snakemake(finished, "-n", "--configfile", config).stdout)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from crosstune.analysis.cells import Cell, Replicate, example_resolution, language_means, mean_cell, replicate
+from crosstune.analysis.names import DisplayNames
 from crosstune.analysis.terms import with_terms
 from crosstune.core.errors import UserError
-from crosstune.data.part_names import PILOT, source_label, split_part
+from crosstune.core.text import named_first
+from crosstune.data.part_names import PILOT, split_part
 from crosstune.data.record import fold_name
 from crosstune.evaluation.metrics import Metric, metric_named
 
@@ -87,6 +89,11 @@ class StudyResults:
         return runs
 
     @cached_property
+    def names(self) -> DisplayNames:
+        """The names that readers see."""
+        return DisplayNames(self.plan.get("names", {}))
+
+    @cached_property
     def cells(self) -> dict[tuple, Cell]:
         """A cache of the cells that its panels have computed."""
         return {}
@@ -113,8 +120,8 @@ class StudyResults:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One model, track and data set of a study: the content of one table."""
+class PanelTitles:
+    """One model, track and data set of a study, and what readers call them."""
 
     study: StudyResults
     model: str
@@ -123,13 +130,8 @@ class Panel:
 
     @property
     def name(self) -> str:
+        """The beginning of the names of its files."""
         return f"{self.track}.{self.dataset}.{self.model}"
-
-    @property
-    def is_primary(self) -> bool:
-        """Whether this panel answers the study's question."""
-        primary = self.study.plan["primary"]
-        return (self.track, self.dataset) == (primary["track"], primary["dataset"])
 
     @property
     def track_plan(self) -> dict:
@@ -138,12 +140,50 @@ class Panel:
 
     @property
     def dataset_title(self) -> str:
-        """The data set and the part that is scored: `xquad (a sample of 200 examples in each language)`."""
+        """The data set and the part that is scored: `XQuAD (a sample of 200 examples in each language)`."""
         name, sizes = self.track_plan.get("parts", {}).get(self.dataset, ""), []
         while (split := split_part(name))[1]:
             name, part = split
             sizes.append(f"at most {part.number}" if part.kind == PILOT else f"a sample of {part.number}")
-        return f"{self.dataset} ({', of '.join(sizes)} examples in each language)" if sizes else self.dataset
+        shown = self.study.names.dataset(self.dataset)
+        return f"{shown} ({', of '.join(sizes)} examples in each language)" if sizes else shown
+
+    @property
+    def title(self) -> str:
+        """`qa/xquad`, or the data set's display name, after the track if several tracks evaluate the data set."""
+        is_named = self.study.names.is_named("datasets", self.dataset)
+        tracks = [track for track in self.study.plan["tracks"].values() if self.dataset in track["evaluate"]]
+        return self.dataset_title if is_named and len(tracks) == 1 else f"{self.track}/{self.dataset_title}"
+
+    @property
+    def model_title(self) -> str:
+        return self.study.names.model(self.model)
+
+    def schedule_title(self, schedule: str) -> str:
+        """The display name of a schedule, of a few-shot curve, or of a trivial baseline."""
+        return self.study.names.schedule(schedule)
+
+    def language_info(self, lang: str) -> dict:
+        """Name, family, script and resource level of a language, as far as the plan has them."""
+        return self.study.plan["languages"].get(lang, {})
+
+    def language_title(self, lang: str) -> str:
+        """Its display name, or `Name (code)`, or the code of a language without a name."""
+        if self.study.names.is_named("languages", lang):
+            return self.study.names.language(lang)
+        name = self.language_info(lang).get("name")
+        return f"{name} ({lang})" if name else lang
+
+
+@dataclass(frozen=True)
+class Panel(PanelTitles):
+    """One model, track and data set of a study: the content of one table."""
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether this panel answers the study's question."""
+        primary = self.study.plan["primary"]
+        return (self.track, self.dataset) == (primary["track"], primary["dataset"])
 
     # --- metric and languages ---
 
@@ -155,7 +195,12 @@ class Panel:
     @property
     def labels(self) -> dict[str, str]:
         """Keys and names of all numbers of the metric, the primary one first."""
-        return self.metric_spec.all_labels
+        return {key: self.study.names.metric(key, label) for key, label in self.metric_spec.all_labels.items()}
+
+    @property
+    def metrics(self) -> list[str]:
+        """The keys of the numbers with tables of their own, those with a display name first."""
+        return named_first(self.metric_spec.labels, self.study.names.by_kind.get("metrics", ()))
 
     @property
     def metric(self) -> str:
@@ -206,15 +251,6 @@ class Panel:
         }
         return {name: languages for name, languages in groups.items() if languages}
 
-    def language_info(self, lang: str) -> dict:
-        """Name, family, script and resource level of a language, as far as the plan has them."""
-        return self.study.plan["languages"].get(lang, {})
-
-    def language_title(self, lang: str) -> str:
-        """`Name (code)`, or the code of a language without a name."""
-        name = self.language_info(lang).get("name")
-        return f"{name} ({lang})" if name else lang
-
     def family(self, lang: str) -> str:
         """The family of a language; a language of unknown family is its own."""
         return self.language_info(lang).get("family") or lang
@@ -252,14 +288,17 @@ class Panel:
 
     def short_sources(self, sources: Sequence[str]) -> str:
         """`qen + qes~100`, or `worldqa.qen + worldpos.qes` if the track trains on several data sets."""
+        names = self.study.names
         datasets = {
-            source_label(source).split(".")[0]
+            names.source(source)[0]
             for name in self.schedules
             for stage in self.stages(name)
             for source in stage.sources
         }
-        labels = map(source_label, sources)
-        return " + ".join(label.split(".", 1)[1] if len(datasets) == 1 else label for label in labels)
+        return " + ".join(
+            language if len(datasets) == 1 else f"{dataset}.{language}"
+            for dataset, language in map(names.source, sources)
+        )
 
     @property
     def curves(self) -> dict[str, "FewShotCurve"]:

@@ -55,7 +55,7 @@ CHECKPOINT = ("stage.json", "cost.json", "choice.json", "train.jsonl", "predicti
 
 RESULTS = (
     "plan.json", "provenance.json", "leakage.json", "contrasts.json", "claims.json", "distances.json", "report.html",
-    "tables", "figures", "buckets", "baselines", "cost", "submission",
+    "tables", "figures", "paper", "buckets", "baselines", "cost", "submission",
 )  # fmt: skip
 
 FORMATS = {

@@ -16,10 +16,13 @@ from crosstune.study.checks import (
     check_layers,
     check_lengths,
     check_windows,
+    shown_examples,
 )
 from crosstune.study.claims import resolve_claims
 from crosstune.study.comparisons import check_headline, resolve_average, resolve_contrasts, resolve_published
+from crosstune.study.display_names import check_names
 from crosstune.study.expand import expand
+from crosstune.study.figure_specs import resolve_figures
 from crosstune.study.graph import Study
 from crosstune.study.local_models import identify_models
 from crosstune.study.renamed_keys import check_renamed
@@ -51,6 +54,8 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     check_languages(expansion)
     check_headline(expansion)
     check_frozen(expansion)
+    check_names(expansion)
+    shown_examples(expansion)
     check_layers(expansion)
     check_windows(expansion)
     check_lengths(expansion, root)
@@ -65,4 +70,4 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
         buckets=tuple(resolve_buckets(expansion)),
     )
     claims = [entry for number in range(len(config["claims"])) for entry in resolve_claims(study, number, root)]
-    return replace(study, claims=tuple(claims))
+    return replace(study, claims=tuple(claims), figures=tuple(resolve_figures(study)))

@@ -7,6 +7,7 @@ from crosstune.artifacts.checkpoint import MODEL, RESUME
 from crosstune.artifacts.model_config import check_positions
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json
+from crosstune.core.schema import check_known
 from crosstune.core.text import count
 from crosstune.data.leakage import covers
 from crosstune.data.part_names import without_sample
@@ -225,3 +226,14 @@ def check_languages(study: Expansion) -> None:
         lines = [f"  {code}: {{name: ..., family: ..., script: Latn, resource: low}}" for code in unknown]
         message = f"the language {unknown[0]!r} is neither here nor in the registry"
         raise UserError(message, "languages", "\n".join(["Describe it in the config:", "languages:", *lines]))
+
+
+def shown_examples(study: Expansion) -> dict[str, int]:
+    """The number of examples that are shown of every language, and the seed of the runs that answer them.
+
+    Raises UserError for a seed that the study does not have.
+    """
+    seeds = study.config["seeds"]
+    chosen = {"number": 5, "seed": seeds[0]} | study.config.get("examples", {})
+    check_known(str(chosen["seed"]), list(map(str, seeds)), "seed", "examples.seed")
+    return chosen

@@ -155,4 +155,5 @@ class Study(Expansion):
     published: tuple[dict, ...] = ()
     tables: tuple[dict, ...] = ()
     buckets: tuple[dict, ...] = ()
+    figures: tuple[dict, ...] = ()
     claims: tuple[dict, ...] = ()

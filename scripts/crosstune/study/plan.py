@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from crosstune.core.errors import UserError
+from crosstune.core.text import named_first
 from crosstune.data.part_names import whole_name
 from crosstune.data.synthetic.languages import LANGUAGES as INVENTED
 from crosstune.evaluation.metrics import metric_named
@@ -15,36 +17,30 @@ from crosstune.study.targets import used_languages
 
 def plan_of(study: Study) -> dict:
     """The plan of a study, as plain data."""
-    low = study.config.get("low_resource")
+    names = study.config.get("names", {})
     track = next(iter(study.tracks))
     dataset = next(iter(study.tracks[track].evaluate))
     headline = study.config.get("headline") or {
         "track": track, "dataset": dataset, "metric": metric_named(study.registry[dataset].metric).primary
     }  # fmt: skip
-    languages = {}
-    for code in used_languages(study):
-        known = study.languages[code]
-        resource = known.resource if low is None else ("low" if code in low else "high")
-        languages[code] = {
-            "name": known.name, "family": known.family, "script": known.script, "resource": resource
-        }  # fmt: skip
-        if code in INVENTED and INVENTED[code].name == known.name:
-            languages[code]["synthetic"] = True
     return {
         "study": study.name,
         **({"pilot": study.config["pilot"]} if "pilot" in study.config else {}),
         "headline": headline,
         "primary": {key: headline[key] for key in ("track", "dataset", "metric")},
         "seeds": study.config["seeds"],
-        "models": list(study.config["models"]),
+        "models": named_first(study.config["models"], names.get("models", ())),
         **({"recipes": recipes} if (recipes := own_recipes(study.config["models"])) else {}),
-        "languages": languages,
+        "languages": planned_languages(study),
         "tracks": {name: track_plan(study, name) for name in study.config["tracks"]},
         "contrasts": list(study.contrasts),
         "averages": study.averages,
         "published": list(study.published),
         "tables": list(study.tables),
         **({"buckets": list(study.buckets)} if study.buckets else {}),
+        **({"figures": list(study.figures)} if study.figures else {}),
+        **({"names": names} if names else {}),
+        **({"model_cards": planned_cards(study)} if "model_cards" in study.config else {}),
         **({"distances": study.config["distances"]} if "distances" in study.config else {}),
         **({"sweeps": [sweep_plan(study, choice) for choice in study.sweeps]} if study.sweeps else {}),
         "claims": list(study.claims),
@@ -80,6 +76,35 @@ def sweep_plan(study: Study, choice: str) -> dict:
     fold = {"fold": sweep.fold} if sweep.fold else {}
     place = {"model": sweep.model, "track": sweep.track, "schedule": sweep.schedule, **fold}
     return place | {"seeds": list(sweep.seeds), "choice": choice.removeprefix(f"{study.results}/")}
+
+
+def planned_cards(study: Study) -> dict:
+    """What model cards need besides the results: owner and licence, and where base models come from on the hub.
+
+    Raises UserError if the study keeps no weights.
+    """
+    if study.config["keep_weights"] == "none":
+        raise UserError("there are no weights to write cards for", "model_cards", "keep_weights: final")
+    models = {
+        name: {"hub": model["hub"], "revision": model["revision"]}
+        for name, model in study.config["models"].items()
+        if "hub" in model
+    }
+    return study.config["model_cards"] | {"models": models}
+
+
+def planned_languages(study: Study) -> dict[str, dict]:
+    """What the study and the registry know of its languages, by code."""
+    low, languages = study.config.get("low_resource"), {}
+    for code in named_first(used_languages(study), study.config.get("names", {}).get("languages", ())):
+        known = study.languages[code]
+        resource = known.resource if low is None else ("low" if code in low else "high")
+        languages[code] = {
+            "name": known.name, "family": known.family, "script": known.script, "resource": resource
+        }  # fmt: skip
+        if code in INVENTED and INVENTED[code].name == known.name:
+            languages[code]["synthetic"] = True
+    return languages
 
 
 def members_of(study: Study, run: Run) -> list[str]:
@@ -119,20 +144,24 @@ def track_plan(study: Study, name: str) -> dict:
     track = study.config["tracks"][name]
     budget = shortened(track["budget"]) if "pilot" in study.config else track["budget"]
     runs = [run for run in study.runs if run.track == name]
-    evaluate, parts = study.tracks[name].evaluate, study.tracks[name].parts
+    names, evaluated, parts = study.config.get("names", {}), study.tracks[name].evaluate, study.tracks[name].parts
+    evaluate = {
+        dataset: named_first(evaluated[dataset], names.get("languages", ()))
+        for dataset in named_first(evaluated, names.get("datasets", ()))
+    }
     # A part of a task of XTREME-R is no submission.
     tasks = {dataset: study.registry[dataset].xtreme for dataset in evaluate if dataset not in parts}
     return {
         "metrics": {dataset: study.registry[dataset].metric for dataset in evaluate},
         "xtreme": {dataset: task for dataset, task in tasks.items() if task},
         "trained": sorted({Source.parse(s).language for run in runs for s in schedule_sources(run.schedule)}),
-        "evaluate": {dataset: list(languages) for dataset, languages in evaluate.items()},
+        "evaluate": evaluate,
         "folded": [dataset for dataset in evaluate if study.registry.folds(dataset)],
         "folds": [fold for fold in study.tracks[name].folds if fold],
         "budget": {key: budget[key] for key in ("updates", "epochs", "tokens") if key in budget},
         "matched": track["budget"]["matched"],
         **({"patience": track["select"]["patience"]} if "patience" in track.get("select", {}) else {}),
-        "schedules": list(dict.fromkeys(run.schedule.name for run in runs)),
+        "schedules": named_first(dict.fromkeys(run.schedule.name for run in runs), names.get("schedules", ())),
         **({"parts": dict(parts)} if parts else {}),
         **({"curves": curves} if (curves := few_shot_curves(study.tracks[name])) else {}),
     }

@@ -159,8 +159,11 @@ LIGHT = {
         "buckets": (4000, 60),
         "tables": (4000, 60),
         "figures": (4000, 60),
+        "figure": (4000, 60),
         "report": (4000, 60),
         "submission": (4000, 60),
+        "examples": (4000, 60),
+        "model_cards": (4000, 60),
         "remove_weights": (500, 20),
         "clean": (500, 20),
     }.items()

@@ -31,6 +31,11 @@ class RetentionPolicy:
         kept = {"all": self._nodes, "final": final, "none": ()}[self.study.config["keep_weights"]]
         return {path: None for path, node in self._nodes.items() if node.parents and path not in kept}
 
+    @property
+    def with_cards(self) -> list[str]:
+        """The trained checkpoints whose weights the policy keeps."""
+        return [path for path, node in self._nodes.items() if node.parents and path not in self.removable]
+
     def consumers(self, path: str) -> list[str]:
         """Files that jobs make from a checkpoint's weights: its predictions, and the manifests of its children."""
         predictions = [f"{path}/predictions/{dataset}.json" for dataset in self._nodes[path].evaluate]

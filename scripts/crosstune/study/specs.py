@@ -26,6 +26,8 @@ TRAIN_VERSION = 7
 PREDICT_VERSION = 4
 # Keys that only the command line may give: what they allow can harm whoever runs a study of somebody else's.
 COMMAND_LINE_KEYS = ("allow_commands", "replace", "archive", "corrections")
+# Keys of a config for targets of their own, of which no other result knows.
+SHOWN = ("examples",)
 # Keys of a config that decide what a run keeps and may do, and no result.
 CONSENTS = ("keep_weights", *COMMAND_LINE_KEYS)
 # Keys of a model that say how it is trained and change no result.
@@ -44,7 +46,7 @@ def config_affecting_results(config: Mapping) -> dict:
     folders = {name: name for name in config["folders"]}
     # Without buckets the config is that of a study from before there were any.
     unused = {"buckets"} if not config["buckets"] else set()
-    kept = {key: value for key, value in config.items() if key not in {*CONSENTS, *unused}}
+    kept = {key: value for key, value in config.items() if key not in {*CONSENTS, *SHOWN, *unused}}
     return kept | {"models": models, "folders": folders}
 
 
@@ -58,7 +60,10 @@ def plan_config(config: Mapping) -> str:
             return {name: arranged(value[name], name) for name in keys}
         return [arranged(entry) for entry in value] if isinstance(value, list) else value
 
-    return json.dumps(arranged(config_affecting_results(config)), ensure_ascii=False, separators=(",", ":"))
+    kept = config_affecting_results(config)
+    # Names decide the order of rows and columns, figures their own order on the page.
+    shown = {key: kept[key] for key in ("names", "figures") if key in kept}
+    return json.dumps(arranged(kept) | shown, ensure_ascii=False, separators=(",", ":"))
 
 
 def weight_names_key(registry: Registry, track: Track, schedule: Schedule) -> tuple:

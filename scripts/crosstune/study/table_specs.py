@@ -8,8 +8,9 @@ from typing import Any
 from crosstune.core.errors import UserError
 from crosstune.core.schema import check_known
 from crosstune.evaluation.metrics import Metric, metric_named
-from crosstune.study.comparisons import is_low, panel_of, panels_over, schedules_with_head
+from crosstune.study.comparisons import is_low, panel_of, panels_over, resolve_contrasts, schedules_with_head
 from crosstune.study.graph import Study
+from crosstune.study.schedules import UNTRAINED
 
 # Names of other files among a study's tables.
 RESERVED = ("claims", "contrasts", "scores", "summary")
@@ -20,7 +21,18 @@ FILTERS = ("languages", "schedules", "models", "seeds", "metrics")
 EXCLUSIVE_AXES = ("schedule", "stage", "model")
 
 # Keys that plan.json copies from the study.
-PLAN_KEYS = (*FILTERS, "metric", "aggregate", "statistic", "relative_to", "published", "caption", "digits")
+PLAN_KEYS = (
+    *FILTERS,
+    "metric",
+    "aggregate",
+    "statistic",
+    "relative_to",
+    "published",
+    "caption",
+    "digits",
+    "best",
+    "significance",
+)
 
 
 def resolve_tables(study: Study) -> list[dict[str, Any]]:
@@ -57,14 +69,7 @@ class TableSpec:
     @cached_property
     def panels(self) -> list[tuple[str, str]]:
         """Track and data set of every panel. UserError for an unknown panel, and for a repeated one."""
-        panels: list[tuple[str, str]] = []
-        for over in _as_list(self.entry["panels"]):
-            for panel in panels_over(self.study, over, f"{self.where}.panels"):
-                if panel in panels:
-                    message = f"{'/'.join(panel)} is given twice"
-                    raise UserError(message, f"{self.where}.panels", "Give each track or panel once.")
-                panels.append(panel)
-        return panels
+        return listed_panels(self.study, self.entry["panels"], f"{self.where}.panels")
 
     @property
     def schedules(self) -> list[str]:
@@ -96,25 +101,15 @@ class TableSpec:
                 axis = exclusive[0]
                 message = f"no other axis is possible next to {axis}: its headings would have no one {axis}"
                 raise UserError(message, f"{self.where}.{side}", f"{side}: {axis}")
-        self._check_filters()
+        check_filters(self.study, self.entry, self.panels, self.where)
         self._check_schedules()
         self._check_metric()
         if "published" in self.entry:
             self._check_published()
-
-    def _check_filters(self) -> None:
-        """UserError for unknown languages, models and seeds, and for none at all."""
-        languages = self.entry["languages"]
-        evaluated = [code for track, dataset in self.panels for code in self.study.tracks[track].evaluate[dataset]]
-        if languages == "low" and not any(is_low(self.study, code) for code in evaluated):
-            message = "none of the evaluated languages is marked as low-resource"
-            raise UserError(message, f"{self.where}.languages", "languages: all")
-        known = {"languages": list(dict.fromkeys(evaluated)), "models": list(self.study.config["models"])}
-        known["seeds"] = list(map(str, self.study.config["seeds"]))
-        for key, names in known.items():
-            listed = self.entry.get(key, [])
-            for name in [] if isinstance(listed, str) else listed:
-                check_known(str(name), names, key.removesuffix("s"), f"{self.where}.{key}")
+        if self.entry.get("best"):
+            self._check_best()
+        if self.entry.get("significance"):
+            self._check_significance()
 
     def _check_schedules(self) -> None:
         """UserError for unknown schedules, and for several without an axis that separates them."""
@@ -152,6 +147,33 @@ class TableSpec:
                     message = f"the metric of {dataset} is no mean over examples"
                     raise UserError(message, f"{self.where}.aggregate", "aggregate: macro")
 
+    def _check_best(self) -> None:
+        """UserError without an axis whose headings can be compared."""
+        if {"schedule", "stage", "model"}.isdisjoint([*self.rows, *self.columns]):
+            message = "no axis has anything to compare: schedule, stage or model"
+            raise UserError(message, f"{self.where}.best", "Leave the key out.")
+
+    def _check_significance(self) -> None:
+        """UserError unless declared contrasts are about the table's means over all seeds."""
+        where = f"{self.where}.significance"
+        if self.entry["statistic"] not in ("sd", "interval"):
+            raise UserError("contrasts are about means", where, "statistic: sd")
+        if "seeds" in self.entry or "seed" in [*self.rows, *self.columns]:
+            raise UserError("contrasts are over all seeds together", where, "Leave the key out.")
+        shown = [
+            entry
+            for entry in resolve_contrasts(self.study)
+            if {entry["a"], entry["b"]} & set(self.schedules)
+            and {(panel["track"], panel["dataset"]) for panel in entry["panels"]} & set(self.panels)
+        ]
+        if not shown:
+            track, dataset = self.panels[0]
+            over = f"over: [{track}/{dataset}], smallest_effect: 1"
+            pair = [name for name in self.schedules if name != UNTRAINED][-2:]
+            names = ", ".join(f"{role}: {name}" for role, name in zip("ab", pair, strict=False))
+            message = "no declared contrast is about these schedules on these panels"
+            raise UserError(message, where, f"contrasts: [{{{names}, {over}}}]")
+
     def _check_published(self) -> None:
         """UserError unless the axes are schedule, and language or group, as in published tables."""
         where, name = f"{self.where}.published", self.entry["published"]
@@ -169,6 +191,36 @@ class TableSpec:
         for key in ("relative_to", "metric"):
             if key in self.entry:
                 raise UserError(f"published numbers know no {key!r}", f"{self.where}.{key}", "Leave the key out.")
+
+
+def listed_panels(study: Study, listed: str | Sequence[str], where: str) -> list[tuple[str, str]]:
+    """Track and data set of every listed panel; those of a track in the order of the data sets' names.
+
+    UserError for an unknown panel, and for a repeated one.
+    """
+    panels: list[tuple[str, str]] = []
+    place = {dataset: number for number, dataset in enumerate(study.config.get("names", {}).get("datasets", ()))}
+    for over in _as_list(listed):
+        for panel in sorted(panels_over(study, over, where), key=lambda panel: place.get(panel[1], len(place))):
+            if panel in panels:
+                raise UserError(f"{'/'.join(panel)} is given twice", where, "Give each track or panel once.")
+            panels.append(panel)
+    return panels
+
+
+def check_filters(study: Study, entry: Mapping[str, Any], panels: Sequence[tuple[str, str]], where: str) -> None:
+    """UserError for unknown languages, models and seeds of a table or figure, and for no language at all."""
+    languages = entry.get("languages", "all")
+    evaluated = [code for track, dataset in panels for code in study.tracks[track].evaluate[dataset]]
+    if languages == "low" and not any(is_low(study, code) for code in evaluated):
+        message = "none of the evaluated languages is marked as low-resource"
+        raise UserError(message, f"{where}.languages", "languages: all")
+    known = {"languages": list(dict.fromkeys(evaluated)), "models": list(study.config["models"])}
+    known["seeds"] = list(map(str, study.config["seeds"]))
+    for key, names in known.items():
+        listed = entry.get(key, [])
+        for name in [] if isinstance(listed, str) else listed:
+            check_known(str(name), names, key.removesuffix("s"), f"{where}.{key}")
 
 
 def _as_list(value: str | Sequence[str]) -> list[str]:

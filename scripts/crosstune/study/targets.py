@@ -75,6 +75,28 @@ def submission_predictions(study: Expansion) -> list[str]:
     )
 
 
+def final_predictions(study: Expansion, seed: int) -> list[str]:
+    """Final predictions of the runs of one seed, of data in folds of the first fold."""
+    return sorted(f"{path}/predictions/{dataset}.json" for path, dataset in final_tests(study, seed))
+
+
+def final_example_scores(study: Expansion, seed: int) -> list[str]:
+    """Final scores of the examples of the same runs."""
+    return sorted(f"{path}/scores/{dataset}.examples.jsonl" for path, dataset in final_tests(study, seed))
+
+
+def final_tests(study: Expansion, seed: int) -> set[tuple[str, str]]:
+    """The last checkpoint of every run of one seed, and of the first fold if there are folds, with its data sets."""
+    runs = [run for run in study.runs if run.seed == seed and run.fold <= 1]
+    return {(run.stages[-1], dataset) for run in runs for dataset in study.checkpoints[run.stages[-1]].evaluate}
+
+
+def evaluated_rows(study: Expansion) -> list[str]:
+    """Manifests of all prepared test rows."""
+    tested = evaluated_sets(study)
+    return sorted({str(PreparedPath(name, "test", lang)) for name, languages in tested for lang in languages})
+
+
 def submission_data(study: Expansion) -> list[str]:
     """Prepared rows of the data sets that are tasks of XTREME-R."""
     submitted = [(name, languages) for name, languages in evaluated_sets(study) if study.registry[name].xtreme]

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from crosstune.analysis.buckets import Bucket
+from crosstune.analysis.results import Panel
 from crosstune.reporting.figures.axes import INDENT, RowChart, difference_axis
 from crosstune.reporting.figures.drawing import text_width
 from crosstune.reporting.figures.figure import Figure, LegendEntry
 from crosstune.reporting.figures.forest import difference_text
-from crosstune.reporting.tables.buckets import is_sure
+from crosstune.reporting.tables.buckets import bucket_label, is_sure
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ def bucket_row(bucket: Bucket, confidence: float, pilot: bool = False) -> Bucket
     return BucketRow(bucket.attribute, bucket.name, a - b, low, high, sure)
 
 
-def buckets_figure(entry: Mapping, label: str, buckets: Sequence[Bucket], pilot: bool = False) -> Figure:
-    """A row for every bucket, under its attribute. `label` names the metric."""
+def buckets_figure(entry: Mapping, panel: Panel, buckets: Sequence[Bucket]) -> Figure:
+    """A row for every bucket of an entry's panel, under its attribute."""
+    pilot, label = panel.study.pilot, bucket_label(entry, panel)
     rows = [bucket_row(bucket, entry["confidence"], pilot) for bucket in buckets]
     ends = [(row.low, row.high) for row in rows if row.low is not None]
     axis = difference_axis([row.mean for row in rows], ends, f"points of {label}")
@@ -54,7 +56,7 @@ def buckets_figure(entry: Mapping, label: str, buckets: Sequence[Bucket], pilot:
         chart.heading(attribute)
         for row in own:
             _draw_row(chart, row)
-    title = f"{entry['a']} − {entry['b']} by bucket of examples"
+    title = f"{panel.study.names.difference(entry['a'], entry['b'])} by bucket of examples"
     interval = f"mean with {entry['confidence']:.0%} CI" if ends else "mean"
     legend = [LegendEntry(interval, "wide", "circle+line" if ends else "circle")]
     if any(row.sure for row in rows):

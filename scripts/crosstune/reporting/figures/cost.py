@@ -13,14 +13,14 @@ from crosstune.reporting.tables.cost import schedule_costs
 SAME = 1.1
 
 
-def cost_records(panel: Panel, results: Path) -> list[dict]:
+def cost_records(panel: Panel, results: Path, even_if_equal: bool = False) -> list[dict]:
     """One record per schedule with scores and cost records: hours, device, mean score and range.
 
-    None where all schedules spend the same updates and tokens: their times differ by chance.
+    None where all schedules spend the same updates and tokens, whose times differ by chance, unless `even_if_equal`.
     """
     costs = {name: cost for name, cost in schedule_costs(panel, results).items() if name in trained_schedules(panel)}
     spent = [[cost.updates for cost in costs.values()], [cost.tokens for cost in costs.values()]]
-    if not any(numbers and max(numbers) > SAME * min(numbers) for numbers in spent):
+    if not even_if_equal and not any(numbers and max(numbers) > SAME * min(numbers) for numbers in spent):
         return []
     _, languages = averaged_languages(panel)
     cells = {name: panel.cell(name, languages, panel.metric) for name in costs}
@@ -42,9 +42,9 @@ def averaged_languages(panel: Panel) -> tuple[str, list[str]]:
     return ("low-resource", low) if low else ("all", panel.languages)
 
 
-def cost_figure(panel: Panel, results: Path) -> Figure | None:
-    """A named mark per schedule: score by the time of all its trainings; None if the costs agree."""
-    records = cost_records(panel, results)
+def cost_figure(panel: Panel, results: Path, even_if_equal: bool = False) -> Figure | None:
+    """A named mark per schedule: score by the time of all its trainings; None if the costs agree (`cost_records`)."""
+    records = cost_records(panel, results, even_if_equal)
     if not records:
         return None
     group, _ = averaged_languages(panel)
@@ -57,9 +57,12 @@ def cost_figure(panel: Panel, results: Path) -> Figure | None:
     for record in records:
         at = record["hours"] * times
         chart.segment((at, record["low"]), (at, record["high"]), "wide")
-        text = f"{record['schedule']}: {at:.3g} {unit}, {record['score']:.1f}"
+        text = f"{panel.schedule_title(record['schedule'])}: {at:.3g} {unit}, {record['score']:.1f}"
         chart.mark(at, record["score"], "circle", "c0", text)
-    add_names(chart, [(record["schedule"], record["hours"] * times, record["score"]) for record in records])
+    add_names(
+        chart,
+        [(panel.schedule_title(record["schedule"]), record["hours"] * times, record["score"]) for record in records],
+    )
     caption = (
         "Training time of all stages of a schedule without sharing stages. Marks: means over seeds. Lines: their range."
     )

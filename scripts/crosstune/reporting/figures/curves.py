@@ -79,7 +79,8 @@ def curves_chart(panel: Panel, schedule: str, records: list[dict], names: list[s
         )
     label = panel.labels[panel.metric]
     ticks = [(places[number], shortened(name, 62)) for number, name in steps]
-    return chart.chart(f"{label} after each stage of {schedule}, for {', '.join(ends)}.", schedule, ticks)
+    shown = panel.schedule_title(schedule)
+    return chart.chart(f"{label} after each stage of {shown}, for {', '.join(ends)}.", shown, ticks)
 
 
 def line_languages(panel: Panel) -> dict[str, list[str]]:
@@ -101,7 +102,11 @@ def stage_records(panel: Panel, schedule: str, series: dict[str, list[str]]) -> 
     steps: list[tuple[int, str, dict[str, Cell]]] = []
     if UNTRAINED in panel.schedules:
         steps.append(
-            (0, "untrained", {name: panel.cell(UNTRAINED, group, panel.metric) for name, group in series.items()})
+            (
+                0,
+                panel.schedule_title(UNTRAINED),
+                {name: panel.cell(UNTRAINED, group, panel.metric) for name, group in series.items()},
+            )
         )
     for stage in scored_stages(panel, schedule):
         cells = {name: panel.cell(schedule, group, panel.metric, stage.number - 1) for name, group in series.items()}

@@ -8,6 +8,7 @@ from crosstune.reporting.figures.axes import INDENT, RowChart, difference_axis
 from crosstune.reporting.figures.drawing import Chart, text_width
 from crosstune.reporting.figures.figure import Figure, LegendEntry
 from crosstune.reporting.figures.forest import difference_text
+from crosstune.reporting.figures.rows import trained_schedules
 from crosstune.reporting.tables.contrasts import ContrastResult, contrast_results
 
 
@@ -36,11 +37,23 @@ class DifferencePair:
     smallest_effect: float = 0.0
 
 
+def pairs_with(panel: Panel, reference: str) -> list[DifferencePair]:
+    """Every other trained schedule against one, with the intervals of the declared contrasts among these pairs."""
+    declared = {}
+    for result in contrast_results(panel.study):
+        if result.entry["model"] == panel.model and result.has_seeds and (pair := declared_pair(panel, result)):
+            declared[result.a, result.b] = pair
+    others = [name for name in trained_schedules(panel) if name != reference]
+    pairs = [declared.get((name, reference)) or seed_pair(panel, name, reference) for name in others]
+    return [pair for pair in pairs if pair]
+
+
 def compared_pairs(panel: Panel) -> list[DifferencePair]:
     """The declared contrasts on this data set, then the pairs of the headline, each once."""
     pairs: dict[frozenset[str], DifferencePair] = {}
     for result in contrast_results(panel.study):
-        if result.entry["model"] == panel.model and result.has_seeds and (pair := declared_pair(panel, result)):
+        shown = {result.a, result.b} <= set(panel.schedules) and result.entry["model"] == panel.model
+        if shown and result.has_seeds and (pair := declared_pair(panel, result)):
             pairs.setdefault(frozenset((result.a, result.b)), pair)
     roles = panel.study.plan.get("headline") or {}
     for one, other in (("joint", "single"), ("sequential", "joint")):
@@ -52,13 +65,15 @@ def compared_pairs(panel: Panel) -> list[DifferencePair]:
 
 def declared_pair(panel: Panel, result: ContrastResult) -> DifferencePair | None:
     """The languages of a contrast on this panel, with the intervals of its table; None if it has none here."""
-    if panel not in result.panels:
+    if (panel.track, panel.dataset) not in [(own.track, own.dataset) for own in result.panels]:
         return None
     several = len(result.panels) > 1
-    rows = []
-    for unit in result.units:
+    rows, places = [], {code: place for place, code in enumerate(panel.languages)}
+    for unit in sorted(result.units, key=lambda unit: places.get(unit["name"].rpartition(".")[2], len(places))):
         dataset, _, language = unit["name"].rpartition(".")
         if several and dataset not in (panel.dataset, f"{panel.track}/{panel.dataset}"):
+            continue
+        if language not in places:
             continue
         estimate = unit["estimate"]
         ends = estimate["interval"] if estimate else (None, None)
@@ -67,8 +82,9 @@ def declared_pair(panel: Panel, result: ContrastResult) -> DifferencePair | None
     if not rows:
         return None
     overall, estimate = result.entry["mean"], result.estimate("seeds")
-    ends = estimate["interval"] if estimate and not several else (None, None)
-    total = [] if several else [DifferenceRow(f"mean of {len(rows)}", "", overall, *ends)]
+    ends = estimate["interval"] if estimate else (None, None)
+    is_part = several or len(rows) < len(result.units)
+    total = [] if is_part else [DifferenceRow(f"mean of {len(rows)}", "", overall, *ends)]
     return DifferencePair(result.difference, (*total, *rows), True, result.contrast["smallest_effect"])
 
 
@@ -85,12 +101,12 @@ def seed_pair(panel: Panel, a: str, b: str) -> DifferencePair | None:
             rows.append(
                 DifferenceRow(name, family, difference.mean, *((ends.low, ends.high) if ends else (None, None)))
             )
-    return DifferencePair(f"{a} − {b}", tuple(rows), False) if rows else None
+    return DifferencePair(panel.study.names.difference(a, b), tuple(rows), False) if rows else None
 
 
-def differences_figure(panel: Panel) -> Figure | None:
-    """A chart per pair of schedules; None without any."""
-    pairs = compared_pairs(panel)
+def differences_figure(panel: Panel, reference: str = "") -> Figure | None:
+    """A chart per pair of schedules, or per schedule against the `reference`; None without any."""
+    pairs = pairs_with(panel, reference) if reference else compared_pairs(panel)
     if not pairs:
         return None
     sentences = ["The interval of a mean is over seeds, with fixed languages."]

@@ -41,8 +41,9 @@ def distance_chart(panel: Panel, schedule: str, schedules: list[str]) -> Chart:
         name = panel.language_title(point.language)
         text = f"{name}, {panel.family(point.language)}: distance {point.distance:.2f}, {point.transfer:+.1f} points"
         chart.mark(point.distance, point.transfer, "circle", "c0", text)
-    add_names(chart, [(point.language, point.distance, point.transfer) for point in points])
-    return chart.chart(f"Transfer after {schedule} by distance to its sources, {len(points)} languages.", schedule)
+    add_names(chart, [(panel.study.names.language(point.language), point.distance, point.transfer) for point in points])
+    shown = panel.schedule_title(schedule)
+    return chart.chart(f"Transfer after {shown} by distance to its sources, {len(points)} languages.", shown)
 
 
 def add_names(chart: PointChart, points: list[tuple[str, float, float]]) -> None:

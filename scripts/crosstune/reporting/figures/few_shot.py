@@ -30,14 +30,16 @@ def few_shot_figure(panel: Panel) -> Figure | None:
     ends = [min(100, max(0, record[end])) for record in records for end in ("low", "high")]
     y = wide_axis(ends, panel.labels[panel.metric])
     languages = dict.fromkeys(record["language"] for record in records)
-    charts = tuple(few_shot_chart(language, records, names, y) for language in languages)
+    charts = tuple(
+        few_shot_chart(language, records, list(map(panel.schedule_title, names)), y) for language in languages
+    )
     more = len(drawn_curves(panel)) - len(names)
     caption = (
         f"Scores by {describe_curves(panel)}, on a logarithmic scale with a place for 0. Marks: means over seeds, each "
         f"with a draw of its own. Lines: their {CONFIDENCE:.0%} CI (Student's t)."
         + (f" {more} further curves are not drawn; the table has all of them." if more > 0 else "")
     )
-    legend = tuple(schedule_legend(names))
+    legend = tuple(schedule_legend(panel, names))
     return Figure("few-shot", "Few-shot curves", caption, charts, legend, columns=min(2, len(charts)))
 
 
@@ -84,7 +86,7 @@ def curve_records(panel: Panel, names: Sequence[str]) -> Iterator[dict]:
                 numbers = {"score": cell.mean, "low": low, "high": high}
                 yield {
                     "language": panel.language_title(language),
-                    "curve": name,
+                    "curve": panel.schedule_title(name),
                     "examples": size,
                     **{key: round(value, 4) for key, value in numbers.items()},
                 }

@@ -25,7 +25,7 @@ class LegendEntry:
 class Figure:
     """A figure. `kind` is part of its file names; its charts stand in `columns` where there is room.
 
-    `mark`: a word at the top of its picture, such as that of a pilot.
+    `mark`: a word at the top of its picture, such as that of a pilot. `heading`: a title within the picture.
     """
 
     kind: str
@@ -35,6 +35,7 @@ class Figure:
     legend: tuple[LegendEntry, ...] = ()
     columns: int = 1
     mark: str = ""
+    heading: str = ""
 
     @property
     def alt(self) -> str:
@@ -69,8 +70,8 @@ class Figure:
     def _file_head(self) -> tuple[list[str], float]:
         """The mark and the legend at the top of a file, and the height below them."""
         parts, x, y = [], 0.0, 6.0
-        if self.mark:
-            parts.append(f'<text class="strong" x="0" y="{y + 4:g}">{escape(self.mark)}</text>')
+        for text in filter(None, (self.mark, self.heading)):
+            parts.append(f'<text class="strong" x="0" y="{y + 4:g}">{escape(text)}</text>')
             y += LEGEND_LINE
         for entry in self.legend:
             width = 34 + text_width(entry.text)

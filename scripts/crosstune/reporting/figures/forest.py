@@ -114,10 +114,8 @@ def contrast_block(result: ContrastResult, detailed: bool) -> ForestBlock:
         mean = result.entry["mean"]
         rows = [ForestRow("one seed: no CI", mean, None, None, result.verdict("seeds"), True)]
     several = len(result.study.plan["models"]) > 1
-    model = f", {result.entry['model']}" if several else ""
-    return ForestBlock(
-        f"{result.contrast['name']}: {result.difference}{model}", tuple(rows), result.contrast["smallest_effect"]
-    )
+    model = f", {result.study.names.model(result.entry['model'])}" if several else ""
+    return ForestBlock(f"{result.name}: {result.difference}{model}", tuple(rows), result.contrast["smallest_effect"])
 
 
 def headline_blocks(study: StudyResults) -> list[ForestBlock]:
@@ -128,9 +126,8 @@ def headline_blocks(study: StudyResults) -> list[ForestBlock]:
         pairs = [(roles.get(a), roles.get(b)) for a, b in (("joint", "single"), ("sequential", "joint"))]
         for a, b in pairs:
             if {a, b} <= set(panel.schedules) and (row := seed_row(panel, a, b)):
-                blocks.append(
-                    ForestBlock(f"{a} − {b}" + (f", {panel.model}" if len(study.plan["models"]) > 1 else ""), (row,))
-                )
+                model = f", {panel.model_title}" if len(study.plan["models"]) > 1 else ""
+                blocks.append(ForestBlock(study.names.difference(a, b) + model, (row,)))
     return blocks
 
 

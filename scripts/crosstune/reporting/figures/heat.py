@@ -60,7 +60,7 @@ def heat_block(panel: Panel, title: str, rows: list[str], records: list[dict], h
     schedules, many = panel.schedules, len(panel.schedules) >= MANY
     every = [label for block in row_blocks(panel).values() for label in block]
     left = label_width(every, 150 if many else 190)
-    names = [shortened(name, MOST_NAME) for name in schedules]
+    names = [shortened(panel.schedule_title(name), MOST_NAME) for name in schedules]
     longest = max(map(text_width, names))
     turned = longest * len(names) > NARROWEST
     top = 14 + longest if turned else 20
@@ -73,7 +73,8 @@ def heat_block(panel: Panel, title: str, rows: list[str], records: list[dict], h
             parts.append(Text(middle, 13, name, "tick", "middle"))
     for n, schedule in enumerate(schedules):
         own = [record for record in records if record["schedule"] == schedule]
-        cells = tuple(heat_cell(record, top + STEP * rows.index(record["row"]), highest, many) for record in own)
+        shown = panel.schedule_title(schedule)
+        cells = tuple(heat_cell(record, shown, top + STEP * rows.index(record["row"]), highest, many) for record in own)
         parts.append(ShadedColumn(n * width, (n + 1) * width, STEP - 1, cells))
     labels = [
         Label(0, top + STEP * n + 13, shortened(row, left - 6), title=row) for n, row in enumerate(rows)
@@ -82,9 +83,9 @@ def heat_block(panel: Panel, title: str, rows: list[str], records: list[dict], h
     return Chart(name, top + STEP * len(rows) + 4, left, 0, tuple(parts), tuple(labels), title)
 
 
-def heat_cell(record: dict, y: float, highest: float, many: bool) -> ShadedCell:
+def heat_cell(record: dict, schedule: str, y: float, highest: float, many: bool) -> ShadedCell:
     """One number on its shade; under the pointer with names and decimals, unless there are many."""
     strength = max(0.0, record["score"] / highest) if highest else 0.0
-    hover = "" if many else f"{record['row']}, {record['schedule']}: {decimal(record['score'], 1)}"
+    hover = "" if many else f"{record['row']}, {schedule}: {decimal(record['score'], 1)}"
     shade = WEAKEST + (STRONGEST - WEAKEST) * strength
     return ShadedCell(y, decimal(record["score"], 0 if many else 1), shade, hover)

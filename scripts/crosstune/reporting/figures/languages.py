@@ -26,7 +26,7 @@ def languages_figure(panel: Panel) -> Figure:
     axes = [axis, *[replace(axis, title="")] * (len(blocks) - 1)]
     charts = tuple(dot_plot(panel, title, rows, own) for (title, rows), own in zip(blocks.items(), axes, strict=True))
     marked = marked_schedules(panel)
-    legend = schedule_legend(marked)
+    legend = schedule_legend(panel, marked)
     others = len(trained_schedules(panel)) - len(marked)
     if others:
         legend.append(LegendEntry(f"{others} other schedules", "other", "tick"))
@@ -61,7 +61,7 @@ def dot_plot(panel: Panel, title: str, rows: dict[str, list[str]], axis: Axis) -
         for n, schedule in enumerate(marked):
             mark_schedule(chart, panel, y + gap * (n - (len(marked) - 1) / 2), (name, languages), schedule)
         chart.rule()
-    schedules = ", ".join(trained_schedules(panel))
+    schedules = ", ".join(map(panel.schedule_title, trained_schedules(panel)))
     return chart.chart(f"{panel.labels[panel.metric]} of {schedules}: {title}, {len(rows)} rows.", title)
 
 
@@ -72,7 +72,7 @@ def mark_schedule(chart: RowChart, panel: Panel, y: float, row: tuple[str, list[
     if cell.mean is None:
         return
     row_name = "" if len(panel.languages) >= MANY else f"{name}, "
-    title = f"{row_name}{schedule}: {decimal(cell.mean, 1)}"
+    title = f"{row_name}{panel.schedule_title(schedule)}: {decimal(cell.mean, 1)}"
     if schedule not in marked:
         chart.mark(y, cell.mean, "tick", "other", title)
         return

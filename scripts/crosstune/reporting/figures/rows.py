@@ -24,9 +24,9 @@ def marked_schedules(panel: Panel) -> list[str]:
     return [name for name in names if name in chosen]
 
 
-def schedule_legend(schedules: Sequence[str]) -> list[LegendEntry]:
-    """An entry for every schedule."""
-    return [LegendEntry(name, f"c{n}", SHAPES[n]) for n, name in enumerate(schedules)]
+def schedule_legend(panel: Panel, schedules: Sequence[str]) -> list[LegendEntry]:
+    """An entry for every schedule, or few-shot curve."""
+    return [LegendEntry(panel.schedule_title(name), f"c{n}", SHAPES[n]) for n, name in enumerate(schedules)]
 
 
 def mean_and_range(cell: Cell) -> dict[str, float]:

@@ -101,6 +101,7 @@ def run_chart(panel: Panel, schedule: str, runs: list[TrainingRun], y: Axis, val
     for run in runs:
         points = thinned(run.validation if validation else run.losses)
         curve = tuple((chart.x.share(x), chart.down(value)) for x, value in points)
-        chart.parts.append(Curve(curve, foot + chart.bottom, "run", f"{schedule}, {run.name}"))
+        chart.parts.append(Curve(curve, foot + chart.bottom, "run", f"{panel.schedule_title(schedule)}, {run.name}"))
+    shown = panel.schedule_title(schedule)
     what = "Score on validation rows" if validation else "Training loss"
-    return chart.chart(f"{what} of {schedule} by update, {len(runs)} runs.", schedule)
+    return chart.chart(f"{what} of {shown} by update, {len(runs)} runs.", shown)

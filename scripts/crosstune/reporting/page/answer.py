@@ -15,7 +15,7 @@ from crosstune.analysis.intervals import CONFIDENCE, Interval, interval
 from crosstune.analysis.results import UNTRAINED, Panel, StageInfo
 from crosstune.core.text import count, decimal
 from crosstune.reporting.figures.forest import difference_text
-from crosstune.reporting.tables.contrasts import collapse_sentence, contrast_of_pair, contrast_results
+from crosstune.reporting.tables.contrasts import collapse_sentence, contrast_of_pair, contrast_results, unreached
 from crosstune.reporting.tables.published import published_comparisons, summary_sentence
 
 ROLES = ("single", "joint", "sequential")
@@ -125,24 +125,25 @@ def verdict_line(panel: Panel, question: str, one: str, other: str) -> VerdictLi
     found = compare(panel, schedules[one], schedules[other], target_languages(panel))
     declared, reversed_order = contrast_of_pair(panel, found.a, found.b, target_languages(panel)) or (None, False)
     verdict, text, confidence, smallest = found.verdict, found.text, f"{CONFIDENCE:.0%}", ""
-    seeds, unreached = found.seeds, "beats the trivial baselines"
+    seeds, lacking = found.seeds, "beats the trivial baselines"
     if declared and declared.has_seeds:
         verdict, confidence, smallest = declared.verdict("seeds"), declared.confidence, declared.smallest_effect
-        unreached = declared.unreached
+        lacking = unreached(declared.entry)
         if reversed_order:
             verdict = {"better": "worse", "worse": "better"}.get(verdict, verdict)
         sign, estimate = -1 if reversed_order else 1, declared.estimate("seeds")
         ends = sorted(sign * end for end in estimate["interval"]) if estimate else (None, None)
         text, seeds = difference_text(sign * declared.entry["mean"], *ends), declared.seeds
+    a, b = panel.schedule_title(found.a), panel.schedule_title(found.b)
     words = {
-        "better": f"{found.a} is better than {found.b}",
-        "worse": f"{found.a} is worse than {found.b}",
-        "equivalent": f"{found.a} and {found.b} are equivalent within ±{smallest}",
+        "better": f"{a} is better than {b}",
+        "worse": f"{a} is worse than {b}",
+        "equivalent": f"{a} and {b} are equivalent within ±{smallest}",
         "inconclusive": "Inconclusive",
-        UNJUDGED: f"Not judged: neither schedule {unreached}",
+        UNJUDGED: f"Not judged: neither schedule {lacking}",
     }
     mean, _, ends = text.partition(" ")
-    number = f"{found.a} − {found.b} = {mean} points, {f'{confidence} CI {ends}' if ends else 'no CI from one seed'}"
+    number = f"{a} − {b} = {mean} points, {f'{confidence} CI {ends}' if ends else 'no CI from one seed'}"
     scope = f"{panel.labels[panel.metric]}, {target_name(panel)} of {panel.dataset_title}, {count(seeds, 'seed')}"
     return VerdictLine(question, words[verdict], number, scope)
 
@@ -162,7 +163,7 @@ def unanswerable_reason(panel: Panel, *roles: str) -> str:
             return f"the plan names no schedule of this track as “{role}”"
     names = [schedules[role] for role in roles]
     if compare(panel, *names, target_languages(panel)).verdict == "missing":
-        return f"no seed has scores of both {' and '.join(names)}"
+        return f"no seed has scores of both {' and '.join(map(panel.schedule_title, names))}"
     return ""
 
 
@@ -208,7 +209,10 @@ def seed_differences(panel: Panel) -> tuple[list[str], list[tuple[str, list[Seed
         for a, b in (("joint", "single"), ("sequential", "joint"), ("sequential", "single"))
         if a in schedules and b in schedules
     ]
-    rows = [(f"{a} − {b}", [compare(panel, a, b, languages) for languages in groups.values()]) for a, b in pairs]
+    rows = [
+        (panel.study.names.difference(a, b), [compare(panel, a, b, languages) for languages in groups.values()])
+        for a, b in pairs
+    ]
     return [f"{name} ({len(languages)})" for name, languages in groups.items()], rows
 
 
@@ -232,7 +236,7 @@ def setting(panel: Panel) -> str:
         every = len(invented) == len(panel.languages)
         noun, kinds = ("invented language", kinds) if every else (noun, [*kinds, f"{len(invented)} invented"])
     return (
-        f"Model {panel.model}{made}; test data {panel.dataset_title}{f' ({title})' if title else ''} in "
+        f"Model {panel.model_title}{made}; test data {panel.dataset_title}{f' ({title})' if title else ''} in "
         f"{count(len(panel.languages), noun)}: {', '.join(kinds)}; {length} of up to {budget['tokens']:,} tokens "
         f"for every schedule ({matched}); {'seeds' if len(plan['seeds']) > 1 else 'seed'} {seeds}."
     )
@@ -246,7 +250,9 @@ def schedule_meanings(panel: Panel) -> list[tuple[str, str]]:
     def sources(stage: StageInfo) -> str:
         return " + ".join(map(panel.language_title, stage.languages)) if named else panel.short_sources(stage.sources)
 
-    return [(name, " → ".join(map(sources, panel.stages(name))) or "no training") for name in names]
+    return [
+        (panel.schedule_title(name), " → ".join(map(sources, panel.stages(name))) or "no training") for name in names
+    ]
 
 
 # --- baselines, limitations, relatedness -----------------------------------------------------------------------------
@@ -289,14 +295,15 @@ def baseline_margins(panel: Panel) -> list[BaselineMargin]:
 def limitations(panel: Panel) -> list[str]:
     """Sentences on the limits of the answer: missing runs, few seeds, schedules below baselines, unequal budgets."""
     missing, planned = panel.count_missing_runs()
-    weak = [row.schedule for row in baseline_margins(panel) if row.smallest <= 0]
+    weak = [panel.schedule_title(row.schedule) for row in baseline_margins(panel) if row.smallest <= 0]
     unlearned, collapsed = unlearned_languages(panel), collapsed_seeds(panel)
+    shown = list(map(panel.study.names.language, unlearned))
     sentences = [
         (missing, f"{missing} of {count(planned, 'run')} missing; every number uses the runs that exist."),
         (len(panel.study.plan["seeds"]) < FEW_SEEDS, few_seeds_sentence(panel)),
         (
             unlearned,
-            f"In {len(unlearned)} of {target_name(panel)} ({listed(unlearned)}) no compared schedule beats the "
+            f"In {len(unlearned)} of {target_name(panel)} ({listed(shown)}) no compared schedule beats the "
             "trivial baselines; they count in the means.",
         ),
         (collapsed, collapse_sentence(collapsed)),
@@ -317,7 +324,7 @@ def few_seeds_sentence(panel: Panel) -> str:
     found = [result for result in contrast_results(panel.study) if panel in result.panels and result.estimate("seeds")]
     if not found or panel.study.pilot:
         return f"Few seeds: with {seeds} the CIs are wide."
-    effects = [f"{result.contrast['name']} {decimal(result.estimate('seeds')['detects'], 1)}" for result in found]
+    effects = [f"{result.name} {decimal(result.estimate('seeds')['detects'], 1)}" for result in found]
     smallest = ", ".join(dict.fromkeys(result.smallest_effect for result in found))
     return (
         f"Few seeds: with {seeds} the minimum detectable effect (80% power) is, in points, {'; '.join(effects)}. The "
@@ -347,7 +354,7 @@ def collapsed_seeds(panel: Panel) -> list[str]:
     languages = target_languages(panel)
     baseline = panel.best_baseline(languages, panel.metric) or 0.0
     return [
-        f"seed {run} of {schedule}"
+        f"seed {run} of {panel.schedule_title(schedule)}"
         for schedule in compared_schedules(panel)
         for run in collapsed_runs(panel.cell(schedule, languages, panel.metric).values, baseline)
     ]

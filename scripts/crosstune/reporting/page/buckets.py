@@ -9,7 +9,7 @@ from crosstune.analysis.results import Panel, StudyResults
 from crosstune.core.files import read_json
 from crosstune.reporting.figures.buckets import buckets_figure
 from crosstune.reporting.figures.figure import Figure
-from crosstune.reporting.tables.buckets import bucket_table, strongest
+from crosstune.reporting.tables.buckets import bucket_label, bucket_table, strongest
 from crosstune.reporting.tables.formats import TextTable
 
 
@@ -33,11 +33,12 @@ def bucket_answers(study: StudyResults, results: Path) -> Iterator[BucketAnswer]
             if not path.exists():
                 continue
             buckets = [Bucket.from_entry(bucket) for bucket in read_json(path)]
-            label = Panel(study, model, plan["track"], plan["dataset"]).labels[plan["metric"]]
+            panel = Panel(study, model, plan["track"], plan["dataset"])
+            difference = study.names.difference(entry["a"], entry["b"])
             yield BucketAnswer(
-                f"{entry['a']} − {entry['b']}, {label} on {plan['track']}/{plan['dataset']}, {model}",
-                "A pilot decides nothing." if study.pilot else strongest(entry, buckets),
-                bucket_table(entry, model, label, buckets, study.pilot),
-                buckets_figure(entry, label, buckets, study.pilot) if buckets else None,
+                f"{difference}, {bucket_label(entry, panel)} on {panel.title}, {panel.model_title}",
+                "A pilot decides nothing." if study.pilot else strongest(entry, panel, buckets),
+                bucket_table(entry, panel, buckets),
+                buckets_figure(entry, panel, buckets) if buckets else None,
                 f"buckets/{path.stem}.svg",
             )

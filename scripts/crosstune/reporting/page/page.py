@@ -19,13 +19,15 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from crosstune.analysis.results import Panel, StudyResults, read_json_object, source_label
+from crosstune.analysis.names import source_label
+from crosstune.analysis.results import Panel, StudyResults, read_json_object
 from crosstune.artifacts.correction_record import CorrectionRecord
 from crosstune.core.files import write_text
 from crosstune.core.text import decimal
 from crosstune.machine.job_usage import read_job_usage, usage_table
 from crosstune.reporting.figures import panel_figures
 from crosstune.reporting.figures.axes import minus
+from crosstune.reporting.figures.declared import declared_figures
 from crosstune.reporting.figures.drawing import mark_definitions
 from crosstune.reporting.figures.figure import legend_drawing
 from crosstune.reporting.figures.forest import forest_figure
@@ -91,7 +93,7 @@ FUNCTIONS = (
 """The functions that the templates call, besides those of this module."""
 
 # Those that read files of the results.
-READERS = (bucket_answers, chosen_sentences, cost_table, panel_figures, sweep_tables)
+READERS = (bucket_answers, chosen_sentences, cost_table, declared_figures, panel_figures, sweep_tables)
 
 # Characters that an address may have as they are.
 UNQUOTED = " ,;:/()[]+*'!=@.-_"
@@ -120,6 +122,7 @@ def render_page(study: StudyResults, results: Path, record: CorrectionRecord | N
         difference_texts, exposure_texts, leak_texts, margin_texts, relatedness_texts,
     )  # fmt: skip
     environment.filters.update({function.__name__: function for function in filters})
+    environment.filters["language_name"] = study.names.language
     environment.filters["csv_address"] = partial(csv_address, pilot=study.pilot)
     script = loader.get_source(environment, "page.js")[0]
     values = {
@@ -146,13 +149,15 @@ def render_page(study: StudyResults, results: Path, record: CorrectionRecord | N
 
 def fitted_parts(table: Table) -> list[tuple[Table, set[tuple[int, int]]]]:
     """A table in parts that fit the width of a page, each with the row and column of its best cells."""
-    best, fitted = best_cells(table), table.fitted(MOST_COLUMNS)
+    best, fitted = best_cells(table) if not table.marks else set(), table.fitted(MOST_COLUMNS)
     if fitted is not table:
         best = {(column, row) for row, column in best}
     parts, start = [], 0
     for part in fitted.parts(MOST_COLUMNS):
         width = len(part.columns)
-        parts.append((part, {(row, column - start) for row, column in best if start <= column < start + width}))
+        marked = {(row, column) for row, marks in enumerate(part.marks) for column, m in enumerate(marks) if m.bold}
+        found = {(row, column - start) for row, column in best if start <= column < start + width}
+        parts.append((part, found | marked))
         start += width
     return parts
 
@@ -172,17 +177,17 @@ def heading_attributes(heading: Heading, study: StudyResults) -> Markup:
 def choices(study: StudyResults) -> dict[str, list[tuple[str, str, list[str]]]]:
     """What a reader can choose, by kind: (value, label, groups), the groups of a language by which it is chosen too."""
     evaluated = dict.fromkeys(lang for panel in study.panels() for lang in panel.languages)
-    panels = {f"{panel.track}/{panel.dataset}": None for panel in study.panels()}
+    panels = {f"{panel.track}/{panel.dataset}": panel.title for panel in study.panels()}
     languages = []
     for lang in evaluated:
         about = study.plan["languages"].get(lang, {})
         groups = [f"{axis}: {about[axis]}" for axis in ("family", "script", "resource") if about.get(axis)]
-        languages.append((lang, f"{about['name']} ({lang})" if about.get("name") else lang, groups))
+        languages.append((lang, next(iter(study.panels())).language_title(lang), groups))
     schedules = dict.fromkeys(name for panel in study.panels() for name in panel.schedules)
     return {
         "language": languages,
-        "schedule": [(name, name, []) for name in schedules],
-        "panel": [(name, name, []) for name in panels],
+        "schedule": [(name, study.names.schedule(name), []) for name in schedules],
+        "panel": [(name, title, []) for name, title in panels.items()],
     }
 
 
@@ -258,7 +263,11 @@ def mean_exposure(pairs: Sequence[tuple[int, int]]) -> tuple[float, float] | Non
 
 def citation_rows(study: StudyResults) -> list[list[str]]:
     """The models and data sets to cite, a row each: kind, name, title, licence."""
-    return [[entry[key] for key in ("what", "name", "title", "licence")] for entry in study.plan.get("cited", [])]
+    shown = {"model": study.names.model, "data set": study.names.dataset}
+    return [
+        [entry["what"], shown[entry["what"]](entry["name"]), entry["title"], entry["licence"]]
+        for entry in study.plan.get("cited", [])
+    ]
 
 
 def bibtex(study: StudyResults, provenance: dict | None) -> str:
@@ -272,7 +281,9 @@ def bibtex(study: StudyResults, provenance: dict | None) -> str:
 
 
 def with_name(label: str, heading: Heading, panel: Panel | None) -> str | Markup:
-    """The label of a language with its name before the code; other labels unchanged."""
+    """The label of a language with its name before the code; other labels, and display names, unchanged."""
+    if panel and panel.study.names.is_named("languages", heading.key):
+        return label
     name = panel and panel.language_info(heading.key).get("name")
     return Markup("{} <small>{}</small>").format(name, label) if name else label
 

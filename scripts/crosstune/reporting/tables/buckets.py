@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from crosstune.analysis.buckets import FEWEST, Bucket
 from crosstune.analysis.estimates import Estimate
+from crosstune.analysis.results import Panel
 from crosstune.core.text import count, decimal
 from crosstune.reporting.tables.formats import TextTable
 
@@ -17,9 +18,9 @@ FIELDS = [
 MOST_NAMED = 3  # buckets in the sentence
 
 
-def bucket_table(entry: Mapping, model: str, label: str, buckets: Sequence[Bucket], pilot: bool = False) -> TextTable:
-    """The table of one entry with one model. `label` names the metric."""
-    confidence = entry["confidence"]
+def bucket_table(entry: Mapping, panel: Panel, buckets: Sequence[Bucket]) -> TextTable:
+    """The table of one entry on its panel, with one model."""
+    confidence, pilot = entry["confidence"], panel.study.pilot
     rows = [
         [
             f"{bucket.attribute}: {bucket.name}",
@@ -33,16 +34,16 @@ def bucket_table(entry: Mapping, model: str, label: str, buckets: Sequence[Bucke
         for bucket in buckets
     ]
     lines = [FIELDS, *(_line(bucket, confidence) for bucket in buckets)]
-    head = [name.format(a=entry["a"], b=entry["b"]) for name in HEAD]
-    caption = describe_buckets(entry, model, label, "A pilot decides nothing." if pilot else strongest(entry, buckets))
-    return TextTable(f"{entry['name']}.{model}", caption, head, rows, lines)
+    head = [name.format(a=panel.schedule_title(entry["a"]), b=panel.schedule_title(entry["b"])) for name in HEAD]
+    caption = describe_buckets(entry, panel, "A pilot decides nothing." if pilot else strongest(entry, panel, buckets))
+    return TextTable(f"{entry['name']}.{panel.model}", caption, head, rows, lines)
 
 
-def describe_buckets(entry: Mapping, model: str, label: str, finding: str) -> str:
+def describe_buckets(entry: Mapping, panel: Panel, finding: str) -> str:
     """The caption: what is compared, what is left out, and the `finding`."""
-    panel = entry["panels"][0]
+    a, b, label = panel.schedule_title(entry["a"]), panel.schedule_title(entry["b"]), bucket_label(entry, panel)
     sentences = [
-        f"{label} on {panel['track']}/{panel['dataset']}, model {model}: {entry['a']} less {entry['b']} by bucket of "
+        f"{label} on {panel.title}, model {panel.model_title}: {a} less {b} by bucket of "
         f"examples, with {100 * entry['confidence']:g}% intervals for other seeds and examples.",
         f"Numbers are in {count(entry['bins'], 'equal part')} of each language, from the lowest (1) to the highest.",
         f"A language takes part with {FEWEST} examples in the bucket and as many outside.",
@@ -52,12 +53,18 @@ def describe_buckets(entry: Mapping, model: str, label: str, finding: str) -> st
     return " ".join(sentences)
 
 
-def strongest(entry: Mapping, buckets: Sequence[Bucket]) -> str:
+def bucket_label(entry: Mapping, panel: Panel) -> str:
+    """The name of the metric that is compared."""
+    return panel.labels[entry["panels"][0]["metric"]]
+
+
+def strongest(entry: Mapping, panel: Panel, buckets: Sequence[Bucket]) -> str:
     """A sentence: the buckets whose difference is another than on the other examples, by Holm's p over all buckets."""
     if not any(bucket.holm is not None for bucket in buckets):
         return "Below two seeds nothing is tested."
     sure = sorted((b for b in buckets if is_sure(b, entry["confidence"])), key=lambda b: (b.holm, b.against_rest.p))
-    begin = f"Buckets in which {entry['a']} less {entry['b']} differs from the other examples: "
+    a, b = panel.schedule_title(entry["a"]), panel.schedule_title(entry["b"])
+    begin = f"Buckets in which {a} less {b} differs from the other examples: "
     if not sure:
         return f"{begin}none after Holm's correction over {count(len(buckets), 'bucket')}."
     named = [f"{bucket.attribute} {bucket.name} ({_against_rest_text(bucket)})" for bucket in sure[:MOST_NAMED]]

@@ -3,7 +3,7 @@
 A result is an entry of contrasts.json (analysis/contrasts.py). It has three inferences, each with its own interval.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from crosstune.analysis.cells import mean_cell
 from crosstune.analysis.estimates import NO_VERDICT, UNJUDGED
 from crosstune.analysis.results import Panel, StudyResults
-from crosstune.core.text import count, decimal
+from crosstune.core.text import count, decimal, named_first
 from crosstune.reporting.tables.formats import (
     csv_text,
     escape,
@@ -47,6 +47,15 @@ COMPONENTS = {
 }
 
 
+def unreached(entry: Mapping) -> str:
+    """What neither schedule of a contrast has reached: `beats the trivial baselines`, or the declared scores."""
+    lacking = [
+        f"reaches {score['needed']:g} in {score['language']} of {score['panel']} ({decimal(score['reached'], 1)})"
+        for score in entry.get("not_reached", [])
+    ]
+    return " or ".join(lacking) or "beats the trivial baselines"
+
+
 @dataclass(frozen=True)
 class ContrastResult:
     """One contrast with one model: its result, sentences and table rows."""
@@ -59,8 +68,14 @@ class ContrastResult:
         return self.entry["contrast"]
 
     @property
+    def name(self) -> str:
+        """The contrast's name for readers: `Joint vs English` where it has none of its own and the schedules have."""
+        own, named = self.contrast["name"], (self.a_title, self.b_title) != (self.a, self.b)
+        return f"{self.a_title} vs {self.b_title}" if own == f"{self.a}-vs-{self.b}" and named else own
+
+    @property
     def title(self) -> str:
-        return f"{self.contrast['name']}, {self.entry['model']}"
+        return f"{self.name}, {self.study.names.model(self.entry['model'])}"
 
     @property
     def a(self) -> str:
@@ -71,9 +86,17 @@ class ContrastResult:
         return self.contrast["b"]
 
     @property
+    def a_title(self) -> str:
+        return self.study.names.schedule(self.a)
+
+    @property
+    def b_title(self) -> str:
+        return self.study.names.schedule(self.b)
+
+    @property
     def difference(self) -> str:
         """`joint − english`."""
-        return f"{self.a} − {self.b}"
+        return self.study.names.difference(self.a, self.b)
 
     @property
     def confidence(self) -> str:
@@ -102,7 +125,7 @@ class ContrastResult:
     def measures(self) -> str:
         """`SQuAD v1.1 F1 on qa/worldqa`."""
         panels = zip(self.panels, self.contrast["panels"], strict=True)
-        parts = (f"{panel.labels[own['metric']]} on {panel.track}/{panel.dataset_title}" for panel, own in panels)
+        parts = (f"{panel.labels[own['metric']]} on {panel.title}" for panel, own in panels)
         return ", ".join(parts)
 
     def estimate(self, question: str) -> dict | None:
@@ -120,7 +143,7 @@ class ContrastResult:
         order = [
             language if len(panels) == 1 else f"{panel['dataset']}.{language}"
             for panel in panels
-            for language in panel["languages"]
+            for language in named_first(panel["languages"], self.study.names.by_kind.get("languages", ()))
         ]
         units = self.entry.get("languages", [])
         return sorted(units, key=lambda unit: order.index(unit["name"]) if unit["name"] in order else len(order))
@@ -136,26 +159,17 @@ class ContrastResult:
     def main_sentence(self) -> str:
         """The verdict for fixed languages and items, in one sentence with its numbers."""
         if not self.has_seeds:
-            return f"Nothing can be said of {self.a} and {self.b}: no seed has scores of both."
+            return f"Nothing can be said of {self.a_title} and {self.b_title}: no seed has scores of both."
+        a, b = self.a_title, self.b_title
         wording = {
-            "better": f"{self.a} is better than {self.b}",
-            "worse": f"{self.a} is worse than {self.b}",
-            "equivalent": f"{self.a} and {self.b} are equivalent: they differ by less than {self.smallest_effect} "
-            "points",
-            "inconclusive": f"The data are inconclusive on {self.a} against {self.b}",
-            UNJUDGED: f"{self.a} and {self.b} are not judged: neither {self.unreached}",
-            NO_VERDICT: f"A pilot gives no verdict on {self.a} and {self.b}",
+            "better": f"{a} is better than {b}",
+            "worse": f"{a} is worse than {b}",
+            "equivalent": f"{a} and {b} are equivalent: they differ by less than {self.smallest_effect} points",
+            "inconclusive": f"The data are inconclusive on {a} against {b}",
+            UNJUDGED: f"{a} and {b} are not judged: neither {unreached(self.entry)}",
+            NO_VERDICT: f"A pilot gives no verdict on {a} and {b}",
         }
         return f"{wording[self.verdict('seeds')]} in {self.languages}: {self.evidence(self.a)}."
-
-    @property
-    def unreached(self) -> str:
-        """What neither schedule has reached: `beats the trivial baselines`, or the declared scores."""
-        lacking = [
-            f"reaches {entry['needed']:g} in {entry['language']} of {entry['panel']} ({decimal(entry['reached'], 1)})"
-            for entry in self.entry.get("not_reached", [])
-        ]
-        return " or ".join(lacking) or "beats the trivial baselines"
 
     @property
     def languages(self) -> str:
@@ -175,11 +189,13 @@ class ContrastResult:
         if names := self.unlearned:
             total = count(len(self.entry["languages"]), "language")
             sentences.append(
-                f"In {len(names)} of {total} neither {self.a} nor {self.b} beats the trivial baselines "
-                f"({', '.join(names)}). These languages count in the mean, and “equivalent” is withheld."
+                f"In {len(names)} of {total} neither {self.a_title} nor {self.b_title} beats the trivial "
+                f"baselines ({', '.join(map(self.unit_label, names))}). These languages count in the mean, "
+                "and “equivalent” is withheld."
             )
         collapsed = self.entry["collapsed"].items()
-        if runs := [f"seed {seed} of {self.contrast[role]}" for role, seeds in collapsed for seed in seeds]:
+        shown = {"a": self.a_title, "b": self.b_title}
+        if runs := [f"seed {seed} of {shown[role]}" for role, seeds in collapsed for seed in seeds]:
             sentences.append(collapse_sentence(runs))
         return sentences
 
@@ -209,8 +225,8 @@ class ContrastResult:
         if not better and not worse:
             return f"Language by language, no difference holds after Holm's correction for all {total}."
         return (
-            f"Language by language, {self.a} is better in at least {better} and worse in at least {worse} of {total}, "
-            f"with an error anywhere at most {self.alpha} of the time."
+            f"Language by language, {self.a_title} is better in at least {better} and worse in at least {worse} of "
+            f"{total}, with an error anywhere at most {self.alpha} of the time."
         )
 
     def _elsewhere(self, question: str) -> str:
@@ -226,7 +242,7 @@ class ContrastResult:
                 units += " and are too few for more than a rough guide"
         numbers = f"{decimal(estimate['mean'], 1)}, {self.confidence} CI {low} to {high}{units}"
         verdict = estimate["verdict"]
-        saying = f"{self.a} is {verdict}" if verdict in ("better", "worse") else f"they are {verdict}"
+        saying = f"{self.a_title} is {verdict}" if verdict in ("better", "worse") else f"they are {verdict}"
         saying = {"inconclusive": "the data are inconclusive", NO_VERDICT: "there is no verdict"}.get(verdict, saying)
         if question == "examples" and self.entry["translated"]:
             numbers += f"; {self.entry['translated']} languages have translations of the same examples"
@@ -285,7 +301,12 @@ class ContrastResult:
     def unit_title(self, name: str) -> str:
         """`Name (code)` of a language, after its data set if there are several panels."""
         dataset, _, language = name.rpartition(".")
-        return ": ".join(filter(None, [dataset, self.panels[0].language_title(language)]))
+        return ": ".join(filter(None, [self.study.names.dataset(dataset), self.panels[0].language_title(language)]))
+
+    def unit_label(self, name: str) -> str:
+        """The same in short: the display name or code of the language, after its data set: `xquad.sw`."""
+        dataset, dot, language = name.rpartition(".")
+        return self.study.names.dataset(dataset) + dot + self.study.names.language(language)
 
 
 # --- tables ---
@@ -307,8 +328,8 @@ def question_rows(result: ContrastResult) -> tuple[list[str], list[list[str]]]:
 
 def language_rows(result: ContrastResult) -> tuple[list[str], list[list[str]]]:
     """One row a language: both scores, their difference with its CI, Holm's p with a star if it is small."""
-    head = ["language", "family", result.a, result.b, "trivial baseline", result.difference, f"{result.confidence} CI",
-            "p (Holm)", "items"]  # fmt: skip
+    head = ["language", "family", result.a_title, result.b_title, "trivial baseline", result.difference,
+            f"{result.confidence} CI", "p (Holm)", "items"]  # fmt: skip
     rows = []
     for unit in result.units:
         estimate, holm = unit["estimate"], result.entry.get("holm", {}).get(unit["name"])
@@ -376,7 +397,15 @@ def contrasts_table(study: StudyResults) -> Table | None:
     results = contrast_results(study)
     if not results:
         return None
-    rows = tuple(Heading(result.contrast["name"], result.entry["model"], result.contrast["name"]) for result in results)
+    rows = tuple(
+        Heading(
+            result.name,
+            result.entry["model"],
+            result.contrast["name"],
+            group_label=study.names.model(result.entry["model"]),
+        )
+        for result in results
+    )
     cells = []
     for result in results:
         panels = zip(result.panels, result.contrast["panels"], strict=True)

@@ -129,7 +129,8 @@ def _label(panel: Panel, schedule: str, cost: ScheduleCost | None) -> str:
     """The schedule, with the number of runs that have a cost record if some lack it."""
     planned = len(panel.runs(schedule))
     recorded = cost.runs if cost else 0
-    return schedule if recorded == planned else f"{schedule} [{recorded}/{planned} runs]"
+    shown = panel.schedule_title(schedule)
+    return shown if recorded == planned else f"{shown} [{recorded}/{planned} runs]"
 
 
 def _texts(cost: ScheduleCost | None) -> list[str]:
@@ -153,7 +154,7 @@ def describe_cost(panel: Panel) -> str:
         runs += f" x {len(panel.folds)} splits of the data"
     return " ".join(
         [
-            f"What the schedules took (docs/cost.md). Model {panel.model}, track {panel.track}, data set "
+            f"What the schedules took (docs/cost.md). Model {panel.model_title}, track {panel.track}, data set "
             f"{panel.dataset_title}: means over {runs}; the score with its sample standard deviation.",
             "hours: device hours (of GPUs or CPU cores) of all stages, as if the schedule had been trained alone; "
             "shared: a stage that several schedules stand on counts for each of them its part; predictions: of all "

@@ -3,27 +3,25 @@
 The `select` of a heading says by axis which numbers its row or column holds; a cell holds those that satisfy both.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from crosstune.analysis.cells import Cell, Replicate, mean_cell
 from crosstune.analysis.intervals import CONFIDENCE
-from crosstune.analysis.results import FINAL, Panel, StageInfo, StudyResults
-from crosstune.analysis.terms import ScoreSum, Term
+from crosstune.analysis.results import Panel, StageInfo, StudyResults
 from crosstune.core.text import count
 from crosstune.reporting.tables.formats import table_files, write_files
+from crosstune.reporting.tables.marks import mark_cells
+from crosstune.reporting.tables.scope import TableScope, panel_name
 from crosstune.reporting.tables.scores import (
     LANGUAGE_ATTRIBUTES,
     SEEN_MARK,
     language_attribute,
     stage_label,
-    untrained_first,
 )
-from crosstune.reporting.tables.table import NO_RUNS, CellFormat, Heading, Table, presence_sentence, with_missing_note
+from crosstune.reporting.tables.table import CellFormat, Heading, Table, presence_sentence, with_missing_note
 
 STATISTIC_NAMES = {
     "sd": "mean ± sample standard deviation",
@@ -72,148 +70,6 @@ def write_custom_tables(study: StudyResults, out: Path) -> None:
         write_files(table_files(table), out, study.pilot)
 
 
-def restrict_seeds(study: StudyResults, seeds: Sequence[int]) -> StudyResults:
-    """The study with only the runs of these seeds."""
-    runs = [run for run in study.plan["runs"] if run["seed"] in seeds]
-    return replace(study, plan=study.plan | {"runs": runs, "seeds": list(seeds)})
-
-
-@dataclass(frozen=True)
-class TableScope:
-    """The numbers that one table covers, by an entry of the plan's `tables`: panels, models, schedules, languages."""
-
-    whole: StudyResults
-    entry: Mapping[str, Any]
-
-    @cached_property
-    def study(self) -> StudyResults:
-        """The study with the seeds that the table covers."""
-        return restrict_seeds(self.whole, self.entry.get("seeds", self.whole.plan["seeds"]))
-
-    @property
-    def axes(self) -> list[str]:
-        return [*self.entry["rows"], *self.entry["columns"]]
-
-    @cached_property
-    def models(self) -> list[str]:
-        wanted = self.entry.get("models", self.study.plan["models"])
-        return [model for model in self.study.plan["models"] if model in wanted]
-
-    @cached_property
-    def panels(self) -> list[Panel]:
-        """The panels of the first model; languages, metrics and schedules are the same for all models."""
-        return self.model_panels(self.models[0])
-
-    def model_panels(self, model: str, seed: int | None = None) -> list[Panel]:
-        """The panels of a model, with the runs of one seed or of all."""
-        return self._panels[model, seed]
-
-    @cached_property
-    def _panels(self) -> dict[tuple[str, int | None], list[Panel]]:
-        studies: dict[int | None, StudyResults] = {None: self.study}
-        if "seed" in self.axes:
-            studies |= {seed: restrict_seeds(self.study, [seed]) for seed in self.study.plan["seeds"]}
-        return {
-            (model, seed): [Panel(study, model, *over.split("/")) for over in self.entry["panels"]]
-            for model, (seed, study) in product(self.models, studies.items())
-        }
-
-    @cached_property
-    def schedules(self) -> list[str]:
-        """The schedules of the table, the untrained model first."""
-        every = dict.fromkeys(name for panel in self.panels for name in panel.schedules)
-        wanted = self.entry.get("schedules", every)
-        return untrained_first(name for name in every if name in wanted and name != self.entry.get("relative_to"))
-
-    @cached_property
-    def languages(self) -> list[str]:
-        """The languages of the table, the languages first that some schedule trains on."""
-        every = [lang for panel in self.panels for lang in panel.seen_languages]
-        every += [lang for panel in self.panels for lang in panel.unseen_languages]
-        return [lang for lang in dict.fromkeys(every) if self.covers(lang)]
-
-    @cached_property
-    def published(self) -> Mapping[str, Any]:
-        """The plan's entry of the published table that is compared."""
-        return self.study.plan["published"][self._published_number]
-
-    @cached_property
-    def _published_number(self) -> int:
-        names = [entry["name"] for entry in self.study.plan["published"]]
-        return names.index(self.entry["published"])
-
-    def covers(self, lang: str) -> bool:
-        """Whether the table covers a language."""
-        wanted = self.entry["languages"]
-        if wanted == "low":
-            return language_attribute(self.study, "resource", lang) == "low"
-        return wanted == "all" or lang in wanted
-
-    def selected(self, panel: Panel, select: Mapping[str, Any]) -> list[str]:
-        """The languages of a panel that a row and a column select together."""
-        group = panel.language_groups.get(select["group"], []) if "group" in select else panel.languages
-        return [
-            lang
-            for lang in group
-            if self.covers(lang)
-            and select.get("language", lang) == lang
-            and all(
-                language_attribute(self.study, axis, lang) == select[axis]
-                for axis in LANGUAGE_ATTRIBUTES
-                if axis in select
-            )
-        ]
-
-    # ---- cells ----
-
-    def cell(self, select: Mapping[str, Any]) -> Cell:
-        """The numbers that a row and a column select together. No run is expected if there are no such numbers."""
-        panels = self.model_panels(select.get("model", self.models[0]), select.get("seed"))
-        panels = [panel for panel in panels if select.get("dataset", panel_name(panel)) == panel_name(panel)]
-        panels = [panel for panel in panels if self.selected(panel, select)]
-        schedule = select.get("schedule", self.schedules[0])
-        if not panels:
-            return NO_RUNS
-        if "published_row" in select:
-            return self._published_cell(select)
-        cells = [self._panel_cell(panel, schedule, select) for panel in panels]
-        if "relative_to" in self.entry:
-            last = {key: value for key, value in select.items() if key != "stage"}
-            bases = [self._panel_cell(panel, self.entry["relative_to"], last) for panel in panels]
-            cells = [cell.difference(base) for cell, base in zip(cells, bases, strict=True)]
-        if len(cells) == 1:
-            return cells[0]
-        if not all(cell.planned_runs for cell in cells):
-            return NO_RUNS
-        # Panels are paired by seed; one whose data are split in several ways gives the mean over its folds.
-        pairs = zip(panels, cells, strict=True)
-        cells = [cell.average_folds(len(panel.folds)) if panel.folds != [0] else cell for panel, cell in pairs]
-        return mean_cell(cells, len(panels[0].study.plan["seeds"]))
-
-    def _panel_cell(self, panel: Panel, schedule: str, select: Mapping[str, Any]) -> Cell:
-        """The number of one panel."""
-        stages = panel.stages(schedule) if panel.runs(schedule) else []
-        number = select.get("stage", 0)
-        if schedule not in panel.schedules or number > max(1, len(stages)):
-            return NO_RUNS
-        stage = number - 1 if number else FINAL
-        metric = select.get("metric", self.entry.get("metric", panel.metric))
-        pooled = self.entry["aggregate"] == "pooled"
-        return panel.cell(schedule, self.selected(panel, select), metric, stage, pooled)
-
-    def _published_cell(self, select: Mapping[str, Any]) -> Cell:
-        """The published number for a row and a column, which has no run."""
-        everything = "pooled" if self.entry["aggregate"] == "pooled" else "all"
-        ours = select.get("language") or (everything if select.get("group") == "all" else None)
-        columns = [column for column, own in self.published["columns"] if own == ours]
-        if not columns:
-            return NO_RUNS
-        row = select["published_row"]
-        path = ("published", self._published_number, "rows", row, "published", columns[0])
-        number = self.published["rows"][row]["published"][columns[0]]
-        return Cell({Replicate(0): ScoreSum(number, [Term("plan.json", path)])}, 0)
-
-
 @dataclass(frozen=True)
 class TableBuilder:
     """The headings and the caption of one table, from its scope."""
@@ -236,7 +92,8 @@ class TableBuilder:
             rows = [with_missing_note(row, line) for row, line in zip(rows, cells, strict=True)]
         corner = self.entry["rows"][0] if len(self.entry["rows"]) == 1 else ""
         form = CellFormat(self.entry["statistic"], self.entry["digits"], "relative_to" in self.entry)
-        return Table(self.entry["name"], self.caption, corner, tuple(rows), tuple(columns), cells, form)
+        table = Table(self.entry["name"], self.caption, corner, tuple(rows), tuple(columns), cells, form)
+        return mark_cells(self.scope, table)
 
     # ---- headings ----
 
@@ -249,12 +106,13 @@ class TableBuilder:
         rows = self._side("rows")
         if "model" in self.scope.axes or len(self.scope.models) == 1:
             return rows
-        several = len({row.group for row in rows}) > 1
+        several, shown = len({row.group for row in rows}) > 1, self.scope.study.names.model
         return [
             replace(
                 row,
                 group=f"{model}, {row.group}" if several else model,
                 select={**row.select, "model": model},
+                group_label=f"{shown(model)}, {row.shown_group}" if several else shown(model),
             )
             for model, row in product(self.scope.models, rows)
         ]
@@ -266,8 +124,9 @@ class TableBuilder:
             return self._stages()
         if axis == "language":
             seen = {lang for panel in self.scope.panels for lang in panel.seen_languages}
+            shown = self.scope.study.names.language
             return [
-                Heading(lang + (SEEN_MARK if lang in seen else ""), axis, lang, {axis: lang})
+                Heading(shown(lang) + (SEEN_MARK if lang in seen else ""), axis, lang, {axis: lang})
                 for lang in self.scope.languages
             ]
         labels = self._labels(axis)
@@ -286,22 +145,22 @@ class TableBuilder:
             }
         if axis == "dataset":
             unique = len({panel.dataset for panel in scope.panels}) == len(scope.panels)
-            return {over: over.partition("/")[2] if unique else over for over in self.entry["panels"]}
+            return {panel_name(panel): panel_label(panel, unique) for panel in scope.panels}
         if axis == "metric":
-            metric = scope.panels[0].metric_spec
-            return {name: metric.all_labels[name] for name in self.entry.get("metrics", metric.labels)}
+            return {name: scope.panels[0].labels[name] for name in self.entry.get("metrics", scope.panels[0].metrics)}
         if axis == "seed":
             return {seed: f"seed {seed}" for seed in scope.study.plan["seeds"]}
-        return {model: model for model in scope.models}
+        return {model: scope.study.names.model(model) for model in scope.models}
 
     def _schedules(self) -> Iterator[Heading]:
         """Every schedule, followed by its published numbers."""
         published = self.scope.published["rows"] if "published" in self.entry else []
         for name in self.scope.schedules:
-            yield Heading(name, "schedule", name, {"schedule": name})
+            shown = self.scope.study.names.schedule(name)
+            yield Heading(shown, "schedule", name, {"schedule": name})
             for number, row in enumerate(published):
                 if row["schedule"] == name:
-                    label = f"{name}, published" + (f" ({', '.join(row['labels'])})" if row["labels"] else "")
+                    label = f"{shown}, published" + (f" ({', '.join(row['labels'])})" if row["labels"] else "")
                     select = {"schedule": name, "published_row": number}
                     yield Heading(label, "schedule", f"{name}_published_{number}", select)
 
@@ -320,10 +179,11 @@ class TableBuilder:
             return [Heading(f"stage {number}", "stage", f"stage_{number}", {"stage": number}) for number in numbers]
         return [
             Heading(
-                stage_label(panel, stage) if stage.sources else schedule,
+                stage_label(panel, stage) if stage.sources else panel.schedule_title(schedule),
                 schedule,
                 f"{schedule}_{stage.number}",
                 {"schedule": schedule, "stage": stage.number},
+                panel.schedule_title(schedule),
             )
             for panel, schedule, stage in stages
         ]
@@ -340,11 +200,11 @@ class TableBuilder:
         statistic = STATISTIC_NAMES[entry["statistic"]] + ("" if single else over)
         sentences = [
             *([entry["caption"].rstrip(".") + "."] if "caption" in entry else []),
-            f"{self._metrics()}; model {', '.join(scope.models)}; 0 to 100, {statistic}.",
+            f"{self._metrics()}; model {', '.join(map(scope.study.names.model, scope.models))}; 0 to 100, {statistic}.",
             self._languages_sentence(),
         ]
         if "relative_to" in entry:
-            sentences.append(f"Differences from {entry['relative_to']}, seed by seed.")
+            sentences.append(f"Differences from {scope.study.names.schedule(entry['relative_to'])}, seed by seed.")
         if len(scope.panels) > 1 and ["dataset"] not in (entry["rows"], entry["columns"]):
             sentences.append("Over several data sets the mean of those that have the languages; each counts alike.")
         if "published" in entry:
@@ -359,21 +219,21 @@ class TableBuilder:
 
     def _metrics(self) -> str:
         """`SQuAD v1.1 F1 on qa/worldqa`."""
-        over = ", ".join(dict.fromkeys(map(panel_title, self.scope.panels)))
+        over = ", ".join(dict.fromkeys(panel.title for panel in self.scope.panels))
         if "metric" in self.scope.axes:
             return f"Scores on {over}"
         panels = self.scope.panels
         labels = [panel.labels[self.entry.get("metric", panel.metric)] for panel in panels]
         if len(set(labels)) == 1:
             return f"{labels[0]} on {over}"
-        return ", ".join(f"{label} on {panel_title(panel)}" for label, panel in zip(labels, panels, strict=True))
+        return ", ".join(f"{label} on {panel.title}" for label, panel in zip(labels, panels, strict=True))
 
     def _languages_sentence(self) -> str:
         wanted, languages = self.entry["languages"], self.scope.languages
         number = count(len(languages), "language")
         which = {"all": f"All {number} evaluated", "low": f"The {number} of few resources"}
         chosen = which[wanted] if isinstance(wanted, str) else f"{number} of those evaluated"
-        listed = f" ({', '.join(languages)})" if len(languages) <= MOST_LISTED else ""
+        listed = f" ({self.scope.study.names.languages(languages)})" if len(languages) <= MOST_LISTED else ""
         over = "over all their examples" if self.entry["aggregate"] == "pooled" else "macro-averages"
         return f"{chosen}{listed}; means over languages are {over}."
 
@@ -386,10 +246,9 @@ class TableBuilder:
         )
 
 
-def panel_name(panel: Panel) -> str:
-    return f"{panel.track}/{panel.dataset}"
-
-
-def panel_title(panel: Panel) -> str:
-    """The panel's name and, if a part of its data set is scored, the part."""
-    return f"{panel.track}/{panel.dataset_title}"
+def panel_label(panel: Panel, is_unique: bool) -> str:
+    """The panel in a heading: its display name, or the data set alone if no other panel has it."""
+    named = panel.study.names.is_named("datasets", panel.dataset)
+    if named:
+        return panel.study.names.dataset(panel.dataset) if is_unique else panel.title
+    return panel.dataset if is_unique else panel_name(panel)

@@ -83,7 +83,7 @@ def distance_table(panel: Panel) -> TextTable | None:
     for schedule, line in regressions.items():
         slope = f"{decimal(line.slope * STEP, 2)} {_interval_text(line.point_interval)}".strip()
         families, correlation = _interval_text(line.group_interval) or "n/a", decimal(line.rank_correlation, 2) or "n/a"
-        rows.append([schedule, slope, families, correlation, str(line.points), str(line.groups)])
+        rows.append([panel.schedule_title(schedule), slope, families, correlation, str(line.points), str(line.groups)])
         ends = [end for over in (line.point_interval, line.group_interval) for end in _ends(over)]
         own = [decimal(number, 4) for number in (line.slope, line.intercept, *ends, line.rank_correlation)]
         lines.append([schedule, *own, line.points, line.groups])
@@ -102,8 +102,8 @@ def describe_distance(panel: Panel) -> str:
         f"of distance, {CONFIDENCE:.0%} CIs.",
         f"A distance is the share of differing features ({features}) among those known of both languages, at least "
         f"{settings['min_features']}.",
-        f"Model {panel.model}, track {panel.track}, data set {panel.dataset_title}.",
-        f"Without known features: {', '.join(unknown) or 'none'}.",
+        f"Model {panel.model_title}, track {panel.track}, data set {panel.dataset_title}.",
+        f"Without known features: {panel.study.names.languages(unknown) or 'none'}.",
     ]
     return " ".join(sentences)
 
@@ -124,7 +124,7 @@ def distance_sentences(panel: Panel) -> str:
     lines = lines_by_distance(panel)
     named = (panel.study.plan.get("headline") or {}).values()
     shown = {name: line for name, line in lines.items() if name in named} or lines
-    return " ".join(_sentence(name, line) for name, line in shown.items())
+    return " ".join(_sentence(panel.schedule_title(name), line) for name, line in shown.items())
 
 
 def _sentence(schedule: str, line: LinearFit) -> str:

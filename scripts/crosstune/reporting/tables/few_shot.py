@@ -26,14 +26,14 @@ def few_shot_table(panel: Panel) -> Table | None:
     curves, sampled = drawn_curves(panel), sampled_languages(panel)
     if not curves:
         return None
-    columns = {Heading(language, "sampled", language): [language] for language in sampled}
+    columns = {Heading(panel.study.names.language(language), "sampled", language): [language] for language in sampled}
     if len(sampled) > 1:
         columns[Heading("mean", "sampled", "average_sampled")] = sampled
     if others := [language for language in panel.languages if language not in sampled]:
         columns[Heading(f"mean of {len(others)}", "other languages", "average_others")] = others
     rows = [
         (
-            Heading(str(size), name, schedule),
+            Heading(str(size), name, schedule, group_label=panel.schedule_title(name)),
             [panel.cell(schedule, languages, panel.metric) for languages in columns.values()],
         )
         for name, curve in curves.items()
@@ -43,7 +43,7 @@ def few_shot_table(panel: Panel) -> Table | None:
     caption = (
         f"Few-shot curves: {panel.labels[panel.metric]} (0 to 100) after the last stage, by {describe_curves(panel)}; "
         f"mean and {CONFIDENCE:.0%} CI over {count(len(panel.study.plan['seeds']), 'seed')}, each with a draw of "
-        f"its own. Model {panel.model}, track {panel.track}, data set {panel.dataset_title}. "
+        f"its own. Model {panel.model_title}, track {panel.track}, data set {panel.dataset_title}. "
         + presence_sentence([panel.cell(schedule, sampled, panel.metric) for schedule in schedules])
     )
     table = build_table(f"{panel.name}.{panel.metric}.few-shot", caption, "examples", rows, columns)
@@ -60,7 +60,11 @@ def write_few_shot_tables(study: StudyResults, out: Path) -> list[Path]:
 
 def describe_curves(panel: Panel) -> str:
     """`the number of training examples of qes`: what the points of the curves differ in."""
-    samples = {name: ", ".join(curve.languages) for name, curve in drawn_curves(panel).items()}
+    shown = panel.study.names
+    samples = {
+        shown.schedule(name): ", ".join(map(shown.language, curve.languages))
+        for name, curve in drawn_curves(panel).items()
+    }
     if len(set(samples.values())) == 1:
         return f"the number of training examples of {next(iter(samples.values()))}"
     listing = "; ".join(f"{languages} ({name})" for name, languages in samples.items())

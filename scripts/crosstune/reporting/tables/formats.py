@@ -11,12 +11,16 @@ from tabulate import tabulate
 
 from crosstune.analysis.cells import Cell
 from crosstune.core.files import write_text
-from crosstune.reporting.tables.table import ROOMY_COLUMNS, CellFormat, Heading, Table, csv_numbers
+from crosstune.reporting.tables.table import ROOMY_COLUMNS, CellFormat, CellMark, Heading, Table, csv_numbers
 
 # The most columns of a Markdown table, and of a LaTeX float of texts.
 MOST_COLUMNS, TEXT_COLUMNS = 16, 4
 
 LONG_HEADING = 12
+
+# Raised letters for the notes of tables; Unicode has none for q.
+NOTE_LETTERS = "abcdefghijklmnoprstuvwxyz"
+RAISED = str.maketrans(NOTE_LETTERS, "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ")
 
 PILOT_MARK = "PILOT, no result."
 
@@ -38,6 +42,7 @@ LATEX_ESCAPES = {
     "−": "$-$",
     "→": r"$\rightarrow$",
     "†": r"\textdagger{}",
+    **{chr(code): f"$^{{{letter}}}$" for letter in NOTE_LETTERS for code in [RAISED[ord(letter)]]},
 } | {character: f"\\{character}" for character in "&%$#_{}"}
 
 
@@ -116,8 +121,22 @@ def markdown(table: Table | TextTable) -> str:
         return f"{markdown_text(table.caption)}\n\n{pipe_table(table.head, table.rows, 1)}\n"
     table = table.fitted(MOST_COLUMNS)
     labels, head = grouped_labels(table.rows), [table.corner, *grouped_labels(table.columns)]
-    rows = [[label, *map(table.format.text, cells)] for label, cells in zip(labels, table.cells, strict=True)]
-    return f"{markdown_text(table.caption)}\n\n{pipe_table(head, rows, 1)}\n"
+    rows = [
+        [label, *(markdown_cell(table.format.text(cell), table.mark(i, j)) for j, cell in enumerate(cells))]
+        for i, (label, cells) in enumerate(zip(labels, table.cells, strict=True))
+    ]
+    note = f"\n{markdown_text(table.note)}\n" if table.note else ""
+    return f"{markdown_text(table.caption)}\n\n{pipe_table(head, rows, 1)}\n{note}"
+
+
+def markdown_cell(text: str, mark: CellMark) -> str:
+    """The text of a cell, in bold and with raised letters if it is marked so."""
+    return (f"**{text}**" if mark.bold else text) + raised(mark.letters)
+
+
+def raised(letters: str) -> str:
+    """Small letters as raised ones of Unicode."""
+    return letters.translate(RAISED)
 
 
 def markdown_text(text: str) -> str:
@@ -134,9 +153,9 @@ def pipe_table(head: list[str], rows: list[list[str]], labels: int) -> str:
 
 def grouped_labels(headings: Sequence[Heading]) -> list[str]:
     """`seen: qen`, `qes`, `unseen: qna`, ..."""
-    groups = [None, *(heading.group for heading in headings)]
+    groups = [None, *(heading.shown_group for heading in headings)]
     return [
-        heading.label if heading.group == before else f"{heading.group}: {heading.label}"
+        heading.label if heading.shown_group == before else f"{heading.shown_group}: {heading.label}"
         for before, heading in zip(groups, headings, strict=False)
     ]
 
@@ -171,13 +190,17 @@ def grouped_float(table: Table) -> str:
         " ".join(rf"\cmidrule(lr){{{first}-{last}}}" for first, last in spans(column_groups)),
         latex_row(escape(table.corner), (latex_heading(column.label) for column in table.columns)),
     ]
+    place = 0
     for group, members in table.row_groups():
         lines += [r"\midrule", rf"\multicolumn{{{len(table.columns) + 1}}}{{l}}{{\emph{{{escape(group)}}}}} \\"]
-        lines += [
-            latex_row(escape(row.label), (latex_cell(cell, table.format) for cell in cells)) for row, cells in members
-        ]
+        for row, cells in members:
+            marks = [table.mark(place, column) for column in range(len(cells))]
+            texts = [latex_cell(cell, table.format, mark) for cell, mark in zip(cells, marks, strict=True)]
+            lines.append(latex_row(escape(row.label), texts))
+            place += 1
     size = style("footnotesize", 4) if roomy else style("scriptsize", 3)
-    return latex_float(table.name, escape(table.caption), size, "l" + "r" * len(table.columns), lines)
+    columns = "l" + "r" * len(table.columns)
+    return latex_float(table.name, escape(table.caption), size, columns, lines, escape(table.note))
 
 
 def text_float(name: str, caption: str, head: list[str], rows: list[list[str]], labels: int, style: str) -> str:
@@ -187,11 +210,12 @@ def text_float(name: str, caption: str, head: list[str], rows: list[list[str]], 
     return latex_float(name, escape(caption), style, "l" * labels + "r" * (len(head) - labels), lines)
 
 
-def latex_float(name: str, caption: str, style: str, columns: str, lines: Iterable[str]) -> str:
-    """A `table` float around the lines of a tabular; all arguments are LaTeX already."""
+def latex_float(name: str, caption: str, style: str, columns: str, lines: Iterable[str], note: str = "") -> str:
+    """A `table` float around the lines of a tabular, with a note below it; all arguments are LaTeX already."""
     caption = " ".join(caption.split())  # an empty line would end LaTeX's argument
     head = [rf"\caption{{{caption}}}", rf"\label{{tab:{name}}}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
-    tail = [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    below = [rf"\par\smallskip\parbox{{\linewidth}}{{\scriptsize {note}}}"] if note else []
+    tail = [r"\bottomrule", r"\end{tabular}", *below, r"\end{table}"]
     # The caption stands above, and the standard classes leave no space below it there.
     space = r"\setlength{\belowcaptionskip}{4pt}"
     return "\n".join([r"\begin{table}", rf"\centering{style}{space}", *head, *lines, *tail]) + "\n"
@@ -225,9 +249,10 @@ def latex_heading(label: str) -> str:
     return rf"\shortstack{{{text}}}" if len(lines) > 1 else text
 
 
-def latex_cell(cell: Cell, format: CellFormat) -> str:
+def latex_cell(cell: Cell, format: CellFormat, mark: CellMark) -> str:
     text = format.text(cell, between=r" {\tiny$\pm$")
-    return text + "}" if r"\pm" in text else text
+    text = text + "}" if r"\pm" in text else text
+    return (rf"\textbf{{{text}}}" if mark.bold else text) + (f"$^{{{mark.letters}}}$" if mark.letters else "")
 
 
 def escape(text: str) -> str:

@@ -54,12 +54,12 @@ class PublishedComparison:
     def table(self) -> Table:
         """Our numbers, then the differences between ours, by published column."""
         columns = tuple(Heading(column, "column", column) for column in self.columns)
-        rows, cells = [], []
+        rows, cells, shown = [], [], self.panel.schedule_title
         for row in self.entry["rows"]:
-            rows.append(Heading(", ".join([row["schedule"], *row["labels"]]), "schedule", row["schedule"]))
+            rows.append(Heading(", ".join([shown(row["schedule"]), *row["labels"]]), "schedule", row["schedule"]))
             cells.append(tuple(self.cell(row["schedule"], column) for column in self.columns))
         for a, b in self.entry["differences"]:
-            rows.append(Heading(f"{a} - {b}", "difference", f"{a} - {b}"))
+            rows.append(Heading(f"{shown(a)} - {shown(b)}", "difference", f"{a} - {b}"))
             cells.append(tuple(self.difference(a, b, column) for column in self.columns))
         layout = CsvLayout(len(columns), 1, FIELDS)
         return Table(self.name, self.caption, "schedule", tuple(rows), columns, tuple(cells), csv=layout)
@@ -92,7 +92,9 @@ class PublishedComparison:
         runs = f"{count(len(panel.study.plan['seeds']), 'seed')}"
         if panel.folds != [0]:
             runs += f" x {len(panel.folds)} splits of the data"
-        meanings = "; ".join(f"{column}: {column_meaning(ours)}" for column, ours in self.columns.items())
+        meanings = "; ".join(
+            f"{column}: {column_meaning(panel.study.names.language(ours))}" for column, ours in self.columns.items()
+        )
         unverified = "" if entry["verified"] else " The published numbers are not verified."
         protocol = (
             " As in the original, every column is the test score at the look that is best on its own validation rows:"
@@ -101,7 +103,7 @@ class PublishedComparison:
             else ""
         )
         return (
-            f"{entry['title']} ({entry['what']}) compared with model {panel.model} on {panel.dataset_title}: "
+            f"{entry['title']} ({entry['what']}) compared with model {panel.model_title} on {panel.dataset_title}: "
             f"published, ours with the {CONFIDENCE:.0%} CI of the mean over {runs}, difference, examples. "
             f"Columns: {meanings}.{unverified}{protocol}"
         )
@@ -159,7 +161,7 @@ def comparison_rows(comparison: PublishedComparison) -> tuple[list[str], list[li
         head += [f"{column}, published", f"{column}, ours", "difference"]
     rows = []
     for row in comparison.entry["rows"]:
-        line = [row["schedule"], *row["labels"]]
+        line = [comparison.panel.schedule_title(row["schedule"]), *row["labels"]]
         for column in comparison.columns:
             cell, published = comparison.cell(row["schedule"], column), row["published"][column]
             difference = "n/a" if cell.mean is None else f"{cell.mean - published:+.1f}"
@@ -172,7 +174,10 @@ def difference_rows(comparison: PublishedComparison) -> tuple[list[str], list[li
     """Head and rows of the differences between our schedules, run by run, with the interval of their mean."""
     columns = comparison.columns
     rows = [
-        [a, b, *(mean_with_interval(comparison.difference(a, b, name), "+.1f") for name in columns)]
+        [
+            *map(comparison.panel.schedule_title, (a, b)),
+            *(mean_with_interval(comparison.difference(a, b, name), "+.1f") for name in columns),
+        ]
         for a, b in comparison.entry["differences"]
     ]
     return ["schedule", "less", *columns], rows
@@ -184,6 +189,7 @@ def summary_sentence(comparison: PublishedComparison) -> str:
     parts = []
     for a, b in comparison.entry["differences"]:
         cell = comparison.difference(a, b, column)
+        a, b = map(comparison.panel.schedule_title, (a, b))
         ends = interval(cell.values, resolution=cell.resolution)
         if cell.mean is None:
             parts.append(f"{a} against {b} is missing")
@@ -193,7 +199,7 @@ def summary_sentence(comparison: PublishedComparison) -> str:
         else:
             parts.append(f"{a} and {b} do not differ clearly ({mean_with_interval(cell, '+.1f')})")
     text = "; ".join(parts)
-    meaning = column_meaning(comparison.columns[column])
+    meaning = column_meaning(comparison.panel.study.names.language(comparison.columns[column]))
     return f"{text[:1].upper()}{text[1:]}: points of {meaning}, with the {CONFIDENCE:.0%} CI."
 
 

@@ -28,15 +28,16 @@ class Ranking:
         seeds = self.panels[0].study.plan["seeds"]
         over = " Mean: over the data sets, each alike." if len(self.panels) > 1 else ""
         return (
-            f"Schedules by mean score, {' and '.join(sorted(languages))} languages; model {self.model}; "
-            f"{count(len(seeds), 'seed')}.{over} Bold: the highest of a column. Rank: simultaneous "
-            f"{CONFIDENCE:.0%} CI, from paired t tests of all pairs over seeds with Bonferroni's correction."
+            f"Schedules by mean score, {' and '.join(sorted(languages))} languages; model "
+            f"{self.panels[0].model_title}; {count(len(seeds), 'seed')}.{over} Bold: the highest of a column. Rank: "
+            f"simultaneous {CONFIDENCE:.0%} CI, from paired t tests of all pairs over seeds with Bonferroni's "
+            "correction."
         )
 
     @property
     def head(self) -> list[str]:
         several = len({panel.track for panel in self.panels}) > 1
-        names = [f"{panel.track}/{panel.dataset}" if several else panel.dataset for panel in self.panels]
+        names = [panel.title if several else panel.study.names.dataset(panel.dataset) for panel in self.panels]
         return [
             "schedule",
             *names,
@@ -56,7 +57,8 @@ class Ranking:
                 if rank
                 else ["n/a", ""]
             )
-            found.append([schedule, *(decimal(cell.mean, 1) or "n/a" for cell in cells), *ends])
+            shown = self.panels[0].schedule_title(schedule)
+            found.append([shown, *(decimal(cell.mean, 1) or "n/a" for cell in cells), *ends])
         return found
 
     @property

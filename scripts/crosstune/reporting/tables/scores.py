@@ -38,7 +38,7 @@ def write_score_tables(study: StudyResults, out: Path) -> list[Path]:
 def score_tables(study: StudyResults) -> Iterator[Table]:
     """The standard tables of a study, in the order of its panels."""
     for panel in study.panels():
-        for metric in panel.metric_spec.labels:
+        for metric in panel.metrics:
             yield schedule_table(panel, metric)
         yield transfer_table(panel)
     yield from map(average_table, study.task_averages())
@@ -50,7 +50,7 @@ def schedule_table(panel: Panel, metric: str) -> Table:
     pooled = [Heading("pooled", "average", "average_pooled")] if panel.can_pool else []
     headings = [(Heading(name, BASELINE, name), panel.baseline_cell) for name in panel.baselines]
     headings += [
-        (Heading(name, BASELINE if name == UNTRAINED else "schedule", name), panel.cell)
+        (Heading(panel.schedule_title(name), BASELINE if name == UNTRAINED else "schedule", name), panel.cell)
         for name in untrained_first(panel.schedules)
     ]
     rows = [
@@ -70,7 +70,12 @@ def transfer_table(panel: Panel) -> Table:
     columns = column_languages(panel)
     rows = [
         (
-            Heading(stage_label(panel, stage), schedule, f"{stage.number} {'+'.join(stage.sources) or UNTRAINED}"),
+            Heading(
+                stage_label(panel, stage),
+                schedule,
+                f"{stage.number} {'+'.join(stage.sources) or UNTRAINED}",
+                group_label=panel.schedule_title(schedule),
+            ),
             [panel.cell(schedule, languages, panel.metric, stage.number - 1) for languages in columns.values()],
         )
         for schedule in untrained_first(panel.schedules)
@@ -85,11 +90,12 @@ def average_table(average: TaskAverage) -> Table:
     """Models x schedules x tasks, and the mean over the tasks. A row without a mean names the tasks it lacks."""
     tasks = [Heading(task, "task", task) for task in average.tasks]
     means = [Heading("mean", "average", "average"), Heading("mean, F1 only", "average", "average_f1")]
-    rows, cells = [], []
+    rows, cells, names = [], [], average.study.names
     for model in average.study.plan["models"]:
         for schedule in untrained_first(average.schedules):
             lacks = "; ".join(average.missing_tasks(model, schedule))
-            rows.append(Heading(schedule + (f" [lacks {lacks}]" if lacks else ""), model, schedule))
+            label = names.schedule(schedule) + (f" [lacks {lacks}]" if lacks else "")
+            rows.append(Heading(label, model, schedule, group_label=names.model(model)))
             numbers = [average.cell(model, schedule, task) for task in average.tasks]
             over_tasks = [average.mean(model, schedule, primary) for primary in (False, True)]
             cells.append((*numbers, *over_tasks))
@@ -104,8 +110,9 @@ def describe_average(average: TaskAverage) -> str:
     for task, entry in average.tasks.items():
         labels = average.panel(model, task).labels
         measure = " and ".join(labels[key] for key in average.panel(model, task).metric_spec.averaged_keys)
-        always = f", always of schedule {entry['schedule']}" if "schedule" in entry else ""
-        sources.append(f"{task}: {entry['track']}/{entry['dataset']}, {measure}{always}")
+        fixed = average.study.names.schedule(entry.get("schedule", ""))
+        always = f", always of schedule {fixed}" if "schedule" in entry else ""
+        sources.append(f"{task}: {average.panel(model, task).title}, {measure}{always}")
     absent = [task for task in XTREME_R if task not in average.tasks]
     sentences = [
         f"Average {average.name} over {count(len(average.tasks), 'task')}; 0 to 100, mean ± sample standard deviation "
@@ -122,8 +129,9 @@ def describe_average(average: TaskAverage) -> str:
 
 def column_languages(panel: Panel) -> dict[Heading, list[str]]:
     """The columns of a panel's tables and the languages that each averages over."""
-    seen = {Heading(lang + SEEN_MARK, "seen", lang): [lang] for lang in panel.seen_languages}
-    unseen = {Heading(lang, "unseen", lang): [lang] for lang in panel.unseen_languages}
+    shown = panel.study.names.language
+    seen = {Heading(shown(lang) + SEEN_MARK, "seen", lang): [lang] for lang in panel.seen_languages}
+    unseen = {Heading(shown(lang), "unseen", lang): [lang] for lang in panel.unseen_languages}
     averages = {Heading(name, "average", f"average_{name}"): langs for name, langs in panel.language_groups.items()}
     return seen | unseen | averages
 
@@ -157,12 +165,14 @@ def untrained_first(schedules: Iterable[str]) -> list[str]:
 
 def stage_label(panel: Panel, stage: StageInfo) -> str:
     """`qen + qes` for a first stage, `→ qfr` for one that continues the stage before it."""
-    return ("→ " if stage.number > 1 else "") + (panel.short_sources(stage.sources) or UNTRAINED)
+    sources = panel.short_sources(stage.sources) or panel.schedule_title(UNTRAINED)
+    return ("→ " if stage.number > 1 else "") + sources
 
 
 def describe_panel(panel: Panel) -> str:
     """What a caption must say: model, seeds, budget, matching, groups of languages, missing runs."""
-    content, seeds, low = panel.track_plan, panel.study.plan["seeds"], panel.low_resource_languages
+    content, seeds = panel.track_plan, panel.study.plan["seeds"]
+    low = panel.study.names.languages(panel.low_resource_languages)
     budget, own = content["budget"], panel.study.plan.get("recipes", {}).get(panel.model)
     folded = f" and {len(panel.folds)} splits of the data" if panel.folds != [0] else ""
     matched = "compute-matched: the same for every schedule" if content["matched"] else "NOT compute-matched"
@@ -173,12 +183,12 @@ def describe_panel(panel: Panel) -> str:
     if content["matched"] and any(0 in curve.points for curve in panel.curves.values()):
         matched += ", but for few-shot points of 0 examples, which spend less"
     sentences = [
-        f"Model {panel.model}, track {panel.track}, data set {panel.dataset_title}; 0 to 100, mean ± sample standard "
-        f"deviation over {count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}){folded}.",
+        f"Model {panel.model_title}, track {panel.track}, data set {panel.dataset_title}; 0 to 100, mean ± sample "
+        f"standard deviation over {count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}){folded}.",
         f"Budget {length} of up to {budget['tokens']} tokens ({matched}).",
         *([f"Recipe of this model, in place of the track's: {own}."] if own else []),
         f"{SEEN_MARK} seen: some schedule of the track trains on it; unseen: none does.",
-        f"Averages are macro-averages over languages; low: low-resource languages ({', '.join(low) or 'none'})"
+        f"Averages are macro-averages over languages; low: low-resource languages ({low or 'none'})"
         + ("; pooled: over all examples." if panel.can_pool else "."),
         presence_sentence([panel.cell(name, panel.languages, panel.metric) for name in panel.schedules]),
     ]
@@ -199,7 +209,7 @@ def scores_csv(study: StudyResults) -> str:
         for stage in panel.stages(schedule)
         for origin in [(*panel_key(panel), schedule, stage.number, "+".join(stage.sources), stage.updates)]
         for lang in panel.languages
-        for metric in panel.metric_spec.labels
+        for metric in panel.metrics
         for run, value in panel.cell(schedule, [lang], metric, stage.number - 1).values.items()
     )
     return csv_text([head, *lines])
@@ -214,7 +224,7 @@ def summary_csv(study: StudyResults) -> str:
             *(*csv_numbers(cell, "mean", "sd"), len(cell.values) if cell.planned_runs else "", cell.missing_runs),
         )
         for panel in study.panels()
-        for metric in panel.metric_spec.labels
+        for metric in panel.metrics
         for table in [schedule_table(panel, metric)]
         for row, cells in zip(table.rows, table.cells, strict=True)
         for column, cell in zip(table.columns, cells, strict=True)

@@ -37,14 +37,20 @@ def statistic(name: str, values: Values) -> float | None:
 class Heading:
     """The name of a row or column.
 
-    Neighbours of one `group` share a heading above theirs. `key` names the row or column in the CSV file. `select` says
-    by axis which numbers the row or column of a custom table holds.
+    Neighbours of one `group` share a heading above theirs: `group_label`, or the group itself. `key` names the row or
+    column in the CSV file. `select` says by axis which numbers the row or column of a custom table holds.
     """
 
     label: str
     group: str
     key: str
     select: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    group_label: str = ""
+
+    @property
+    def shown_group(self) -> str:
+        """The group as readers see it."""
+        return self.group_label or self.group
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,14 @@ class CellFormat:
 
 
 @dataclass(frozen=True)
+class CellMark:
+    """How a cell stands out: in bold, and with the letters of the table's note behind its number."""
+
+    bold: bool = False
+    letters: str = ""
+
+
+@dataclass(frozen=True)
 class CsvLayout:
     """Where the CSV file of a table has the cell of row i and column j: in line 1 + i * per_row + j * per_column.
 
@@ -100,7 +114,10 @@ class CsvLayout:
 
 @dataclass(frozen=True)
 class Table:
-    """Cells by row and column. `corner` names what the rows are, `format` how a cell is printed, `csv` where."""
+    """Cells by row and column. `corner` names what the rows are, `format` how a cell is printed, `csv` where.
+
+    marks: by row and column, or empty if none of the cells stands out. note: what the letters of marks mean.
+    """
 
     name: str
     caption: str
@@ -110,15 +127,23 @@ class Table:
     cells: tuple[tuple[Cell, ...], ...]
     format: CellFormat = CellFormat()
     csv: CsvLayout = CsvLayout()
+    marks: tuple[tuple[CellMark, ...], ...] = ()
+    note: str = ""
+
+    def mark(self, row: int, column: int) -> CellMark:
+        """The mark of a cell."""
+        return self.marks[row][column] if self.marks else CellMark()
 
     def column_groups(self) -> list[tuple[str, int]]:
         """Every group of neighbouring columns and its width."""
-        return [(group, len(list(members))) for group, members in groupby(self.columns, lambda column: column.group)]
+        return [
+            (group, len(list(members))) for group, members in groupby(self.columns, lambda column: column.shown_group)
+        ]
 
     def row_groups(self) -> list[tuple[str, list[tuple[Heading, tuple[Cell, ...]]]]]:
         """Every group of neighbouring rows, each row with its cells."""
         rows = zip(self.rows, self.cells, strict=True)
-        return [(group, list(members)) for group, members in groupby(rows, lambda row: row[0].group)]
+        return [(group, list(members)) for group, members in groupby(rows, lambda row: row[0].shown_group)]
 
     def csv_fields(self, column: Heading) -> dict[str, str]:
         """The columns of the CSV file that hold the cells of one of the table's columns, by statistic."""
@@ -128,8 +153,8 @@ class Table:
 
     def transposed(self) -> "Table":
         """The same table with rows and columns exchanged."""
-        cells = tuple(zip(*self.cells, strict=True))
-        return replace(self, corner="", rows=self.columns, columns=self.rows, cells=cells)
+        cells, marks = (tuple(zip(*lines, strict=True)) for lines in (self.cells, self.marks))
+        return replace(self, corner="", rows=self.columns, columns=self.rows, cells=cells, marks=marks)
 
     def parts(self, most_columns: int) -> list["Table"]:
         """Tables of at most `most_columns` columns, as equal as possible; names and captions number them."""
@@ -145,6 +170,7 @@ class Table:
                 caption=f"Part {number} of {len(starts)}. {self.caption}",
                 columns=self.columns[start : start + width],
                 cells=tuple(cells[start : start + width] for cells in self.cells),
+                marks=tuple(marks[start : start + width] for marks in self.marks),
             )
             for number, start in enumerate(starts, start=1)
         ]

@@ -251,7 +251,7 @@ def measures_table(panel: Panel) -> Table | None:
     if not schedules:
         return None
     rows = tuple(Heading(measure.label, "measure", measure.key) for measure in MEASURES)
-    columns = tuple(Heading(own.schedule, "schedule", own.schedule) for own in schedules)
+    columns = tuple(Heading(panel.schedule_title(own.schedule), "schedule", own.schedule) for own in schedules)
     cells = tuple(tuple(measure_cell(sequential, measure) for sequential in schedules) for measure in MEASURES)
     name, caption = f"{panel.name}.{panel.metric}.measures", describe_measures(panel, schedules)
     return Table(name, caption, "measure", rows, columns, cells, csv=CsvLayout(1, len(rows), MEASURE_FIELDS))
@@ -270,7 +270,7 @@ def measures_text_table(panel: Panel) -> TextTable | None:
             row.append(reason or mean_with_interval(cell))
             counts = ["", ""] if reason else [len(cell.values), cell.missing_runs]
             lines.append([sequential.schedule, measure.key, *csv_numbers(cell, *MEASURE_FIELDS), *counts, reason])
-    return TextTable(table.name, table.caption, ["measure", *(column.key for column in table.columns)], rows, lines)
+    return TextTable(table.name, table.caption, ["measure", *(column.label for column in table.columns)], rows, lines)
 
 
 def describe_measures(panel: Panel, schedules: Sequence[SequentialSchedule]) -> str:
@@ -279,13 +279,16 @@ def describe_measures(panel: Panel, schedules: Sequence[SequentialSchedule]) -> 
     if panel.folds != [0]:
         runs += f" x {len(panel.folds)} splits of the data"
     sentences = [
-        f"Transfer and forgetting in points of {panel.labels[panel.metric]} (docs/transfer.md). Model {panel.model}, "
-        f"track {panel.track}, data set {panel.dataset_title}: mean and {CONFIDENCE:.0%} CI over {runs}.",
+        f"Transfer and forgetting in points of {panel.labels[panel.metric]} (docs/transfer.md). Model "
+        f"{panel.model_title}, track {panel.track}, data set {panel.dataset_title}: mean and "
+        f"{CONFIDENCE:.0%} CI over {runs}.",
         "A stage's language is that of its own sources, without what it replays.",
     ]
     unscored = sorted({language for sequential in schedules for language in sequential.trained} - set(panel.languages))
     if unscored:
-        sentences.append(f"Trained on but not evaluated here, and in no number: {', '.join(unscored)}.")
+        sentences.append(
+            f"Trained on but not evaluated here, and in no number: {panel.study.names.languages(unscored)}."
+        )
     reasons = {missing_reason(sequential, measure) for sequential in schedules for measure in MEASURES}
     meanings = {
         "not defined": "not every stage has one language of its own",
@@ -316,8 +319,12 @@ def gains_table(panel: Panel) -> Table | None:
             for name, base, stage in columns
         ]
 
+    shown = panel.study.names.language
     rows = [
-        (Heading(language + SEEN_MARK * (language in panel.seen_languages), "language", language), gains([language]))
+        (
+            Heading(shown(language) + SEEN_MARK * (language in panel.seen_languages), "language", language),
+            gains([language]),
+        )
         for language in panel.languages
     ]
     rows += [
@@ -326,7 +333,11 @@ def gains_table(panel: Panel) -> Table | None:
         for name, members in groups.items()
     ]
     headings = [
-        Heading(name, f"schedule − {base}" if stage == FINAL else "schedule − its first stage", name)
+        Heading(
+            panel.schedule_title(name),
+            f"schedule − {panel.schedule_title(base)}" if stage == FINAL else "schedule − its first stage",
+            name,
+        )
         for name, base, stage in columns
     ]
     caption = (
