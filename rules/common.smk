@@ -26,6 +26,7 @@ from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.container import check_image, gpu_environment
 from crosstune.machine.slurm import check_names
 from crosstune.study import specs, targets
+from crosstune.study.adapters import check_installed
 from crosstune.study.build import build_study
 from crosstune.study.checks import check_resume_states, longest_sequence
 from crosstune.study.comparisons import CONTRASTS_VERSION
@@ -93,6 +94,9 @@ try:
     if not WITHOUT_DATA:
         requirements.check_files()
         check_folders(study)
+        # Other jobs run in environments made from the locks, which have peft.
+        if not workflow.deployment_settings.deployment_method:
+            check_installed(study)
     requirements.check_translators()
 except UserError as error:
     refuse(error)

@@ -30,7 +30,8 @@ class SparseEmbedding:
     """The rows of an encoder's word embeddings that a training changes: `rows` (rows,) are their token ids, None: all.
 
     `ids`: arrays of the token ids that the training looks up. `moments`: the optimizer's state of the stage before;
-    rows with moments move even if no window looks them up. A head that is tied to the matrix needs all rows.
+    rows with moments move even if no window looks them up. A head that is tied to the matrix needs all rows. A frozen
+    matrix stays whole.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class SparseEmbedding:
         self._full_matrix = self._module.weight
         self._name = next(name for name, weight in network.named_parameters() if weight is self._full_matrix)
         self.rows: torch.Tensor | None = None
+        if not self._full_matrix.requires_grad:
+            return
         if any(network.tasks[head].tied_embeddings for head in heads) or not _is_plain(network.encoder, self._module):
             return
         occurs = np.zeros(self._module.num_embeddings, dtype=bool)

@@ -116,6 +116,15 @@ def stage_spec(config: Mapping, registry: Registry, track: Track, schedule: Sche
     }
 
 
+def adapter_spec(model: Mapping) -> dict:
+    """What the spec of a stage says of its model's adapter; nothing if it has none."""
+    lora = model.get("lora")
+    if not lora:
+        return {}
+    targets = lora["targets"] if isinstance(lora["targets"], str) else sorted(lora["targets"])
+    return {"lora": {**lora, "targets": targets}}
+
+
 def average_spec(parents: Sequence[dict]) -> dict:
     """The spec of the average of checkpoints with these specs."""
     return {"version": TRAIN_VERSION, "average": [sha256_json(parent) for parent in parents]}

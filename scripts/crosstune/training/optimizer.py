@@ -30,13 +30,14 @@ def decay_factor(recipe: Mapping, done: int, updates: int) -> float:
 
 
 def build_optimizer(network: MultiHeadEncoder, recipe: Mapping) -> AdamW:
-    """AdamW (beta 0.9, 0.999, eps 1e-8, as in XTREME's scripts); biases and norms do not decay.
+    """AdamW (beta 0.9, 0.999, eps 1e-8, as in XTREME's scripts) of weights that are not frozen.
 
-    Each group has the `peak` of its learning rate: a learned temperature has its own.
+    Biases and norms do not decay. Each group has the `peak` of its learning rate: a learned temperature has its own.
     """
     options = temperature_options(recipe)
     temperature = [network.log_scale] if options and network.log_scale is not None else []
-    rest = [p for p in network.parameters() if not any(p is own for own in temperature)]
+    trained = [p for p in network.parameters() if p.requires_grad]
+    rest = [p for p in trained if not any(p is own for own in temperature)]
     matrices, vectors = ([p for p in rest if (p.dim() > 1) == is_matrix] for is_matrix in (True, False))
     groups = [
         {"params": matrices, "peak": recipe["lr"], "weight_decay": recipe["weight_decay"]},
