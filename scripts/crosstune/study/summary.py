@@ -120,7 +120,13 @@ def _adapters(study: Study) -> list[str]:
     for name, size in sizes_of(study.config).items():
         if size.adapter is not None:
             share = f"{size.adapter:,} of {size.parameters:,} parameters"
-            disk = f"{size.adapter * BYTES_A_PARAMETER / 1e6:.3g} MB a checkpoint"
-            whole = f"{size.parameters * BYTES_A_PARAMETER / 1e6:.3g}"
-            lines.append(f"model {name} trains adapters: about {share} besides heads, {disk} instead of {whole} MB")
+            disk = f"{_megabytes(size.adapter)} a checkpoint"
+            whole = _megabytes(size.parameters)
+            lines.append(f"model {name} trains adapters: about {share} besides heads, {disk} instead of {whole}")
     return lines
+
+
+def _megabytes(parameters: int) -> str:
+    """The disk space of parameters."""
+    size = parameters * BYTES_A_PARAMETER / 1e6
+    return f"{size:,.0f} MB" if size >= 10 else f"{size:.2g} MB"
