@@ -268,3 +268,16 @@ def test_a_base_model_is_found_from_another_folder(stage, base, tmp_path, monkey
 def test_a_target_that_the_encoder_lacks_is_one_message(stage):
     with pytest.raises(UserError, match="no linear layer 'q_proj'; its layers are dense, key, query, value"):
         train(stage("chaii.hi", lora=LORA | {"targets": ["q_proj"]}))
+
+
+def test_without_a_class_for_the_head_peft_adds_the_adapter_to_the_encoder(stage, hidden):
+    from peft import PeftModel
+    from transformers import AutoModel
+
+    first = train(stage("chaii.hi"))
+    folder = train(replace(stage("names.en", first, **NOTHING, heads=[]), data=())).out / "model"
+    network = load_network(folder)
+    model = PeftModel.from_pretrained(AutoModel.from_pretrained(whole_model(folder)), folder)
+    found = model.get_base_model().state_dict()
+    lora = {name: weight for name, weight in network.encoder.state_dict().items() if "lora" in name}
+    assert lora and all(torch.equal(found[name], weight) for name, weight in lora.items())
