@@ -226,9 +226,10 @@ def test_peft_alone_predicts_the_same(stage, tokenizer):
     merge = {"lora": LORA | {"stages": "merge"}}
     first = train(stage("names.en", **merge))
     second = train(stage("chaii.hi", first, **merge))
+    third = train(stage("chaii.hi", second, **merge))
     words = tokenizer.tokenize(["the cat sat on the mat"])[0]
     ids = torch.tensor(words.ids)[None]
-    classes = {"tagging.x": (first, AutoModelForTokenClassification), "qa": (second, AutoModelForQuestionAnswering)}
+    classes = {"tagging.x": (first, AutoModelForTokenClassification), "qa": (third, AutoModelForQuestionAnswering)}
     for head, (job, auto) in classes.items():
         folder = job.out / "model"
         base = read_json(folder / "adapter_config.json")["base_model_name_or_path"]
