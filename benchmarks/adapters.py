@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -146,7 +147,6 @@ def forgetting(study: Study, run: Run) -> float:
 
 def report(args: argparse.Namespace, config: dict, outcomes: dict[str, Outcome]) -> str:
     """The Markdown page."""
-    (track,) = config["tracks"].values()
     first = next(iter(outcomes.values()))
     head = ["", "training s", "peak MiB", "MB a stage", *(f"score, {name}" for name in first.scores)]
     head += [f"forgetting, {name}" for name in first.forgetting]
@@ -155,20 +155,27 @@ def report(args: argparse.Namespace, config: dict, outcomes: dict[str, Outcome])
         + [f"{value:.1f}" for value in (*own.scores.values(), *own.forgetting.values())]
         for name, own in outcomes.items()
     ]
-    adapter = f"rank {args.rank}, alpha {args.alpha:g}, targets {', '.join(args.targets)}"
-    rates = f"learning rate {args.lr:g} (whole), {args.adapter_lr:g} (LoRA)"
-    data = ", ".join(track["evaluate"])
+    adapter = f"LoRA of rank {args.rank}, alpha {args.alpha:g}, targets {', '.join(args.targets)}"
+    rates = f"learning rate {args.lr:g} (whole model), {args.adapter_lr:g} (LoRA)"
+    setting = f"{date.today()}, {processor()}, one core. Model {args.model.name}; {adapter}; {rates}. {args.note}"
+    columns = """Training s: seconds of all trainings, without the start of processes. Peak MiB: the most memory of a
+        training. Score: mean of the main metric over languages after the last stage, in points. Forgetting: points that
+        a trained language loses from its own stage to the last, mean over the stages before the last. It is negative if
+        the later stages help."""
     lines = [
         "# LoRA and full fine-tuning",
         "",
-        f"{date.today()}, {processor()}, one core, model {args.model.name}, data {data}, {track['budget']}; {adapter};"
-        f" {rates}. {args.note}".rstrip(),
+        textwrap.fill(" ".join(setting.split()), 120),
         "",
-        "Training s: seconds of all trainings without the start of processes. Peak MiB: memory of the largest training"
-        " process. Score: mean of the main metric over languages after the last stage, in points. Forgetting: points"
-        " that a trained language loses until the end of the sequence, mean over the stages before the last.",
+        textwrap.fill(" ".join(columns.split()), 120),
         "",
         tabulate(rows, head, tablefmt="github", disable_numparse=True, colalign=["left"] + ["right"] * (len(head) - 1)),
+        "",
+        "The tracks of the study:",
+        "",
+        "```yaml",
+        yaml.safe_dump({"seeds": config["seeds"], "tracks": config["tracks"]}, sort_keys=False).rstrip(),
+        "```",
         "",
     ]
     return "\n".join(lines)
