@@ -28,6 +28,7 @@ from crosstune.machine.container import check_image, gpu_environment
 from crosstune.machine.slurm import check_names
 from crosstune.operations.changed_files import check_finished_files, forget_files, remember_files
 from crosstune.study import specs, targets
+from crosstune.study.adapters import check_installed
 from crosstune.study.build import build_study
 from crosstune.study.checks import check_resume_states, longest_sequence, shown_examples
 from crosstune.study.comparisons import CONTRASTS_VERSION
@@ -99,6 +100,9 @@ try:
         read_record(Path(targets.kept_folder(study)), Path(workflow.basedir))
     if workflow.is_main_process and not KEEPS_RESULTS:
         check_finished_files()
+        # Other jobs run in environments made from the locks, which have peft.
+        if not workflow.deployment_settings.deployment_method:
+            check_installed(study)
     requirements.check_translators()
 except UserError as error:
     refuse(error)

@@ -9,6 +9,7 @@ import json
 import os
 from pathlib import Path
 
+from crosstune.artifacts.adapter import whole_model
 from crosstune.artifacts.checkpoint import MODEL, STAGING, CheckpointJob, install_predictions, why_not_staged
 from crosstune.core.errors import UserError, end, run_program
 from crosstune.core.files import read_json
@@ -72,7 +73,7 @@ def predict(args: argparse.Namespace, weights: str) -> None:
         with InterruptGuard() as stop, weights_of([args.stage], jobs, scratch, options, stop, args.log) as (folder,):
             use_threads(args.spec["threads"])
             network = load_network(folder / MODEL, packing=args.spec["packing"])
-            cache = FeatureCache(args.cache, Tokenizer(folder / MODEL))
+            cache = FeatureCache(args.cache, Tokenizer(whole_model(folder / MODEL)))
             predict_dataset(args.spec, network, cache, weights, args.data, args.out, args.log)
     except TrainingInterrupted:
         end(INTERRUPTED)

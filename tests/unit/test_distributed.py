@@ -171,9 +171,9 @@ def stage(new_network, tokenizer_folder, tmp_path_factory):
     wanted = {"dataset": "chaii", "head": "qa", "encoding": ENCODING, "precision": "fp32"}
     predictions = [{"spec": wanted, "data": [str(test)]}]
 
-    def make(name: str) -> CheckpointJob:
+    def make(name: str, **changes) -> CheckpointJob:
         out = home / name
-        return CheckpointJob(spec, out, (base,), data, True, predictions, out / "log", held_out)
+        return CheckpointJob(spec | changes, out, (base,), data, True, predictions, out / "log", held_out)
 
     return make
 
@@ -199,7 +199,8 @@ def train(node: CheckpointJob, *options: str) -> subprocess.Popen:
 
 def assert_same(one: Path, two: Path) -> None:
     """Two checkpoint folders are equal to rounding, and all that no rounding reaches is equal."""
-    for name in ("model/model.safetensors", "optimizer.safetensors"):
+    weights = next(path.name for path in (one / "model").glob("*model.safetensors"))
+    for name in (f"model/{weights}", "optimizer.safetensors"):
         first, second = (
             {key: tensor for key, tensor in load_file(folder / name).items() if not key.endswith(UNSEEN)}
             for folder in (one, two)
@@ -231,6 +232,19 @@ def test_two_processes_train_what_one_does(stage, alone, parallelism):
     files = [staged_predictions_dir(n.out, "chaii") / "hi.jsonl" for n in (alone, node)]
     assert [[row["id"] for row in read_jsonl(file)] for file in files] == [[row["id"] for row in ORIGINALS]] * 2
     assert not (node.out / "resume").exists()
+
+
+def test_two_processes_train_the_adapters_that_one_does(stage):
+    lora = {"rank": 2, "alpha": 4, "targets": ["query", "value"], "dropout": 0.0, "stages": "continue"}
+    alone, both = stage("adapter-alone", lora=lora), stage("adapter-both", lora=lora)
+    torch.set_num_threads(1)
+    with InterruptGuard() as guard:
+        make_checkpoint(alone, alone.parents, RuntimeOptions(), guard)
+    process = train(both, "--parallelism", "sharded")
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert (both.out / "model/adapter_model.safetensors").exists()
+    assert_same(alone.staging_dir, both.out)
 
 
 def has_best_weights(state: Path) -> bool:

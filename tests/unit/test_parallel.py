@@ -37,9 +37,11 @@ def test_two_processes_shard_any_encoder():
     assert done.returncode == 0, done.stderr[-6000:]
 
 
-def compare(ranks: Ranks, name: str) -> None:
+def compare(ranks: Ranks, name: str, adapted: bool = False) -> None:
     import transformers
 
+    from crosstune.artifacts.adapter import BaseModel
+    from crosstune.modeling.adapters import prepare_adapter
     from crosstune.modeling.network import MultiHeadEncoder
     from crosstune.modeling.used_embeddings import SparseEmbedding
     from crosstune.training.parallel import ShardedModel, full_tensor
@@ -47,11 +49,14 @@ def compare(ranks: Ranks, name: str) -> None:
     torch.manual_seed(0)
     config = getattr(transformers, f"{name}Config")(**ENCODERS[name])
     alone = MultiHeadEncoder(getattr(transformers, f"{name}Model")(config))
+    if adapted:
+        lora = {"rank": 2, "alpha": 4, "targets": ["query", "dense"], "dropout": 0.0, "stages": "continue"}
+        prepare_adapter(alone, lora, 1, Path("base"), BaseModel("base", "hash"))
     for head in ("tagging.0", "tagging.1", "tagging.unused"):
         alone.add_head(head, ["A", "B", "C"], seed=1)
     passes = [(f"tagging.{number % 2}", batch([7, 5], number), {"label_smoothing": 0.0}) for number in range(4)]
     used = SparseEmbedding(alone, ["tagging.0"], [each.ids.numpy() for _, each, _ in passes], {})
-    assert len(used.rows) < 100
+    assert used.rows is None if adapted else len(used.rows) < 100
     used.shrink()
     sharded = ShardedModel(copy.deepcopy(alone), ranks, torch.device("cpu"))
     here, all_of_it = sum(map(local_size, sharded.network.parameters())), sum(map(local_size, alone.parameters()))
@@ -66,6 +71,8 @@ def compare(ranks: Ranks, name: str) -> None:
     assert clip_grad_norm_(alone.parameters(), 0.1) > 0.1
     sharded.clip_gradients(0.1)
     assert_same_gradients(sharded.network, alone, full_tensor)
+    if adapted:
+        assert sum(p.grad is not None for p in alone.encoder.parameters()) == 2 * 4 * 3
     with sharded.full_weights() as network:
         assert not ranks.is_main or same_weights(network, alone)
 
@@ -96,5 +103,6 @@ if __name__ == "__main__":
         ranks = Ranks.of_process(sharded=True)
         for encoder in ENCODERS:
             compare(ranks, encoder)
+        compare(ranks, "Bert", adapted=True)
     else:
         launch(2)

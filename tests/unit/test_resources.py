@@ -4,7 +4,8 @@ import pytest
 from helpers.study_config import study
 
 from crosstune.study import resources
-from crosstune.study.resources import JobResources, Resources, Size, averaging, gpus_of, pairs_of, prediction, training
+from crosstune.study.model_size import Size, gpus_of
+from crosstune.study.resources import JobResources, Resources, averaging, pairs_of, prediction, training
 from crosstune.study.retention import RetentionPolicy
 
 HOME = "results/test/tiny/seed1/qa"

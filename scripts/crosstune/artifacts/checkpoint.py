@@ -18,7 +18,8 @@ from crosstune.core import locks
 from crosstune.core.files import read_json, remove_unfinished
 
 MANIFEST, OPTIMIZER, MODEL, CURVE = "stage.json", "optimizer.safetensors", "model", "train.jsonl"
-WEIGHTS = f"{MODEL}/model.safetensors"
+# A stage has one of them.
+WEIGHTS, ADAPTER = f"{MODEL}/model.safetensors", f"{MODEL}/adapter_model.safetensors"
 STAGING, RESUME = ".staging", "resume"
 
 
@@ -99,8 +100,9 @@ class CheckpointJob:
 
     def is_staged(self) -> bool:
         """Whether the staged checkpoint is complete, and of this spec, these parents' weights and these rows."""
-        parts = [MANIFEST, WEIGHTS, CURVE, *([OPTIMIZER] if self.keep_optimizer else [])]
-        if self.missing_input() or not all((self.staging_dir / part).exists() for part in parts):
+        parts = [MANIFEST, CURVE, *([OPTIMIZER] if self.keep_optimizer else [])]
+        complete = has_weights(self.staging_dir) and all((self.staging_dir / part).exists() for part in parts)
+        if self.missing_input() or not complete:
             return False
         manifest = read_json(self.staging_dir / MANIFEST)
         parents = [read_json(parent / MANIFEST)["weights"] for parent in self.parents]
@@ -167,13 +169,13 @@ def _name(manifest: Mapping) -> str:
 
 def has_weights(checkpoint: Path | str) -> bool:
     """Whether a checkpoint folder holds its weights."""
-    return Path(checkpoint, WEIGHTS).exists()
+    return Path(checkpoint, WEIGHTS).exists() or Path(checkpoint, ADAPTER).exists()
 
 
 def remove_weights(checkpoint: Path) -> None:
     """Remove the model and the optimizer's state. A kill halfway leaves no model that looks complete."""
     remove_staged(checkpoint)
-    for part in (WEIGHTS, OPTIMIZER):
+    for part in (WEIGHTS, ADAPTER, OPTIMIZER):
         (checkpoint / part).unlink(missing_ok=True)
     shutil.rmtree(checkpoint / MODEL, ignore_errors=True)
 

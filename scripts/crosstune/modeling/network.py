@@ -5,13 +5,14 @@ with AutoModelForQuestionAnswering, AutoModelForSequenceClassification and simil
 the same name, it is saved as `heads.<name>`. `config.json` lists the heads with their names and labels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
+from crosstune.artifacts.adapter import Adapter
 from crosstune.core.errors import UserError
 from crosstune.core.random_streams import derive
 from crosstune.modeling.batching import Padding, concat_inputs
@@ -30,7 +31,8 @@ transformers_logging.disable_progress_bar()
 class MultiHeadEncoder(nn.Module):
     """`encoder` and `heads` (by name, such as `qa` or `tagging-upos`), with the task of each head.
 
-    `packed`: whether the encoder computes sequences end to end, or padded to the longest.
+    `packed`: whether the encoder computes sequences end to end, or padded to the longest. `adapter`: of an encoder that
+    has one; the encoder's other weights are then frozen.
     """
 
     def __init__(self, encoder: nn.Module, packing: bool = True):
@@ -45,6 +47,7 @@ class MultiHeadEncoder(nn.Module):
         self.published_pooler = {name: tensor.clone() for name, tensor in pooler.state_dict().items()} if pooler else {}
         self.heads = nn.ModuleDict()
         self.tasks: dict[str, Task] = {}
+        self.adapter: Adapter | None = None
 
     @property
     def config(self):
@@ -181,6 +184,18 @@ class MultiHeadEncoder(nn.Module):
     @property
     def _has_token_types(self) -> bool:
         return getattr(self.config, "type_vocab_size", 0) > 1
+
+
+def trained_state(network: nn.Module) -> dict[str, torch.Tensor]:
+    """The tensors of a network's state without frozen weights."""
+    frozen = {name for name, weight in network.named_parameters(remove_duplicate=False) if not weight.requires_grad}
+    return {name: tensor for name, tensor in network.state_dict().items() if name not in frozen}
+
+
+def load_trained_state(network: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """Give a network the tensors of `trained_state`. Raises RuntimeError if they are others than it trains."""
+    complete = trained_state(network).keys() == state.keys()
+    network.load_state_dict(network.state_dict() | dict(state) if complete else state)
 
 
 def _key(name: str) -> str:

@@ -30,7 +30,8 @@ class SparseEmbedding:
     """The rows of an encoder's word embeddings that a training changes: `rows` (rows,) are their token ids, None: all.
 
     `ids`: arrays of the token ids that the training looks up. `moments`: the optimizer's state of the stage before;
-    rows with moments move even if no window looks them up. A head that is tied to the matrix needs all rows.
+    rows with moments move even if no window looks them up. A head that is tied to the matrix needs all rows. A frozen
+    matrix stays whole.
     """
 
     def __init__(

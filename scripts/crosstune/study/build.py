@@ -7,6 +7,7 @@ from pathlib import Path
 from crosstune.core.schema import validate
 from crosstune.data.registry import load_languages, load_registry
 from crosstune.data.synthetic.write import complete_spec
+from crosstune.study.adapters import check_adapters
 from crosstune.study.bucket_specs import resolve_buckets
 from crosstune.study.checks import (
     check_allowed_leakage,
@@ -60,6 +61,7 @@ def build_study(config: Mapping, root: Path | str = ".") -> Study:
     check_windows(expansion)
     check_lengths(expansion, root)
     check_contrastive(expansion)
+    check_adapters(expansion)
     check_allowed_leakage(expansion)
     study = Study(
         **{field.name: getattr(expansion, field.name) for field in fields(expansion)},

@@ -103,9 +103,15 @@ def check_held_out(registry: Registry, track: Track) -> None:
 
 
 def check_frozen(study: Expansion) -> None:
-    """A model that the study pretrains has the layers that a recipe freezes; of others the training job knows."""
+    """A model that the study pretrains has the layers that a recipe freezes; of others the training job knows.
+
+    Adapters leave nothing to freeze.
+    """
     for node in study.checkpoints.values():
         trains = bool(node.parents and node.spec.get("sources"))
+        if trains and "lora" in node.spec and node.spec["recipe"].get("freeze"):
+            message = f"{node.location.model} trains adapters alone (`lora`), and the recipe freezes parts of it"
+            raise UserError(message, f"tracks.{node.location.track}", "Leave `freeze` out.")
         number = node.spec["recipe"].get("freeze", {}).get("layers", 0) if trains else 0
         model = study.config["models"][node.location.model] if number else {}
         if number > (have := model.get("pretrain", {}).get("layers", number)):

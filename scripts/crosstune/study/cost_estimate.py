@@ -14,18 +14,17 @@ from pathlib import Path
 
 from crosstune.artifacts.cost import UNKNOWN_DEVICE, prediction_costs, training_cost
 from crosstune.machine.devices import CPU, Device, Devices
+from crosstune.study.adapters import size_at, sizes_of
 from crosstune.study.graph import Run, Study
+from crosstune.study.model_size import Size, gpus_of
 from crosstune.study.paths import CheckpointPath, PreparedPath
 from crosstune.study.recipe import is_contrastive
 from crosstune.study.resources import (
     PREDICT_OPERATIONS,
-    TRAIN_OPERATIONS,
     UNKNOWN_TEST_ROWS,
     UNKNOWN_TRAINING_ROWS,
     UPDATE_SECONDS,
     JobResources,
-    Size,
-    gpus_of,
 )
 from crosstune.study.specs import predict_spec
 
@@ -96,7 +95,11 @@ class CostEstimate:
     # ---- work ----
 
     def size(self, model: str) -> Size:
-        return Size.of(self.study.config["models"][model])
+        return self._sizes[model]
+
+    @cached_property
+    def _sizes(self) -> dict[str, Size]:
+        return sizes_of(self.study.config)
 
     def work(self, path: str) -> WorkEstimate:
         """The work of one checkpoint."""
@@ -178,7 +181,8 @@ class CostEstimate:
             return 0.0
         if throughput := self.throughput("train", path, device):
             return work.training_tokens * throughput.hours / throughput.tokens
-        operations = TRAIN_OPERATIONS * (work.training_tokens + work.partner_tokens)
+        size = size_at(self.study, path, self._sizes)
+        operations = size.training_operations * (work.training_tokens + work.partner_tokens)
         training = self._seconds(path, device, operations, config["precision"])
         operations = PREDICT_OPERATIONS * work.evaluation_tokens
         evaluation = self._seconds(path, device, operations, config["predict_precision"])

@@ -12,9 +12,10 @@ from crosstune.machine.devices import CPU, Device
 from crosstune.study.cost_estimate import BASE, FILL_RATIO, CostEstimate
 from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.local_models import copied_models
-from crosstune.study.resources import UNKNOWN_TEST_ROWS, UPDATE_SECONDS, gpus_of
+from crosstune.study.model_size import gpus_of, parameters_of
+from crosstune.study.resources import UNKNOWN_TEST_ROWS, UPDATE_SECONDS
 from crosstune.study.retention import RetentionPolicy, manifest_of
-from crosstune.study.summary import parameters_of, weights_of
+from crosstune.study.summary import weights_of
 from crosstune.study.targets import baseline_files, prediction_files, score_files
 
 # Bytes of a predicted row, with its gold answers and its score.

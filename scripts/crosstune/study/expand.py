@@ -27,7 +27,14 @@ from crosstune.study.schedules import (
     shortened,
     with_one_lr_schedule,
 )
-from crosstune.study.specs import average_spec, held_out_manifests, pretrain_spec, stage_spec, weight_names_key
+from crosstune.study.specs import (
+    adapter_spec,
+    average_spec,
+    held_out_manifests,
+    pretrain_spec,
+    stage_spec,
+    weight_names_key,
+)
 from crosstune.study.sweeps import candidate_schedule, check_searched, chosen_schedule, grid_of, search_seeds
 
 
@@ -282,6 +289,7 @@ class RunExpander:
                 spec = average_spec(specs)
             else:
                 spec = stage_spec(self.config, self.registry, self.track, schedule, self.seed, specs[0])
+                spec |= adapter_spec(self.config["models"][self.model])
             data = tuple(Source.parse(name).manifest for name in spec.get("sources", []) + spec.get("replayed", []))
             self.checkpoints[path] = Checkpoint(
                 path, spec, parents, data, threads=self.config["threads"], held_out=held_out_manifests(spec),

@@ -15,12 +15,13 @@ from crosstune.artifacts.choice import resolve_recipe, swept_keys
 from crosstune.core.files import read_json
 from crosstune.core.packing import PREDICTION_PASS_TOKENS, TRAINING_PASS_TOKENS
 from crosstune.data.part_names import HELD, split_part
+from crosstune.study.adapters import size_at, sizes_of
 from crosstune.study.graph import Checkpoint, Expansion
-from crosstune.study.paths import CheckpointPath, PreparedPath
+from crosstune.study.model_size import Size
+from crosstune.study.paths import PreparedPath
 from crosstune.study.recipe import is_contrastive
 from crosstune.study.retention import RetentionPolicy
 from crosstune.study.specs import predict_spec
-from crosstune.study.summary import parameters_of
 from crosstune.study.targets import test_manifests
 
 MIB = 2**20
@@ -32,21 +33,17 @@ PROCESS_MIB = 1500
 
 GPU_PROCESS_MIB = 3000
 
-# A parameter in training, in fp32: weight, gradient and AdamW's two moments.
+# A trained parameter, in fp32: weight, gradient and AdamW's two moments.
 TRAIN_BYTES = 16
 
 # While the state is saved: its bytes, a copy of weight and moments. And the best weights so far.
 SAVE_BYTES = 12 + 4
 
-# A parameter in prediction: the weight, and a copy while it is loaded.
+# A parameter in prediction, or frozen in training: the weight, and a copy while it is loaded.
 LOAD_BYTES = 8
 
 # A parameter of an average: the sum in fp64, a member's weights, and the mean in fp32 with its bytes.
 AVERAGE_BYTES = 8 + 8 + 4 + 4
-
-# Bytes of activations per token, for each unit of width of each layer. Korthikanti et al. (2022, arXiv:2205.05198)
-# count 34 + 5 heads x length / width bytes in 16 bits: 64 for heads 64 wide and rows of 384, and twice that in fp32.
-ACTIVATION_BYTES = 128
 
 # Layers whose activations prediction holds at once.
 LIVE_LAYERS = 2
@@ -57,27 +54,10 @@ ROW_BYTES = 10_000
 # Logits of masked language modelling in fp32: themselves, their softmax and its gradient.
 LOGIT_BYTES = 3 * 4
 
-# --- the size of a model of the hub, whose shape is unknown ----------------------------------------------------------
-
-# If the config does not state them: a little more than XTREME-R's largest model, XLM-R large.
-UNKNOWN_PARAMETERS = 600_000_000
-
-# The share of parameters outside the embeddings: a half or less in multilingual encoders, 0.8 in monolingual ones.
-BODY_SHARE = 0.75
-
-DEFAULT_WIDTH = 768
-
-# A model with fewer parameters computes on a CPU unless its key `gpus` says otherwise.
-MIN_GPU_PARAMETERS = 50_000_000
-
 # --- time ------------------------------------------------------------------------------------------------------------
 
-# Operations per token and parameter, forward and with backward (Kaplan et al. 2020, arXiv:2001.08361).
-PREDICT_OPERATIONS, TRAIN_OPERATIONS = 2, 6
-
-# Operations per second of a core and of a GPU. benchmarks/results/base.md measures 1.2e11 a core on a machine without
-# bf16; the peak of a GPU of 2017 (V100) is 1.5e13 in fp32, that of later ones ten times as high in bf16.
-CORE_FLOPS, GPU_FLOPS = 4e10, 1e13
+# Operations per token and parameter, forward (Kaplan et al. 2020, arXiv:2001.08361).
+PREDICT_OPERATIONS = 2
 
 # Of an update of any size: about a hundred kernels a layer, the data. And AdamW for each parameter on one core.
 UPDATE_SECONDS, ADAMW_SECONDS = 0.05, 1e-9
@@ -170,46 +150,6 @@ LIGHT = {
 }
 
 
-@dataclass(frozen=True)
-class Size:
-    """The parameters, shape and GPUs of a model. An unknown shape is derived from the number of parameters."""
-
-    parameters: int
-    width: int
-    layers: float
-    gpus: int
-
-    @classmethod
-    def of(cls, model: Mapping) -> "Size":
-        """The size of a model of the config."""
-        parameters = parameters_of(model) or UNKNOWN_PARAMETERS
-        if "pretrain" in model:
-            width, layers = model["pretrain"]["hidden"], model["pretrain"]["layers"]
-        else:
-            width, layers = DEFAULT_WIDTH, BODY_SHARE * parameters / (12 * DEFAULT_WIDTH**2)
-        return cls(parameters, width, layers, gpus_of(model))
-
-    @property
-    def matrix_parameters(self) -> float:
-        """Parameters in the layers' matrices, which multiply every token. Embeddings are looked up."""
-        return 12 * self.layers * self.width**2
-
-    def activations(self, tokens: float, layers: float | None = None) -> float:
-        """Bytes of the activations of a forward pass."""
-        return tokens * self.width * (self.layers if layers is None else layers) * ACTIVATION_BYTES
-
-    def seconds(self, operations: float, tokens: float, threads: int) -> float:
-        """Seconds for `operations` operations per parameter and token."""
-        speed = GPU_FLOPS * self.gpus if self.gpus else CORE_FLOPS * threads
-        return operations * self.parameters * tokens / speed
-
-
-def gpus_of(model: Mapping) -> int:
-    """GPUs that a model's jobs request: its key `gpus`, or else none if it is known to be small and one otherwise."""
-    parameters = parameters_of(model)
-    return model.get("gpus", 0 if parameters is not None and parameters < MIN_GPU_PARAMETERS else 1)
-
-
 def process_mib(size: Size) -> float:
     return PROCESS_MIB + (GPU_PROCESS_MIB if size.gpus else 0)
 
@@ -223,17 +163,23 @@ def training(
     Activations are requested as main memory even with a GPU, because a machine without one holds them there. Each of
     several GPUs has a process that loads the model and the saved moments.
     """
-    others = max(0, size.gpus - 1) * (process_mib(size) + size.parameters * TRAIN_BYTES / MIB)
+    frozen = (size.parameters - size.trained_parameters) * LOAD_BYTES
+    others = max(0, size.gpus - 1) * (process_mib(size) + (size.trained_parameters * TRAIN_BYTES + frozen) / MIB)
     memory = (
-        size.parameters * (TRAIN_BYTES + SAVE_BYTES)
+        size.trained_parameters * (TRAIN_BYTES + SAVE_BYTES)
+        + frozen
         + size.activations(pass_tokens)
         + logits * LOGIT_BYTES
         + rows * ROW_BYTES
     )
-    work = size.seconds(TRAIN_OPERATIONS, updates * tokens, threads) + updates * UPDATE_SECONDS + rows * ROW_SECONDS
+    work = (
+        size.seconds(size.training_operations, updates * tokens, threads)
+        + updates * UPDATE_SECONDS
+        + rows * ROW_SECONDS
+    )
     work += (
-        0 if size.gpus else updates * size.parameters * ADAMW_SECONDS
-    ) + size.parameters * TRAIN_BYTES * DISK_SECONDS
+        0 if size.gpus else updates * size.trained_parameters * ADAMW_SECONDS
+    ) + size.trained_parameters * TRAIN_BYTES * DISK_SECONDS
     return Resources(process_mib(size) + memory / MIB + others, MARGIN * work, size.gpus)
 
 
@@ -247,8 +193,8 @@ def prediction(size: Size, rows: float, length: int, threads: int) -> Resources:
 
 def averaging(size: Size, members: int) -> Resources:
     """The mean of several checkpoints' weights, on the CPU."""
-    work = size.parameters * 4 * (members + 2) * DISK_SECONDS
-    return Resources(PROCESS_MIB + size.parameters * AVERAGE_BYTES / MIB, MARGIN * work)
+    work = size.trained_parameters * 4 * (members + 2) * DISK_SECONDS
+    return Resources(PROCESS_MIB + size.trained_parameters * AVERAGE_BYTES / MIB, MARGIN * work)
 
 
 class JobResources:
@@ -314,10 +260,10 @@ class JobResources:
 
     @cached_property
     def _sizes(self) -> dict[str, Size]:
-        return {name: Size.of(model) for name, model in self._study.config["models"].items()}
+        return sizes_of(self._study.config)
 
     def _size(self, path: str) -> Size:
-        return self._sizes[CheckpointPath.parse(path).model]
+        return size_at(self._study, path, self._sizes)
 
     def _checkpoint(self, path: str) -> Resources:
         """One checkpoint, without the other work of its process."""

@@ -136,6 +136,15 @@ def _lr_span_spec(schedule: Schedule) -> dict:
     return {"lr_span": {"updates": schedule.stages[-1].lr_updates, "before": before}}
 
 
+def adapter_spec(model: Mapping) -> dict:
+    """What the spec of a stage says of its model's adapter; nothing if it has none."""
+    lora = model.get("lora")
+    if not lora:
+        return {}
+    targets = lora["targets"] if isinstance(lora["targets"], str) else sorted(lora["targets"])
+    return {"lora": {**lora, "targets": targets}}
+
+
 def average_spec(parents: Sequence[dict]) -> dict:
     """The spec of the average of checkpoints with these specs."""
     return {"version": TRAIN_VERSION, "average": [sha256_json(parent) for parent in parents]}

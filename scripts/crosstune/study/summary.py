@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from crosstune.core.text import count
 from crosstune.data.part_names import SAMPLE, split_part
+from crosstune.study.adapters import sizes_of, stored_parameters
 from crosstune.study.folds import fold_dataset
 from crosstune.study.graph import Checkpoint, Study
 from crosstune.study.heads import evaluation_heads, final_heads
+from crosstune.study.model_size import Size, parameters_of
 from crosstune.study.recipe import own_recipes
 from crosstune.study.retention import RetentionPolicy
 from crosstune.study.schedules import shortened
@@ -52,6 +54,7 @@ def summary(study: Study, retention: RetentionPolicy) -> list[str]:
             if absent := [dataset for dataset in evaluate if dataset not in scored]:
                 lines.append(f"  {schedule.name} trains no head for {', '.join(absent)} and has no scores there")
         lines += [*_smaller_tests(study, name), *sweep_lines(study.sweeps, name)]
+    lines += _adapters(study)
     # A chosen candidate is trained once.
     trainings = sum(bool(node.data) and not node.candidates for node in study.checkpoints.values())
     lines.append(f"{len(study.runs)} runs share {trainings} trainings")
@@ -93,7 +96,9 @@ class Weights:
 
 def weights_of(study: Study, retention: RetentionPolicy) -> Weights:
     """The weights of a study's own checkpoints, if one job runs at a time."""
-    sizes = {path: _checkpoint_bytes(study, node) for path, node in study.checkpoints.items() if not node.is_given}
+    models = sizes_of(study.config)
+    own = {path: node for path, node in study.checkpoints.items() if not node.is_given}
+    sizes = {path: _checkpoint_bytes(study, node, models) for path, node in own.items()}
     known = sum(filter(None, sizes.values()))
     most = known if study.config["keep_weights"] == "all" else retention.peak_disk(lambda path: sizes.get(path) or 0)
     return Weights(known, most, list(sizes.values()).count(None))
@@ -112,17 +117,26 @@ def _amounts(study: Study, retention: RetentionPolicy) -> str:
     return f"{len(nodes)} checkpoints ({text}), {predictions} files of predictions"
 
 
-def _checkpoint_bytes(study: Study, node: Checkpoint) -> int | None:
-    """Bytes of a checkpoint's weights without its small heads, and of AdamW's two moments if they are kept."""
-    parameters = parameters_of(study.config["models"][node.location.model])
+def _checkpoint_bytes(study: Study, node: Checkpoint, sizes: Mapping[str, Size]) -> int | None:
+    """Bytes of a checkpoint's weights, and of AdamW's two moments if they are kept; of a whole model without heads."""
+    model = study.config["models"][node.location.model]
+    parameters = stored_parameters(study, node, sizes) if "lora" in model and node.parents else parameters_of(model)
     return parameters and parameters * BYTES_A_PARAMETER * (3 if node.keep_optimizer else 1)
 
 
-def parameters_of(model: Mapping) -> int | None:
-    """Parameters of an encoder: as stated for a given one (else None), counted for one that is pretrained here."""
-    if "pretrain" not in model:
-        return model.get("parameters")
-    pretrain = model["pretrain"]
-    width, positions = pretrain["hidden"], pretrain["vocabulary"] + pretrain["max_length"]
-    # A layer: four square matrices of attention, two of the feed-forward part of four widths, biases, two norms.
-    return positions * width + pretrain["layers"] * (12 * width**2 + 13 * width)
+def _adapters(study: Study) -> list[str]:
+    """A line for each model with an adapter: the share of its parameters that is trained, and its disk space."""
+    lines = []
+    for name, size in sizes_of(study.config).items():
+        if size.adapter is not None:
+            share = f"{size.adapter:,} of {size.parameters:,} parameters"
+            disk = f"{_megabytes(size.adapter)} a checkpoint"
+            whole = _megabytes(size.parameters)
+            lines.append(f"model {name} trains adapters: about {share} besides heads, {disk} instead of {whole}")
+    return lines
+
+
+def _megabytes(parameters: int) -> str:
+    """The disk space of parameters."""
+    size = parameters * BYTES_A_PARAMETER / 1e6
+    return f"{size:,.0f} MB" if size >= 10 else f"{size:.2g} MB"

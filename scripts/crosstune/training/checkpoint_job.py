@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save
 
+from crosstune.artifacts.adapter import BaseModel, hash_weights, whole_model
 from crosstune.artifacts.checkpoint import (
     CURVE,
     MANIFEST,
@@ -32,10 +33,8 @@ from crosstune.artifacts.split import PreparedSplit, prepared_splits, row_origin
 from crosstune.core.errors import UserError
 from crosstune.core.files import (
     atomic_open,
-    make_empty_folder,
     read_json,
     read_jsonl,
-    sha256_file,
     sha256_json,
     write_json,
     write_jsonl,
@@ -46,16 +45,16 @@ from crosstune.machine.cost_meter import Meter
 from crosstune.machine.environment import write_cost
 from crosstune.machine.gpu_lease import log_line
 from crosstune.machine.hardware import resolve_precision
+from crosstune.modeling.adapters import prepare_adapter
 from crosstune.modeling.batching import Mixture, plan_batches
 from crosstune.modeling.contrastive import ContrastiveConfig, contrastive_config
 from crosstune.modeling.encoding_facts import unknown_share, unknown_warnings
 from crosstune.modeling.feature_cache import FeatureCache
-from crosstune.modeling.folder import average_weights, load_network, save_network
+from crosstune.modeling.folder import average_models, load_network, save_network
 from crosstune.modeling.freezing import freeze
 from crosstune.modeling.network import MultiHeadEncoder
 from crosstune.modeling.tokenization import Tokenizer
 from crosstune.modeling.used_embeddings import SparseEmbedding
-from crosstune.modeling.weight_names import WEIGHTS
 from crosstune.training.distributed import Ranks
 from crosstune.training.inference import predict_dataset, predict_splits
 from crosstune.training.interruption import InterruptGuard
@@ -155,13 +154,19 @@ def make_checkpoint(
 def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, guard: InterruptGuard) -> None:
     """Train one stage of a schedule from the checkpoint folder `parent`.
 
-    The seed draws heads that the parent lacks.
+    The seed draws heads that the parent lacks, and a new adapter.
     """
     spec = job.settings
+    manifest = read_json(parent / MANIFEST)
     network = load_network(parent / MODEL, spec["recipe"].get("dropout"), spec["packing"])
+    if "lora" in spec:
+        # Not the folder of a parent that was retrained for this job alone.
+        base = BaseModel(str(job.parents[0] / MODEL), manifest["weights"])
+        prepare_adapter(network, spec["lora"], spec["seed"], parent / MODEL, base)
     for head in spec["heads"]:
         if head["name"] not in network.tasks:
             network.add_head(head["name"], head["labels"], seed=spec["seed"])
+        network.head(head["name"]).requires_grad_(True)
     if spec["sources"]:
         freeze(network, spec["recipe"].get("freeze", {}))
     # Two stages of one lineage must not share an order of rows. Neither encoding, model nor recipe may change the
@@ -170,9 +175,9 @@ def train_stage(job: CheckpointJob, parent: Path, options: RuntimeOptions, guard
     mixture = Mixture(tuple(spec["sources"]), tuple(spec["replayed"]), spec["recipe"]["sampling_alpha"], spec["replay"])
     heads = [spec["source_heads"][source] for source in spec["sources"]] or [head["name"] for head in spec["heads"]]
     main_head = heads[0] if heads else ""  # a task without head is evaluated on the bare encoder
-    manifest = read_json(parent / MANIFEST)
     moments = _carried_moments(job, parent, manifest)
-    _fit_checkpoint(job, Start(network, parent / MODEL, mixture, key, main_head, manifest, moments), options, guard)
+    start = Start(network, whole_model(parent / MODEL), mixture, key, main_head, manifest, moments)
+    _fit_checkpoint(job, start, options, guard)
 
 
 def take_candidate(job: CheckpointJob) -> bool:
@@ -208,13 +213,7 @@ def average_checkpoints(job: CheckpointJob, parents: Sequence[Path]) -> None:
     """Average the final weights of several schedules."""
     meter = Meter(threads=1)
     model = job.staging_dir / MODEL
-    weights = average_weights([parent / MODEL for parent in parents])
-    make_empty_folder(model)
-    for path in sorted((parents[0] / MODEL).iterdir()):
-        if path.name != WEIGHTS:
-            shutil.copyfile(path, model / path.name)
-    with atomic_open(model / WEIGHTS) as file:
-        file.write(save(dict(sorted(weights.items())), {"format": "pt"}))
+    average_models([parent / MODEL for parent in parents], model)
     write_jsonl(job.staging_dir / CURVE, [])
     members = [read_json(parent / MANIFEST) for parent in parents]
     lineage: dict = {}
@@ -222,7 +221,7 @@ def average_checkpoints(job: CheckpointJob, parents: Sequence[Path]) -> None:
         lineage = add_exposure(lineage, member["lineage"])
     write_cost(job.staging_dir, {**meter.record(), "tokens": 0, "processes": 1})
     manifest = {"updates": 0, "exposure": {}, "lineage": lineage, "data": {}}
-    _write_manifest(job, manifest, sha256_file(model / WEIGHTS), [member["weights"] for member in members])
+    _write_manifest(job, manifest, hash_weights(model), [member["weights"] for member in members])
 
 
 def new_encoder(spec: dict, tokenizer: Tokenizer) -> MultiHeadEncoder:
@@ -340,7 +339,7 @@ def _write_checkpoint(job: CheckpointJob, start: Start, inputs: Inputs, fit: Fit
         with atomic_open(out / OPTIMIZER) as file:
             file.write(save({name: tensor.contiguous() for name, tensor in fit.moments.items()}))
     exposure = count_exposure(plan, lengths)
-    weights = sha256_file(out / MODEL / WEIGHTS)
+    weights = hash_weights(out / MODEL)
     # All that a stage has seen of each source since the base model; the base's own text does not count.
     lineage = add_exposure(start.parent["lineage"], exposure) if start.parent else {}
     tokens = sum(seen["tokens"] for seen in exposure.values())
@@ -348,6 +347,9 @@ def _write_checkpoint(job: CheckpointJob, start: Start, inputs: Inputs, fit: Fit
     manifest = {"updates": len(plan), "exposure": exposure, "lineage": lineage, "data": data_hashes(job.data)}
     manifest["content_keys"] = content_keys([*job.data, *job.held_out])
     manifest |= {"precision": resolve_precision(job.spec["precision"]), "packed": start.network.packed}
+    if adapter := start.network.adapter:
+        trained = sum(weight.numel() for weight in start.network.parameters() if weight.requires_grad)
+        manifest["adapter"] = {"base": adapter.base.entry, "merged": len(adapter.base.merged), "parameters": trained}
     if fit.best:
         chosen = {"update": fit.best.update, "looks": fit.best.evaluations}
         manifest |= {"held_out": data_hashes(job.held_out), "selection": chosen}
@@ -370,7 +372,7 @@ def predict_after_training(
     if missing and network is None:  # an earlier process staged the checkpoint
         model = job.staging_dir / MODEL
         network = load_network(model, packing=missing[0]["spec"]["packing"])
-        cache = FeatureCache(options.cache, Tokenizer(model))
+        cache = FeatureCache(options.cache, Tokenizer(whole_model(model)))
     weights = read_json(job.staging_dir / MANIFEST)["weights"]
     for request in missing:
         out = staged_predictions_dir(job.out, request["spec"]["dataset"])

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from crosstune.modeling.network import trained_state
+
 # Metrics by split and language.
 Scores = dict[str, dict[str, dict]]
 
@@ -45,7 +47,7 @@ class BestCheckpoint:
         scores = self.score(update)
         mean = statistics.fmean(metrics[self.metric] for metrics in scores["validation"].values())
         if not self.evaluations or mean >= max(evaluation["score"] for evaluation in self.evaluations):
-            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in trained_state(network).items()}
         self.evaluations.append({"update": update, "score": mean, "scores": scores})
 
     @property

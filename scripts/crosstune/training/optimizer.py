@@ -39,9 +39,9 @@ def decay_factor(recipe: Mapping, done: int, span: LrSpan) -> float:
 
 
 def build_optimizer(network: MultiHeadEncoder, recipe: Mapping) -> AdamW:
-    """AdamW (beta 0.9, 0.999, eps 1e-8, as in XTREME's scripts); biases and norms do not decay.
+    """AdamW (beta 0.9, 0.999, eps 1e-8, as in XTREME's scripts) of weights that are not frozen.
 
-    Each group has the `peak` of its learning rate: a learned temperature has its own. Frozen weights are in no group.
+    Biases and norms do not decay. Each group has the `peak` of its learning rate: a learned temperature has its own.
     """
     options = temperature_options(recipe)
     temperature = [network.log_scale] if options and network.log_scale is not None else []

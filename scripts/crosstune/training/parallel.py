@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grads_with_norm_, get_total_nor
 from torch.optim import Optimizer
 
 from crosstune.modeling.freezing import encoder_layers
-from crosstune.modeling.network import MultiHeadEncoder
+from crosstune.modeling.network import MultiHeadEncoder, load_trained_state, trained_state
 from crosstune.training.distributed import Ranks
 from crosstune.training.optimizer import MOMENTS
 
@@ -117,9 +117,9 @@ class ShardedModel(ReplicatedModel):
             clip_grads_with_norm_(kind, max_norm, total)
 
     def gather_weights(self) -> None:
-        weights = self.gather_state(self.network.state_dict())
+        weights = self.gather_state(trained_state(self.network))
         if self._ranks.is_main:
-            self._full_network.load_state_dict(weights)
+            load_trained_state(self._full_network, weights)
 
     def gather_state(self, moments: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
         gathered = {}

@@ -11,7 +11,7 @@ from crosstune.core.packing import (
 from crosstune.machine.hardware import device
 from crosstune.modeling.network import MultiHeadEncoder
 
-# Bytes of activations per token, for each unit of width of each layer; study/resources.py names the source.
+# Bytes of activations per token, for each unit of width of each layer; study/model_size.py names the source.
 ACTIVATION_BYTES = {"bf16": 64, "fp32": 128}
 
 

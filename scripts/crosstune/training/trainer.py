@@ -18,7 +18,7 @@ from crosstune.core.progress import Progress
 from crosstune.core.random_streams import derive
 from crosstune.machine.hardware import device
 from crosstune.modeling.batching import prefetch
-from crosstune.modeling.network import MultiHeadEncoder
+from crosstune.modeling.network import MultiHeadEncoder, load_trained_state, trained_state
 from crosstune.training.distributed import Ranks
 from crosstune.training.interruption import InterruptGuard, TrainingInterrupted
 from crosstune.training.micro_batches import MicroBatch, MicroBatcher, TrainingSettings
@@ -97,7 +97,7 @@ class Trainer:
         if saved := self.folder.load():
             tensors, notes = saved
             weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")}
-            self.network.load_state_dict(weights)
+            load_trained_state(self.network, weights)
             self.updates, self.curve, moments = notes["updates"], notes["curve"], {**moments, **tensors}
             if self.best:
                 self.best.load_state(tensors, notes["looks"])
@@ -172,7 +172,7 @@ class Trainer:
         moments = self.gather()
 
         def write() -> None:
-            weights = {f"weights.{name}": tensor for name, tensor in self.network.state_dict().items()}
+            weights = {f"weights.{name}": tensor for name, tensor in trained_state(self.network).items()}
             best = self.best.state_tensors() if self.best else {}
             evaluations = self.best.evaluations if self.best else []
             notes = {"updates": self.updates, "curve": self.curve, "looks": evaluations}
@@ -184,7 +184,7 @@ class Trainer:
         """Give the network its final weights: the best ones of a model selection, else the last."""
         moments = self.gather()
         if self.ranks.is_main and self.best and self.best.weights:
-            self.network.load_state_dict(self.best.weights)
+            load_trained_state(self.network, self.best.weights)
         return self.curve, moments
 
     def gather(self) -> Mapping[str, torch.Tensor]:
