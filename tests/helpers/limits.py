@@ -30,6 +30,7 @@ def run_limited(folder: Path, prepare: str, action: str, memory: int, seconds: i
     """Run the statements `prepare`, and then evaluate `action` with at most `memory` bytes more and so many seconds."""
     command = [sys.executable, __file__, prepare, action, str(memory), str(seconds)]
     environ = os.environ | {"PYTHONPATH": str(SCRIPTS), "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+    environ |= {"MALLOC_ARENA_MAX": "1"}  # Each thread reserves address space otherwise.
     done = subprocess.run(command, cwd=folder, env=environ, text=True, capture_output=True, timeout=10 * seconds)
     if done.returncode:
         return Outcome("killed", f"exit code {done.returncode}\n{done.stderr[-2000:]}", 0)

@@ -135,7 +135,8 @@ def test_an_entry_of_a_compressed_tar_archive(kind, within, tmp_path):
 def test_a_parquet_file_of_one_text_many_times(within, tmp_path):
     table = pyarrow.table({"text": pyarrow.array(["x" * 100_000] * (BOMB // 100_000)).dictionary_encode()})
     parquet.write_table(table, tmp_path / "x.parquet")
-    assert "unpack to" in within(TABLE, READ_TABLE)
+    # pyarrow reads ahead on threads: how much is in memory at once depends on how busy the machine is.
+    assert "unpack to" in within(TABLE, READ_TABLE, memory=3 * MEMORY)
 
 
 @pytest.mark.parametrize("compression", ["zstd", "gzip"])
@@ -143,7 +144,7 @@ def test_a_compressed_parquet_file(compression, within, tmp_path):
     table = pyarrow.table({"text": ["x" * (BOMB // 4)] * 4})
     parquet.write_table(table, tmp_path / "x.parquet", compression=compression, use_dictionary=False)
     assert (tmp_path / "x.parquet").stat().st_size < 2 * MB
-    assert "unpack to" in within(TABLE, READ_TABLE)
+    assert "unpack to" in within(TABLE, READ_TABLE, memory=3 * MEMORY)
 
 
 LETTERS = "abcdefghijklmnop"

@@ -261,7 +261,10 @@ def test_a_mistake_in_a_record_names_the_file(kept, old, new, message):
 
 # --- differences of tables -------------------------------------------------------------------------------------------
 
-CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=5)
+# Without what a spreadsheet takes for a formula: CSV has an apostrophe before it, but not before a number.
+CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=5).filter(
+    lambda text: text[0] not in "=+-@＝＋－＠"
+)
 
 
 @given(data=st.data(), rows=st.integers(1, 4), columns=st.integers(2, 4), suffix=st.sampled_from([".md", ".csv"]))
