@@ -44,7 +44,7 @@ rule crate:
         **resources_for(LIGHT["crate"]),
     params:
         results=lambda w, input: os.path.dirname(input.report),
-        kept=targets.kept_folder(study),
+        kept=lambda w: targets.kept_folder(study),
     message:
         "pack the study as an RO-Crate"
     shell:
@@ -126,7 +126,7 @@ rule corrections:
     resources:
         **resources_for(LIGHT["corrections"]),
     params:
-        kept=targets.kept_folder(study),
+        kept=lambda w: targets.kept_folder(study),
         results=study.results,
         study=study.name,
     message:

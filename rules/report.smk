@@ -237,7 +237,7 @@ rule report:
     resources:
         **resources_for(LIGHT["report"]),
     params:
-        kept=targets.kept_folder(study),
+        kept=lambda w: targets.kept_folder(study),
     message:
         "write the report of {wildcards.study}"
     shell:
