@@ -136,7 +136,7 @@ def _origin_of(model: Mapping) -> str:
     """Where a base model comes from."""
     if "hub" in model:
         return f"{model['hub']} at {model['revision']}"
-    return f"a folder with the SHA-256 {model['sha256']}" if "folder" in model else "made here"
+    return f"a folder with the SHA-256 {model['sha256'][:12]}" if "folder" in model else "made here"
 
 
 def track_plan(study: Study, name: str) -> dict:
