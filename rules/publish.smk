@@ -32,7 +32,7 @@ rule examples:
 
 # A card lies in the folder of the weights, which is an output of the training. So the list of cards is the output here.
 rule model_cards:
-    """Write a model card beside the weights of every checkpoint that the study keeps."""
+    """Write a model card next to the weights of every checkpoint that the study keeps."""
     input:
         plan=f"{study.results}/plan.json",
         leakage=f"{study.results}/leakage.json",

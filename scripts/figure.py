@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--plan", required=True, type=Path, help="the study's plan.json")
     parser.add_argument("--results", required=True, type=Path, help="the study's folder of results")
     parser.add_argument("--name", required=True, help="the figure's name in the study")
-    parser.add_argument("--out", required=True, type=Path, help="file to draw into (.svg), with a .pdf beside it")
+    parser.add_argument("--out", required=True, type=Path, help="file to draw into (.svg), with a .pdf next to it")
     args = parser.parse_args()
     write_figure(load_results(args.plan, args.results), args.name, args.results, args.out)
 

@@ -1,4 +1,4 @@
-"""Write model cards beside the weights of all kept checkpoints of a study.
+"""Write model cards next to the weights of all kept checkpoints of a study.
 
     python scripts/model_cards.py --plan results/x/plan.json --results results/x --data data \\
         --out results/x/model_cards.json

@@ -183,8 +183,8 @@ def test_the_first_screen_has_the_answer(opened, page):
     first, second = (part.text for part in driver.find_elements("css selector", ".answer")[:2])
     assert "joint is better than english" in first and "points, 95% CI [" in first
     assert "3 seeds" in second and "low-resource languages of worldqa" in second
-    beside = driver.find_element("css selector", ".beside").text
-    assert "Few seeds: with 3 seeds the minimum detectable effect" in beside
+    aside = driver.find_element("css selector", ".aside").text
+    assert "Few seeds: with 3 seeds the minimum detectable effect" in aside
     # On a phone the answers and the forest plot.
     driver = opened(page, PHONE, opening=False)
     chart = driver.find_element("css selector", ".first .chart")

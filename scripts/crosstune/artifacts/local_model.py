@@ -15,7 +15,7 @@ from crosstune.artifacts.model_files import PICKLE, SAFETENSORS, WEIGHTS_FILES, 
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, sha256_json
 
-# The names of transformers' tokenizers: one that has a vocabulary, and what may lie beside it.
+# The names of transformers' tokenizers: one that has a vocabulary, and what may lie next to it.
 VOCABULARIES = (
     "tokenizer.json", "*.model", "*.spm", "vocab.txt", "vocab.json", "dict.txt", "prophetnet.tokenizer",
 )  # fmt: skip

@@ -8,7 +8,7 @@ SWITCHES = ("USE_TORCH", "USE_TF", "USE_JAX")
 
 
 def import_datasets() -> ModuleType:
-    """The library. Its messages and progress bars are off: every fault of a file is told once, by a UserError."""
+    """The library. Its messages and progress bars are off: every fault of a file is reported once, by a UserError."""
     before = {name: os.environ.get(name) for name in SWITCHES}
     os.environ.update(dict.fromkeys(SWITCHES, "0"))
     try:

@@ -39,7 +39,7 @@ def prepare(
     out: Path,
     content_key: str = "",
 ) -> dict:
-    """Write the rows of one language as JSON lines to `out` and then their manifest beside it; return the manifest.
+    """Write the rows of one language as JSON lines to `out` and then their manifest next to it; return the manifest.
 
     `folders` maps the folders that records name to paths. `raw` holds downloads and synthetic data; its parent holds
     prepared data. `content_key` names all that the rows depend on. `notes` of the manifest counts the rows that the
@@ -210,8 +210,8 @@ def _load_downloads(
         members, prefix = [source.members] * len(entries), ""
     sources = [{**origin, "sha256": entry["sha256"]} for origin, entry in zip(origins, entries, strict=True)]
     places = [entry["place"] for entry in entries]
-    told, form = form is not None, form or format_of([str(place) for place in places])
-    names_columns = dataset.reader is None and (told or not dataset.columns)
+    stated, form = form is not None, form or format_of([str(place) for place in places])
+    names_columns = dataset.reader is None and (stated or not dataset.columns)
     if form is not None and (form.builder == "parquet" or names_columns):
         return rows_from_records(read_tables(places, form), dataset.task, str(places[0]), options, prefix), sources
     files = [file for place, patterns in zip(places, members, strict=True) for file in _read_files(place, patterns)]

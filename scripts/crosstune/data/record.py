@@ -35,7 +35,7 @@ HUB_PATTERNS = {
 }
 
 
-# For each task type, the columns that `columns` must and may name for a table, beside COMMON_ROLES.
+# For each task type, the columns that `columns` must and may name for a table, besides COMMON_ROLES.
 ROLES = {
     "qa": (("context", "question", "answers"), ("answer_start",)),
     "classification": (("text", "label"), ("pair",)),
@@ -123,7 +123,7 @@ class Dataset:
 
     @property
     def declaration(self) -> dict[str, Any] | tuple:
-        """What the record says of its tables, beside tags and labels; () if it says nothing."""
+        """What the record says of its tables, besides tags and labels; () if it says nothing."""
         names = ("columns", "table", "values", "choices", "drop", "tag_scheme", "answer_start")
         return {name: value for name in names if (value := getattr(self, name))} or ()
 

@@ -17,7 +17,7 @@ from crosstune.data.datasets_library import import_datasets
 
 BATCH_ROWS = 100  # rows in memory at a time
 
-# The library's builders that parse tables, by the endings of files that they read without being told.
+# The library's builders that parse tables, by the endings of files that they recognise.
 BUILDERS = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json"}
 TAB_SEPARATED = {".tsv": {"sep": "\t"}}
 

@@ -106,7 +106,7 @@ def adapter_file(
 def average_adapters(members: Sequence[Sequence[AdapterFile]]) -> AdapterFile:
     """One adapter with the mean of the members' weights; a member's adapters are merged after each other, heads last.
 
-    The mean of products B A is one product: all A below each other, all B beside each other divided by the number of
+    The mean of products B A is one product: all A below each other, all B next to each other divided by the number of
     members. The rank is the sum of the ranks. Raises UserError if the members hold different tensors.
     """
     first = members[0][-1]

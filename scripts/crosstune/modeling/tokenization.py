@@ -84,7 +84,7 @@ class Tokenizer:
         """Tokenize without special tokens.
 
         A token's range begins at its first character that is not a space. Letters, marks and digits that the tokenizer
-        counts to no token belong to the token beside them, as in a word's decomposed letters.
+        counts to no token belong to the token next to them, as in a word's decomposed letters.
         """
         tokenized = []
         for begin in range(0, len(texts), TOKENIZER_BATCH):
@@ -178,7 +178,7 @@ def _cover_words(starts: np.ndarray, ends: np.ndarray, text: str) -> tuple[np.nd
     characters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     outside = np.flatnonzero((depth.cumsum()[:-1] == 0) & (characters != ord(" "))).tolist()
     lost = [place for place in outside if is_word_character(text[place])]
-    # A part of the letter before it belongs to that letter's token, others to the next token beside them.
+    # A part of the letter before it belongs to that letter's token, others to the next token.
     letters = [place for place in lost if not (continues_letter(text[place]) and _move(ends, place, place + 1))]
     alone = [place for place in reversed(letters) if not _move(starts, place + 1, place)]
     for place in reversed(alone):

@@ -16,7 +16,7 @@ from crosstune.core.text import count
 
 MEMORY = Path(".snakemake/finished-files.json")
 
-# Larger files are weights. They take long to read, and have a hash in the manifest beside them.
+# Larger files are weights. They take long to read, and have a hash in the manifest next to them.
 MOST_BYTES = 64 * 2**20
 
 # What every run writes anew, and caches that check themselves.

@@ -1,6 +1,6 @@
 """Corrections of kept results: finding them, and writing the entry for a person to complete.
 
-The record beside kept files says what they must be (artifacts/correction_record.py). Here the study's present
+The record next to kept files says what they must be (artifacts/correction_record.py). Here the study's present
 tables and figures are compared with them, and the kept files with the record.
 """
 

@@ -86,7 +86,7 @@ def packed_files(study: Study, data: Sequence[str], root: Path) -> list[str]:
     for path in study.checkpoints:
         included += [f"{path}/{name}" for name in CHECKPOINT]
     files = {str(file.relative_to(root)) for name in included for file in regular_files(root / name, root)}
-    # Of the workflow only what the project publishes anyway: drafts and secrets beside it are nobody's business.
+    # Of the workflow only what the project publishes anyway: drafts and secrets next to it are nobody's business.
     published = tracked_files(root)
     own = {name for name in files if not name.startswith(("results/", "data/"))}
     return sorted(files - own | (own if published is None else own & published))
@@ -120,7 +120,7 @@ def crate_metadata(study: Study, provenance: Mapping, files: Mapping[str, Path],
             entities[name]["exampleOfWork"] = _ref(parameter)
     entities["Snakefile"] |= _workflow(provenance)
     if (recorded := f"{kept_folder(study)}/{RECORD}") in entities:
-        entities[recorded]["description"] = "the correction record of the results beside it"
+        entities[recorded]["description"] = "the correction record of the results next to it"
     given = sorted((name, model) for name, model in provenance["models"].items() if "pretrained_on" not in model)
     models = [_model(name, model) for name, model in given]
     graph = [

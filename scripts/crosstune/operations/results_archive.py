@@ -20,7 +20,7 @@ from crosstune.core.zips import member_chunks
 from crosstune.operations.zip_files import regular_files, write_zip
 from crosstune.study.graph import Study
 
-# Results of a checkpoint. Those of the directories are complete if the manifest beside them exists.
+# Results of a checkpoint. Those of the directories are complete if the manifest next to them exists.
 FILES, FOLDERS = (MANIFEST, "cost.json", CURVE, CHOICE), ("predictions", "scores")
 
 # Results of the study that come from its rows. Without them finished trainings would wait for a check, and be repeated.

@@ -29,7 +29,7 @@ def file_changes(name: str, old: bytes | None, new: bytes | None) -> list[dict]:
     """The changes of a file as a record of corrections lists them; None: there is no file.
 
     Cells are compared by the names of their rows and columns, other lines of a text in order. Of any other file, such
-    as a figure, the hashes are told.
+    as a figure, the hashes are printed.
     """
     if old is None or new is None or Path(name).suffix not in TEXTS:
         values = {"old": old, "new": new}

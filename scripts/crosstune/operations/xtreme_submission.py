@@ -6,7 +6,7 @@ and XTREME's evaluate.py can score it without the study. The folders are
     runs/<model>/<track>/<schedule>/seed<n>                  the data sets of one track
     averages/<average>/<model>/<schedule>/seed<n>            the tasks of an average, from all their tracks
 
-MultiCheckList is no task of the average. Its files lie beside those of the tasks, with the names that XTREME's own
+MultiCheckList is no task of the average. Its files lie next to those of the tasks, with the names that XTREME's own
 program for it reads: `multichecklist/lang_predictions/<lang>_<test>_<model>_preds.txt`, an answer a line, in the order
 of the contexts and questions of `multichecklist/lang_suites/<lang>_squad_suite.json`. `labels/` has the expected
 answers.

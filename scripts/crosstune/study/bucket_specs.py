@@ -57,5 +57,5 @@ def _training_rows(study: Study, track: str, schedules: tuple[str, str]) -> list
 
 
 def _rows(manifest: PreparedPath | str) -> str:
-    """The file of rows beside a manifest."""
+    """The file of rows next to a manifest."""
     return str(manifest).removesuffix(".json") + ".jsonl"

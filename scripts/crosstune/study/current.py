@@ -18,7 +18,7 @@ from crosstune.study.graph import Checkpoint, Expansion
 from crosstune.study.paths import PreparedPath
 from crosstune.study.specs import predict_spec
 
-# Keys of a checkpoint's spec that say which stages came before: a change there is told for those stages.
+# Keys of a checkpoint's spec that say which stages came before: a change there is reported for those stages.
 ANCESTORS = ("parent", "average", "after")
 
 EARLIER = "an earlier stage"
@@ -88,7 +88,7 @@ class CurrentResults:
         """A line per track, or model, whose finished results the study would replace by others, and why."""
         homes: dict[str, _Replaced] = {}
         for path, node in self._study.checkpoints.items():
-            if not node.data:  # given, averaged or untrained: made in seconds, and told by what it is made of
+            if not node.data:  # given, averaged or untrained: made in seconds, and known by what it is made of
                 continue
             home = f"track {node.location.track}" if node.parents else f"model {node.location.model}"
             part = homes.setdefault(home, _Replaced())
@@ -106,8 +106,8 @@ class CurrentResults:
         if lines := self.replaced():
             name = f"study: {self._study.config['study']}-2"
             fix = f"To replace them: --config replace=true\nTo keep them, give this study another name:\n{name}"
-            told = "\n  ".join(["finished results would be replaced", *lines])
-            raise UserError(told, self._study.results, fix)
+            message = "\n  ".join(["finished results would be replaced", *lines])
+            raise UserError(message, self._study.results, fix)
 
     def _is_current(self, path: str) -> bool:
         """Whether a checkpoint and all its ancestors are finished, with the specs and rows that the study asks for."""

@@ -1,4 +1,4 @@
-"""What a download may take: its size is told before it starts, the disk has room, and no server sends more."""
+"""What a download may take: its size is printed before it starts, the disk has room, and no server sends more."""
 
 import shutil
 import sys

@@ -28,7 +28,7 @@ CAPABILITIES = {
 # Their translations agree with male names alone, so that the name of any gender is replaced by a male one.
 MALE_TESTS = ("comp", "intens", "prof")
 
-# Tests whose lists keep empty cells, so that a list stays beside the one of its limits.
+# Tests whose lists keep empty cells, so that a list stays next to the one of its limits.
 ALIGNED_TESTS = ("prop", "prof")
 
 LIMITS = "-placeholders"  # ends the name of a column with the English values that the column before holds for

@@ -314,7 +314,7 @@ def _time_as_text(feature: Any) -> Any:
 
 @contextmanager
 def _written(text: str, name: str) -> Iterator[tuple[str, str]]:
-    """(file, cache): a text in a file, for parsers that read files, and a folder for what they write beside it."""
+    """(file, cache): a text in a file, for parsers that read files, and a folder for what they write next to it."""
     with TemporaryDirectory(prefix="crosstune-") as folder:
         path = Path(folder, name)
         path.write_bytes(text.encode("utf-8", "surrogatepass"))

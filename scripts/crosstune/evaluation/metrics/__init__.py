@@ -33,7 +33,7 @@ XTREME_R = {
     "lareqa": "retrieval",
 }
 
-# What XTREME-R evaluates beside its tasks, without a number in its average.
+# What XTREME-R evaluates besides its tasks, without a number in its average.
 DIAGNOSTICS = {"multichecklist": "multichecklist"}
 
 

@@ -1,1 +1,1 @@
-"""Model cards: a README.md beside the weights of every kept checkpoint, with metadata for the hub."""
+"""Model cards: a README.md next to the weights of every kept checkpoint, with metadata for the hub."""

@@ -43,7 +43,7 @@ def declared_figures(study: StudyResults, results: Path) -> Iterator[tuple[str, 
 
 
 def write_figure(study: StudyResults, name: str, results: Path, out: Path) -> None:
-    """Write the figure `name` as `out`, an SVG file, and as PDF beside it. UserError if there is nothing to draw."""
+    """Write the figure `name` as `out`, an SVG file, and as PDF next to it. UserError if there is nothing to draw."""
     entries = {entry["name"]: entry for entry in study.plan.get("figures", [])}
     if name not in entries:
         raise UserError(f"unknown figure {name!r}", "figures", f"There are: {', '.join(entries) or 'none'}")

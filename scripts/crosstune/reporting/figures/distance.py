@@ -47,7 +47,7 @@ def distance_chart(panel: Panel, schedule: str, schedules: list[str]) -> Chart:
 
 
 def add_names(chart: PointChart, points: list[tuple[str, float, float]]) -> None:
-    """Name the points: beside, above or below them, where fewest other names and points are in the way."""
+    """Name the points: next to, above or below them, where fewest other names and points are in the way."""
     centres = [(chart.x.share(x) * USUAL_WIDTH, chart.down(y)) for _, x, y in points]
     taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in centres]
     for (name, x, _), (across, down) in zip(points, centres, strict=True):
