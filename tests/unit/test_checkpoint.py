@@ -59,6 +59,23 @@ def test_installing_moves_the_staged_checkpoint_into_place(job):
     assert {path.name for path in job.out.iterdir()} == {"stage.json", "train.jsonl", "model"}
 
 
+@pytest.mark.parametrize("weights", ["model.safetensors", "adapter_model.safetensors"])
+def test_the_chosen_candidate_of_a_sweep_serves_whole_or_as_adapter(job, tmp_path, weights):
+    choice = tmp_path / "choice.json"
+    write_json(choice, {"values": {"lr": 1.0}, "number": 1})
+    spec = SPEC | {"recipe": {"lr": {"sweep": [2.0, 1.0]}}}
+    job = replace(job, spec=spec, choice=choice, candidates=(tmp_path / "a", tmp_path / "b"))
+    assert job.chosen_candidate() is None
+    manifest = {"spec": {"recipe": {"lr": 1.0}}, "parents": ["old"], "data": {"worldqa.qen": "rows"}}
+    write_json(tmp_path / "b/stage.json", manifest)
+    write_jsonl(tmp_path / "b/train.jsonl", [])
+    assert job.chosen_candidate() is None, "its weights are gone"
+    (tmp_path / "b/model").mkdir()
+    (tmp_path / "b/model" / weights).write_bytes(b"weights")
+    assert job.chosen_candidate() == tmp_path / "b"
+    assert replace(job, keep_optimizer=True).chosen_candidate() is None
+
+
 def test_staged_files_that_stay_serve_a_job_that_starts_twice(job):
     """As on a cluster: a second job for the same training deletes the outputs of the first, which has just ended."""
     stage(job)

@@ -100,9 +100,7 @@ class CheckpointJob:
 
     def is_staged(self) -> bool:
         """Whether the staged checkpoint is complete, and of this spec, these parents' weights and these rows."""
-        parts = [MANIFEST, CURVE, *([OPTIMIZER] if self.keep_optimizer else [])]
-        complete = has_weights(self.staging_dir) and all((self.staging_dir / part).exists() for part in parts)
-        if self.missing_input() or not complete:
+        if self.missing_input() or not self._is_complete(self.staging_dir):
             return False
         manifest = read_json(self.staging_dir / MANIFEST)
         parents = [read_json(parent / MANIFEST)["weights"] for parent in self.parents]
@@ -110,13 +108,17 @@ class CheckpointJob:
         found += [manifest.get("held_out", {}), manifest.get("chosen", {})]
         return found == [self.spec, parents, data_hashes(self.data), data_hashes(self.held_out), self.chosen]
 
+    def _is_complete(self, folder: Path) -> bool:
+        """Whether a folder has all parts of this checkpoint: the whole model, or its adapter."""
+        parts = [MANIFEST, CURVE, *([OPTIMIZER] if self.keep_optimizer else [])]
+        return has_weights(folder) and all((folder / part).exists() for part in parts)
+
     def chosen_candidate(self) -> Path | None:
         """The finished candidate that this checkpoint would be trained as once more; None if there is no such."""
         if not self.candidates:
             return None
         candidate = self.candidates[read_json(self.choice)["number"]]
-        parts = [WEIGHTS, CURVE, *([OPTIMIZER] if self.keep_optimizer else [])]
-        if not all((candidate / part).exists() for part in parts):
+        if not self._is_complete(candidate):
             return None
         manifest = read_json(candidate / MANIFEST)
         parents = [read_json(parent / MANIFEST)["weights"] for parent in self.parents]
