@@ -49,7 +49,11 @@ PLANNING = "estimate_cost" in sys.argv
 CARE = {"pin", "list_stale", "status", "export_results", "import_results", "corrections"}
 WITHOUT_DATA = PLANNING or bool(CARE & set(sys.argv))
 # These targets train and predict nothing.
-KEEPS_RESULTS = WITHOUT_DATA or any(word.startswith(("clean_", "prepare_all", "downloads")) for word in sys.argv)
+CLEANS = any(word.startswith("clean_") for word in sys.argv)
+KEEPS_RESULTS = WITHOUT_DATA or CLEANS or any(word.startswith(("prepare_all", "downloads")) for word in sys.argv)
+# Other targets leave what is remembered of finished files as it is, whether these were changed or not. An import
+# replaces no file by another content.
+MAKES_FILES = not (WITHOUT_DATA or CLEANS)
 
 # A cluster sends SIGUSR1 when a job's time is nearly over. The training saves its state then; Snakemake would die of the
 # signal at once, and the training with it.
@@ -98,7 +102,7 @@ try:
         requirements.check_files()
         check_folders(study)
         read_record(Path(targets.kept_folder(study)), Path(workflow.basedir))
-    if workflow.is_main_process and not KEEPS_RESULTS:
+    if workflow.is_main_process and MAKES_FILES:
         check_finished_files()
         # Other jobs run in environments made from the locks, which have peft.
         if not workflow.deployment_settings.deployment_method:
@@ -211,22 +215,25 @@ onstart:
             check_image(IMAGE)
     except UserError as error:
         refuse(error)
-    forget_files()
+    if MAKES_FILES:
+        forget_files()
 
 
-def finished_files():
-    """Folders with what the study has made, and the outputs of each of its jobs."""
-    return [Path("data"), Path(study.results)], [list(map(str, job.output)) for job in workflow.dag.jobs]
+def remember_finished_files():
+    """Remember what the study has made, with the outputs of each of its jobs."""
+    if MAKES_FILES:
+        outputs = [list(map(str, job.output)) for job in workflow.dag.jobs]
+        remember_files([Path("data"), Path(study.results)], outputs)
 
 
 onsuccess:
     for path in study.checkpoints:
         remove_staged(Path(path))
-    remember_files(*finished_files())
+    remember_finished_files()
 
 
 onerror:
-    remember_files(*finished_files())
+    remember_finished_files()
 
 
 def final_targets():

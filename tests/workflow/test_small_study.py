@@ -118,6 +118,7 @@ def test_a_stage_loads_with_transformers(finished):
 def test_a_finished_file_that_something_has_changed_is_told_and_made_anew(finished, snakemake, jobs, name):
     config, before = write_config(finished), results(finished)
     (finished / name).write_bytes((finished / name).read_bytes()[:20])
+    snakemake(finished, "status", "--cores", "1", "--configfile", config)  # which looks only
     refused = snakemake(finished, "--cores", "2", "--configfile", config, check=False)
     assert refused.returncode and f"1 file changed after the last run had ended: {name}" in refused.stdout
     (command,) = re.findall(r"^  (rm -rf .+)$", refused.stdout, re.MULTILINE)
