@@ -247,6 +247,12 @@ def test_the_key_changes_no_spec_and_needs_weights():
     assert error.value.where == "model_cards"
 
 
+def test_models_with_adapters_get_no_cards():
+    lora = {"rank": 4, "alpha": 8, "targets": ["query"]}
+    with pytest.raises(UserError, match="a card is of a whole model, and tiny trains adapters"):
+        plan_of(study(model_cards={}, models__tiny__lora=lora))
+
+
 @pytest.mark.parametrize("keys", [{"owner": "a/b"}, {"owner": ""}, {"licence": "My Licence"}, {"license": "mit"}])
 def test_other_values_are_refused(keys):
     with pytest.raises(UserError, match="model_cards"):

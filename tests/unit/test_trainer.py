@@ -12,7 +12,7 @@ from sample_rows import RECIPE, SENTENCES
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json
 from crosstune.modeling.batching import Mixture, plan_batches, prefetch
-from crosstune.modeling.folder import average_weights, load_network, save_network
+from crosstune.modeling.folder import average_models, average_weights, load_network, save_network
 from crosstune.training.interruption import TrainingInterrupted
 from crosstune.training.micro_batches import TrainingData
 from crosstune.training.model_selection import BestCheckpoint
@@ -174,6 +174,18 @@ def test_save_and_load_keep_every_head(run, tokenizer_folder, tmp_path):
     for name in network.tasks:
         assert same_weights(network.head(name), loaded.head(name))
     assert same_weights(network.encoder, loaded.encoder)
+
+
+def test_the_folder_of_an_average_has_no_card_of_a_member(new_network, tokenizer_folder, tmp_path):
+    network = new_network()
+    network.add_head("qa", [], seed=1)
+    for name in ("a", "b"):
+        save_network(network, tmp_path / name, tokenizer_folder, "qa")
+    names = {path.name for path in (tmp_path / "a").iterdir()}
+    (tmp_path / "a/README.md").write_text("# a")
+    average_models([tmp_path / "a", tmp_path / "b"], tmp_path / "mean")
+    assert {path.name for path in (tmp_path / "mean").iterdir()} == names
+    assert same_weights(load_network(tmp_path / "mean"), network)
 
 
 def test_the_average_is_the_mean(new_network, tokenizer_folder, tmp_path):

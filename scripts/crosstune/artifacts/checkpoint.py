@@ -21,6 +21,8 @@ MANIFEST, OPTIMIZER, MODEL, CURVE = "stage.json", "optimizer.safetensors", "mode
 # A stage has one of them.
 WEIGHTS, ADAPTER = f"{MODEL}/model.safetensors", f"{MODEL}/adapter_model.safetensors"
 STAGING, RESUME = ".staging", "resume"
+# A model's card for the hub, among the files of the model.
+CARD = "README.md"
 
 
 @dataclass(frozen=True)

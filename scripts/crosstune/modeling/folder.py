@@ -24,6 +24,7 @@ from crosstune.artifacts.adapter import (
     read_base,
     whole_model,
 )
+from crosstune.artifacts.checkpoint import CARD
 from crosstune.artifacts.model_config import LOCAL
 from crosstune.core.errors import UserError
 from crosstune.core.files import atomic_open, make_empty_folder, read_json, write_text
@@ -222,7 +223,7 @@ def average_models(folders: Sequence[Path], out: Path) -> None:
     Raises UserError if they hold different tensors.
     """
     make_empty_folder(out)
-    left = {WEIGHTS, ADAPTER_WEIGHTS, ADAPTER_CONFIG, MERGED}
+    left = {WEIGHTS, ADAPTER_WEIGHTS, ADAPTER_CONFIG, MERGED, CARD}
     for path in sorted(folders[0].iterdir()):
         if path.name not in left:
             shutil.copyfile(path, out / path.name)

@@ -4,12 +4,11 @@ import hashlib
 from pathlib import Path
 
 from crosstune.analysis.results import StudyResults
+from crosstune.artifacts.checkpoint import CARD
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_json, write_text
 from crosstune.reporting.cards.checkpoint_facts import kept_checkpoints
 from crosstune.reporting.cards.model_card import model_card, repository, upload_line
-
-CARD = "README.md"
 
 
 def write_cards(study: StudyResults, results: Path, data: Path, out: Path, final: bool = False) -> list[Path]:
