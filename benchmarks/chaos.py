@@ -23,7 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -73,8 +73,6 @@ class Trial:
 
     folder: Path
     luck: random.Random
-    events: list[tuple[str, str, str]] = field(default_factory=list)  # kind, detail, outcome
-    pending: list[int] = field(default_factory=list)  # events since the last comparison
 
     def start(self, forced: Sequence[str] = (), **options) -> subprocess.Popen:
         """Begin a run in a session of its own, in which `forced` outputs are made anew; options as of Popen."""
@@ -352,10 +350,10 @@ KINDS: dict[str, Callable[[Trial], tuple[str, int | None, str]]] = {
 
 
 def new_trial(place: Path, luck: random.Random) -> Trial:
+    place.mkdir(parents=True)
     for part in PARTS:
         source = ROOT / part
         copy = shutil.copytree if source.is_dir() else shutil.copy
-        place.mkdir(parents=True, exist_ok=True)
         copy(source, place / part)
     shutil.copy(STUDY, place / "study.yaml")
     return Trial(place, luck)
@@ -440,7 +438,7 @@ def keep_log(trial: Trial, name: str, number: int) -> None:
 def table(events: list[tuple[str, str, str]]) -> str:
     """The campaign as a Markdown table: a row for each kind, then the faults."""
     outcomes = ("same", "message", *FAULTS)
-    lines = [f"| disturbance | number | {' | '.join(outcomes)} |", "|---|--:" + "|--:" * len(outcomes) + "|"]
+    lines = [f"| disturbance | number | {' | '.join(outcomes)} |", "|---|" + "--:|" * (1 + len(outcomes))]
     for kind in dict.fromkeys(kind for kind, *_ in events):
         counts = Counter(outcome.split(":")[0] for own, _, outcome in events if own == kind)
         lines.append(f"| {kind} | {sum(counts.values())} | {' | '.join(str(counts[name]) for name in outcomes)} |")
