@@ -3,6 +3,7 @@ import os
 import shlex
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -38,7 +39,7 @@ from crosstune.study.data_requirements import DataRequirements
 from crosstune.study.distances import distances_file, distances_spec
 from crosstune.study.inspection import check_commands, check_no_consent
 from crosstune.study.local_models import check_folders, model_notices
-from crosstune.study.plan import plan_of
+from crosstune.study.plan import is_of_another_plan, plan_of
 from crosstune.study.resources import LIGHT, JobResources
 from crosstune.study.retention import RetentionPolicy
 from crosstune.study.summary import summary
@@ -125,6 +126,13 @@ if workflow.is_main_process and PLANNING:
 elif workflow.is_main_process:
     notices = [*summary(study, retention), *model_notices(study), *requirements.pending_notices()]
     show(*notices, *([] if WITHOUT_DATA else current.replaced()), file=sys.stderr)
+
+# Copied results come without Snakemake's memory of params, and --rerun-triggers may leave params out. Tables must not
+# be those of another plan even then: it is given an input that is newer.
+outdated_plan = workflow.is_main_process and is_of_another_plan(study.results, plan_digest)
+if outdated_plan:
+    with suppress(OSError):
+        os.utime(Path(study.results, "plan.json"), (1, 1))
 
 # The image of jobs with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer pulls from.
 # Every job's machine reads this file too; the environment there makes its GPUs visible inside the image.

@@ -13,6 +13,8 @@ rule estimate_cost:
 
 rule plan_file:
     """Write the expanded study, which tables, figures and the page read."""
+    input:
+        ["config.yaml"] if outdated_plan else [],
     output:
         plan="results/{study}/plan.json",
     log:

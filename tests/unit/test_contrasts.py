@@ -32,8 +32,10 @@ from crosstune.reporting.page.page import render_page
 from crosstune.reporting.tables.contrasts import (
     contrast_latex,
     contrast_results,
+    contrast_summary,
     language_rows,
     question_rows,
+    summary_rows,
     write_contrast_tables,
 )
 from crosstune.study.comparisons import CONTRASTS_VERSION
@@ -412,6 +414,21 @@ class TestWords:
         assert counted == "Language by language, no difference holds after Holm's correction for all 2."
         # t(5) with 80% power, the error itself being uncertain: 4.2 standard errors of 0.08819.
         assert "at 80% power, with 6 seeds and fixed languages: 0.4 points" in result.power_sentence
+        # The standard deviation between seeds is 0.216: ((3.182 + 0.978) 0.216 / 0.5)^2 = 3.2.
+        assert result.power_sentence.endswith("declared smallest effect of interest: 0.5, which 4 seeds would detect.")
+
+    def test_a_table_sums_up_several_contrasts(self, tmp_path):
+        both = [CONTRAST, CONTRAST | {"name": "close", "a": "joint", "b": "sequential", "smallest_effect": 0.1}]
+        results = contrast_results(plant(tmp_path, by_difference(STEADY), both))
+        head, rows = summary_rows(results)
+        assert [row[0] for row in rows] == [result.name for result in results]
+        first, second = (dict(zip(head, row, strict=True)) for row in rows)
+        assert (first["difference"], first["points"], first["CI"], first["verdict"]) == (
+            "sequential − joint", "3.1", "[2.8, 3.3]", "better")  # fmt: skip
+        assert (second["points"], second["verdict"], second["smallest effect"]) == ("-3.1", "worse", "0.1")
+        assert int(second["seeds needed"]) > int(first["seeds needed"]) == 4
+        assert contrast_summary(results)[0].count("\n|") == 4
+        assert contrast_summary(results[:1]) == []
 
     def test_schedules_below_trivial_baselines_are_not_judged(self, tmp_path):
         """Joint scores are 35 and 36 in seed 1, 40 and 41 in seed 2, and so on."""

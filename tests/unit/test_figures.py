@@ -85,7 +85,8 @@ def test_the_forest_plot_shows_the_headline_if_nothing_is_declared(panel):
 def test_of_many_contrasts_each_has_one_interval(tmp_path):
     many = [CONTRAST | {"name": f"c{n}", "smallest_effect": 0.1 + n} for n in range(6)]
     words = texts(forest_figure(plant(tmp_path, by_difference([3.0, 3.4, 2.8]), many)))
-    assert words.count("\nseeds\n") == 6 and "items" not in words
+    assert words.count("sequential − joint") == 6 and "c5" in words
+    assert "\nseeds\n" not in words and "items" not in words
 
 
 def test_a_study_without_two_scored_schedules_has_no_forest_plot(tmp_path):

@@ -10,6 +10,7 @@ from crosstune.analysis.cells import Replicate
 from crosstune.analysis.intervals import (
     detectable_effect,
     interval,
+    seeds_to_detect,
     student_cdf,
     student_quantile,
     student_tail,
@@ -102,3 +103,26 @@ def test_seeds_and_folds_against_statsmodels():
     values = dict(zip(runs, [1.0, 6.0, 4.5, 9.0, 7.0, 12.0], strict=True))
     found = interval(values)
     assert found.high - found.low == pytest.approx(2 * student_quantile(0.975, 1) * 2.544329206512223)
+
+
+@pytest.mark.parametrize(
+    # The sample sizes of G*Power for a paired t-test, two-sided, 5%, power 80%, by effect size.
+    ("effect", "seeds"),
+    [(0.3, 90), (0.5, 34), (0.8, 15), (1.0, 10), (1.5, 6)],
+)
+def test_seeds_to_detect_an_effect_are_those_of_power_tables(effect, seeds):
+    assert seeds_to_detect(1.0, effect) == pytest.approx(seeds, abs=1)
+    assert seeds_to_detect(10.0, 10 * effect) == seeds_to_detect(1.0, effect)
+
+
+def test_so_many_seeds_detect_the_effect_in_four_of_five_simulated_studies():
+    luck = np.random.default_rng(7)
+    for effect in (0.4, 0.7, 1.2):
+        seeds = seeds_to_detect(1.0, effect)
+        draws = luck.normal(effect, 1, (20_000, seeds))
+        t = draws.mean(axis=1) / (draws.std(axis=1, ddof=1) / math.sqrt(seeds))
+        assert 0.77 < (t > student_quantile(0.975, seeds - 1)).mean() < 0.87
+
+
+def test_two_seeds_are_the_fewest():
+    assert seeds_to_detect(0.0, 1.0) == 2

@@ -150,6 +150,18 @@ def test_results_copied_without_snakemakes_records_train_nothing(copy, is_untouc
     is_untouched(copy, study(copy))
 
 
+def test_tables_copied_without_snakemakes_records_follow_the_plan(copy, snakemake, jobs):
+    """Snakemake's own memory would tell that the plan is another one."""
+    shutil.rmtree(copy / ".snakemake")
+    config = study(copy)
+    (copy / config).write_text((copy / config).read_text() + "names: {schedules: {english: English alone}}\n")
+    planned = jobs(snakemake(copy, "-n", "--configfile", config).stdout)
+    assert {"plan_file", "tables", "report"} <= planned.keys() and "train" not in planned
+    snakemake(copy, "--cores", "2", "--configfile", config)
+    assert "English alone" in (copy / "results/own/report.html").read_text()
+    assert jobs(snakemake(copy, "-n", "--configfile", config).stdout) == {}
+
+
 CHANGES = {
     "a recipe": "track qa changed: recipe.lr 0.001 -> 0.002; 1 finished checkpoint would be made anew and replaced",
     "a row": "track qa changed: the rows of questions.en; 1 finished checkpoint would be made anew and replaced",

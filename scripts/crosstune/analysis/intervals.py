@@ -122,6 +122,28 @@ def detectable_effect(freedom: float, confidence: float = CONFIDENCE, power: flo
     return math.exp(solve(lambda x: _power(math.exp(x), freedom, confidence), power, (0.0, 3.0)))
 
 
+def seeds_to_detect(deviation: float, difference: float, confidence: float = CONFIDENCE, power: float = 0.8) -> int:
+    """The smallest number of seeds with which a paired t-test detects a true `difference` with probability `power`.
+
+    `deviation`: the standard deviation of one seed's difference, in the same unit, taken for the true one. The usual
+    approximation by central t (Chow, Shao & Wang 2008, section 3.2): n >= ((t_1-alpha/2 + t_power) deviation /
+    difference)^2, each t with n - 1 degrees of freedom.
+    """
+
+    def enough(seeds: int) -> bool:
+        quantiles = student_quantile((1 + confidence) / 2, seeds - 1) + student_quantile(power, seeds - 1)
+        return seeds >= (quantiles * deviation / difference) ** 2
+
+    high = 2
+    while not enough(high):
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
 def solve(function: Callable[[float], float], target: float, bracket: tuple[float, float]) -> float:
     """The argument at which an increasing function reaches `target`, by the Illinois method from a first bracket.
 

@@ -1,8 +1,10 @@
 """The content of plan.json: a study as plain data for tables, figures and the report, without specs and files."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from crosstune.core.errors import UserError
+from crosstune.core.files import read_json_or_empty, sha256_json
 from crosstune.core.text import named_first
 from crosstune.data.part_names import whole_name
 from crosstune.data.synthetic.languages import LANGUAGES as INVENTED
@@ -47,6 +49,12 @@ def plan_of(study: Study) -> dict:
         "cited": cited(study),
         "runs": [run_plan(study, run) for run in study.runs],
     }
+
+
+def is_of_another_plan(results: str, digest: str) -> bool:
+    """Whether a folder of results has a plan whose hash is another than that of the study's plan."""
+    written = read_json_or_empty(Path(results, "plan.json"))
+    return bool(written) and sha256_json(written) != digest
 
 
 def run_plan(study: Study, run: Run) -> dict:

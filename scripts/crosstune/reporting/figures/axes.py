@@ -107,11 +107,13 @@ class RowChart:
         self.labels.append(Label(0, self.y + 13, text, "strong"))
         self.y += 19
 
-    def row(self, name: str, height: float = 18, indent: float = 0, kind: str = "") -> float:
-        """Begin a row and return the height of its middle."""
+    def row(self, name: str, height: float = 18, indent: float = 0, kind: str = "", below: str = "") -> float:
+        """Begin a row and return the height of its middle. `below`: a second line under its name."""
         middle = self.y + height / 2
-        shown = shortened(name, self.left - 6 - indent)
-        self.labels.append(Label(indent, middle + 4, shown, kind, title=name if shown != name else ""))
+        lines = [(name, middle - 3, kind), (below, middle + 11, "soft")] if below else [(name, middle + 4, kind)]
+        for text, y, style in lines:
+            shown = shortened(text, self.left - 6 - indent)
+            self.labels.append(Label(indent, y, shown, style, title=text if shown != text else ""))
         self.y += height
         return middle
 

@@ -38,11 +38,17 @@ class ForestRow:
 
 @dataclass(frozen=True)
 class ForestBlock:
-    """The rows of one contrast, and the half width of its band; 0 without one."""
+    """The rows of one contrast, and the half width of its band; 0 without one. `name`: empty if it is not declared."""
 
-    title: str
+    name: str
+    difference: str
     rows: tuple[ForestRow, ...]
     smallest_effect: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """`pos-low: joint − english`."""
+        return ": ".join(filter(None, [self.name, self.difference]))
 
 
 def forest_figure(study: StudyResults) -> Figure | None:
@@ -54,18 +60,23 @@ def forest_figure(study: StudyResults) -> Figure | None:
     ends = [(row.low, row.high) for row in rows if row.low is not None]
     widest = max(block.smallest_effect for block in blocks)
     axis = difference_axis([row.mean for row in rows], ends, "points; right of 0: the first is better", widest)
+    detailed = len(blocks) <= DETAILED
     chart = RowChart(
         axis,
-        [f"xx{row.name}" for row in rows],
+        [f"xx{row.name}" for row in rows] if detailed else [text for b in blocks for text in (b.name, b.difference)],
         right=12 + max(text_width(f"{row.text} {row.verdict}") for row in rows),
         most_label=215,
-        corner="random effects:",
+        corner="random effects:" if detailed else "",
     )
     for block in blocks:
-        chart.heading(block.title)
+        if detailed:
+            chart.heading(block.title)
         top = chart.y
         for row in block.rows:
-            y = chart.row(row.name, 19, indent=10, kind="" if row.main else "soft")
+            if detailed:
+                y = chart.row(row.name, 19, indent=10, kind="" if row.main else "soft")
+            else:
+                y = chart.row(block.name, 32, kind="strong", below=block.difference)
             draw_interval(chart, y, row)
             chart.note(y, f"{row.text} {row.verdict}")
         if block.smallest_effect:
@@ -115,7 +126,7 @@ def contrast_block(result: ContrastResult, detailed: bool) -> ForestBlock:
         rows = [ForestRow("one seed: no CI", mean, None, None, result.verdict("seeds"), True)]
     several = len(result.study.plan["models"]) > 1
     model = f", {result.study.names.model(result.entry['model'])}" if several else ""
-    return ForestBlock(f"{result.name}: {result.difference}{model}", tuple(rows), result.contrast["smallest_effect"])
+    return ForestBlock(result.name, result.difference + model, tuple(rows), result.contrast["smallest_effect"])
 
 
 def headline_blocks(study: StudyResults) -> list[ForestBlock]:
@@ -127,7 +138,7 @@ def headline_blocks(study: StudyResults) -> list[ForestBlock]:
         for a, b in pairs:
             if {a, b} <= set(panel.schedules) and (row := seed_row(panel, a, b)):
                 model = f", {panel.model_title}" if len(study.plan["models"]) > 1 else ""
-                blocks.append(ForestBlock(study.names.difference(a, b) + model, (row,)))
+                blocks.append(ForestBlock("", study.names.difference(a, b) + model, (row,)))
     return blocks
 
 

@@ -53,7 +53,8 @@ FONT = "system-ui, 'Segoe UI', Helvetica, Arial, sans-serif"
 RULES = (
     ("text", "fill: var(--ink); font-size: 12px"),
     (".soft", "fill: var(--soft)"),
-    (".strong", "font-weight: 600"),
+    # A border in the colour of the ground parts headings from the lines behind them.
+    (".strong", "font-weight: 600; stroke: var(--paper); stroke-width: 4px; paint-order: stroke"),
     (".tick", "fill: var(--soft); font-size: 11px"),
     (".number", "font-size: 11px"),
     (".grid", "stroke: var(--line); stroke-width: 1px"),

@@ -61,6 +61,8 @@ from crosstune.reporting.tables.contrasts import (
     contrast_results,
     language_rows,
     question_rows,
+    summary_caption,
+    summary_rows,
 )
 from crosstune.reporting.tables.cost import cost_table
 from crosstune.reporting.tables.custom import custom_tables
@@ -87,7 +89,8 @@ FUNCTIONS = (
     difference_rows, distance_sentences, distance_table, encoding_table, examples_line, few_shot_table,
     forest_figure, gains_table, has_declared_contrast, headline, language_rows, limitations, measures_text_table,
     provenance_rows, published_comparisons, question_rows, rankings, relatedness_rows, schedule_meanings,
-    schedule_table, seed_differences, setting, target_name, transfer_table, usage_table, verdict_lines,
+    schedule_table, seed_differences, setting, summary_caption, summary_rows, target_name, transfer_table, usage_table,
+    verdict_lines,
 )  # fmt: skip
 
 """The functions that the templates call, besides those of this module."""

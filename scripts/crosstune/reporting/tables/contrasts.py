@@ -3,6 +3,7 @@
 A result is an entry of contrasts.json (analysis/contrasts.py). It has three inferences, each with its own interval.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from crosstune.analysis.cells import mean_cell
 from crosstune.analysis.estimates import NO_VERDICT, UNJUDGED
+from crosstune.analysis.intervals import seeds_to_detect
 from crosstune.analysis.results import Panel, StudyResults
 from crosstune.core.text import count, decimal, named_first
 from crosstune.reporting.tables.formats import (
@@ -187,9 +189,8 @@ class ContrastResult:
             return []
         sentences = []
         if names := self.unlearned:
-            total = count(len(self.entry["languages"]), "language")
             sentences.append(
-                f"In {len(names)} of {total} neither {self.a_title} nor {self.b_title} beats the trivial "
+                f"In {len(names)} of {self.languages} neither {self.a_title} nor {self.b_title} beats the trivial "
                 f"baselines ({', '.join(map(self.unit_label, names))}). These languages count in the mean, "
                 "and “equivalent” is withheld."
             )
@@ -269,7 +270,8 @@ class ContrastResult:
             return ""
         return (
             f"Minimum detectable effect at 80% power, with {count(self.seeds, 'seed')} and fixed languages: "
-            f"{decimal(estimate['detects'], 1)} points; declared smallest effect of interest: {self.smallest_effect}."
+            f"{decimal(estimate['detects'], 1)} points; declared smallest effect of interest: {self.smallest_effect}, "
+            f"which {seeds_needed(self)} seeds would detect."
         )
 
     @property
@@ -310,6 +312,38 @@ class ContrastResult:
 
 
 # --- tables ---
+
+
+def seeds_needed(result: ContrastResult) -> int:
+    """With how many seeds of this standard deviation a t-test detects the smallest effect at 80% power."""
+    deviation = result.estimate("seeds")["error"] * math.sqrt(result.seeds)
+    return seeds_to_detect(deviation, result.contrast["smallest_effect"], result.contrast["confidence"])
+
+
+def summary_rows(results: Sequence[ContrastResult]) -> tuple[list[str], list[list[str]]]:
+    """One row a contrast: what is compared on what, the difference, the verdict, the seeds that the smallest effect
+    needs."""
+    head = ["contrast", "difference", "on", "languages", "points", "CI", "verdict", "smallest effect", "seeds needed"]
+    rows = []
+    for result in results:
+        panels, estimate = result.contrast["panels"], result.has_seeds and result.estimate("seeds")
+        names = dict.fromkeys(f"{panel['track']}/{result.study.names.dataset(panel['dataset'])}" for panel in panels)
+        numbers = mean_and_interval(estimate) if estimate else ["", ""]
+        needed = str(seeds_needed(result)) if estimate and not result.study.pilot else ""
+        name = result.title if len(result.study.plan["models"]) > 1 else result.name
+        row = [name, result.difference, ", ".join(names), str(sum(len(panel["languages"]) for panel in panels))]
+        rows.append([*row, *numbers, result.verdict("seeds"), result.smallest_effect, needed])
+    return head, rows
+
+
+def summary_caption(results: Sequence[ContrastResult]) -> str:
+    """The caption of the summary."""
+    confidences = ", ".join(dict.fromkeys(result.confidence for result in results))
+    return (
+        f"All declared contrasts. Points: mean difference over seeds, with its {confidences} CI; the first schedule is "
+        "better above 0. Seeds needed: with so many a t-test detects the smallest effect at 80% power, if differences "
+        "vary between seeds as here."
+    )
 
 
 def question_rows(result: ContrastResult) -> tuple[list[str], list[list[str]]]:
@@ -427,7 +461,7 @@ def write_contrast_tables(study: StudyResults, out: Path) -> None:
     """Write contrasts.{csv,md,tex} into the folder `out`, and contrasts.languages.csv; nothing without contrasts."""
     if results := contrast_results(study):
         contents = {"contrasts.csv": questions_csv(results), "contrasts.languages.csv": languages_csv(results)}
-        contents["contrasts.md"] = "\n".join(map(contrast_markdown, results))
+        contents["contrasts.md"] = "\n".join([*contrast_summary(results), *map(contrast_markdown, results)])
         contents["contrasts.tex"] = "\n".join(map(contrast_latex, results))
         write_files(contents, out, study.pilot)
 
@@ -479,6 +513,13 @@ def estimate_numbers(estimate: dict | None) -> list[str]:
         values[name] if name == "verdict" else decimal(values[name], 6 if name.endswith("p") else 4)
         for name in ESTIMATE_COLUMNS
     ]
+
+
+def contrast_summary(results: Sequence[ContrastResult]) -> list[str]:
+    """All contrasts as one table of Markdown; nothing for a single one, whose own table says as much."""
+    if len(results) < 2:
+        return []
+    return [markdown_text(summary_caption(results)) + "\n\n" + pipe_table(*summary_rows(results), 3) + "\n"]
 
 
 def contrast_markdown(result: ContrastResult) -> str:
