@@ -3,8 +3,8 @@
     python scripts/check.py --configfile studies/mine.yaml --out results/mine/encoding.json
 
 For every model, data set and language: the best scores that the windows allow (answers that no span can give), the
-share of unknown tokens, the rows that a limit cuts. `snakemake --cores 2 check` prepares rows and models first; alone,
-the program reads those that exist.
+share of unknown tokens, the pieces of a word, the rows that a limit cuts. `snakemake --cores 2 check` prepares rows and
+models first; alone, the program reads those that exist.
 """
 
 import argparse
@@ -55,6 +55,8 @@ def line(entry: Encoding, facts: dict) -> str:
     from crosstune.modeling.encoding_facts import unknown_warnings
 
     parts = [f"{facts['rows']} rows", f"{facts['cut']} cut", f"{100 * facts['unknown']:.1f}% unknown tokens"]
+    if facts["pieces"]:
+        parts.append(f"{facts['pieces']:.2f} pieces a word")
     if facts["ceiling"]:
         parts += [f"at most {key} {score:.1f}" for key, score in facts["ceiling"].items() if key != "n"]
     head = f"{entry.model}, track {entry.track}, {entry.rows.dataset}/{entry.rows.split}.{entry.rows.language}"

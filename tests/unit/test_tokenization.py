@@ -12,7 +12,7 @@ from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_json
-from crosstune.modeling.encoding_facts import encoding_facts, unknown_share, unknown_warnings
+from crosstune.modeling.encoding_facts import encoding_facts, pieces_per_word, unknown_share, unknown_warnings
 from crosstune.modeling.tasks.classification import Classification
 from crosstune.modeling.tasks.mlm import MaskedLanguageModelling
 from crosstune.modeling.tasks.qa import QuestionAnswering
@@ -183,6 +183,15 @@ def test_cut_rows_and_unknown_tokens_are_counted(tokenizer):
     assert (facts["cut"], facts["ceiling"]) == (1, None) and 0 < facts["unknown"] < 0.2
     words = [{"id": "1", "tokens": ["the", "cat"] * 60, "tags": ["A"] * 120}]
     assert encoding_facts(Tagging(["A"]), words, tokenizer, OPTIONS, "tagging", "en")["cut"] == 0
+
+
+def test_pieces_are_counted_per_word_and_not_in_text_without_spaces(tokenizer):
+    words = ["the", "cat", "thecat"]
+    (tokenized,) = tokenizer.tokenize_words([words])
+    expected = len(tokenized.ids) / 3
+    assert pieces_per_word([{"id": "1 2", "tokens": words, "tags": ["A"] * 3}], tokenizer) == expected
+    assert pieces_per_word([{"id": "1 2", "text": "the cat thecat", "label": "the cat"}], tokenizer) == expected
+    assert pieces_per_word([{"id": "1", "text": "猫が" * 30, "label": "A"}], tokenizer) is None
 
 
 def test_a_large_share_of_unknown_tokens_is_a_warning():

@@ -1,4 +1,4 @@
-"""What a model's tokenizer and windows make of rows: unknown tokens, rows that are cut, answers out of reach."""
+"""What a model's tokenizer and windows make of rows: unknown tokens, pieces of words, cut rows, lost answers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +11,12 @@ from crosstune.modeling.tokenization import Tokenizer
 
 # From this share of unknown tokens on, a model hardly reads a language.
 MUCH_UNKNOWN = 0.05
+
+# Words of more characters on average are no words: the script has no spaces.
+MOST_CHARACTERS = 20
+
+# Strings of a row that are no text.
+NO_TEXT = ("id", "label", "language")
 
 # A length that no sequence reaches.
 WITHOUT_LIMIT = {"max_length": 10**9, "max_question_length": 10**9}
@@ -32,10 +38,25 @@ def unknown_warnings(shares: Mapping[str, float]) -> list[str]:
     ]
 
 
+def pieces_per_word(rows: Sequence[dict], tokenizer: Tokenizer) -> float | None:
+    """The mean number of tokens that a word becomes (fertility, Rust et al. 2021); None for text without spaces.
+
+    Words are the tokens of tagged sentences, and else what stands between spaces.
+    """
+    texts = [value for row in rows for key, value in row.items() if isinstance(value, str) and key not in NO_TEXT]
+    words = [word for row in rows for word in row.get("tokens", ())] or [
+        word for text in texts for word in text.split()
+    ]
+    if not words or sum(map(len, words)) > MOST_CHARACTERS * len(words):
+        return None
+    (tokenized,) = tokenizer.tokenize_words([words])
+    return len(tokenized.ids) / len(words)
+
+
 def encoding_facts(
     task: Task, rows: Sequence[dict], tokenizer: Tokenizer, options: dict, metric: str, language: str
 ) -> dict:
-    """Facts of the encoding of rows: `rows`, the number `cut`, the share `unknown`, and `ceiling`.
+    """Facts of the encoding of rows: `rows`, the number `cut`, the share `unknown`, `pieces` per word, and `ceiling`.
 
     `ceiling`: the scores of the best answers that the windows can give; None for tasks that can always give the gold.
     """
@@ -46,4 +67,5 @@ def encoding_facts(
         measure = metric_named(metric)
         ceiling = measure.summarise(measure.measure(best, language))
     cut = int(np.count_nonzero(kept < all_tokens))
-    return {"rows": len(rows), "cut": cut, "unknown": unknown_share(windows, tokenizer), "ceiling": ceiling}
+    unknown, pieces = unknown_share(windows, tokenizer), pieces_per_word(rows, tokenizer)
+    return {"rows": len(rows), "cut": cut, "unknown": unknown, "pieces": pieces, "ceiling": ceiling}

@@ -2,7 +2,8 @@
 
 from crosstune.core.text import decimal
 
-HEAD = ["model", "track", "data set", "split", "language", "rows", "cut", "unknown tokens, %", "best possible scores"]
+HEAD = ["model", "track", "data set", "split", "language", "rows", "cut",
+        "pieces per word", "unknown tokens, %", "best possible scores"]  # fmt: skip
 
 
 def encoding_table(found: dict) -> tuple[list[str], list[list[str]]]:
@@ -12,5 +13,8 @@ def encoding_table(found: dict) -> tuple[list[str], list[list[str]]]:
         ceiling = {key: score for key, score in (entry["ceiling"] or {}).items() if key != "n"}
         best = ", ".join(f"{key} {decimal(score, 1)}" for key, score in ceiling.items())
         names = [entry[key] for key in ("model", "track", "dataset", "split", "language")]
-        rows.append([*names, str(entry["rows"]), str(entry["cut"]), decimal(100 * entry["unknown"], 1), best])
+        # A file of an earlier version has none.
+        pieces = decimal(entry.get("pieces"), 2)
+        numbers = [str(entry["rows"]), str(entry["cut"]), pieces, decimal(100 * entry["unknown"], 1)]
+        rows.append([*names, *numbers, best])
     return HEAD, rows
