@@ -27,7 +27,7 @@ rule clean_reports:
         results=study.results,
     shell:
         "(cd {params.results:q} && rm -rf tables cost figures paper buckets examples submission report.html contrasts.json claims.json"
-        " distances.json plan.json provenance.json encoding.json model_cards.json crate.zip) 2> >(sh scripts/log.sh {log:q} >&2)"
+        " distances.json plan.json provenance.json encoding.json encoding.md model_cards.json crate.zip) 2> >(sh scripts/log.sh {log:q} >&2)"
 
 
 rule clean_data:

@@ -88,7 +88,8 @@ rule check:
         requirements.prepared,
         models=[f"{path}/stage.json" for path, node in study.checkpoints.items() if not node.parents],
     output:
-        f"{study.results}/encoding.json",
+        found=f"{study.results}/encoding.json",
+        table=f"{study.results}/encoding.md",
     log:
         f"{study.results}/logs/check.log",
     conda:
@@ -100,4 +101,4 @@ rule check:
     message:
         "check what the models of {study.name} can read"
     shell:
-        "python scripts/check.py --config {params.config:q} --out {output:q} 2>&1 | sh scripts/log.sh {log:q} >&2"
+        "python scripts/check.py --config {params.config:q} --out {output.found:q} 2>&1 | sh scripts/log.sh {log:q} >&2"

@@ -14,8 +14,10 @@ from functools import cache
 from pathlib import Path
 
 from crosstune.core.errors import run_program, show
-from crosstune.core.files import read_jsonl, write_json
+from crosstune.core.files import read_jsonl, write_json, write_text
 from crosstune.core.schema import read_yaml
+from crosstune.reporting.tables.encoding import encoding_table
+from crosstune.reporting.tables.formats import pipe_table
 from crosstune.study.build import build_study
 from crosstune.study.encodings import Encoding, encodings
 
@@ -24,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configfile", type=Path, default=Path("config.yaml"), help="the study (%(default)s)")
     parser.add_argument("--config", type=json.loads, help="the config itself, as JSON")
-    parser.add_argument("--out", type=Path, required=True, help="file of the findings to write (.json)")
+    parser.add_argument("--out", type=Path, required=True, help="findings to write (.json); a table comes beside (.md)")
     args = parser.parse_args()
 
     found = []
@@ -32,6 +34,7 @@ def main() -> None:
         found.append(entry.names | facts)
         show(line(entry, facts))
     write_json(args.out, {"encodings": found})
+    write_text(args.out.with_suffix(".md"), pipe_table(*encoding_table({"encodings": found}), 5) + "\n")
 
 
 def check(study) -> Iterator[tuple[Encoding, dict]]:

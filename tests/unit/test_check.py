@@ -33,6 +33,8 @@ def test_the_rows_at_hand_are_checked(prepared):
     (found,) = read_json(prepared / "encoding.json")["encodings"]
     names = {"model": "tiny", "track": "qa", "dataset": "worldqa", "split": "test", "language": "qno"}
     assert found.items() >= {**names, "rows": 2, "cut": 1}.items()
+    (line,) = [line for line in (prepared / "encoding.md").read_text().splitlines() if line.startswith("| tiny ")]
+    assert [cell.strip() for cell in line.split("|")][2:6] == ["qa", "worldqa", "test", "qno"]
     assert found["unknown"] > 0.1 and found["ceiling"]["exact_match"] == 50
     assert "tiny, track qa, worldqa/test.qno: 2 rows, 1 cut" in done.stdout
     assert "tokens of this language are unknown to the model's tokenizer" in done.stdout
