@@ -25,6 +25,7 @@ from crosstune.core.yaml_lines import lines_named
 from crosstune.data.synthetic.write import SYNTHETIC_VERSION
 from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.container import check_image, gpu_environment
+from crosstune.machine.job_usage import remove_unread_files
 from crosstune.machine.slurm import check_names
 from crosstune.operations.changed_files import check_finished_files, forget_files, remember_files
 from crosstune.study import specs, targets
@@ -229,6 +230,9 @@ def remember_finished_files():
 onsuccess:
     for path in study.checkpoints:
         remove_staged(Path(path))
+    # Other targets may look on while a run is writing its logs.
+    if MAKES_FILES:
+        remove_unread_files([Path("logs"), Path(study.results)])
     remember_finished_files()
 
 
