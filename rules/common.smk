@@ -36,6 +36,7 @@ from crosstune.study.comparisons import CONTRASTS_VERSION
 from crosstune.study.content_keys import ContentKeys
 from crosstune.study.current import CurrentResults
 from crosstune.study.data_requirements import DataRequirements
+from crosstune.study.disk_space import WeightsOnDisk, free_space
 from crosstune.study.distances import distances_file, distances_spec
 from crosstune.study.inspection import check_commands, check_no_consent
 from crosstune.study.local_models import check_folders, model_notices
@@ -124,7 +125,8 @@ if workflow.is_main_process and PLANNING:
     except UserError as error:
         refuse(error)
 elif workflow.is_main_process:
-    notices = [*summary(study, retention), *model_notices(study), *requirements.pending_notices()]
+    advice = WeightsOnDisk(study, retention).advice(free_space(Path(study.results)))
+    notices = [*summary(study, retention), *advice, *model_notices(study), *requirements.pending_notices()]
     show(*notices, *([] if WITHOUT_DATA else current.replaced()), file=sys.stderr)
 
 # The image of jobs with `--sdm apptainer`: a file, which `make image` writes, or an address that Apptainer pulls from.

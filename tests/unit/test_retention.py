@@ -7,6 +7,7 @@ import pytest
 from helpers.study_config import study
 
 from crosstune.artifacts.checkpoint import remove_weights
+from crosstune.study.disk_space import WeightsOnDisk, free_space
 from crosstune.study.resources import JobResources
 from crosstune.study.retention import RetentionPolicy, peak_disk, training_order
 from crosstune.study.summary import summary
@@ -148,6 +149,34 @@ def test_the_disk_at_once_is_that_of_a_simulation(seed):
     order, most = simulated(parents, sizes.get, removable)
     assert training_order(parents) == order
     assert peak_disk(order, parents, sizes.get, removable) == most
+
+
+def test_a_plan_advises_to_keep_fewer_weights_than_the_disk_holds(planned):
+    """A hub's model of 1 GB; six checkpoints, one of which is trained already."""
+    hub = {"hub": "a/b", "revision": "0" * 40, "parameters": 250_000_000}
+    changes = {"models": {"tiny": hub}}
+    every = planned(made=[EN], **changes)
+    advice = WeightsOnDisk(every.study, every).advice
+    assert advice(int(6e9)) == []
+    assert advice(int(2e9)) == [
+        "weights still to write: about 5.0 GB, MORE THAN the 2.0 GB free here;"
+        " with keep_weights at most at once: final 5.0 GB, none 3.0 GB, and the same results"
+    ]
+    none = planned(keep_weights="none", **changes)
+    advice = WeightsOnDisk(none.study, none).advice
+    assert advice(int(2e9)) == []
+    assert advice(int(1e9)) == ["weights still to write: about 2.0 GB, MORE THAN the 1.0 GB free here"]
+
+
+def test_a_plan_tells_large_weights_though_the_disk_holds_them():
+    hub = {"hub": "a/b", "revision": "0" * 40, "parameters": 25_000_000_000}
+    large = study(models={"big": hub}, seeds=[1], tracks__qa__schedules=SCHEDULES)
+    (line,) = WeightsOnDisk(large, RetentionPolicy(large)).advice(int(1e15))
+    assert line.startswith("weights still to write: about 600 GB, of the 1,000,000 GB free here; with keep_weights")
+
+
+def test_the_free_space_is_that_of_the_nearest_folder_that_exists(tmp_path):
+    assert free_space(tmp_path / "results/study") > 0
 
 
 def test_a_plan_tells_the_most_disk_at_once():
