@@ -28,7 +28,8 @@ def planned(tmp_path, monkeypatch):
         for path in ["results/test/tiny/base", *made, *gone]:
             write(f"{path}/stage.json")
             if path not in gone:
-                write(f"{path}/model/model.safetensors")
+                for name in ("model.safetensors", "config.json", "tokenizer.json"):
+                    write(f"{path}/model/{name}")
             if path in found.checkpoints:
                 for dataset in found.checkpoints[path].evaluate:
                     write(f"{path}/predictions/{dataset}.json")
@@ -75,6 +76,14 @@ def test_missing_weights_are_retrained_from_the_nearest_ancestor_with_weights(pl
     remove_weights(Path(EN))
     (node, _) = policy.retrain_jobs([f"{EN}/{ES}"])
     assert (node["out"], node["parents"]) == (EN, ("results/test/tiny/base",))
+
+
+@pytest.mark.parametrize("lost", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_model_that_lost_a_file_is_retrained(planned, lost):
+    """File systems that remove old files remove single ones."""
+    policy = planned(made=[EN])
+    Path(EN, "model", lost).unlink()
+    assert policy.to_retrain([EN]) == policy.pending_retrains == [EN]
 
 
 def test_only_weights_that_a_new_job_needs_are_retrained(planned):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from crosstune.artifacts.checkpoint import has_weights
+from crosstune.artifacts.checkpoint import is_loadable
 from crosstune.study.graph import Checkpoint, Expansion
 from crosstune.study.specs import retrain_job
 
@@ -73,7 +73,7 @@ class RetentionPolicy:
     def _without_weights(self) -> dict[str, None]:
         """Checkpoints with a manifest and no weights. Given models are never trained."""
         trained = [path for path, node in self._nodes.items() if not node.is_given]
-        return {path: None for path in trained if Path(manifest_of(path)).exists() and not has_weights(path)}
+        return {path: None for path in trained if Path(manifest_of(path)).exists() and not is_loadable(path)}
 
     @cached_property
     def _order(self) -> list[str]:
