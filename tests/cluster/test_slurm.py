@@ -287,7 +287,7 @@ def test_a_study_outlives_the_time_of_its_controller(slurm, begun, finished):
     with paused(folder, LONG["qen"]):
         slurm.tell("scancel", "--signal=USR1", "--batch", job)
         wait_until(lambda: "goes on in this job's next run" in log.read_text())
-    wait_until(lambda: slurm.state(job) not in ("RUNNING", "PENDING", "COMPLETING"), seconds=300)
+    wait_until(lambda: slurm.state(job) in ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED"), seconds=300)
     assert slurm.record(job, "State").splitlines() == ["REQUEUED", "COMPLETED"], log.read_text()
     assert resumed_at(folder, "qen")
     same(finished, folder, *trained(LONG["qen"]))
