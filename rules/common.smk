@@ -26,6 +26,7 @@ from crosstune.core.yaml_lines import lines_named
 from crosstune.data.synthetic.write import SYNTHETIC_VERSION
 from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.container import check_image, gpu_environment
+from crosstune.machine.job_usage import remove_unread_files
 from crosstune.machine.slurm import check_names
 from crosstune.operations.changed_files import check_finished_files, forget_files, remember_files
 from crosstune.study import specs, targets
@@ -36,6 +37,7 @@ from crosstune.study.comparisons import CONTRASTS_VERSION
 from crosstune.study.content_keys import ContentKeys
 from crosstune.study.current import CurrentResults
 from crosstune.study.data_requirements import DataRequirements
+from crosstune.study.disk_space import WeightsOnDisk, free_space
 from crosstune.study.distances import distances_file, distances_spec
 from crosstune.study.inspection import check_commands, check_no_consent
 from crosstune.study.local_models import check_folders, model_notices
@@ -124,7 +126,8 @@ if workflow.is_main_process and PLANNING:
     except UserError as error:
         refuse(error)
 elif workflow.is_main_process:
-    notices = [*summary(study, retention), *model_notices(study), *requirements.pending_notices()]
+    advice = WeightsOnDisk(study, retention).advice(free_space(Path(study.results)))
+    notices = [*summary(study, retention), *advice, *model_notices(study), *requirements.pending_notices()]
     show(*notices, *([] if WITHOUT_DATA else current.replaced()), file=sys.stderr)
 
 # Copied results come without Snakemake's memory of params, and --rerun-triggers may leave params out. Tables must not
@@ -237,6 +240,9 @@ def remember_finished_files():
 onsuccess:
     for path in study.checkpoints:
         remove_staged(Path(path))
+    # Other targets may look on while a run is writing its logs.
+    if MAKES_FILES:
+        remove_unread_files([Path("logs"), Path(study.results)])
     remember_finished_files()
 
 

@@ -40,7 +40,8 @@ def main() -> None:
     args = parser.parse_args()
     if not args.install_only:
         run_in_server()
-    record_usage(args.requested)
+        # Moving files is no prediction: its memory and time say nothing of the request of one.
+        record_usage(args.requested)
     refuse_duplicate_tasks(os.environ)
 
     weights = read_json(args.stage / "stage.json")["weights"]

@@ -93,10 +93,11 @@ MinJobAge=600
 GresTypes=gpu
 MailProg=/bin/true
 NodeName=node1 NodeHostname=$host NodeAddr=127.0.0.1 Port=27821 CPUs=8 CoresPerSocket=8 RealMemory=16000 Gres=gpu:fake:1 State=UNKNOWN
-NodeName=node2 NodeHostname=$host NodeAddr=127.0.0.1 Port=27822 CPUs=8 CoresPerSocket=8 RealMemory=16000 Gres=gpu:fake:2 State=UNKNOWN
+NodeName=node2 NodeHostname=$host NodeAddr=127.0.0.1 Port=27822 CPUs=8 CoresPerSocket=8 RealMemory=16000 Gres=gpu:fake:2 Feature=a100,nvme State=UNKNOWN
 PartitionName=main Nodes=node[1-2] Default=YES DefaultTime=10 PriorityTier=10 PreemptMode=OFF
 PartitionName=spot Nodes=node[1-2] DefaultTime=10 PriorityTier=1 PreemptMode=REQUEUE
 PartitionName=onegpu Nodes=node1 DefaultTime=10 PriorityTier=10 PreemptMode=OFF
+PartitionName=cpu Nodes=node1 DefaultTime=10 PriorityTier=10 PreemptMode=OFF
 CONF
 [ $accounting = no ] || cat >> "$W/slurm.conf" <<CONF
 AccountingStorageType=accounting_storage/slurmdbd
@@ -151,6 +152,10 @@ keep_accounts() {
         sacctmgr --immediate add account study cluster=crosstune >/dev/null
     sacctmgr --noheader show user root withassoc format=account%20 | grep -qw study ||
         sacctmgr --immediate add user root account=study >/dev/null
+    sacctmgr --noheader show qos format=name%20 | grep -qw long || {
+        sacctmgr --immediate add qos long >/dev/null
+        sacctmgr --immediate modify user root set qos+=long >/dev/null
+    }
 }
 [ $accounting = no ] || keep_accounts
 

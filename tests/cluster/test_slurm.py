@@ -17,6 +17,7 @@ from slurm_runs import (
     FIRST,
     HERE,
     HOME,
+    IMPATIENT,
     LONG,
     SECOND,
     SMALL,
@@ -66,10 +67,25 @@ def waiting(slurm, tmp_path_factory):
         run.terminate()
 
 
-def test_the_study_is_the_same_as_without_a_cluster(waiting, slurm, finished, new_project):
+@pytest.fixture(scope="session")
+def study_on_slurm(waiting, slurm, new_project):
+    """The small study, with partitions, a QOS and a constraint as docs/cluster.md has them; what Snakemake said."""
     folder = new_project("slurm")
     shutil.copy(SMALL, folder)
-    said = slurm.run(folder, "--configfile", "small.yaml")
+    partitions = {"main": {"max_gpu": 2}, "cpu": {"max_runtime": 1440}}
+    (folder / "profiles/slurm/partitions.yaml").write_text(yaml.safe_dump({"partitions": partitions}))
+    profile = folder / "profiles/slurm/config.yaml"
+    lines = yaml.safe_load(profile.read_text()) | {
+        "slurm-partition-config": "profiles/slurm/partitions.yaml",
+        "persistence-backend": "db",
+        "set-resources": {"train": {"gpu": 1, "qos": "long", "constraint": "a100&nvme"}},
+    }
+    profile.write_text(yaml.safe_dump(lines))
+    return SimpleNamespace(folder=folder, said=slurm.run(folder, "--configfile", "small.yaml"))
+
+
+def test_the_study_is_the_same_as_without_a_cluster(study_on_slurm, finished):
+    folder, said = study_on_slurm.folder, study_on_slurm.said
     tables = [str(path.relative_to(finished)) for path in (finished / "results/small/tables").iterdir()]
     assert len(tables) > 3
     same(
@@ -80,6 +96,16 @@ def test_the_study_is_the_same_as_without_a_cluster(waiting, slurm, finished, ne
     found = {rule: submitted.count(rule) for rule in submitted}
     assert found == {"leakage": 1, "pretrain": 1, "train": 5}, "trainings predict"
     assert len(list((folder / "logs/slurm").rglob("*.log"))) == len(submitted), "logs of good jobs are kept"
+
+
+def test_jobs_go_where_their_resources_are(study_on_slurm, slurm):
+    """Who needs no GPU runs in the partition without GPUs; QOS and constraint are those of the rule."""
+    found = {}
+    for job, rule in re.findall(r"jobid (\d+) \(log: \S*/rule_(\w+)/", study_on_slurm.said):
+        found.setdefault(rule, set()).add(slurm.record(job, "Partition,QOS,Constraints,NodeList"))
+    light = {"cpu|normal||node1"}
+    assert found == {"leakage": light, "pretrain": light, "train": {"main|long|a100&nvme|node2"}}
+    assert not list((study_on_slurm.folder / ".snakemake/metadata").iterdir()), "all records are in one file"
 
 
 @pytest.fixture(scope="session")
@@ -247,6 +273,24 @@ def test_the_whole_workflow_runs_in_one_job(slurm, begun):
         f"--chdir={folder}", f"--output={folder}/job.log", f"--wrap={inside}",
     )  # fmt: skip
     assert (folder / "results/small/tables").is_dir(), (folder / "job.log").read_text()
+
+
+def test_a_study_outlives_the_time_of_its_controller(slurm, begun, finished):
+    """The signal comes from here: SLURM sends its own only after minutes."""
+    folder = begun("controller")
+    job = slurm.tell(
+        "sbatch", "--parsable", "--partition=cpu", "--mem=2000", "--time=60", f"--chdir={folder}",
+        "--export=ALL,FINISH_SECONDS=0", str(ROOT / "profiles/slurm/controller.sh"),
+        *IMPATIENT, *stages("qen"), "--configfile", "long.yaml",
+    )  # fmt: skip
+    log = folder / "study.log"
+    with paused(folder, LONG["qen"]):
+        slurm.tell("scancel", "--signal=USR1", "--batch", job)
+        wait_until(lambda: "goes on in this job's next run" in log.read_text())
+    wait_until(lambda: slurm.state(job) in ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED"), seconds=300)
+    assert slurm.record(job, "State").splitlines() == ["REQUEUED", "COMPLETED"], log.read_text()
+    assert resumed_at(folder, "qen")
+    same(finished, folder, *trained(LONG["qen"]))
 
 
 @pytest.mark.parametrize(("job", "told"), [("obedient", "TERM"), ("deaf", "nothing")])

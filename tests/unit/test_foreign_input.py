@@ -523,4 +523,4 @@ def test_the_cache_of_features_has_the_users_mode(tmp_path):
         save_windows(windows, tmp_path / "cache/entry", {})
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "cache/entry").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "cache/entry").stat().st_mode) == 0o600

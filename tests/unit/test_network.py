@@ -7,7 +7,7 @@ from closeness import ROUNDING, relative_difference
 from transformers import AutoConfig, AutoModel
 
 from crosstune.modeling.batching import collate
-from crosstune.modeling.folder import load_network, save_network
+from crosstune.modeling.folder import average_models, load_network, save_network
 from crosstune.modeling.network import MultiHeadEncoder
 from crosstune.modeling.tasks.pooling import first_tokens
 
@@ -62,6 +62,20 @@ def test_transformers_loads_a_stage_and_computes_the_same(tokenizer, tokenizer_f
     else:
         expected = theirs.logits[0] if name == "tagging.x" else theirs.logits.reshape(ours.shape)
     assert relative_difference([ours], [expected]) < ROUNDING
+
+
+def test_a_stage_shares_the_files_of_its_tokenizer_with_its_parent(tokenizer, tokenizer_folder, tmp_path):
+    network = new_network("bert", tokenizer.vocabulary, add_pooling_layer=False)
+    network.add_head("qa", [], seed=3)
+    first, second, mean = (tmp_path / name for name in ("first", "second", "mean"))
+    save_network(network, first, tokenizer_folder, "qa")
+    save_network(network, second, first, "qa")
+    average_models([first, second], mean)
+    for folder in (second, mean):
+        shared = {path.name for path in folder.iterdir() if path.samefile(first / path.name)}
+        assert shared == {"tokenizer.json", "tokenizer_config.json"} | {
+            path.name for path in first.glob("sentencepiece.model")
+        }
 
 
 def test_a_classifier_begins_with_the_published_pooler_and_keeps_it(tokenizer, tokenizer_folder, tmp_path):

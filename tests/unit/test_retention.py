@@ -7,6 +7,7 @@ import pytest
 from helpers.study_config import study
 
 from crosstune.artifacts.checkpoint import remove_weights
+from crosstune.study.disk_space import WeightsOnDisk, free_space
 from crosstune.study.resources import JobResources
 from crosstune.study.retention import RetentionPolicy, peak_disk, training_order
 from crosstune.study.summary import summary
@@ -27,7 +28,8 @@ def planned(tmp_path, monkeypatch):
         for path in ["results/test/tiny/base", *made, *gone]:
             write(f"{path}/stage.json")
             if path not in gone:
-                write(f"{path}/model/model.safetensors")
+                for name in ("model.safetensors", "config.json", "tokenizer.json"):
+                    write(f"{path}/model/{name}")
             if path in found.checkpoints:
                 for dataset in found.checkpoints[path].evaluate:
                     write(f"{path}/predictions/{dataset}.json")
@@ -74,6 +76,14 @@ def test_missing_weights_are_retrained_from_the_nearest_ancestor_with_weights(pl
     remove_weights(Path(EN))
     (node, _) = policy.retrain_jobs([f"{EN}/{ES}"])
     assert (node["out"], node["parents"]) == (EN, ("results/test/tiny/base",))
+
+
+@pytest.mark.parametrize("lost", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_model_that_lost_a_file_is_retrained(planned, lost):
+    """File systems that remove old files remove single ones."""
+    policy = planned(made=[EN])
+    Path(EN, "model", lost).unlink()
+    assert policy.to_retrain([EN]) == policy.pending_retrains == [EN]
 
 
 def test_only_weights_that_a_new_job_needs_are_retrained(planned):
@@ -148,6 +158,34 @@ def test_the_disk_at_once_is_that_of_a_simulation(seed):
     order, most = simulated(parents, sizes.get, removable)
     assert training_order(parents) == order
     assert peak_disk(order, parents, sizes.get, removable) == most
+
+
+def test_a_plan_advises_to_keep_fewer_weights_than_the_disk_holds(planned):
+    """A hub's model of 1 GB; six checkpoints, one of which is trained already."""
+    hub = {"hub": "a/b", "revision": "0" * 40, "parameters": 250_000_000}
+    changes = {"models": {"tiny": hub}}
+    every = planned(made=[EN], **changes)
+    advice = WeightsOnDisk(every.study, every).advice
+    assert advice(int(6e9)) == []
+    assert advice(int(2e9)) == [
+        "weights still to write: about 5.0 GB, MORE THAN the 2.0 GB free here;"
+        " with keep_weights at most at once: final 5.0 GB, none 3.0 GB, and the same results"
+    ]
+    none = planned(keep_weights="none", **changes)
+    advice = WeightsOnDisk(none.study, none).advice
+    assert advice(int(2e9)) == []
+    assert advice(int(1e9)) == ["weights still to write: about 2.0 GB, MORE THAN the 1.0 GB free here"]
+
+
+def test_a_plan_tells_large_weights_though_the_disk_holds_them():
+    hub = {"hub": "a/b", "revision": "0" * 40, "parameters": 25_000_000_000}
+    large = study(models={"big": hub}, seeds=[1], tracks__qa__schedules=SCHEDULES)
+    (line,) = WeightsOnDisk(large, RetentionPolicy(large)).advice(int(1e15))
+    assert line.startswith("weights still to write: about 600 GB, of the 1,000,000 GB free here; with keep_weights")
+
+
+def test_the_free_space_is_that_of_the_nearest_folder_that_exists(tmp_path):
+    assert free_space(tmp_path / "results/study") > 0
 
 
 def test_a_plan_tells_the_most_disk_at_once():

@@ -68,8 +68,17 @@ def test_only_missing_ancestors_are_retrained(trained):
     remove_weights(trained.out)
     assert missing_jobs([last.out], [trained, last]) == [trained, last]
     assert missing_jobs([trained.out], [trained, last]) == [trained]
-    (last.out / WEIGHTS).touch()
+    for name in (WEIGHTS, "model/config.json", "model/tokenizer.json"):
+        assert missing_jobs([last.out], [trained, last]) == [trained, last]
+        (last.out / name).touch()
     assert missing_jobs([last.out], [trained, last]) == []
+
+
+def test_a_base_model_that_lost_a_file_is_told(trained, retrained):
+    remove_weights(trained.out)
+    (trained.parents[0] / "model/tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"(?s)has lost model/tokenizer.json.*rm -r .*base"), retrained():
+        pass
 
 
 def test_other_weights_are_refused(trained, retrained):

@@ -7,7 +7,7 @@ from helpers.study_results import write_study
 
 from crosstune.core.files import read_json, write_json
 from crosstune.core.locks import process_label
-from crosstune.machine.job_usage import read_job_usage, record_usage, usage_table
+from crosstune.machine.job_usage import read_job_usage, record_usage, remove_unread_files, usage_table
 from crosstune.reporting.page.page import render_page
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -63,6 +63,20 @@ def test_a_benchmark_without_a_note_is_left_out(plant, tmp_path):
     plant("a@1/benchmarks/train", 60, 400)
     next(tmp_path.rglob("*.requested.json")).unlink()
     assert read_job_usage(tmp_path) == []
+
+
+def test_empty_logs_and_benchmarks_without_a_note_are_removed(plant, tmp_path):
+    plant("a@1/benchmarks/train", 60, 400)
+    home = tmp_path / "tiny/seed1/qa"
+    unread = {"a@1/benchmarks/predict.worldqa.tsv": "s", "b@1/benchmarks/predict.worldqa.tsv": "s"}
+    unread |= {"a@1/logs/score.log": "", "prepare/x.log": ""}
+    for name, text in {**unread, "a@1/logs/train.log": "1/2"}.items():
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(text)
+    remove_unread_files([tmp_path, tmp_path / "missing"])
+    left = {str(path.relative_to(home)) for path in home.rglob("*") if not path.is_dir()}
+    assert left == {"a@1/benchmarks/train.tsv", "a@1/benchmarks/train.requested.json", "a@1/logs/train.log"}
+    assert not (home / "prepare").exists() and not (home / "b@1/benchmarks").exists()
 
 
 def test_it_stands_on_the_page(plant, tmp_path):

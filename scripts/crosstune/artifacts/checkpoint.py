@@ -20,6 +20,11 @@ from crosstune.core.files import read_json, remove_unfinished
 MANIFEST, OPTIMIZER, MODEL, CURVE = "stage.json", "optimizer.safetensors", "model", "train.jsonl"
 # A stage has one of them.
 WEIGHTS, ADAPTER = f"{MODEL}/model.safetensors", f"{MODEL}/adapter_model.safetensors"
+# What a job reads besides.
+READ_WITH = {
+    WEIGHTS: (f"{MODEL}/config.json", f"{MODEL}/tokenizer.json"),
+    ADAPTER: (f"{MODEL}/config.json", f"{MODEL}/adapter_config.json"),
+}
 STAGING, RESUME = ".staging", "resume"
 # A model's card for the hub, among the files of the model.
 CARD = "README.md"
@@ -174,6 +179,17 @@ def _name(manifest: Mapping) -> str:
 def has_weights(checkpoint: Path | str) -> bool:
     """Whether a checkpoint folder holds its weights."""
     return Path(checkpoint, WEIGHTS).exists() or Path(checkpoint, ADAPTER).exists()
+
+
+def lost_files(checkpoint: Path | str) -> list[str]:
+    """Files that a job reads with a checkpoint's weights and that are gone: file systems remove single old files."""
+    present = [part for part in READ_WITH if Path(checkpoint, part).exists()]
+    return [name for part in present for name in READ_WITH[part] if not Path(checkpoint, name).exists()]
+
+
+def is_loadable(checkpoint: Path | str) -> bool:
+    """Whether a checkpoint folder holds its weights and all that a job reads with them."""
+    return has_weights(checkpoint) and not lost_files(checkpoint)
 
 
 def remove_weights(checkpoint: Path) -> None:

@@ -4,9 +4,10 @@ import atexit
 import csv
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from crosstune.core.files import read_json, write_json
@@ -62,7 +63,7 @@ def read_job_usage(results: Path) -> list[JobUsage]:
     """Every job under `results` with a benchmark (`<name>.tsv`) and a note of its request (`<name>.requested.json`)."""
     jobs = []
     for path in sorted(benchmark_files(results)):
-        note = path.with_suffix(".requested.json")
+        note = _note_of(path)
         if not note.exists():
             continue
         with path.open(encoding="utf-8", newline="") as file:
@@ -77,11 +78,32 @@ def read_job_usage(results: Path) -> list[JobUsage]:
     return jobs
 
 
+def _note_of(benchmark: Path) -> Path:
+    return benchmark.with_suffix(".requested.json")
+
+
 def benchmark_files(results: Path) -> Iterator[Path]:
     """The benchmarks under `results`. Another job may remove a folder meanwhile: os.walk goes on without it."""
     for folder, _, names in os.walk(results):
         if Path(folder).name == "benchmarks":
             yield from (Path(folder, name) for name in names if name.endswith(".tsv"))
+
+
+def remove_unread_files(folders: Iterable[Path]) -> None:
+    """Remove what Snakemake makes for every job and nobody reads: empty logs, benchmarks of predictions only moved.
+
+    A study has thousands of jobs, and a file system may limit the number of files.
+    """
+    for folder, _, names in chain.from_iterable(map(os.walk, folders)):
+        paths = [Path(folder, name) for name in names]
+        unread = [path for path in paths if path.suffix == ".log" and not path.stat().st_size]
+        if Path(folder).name == "benchmarks":
+            unread += [path for path in paths if path.match("predict.*.tsv") and not _note_of(path).exists()]
+        for path in unread:
+            path.unlink(missing_ok=True)
+        if unread:
+            with suppress(OSError):  # not empty
+                os.rmdir(folder)
 
 
 def usage_table(jobs: Sequence[JobUsage]) -> tuple[tuple[str, ...], list[tuple]]:

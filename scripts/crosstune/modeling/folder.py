@@ -24,7 +24,7 @@ from crosstune.artifacts.adapter import (
     read_base,
     whole_model,
 )
-from crosstune.artifacts.checkpoint import CARD
+from crosstune.artifacts.checkpoint import CARD, link_or_copy
 from crosstune.artifacts.model_config import LOCAL
 from crosstune.core.errors import UserError
 from crosstune.core.files import atomic_open, make_empty_folder, read_json, write_text
@@ -147,9 +147,9 @@ def save_network(network: MultiHeadEncoder, folder: Path | str, tokenizer_folder
     if any("pooler" in name for head in heads.values() for name in head["weights"].values()):
         weights |= {f"{PUBLISHED_POOLER}.{part}": tensor for part, tensor in network.published_pooler.items()}
     for name in TOKENIZER_FILES:
+        # Linked: a tokenizer takes tens of megabytes, and quotas count files.
         if (Path(tokenizer_folder) / name).exists():
-            with atomic_open(folder / name) as file:
-                file.write((Path(tokenizer_folder) / name).read_bytes())
+            link_or_copy(Path(tokenizer_folder) / name, folder / name)
     _write_config(folder, config)
     tensors = {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in sorted(weights.items())}
     with atomic_open(folder / WEIGHTS) as file:
@@ -226,7 +226,7 @@ def average_models(folders: Sequence[Path], out: Path) -> None:
     left = {WEIGHTS, ADAPTER_WEIGHTS, ADAPTER_CONFIG, MERGED, CARD}
     for path in sorted(folders[0].iterdir()):
         if path.name not in left:
-            shutil.copyfile(path, out / path.name)
+            (link_or_copy if path.name in TOKENIZER_FILES else shutil.copyfile)(path, out / path.name)
     if is_adapter(folders[0]):
         encoder = encoder_class(AutoConfig.from_pretrained(out, **LOCAL), out).base_model_prefix
         members = [[AdapterFile.read(part, encoder) for part in (*read_base(own).merged, own)] for own in folders]

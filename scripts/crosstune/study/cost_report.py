@@ -11,11 +11,11 @@ from crosstune.core.text import count
 from crosstune.machine.devices import CPU, Device
 from crosstune.study.cost_estimate import BASE, FILL_RATIO, CostEstimate
 from crosstune.study.data_requirements import DataRequirements
+from crosstune.study.disk_space import WeightsOnDisk
 from crosstune.study.local_models import copied_models
 from crosstune.study.model_size import gpus_of, parameters_of
 from crosstune.study.resources import UNKNOWN_TEST_ROWS, UPDATE_SECONDS
 from crosstune.study.retention import RetentionPolicy, manifest_of
-from crosstune.study.summary import weights_of
 from crosstune.study.targets import baseline_files, prediction_files, score_files
 
 # Bytes of a predicted row, with its gold answers and its score.
@@ -197,7 +197,7 @@ def _assumed_sizes(estimate: CostEstimate) -> list[str]:
 
 def _disk(estimate: CostEstimate, retention: RetentionPolicy) -> list[tuple[str, str]]:
     study = estimate.study
-    weights = weights_of(study, retention)
+    weights = WeightsOnDisk(study, retention).amounts()
     rows = sum(
         estimate.prediction_rows(path, name)
         for path in estimate.checkpoints

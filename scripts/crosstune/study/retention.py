@@ -12,9 +12,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from crosstune.artifacts.checkpoint import has_weights
+from crosstune.artifacts.checkpoint import is_loadable
 from crosstune.study.graph import Checkpoint, Expansion
 from crosstune.study.specs import retrain_job
+
+# What `keep_weights` may be.
+POLICIES = ("all", "final", "none")
 
 
 class RetentionPolicy:
@@ -27,8 +30,11 @@ class RetentionPolicy:
     @cached_property
     def removable(self) -> dict[str, None]:
         """Checkpoints whose weights the policy does not keep. Base models stay: everything depends on them."""
+        return self._removable(self.study.config["keep_weights"])
+
+    def _removable(self, policy: str) -> dict[str, None]:
         final = {run.stages[-1] for run in self.study.runs}
-        kept = {"all": self._nodes, "final": final, "none": ()}[self.study.config["keep_weights"]]
+        kept = dict(zip(POLICIES, (self._nodes, final, ()), strict=True))[policy]
         return {path: None for path, node in self._nodes.items() if node.parents and path not in kept}
 
     @property
@@ -67,7 +73,7 @@ class RetentionPolicy:
     def _without_weights(self) -> dict[str, None]:
         """Checkpoints with a manifest and no weights. Given models are never trained."""
         trained = [path for path, node in self._nodes.items() if not node.is_given]
-        return {path: None for path in trained if Path(manifest_of(path)).exists() and not has_weights(path)}
+        return {path: None for path in trained if Path(manifest_of(path)).exists() and not is_loadable(path)}
 
     @cached_property
     def _order(self) -> list[str]:
@@ -83,9 +89,9 @@ class RetentionPolicy:
         """From 1 for the checkpoint to train first down to above 0 for the last."""
         return {path: 1 - number / len(self._order) for number, path in enumerate(self._order)}
 
-    def peak_disk(self, size: Callable[[str], int]) -> int:
-        """The most bytes of weights at once, if one job runs at a time; `size` is that of a checkpoint."""
-        return peak_disk(self._order, self._made_of, size, self.removable)
+    def peak_disk(self, size: Callable[[str], int], policy: str) -> int:
+        """The most bytes of weights at once by a policy, if one job runs at a time; `size` is that of a checkpoint."""
+        return peak_disk(self._order, self._made_of, size, self._removable(policy))
 
 
 def manifest_of(path: str) -> str:

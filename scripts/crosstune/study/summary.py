@@ -1,21 +1,16 @@
 """A study in a few lines for the user: its trainings, the cost of its schedules, its disk space."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from crosstune.core.text import count
 from crosstune.data.part_names import SAMPLE, split_part
-from crosstune.study.adapters import sizes_of, stored_parameters
+from crosstune.study.adapters import sizes_of
+from crosstune.study.disk_space import BYTES_A_PARAMETER, WeightsOnDisk
 from crosstune.study.folds import fold_dataset
-from crosstune.study.graph import Checkpoint, Study
+from crosstune.study.graph import Study
 from crosstune.study.heads import evaluation_heads, final_heads
-from crosstune.study.model_size import Size, parameters_of
 from crosstune.study.recipe import own_recipes
 from crosstune.study.retention import RetentionPolicy
 from crosstune.study.schedules import shortened
 from crosstune.study.sweeps import sweep_lines
-
-BYTES_A_PARAMETER = 4  # weights are stored in fp32
 
 # The number of checkpoints that a line names.
 MAX_NAMED = 5
@@ -85,43 +80,17 @@ def _smaller_tests(study: Study, name: str) -> list[str]:
     return lines
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Bytes of a study's weights: all of them, and the most at once. `unknown`: checkpoints of unknown size."""
-
-    all: int
-    most: int
-    unknown: int
-
-
-def weights_of(study: Study, retention: RetentionPolicy) -> Weights:
-    """The weights of a study's own checkpoints, if one job runs at a time."""
-    models = sizes_of(study.config)
-    own = {path: node for path, node in study.checkpoints.items() if not node.is_given}
-    sizes = {path: _checkpoint_bytes(study, node, models) for path, node in own.items()}
-    known = sum(filter(None, sizes.values()))
-    most = known if study.config["keep_weights"] == "all" else retention.peak_disk(lambda path: sizes.get(path) or 0)
-    return Weights(known, most, list(sizes.values()).count(None))
-
-
 def _amounts(study: Study, retention: RetentionPolicy) -> str:
     """The numbers of checkpoints and of prediction files (one per language), and the disk space of the weights."""
     nodes = [node for node in study.checkpoints.values() if not node.is_given]
     predictions = sum(len(languages) for node in nodes for languages in node.evaluate.values())
-    weights = weights_of(study, retention)
+    weights = WeightsOnDisk(study, retention).amounts()
     text = f"about {weights.all / 1e9:.1f} GB of weights"
     if (policy := study.config["keep_weights"]) != "all":
         text += f", {weights.most / 1e9:.1f} GB at most at once with keep_weights: {policy}"
     if weights.unknown:
         text += f" and {weights.unknown} checkpoints of models that do not state their `parameters`"
     return f"{len(nodes)} checkpoints ({text}), {predictions} files of predictions"
-
-
-def _checkpoint_bytes(study: Study, node: Checkpoint, sizes: Mapping[str, Size]) -> int | None:
-    """Bytes of a checkpoint's weights, and of AdamW's two moments if they are kept; of a whole model without heads."""
-    model = study.config["models"][node.location.model]
-    parameters = stored_parameters(study, node, sizes) if "lora" in model and node.parents else parameters_of(model)
-    return parameters and parameters * BYTES_A_PARAMETER * (3 if node.keep_optimizer else 1)
 
 
 def _adapters(study: Study) -> list[str]:

@@ -1,12 +1,12 @@
 """Retraining checkpoints whose weights were removed, in a scratch folder, for a job that needs the weights."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from crosstune.artifacts.checkpoint import MANIFEST, CheckpointJob, has_weights, remove_empty
+from crosstune.artifacts.checkpoint import MANIFEST, CheckpointJob, is_loadable, lost_files, remove_empty
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, sha256_json
 from crosstune.machine.hardware import use_threads
@@ -30,7 +30,10 @@ def weights_of(
     retraining gives other weights than a manifest names, and TrainingInterrupted.
     """
     folders: dict[Path, Path] = {}
-    for job in missing_jobs(checkpoints, jobs):
+    retrains = missing_jobs(checkpoints, jobs)
+    read = {*checkpoints, *(parent for job in retrains for parent in job.parents)}
+    _check_whole(read - {job.out for job in retrains})
+    for job in retrains:
         if missing := job.missing_input():
             fix = "Prepare the data again: snakemake --cores 1 prepare_all"
             message = f"no such file, and the weights of {job.out} must be retrained"
@@ -54,11 +57,19 @@ def weights_of(
         remove_empty(scratch.parent, scratch.parents[1])
 
 
+def _check_whole(checkpoints: Collection[Path]) -> None:
+    """UserError if the folder of a checkpoint, which nothing retrains, has lost some of its files."""
+    for checkpoint in sorted(checkpoints):
+        if lost := lost_files(checkpoint):
+            fix = f"Make it anew: rm -r {checkpoint}\nThen run the same command."
+            raise UserError(f"the model has lost {' and '.join(lost)}", str(checkpoint), fix)
+
+
 def missing_jobs(checkpoints: Sequence[Path], jobs: Sequence[CheckpointJob]) -> list[CheckpointJob]:
     """The jobs without which the weights of `checkpoints` cannot be had, parents first."""
     needed, found = set(checkpoints), []
     for job in reversed(jobs):
-        if job.out in needed and not has_weights(job.out):
+        if job.out in needed and not is_loadable(job.out):
             needed.update(job.parents)
             found.append(job)
     return found[::-1]
