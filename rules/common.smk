@@ -101,12 +101,13 @@ try:
     job_resources = JobResources(study, retention)
     check_resume_states(study)
     plan_digest = sha256_json(plan_of(study))
+    made_in = [Path("data"), Path(study.results)]
     if not WITHOUT_DATA:
         requirements.check_files()
         check_folders(study)
         read_record(Path(targets.kept_folder(study)), Path(workflow.basedir))
     if workflow.is_main_process and MAKES_FILES:
-        check_finished_files()
+        check_finished_files(made_in)
         # Other jobs run in environments made from the locks, which have peft.
         if not workflow.deployment_settings.deployment_method:
             check_installed(study)
@@ -227,14 +228,14 @@ onstart:
     except UserError as error:
         refuse(error)
     if MAKES_FILES:
-        forget_files()
+        forget_files(made_in)
 
 
 def remember_finished_files():
     """Remember what the study has made, with the outputs of each of its jobs."""
     if MAKES_FILES:
         outputs = [list(map(str, job.output)) for job in workflow.dag.jobs]
-        remember_files([Path("data"), Path(study.results)], outputs)
+        remember_files(made_in, outputs)
 
 
 onsuccess:

@@ -26,13 +26,13 @@ def finished(tmp_path, monkeypatch) -> Path:
 
 def test_unchanged_and_touched_files_are_finished(finished):
     os.utime(NAMES[0], (1, 1))
-    check_finished_files(finished)
+    check_finished_files(FOLDERS, finished)
 
 
 def test_nothing_is_known_of_files_while_jobs_run(finished):
     Path(NAMES[0]).write_text("new")
-    forget_files(finished)
-    check_finished_files(finished)
+    forget_files(FOLDERS, finished)
+    check_finished_files(FOLDERS, finished)
 
 
 @pytest.mark.parametrize("content", ["", "content", "CONTENT OF results/s/scores/a.json"])
@@ -40,7 +40,7 @@ def test_a_changed_file_is_refused_with_the_output_to_remove(finished, content):
     for name in NAMES[:2]:
         Path(name).write_text(content)
     with pytest.raises(UserError, match="2 files changed after the last run had ended") as caught:
-        check_finished_files(finished)
+        check_finished_files(FOLDERS, finished)
     outputs = "results/s/predictions/a results/s/predictions/a.json results/s/scores/a.json"
     remove, remake = (
         f"Remove what their jobs made:\nrm -rf {outputs}",
@@ -52,26 +52,41 @@ def test_a_changed_file_is_refused_with_the_output_to_remove(finished, content):
 def test_a_file_without_a_job_is_named_itself(finished):
     Path(NAMES[2]).write_text("")
     with pytest.raises(UserError, match="1 file changed") as caught:
-        check_finished_files(finished)
+        check_finished_files(FOLDERS, finished)
     assert caught.value.fix.endswith(f"rm -rf {NAMES[2]}")
 
 
 def test_logs_removed_files_and_links_do_not_count(finished):
     Path("results/s/logs/a.log").write_text("more")
     Path(NAMES[0]).unlink()
-    check_finished_files(finished)
+    check_finished_files(FOLDERS, finished)
 
 
 def test_a_file_that_a_run_has_made_anew_is_remembered_anew(finished):
     Path(NAMES[0]).write_text("new")
     remember_files(FOLDERS, [], finished)
-    check_finished_files(finished)
+    check_finished_files(FOLDERS, finished)
     Path(NAMES[0]).write_text("")
     with pytest.raises(UserError) as caught:
-        check_finished_files(finished)
+        check_finished_files(FOLDERS, finished)
     assert caught.value.fix.endswith(f"--forcerun {NAMES[0]}"), "a run of other jobs knows them still"
+
+
+def test_another_study_neither_checks_nor_forgets_the_results_of_this_one(finished):
+    Path(NAMES[0]).write_text("")
+    others = [Path("data"), Path("results/other")]
+    check_finished_files(others, finished)
+    forget_files(others, finished)
+    Path("results/other").mkdir()
+    Path("results/other/b.json").write_text("b")
+    remember_files(others, [["results/other/b.json"]], finished)
+    with pytest.raises(UserError, match=f"1 file changed after the last run had ended: {NAMES[0]}"):
+        check_finished_files(FOLDERS, finished)
+    Path("results/other/b.json").write_text("")
+    with pytest.raises(UserError, match="1 file changed"):
+        check_finished_files(others, finished)
 
 
 def test_a_damaged_memory_is_none(finished):
     finished.write_text("{")
-    check_finished_files(finished)
+    check_finished_files(FOLDERS, finished)

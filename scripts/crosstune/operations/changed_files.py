@@ -6,7 +6,7 @@ was killed remembers nothing: what it was writing is incomplete, and Snakemake k
 """
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,8 +30,9 @@ def remember_files(folders: Iterable[Path], jobs: Iterable[Sequence[str]], memor
 
     `jobs`: the files and folders that each job makes. A file of no job keeps the outputs that are known of it.
     """
-    known, made = _read_memory(memory), {output.rstrip("/"): outputs for outputs in jobs for output in outputs}
-    found = {}
+    folders, known = list(folders), _read_memory(memory)
+    made = {output.rstrip("/"): outputs for outputs in jobs for output in outputs}
+    found = _of_others(known, folders)
     for path in _finished_files(folders):
         with suppress(OSError):
             label = _label(path)
@@ -44,9 +45,11 @@ def remember_files(folders: Iterable[Path], jobs: Iterable[Sequence[str]], memor
         write_json(memory, found)
 
 
-def check_finished_files(memory: Path = MEMORY) -> None:
-    """UserError if a remembered file is there with another content, naming the outputs to remove."""
+def check_finished_files(folders: Iterable[Path], memory: Path = MEMORY) -> None:
+    """UserError if a remembered file of `folders` is there with another content, naming the outputs to remove."""
     entries = _read_memory(memory)
+    others = _of_others(entries, folders)
+    entries = {path: entry for path, entry in entries.items() if path not in others}
     changed = [path for path, entry in entries.items() if _is_changed(Path(path), entry)]
     if changed:
         named = ", ".join(changed[:MAX_NAMED]) + (" ..." if len(changed) > MAX_NAMED else "")
@@ -58,10 +61,20 @@ def check_finished_files(memory: Path = MEMORY) -> None:
         raise UserError(f"{count(len(changed), 'file')} changed after the last run had ended: {named}", "", fix)
 
 
-def forget_files(memory: Path = MEMORY) -> None:
-    """Forget all files, because jobs are about to change some."""
+def forget_files(folders: Iterable[Path], memory: Path = MEMORY) -> None:
+    """Forget the files of `folders`, because jobs are about to change some."""
     with suppress(OSError):
-        memory.unlink(missing_ok=True)
+        write_json(memory, _of_others(_read_memory(memory), folders))
+
+
+def _of_others(entries: Mapping[str, dict], folders: Iterable[Path]) -> dict[str, dict]:
+    """The entries of files that are in none of `folders`: other studies' results, if they are still there."""
+    folders = list(folders)
+    return {
+        name: entry
+        for name, entry in entries.items()
+        if not any(Path(name).is_relative_to(folder) for folder in folders) and Path(name).exists()
+    }
 
 
 def _quoted(names: Iterable[str]) -> str:
