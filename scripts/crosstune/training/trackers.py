@@ -19,6 +19,7 @@ from accelerate.tracking import GeneralTracker, MLflowTracker, TensorBoardTracke
 
 from crosstune.artifacts.checkpoint import link_tree
 from crosstune.core.files import read_json, write_json
+from crosstune.core.locks import file_lock
 from crosstune.machine.gpu_lease import log_line
 
 # Folders in a stage's folder.
@@ -77,8 +78,9 @@ class Trackers:
 
     def begin(self, curve: Sequence[Mapping], evaluations: Sequence[Mapping], metric: str) -> None:
         """Start all trackers, without what earlier attempts have logged, and with the points of a saved state."""
-        if self._run:
-            remove_curves(self._run.stage)
+        if not self._run:
+            return
+        remove_curves(self._run.stage, self._run.options.names)
         if not self.are_wanted:
             return
         os.environ.update(offline_environment(self._run.options, os.environ))
@@ -141,9 +143,9 @@ def points(
     return found
 
 
-def remove_curves(stage: Path) -> None:
-    """Remove what trackers have written into a stage's folder: a training that begins makes it anew, or not at all."""
-    for name in (TENSORBOARD, WANDB):
+def remove_curves(stage: Path, wanted: Sequence[str] = ()) -> None:
+    """Remove what trackers other than those `wanted` have written into a stage's folder: it is of another training."""
+    for name in {TENSORBOARD, WANDB} - set(wanted):
         shutil.rmtree(stage / name, ignore_errors=True)
 
 
@@ -170,25 +172,34 @@ def offline_environment(options: TrackerOptions, environ: Mapping[str, str]) -> 
 
 
 def _start_tensorboard(run: TrackedRun, identity: str) -> GeneralTracker:
-    # A TensorBoard that has read the removed files forgets their points when a file says that it begins at 0.
+    # A TensorBoard that runs waits for the file that it read last, so an empty one stays in its place. It forgets the
+    # points of that file because the next one says that it begins at 0.
+    earlier = sorted((run.stage / TENSORBOARD).glob("events.*"))
+    for path in earlier:
+        path.unlink()
+    for path in earlier[-1:]:
+        path.touch()
     tracker = TensorBoardTracker(TENSORBOARD, logging_dir=run.stage, purge_step=0)
     tracker.start()
     return tracker
 
 
 def _start_wandb(run: TrackedRun, identity: str) -> GeneralTracker:
+    shutil.rmtree(run.stage / WANDB, ignore_errors=True)
     # A service that has points of an earlier attempt ignores the same updates when they come again.
     tracker = WandBTracker(run.options.project, dir=str(run.stage), name=run.name, id=identity, resume="allow")
     return _with_settings(tracker, run)
 
 
 def _start_mlflow(run: TrackedRun, identity: str) -> GeneralTracker:
-    client = import_module("mlflow").MlflowClient()  # no package of the locks, nor is trackio
-    for experiment in client.search_experiments(filter_string=f"name = '{run.options.project}'"):
-        for earlier in client.search_runs([experiment.experiment_id], f"tags.crosstune_training = '{identity}'"):
-            client.delete_run(earlier.info.run_id)
-    tags = {"crosstune_training": identity}
-    return _with_settings(MLflowTracker(run.options.project, run_name=run.name, tags=tags), run)
+    client = import_module("mlflow").MlflowClient  # no package of the locks, nor is trackio
+    # Two trainings that begin together must not both make the tables of a new database.
+    with file_lock(run.options.results / "mlflow.lock", wait=True):
+        for experiment in client().search_experiments(filter_string=f"name = '{run.options.project}'"):
+            for earlier in client().search_runs([experiment.experiment_id], f"tags.crosstune_training = '{identity}'"):
+                client().delete_run(earlier.info.run_id)
+        tracker = MLflowTracker(run.options.project, run_name=run.name, tags={"crosstune_training": identity})
+        return _with_settings(tracker, run)
 
 
 def _start_trackio(run: TrackedRun, identity: str) -> GeneralTracker:
