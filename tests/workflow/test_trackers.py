@@ -78,10 +78,11 @@ def test_tables_and_figure_have_the_names_in_their_order(finished, config):
     assert ordered(table, names["models"]) and ordered(table, names["schedules"])
     assert ordered((results / "tables/languages.md").read_text(), names["languages"])
     with (results / "tables/recipes.csv").open(encoding="utf-8") as file:
-        assert {row["model"] for row in csv.DictReader(file)} == {"whole", "adapted"}
+        assert [row["row"] for row in csv.DictReader(file)] == ["model_whole", "model_adapted"]
     drawing = (results / "paper/gains.svg").read_text()
-    title = config["figures"]["gains"]["title"]
-    assert all(text in drawing for text in (title, names["schedules"]["joint"], names["models"]["adapted"]))
+    assert config["figures"]["gains"]["title"] in drawing
+    compared = f"{names['schedules']['joint']} − {names['schedules']['english']}"
+    assert ordered(drawing, {key: f"{model}: {compared}" for key, model in names["models"].items()})
 
 
 def ordered(text: str, names: dict[str, str]) -> bool:
