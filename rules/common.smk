@@ -45,6 +45,7 @@ from crosstune.study.plan import is_of_another_plan, plan_of
 from crosstune.study.resources import LIGHT, JobResources
 from crosstune.study.retention import RetentionPolicy
 from crosstune.study.summary import summary
+from crosstune.study.trackers import check_trackers, tracker_environment
 
 # These targets need no data: estimate_cost is for a study whose data are elsewhere or still to come, pin for one that
 # nobody has pinned yet, the others inspect or move the results.
@@ -111,6 +112,7 @@ try:
         # Other jobs run in environments made from the locks, which have peft.
         if not workflow.deployment_settings.deployment_method:
             check_installed(study)
+            check_trackers(study)
     requirements.check_translators()
 except UserError as error:
     refuse(error)
@@ -142,6 +144,9 @@ if outdated_plan:
 # Every job's machine reads this file too; the environment there makes its GPUs visible inside the image.
 IMAGE = "containers/crosstune.sif"
 os.environ.update(gpu_environment(os.environ))
+# Trainings read it, also those on other machines, where this file is read again. It is no argument of their command:
+# another command would train every finished stage again.
+os.environ.update(tracker_environment(study))
 
 # Jobs in the warm server end with this process, even if it is killed.
 os.environ.update(CROSSTUNE_SNAKEMAKE_PID=str(os.getpid()))

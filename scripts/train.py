@@ -22,6 +22,9 @@ from crosstune.machine.versions import check_versions
 from crosstune.machine.warm_client import run_in_server
 from crosstune.training.distributed import Ranks, die_with_launcher, launch, started_by_launcher
 
+# Not an argument in the rule's command: another command would train every finished stage again.
+TRACKERS = "CROSSTUNE_TRACKERS"
+
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -56,6 +59,12 @@ def parse_arguments() -> argparse.Namespace:
         type=json.loads,
         default=[],
         help="ancestors to retrain because their weights were removed, as JSON",
+    )
+    parser.add_argument(
+        "--trackers",
+        type=json.loads,
+        default=os.environ.get(TRACKERS, "{}"),
+        help=f"experiment trackers of a study, as JSON: names, results (default: ${TRACKERS})",
     )
     parser.add_argument("--requested", nargs=3, metavar=("FILE", "MIB", "MINUTES"), help="record the request in FILE")
     return parser.parse_args()
@@ -106,11 +115,13 @@ def make(job: CheckpointJob, args: argparse.Namespace) -> None:
         from crosstune.training.checkpoint_job import RuntimeOptions, make_checkpoint
         from crosstune.training.interruption import INTERRUPTED, InterruptGuard, TrainingInterrupted
         from crosstune.training.retrain import weights_of
+        from crosstune.training.trackers import TrackerOptions
 
     warn_no_gpu(args.gpus, args.log)
     ancestors = list(map(CheckpointJob.from_json, args.retrain))
     ranks = Ranks.of_process(sharded=args.parallelism == "sharded")
-    options = RuntimeOptions(args.save_interval, args.cache, args.profile, ranks)
+    trackers = TrackerOptions.from_json(args.trackers)
+    options = RuntimeOptions(args.save_interval, args.cache, args.profile, ranks, trackers)
     scratch = job.out / STAGING / "retrained"
     try:
         with InterruptGuard() as stop, weights_of(job.parents, ancestors, scratch, options, stop, args.log) as parents:

@@ -72,8 +72,8 @@ def write_published(tokenizer, tokenizer_folder):
 def fit(tokenizer, tmp_path):
     """Train a network on data; the learning curve and the moments.
 
-    With `interrupt_after` the process gets SIGTERM after so many updates, as on a cluster. A second call with the same
-    `folder` resumes.
+    With `interrupt_after` the process gets a signal after so many updates: SIGTERM, as on a cluster, or `number`. A
+    second call with the same `folder` resumes. `save_interval`: seconds between saved states.
     """
     import torch
 
@@ -84,25 +84,26 @@ def fit(tokenizer, tmp_path):
     from crosstune.training.trainer import Trainer
 
     class Interrupting(Progress):
-        def __init__(self, updates: int, *arguments):
+        def __init__(self, number: int, updates: int, *arguments):
             super().__init__(*arguments)
-            self._left = updates
+            self._number, self._left = number, updates
 
         def advance(self, units: int, **figures: str) -> None:
             super().advance(units, **figures)
             self._left -= 1
             if self._left == 0:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), self._number)
 
     def run(network, data, plan, recipe, *, key=("key",), precision="fp32", pass_tokens=4096, folder="state", stamp="x",
-            interrupt_after=0, moments=None, profiler=None, lr_span=None, best=None):  # fmt: skip
+            interrupt_after=0, moments=None, profiler=None, lr_span=None, best=None, trackers=None,
+            save_interval=1e9, number=signal.SIGTERM):  # fmt: skip
         torch.set_num_threads(1)
-        settings = TrainingSettings(recipe, key, precision, pass_tokens, 1e9, lr_span)
+        settings = TrainingSettings(recipe, key, precision, pass_tokens, save_interval, lr_span)
         batcher = MicroBatcher(network, tokenizer, data, plan, settings)
-        trainer = Trainer(batcher, ResumeFolder(tmp_path / folder, stamp), best, profiler)
+        trainer = Trainer(batcher, ResumeFolder(tmp_path / folder, stamp), best, profiler, trackers=trackers)
 
         def progress(total: int, done: int) -> Progress:
-            return Interrupting(interrupt_after, "test", total, done, tmp_path / "log")
+            return Interrupting(number, interrupt_after, "test", total, done, tmp_path / "log")
 
         with InterruptGuard() as guard:
             return trainer.fit(guard, progress, moments)

@@ -1,5 +1,6 @@
 """Adapters: what a stage's folder holds, how sequences go on, and that peft alone rebuilds the same network."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from closeness import ROUNDING, relative_difference
+from helpers.study_results import plan
 from safetensors.torch import load_file
 from sample_rows import ENCODING, ORIGINALS, RECIPE, SENTENCES
 from written_checkpoint import write_base, write_split
 
+from crosstune.analysis.results import StudyResults
 from crosstune.artifacts.adapter import is_adapter, whole_model
 from crosstune.artifacts.checkpoint import CheckpointJob, has_weights, remove_weights
 from crosstune.core.errors import UserError
@@ -19,6 +22,8 @@ from crosstune.modeling.adapters import merge_adapter
 from crosstune.modeling.batching import collate
 from crosstune.modeling.folder import average_weights, load_network, save_network
 from crosstune.modeling.tasks import load_task
+from crosstune.reporting.cards.checkpoint_facts import CheckpointFacts
+from crosstune.reporting.cards.model_card import model_card, repository
 from crosstune.training.checkpoint_job import RuntimeOptions, make_checkpoint
 from crosstune.training.interruption import InterruptGuard, TrainingInterrupted
 from crosstune.training.retrain import weights_of
@@ -244,6 +249,41 @@ def test_peft_alone_predicts_the_same(stage, tokenizer):
             expected = network.bound_head(head)(states)
         found = torch.stack([output.start_logits, output.end_logits], -1) if head == "qa" else output.logits
         assert relative_difference([found], [expected]) < ROUNDING
+
+
+@pytest.mark.parametrize("kind", ["continue", "merge"])
+def test_the_code_of_a_model_card_loads_the_adapters(stage, base, tokenizer, kind):
+    changes = {"lora": LORA | {"stages": kind}}
+    job = train(stage("chaii.hi", train(stage("names.en", **changes)), **changes))
+    hub = {"hub": "somebody/base", "revision": "a" * 40}
+    whole = plan() | {"cited": [], "model_cards": {"owner": "me", "models": {"tiny": hub | {"licence": "mit"}}}}
+    run = whole["runs"][0] | {"stages": [job.out.name], "mixtures": [["chaii.hi"]]}
+    facts = CheckpointFacts(StudyResults(whole, {}, {}), job.out.parent, base, job.out.name, ((run, 0),))
+    card = model_card(facts)
+    assert (card.data.library_name, card.data.base_model) == ("peft", "somebody/base") and "lora" in card.data.tags
+    assert card.data.base_model_relation == "adapter" and "Its base model has the licence `mit`." in card.text
+    code = re.search(r"```python\n(.*?)```", card.text, re.DOTALL)[1]
+    assert code.count("merge_and_unload") == (kind == "merge")
+    for there, here in (("somebody/base", base / "model"), (repository(facts), job.out / "model")):
+        code = code.replace(f'"{there}"', f'"{here}"')
+    names: dict = {}
+    exec(code, names)
+    ids = torch.tensor(tokenizer.tokenize(["the cat sat on the mat"])[0].ids)[None]
+    network = load_network(job.out / "model", packing=False).eval()
+    with torch.no_grad():
+        output = names["model"](input_ids=ids)
+        expected = network.bound_head("qa")(network.encoder(input_ids=ids).last_hidden_state)
+    assert relative_difference([torch.stack([output.start_logits, output.end_logits], -1)], [expected]) < ROUNDING
+
+
+def test_the_card_of_an_adapter_without_a_base_on_the_hub_says_what_to_put_in(stage, base):
+    job = train(stage("chaii.hi"))
+    whole = plan() | {"cited": [], "model_cards": {"models": {}}}
+    run = whole["runs"][0] | {"stages": [job.out.name], "mixtures": [["chaii.hi"]]}
+    facts = CheckpointFacts(StudyResults(whole, {}, {}), job.out.parent, base, job.out.name, ((run, 0),))
+    text = str(model_card(facts))
+    assert 'base, revision = "BASE-MODEL", None' in text and "put its folder in place of BASE-MODEL" in text
+    assert "base_model" not in text.split("---")[1]
 
 
 def test_a_base_model_that_is_missing_or_another_one_is_told(stage, base, tmp_path):

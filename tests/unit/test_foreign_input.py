@@ -404,14 +404,14 @@ def test_an_inspection_runs_no_python_of_a_study(tmp_path):
 
 
 def test_an_inspection_lists_what_a_study_would_do(tmp_path):
-    config = STUDY | {"translators": TRANSLATORS}
+    config = STUDY | {"translators": TRANSLATORS, "trackers": ["wandb"]}
     config["models"] = {"theirs": {"hub": "some/model", "revision": "a" * 40}}
     config["tracks"] = config["tracks"] | {
         "qa": STUDY["tracks"]["qa"] | {"schedules": {"translated": ["worldchaii_mt.qbn"]}}
     }
     done = inspect(tmp_path, yaml.safe_dump(config))
     assert done.returncode == 0, done.stderr
-    for line in ("  cat -u", f"  some/model at {'a' * 40}", f"  results/{STUDY['study']}"):
+    for line in ("  cat -u", "  wandb", f"  some/model at {'a' * 40}", f"  results/{STUDY['study']}"):
         assert f"{line}\n" in done.stdout, done.stdout
 
 

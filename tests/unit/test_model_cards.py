@@ -247,10 +247,12 @@ def test_the_key_changes_no_spec_and_needs_weights():
     assert error.value.where == "model_cards"
 
 
-def test_models_with_adapters_get_no_cards():
-    lora = {"rank": 4, "alpha": 8, "targets": ["query"]}
-    with pytest.raises(UserError, match="a card is of a whole model, and tiny trains adapters"):
-        plan_of(study(model_cards={}, models__tiny__lora=lora))
+def test_the_licence_of_a_base_model_is_for_cards_alone():
+    plain, licensed = study(), study(model_cards={}, models__tiny__licence="mit")
+    assert plan_of(licensed)["model_cards"] == {"models": {"tiny": {"licence": "mit"}}}
+    assert [node.spec for node in plain.checkpoints.values()] == [node.spec for node in licensed.checkpoints.values()]
+    with pytest.raises(UserError, match=r"models.tiny.licence"):
+        study(models__tiny__licence="My Licence")
 
 
 @pytest.mark.parametrize("keys", [{"owner": "a/b"}, {"owner": ""}, {"licence": "My Licence"}, {"license": "mit"}])

@@ -58,7 +58,7 @@ def check_commands(study: Study, needs: DataRequirements) -> None:
 
 
 def inspection(study: Study) -> Iterator[str]:
-    """Lines: the programs that a study runs, the files that it reads, the folders, the models and the downloads."""
+    """Lines: the programs that a study runs, the files that it reads, the folders, the models, downloads, trackers."""
     needs = DataRequirements(study)
     sources = [needs.source(*key) for key in needs.needed]
     files = {path for source in sources if isinstance(source, list) for path in source}
@@ -77,6 +77,7 @@ def inspection(study: Study) -> Iterator[str]:
     yield from _section("reads the published tables", sorted(entry["table"] for entry in published))
     yield from _section("downloads the models", sorted({f"{name} at {revision}" for name, revision in models}))
     yield from _section("downloads data from", _numbers(addresses))
+    yield from _section("shows trainings in the trackers", study.config.get("trackers", []))
     yield from _section("writes below", [study.results, "data", "models", "logs"])
 
 

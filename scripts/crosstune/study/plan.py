@@ -87,21 +87,17 @@ def sweep_plan(study: Study, choice: str) -> dict:
 
 
 def planned_cards(study: Study) -> dict:
-    """What model cards need besides the results: owner and licence, and where base models come from on the hub.
+    """What model cards need besides the results: owner and licence, the hub's places and the licences of base models.
 
-    Raises UserError if the study keeps no weights, and for adapters: a card says how to load a whole model.
+    Raises UserError if the study keeps no weights.
     """
     if study.config["keep_weights"] == "none":
         raise UserError("there are no weights to write cards for", "model_cards", "keep_weights: final")
-    if adapted := [name for name, model in study.config["models"].items() if "lora" in model]:
-        message = f"a card is of a whole model, and {', '.join(adapted)} trains adapters"
-        raise UserError(message, "model_cards", "Leave `model_cards` out.")
     models = {
-        name: {"hub": model["hub"], "revision": model["revision"]}
+        name: {key: model[key] for key in ("hub", "revision", "licence") if key in model}
         for name, model in study.config["models"].items()
-        if "hub" in model
     }
-    return study.config["model_cards"] | {"models": models}
+    return study.config["model_cards"] | {"models": {name: known for name, known in models.items() if known}}
 
 
 def planned_languages(study: Study) -> dict[str, dict]:

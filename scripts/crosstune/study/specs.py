@@ -26,8 +26,8 @@ TRAIN_VERSION = 7
 PREDICT_VERSION = 4
 # Keys that only the command line may give: what they allow can harm whoever runs a study of somebody else's.
 COMMAND_LINE_KEYS = ("allow_commands", "replace", "archive", "corrections")
-# Keys of a config for targets of their own, of which no other result knows.
-SHOWN = ("examples",)
+# Keys of a config for targets of their own and for curves beside the results, of which no other result knows.
+SHOWN = ("examples", "trackers")
 # Keys of a config that decide what a run keeps and may do, and no result.
 CONSENTS = ("keep_weights", *COMMAND_LINE_KEYS)
 # Keys of a model that say how it is trained and change no result.

@@ -7,7 +7,7 @@ import io
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -64,6 +64,7 @@ from crosstune.training.optimizer import LrSpan, decay_factor
 from crosstune.training.pass_size import training_pass
 from crosstune.training.profiler import Profiler
 from crosstune.training.resume import ResumeFolder
+from crosstune.training.trackers import TrackedRun, TrackerOptions, Trackers, link_curves
 from crosstune.training.trainer import Trainer
 
 
@@ -72,13 +73,14 @@ class RuntimeOptions:
     """Options that change how a job runs and never its result.
 
     Seconds between saved states, the folder of cached features, the folder for a profile of the training, the processes
-    that share it.
+    that share it, the experiment trackers that show it.
     """
 
     save_interval: float = 20.0
     cache: Path | None = None
     profile: Path | None = None
     ranks: Ranks = field(default_factory=Ranks)
+    trackers: TrackerOptions = field(default_factory=TrackerOptions)
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,7 @@ def take_candidate(job: CheckpointJob) -> bool:
     # The work was the candidate's: sums over checkpoints count it there.
     write_json(out / "cost.json", read_json(candidate / "cost.json") | {"taken_from": str(candidate)})
     write_json(out / MANIFEST, read_json(candidate / MANIFEST) | {"spec": job.spec, "chosen": job.chosen})
+    link_curves(candidate, job.out)
     shutil.rmtree(job.resume_dir, ignore_errors=True)
     return True
 
@@ -315,14 +318,22 @@ def _fit(
         best = selection_of(spec["select"], inputs.options, network, inputs.cache, job.held_out, able)
     used.shrink()
     batcher = MicroBatcher(network, inputs.tokenizer, data, inputs.plan, settings)
-    trainer = Trainer(batcher, state, best, profiler, ranks)
-    curve, moments = trainer.fit(guard, progress, used.select_rows(start.moments))
+    trackers = Trackers(TrackedRun(options.trackers, job.out, shown_settings(spec)), job.resume_dir, job.log)
+    trainer = Trainer(batcher, state, best, profiler, ranks, trackers)
+    with closing(trackers):
+        curve, moments = trainer.fit(guard, progress, used.select_rows(start.moments))
     if ranks.is_main:
         used.restore(decayed(trainer.updates))
         moments = used.expand_rows(moments)
         if trainer.updates < len(inputs.plan):
             log_line(f"stopped after {trainer.updates} of {len(inputs.plan)} updates: no higher score", job.log)
     return Fit(trainer.updates, curve, moments, best)
+
+
+def shown_settings(spec: dict) -> dict[str, str | float]:
+    """What a tracker shows of a training: its seed, its sources and the numbers and words of its recipe."""
+    recipe = {key: value for key, value in spec["recipe"].items() if isinstance(value, str | int | float)}
+    return {"seed": spec["seed"], "sources": " + ".join(spec["sources"]), **recipe}
 
 
 def _with_all_embeddings(used: SparseEmbedding, decayed: Callable[[int], float], done: int) -> AbstractContextManager:

@@ -48,9 +48,9 @@ class ReplicatedModel:
         """Replace every gradient by its sum over the processes."""
         self._ranks.sum_gradients(self.network.parameters())
 
-    def clip_gradients(self, max_norm: float) -> None:
-        """Scale all gradients so that their common norm is at most `max_norm`."""
-        clip_grad_norm_(self.network.parameters(), max_norm)
+    def clip_gradients(self, max_norm: float) -> torch.Tensor:
+        """Scale all gradients so that their common norm is at most `max_norm`; the norm before."""
+        return clip_grad_norm_(self.network.parameters(), max_norm)
 
     def gather_weights(self) -> None:
         """Copy the weights to the main process's whole network."""
@@ -109,12 +109,13 @@ class ShardedModel(ReplicatedModel):
     def sum_gradients(self) -> None:
         self._ranks.sum_gradients(p for p in self.network.parameters() if not isinstance(p, DTensor))
 
-    def clip_gradients(self, max_norm: float) -> None:
+    def clip_gradients(self, max_norm: float) -> torch.Tensor:
         kinds = by_sharding(self.network.parameters())
         norms = [get_total_norm([p.grad for p in kind if p.grad is not None]) for kind in kinds]
         total = torch.stack([full_tensor(norm) for norm in norms]).norm()
         for kind in kinds:
             clip_grads_with_norm_(kind, max_norm, total)
+        return total
 
     def gather_weights(self) -> None:
         weights = self.gather_state(trained_state(self.network))

@@ -12,6 +12,7 @@ from crosstune.core.files import read_json, sha256_json
 from crosstune.machine.hardware import use_threads
 from crosstune.training.checkpoint_job import RuntimeOptions, make_checkpoint
 from crosstune.training.interruption import InterruptGuard
+from crosstune.training.trackers import TrackerOptions
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def weights_of(
         retrained = replace(job, out=scratch / sha256_json(job.spec)[:12] / job.out.name, predictions=(), log=log)
         parents = [folders.get(parent, parent) for parent in job.parents]
         use_threads(job.spec.get("threads", 1))
-        make_checkpoint(retrained, parents, replace(options, profile=None), stop)
+        make_checkpoint(retrained, parents, replace(options, profile=None, trackers=TrackerOptions()), stop)
         if read_json(retrained.staging_dir / MANIFEST)["weights"] != read_json(job.out / MANIFEST)["weights"]:
             shutil.rmtree(scratch)
             raise UserError(

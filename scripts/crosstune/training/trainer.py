@@ -5,6 +5,7 @@ processes change nothing beyond rounding, apart from dropout: each process draws
 update n derive from (seed, stage, n): on the CPU the same spec gives the same bytes, interrupted or not.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -27,6 +28,7 @@ from crosstune.training.optimizer import LrSpan, build_optimizer, learning_rate,
 from crosstune.training.parallel import parallel_model_class
 from crosstune.training.profiler import Profiler
 from crosstune.training.resume import ResumeFolder, SaveTimer
+from crosstune.training.trackers import Trackers
 from crosstune.training.work_split import split_work
 
 CURVE_POINTS = 50
@@ -36,7 +38,7 @@ class Trainer:
     """Trains a network through a plan: restore, step, record, save.
 
     `best` selects the final weights on validation rows; `profiler` traces some updates. The processes of `ranks` share
-    every update; the main one evaluates, saves and has the result.
+    every update; the main one evaluates, saves and has the result. `trackers` get the points of the curves.
     """
 
     def __init__(
@@ -46,12 +48,15 @@ class Trainer:
         best: BestCheckpoint | None = None,
         profiler: Profiler | None = None,
         ranks: Ranks | None = None,
+        trackers: Trackers | None = None,
     ):
         self.batcher, self.network, self.settings = batcher, batcher.network, batcher.settings
         self.folder, self.best, self.profiler, self.ranks = folder, best, profiler, ranks or Ranks()
+        self.trackers = trackers or Trackers()
         self.updates, self.total_updates = 0, len(batcher.plan)
         self.lr_span = self.settings.lr_span or LrSpan(self.total_updates)
         self.curve: list[dict] = []
+        self.gradient_norm: torch.Tensor | None = None
         self.figures: dict[str, str] = {}
         # Accelerate's precision is global to the process, in which several trainings may follow each other.
         self.accelerator = Accelerator(mixed_precision="no", cpu=device() == "cpu")
@@ -79,6 +84,7 @@ class Trainer:
                 requested, due, stopped = self.ranks.any_true(guard.requested, timer.is_due(), self.is_exhausted)
                 interrupted = requested and not stopped and self.updates < self.total_updates
                 figures = self.record(losses, interrupted or due, stopped)
+                self.track()
                 bar.advance(self.batcher.tokens(self.updates - 1), **figures)
                 if self.profiler:
                     self.profiler.step()
@@ -99,6 +105,7 @@ class Trainer:
             weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")}
             load_trained_state(self.network, weights)
             self.updates, self.curve, moments = notes["updates"], notes["curve"], {**moments, **tensors}
+            self.trackers.norms = {int(update): norm for update, norm in notes.get("norms", {}).items()}
             if self.best:
                 self.best.load_state(tensors, notes["looks"])
         self.model = parallel_model_class(self.ranks)(self.network, self.ranks, self.accelerator.device)
@@ -107,6 +114,8 @@ class Trainer:
         self.model.load_moments(optimizer, moments)
         self.optimizer = self.accelerator.prepare(optimizer)
         self.model.network.train()
+        if self.ranks.is_main and self.total_updates:
+            self.trackers.begin(self.curve, *self.evaluations)
 
     @property
     def is_exhausted(self) -> bool:
@@ -129,8 +138,9 @@ class Trainer:
         torch.manual_seed(derive(*self.settings.key, "dropout", self.updates, *([rank] if rank else [])))
         losses = accumulate_gradients(self.accelerator, self.model.network, micro_batches, self.settings)
         self.model.sum_gradients()
-        if recipe["max_grad_norm"]:
-            self.model.clip_gradients(recipe["max_grad_norm"])
+        if recipe["max_grad_norm"] or self.trackers.are_wanted:
+            # At most infinity: clipping then multiplies by 1, which changes no bit.
+            self.gradient_norm = self.model.clip_gradients(recipe["max_grad_norm"] or math.inf)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.updates += 1
@@ -141,6 +151,18 @@ class Trainer:
         if self.best and self.best.is_due(self.updates, self.total_updates):
             with self.model.full_weights() as network:
                 self.ranks.broadcast_from_main(partial(self.best.evaluate, self.updates, network))
+
+    @property
+    def evaluations(self) -> tuple[Sequence[Mapping], str]:
+        """The evaluations on the validation rows so far, and the metric that they select by."""
+        return (self.best.evaluations, self.best.metric) if self.best else ((), "")
+
+    def track(self) -> None:
+        """Give the trackers the points of the last update."""
+        if self.trackers.are_wanted and self.ranks.is_main:
+            if self.curve and self.curve[-1]["update"] == self.updates:
+                self.trackers.norms[self.updates] = round(self.gradient_norm.item(), 6)
+            self.trackers.add(self.updates, self.curve, *self.evaluations)
 
     def record(self, losses: tuple[torch.Tensor, torch.Tensor | None], check: bool, last: bool) -> dict[str, str]:
         """Add a point to the learning curve if the update is one of its points; the latest figures for a person.
@@ -176,6 +198,7 @@ class Trainer:
             best = self.best.state_tensors() if self.best else {}
             evaluations = self.best.evaluations if self.best else []
             notes = {"updates": self.updates, "curve": self.curve, "looks": evaluations}
+            notes |= {"norms": self.trackers.norms} if self.trackers.are_wanted else {}
             self.folder.save(weights | moments | best, notes)
 
         self.ranks.broadcast_from_main(write)

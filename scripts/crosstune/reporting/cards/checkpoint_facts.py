@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crosstune.analysis.results import Panel, StudyResults, read_json_object, scored_dataset
+from crosstune.artifacts.adapter import MERGED, is_adapter
 from crosstune.artifacts.checkpoint import MANIFEST, MODEL, has_weights
 from crosstune.core.files import read_json_or_empty
 
@@ -77,6 +78,21 @@ class CheckpointFacts:
     def config(self) -> Mapping[str, Any]:
         """The config of the model."""
         return read_json_or_empty(self.folder / "config.json")
+
+    @property
+    def base(self) -> Mapping[str, str]:
+        """What is known of its base model: the hub's id and commit, the licence; empty without."""
+        return self.study.plan["model_cards"]["models"].get(self.run["model"], {})
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it is an adapter, which needs its base model."""
+        return is_adapter(self.folder)
+
+    @property
+    def merged_adapters(self) -> int:
+        """The adapters of earlier stages that are added to the base model's weights before its own."""
+        return len(list((self.folder / MERGED).glob("*")))
 
     @property
     def mixtures(self) -> list[list[str]]:

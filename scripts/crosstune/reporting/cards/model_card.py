@@ -30,7 +30,8 @@ AUTO_CLASSES = {
     "ForMultipleChoice": "AutoModelForMultipleChoice",
 }
 
-OWNER = "YOUR-NAME"
+# In place of what the study does not say.
+OWNER, BASE = "YOUR-NAME", "BASE-MODEL"
 
 # The longest name of a repository on the hub, without its owner's.
 LONGEST_NAME = 96
@@ -70,20 +71,21 @@ def model_card(facts: CheckpointFacts) -> ModelCard:
 
 def card_data(facts: CheckpointFacts) -> ModelCardData:
     """The metadata. What is not known is left out: a licence that nobody declared, data that are not on the hub."""
-    settings, run = settings_of(facts), facts.run
     results = list(eval_results(facts))
-    base = settings["models"].get(run["model"], {}).get("hub")
+    base = facts.base.get("hub")
+    tags = ["lora"] * facts.is_adapter + ["synthetic-languages"] * has_invented(facts)
     return ModelCardData(
         base_model=base,
+        base_model_relation="adapter" if base and facts.is_adapter else None,
         datasets=training_datasets(facts) or None,
         language=hub_languages(facts) or None,
-        library_name="transformers",
-        license=settings.get("licence"),
+        library_name="peft" if facts.is_adapter else "transformers",
+        license=settings_of(facts).get("licence"),
         metrics=sorted({result.metric_type for result in results}) or None,
         model_name=repository(facts).rpartition("/")[2],
         eval_results=results or None,
         pipeline_tag=pipeline(facts),
-        tags=["crosstune", "cross-lingual-transfer", *(["synthetic-languages"] if has_invented(facts) else [])],
+        tags=["crosstune", "cross-lingual-transfer", *tags],
     )
 
 
@@ -169,8 +171,8 @@ def pipeline(facts: CheckpointFacts) -> str | None:
 def heading(facts: CheckpointFacts) -> str:
     """The title and one paragraph on what the model is."""
     study, run, names = facts.study, facts.run, facts.study.names
-    base = settings_of(facts)["models"].get(run["model"], {})
-    link = f"[{base['hub']}](https://huggingface.co/{base['hub']}) at `{base['revision']}`" if base else ""
+    base = facts.base
+    link = f"[{base['hub']}](https://huggingface.co/{base['hub']}) at `{base['revision']}`" if "hub" in base else ""
     origin = link or "a base model that is not on the hub"
     stages = " → ".join(" + ".join(names.source(source)[1] for source in sources) for sources in facts.mixtures)
     what = "an average of the final weights of schedules" if not facts.mixtures else f"fine-tuned on {stages}"
@@ -185,6 +187,7 @@ def heading(facts: CheckpointFacts) -> str:
         f"{markdown_text(what)}. Schedule {markdown_text(names.schedule(run['schedule']))}{after}, track "
         f"`{run['track']}`, seed {run['seed']}.",
         f"It is part of other schedules too: {markdown_text(', '.join(others))}." if others else "",
+        "It is a LoRA adapter with its heads, and needs this base model." if facts.is_adapter else "",
         "Its training languages are invented: it is of no use for real text." if has_invented(facts) else "",
         f"**{PILOT_MARK}** It had a tenth of its training." if study.pilot else "",
         "It was made to compare ways of training, one seed of several. The study's report says what they show.",
@@ -193,21 +196,50 @@ def heading(facts: CheckpointFacts) -> str:
 
 
 def how_to_load(facts: CheckpointFacts) -> str:
-    """The code that loads it in plain transformers, or what loads only in part."""
+    """The code that loads it in plain transformers, or with peft, or what loads only in part."""
     name = auto_class(facts)
-    code = [
-        f"from transformers import {name or 'AutoModel'}, AutoTokenizer",
-        "",
-        f'model = {name or "AutoModel"}.from_pretrained("{repository(facts)}")',
-        f'tokenizer = AutoTokenizer.from_pretrained("{repository(facts)}")',
-    ]
+    code = adapter_code(facts) if facts.is_adapter else whole_model_code(facts)
     heads = [head for head in facts.config.get("crosstune_heads", {}) if head != "mlm"]
     notes = [] if name else ["This loads the encoder. transformers has no class for the head of this model."]
     if heads:
         notes.append(f"The weights hold the heads {', '.join(f'`{head}`' for head in heads)}; config.json lists them.")
-    if "mlm" in facts.config.get("crosstune_heads", {}):
+    if facts.is_adapter and "hub" not in facts.base:
+        notes.append("The base model is not on the hub: put its folder in place of BASE-MODEL.")
+    if "mlm" in facts.config.get("crosstune_heads", {}) and not facts.is_adapter:
         notes.append("A head of masked language modelling is there too, which transformers reports as unexpected.")
     return "\n".join(["## How to load it", "", "```python", *code, "```", "", *notes]).rstrip()
+
+
+def whole_model_code(facts: CheckpointFacts) -> list[str]:
+    """Lines of Python that load a whole model."""
+    name = auto_class(facts) or "AutoModel"
+    return [
+        f"from transformers import {name}, AutoTokenizer",
+        "",
+        f'model = {name}.from_pretrained("{repository(facts)}")',
+        f'tokenizer = AutoTokenizer.from_pretrained("{repository(facts)}")',
+    ]
+
+
+def adapter_code(facts: CheckpointFacts) -> list[str]:
+    """Lines of Python that load the base model, with the config of the heads, and add the adapters in their order."""
+    name, own = auto_class(facts) or "AutoModel", f'"{repository(facts)}"'
+    revision = f'"{facts.base["revision"]}"' if "hub" in facts.base else None
+    merged = [
+        f'model = PeftModel.from_pretrained(model, {own}, subfolder="merged/{number}").merge_and_unload()'
+        for number in range(1, facts.merged_adapters + 1)
+    ]
+    return [
+        "from peft import PeftModel",
+        f"from transformers import AutoConfig, {name}, AutoTokenizer",
+        "",
+        f'base, revision = "{facts.base.get("hub", BASE)}", {revision}',
+        f"config = AutoConfig.from_pretrained({own})",
+        f"model = {name}.from_pretrained(base, revision=revision, config=config)",
+        *merged,
+        f"model = PeftModel.from_pretrained(model, {own}).eval()",
+        "tokenizer = AutoTokenizer.from_pretrained(base, revision=revision)",
+    ]
 
 
 def training(facts: CheckpointFacts) -> str:
@@ -258,8 +290,10 @@ def licences(facts: CheckpointFacts) -> str:
     names = {re.split("[~]|-fold", source.rpartition(".")[0])[0] for source in facts.trained_sources}
     cited = {entry["name"]: entry for entry in facts.study.plan["cited"] if entry["what"] == "data set"}
     rows = [[name, cited[name]["title"], cited[name]["licence"]] for name in sorted(names) if name in cited]
+    base = facts.base.get("licence")
     lines = [
         "## Licences",
+        *([f"Its base model has the licence `{base}`."] if base else []),
         f"The study's authors publish it under `{chosen}`."
         if chosen
         else "No licence is declared. Before you publish it, choose one that the base model and the training data "
