@@ -20,6 +20,10 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from own_runs import OwnRuns
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -93,84 +97,49 @@ class Bench:
         return len(question.ids) <= 64 and len(question.ids) + len(context.ids) + 3 <= 384
 
     def rival_training(self, dynamic: bool, grouped: bool, bf16: bool) -> Callable[[], float]:
+        from rival_trainer import Flags
         from transformers import AutoModelForQuestionAnswering
 
         model = AutoModelForQuestionAnswering.from_pretrained(self.folder / "model")
         data = self.rival.features(self.rows, self.rival_tokenizer, pad=not dynamic)
 
         def run() -> float:
-            job = self.rival.trainer(model, self.rival_tokenizer, data, BATCH, dynamic, grouped, bf16)
+            job = self.rival.trainer(model, self.rival_tokenizer, data, Flags(BATCH, dynamic, grouped, bf16))
             return job.train().metrics["train_runtime"]
 
         return run
 
     def our_training(self, packing: bool, precision: str, every_row: bool = False) -> Callable[[], float]:
         """`every_row`: as if the data used all of the vocabulary."""
-        from accelerate.state import AcceleratorState
+        runs = self._own_runs(packing)
+        return lambda: runs.train(precision, None if every_row else [self.corpus.ids])
 
-        from crosstune.core.progress import Progress
-        from crosstune.modeling.used_embeddings import SparseEmbedding
-        from crosstune.training.interruption import InterruptGuard
-        from crosstune.training.micro_batches import MicroBatcher, TrainingData, TrainingSettings
-        from crosstune.training.pass_size import training_pass
-        from crosstune.training.resume import ResumeFolder
-        from crosstune.training.trainer import Trainer
+    def _own_runs(self, packing: bool) -> "OwnRuns":
+        from own_runs import OwnRuns
 
         network = self.load(packing)
         assert network.packed == packing
-        recipe = {
-            "lr": 5e-5, "warmup": 0.0, "lr_schedule": "linear", "weight_decay": 0.0, "max_grad_norm": 1.0,
-            "label_smoothing": 0.0,
-        }  # fmt: skip
-        count = len(self.windows)
-        plan = [[("qa", i) for i in range(first, min(first + BATCH, count))] for first in range(0, count, BATCH)]
-        data = TrainingData({"qa": self.windows}, {"qa": "qa"})
-        if not every_row:
-            SparseEmbedding(network, ["qa"], [self.corpus.ids], {}).shrink()
-
-        def run() -> float:
-            # The rival's precision would stay that of the process.
-            AcceleratorState._reset_state(reset_partial_state=True)
-            settings = TrainingSettings(recipe, (1, "bench"), precision, training_pass(network, precision), 1e9)
-            folder = ResumeFolder(self.folder / "state", "bench")
-            log = self.folder / "log"
-            begin = time.perf_counter()
-            trainer = Trainer(MicroBatcher(network, self.tokenizer, data, plan, settings), folder)
-            with InterruptGuard() as guard:
-                trainer.fit(guard, lambda n, done: Progress("b", n, done, log))
-            spent = time.perf_counter() - begin
-            folder.remove()
-            return spent
-
-        return run
+        return OwnRuns(network, self.tokenizer, "qa", self.windows, BATCH)
 
     def rival_prediction(self, dynamic: bool, bf16: bool) -> Callable[[], float]:
+        from rival_trainer import Flags
         from transformers import AutoModelForQuestionAnswering
 
         model = AutoModelForQuestionAnswering.from_pretrained(self.folder / "model")
         data = self.rival.features(self.rows, self.rival_tokenizer, pad=not dynamic)
-        job = self.rival.trainer(model, self.rival_tokenizer, data, BATCH, dynamic, False, bf16)
+        job = self.rival.trainer(model, self.rival_tokenizer, data, Flags(BATCH, dynamic, bf16=bf16))
 
         def run() -> float:
             begin = time.perf_counter()
-            job.predict(self.rival.Rows(data))
+            job.predict(self.rival.rows_of(data))
             return time.perf_counter() - begin
 
         return run
 
     def our_prediction(self, packing: bool, precision: str) -> Callable[[], float]:
         """Forward passes and the span search; the rival's time has no search in it."""
-        from crosstune.training.inference import compute_outputs
-
-        network = self.load(packing).eval()
-        task, head = network.tasks["qa"], network.bound_head("qa")
-
-        def run() -> float:
-            begin = time.perf_counter()
-            task.answers(self.rows, self.windows, compute_outputs(network, task, head, self.windows, precision))
-            return time.perf_counter() - begin
-
-        return run
+        runs = self._own_runs(packing)
+        return lambda: runs.predict(self.rows, precision)
 
 
 def training_variants(bench: Bench, bf16: bool) -> dict[str, Callable]:
