@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import Trainer, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
 
 @dataclass(frozen=True)
@@ -53,4 +53,9 @@ def example_trainer(model: torch.nn.Module, data: Rows, collator: Callable, flag
         logging_strategy="no",
         disable_tqdm=True,
     )
-    return Trainer(model=model, args=arguments, train_dataset=data, data_collator=collator)
+    job = Trainer(model=model, args=arguments, train_dataset=data, data_collator=collator)
+    job.remove_callback(PrinterCallback)
+    # The state of accelerate is the process's, and another Trainer may have set it.
+    if job.accelerator.mixed_precision != ("bf16" if flags.bf16 else "no"):
+        raise RuntimeError(f"the Trainer computes in {job.accelerator.mixed_precision}")
+    return job

@@ -2,9 +2,11 @@
 
     python benchmarks/rivals.py --bundle ../shared/data --model small
     python benchmarks/rivals.py --bundle ../shared/data --model base --steps 2 --parts training
+    python benchmarks/rivals.py --bundle ../shared/data --model e5 --folder ../models/e5-small --size standard
 
-Variants take turns (A B C A B C ...); the table gives medians and ratios to the rival as shipped. Rows are XQuAD's in
-English, Spanish and Hindi; weights are random, dropout is 0.1 in training.
+With e5 the encoder is a real one, and the rivals are run_ner.py too: encoder_rivals.py. Otherwise variants
+take turns (A B C A B C ...); the table gives medians and ratios to the rival as shipped. Rows are XQuAD's in English,
+Spanish and Hindi; weights are random, dropout is 0.1 in training.
 """
 
 import argparse
@@ -38,6 +40,8 @@ SIZES = {
 }
 LANGUAGES = ("en", "es", "hi")
 BATCH = 8
+# The name of the real encoder, which encoder_rivals.py measures.
+REAL = "e5"
 
 
 def sample_rows(bundle: Path, languages: tuple[str, ...], count: int) -> list[dict]:
@@ -286,29 +290,54 @@ def memory(arguments: list[str], names: list[str]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", type=Path, default=ROOT / "../shared/data", help="folder with qa/xquad")
-    parser.add_argument("--model", choices=SIZES, default="small")
-    parser.add_argument("--steps", type=int, default=6, help=f"training steps of {BATCH} windows a run (%(default)s)")
-    parser.add_argument("--windows", type=int, default=160, help="windows of a prediction run (%(default)s)")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--parts", nargs="+", default=["training", "prediction", "spans"],
-                        choices=["training", "prediction", "spans", "memory"])  # fmt: skip
-    parser.add_argument("--only", help="run one training variant once and print its peak memory in KiB")
-    parser.add_argument("--out", type=Path, help="file for the tables")
-    args = parser.parse_args()
-
+    args = parse_arguments()
     use_threads(args.threads)
-    import torch
-    import transformers
-
-    bf16 = resolve_precision("auto") == "bf16"
     if args.only:
+        bf16 = resolve_precision("auto") == "bf16"
         bench = Bench(args.bundle, args.model, args.steps * BATCH)
         training_variants(bench, bf16)[args.only]()()
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return
+    if args.model == REAL:
+        import encoder_rivals
+
+        lines = encoder_rivals.run(args)
+    else:
+        lines = small_model_page(args)
+    print("\n".join(lines))
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, default=ROOT / "../shared/data", help="folder with qa/xquad")
+    parser.add_argument("--model", choices=[*SIZES, REAL], default="small")
+    parser.add_argument("--steps", type=int, default=6, help=f"training steps of {BATCH} windows a run (%(default)s)")
+    parser.add_argument("--windows", type=int, default=160, help="windows of a prediction run (%(default)s)")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--parts", nargs="+", choices=["training", "prediction", "spans", "memory", "profile"],
+                        help="default: all but memory")  # fmt: skip
+    parser.add_argument("--only", help="run one training variant once and print its peak memory in KiB")
+    real = parser.add_argument_group(f"with --model {REAL}")
+    real.add_argument("--folder", type=Path, default=ROOT / "../models/e5-small", help="the encoder's (%(default)s)")
+    real.add_argument("--size", choices=["smoke", "standard", "long"], default="standard",
+                      help="below 2 minutes, about 15, about an hour on two cores (%(default)s)")  # fmt: skip
+    real.add_argument("--subjects", nargs="+", choices=["pos", "qa"], default=["pos", "qa"])
+    parser.add_argument("--out", type=Path, help="file for the tables")
+    args = parser.parse_args()
+    args.parts = args.parts or ["training", "prediction", *(["profile"] if args.model == REAL else ["spans"])]
+    return args
+
+
+def small_model_page(args: argparse.Namespace) -> list[str]:
+    """The tables of a model with random weights."""
+    import torch
+    import transformers
+
+    bf16 = resolve_precision("auto") == "bf16"
     shape = SIZES[args.model]
     lines = [
         f"# Against run_qa.py: {shape['layers']} x {shape['hidden']} model",
@@ -333,10 +362,7 @@ def main() -> None:
         lines += table(f"Prediction, {len(bench.rows)} windows", seconds, bench.tokens)
     if "spans" in args.parts:
         lines += search_spans(10_000, 3)
-    print("\n".join(lines))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return lines
 
 
 def copy_project(folder: Path) -> None:
