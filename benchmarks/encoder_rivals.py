@@ -24,6 +24,7 @@ import rival_ner
 import rival_qa
 import torch
 import transformers
+from operations import PREDICTION, TRAINING, WIDTH, count_operations, matrix_rate
 from own_runs import OwnRuns
 from rival_trainer import Flags
 from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification, AutoTokenizer
@@ -46,8 +47,6 @@ from crosstune.training.profiler import Profiler
 REGISTRY = Path(__file__).parents[1] / "registry"
 SHIPPED, BEST, BEST_BF16 = "as shipped", "best flags", "best flags, bf16"
 OWN, OWN_BF16, EVERY_ROW = "crosstune", "crosstune, bf16", ", every row trained"
-# Width of the square matrices whose product measures the machine, and products in a measurement.
-WIDTH, PRODUCTS = 2048, 4
 
 
 @dataclass(frozen=True)
@@ -141,8 +140,8 @@ class Bench:
     def equal_rows(self, by_language: Sequence[Sequence[dict]], count: int) -> Rows:
         """`count` rows, languages in turn, from all over their files, that both sides encode as the same tokens."""
         share = -(-count // len(by_language))
-        spread = [rows[:: max(1, len(rows) // (2 * share))] for rows in by_language]
-        candidates = [row for turn in zip(*(rows[: 2 * share] for rows in spread), strict=False) for row in turn]
+        spread = [rows[:: max(1, len(rows) // (4 * share))] for rows in by_language]
+        candidates = [row for turn in zip(*(rows[: 4 * share] for rows in spread), strict=False) for row in turn]
         windows, kept = self.encode(candidates), []
         cuts = dict(zip(windows.rows.tolist(), np.split(windows.ids, windows.offsets[1:-1]), strict=True))
         single = np.bincount(windows.rows, minlength=len(candidates)) == 1
@@ -224,30 +223,6 @@ class Bench:
             page = read_text(Path(folder, "summary.md")).splitlines()
         return [f"### {self.subject.title}, {precision}: {page[0].removeprefix('# ')}", *page[1:-2]]
 
-    def operations(self, windows: Windows, passes: int) -> float:
-        """Floating-point operations of the products over real tokens; `passes` is 1 forwards, 3 with gradients.
-
-        A product of (n, k) and (k, m) has 2nkm. Counted are the layers' linear maps, the two products of attention
-        within each row, and the head. Padding, lookups, norms, softmax and the optimizer count nothing.
-        """
-        config, lengths = self.network.config, windows.lengths.astype(float)
-        width = config.hidden_size
-        linear = config.num_hidden_layers * (4 * width**2 + 2 * width * config.intermediate_size)
-        token = 2 * (linear + width * self.subject.classes)
-        pair = 2 * config.num_hidden_layers * 2 * width
-        return passes * float(token * lengths.sum() + pair * (lengths**2).sum())
-
-
-def matrix_rate(precision: str) -> float:
-    """Operations a second of a large product."""
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    one, two = (torch.randn(WIDTH, WIDTH).to(kind) for _ in range(2))
-    one @ two
-    begin = time.perf_counter()
-    for _ in range(PRODUCTS):
-        one @ two
-    return PRODUCTS * 2 * WIDTH**3 / (time.perf_counter() - begin)
-
 
 @dataclass
 class Measurement:
@@ -316,13 +291,13 @@ def measure(bench: Bench, parts: Sequence[str], size: Size, bf16: bool) -> list[
     subject, precisions = bench.subject, ["fp32", *(["bf16"] if bf16 else [])]
     shipped_length = rival_qa.MAX_LENGTH if subject.head == "qa" else None
     lines = []
-    for part, rows, passes in (("training", bench.train, 3), ("prediction", bench.test, 1)):
+    for part, rows, passes in (("training", bench.train, TRAINING), ("prediction", bench.test, PREDICTION)):
         if part not in parts:
             continue
         variants = getattr(bench, part)(bf16)
         tokens, batch = int(rows.windows.lengths.sum()), bench.batch if part == "training" else Flags().batch
         count = f"{size.updates} updates of {batch} rows" if part == "training" else f"{len(rows.rows)} rows"
-        done = bench.operations(rows.windows, passes)
+        done = count_operations(bench.network.config, subject.classes, rows.windows.lengths, passes)
         found = take_turns(variants, precisions, size.turns)
         padding = padding_share(rows, shipped_length, batch)
         lines += [f"## {subject.title}, {part}: {count}, {tokens:,} real tokens, {done / 1e9:,.0f} GFLOP", ""]

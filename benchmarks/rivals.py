@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from crosstune.core.errors import run_program  # noqa: E402
 from crosstune.core.files import read_text  # noqa: E402
 from crosstune.data.readers import read_rows  # noqa: E402
 from crosstune.machine.hardware import resolve_precision, use_threads  # noqa: E402
@@ -381,4 +382,4 @@ def processor() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)
