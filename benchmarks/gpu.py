@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py --part 1 --out benchmarks/results/gpu.md
     python benchmarks/gpu.py --part 2 --out benchmarks/results/gpu.md       # adds to the page
-    python benchmarks/gpu.py --device cpu --shapes tiny --tokens 500        # both parts, only to see that they run
+    python benchmarks/gpu.py --device cpu --shapes tiny --tokens 500 --no-compile       # only to see that it runs
 
 Part 1: all checks (gpu_checks.py, gpu_training_checks.py), then training of the product and of `transformers`, with and
 without torch.compile. Part 2: prediction, where the time of the product's training step goes, larger updates, and what
@@ -187,8 +187,9 @@ def run_checks(page: Page) -> None:
 class Timings:
     """All timings of some shapes; in each part the most important come first."""
 
-    def __init__(self, page: Page, shapes: list[str], seconds: float):
-        self._page, self._seconds = page, seconds
+    def __init__(self, page: Page, shapes: list[str], seconds: float, with_compiled: bool):
+        """`seconds` are timed in a row; `with_compiled`: rows with torch.compile too, which take long."""
+        self._page, self._seconds, self._with_compiled = page, seconds, with_compiled
         self._corpora, self._some = corpora_of(shapes, 3000), corpora_of(shapes, 1000)
         self._tables = {shape: Table(page, shape, windows) for shape, windows in self._corpora.items()}
         self._clocks: dict[str, Clock] = {}
@@ -228,6 +229,9 @@ class Timings:
     def _train(
         self, shape: str, tokens: int, name: str, expected: float, timed: Callable = timed_training, **options
     ) -> None:
+        if options.get("compiled") and not self._with_compiled:
+            return
+
         def make() -> Clock:
             clock = timed(shape, self._corpora[shape], tokens, self._seconds, **options)
             if timed is timed_training:
@@ -273,6 +277,9 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=330.0, help="of a part, from the program's start (%(default)s)"
     )
+    parser.add_argument(
+        "--compile", action=argparse.BooleanOptionalAction, default=True, help="rows with torch.compile"
+    )
     parser.add_argument("--out", type=Path, help="page to which the results are added")
     args = parser.parse_args()
     if args.device == "cpu":
@@ -295,7 +302,7 @@ def main() -> None:
     page.add("")
     if 1 in parts:
         run_checks(page)
-    timings = Timings(page, args.shapes, args.row_seconds)
+    timings = Timings(page, args.shapes, args.row_seconds, args.compile)
     if 1 in parts:
         timings.first_part(args.tokens[0])
     if 2 in parts:
