@@ -96,6 +96,21 @@ def test_every_mode_resumes_exactly(run, options):
     assert same_weights(whole, parts)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_cheap_gradient_of_a_squeezed_tensor_has_the_bits_of_an_indexed_one(run, monkeypatch, precision):
+    squeezed, curve, _ = run("squeezed", precision=precision)
+    squeeze, calls = torch.Tensor.squeeze, itertools.count()
+
+    def index(tensor: torch.Tensor, *dimensions: int) -> torch.Tensor:
+        return tensor[next(calls) * 0] if dimensions == (0,) else squeeze(tensor, *dimensions)
+
+    monkeypatch.setattr(torch.Tensor, "squeeze", index)
+    indexed, other_curve, _ = run("indexed", precision=precision)
+    assert next(calls), "no tensor was squeezed"
+    assert same_weights(squeezed, indexed)
+    assert curve == other_curve
+
+
 def test_micro_batches_are_made_in_order_one_ahead():
     made = []
     found = prefetch(lambda number: made.append(number) or [number], range(3))
