@@ -297,7 +297,7 @@ def main() -> None:
     page.add(
         f"{title}, part {' and '.join(map(str, parts))}", "", f"`python benchmarks/gpu.py {' '.join(sys.argv[1:])}`"
     )
-    page.add("", "Ratios are to the first row of a part with as many tokens and the same kind of work.", "")
+    page.add("", "Ratios are to the first row of the run with as many tokens and the same kind of work.", "")
     page.attempt("ceilings", 5, ceilings)
     page.add("")
     if 1 in parts:
