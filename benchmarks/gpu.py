@@ -1,37 +1,33 @@
-"""Checks and timings on a GPU in four minutes; with random weights, so nothing is downloaded.
+"""Checks and timings on a GPU in two parts of up to six minutes; with random weights, so nothing is downloaded.
 
-    python benchmarks/gpu.py --out benchmarks/results/gpu.md
-    python benchmarks/gpu.py --device cpu --shapes tiny --tokens 500        # only to see that it runs
+    python benchmarks/gpu.py --part 1 --out benchmarks/results/gpu.md
+    python benchmarks/gpu.py --part 2 --out benchmarks/results/gpu.md       # adds to the page
+    python benchmarks/gpu.py --device cpu --shapes tiny --tokens 500 --no-compile       # only to see that it runs
 
-The checks (gpu_checks.py) come first. Then it measures training and prediction, of the product and of `transformers`,
-shows where the product's training step spends its time, and measures what could change it. MFU is the share of the
-vendor's bf16 peak: 6 operations a parameter (embeddings not counted) and token in training, 2 in prediction; in the
-second column attention's own products count too. The page is written after every row.
+Part 1: all checks (gpu_checks.py, gpu_training_checks.py), then training of the product and of `transformers`, with and
+without torch.compile. Part 2: prediction, where the time of the product's training step goes, larger updates, and what
+could change the speed. MFU is the share of the vendor's bf16 peak: 6 operations a parameter (embeddings not counted)
+and token in training, 2 in prediction; in the second column attention's own products count too. The page is written
+after every row; a row that would end too late is skipped, and one that does not end is broken off.
 """
 
 import argparse
 import os
 import re
+import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
 
+import psutil
 import torch
 import transformers
-from gpu_checks import (
-    ATTENTION,
-    check_dropout,
-    check_kernels,
-    check_packing,
-    check_training,
-    check_waits,
-    check_windows,
-    short,
-)
+from gpu_checks import ATTENTION, check_dropout, check_kernels, check_packing, check_windows, short
 from gpu_rivals import timed_loop, timed_trainer
 from gpu_steps import (
     PEAKS,
@@ -44,12 +40,15 @@ from gpu_steps import (
     traced_training,
     windows_of,
 )
+from gpu_training_checks import check_adapters, check_training, check_waits
 
 from crosstune.core.packing import TRAINING_PASS_TOKENS
+from crosstune.machine.environment import commit
 from crosstune.machine.hardware import device, resolve_precision
 from crosstune.modeling.features import Windows
 
-BEGUN = time.perf_counter()
+# A row is broken off this many seconds after the time of the part.
+GRACE = 20
 
 # The first group whose pattern is in a kernel's name counts its time.
 GROUPS = {
@@ -66,14 +65,23 @@ GROUPS = {
 }
 
 
+class OutOfTime(BaseException):
+    """The time of a row is over; no handler of a library may take it for an error of its own."""
+
+
 class Page:
     """Lines of results, written as they come; what does not fit into the seconds left is skipped, and said so."""
 
-    def __init__(self, path: Path | None, seconds: float):
-        self._path, self._seconds, self.failed = path, seconds, False
+    def __init__(self, path: Path | None, seconds: float, begin: float):
+        """`begin`: the time (of time.time) from which `seconds` count. A page that exists is continued."""
+        self._path, self._seconds, self._begin, self.failed = path, seconds, begin, False
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("")
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the beginning."""
+        return time.time() - self._begin
 
     def add(self, *lines: str) -> None:
         print(*lines, sep="\n", flush=True)
@@ -84,18 +92,35 @@ class Page:
     def attempt(self, name: str, expected: float, make: Callable[[], list[str]], columns: int = 0) -> None:
         """Add the lines of `make`, which takes about `expected` seconds; a failure is a line, and the next goes on."""
         row = f"| {name} |{' |' * columns}" if columns else f"- {name}:"
-        spent = time.perf_counter() - BEGUN
-        if spent + expected > self._seconds:
-            self.add(row.replace(name, f"{name}: skipped, {self._seconds - spent:.0f} s are left", 1))
+        left = self._seconds - self.spent
+        if expected > left:
+            self.add(row.replace(name, f"{name}: skipped, {max(0.0, left):.0f} s are left", 1))
             return
         try:
-            lines = make()
-        except Exception as error:
+            with time_limit(left + GRACE):
+                lines = make()
+        except (Exception, OutOfTime) as error:
             traceback.print_exc()
             self.failed = True
             why = f"{type(error).__name__}: {error}".replace("\n", " ").replace("|", "/")[:200]
             lines = [row.replace(name, f"{name}: FAILED, {why}", 1)]
         self.add(*lines)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise OutOfTime in the block after `seconds`."""
+
+    def stop(*_: object) -> None:
+        raise OutOfTime(f"broken off after {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def ceilings() -> list[str]:
@@ -155,46 +180,65 @@ def run_checks(page: Page) -> None:
     in_bf16 = resolve_precision("auto") == "bf16"
     for precision in [torch.float32, *([torch.bfloat16] if in_bf16 else [])]:
         page.attempt(f"packing in {precision}", 10, partial(check_packing, precision))
-    for check in (check_windows, check_dropout, check_kernels, check_waits, check_training):
+    for check in (check_windows, check_dropout, check_kernels, check_waits, check_training, check_adapters):
         page.attempt(check.__name__, 20, check)
 
 
-def measure(page: Page, shapes: list[str], tokens: list[int], seconds: float) -> None:
-    """All timings, the most important first."""
-    corpora, some = corpora_of(shapes, 3000), corpora_of(shapes, 1000)
-    tables = {shape: Table(page, shape, windows) for shape, windows in corpora.items()}
-    clocks: dict[str, Clock] = {}
+class Timings:
+    """All timings of some shapes; in each part the most important come first."""
 
-    def train(shape: str, count: int, name: str, expected: float, timed: Callable = timed_training, **options) -> None:
+    def __init__(self, page: Page, shapes: list[str], seconds: float, with_compiled: bool):
+        """`seconds` are timed in a row; `with_compiled`: rows with torch.compile too, which take long."""
+        self._page, self._seconds, self._with_compiled = page, seconds, with_compiled
+        self._corpora, self._some = corpora_of(shapes, 3000), corpora_of(shapes, 1000)
+        self._tables = {shape: Table(page, shape, windows) for shape, windows in self._corpora.items()}
+        self._clocks: dict[str, Clock] = {}
+
+    def first_part(self, tokens: int) -> None:
+        """Training against the Trainer, with and without torch.compile."""
+        self._page.add("", *HEADER)
+        for shape in self._tables:
+            self._train(shape, tokens, "Trainer", 13, timed_trainer)
+            self._train(shape, tokens, "crosstune", 8)
+        for shape in self._tables:
+            self._train(shape, tokens, "Trainer, torch.compile(dynamic)", 60, timed_trainer, compiled=True)
+
+    def second_part(self, tokens: list[int]) -> None:
+        """Prediction, where an update's time goes, larger updates, and what could change the speed."""
+        self._page.add("", *HEADER)
+        for shape, table in self._tables.items():
+            arguments = (shape, self._some[shape], self._seconds / 2)
+            table.measure("prediction, sorted and padded", 8, 0, partial(timed_loop, *arguments), 2)
+            table.measure("prediction, crosstune", 8, 0, partial(timed_prediction, *arguments), 2)
+        first, *larger = tokens
+        for shape in self._tables:
+            self._train(shape, first, "crosstune", 8)
+        for shape, windows in self._corpora.items():
+            self._page.attempt(f"trace of {shape}", 12, partial(trace, shape, windows, first, self._clocks))
+        self._page.add("", *HEADER)
+        for count in larger:
+            for shape in self._tables:
+                self._train(shape, count, "Trainer", 13, timed_trainer)
+                self._train(shape, count, "crosstune", 8)
+        for shape in self._tables:
+            passes = f"crosstune, passes of {TRAINING_PASS_TOKENS:,}"
+            self._train(shape, first, passes, 8, pass_tokens=TRAINING_PASS_TOKENS)
+            self._train(shape, first, "crosstune, dropout 0", 8, dropout=0.0)
+            self._train(shape, first, "crosstune, compiled layers", 25, compiled=True)
+
+    def _train(
+        self, shape: str, tokens: int, name: str, expected: float, timed: Callable = timed_training, **options
+    ) -> None:
+        if options.get("compiled") and not self._with_compiled:
+            return
+
         def make() -> Clock:
-            clock = timed(shape, corpora[shape], count, seconds, **options)
+            clock = timed(shape, self._corpora[shape], tokens, self._seconds, **options)
             if timed is timed_training:
-                clocks.setdefault(shape, clock)
+                self._clocks.setdefault(shape, clock)
             return clock
 
-        tables[shape].measure(name, seconds + expected, count, make)
-
-    page.add("", *HEADER)
-    for shape in shapes:
-        train(shape, tokens[0], "Trainer", 13, timed_trainer)
-        train(shape, tokens[0], "crosstune", 8)
-    for shape, table in tables.items():
-        arguments = (shape, some[shape], seconds / 2)
-        table.measure("prediction, sorted and padded", 8, 0, partial(timed_loop, *arguments), 2)
-        table.measure("prediction, crosstune", 8, 0, partial(timed_prediction, *arguments), 2)
-    for shape in shapes:
-        page.attempt(f"trace of {shape}", 12, partial(trace, shape, corpora[shape], tokens[0], clocks))
-    page.add("", *HEADER)
-    for count in tokens[1:]:
-        for shape in shapes:
-            train(shape, count, "Trainer", 13, timed_trainer)
-            train(shape, count, "crosstune", 8)
-    for shape in shapes:
-        train(shape, tokens[0], f"crosstune, passes of {TRAINING_PASS_TOKENS:,}", 8, pass_tokens=TRAINING_PASS_TOKENS)
-        train(shape, tokens[0], "crosstune, dropout 0", 8, dropout=0.0)
-        train(shape, tokens[0], "crosstune, compiled layers", 25, compiled=True)
-    for shape in shapes:
-        train(shape, tokens[0], "Trainer, torch.compile(dynamic)", 60, timed_trainer, compiled=True)
+        self._tables[shape].measure(name, self._seconds + expected, tokens, make)
 
 
 def trace(shape: str, windows: Windows, tokens: int, clocks: dict[str, Clock]) -> list[str]:
@@ -226,25 +270,44 @@ def device_name() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
+    parser.add_argument("--part", type=int, choices=[1, 2], help="default: both, in the time of both")
     parser.add_argument("--shapes", nargs="+", default=["base", "large"], choices=SHAPES)
     parser.add_argument("--tokens", type=int, nargs="+", default=[16_384, 65_536], help="of an update (%(default)s)")
     parser.add_argument("--row-seconds", type=float, default=3.0, help="timed in a row (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=240.0, help="begin no row that ends later (%(default)s)")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--seconds", type=float, default=330.0, help="of a part, from the program's start (%(default)s)"
+    )
+    parser.add_argument(
+        "--compile", action=argparse.BooleanOptionalAction, default=True, help="rows with torch.compile"
+    )
+    parser.add_argument("--out", type=Path, help="page to which the results are added")
     args = parser.parse_args()
     if args.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         torch.set_num_threads(1)
     elif not torch.cuda.is_available():
         sys.exit("there is no GPU here; --device cpu --shapes tiny shows only that the program runs")
-    page = Page(args.out, args.seconds)
+    parts = [args.part] if args.part else [1, 2]
+    page = Page(args.out, args.seconds * len(parts), psutil.Process().create_time())
     versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
-    page.add(f"# {device_name()}, {date.today()}, {versions}, {resolve_precision('auto')}", "")
+    code = commit()
+    if code:
+        versions += f", commit {code['commit'][:12]}{' with changes' if code['changed'] else ''}"
+    title = f"# {device_name()}, {date.today()}, {versions}, {resolve_precision('auto')}"
+    page.add(
+        f"{title}, part {' and '.join(map(str, parts))}", "", f"`python benchmarks/gpu.py {' '.join(sys.argv[1:])}`"
+    )
+    page.add("", "Ratios are to the first row of the run with as many tokens and the same kind of work.", "")
     page.attempt("ceilings", 5, ceilings)
     page.add("")
-    run_checks(page)
-    measure(page, args.shapes, args.tokens, args.row_seconds)
-    page.add("", f"{time.perf_counter() - BEGUN:.0f} s after the imports.")
+    if 1 in parts:
+        run_checks(page)
+    timings = Timings(page, args.shapes, args.row_seconds, args.compile)
+    if 1 in parts:
+        timings.first_part(args.tokens[0])
+    if 2 in parts:
+        timings.second_part(args.tokens)
+    page.add("", f"{page.spent:.0f} s from the program's start.", "")
     if page.failed:
         sys.exit("some rows failed")
 

@@ -1,24 +1,16 @@
-"""Checks on a device: packed attention, its kernels and their dropout, and a training."""
+"""Checks on a device: packed attention, its kernels and their dropout."""
 
 import re
-import statistics
-import tempfile
-import warnings
-from contextlib import suppress
 from copy import deepcopy
-from pathlib import Path
-from unittest.mock import patch
 
 import torch
-from gpu_steps import RECIPE, SHAPES, clean, kernels_of, network_of, synchronize, train, windows_of
+from gpu_steps import SHAPES, kernels_of, network_of, synchronize, windows_of
 
-from crosstune.machine.hardware import device, resolve_precision
+from crosstune.machine.hardware import device
 from crosstune.modeling.batching import collate
 from crosstune.modeling.features import Batch
 from crosstune.modeling.network import MultiHeadEncoder
 from crosstune.modeling.packed_attention import PackedSequences, packed_attention
-from crosstune.training import trainer
-from crosstune.training.interruption import TrainingInterrupted
 
 ATTENTION = r"flash|fmha|sdp|attention|varlen|softmax|bmm"
 DRAWS = 300
@@ -85,8 +77,12 @@ def attention_inputs(precision: torch.dtype) -> tuple[list[torch.Tensor], Packed
 
 
 def check_kernels() -> list[str]:
-    """Which kernels compute packed attention, forwards and backwards."""
-    lines = []
+    """Which kernels compute packed attention, forwards and backwards.
+
+    Raises RuntimeError if a GPU from Ampere on computes it in bf16 by others than the variable-length flash kernel.
+    """
+    lines, missing = [], []
+    flash = device() == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
     kind = torch.profiler.ProfilerActivity
     for precision, dropout in [(torch.bfloat16, 0.0), (torch.bfloat16, 0.1), (torch.float32, 0.1)]:
         tensors, rows = attention_inputs(precision)
@@ -99,6 +95,10 @@ def check_kernels() -> list[str]:
         launches = sum(count for _, count in found.values())
         what = f"{str(precision).removeprefix('torch.')}, dropout {dropout}"
         lines.append(f"- attention of four rows, {what}: {launches:.0f} kernels, among them {'; '.join(names)}")
+        directions = ("flash_fwd", "flash_bwd") if flash and precision == torch.bfloat16 else ()
+        missing += [f"{name} in {what}" for name in directions if not any(name in kernel for kernel in found)]
+    if missing:
+        raise RuntimeError(f"no variable-length kernel: {', '.join(missing)}; {' '.join(lines)}")
     return lines
 
 
@@ -144,89 +144,3 @@ def check_dropout() -> list[str]:
     if not (0.1 < once < 1 and mean < 2 * once / DRAWS**0.5 and gap < 0.02 and repeats):
         raise RuntimeError(line)
     return [line]
-
-
-def check_waits() -> list[str]:
-    """Where the host waits for the device in updates of three forward passes; torch finds it on CUDA alone."""
-    steps, step = [], trainer.Trainer.step
-    set_mode = torch.cuda.set_sync_debug_mode if device() == "cuda" else lambda mode: None
-
-    def watched(job: trainer.Trainer, micro_batches: list) -> object:
-        steps.append(len(micro_batches))
-        set_mode("warn")
-        try:
-            return step(job, micro_batches)
-        finally:
-            set_mode("default")
-
-    clean()
-    windows, tokens = windows_of(SHAPES["tiny"][3], 100), 1500
-    with warnings.catch_warnings(record=True) as found, patch.object(trainer.Trainer, "step", watched):
-        warnings.simplefilter("always")
-        train(network_of("tiny", 0.1), windows, tokens, 5, Interruption(0), pass_tokens=tokens // 3)
-    waits = [f"{Path(each.filename).name}:{each.lineno}" for each in found if "synchroniz" in str(each.message)]
-    places = f": {', '.join(sorted(set(waits))[:6])}" if waits else ""
-    return [f"- in {len(steps)} updates of {sum(steps)} passes the host waits {len(waits)} times{places}"]
-
-
-class Interruption:
-    """A progress bar that requests an end at an update."""
-
-    def __init__(self, at: int):
-        self._at, self.number, self.requested = at, 0, False
-
-    def __call__(self, total: int, done: int) -> "Interruption":
-        self.number = done
-        return self
-
-    def advance(self, tokens: int, **_: str) -> None:
-        self.number += 1
-        self.requested = self.number == self._at
-
-    def close(self) -> None:
-        pass
-
-
-def check_training() -> list[str]:
-    """A tiny training through the product's own loop: the loss falls, an interruption changes nothing, bf16 follows."""
-    windows, updates, tokens = windows_of(SHAPES["tiny"][3], 400), 40, 6000 if device() == "cuda" else 800
-    recipe = RECIPE | {"lr": 5e-3}
-    first = network_of("tiny", 0.1).state_dict()
-
-    def run(precision: str, interrupted: bool = False) -> tuple[dict[str, torch.Tensor], list[dict]]:
-        clean()
-        with tempfile.TemporaryDirectory() as folder:
-            for at in [updates // 2, 0] if interrupted else [0]:
-                network, progress = network_of("tiny", 0.1), Interruption(at)
-                options = {"precision": precision, "recipe": recipe, "folder": folder, "guard": progress}
-                with suppress(TrainingInterrupted):
-                    curve = train(network, windows, tokens, updates, progress, pass_tokens=tokens // 3, **options)
-                # The bar sees one more update after the request.
-                assert progress.number == (at + 1 if at else updates), "the training was not interrupted"
-        return {name: tensor.cpu() for name, tensor in network.state_dict().items()}, curve
-
-    def apart(one: dict, two: dict) -> float:
-        """How far two trainings' weights are from each other, as a share of how far one went."""
-        moved, between = (
-            torch.cat([(weights[name] - other[name]).flatten() for name in first]).norm().item()
-            for weights, other in ((one, first), (one, two))
-        )
-        return between / moved
-
-    lines, results = [], {}
-    for precision in ["fp32", *([] if resolve_precision("auto") == "fp32" else ["bf16"])]:
-        weights, curve = results[precision] = run(precision)
-        again, interrupted = run(precision)[0], run(precision, interrupted=True)[0]
-        begin, end = (statistics.fmean(line["loss"] for line in part) for part in (curve[:5], curve[-5:]))
-        same = "bit for bit" if apart(weights, interrupted) == 0 else f"to {apart(weights, interrupted):.1e}"
-        twice = "bit for bit" if apart(weights, again) == 0 else f"to {apart(weights, again):.1e}"
-        lines.append(f"- training, {precision}: loss {begin:.3f} to {end:.3f} in {updates} updates; interrupted and")
-        lines[-1] += f" resumed equals uninterrupted {same}; the same training twice: {twice}"
-        if not end < 0.8 * begin or apart(weights, interrupted) > 0.05 or len(curve) < 10:
-            raise RuntimeError(f"the training is wrong: {lines[-1]}")
-    if "bf16" in results:
-        losses = ([line["loss"] for line in results[precision][1]] for precision in ("fp32", "bf16"))
-        most = max(abs(one - two) for one, two in zip(*losses, strict=True))
-        between = apart(results["fp32"][0], results["bf16"][0])
-        lines.append(f"- bf16 against fp32: losses at most {most:.3f} apart, last weights {between:.1%}")
-    return lines

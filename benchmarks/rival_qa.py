@@ -5,13 +5,12 @@ from the example's documented behaviour (transformers/examples/pytorch/question-
 one process with ours.
 """
 
-import tempfile
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from datasets import Dataset
-from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, default_data_collator
+from rival_trainer import Flags, Rows, example_trainer
+from transformers import DataCollatorWithPadding, Trainer, default_data_collator
 
 MAX_LENGTH, STRIDE = 384, 128
 N_BEST, LONGEST_ANSWER = 20, 30
@@ -44,7 +43,7 @@ def features(rows: Sequence[dict], tokenizer, pad: bool) -> list[dict]:
             {
                 "input_ids": encoded["input_ids"][number],
                 "attention_mask": encoded["attention_mask"][number],
-                "token_type_ids": [int(kind == 1) for kind in sequence],
+                **({"token_type_ids": encoded["token_type_ids"][number]} if "token_type_ids" in encoded else {}),
                 "start_positions": start,
                 "end_positions": stop,
                 "offset_mapping": [span if kind == 1 else None for span, kind in zip(offsets, sequence, strict=True)],
@@ -54,39 +53,15 @@ def features(rows: Sequence[dict], tokenizer, pad: bool) -> list[dict]:
     return found
 
 
-class Rows(torch.utils.data.Dataset):
+def rows_of(found: Sequence[dict]) -> Rows:
     """Features as Trainer takes them."""
-
-    NAMES = ("input_ids", "attention_mask", "token_type_ids", "start_positions", "end_positions")
-
-    def __init__(self, found: Sequence[dict]):
-        self._found = found
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    def __getitem__(self, number: int) -> dict:
-        return {name: self._found[number][name] for name in self.NAMES}
+    return Rows(found, ("input_ids", "attention_mask", "token_type_ids", "start_positions", "end_positions"))
 
 
-def trainer(model, tokenizer, data: Sequence[dict], batch: int, dynamic: bool, grouped: bool, bf16: bool) -> Trainer:
-    """A Trainer over one epoch of `data` with the example's defaults."""
-    arguments = TrainingArguments(
-        tempfile.mkdtemp(),
-        per_device_train_batch_size=batch,
-        per_device_eval_batch_size=8,
-        num_train_epochs=1,
-        learning_rate=5e-5,
-        train_sampling_strategy="group_by_length" if grouped else "random",
-        bf16=bf16,
-        use_cpu=not torch.cuda.is_available(),
-        report_to=[],
-        save_strategy="no",
-        logging_strategy="no",
-        disable_tqdm=True,
-    )
-    collator = DataCollatorWithPadding(tokenizer) if dynamic else default_data_collator
-    return Trainer(model=model, args=arguments, train_dataset=Rows(data), data_collator=collator)
+def trainer(model, tokenizer, data: Sequence[dict], flags: Flags) -> Trainer:
+    """A Trainer over one epoch of `data`."""
+    collator = DataCollatorWithPadding(tokenizer) if flags.dynamic else default_data_collator
+    return example_trainer(model, rows_of(data), collator, flags)
 
 
 def best_answers(

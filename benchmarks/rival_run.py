@@ -18,6 +18,7 @@ import psutil
 import rival_qa
 import torch
 from datasets import Dataset
+from rival_trainer import Flags
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 
@@ -41,13 +42,14 @@ def main() -> None:
     model = AutoModelForQuestionAnswering.from_pretrained(args.model)
     seconds = Counter({"start-up": time.time() - psutil.Process().create_time()})
     pad = not args.best_flags
+    flags = Flags(dynamic=args.best_flags, grouped=args.best_flags, bf16=args.bf16)
     if args.train:
         with timed(seconds, "encoding"):
             rows = [row for file in args.train for row in read_rows(file)]
             chosen = np.random.default_rng(args.seed).permutation(len(rows))[: args.examples]
             data = rival_qa.features([rows[i] for i in chosen], tokenizer, pad)
         with timed(seconds, "training"):
-            job = rival_qa.trainer(model, tokenizer, data, 8, args.best_flags, args.best_flags, bf16=args.bf16)
+            job = rival_qa.trainer(model, tokenizer, data, flags)
             job.train()
             job.save_model(str(args.out))
             tokenizer.save_pretrained(args.out)
@@ -57,8 +59,8 @@ def main() -> None:
             data = rival_qa.features(rows, tokenizer, pad)
             table = Dataset.from_list(data)
         with timed(seconds, "forward passes"):
-            job = rival_qa.trainer(model, tokenizer, data, 8, args.best_flags, args.best_flags, bf16=args.bf16)
-            starts, ends = job.predict(rival_qa.Rows(data)).predictions
+            job = rival_qa.trainer(model, tokenizer, data, flags)
+            starts, ends = job.predict(rival_qa.rows_of(data)).predictions
         with timed(seconds, "answers"):
             answers = rival_qa.best_answers(rows, table, starts, ends)
             found = dict(zip((row["id"] for row in rows), answers, strict=True))

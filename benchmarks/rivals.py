@@ -2,9 +2,11 @@
 
     python benchmarks/rivals.py --bundle ../shared/data --model small
     python benchmarks/rivals.py --bundle ../shared/data --model base --steps 2 --parts training
+    python benchmarks/rivals.py --bundle ../shared/data --model e5 --folder ../models/e5-small --size standard
 
-Variants take turns (A B C A B C ...); the table gives medians and ratios to the rival as shipped. Rows are XQuAD's in
-English, Spanish and Hindi; weights are random, dropout is 0.1 in training.
+With e5 the encoder is a real one, and the rivals are run_ner.py too: encoder_rivals.py. Otherwise variants
+take turns (A B C A B C ...); the table gives medians and ratios to the rival as shipped. Rows are XQuAD's in English,
+Spanish and Hindi; weights are random, dropout is 0.1 in training.
 """
 
 import argparse
@@ -20,10 +22,15 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from own_runs import OwnRuns
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from crosstune.core.errors import run_program  # noqa: E402
 from crosstune.core.files import read_text  # noqa: E402
 from crosstune.data.readers import read_rows  # noqa: E402
 from crosstune.machine.hardware import resolve_precision, use_threads  # noqa: E402
@@ -34,6 +41,8 @@ SIZES = {
 }
 LANGUAGES = ("en", "es", "hi")
 BATCH = 8
+# The name of the real encoder, which encoder_rivals.py measures.
+REAL = "e5"
 
 
 def sample_rows(bundle: Path, languages: tuple[str, ...], count: int) -> list[dict]:
@@ -93,84 +102,49 @@ class Bench:
         return len(question.ids) <= 64 and len(question.ids) + len(context.ids) + 3 <= 384
 
     def rival_training(self, dynamic: bool, grouped: bool, bf16: bool) -> Callable[[], float]:
+        from rival_trainer import Flags
         from transformers import AutoModelForQuestionAnswering
 
         model = AutoModelForQuestionAnswering.from_pretrained(self.folder / "model")
         data = self.rival.features(self.rows, self.rival_tokenizer, pad=not dynamic)
 
         def run() -> float:
-            job = self.rival.trainer(model, self.rival_tokenizer, data, BATCH, dynamic, grouped, bf16)
+            job = self.rival.trainer(model, self.rival_tokenizer, data, Flags(BATCH, dynamic, grouped, bf16))
             return job.train().metrics["train_runtime"]
 
         return run
 
     def our_training(self, packing: bool, precision: str, every_row: bool = False) -> Callable[[], float]:
         """`every_row`: as if the data used all of the vocabulary."""
-        from accelerate.state import AcceleratorState
+        runs = self._own_runs(packing)
+        return lambda: runs.train(precision, None if every_row else [self.corpus.ids])
 
-        from crosstune.core.progress import Progress
-        from crosstune.modeling.used_embeddings import SparseEmbedding
-        from crosstune.training.interruption import InterruptGuard
-        from crosstune.training.micro_batches import MicroBatcher, TrainingData, TrainingSettings
-        from crosstune.training.pass_size import training_pass
-        from crosstune.training.resume import ResumeFolder
-        from crosstune.training.trainer import Trainer
+    def _own_runs(self, packing: bool) -> "OwnRuns":
+        from own_runs import OwnRuns
 
         network = self.load(packing)
         assert network.packed == packing
-        recipe = {
-            "lr": 5e-5, "warmup": 0.0, "lr_schedule": "linear", "weight_decay": 0.0, "max_grad_norm": 1.0,
-            "label_smoothing": 0.0,
-        }  # fmt: skip
-        count = len(self.windows)
-        plan = [[("qa", i) for i in range(first, min(first + BATCH, count))] for first in range(0, count, BATCH)]
-        data = TrainingData({"qa": self.windows}, {"qa": "qa"})
-        if not every_row:
-            SparseEmbedding(network, ["qa"], [self.corpus.ids], {}).shrink()
-
-        def run() -> float:
-            # The rival's precision would stay that of the process.
-            AcceleratorState._reset_state(reset_partial_state=True)
-            settings = TrainingSettings(recipe, (1, "bench"), precision, training_pass(network, precision), 1e9)
-            folder = ResumeFolder(self.folder / "state", "bench")
-            log = self.folder / "log"
-            begin = time.perf_counter()
-            trainer = Trainer(MicroBatcher(network, self.tokenizer, data, plan, settings), folder)
-            with InterruptGuard() as guard:
-                trainer.fit(guard, lambda n, done: Progress("b", n, done, log))
-            spent = time.perf_counter() - begin
-            folder.remove()
-            return spent
-
-        return run
+        return OwnRuns(network, self.tokenizer, "qa", self.windows, BATCH)
 
     def rival_prediction(self, dynamic: bool, bf16: bool) -> Callable[[], float]:
+        from rival_trainer import Flags
         from transformers import AutoModelForQuestionAnswering
 
         model = AutoModelForQuestionAnswering.from_pretrained(self.folder / "model")
         data = self.rival.features(self.rows, self.rival_tokenizer, pad=not dynamic)
-        job = self.rival.trainer(model, self.rival_tokenizer, data, BATCH, dynamic, False, bf16)
+        job = self.rival.trainer(model, self.rival_tokenizer, data, Flags(BATCH, dynamic, bf16=bf16))
 
         def run() -> float:
             begin = time.perf_counter()
-            job.predict(self.rival.Rows(data))
+            job.predict(self.rival.rows_of(data))
             return time.perf_counter() - begin
 
         return run
 
     def our_prediction(self, packing: bool, precision: str) -> Callable[[], float]:
         """Forward passes and the span search; the rival's time has no search in it."""
-        from crosstune.training.inference import compute_outputs
-
-        network = self.load(packing).eval()
-        task, head = network.tasks["qa"], network.bound_head("qa")
-
-        def run() -> float:
-            begin = time.perf_counter()
-            task.answers(self.rows, self.windows, compute_outputs(network, task, head, self.windows, precision))
-            return time.perf_counter() - begin
-
-        return run
+        runs = self._own_runs(packing)
+        return lambda: runs.predict(self.rows, precision)
 
 
 def training_variants(bench: Bench, bf16: bool) -> dict[str, Callable]:
@@ -317,29 +291,54 @@ def memory(arguments: list[str], names: list[str]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", type=Path, default=ROOT / "../shared/data", help="folder with qa/xquad")
-    parser.add_argument("--model", choices=SIZES, default="small")
-    parser.add_argument("--steps", type=int, default=6, help=f"training steps of {BATCH} windows a run (%(default)s)")
-    parser.add_argument("--windows", type=int, default=160, help="windows of a prediction run (%(default)s)")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--parts", nargs="+", default=["training", "prediction", "spans"],
-                        choices=["training", "prediction", "spans", "memory"])  # fmt: skip
-    parser.add_argument("--only", help="run one training variant once and print its peak memory in KiB")
-    parser.add_argument("--out", type=Path, help="file for the tables")
-    args = parser.parse_args()
-
+    args = parse_arguments()
     use_threads(args.threads)
-    import torch
-    import transformers
-
-    bf16 = resolve_precision("auto") == "bf16"
     if args.only:
+        bf16 = resolve_precision("auto") == "bf16"
         bench = Bench(args.bundle, args.model, args.steps * BATCH)
         training_variants(bench, bf16)[args.only]()()
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return
+    if args.model == REAL:
+        import encoder_rivals
+
+        lines = encoder_rivals.run(args)
+    else:
+        lines = small_model_page(args)
+    print("\n".join(lines))
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, default=ROOT / "../shared/data", help="folder with qa/xquad")
+    parser.add_argument("--model", choices=[*SIZES, REAL], default="small")
+    parser.add_argument("--steps", type=int, default=6, help=f"training steps of {BATCH} windows a run (%(default)s)")
+    parser.add_argument("--windows", type=int, default=160, help="windows of a prediction run (%(default)s)")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--parts", nargs="+", choices=["training", "prediction", "spans", "memory", "profile"],
+                        help="default: all but memory")  # fmt: skip
+    parser.add_argument("--only", help="run one training variant once and print its peak memory in KiB")
+    real = parser.add_argument_group(f"with --model {REAL}")
+    real.add_argument("--folder", type=Path, default=ROOT / "../models/e5-small", help="the encoder's (%(default)s)")
+    real.add_argument("--size", choices=["smoke", "standard", "long"], default="standard",
+                      help="below 2 minutes, about 15, about an hour on two cores (%(default)s)")  # fmt: skip
+    real.add_argument("--subjects", nargs="+", choices=["pos", "qa"], default=["pos", "qa"])
+    parser.add_argument("--out", type=Path, help="file for the tables")
+    args = parser.parse_args()
+    args.parts = args.parts or ["training", "prediction", *(["profile"] if args.model == REAL else ["spans"])]
+    return args
+
+
+def small_model_page(args: argparse.Namespace) -> list[str]:
+    """The tables of a model with random weights."""
+    import torch
+    import transformers
+
+    bf16 = resolve_precision("auto") == "bf16"
     shape = SIZES[args.model]
     lines = [
         f"# Against run_qa.py: {shape['layers']} x {shape['hidden']} model",
@@ -364,10 +363,7 @@ def main() -> None:
         lines += table(f"Prediction, {len(bench.rows)} windows", seconds, bench.tokens)
     if "spans" in args.parts:
         lines += search_spans(10_000, 3)
-    print("\n".join(lines))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return lines
 
 
 def copy_project(folder: Path) -> None:
@@ -386,4 +382,4 @@ def processor() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -1,5 +1,6 @@
 """Training: exact resumption, refused states, cuts and packing that change nothing, averages."""
 
+import itertools
 import json
 import statistics
 
@@ -95,6 +96,21 @@ def test_every_mode_resumes_exactly(run, options):
     assert same_weights(whole, parts)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_cheap_gradient_of_a_squeezed_tensor_has_the_bits_of_an_indexed_one(run, monkeypatch, precision):
+    squeezed, curve, _ = run("squeezed", precision=precision)
+    squeeze, calls = torch.Tensor.squeeze, itertools.count()
+
+    def index(tensor: torch.Tensor, *dimensions: int) -> torch.Tensor:
+        return tensor[next(calls) * 0] if dimensions == (0,) else squeeze(tensor, *dimensions)
+
+    monkeypatch.setattr(torch.Tensor, "squeeze", index)
+    indexed, other_curve, _ = run("indexed", precision=precision)
+    assert next(calls), "no tensor was squeezed"
+    assert same_weights(squeezed, indexed)
+    assert curve == other_curve
+
+
 def test_micro_batches_are_made_in_order_one_ahead():
     made = []
     found = prefetch(lambda number: made.append(number) or [number], range(3))
@@ -112,19 +128,33 @@ def test_a_profile_shows_the_time_of_each_kind_and_changes_nothing(run, tmp_path
     plain, _, _ = run("plain")
     assert same_weights(network, plain)
     page = (tmp_path / "profile/summary.md").read_text()
-    shares = [float(line.split("|")[3].strip(" %")) for line in page.splitlines()[4:11]]
+    parts = page.partition("|:--|--:|--:|\n")[2].partition("\n\n")[0].splitlines()
+    shares = [float(line.split("|")[3].strip(" %")) for line in parts]
     assert sum(shares) == pytest.approx(100, abs=1)
     # On a busy machine the shares of so small a model can be less than what the page shows.
     events = json.loads((tmp_path / "profile/trace.json").read_text())["traceEvents"]
-    assert {"optimizer", "linear"} <= {group_of(event["name"]) for event in events if event.get("dur", 0) > 0}
+    assert {"optimizer, clipping", "linear"} <= {group_of(event["name"]) for event in events if event.get("dur", 0) > 0}
+
+
+def test_a_profile_times_its_updates_alone(run, tmp_path, monkeypatch):
+    """To process a trace takes longer than the updates of a small model."""
+    monkeypatch.setattr("crosstune.training.profiler.TRACED_UPDATES", 5)
+    clock = itertools.count()
+    monkeypatch.setattr("crosstune.training.profiler.time_of_device", lambda: float(next(clock)))
+    run("profiled", profile="profile")
+    # The clock is read after each update, and once when the trace begins.
+    assert (tmp_path / "profile/summary.md").read_text().startswith("# 5 updates in 5.00 s")
 
 
 @pytest.mark.parametrize(
     ("operation", "group"),
     [
         ("aten::addmm", "linear"), ("aten::_scaled_dot_product_flash_attention_for_cpu", "attention"),
-        ("Optimizer.step#AdamW.step", "optimizer"), ("aten::native_layer_norm", "norm, activation, dropout"),
-        ("data", "data"), ("aten::copy_", "other"), ("ampere_bf16_s16816gemm_bf16_128x64", "linear"),
+        ("Optimizer.step#AdamW.step", "optimizer, clipping"), ("aten::native_layer_norm", "norm, activation, dropout"),
+        ("data", "data"), ("aten::copy_", "copies, casts"), ("aten::embedding_dense_backward", "embedding gradient"),
+        ("aten::_log_softmax_backward_data", "loss"), ("aten::linalg_vector_norm", "optimizer, clipping"),
+        ("aten::_softmax", "attention"), ("aten::index_select", "other"),
+        ("ampere_bf16_s16816gemm_bf16_128x64", "linear"),
     ],
 )  # fmt: skip
 def test_operations_are_grouped(operation, group):

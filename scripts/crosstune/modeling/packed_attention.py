@@ -65,7 +65,9 @@ def packed_attention(
         lengths = packed_sequences.lengths
         return _plain_attention(query, key, value, lengths, scaling, dropout, sliding_window), None
     runs = [(length, len(list(run))) for length, run in itertools.groupby(packed_sequences.lengths)]
-    cuts = (tensor[0].split([length * count for length, count in runs], dim=1) for tensor in (query, key, value))
+    cuts = (
+        tensor.squeeze(0).split([length * count for length, count in runs], dim=1) for tensor in (query, key, value)
+    )
     outputs = []
     for (length, count), *tensors in zip(runs, *cuts, strict=True):
         sequences = (tensor.unflatten(1, (count, length)).transpose(0, 1) for tensor in tensors)
@@ -78,8 +80,8 @@ def packed_attention(
 def _plain_attention(query, key, value, lengths, scaling, rate, window) -> torch.Tensor:
     """(1, tokens, heads, width), by plain products and a softmax for each sequence; `rate` of dropout."""
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    # One split, not many slices: the gradient of a slice is as large as the whole tensor.
-    cuts = (tensor[0].split(lengths, dim=1) for tensor in (query * scaling, key, value))
+    # One split, not many slices: the gradient of a slice, as of an index, is a copy as large as the whole tensor.
+    cuts = (tensor.squeeze(0).split(lengths, dim=1) for tensor in (query * scaling, key, value))
     outputs = []
     for length, *(q, k, v) in zip(lengths, *cuts, strict=True):
         scores = torch.bmm(q, k.transpose(1, 2))
@@ -119,7 +121,7 @@ def _has_varlen_kernel(*tensors: torch.Tensor) -> bool:
 
 def _varlen_attention(query, key, value, sequences: PackedSequences, scaling, rate, window) -> torch.Tensor:
     """(1, tokens, heads, width), by the kernel below torch.nn.attention.varlen, which offers no `rate` of dropout."""
-    query, key, value = (tensor[0].transpose(0, 1).contiguous() for tensor in (query, key, value))
+    query, key, value = (tensor.squeeze(0).transpose(0, 1).contiguous() for tensor in (query, key, value))
     offsets, longest = sequences.offsets, max(sequences.lengths)
     side = None if window is None else window - 1
     output, *_ = torch.ops.aten._flash_attention_forward(
