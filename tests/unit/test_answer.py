@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from helpers.linked_numbers import numbers, unlinked_numbers
 
 ROOT = Path(__file__).parents[2]
