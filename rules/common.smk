@@ -135,7 +135,7 @@ elif workflow.is_main_process:
 
 # Copied results come without Snakemake's memory of params, and --rerun-triggers may leave params out. Tables must not
 # be those of another plan even then: it is given an input that is newer.
-outdated_plan = workflow.is_main_process and is_of_another_plan(study.results, plan_digest)
+outdated_plan = workflow.is_main_process and MAKES_FILES and is_of_another_plan(study.results, plan_digest)
 if outdated_plan:
     with suppress(OSError):
         os.utime(Path(study.results, "plan.json"), (1, 1))

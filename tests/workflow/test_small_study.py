@@ -566,7 +566,8 @@ def test_a_mistake_in_the_config_is_one_message_without_a_traceback(finished, sn
 
 def end(process: subprocess.Popen) -> None:
     """End a run that has a session of its own, and wait until none of its jobs writes any more."""
-    os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
     process.wait()
     with contextlib.suppress(ProcessLookupError):
         while True:
@@ -693,15 +694,17 @@ def test_the_archive_is_a_workflow_run_crate(problems, finished, snakemake, tmp_
 def test_status_and_stale_are_told_while_another_run_has_the_folder(finished, snakemake):
     config = write_config(finished, seeds=[1, 8])
     command = ["snakemake", "--cores", "1", "--configfile", config]
-    quiet = {"cwd": finished, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    first = subprocess.Popen(command, **quiet, start_new_session=True)
+    log = finished / "first.log"
+    with log.open("w") as file:
+        options = {"cwd": finished, "stdout": file, "stderr": subprocess.STDOUT, "start_new_session": True}
+        first = subprocess.Popen(command, **options)
     try:
         deadline = time.monotonic() + 300
         while not any((finished / ".snakemake/locks").glob("*")) and time.monotonic() < deadline:
             time.sleep(0.2)
         asked = snakemake(finished, "status", "--cores", "1", "--configfile", config).stdout
         stale = snakemake(finished, "list_stale", "--cores", "1", "--configfile", config).stdout
-        assert first.poll() is None, "the first run has ended before it was asked about"
+        assert first.poll() is None, f"the first run has ended before it was asked about: {log.read_text()[-3000:]}"
     finally:
         end(first)
         shutil.rmtree(finished / "results/small/tiny/seed8", ignore_errors=True)
