@@ -238,9 +238,7 @@ onstart:
 
 def remember_finished_files():
     """Remember what the study has made, with the outputs of each of its jobs."""
-    if MAKES_FILES:
-        outputs = [list(map(str, job.output)) for job in workflow.dag.jobs]
-        remember_files(made_in, outputs)
+    remember_files(made_in, [list(map(str, job.output)) for job in workflow.dag.jobs])
 
 
 onsuccess:
@@ -249,11 +247,12 @@ onsuccess:
     # Other targets may look on while a run is writing its logs.
     if MAKES_FILES:
         remove_unread_files([Path("logs"), Path(study.results)])
-    remember_finished_files()
+        remember_finished_files()
 
 
 onerror:
-    remember_finished_files()
+    if MAKES_FILES:
+        remember_finished_files()
 
 
 def final_targets():

@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configfile", type=Path, default=Path("config.yaml"), help="the study (%(default)s)")
     parser.add_argument("--config", type=json.loads, help="the config itself, as JSON")
-    parser.add_argument("--out", type=Path, required=True, help="findings to write (.json); a table comes beside (.md)")
+    parser.add_argument("--out", type=Path, required=True, help="findings to write (.json), and a table (.md)")
     args = parser.parse_args()
 
     found = []

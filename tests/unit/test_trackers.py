@@ -163,9 +163,9 @@ def test_a_stage_that_is_taken_from_a_sweep_has_the_curves_of_the_candidate(run,
 
 
 def test_trackers_write_files_of_the_study_unless_the_user_says_otherwise():
-    options = TrackerOptions(("tensorboard", "wandb", "mlflow", "trackio"), Path("/work/results/x"))
+    options = TrackerOptions(("tensorboard", "wandb", "mlflow", "trackio"), Path("/study/results/x"))
     found = offline_environment(options, {})
-    places = ("offline", "sqlite:////work/results/x/mlflow.db", "/work/results/x/trackio")
+    places = ("offline", "sqlite:////study/results/x/mlflow.db", "/study/results/x/trackio")
     assert tuple(found[name] for name in OFFLINE) == places
     assert found["MLFLOW_DISABLE_TELEMETRY"] == "true" and found["WANDB_ERROR_REPORTING"] == "false"
     assert offline_environment(options, found) == {}
