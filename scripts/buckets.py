@@ -2,12 +2,14 @@
 
     python scripts/buckets.py --plan results/default/plan.json --results results/default --out results/default/buckets
 
-Reads the plan, the scores of examples and the prepared rows of the entries of the study's key `buckets`. Writes
+Reads the plan, the scores of examples, the prepared rows and, where an attribute needs one, the base model's
+tokenizer of the entries of the study's key `buckets`. Writes
 `<name>.<model>.csv`, `.md`, `.tex` and `.svg` for each entry and model, and `.json` for the page. docs/buckets.md
 explains every number.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from crosstune.analysis.buckets import compute_buckets
@@ -15,6 +17,8 @@ from crosstune.analysis.contrasts import ExampleReader
 from crosstune.analysis.results import Panel, load_results
 from crosstune.core.errors import run_program
 from crosstune.core.files import write_json, write_text
+from crosstune.modeling.pieces import piece_attributes
+from crosstune.modeling.tokenization import Tokenizer
 from crosstune.reporting.figures import marked
 from crosstune.reporting.figures.buckets import buckets_figure
 from crosstune.reporting.tables.buckets import bucket_table
@@ -33,7 +37,9 @@ def main() -> None:
         panel = entry["panels"][0]
         for model in study.plan["models"]:
             own = Panel(study, model, panel["track"], panel["dataset"])
-            buckets = compute_buckets(study, entry, model, reader)
+            folder = entry.get("tokenizers", {}).get(model)
+            of_tokenizer = folder and partial(piece_attributes, tokenizer=Tokenizer(folder))
+            buckets = compute_buckets(study, entry, model, reader, of_tokenizer)
             table = bucket_table(entry, own, buckets)
             write_files(table_files(table), args.out, study.pilot)
             write_json(args.out / f"{table.name}.json", [bucket.entry() for bucket in buckets])

@@ -287,6 +287,15 @@ class TestDeclared:
         assert "data/worldqa/test.qno.json" in files and "data/worldqa/train.qen.json" in files
         assert sum(file.endswith("examples.jsonl") for file in files) == 4  # two schedules with two seeds
 
+    def test_attributes_of_the_tokenizer_need_the_base_models(self):
+        asked = BUCKETS["where"] | {"attributes": ["unreadable_pieces"]}
+        study = planned(buckets={"where": asked})
+        (entry,) = plan_of(study)["buckets"]
+        (folder,) = entry["tokenizers"].values()
+        assert f"{Path(folder).parent}/stage.json" in bucket_files(study)
+        (without,) = plan_of(planned(buckets=BUCKETS))["buckets"]
+        assert "tokenizers" not in without and "unreadable_pieces" not in without["attributes"]
+
     def test_a_pilot_reads_the_rows_and_scores_of_its_part(self):
         study = planned(buckets=BUCKETS, pilot=20)
         (entry,) = plan_of(study)["buckets"]

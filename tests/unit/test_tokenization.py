@@ -12,7 +12,9 @@ from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
 from crosstune.core.errors import UserError
 from crosstune.core.files import write_json
-from crosstune.modeling.encoding_facts import encoding_facts, pieces_per_word, unknown_share, unknown_warnings
+from crosstune.data.attributes import OF_TOKENIZERS
+from crosstune.modeling.encoding_facts import encoding_facts, unknown_share, unknown_warnings
+from crosstune.modeling.pieces import piece_attributes, pieces_per_word
 from crosstune.modeling.tasks.classification import Classification
 from crosstune.modeling.tasks.mlm import MaskedLanguageModelling
 from crosstune.modeling.tasks.qa import QuestionAnswering
@@ -192,6 +194,31 @@ def test_pieces_are_counted_per_word_and_not_in_text_without_spaces(tokenizer):
     assert pieces_per_word([{"id": "1 2", "tokens": words, "tags": ["A"] * 3}], tokenizer) == expected
     assert pieces_per_word([{"id": "1 2", "text": "the cat thecat", "label": "the cat"}], tokenizer) == expected
     assert pieces_per_word([{"id": "1", "text": "猫が" * 30, "label": "A"}], tokenizer) is None
+
+
+def test_attributes_of_a_tokenizer_by_hand(tmp_path):
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "a", "c", "##a", "##t", "##s", "."]
+    model = models.WordPiece(dict(zip(pieces, range(len(pieces)), strict=True)), unk_token="[UNK]")
+    own = LibraryTokenizer(model)
+    own.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    own.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    own.save(str(tmp_path / "tokenizer.json"))
+    names = {"unk_token": "[UNK]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
+    write_json(tmp_path / "tokenizer_config.json", names)
+    rows = [
+        {"id": "1", "text": "the cat", "label": "cats"},
+        {"id": "2", "context": "the cats.", "question": "a dog"},  # the, cat, s, full stop, a, unknown
+        {"id": "3", "tokens": ["ca", "the"], "tags": ["A", "A"]},  # c, a, the
+        {"id": "4", "text": ""},
+    ]
+    values = piece_attributes(rows, Tokenizer(tmp_path))
+    assert values["pieces_per_word"] == {"1": 1.0, "2": 6 / 4, "3": 3 / 2, "4": 0.0}
+    assert values["unreadable_pieces"] == {"1": 0.0, "2": 2 / 6, "3": 2 / 3, "4": 0.0}
+    unspaced = [{"id": "1", "text": "thecat" * 9}]
+    assert list(piece_attributes(unspaced, Tokenizer(tmp_path))) == ["unreadable_pieces"]
+    assert tuple(values) == OF_TOKENIZERS
 
 
 def test_a_large_share_of_unknown_tokens_is_a_warning():

@@ -6,7 +6,7 @@ from the difference on the language's other examples. Holm's procedure over all 
 last one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from crosstune.analysis.results import FINAL, Panel, StudyResults
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_jsonl
 from crosstune.data.attributes import Value, attribute_names, row_attributes
+
+# Values of attributes, by the attribute's name and the row's id.
+RowValues = Callable[[Sequence[Mapping]], dict[str, dict[str, Value]]]
 
 # A language takes part in a bucket if this many of its examples are in it, and as many are not.
 FEWEST = 10
@@ -75,8 +78,13 @@ class BucketedLanguage:
         return np.array([value == name for value in self.names.get(attribute, [None] * len(self.scores.keys))])
 
 
-def compute_buckets(study: StudyResults, entry: Mapping, model: str, reader: ExampleReader) -> list[Bucket]:
-    """The buckets of one entry of the plan's `buckets`, with one model; empty without a complete seed."""
+def compute_buckets(
+    study: StudyResults, entry: Mapping, model: str, reader: ExampleReader, of_tokenizer: RowValues | None = None
+) -> list[Bucket]:
+    """The buckets of one entry of the plan's `buckets`, with one model; empty without a complete seed.
+
+    `of_tokenizer` computes the attributes of rows that the model's tokenizer decides.
+    """
     paired = pair_scores(study, entry, model, reader)
     if not paired.seeds:
         return []
@@ -89,6 +97,8 @@ def compute_buckets(study: StudyResults, entry: Mapping, model: str, reader: Exa
     for unit in paired.units:
         rows = read_jsonl(Path(entry["test"][unit.language]))
         values = row_attributes(entry["task"], rows, unit.language, training)
+        if of_tokenizer:
+            values |= of_tokenizer(rows)
         chosen = {name: values[name] for name in entry["attributes"] if name in values}
         names = {name: bucket_names(own, ids[unit.language].ids, entry["bins"]) for name, own in chosen.items()}
         languages.append(BucketedLanguage(unit, names))

@@ -33,6 +33,9 @@ QUESTION_WORDS = {
     ),
 }  # fmt: skip
 
+# Attributes that a model's tokenizer decides. They are numbers of any task with texts.
+OF_TOKENIZERS = ("pieces_per_word", "unreadable_pieces")
+
 MANY = 3  # counts from here on are one name
 
 

@@ -6,17 +6,12 @@ import numpy as np
 
 from crosstune.evaluation.metrics import metric_named
 from crosstune.modeling.features import Windows
+from crosstune.modeling.pieces import pieces_per_word
 from crosstune.modeling.tasks import Task
 from crosstune.modeling.tokenization import Tokenizer
 
 # From this share of unknown tokens on, a model hardly reads a language.
 MUCH_UNKNOWN = 0.05
-
-# Words of more characters on average are no words: the script has no spaces.
-MOST_CHARACTERS = 20
-
-# Strings of a row that are no text.
-NO_TEXT = ("id", "label", "language")
 
 # A length that no sequence reaches.
 WITHOUT_LIMIT = {"max_length": 10**9, "max_question_length": 10**9}
@@ -36,21 +31,6 @@ def unknown_warnings(shares: Mapping[str, float]) -> list[str]:
         for rows, share in shares.items()
         if share >= MUCH_UNKNOWN
     ]
-
-
-def pieces_per_word(rows: Sequence[dict], tokenizer: Tokenizer) -> float | None:
-    """The mean number of tokens that a word becomes (fertility, Rust et al. 2021); None for text without spaces.
-
-    Words are the tokens of tagged sentences, and else what stands between spaces.
-    """
-    texts = [value for row in rows for key, value in row.items() if isinstance(value, str) and key not in NO_TEXT]
-    words = [word for row in rows for word in row.get("tokens", ())] or [
-        word for text in texts for word in text.split()
-    ]
-    if not words or sum(map(len, words)) > MOST_CHARACTERS * len(words):
-        return None
-    (tokenized,) = tokenizer.tokenize_words([words])
-    return len(tokenized.ids) / len(words)
 
 
 def encoding_facts(

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
+from crosstune.artifacts.checkpoint import MODEL
 from crosstune.core.errors import UserError
 from crosstune.core.schema import check_known
-from crosstune.data.attributes import attribute_names
+from crosstune.data.attributes import OF_TOKENIZERS, attribute_names
 from crosstune.evaluation.metrics import metric_named
 from crosstune.study.comparisons import contrasted_panel, panel_of
 from crosstune.study.graph import Study
-from crosstune.study.paths import PreparedPath
+from crosstune.study.paths import PreparedPath, base_path
 from crosstune.study.run_data import evaluated_dataset
 
 
@@ -29,7 +30,7 @@ def _resolve(study: Study, name: str, entry: Mapping) -> dict:
         message = f"the examples of {dataset} are no single rows with attributes"
         raise UserError(message, f"{where}.panel", "Choose another panel.")
     for number, attribute in enumerate(entry.get("attributes", [])):
-        check_known(attribute, known, f"attribute of {dataset}", f"{where}.attributes[{number}]")
+        check_known(attribute, [*known, *OF_TOKENIZERS], f"attribute of {dataset}", f"{where}.attributes[{number}]")
     if not panel["languages"]:
         raise UserError("none of the evaluated languages is marked as low-resource", f"{where}.languages", "all")
     evaluated = evaluated_dataset(study.registry, study.tracks[track], dataset, 0)
@@ -39,9 +40,18 @@ def _resolve(study: Study, name: str, entry: Mapping) -> dict:
         "panels": [panel],
         "task": record.task,
         "attributes": entry.get("attributes", known),
+        **_tokenizers(study, entry),
         "test": {lang: _rows(PreparedPath(evaluated, "test", lang)) for lang in panel["languages"]},
         "train": _training_rows(study, track, (entry["a"], entry["b"])),
     }
+
+
+def _tokenizers(study: Study, entry: Mapping) -> dict[str, dict[str, str]]:
+    """Folders with the tokenizers of the base models, by model, if an attribute needs them."""
+    if not set(entry.get("attributes", ())) & set(OF_TOKENIZERS):
+        return {}
+    models = study.config["models"].items()
+    return {"tokenizers": {name: f"{base_path(study.name, name, model)}/{MODEL}" for name, model in models}}
 
 
 def _training_rows(study: Study, track: str, schedules: tuple[str, str]) -> list[str]:

@@ -1,7 +1,9 @@
 """Files of an expanded study that rules ask for: scores, predictions, baselines, submissions."""
 
 from collections.abc import Collection
+from pathlib import Path
 
+from crosstune.artifacts.checkpoint import MANIFEST
 from crosstune.study.graph import Expansion, Study
 from crosstune.study.heads import own_head
 from crosstune.study.paths import PreparedPath, Source
@@ -31,7 +33,7 @@ def contrast_example_files(study: Study) -> list[str]:
 
 
 def bucket_files(study: Study) -> list[str]:
-    """Scores of the examples, and manifests of the rows, that the study's comparisons by bucket read."""
+    """What the study's comparisons by bucket read: scores of the examples, manifests of the rows and base models."""
     compared = {
         (panel["track"], schedule, panel["dataset"])
         for entry in study.buckets
@@ -39,7 +41,9 @@ def bucket_files(study: Study) -> list[str]:
         for schedule in (entry["a"], entry["b"])
     }
     rows = {path for entry in study.buckets for path in (*entry["test"].values(), *entry["train"])}
-    return sorted(_example_files(study, compared) | {path.removesuffix("l") for path in rows})
+    folders = {folder for entry in study.buckets for folder in entry.get("tokenizers", {}).values()}
+    models = {str(Path(folder).parent / MANIFEST) for folder in folders}
+    return sorted(_example_files(study, compared) | {path.removesuffix("l") for path in rows} | models)
 
 
 def _example_files(study: Study, compared: Collection[tuple[str, str, str]]) -> set[str]:
