@@ -524,3 +524,13 @@ def test_a_track_can_score_what_its_schedules_end_with_alone():
     assert len(score_files(every)) - len(score_files(final)) == 2 * 2, "two stages on the way, two seeds"
     planned = next(run for run in plan_of(final)["runs"] if run["schedule"] == "sequential")
     assert planned["evaluated"] == [[], [], ["worldqa"]]
+
+
+def test_a_data_set_can_be_scored_after_other_stages_than_the_rest():
+    evaluate = {"worldqa": "all", "worldmlqa": {"languages": ["qen"], "score": "final"}}
+    planned = next(run for run in plan_of(study(tracks__qa__evaluate=evaluate))["runs"] if len(run["stages"]) == 3)
+    assert planned["evaluated"] == [["worldqa"], ["worldqa"], ["worldmlqa", "worldqa"]]
+    evaluate["worldqa"], evaluate["worldmlqa"]["score"] = "all", "all"
+    every = study(tracks__qa__evaluate=evaluate, tracks__qa__score="final")
+    planned = next(run for run in plan_of(every)["runs"] if len(run["stages"]) == 3)
+    assert [set(names) for names in planned["evaluated"]] == [{"worldmlqa"}, {"worldmlqa"}, {"worldqa", "worldmlqa"}]

@@ -278,7 +278,7 @@ class Panel(PanelTitles):
     def is_scored(self, schedule: str, stage: StageInfo) -> bool:
         """Whether a stage is scored on the data set: it needs a head for it.
 
-        A track with `score: final` scores last stages only.
+        `score: final`, of a track or of a data set, scores last stages only.
         """
         return any(self.dataset in run["evaluated"][stage.number - 1] for run in self.runs(schedule))
 

@@ -54,7 +54,7 @@ def expand(config: Mapping, registry: Registry, languages: Mapping[str, Language
         own = track.of_model(config["models"][model])
         runs += RunExpander(config, registry, own, model, seed, checkpoints, sweeps).runs()
     _keep_carried_optimizers(checkpoints)
-    _score_final_only(checkpoints, runs, tracks)
+    _score_final_only(checkpoints, runs, tracks, registry)
     return Expansion(config, registry, languages, tracks, checkpoints, tuple(runs), sweeps)
 
 
@@ -341,10 +341,18 @@ def _keep_carried_optimizers(checkpoints: dict[str, Checkpoint]) -> None:
                 checkpoints[parent.path] = replace(parent, keep_optimizer=True)
 
 
-def _score_final_only(checkpoints: dict[str, Checkpoint], runs: list[Run], tracks: Mapping[str, Track]) -> None:
-    """A track that scores final checkpoints leaves intermediate stages unscored."""
+def _score_final_only(
+    checkpoints: dict[str, Checkpoint], runs: list[Run], tracks: Mapping[str, Track], registry: Registry
+) -> None:
+    """Intermediate stages are not scored on data sets that only final checkpoints are."""
     final = {run.stages[-1] for run in runs}
     for run in runs:
-        if tracks[run.track].config["score"] == "final":
-            for path in set(run.stages) - final:
-                checkpoints[path] = replace(checkpoints[path], evaluate={})
+        track = tracks[run.track]
+        left = {
+            evaluated_dataset(registry, track, dataset, run.fold)
+            for dataset in track.evaluate
+            if not track.scores_every_stage(dataset)
+        }
+        for path in set(run.stages) - final:
+            kept = {name: own for name, own in checkpoints[path].evaluate.items() if name not in left}
+            checkpoints[path] = replace(checkpoints[path], evaluate=kept)

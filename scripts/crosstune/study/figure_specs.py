@@ -131,9 +131,10 @@ class FigureSpec:
         pairs += [{roles.get(a), roles.get(b)} for a, b in (("joint", "single"), ("sequential", "joint"))]
         has_pair = others if "relative_to" in self.entry else any(pair <= set(trained) for pair in pairs)
         sampled = {name for points in curve_points(track).values() for name in points}
+        every = track.scores_every_stage(dataset)
         needs = {
             "differences": (has_pair, "two schedules to compare", "relative_to: <schedule>"),
-            "curves": (several and track.config["score"] == "all", "a schedule of several scored stages", "score: all"),
+            "curves": (several and every, "a schedule of several scored stages", "score: all"),
             "few-shot": (sampled & set(schedules), "a few-shot curve", "{train: sw, sample: [0, 10, 100]}"),
             "distance": ("distances" in self.study.config, "distances between languages", "distances: {file: ...}"),
         }

@@ -99,6 +99,12 @@ class Track:
     def schedule_names(self) -> list[str]:
         return [schedule.name for schedule in self.schedules]
 
+    def scores_every_stage(self, dataset: str) -> bool:
+        """Whether an evaluated data set is scored after every stage, instead of the last one of each schedule."""
+        entry = self.config["evaluate"][dataset]
+        own = entry.get("score") if isinstance(entry, Mapping) else None
+        return (own or self.config["score"]) == "all"
+
     def of_model(self, model: Mapping) -> "Track":
         """The track as a model of the config trains it: keys of the model's recipe replace those of the track's."""
         recipe = merge_recipe(self.config["recipe"], model.get("recipe", {}))
