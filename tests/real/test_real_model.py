@@ -27,7 +27,7 @@ def finished(encoder_folder, bundle, new_project, snakemake) -> Path:
     config |= {"precision": "auto", "predict_precision": "auto", "allow_leakage": []}
     config |= {"models": {"real": {"folder": str(encoder_folder), "gpus": 0}}, "tracks": {"pos": track}}
     config |= {"contrasts": [contrast | {"languages": UNSEEN}]}
-    for key in ("headline", "published", "tables", "figures", "buckets", "distances", "names"):
+    for key in ("headline", "published", "tables", "figures", "buckets", "distances", "names", "datasets"):
         del config[key]
     (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     snakemake(folder, "--cores", "2", "--configfile", "study.yaml")
