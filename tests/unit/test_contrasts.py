@@ -430,6 +430,11 @@ class TestWords:
         assert contrast_summary(results)[0].count("\n|") == 4
         assert contrast_summary(results[:1]) == []
 
+    def test_the_difference_of_a_single_seed_has_no_interval(self, tmp_path):
+        head, (row,) = summary_rows(contrast_results(plant(tmp_path, by_difference(STEADY[:1]))))
+        own = dict(zip(head, row, strict=True))
+        assert (own["points"], own["CI"], own["seeds needed"]) == ("3.0", "", "")
+
     def test_schedules_below_trivial_baselines_are_not_judged(self, tmp_path):
         """Joint scores are 35 and 36 in seed 1, 40 and 41 in seed 2, and so on."""
         found = plant(tmp_path, by_difference(CLOSE), baselines={"context": {"qna": 60.0, "qix": 60.0}})

@@ -327,8 +327,10 @@ def summary_rows(results: Sequence[ContrastResult]) -> tuple[list[str], list[lis
     rows = []
     for result in results:
         panels, estimate = result.contrast["panels"], result.has_seeds and result.estimate("seeds")
+        # A single seed has a difference and no interval.
+        points = [decimal(result.entry["mean"], 1), ""] if result.has_seeds else ["", ""]
         names = dict.fromkeys(f"{panel['track']}/{result.study.names.dataset(panel['dataset'])}" for panel in panels)
-        numbers = mean_and_interval(estimate) if estimate else ["", ""]
+        numbers = mean_and_interval(estimate) if estimate else points
         needed = str(seeds_needed(result)) if estimate and not result.study.pilot else ""
         name = result.title if len(result.study.plan["models"]) > 1 else result.name
         row = [name, result.difference, ", ".join(names), str(sum(len(panel["languages"]) for panel in panels))]
