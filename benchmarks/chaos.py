@@ -3,11 +3,13 @@
     python benchmarks/chaos.py [--disturbances 200] [--seed 1] [--kinds kill-job,damage] [--out docs/results/chaos.md]
 
 One copy of the project runs the small study of the tests undisturbed. Other copies run it with one disturbance a run,
-drawn at random, and at a random moment, until each has had some and has ended. Then every file that must not depend on
-the moment is compared. As root on Linux: full and read-only file systems are small tmpfs mounts.
+drawn at random, and at a random moment, until each has had some and has ended. A run that would find everything
+finished makes a random part anew. Then every file that must not depend on the moment is compared. As root on Linux:
+full and read-only file systems are small tmpfs mounts.
 
 An outcome is one of: `same`, the run after it ended in the same bytes; `message`, it stopped with an error that says
-what to do, and this ended in the same bytes; `different`, `traceback` and `stuck`, which are faults.
+what to do, and this ended in the same bytes; `snakemake`, Snakemake or Python stopped with a traceback without a line
+of the project, and the run after it ended in the same bytes; `different`, `traceback` and `stuck`, which are faults.
 """
 
 import argparse
@@ -63,6 +65,11 @@ DISTURBANCES_OF_A_TRIAL = 5
 
 FAULTS = ("different", "traceback", "stuck")
 
+TRACEBACK = "Traceback (most recent call last)"
+
+# A run after a finished one makes the outputs of one of these rules anew, and all that depends on them.
+AGAIN = ("prepare", "pretrain", "train", "score", "tables")
+
 # With it, file locks do nothing, as on some network file systems.
 NO_LOCKS = "import fcntl\nfcntl.flock = lambda *arguments: None\n"
 
@@ -73,11 +80,13 @@ class Trial:
 
     folder: Path
     luck: random.Random
+    again: tuple[str, ...] = ()
 
     def start(self, forced: Sequence[str] = (), **options) -> subprocess.Popen:
-        """Begin a run in a session of its own, in which `forced` outputs are made anew; options as of Popen."""
+        """Begin a run in a session of its own, in which the outputs `forced` and those of the rules `again` are made
+        anew; options as of Popen."""
         command = ["snakemake", "--nocolor", "--cores", "2", "--configfile", "study.yaml"]
-        command += ["--forcerun", *forced] if forced else []
+        command += ["--forcerun", *forced, *self.again] if forced or self.again else []
         log = (self.folder / "run.log").open("w")
         settings = {"cwd": self.folder, "stdout": log, "stderr": subprocess.STDOUT, "start_new_session": True}
         environ = os.environ | {"CROSSTUNE_WARM_IDLE": "5"} | options.pop("env", {})
@@ -97,6 +106,10 @@ class Trial:
     def run(self, **options) -> tuple[int | None, str]:
         self.unlock()
         return self.finish(self.start(**options))
+
+    def shows_own_traceback(self, output: str) -> bool:
+        """Whether a traceback of an output has a line of the project."""
+        return TRACEBACK in output and f'File "{self.folder}/' in output[output.index(TRACEBACK) :]
 
     def unlock(self) -> None:
         for lock in (self.folder / ".snakemake/locks").glob("*"):
@@ -366,7 +379,7 @@ def settle(trial: Trial, expected: dict[str, str]) -> str:
         status, output = trial.run(forced=forced)
         if status is None:
             return "stuck"
-        if "Traceback (most recent call last)" in output:
+        if TRACEBACK in output:
             return "traceback"
         if status == 0:
             found = trial.compared()
@@ -397,12 +410,15 @@ def differing(trial: Trial, expected: dict[str, str]) -> str:
     )
 
 
-def disturb(trial: Trial, kind: str) -> tuple[str, str]:
-    """One disturbance; what it hit, and the fault that its own run showed, if any."""
+def disturb(trial: Trial, kind: str) -> tuple[str, int | None, str]:
+    """One disturbance; what it hit, the exit status of its run, and its outcome if that is clear already."""
     detail, status, output = KINDS[kind](trial)
+    trial.again = ()
     if status is None:
-        return detail, "stuck"
-    return detail, "traceback" if "Traceback (most recent call last)" in output else ""
+        return detail, status, "stuck"
+    if trial.shows_own_traceback(output):
+        return detail, status, "traceback"
+    return detail, status, "snakemake" if TRACEBACK in output else ""
 
 
 def run_trial(trial: Trial, kinds: list[str], expected: dict[str, str]) -> list[tuple[str, str, str]]:
@@ -411,17 +427,23 @@ def run_trial(trial: Trial, kinds: list[str], expected: dict[str, str]) -> list[
     Outcomes of damage are known at once, so that the next disturbance does not hide it.
     """
     events, open_events = [], []
-    for kind in kinds:
-        detail, fault = disturb(trial, kind)
-        if fault:
+    for number, kind in enumerate(kinds):
+        detail, status, shown = disturb(trial, kind)
+        if shown:
             keep_log(trial, kind, len(events))
-        events.append([kind, detail, fault])
+        events.append([kind, detail, shown])
         open_events.append(events[-1])
-        if kind == "damage" or kind == kinds[-1] or fault:
+        if status == 0 and kinds[number + 1 :] and kinds[number + 1] != "damage":
+            trial.again = (trial.luck.choice(AGAIN),)
+        if kind == "damage" or number == len(kinds) - 1 or shown in FAULTS:
+            trial.again, again = (), trial.again
             outcome = settle(trial, expected)
+            trial.again = again
             detail = f": {differing(trial, expected)}" if outcome == "different" else ""
             for event in open_events:
-                event[2] = event[2] or outcome + detail
+                # Snakemake's own traceback is none of the project's faults if the run after it ends well.
+                if not event[2] or (event[2] == "snakemake" and outcome in FAULTS):
+                    event[2] = outcome + detail
             open_events = []
             if outcome in FAULTS:
                 keep_log(trial, outcome, len(events))
@@ -437,7 +459,7 @@ def keep_log(trial: Trial, name: str, number: int) -> None:
 
 def table(events: list[tuple[str, str, str]]) -> str:
     """The campaign as a Markdown table: a row for each kind, then the faults."""
-    outcomes = ("same", "message", *FAULTS)
+    outcomes = ("same", "message", "snakemake", *FAULTS)
     lines = [f"| disturbance | number | {' | '.join(outcomes)} |", "|---|" + "--:|" * (1 + len(outcomes))]
     for kind in dict.fromkeys(kind for kind, *_ in events):
         counts = Counter(outcome.split(":")[0] for own, _, outcome in events if own == kind)

@@ -52,8 +52,9 @@ def prepare_copy(folder: Path) -> tuple[Study, dict[str, str]]:
 
 
 def train_all(folder: Path, study: Study, made: dict[str, str], name: str, settings: dict) -> dict[tuple, float]:
-    """The F1 of every (seed, stage, language), the stages trained with some settings and predicted from in fp32."""
-    made = dict(made)
+    """The headline's score of every (seed, stage, language); stages are trained with some settings, and predicted from
+    in fp32."""
+    made, headline = dict(made), study.config["headline"]
     for path, node in study.checkpoints.items():
         if path in made:
             continue
@@ -65,13 +66,13 @@ def train_all(folder: Path, study: Study, made: dict[str, str], name: str, setti
         command += ["--parents", *(made[parent] for parent in node.parents), "--data", *node.data]
         command += ["--out", made[path], "--predict-after", json.dumps(wanted)]
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    metric = metric_named("qa")
+    metric = metric_named(study.registry[headline["dataset"]].metric)
     found = {}
     for path in (path for path in made if "/seed" in path):
         seed, _, stage = path.split("/seed")[1].partition("/")
-        for file in sorted((folder / made[path] / ".staging/predictions/worldqa").glob("*.jsonl")):
+        for file in sorted((folder / made[path] / ".staging/predictions" / headline["dataset"]).glob("*.jsonl")):
             scores = metric.summarise(metric.measure(read_predictions(file, metric), file.stem))
-            found[int(seed), stage, file.stem] = scores["f1"]
+            found[int(seed), stage, file.stem] = scores[headline["metric"]]
     return found
 
 
@@ -94,7 +95,7 @@ def differences(found: dict[str, dict[tuple, float]]) -> list[str]:
 
 
 def finals(found: dict[str, dict[tuple, float]], study: Study) -> list[str]:
-    """A row for every schedule: the mean F1 over languages after its last stage, over seeds, in every variant."""
+    """A row for every schedule: the mean score over languages after its last stage, over seeds, in every variant."""
     rows = []
     for schedule in sorted({run.schedule.name for run in study.runs}):
         cells = []
@@ -134,11 +135,12 @@ def main() -> None:
         "",
         f"{date.today()}, {processor()}; `python benchmarks/rounding.py --out benchmarks/results/rounding.md`.",
         "",
-        "| absolute difference of F1, per stage and language | number | mean | largest | equal |",
+        "| absolute difference of the score, per stage and language | number | mean | largest | equal |",
         "|:--|--:|--:|--:|--:|",
         *differences(found),
         "",
-        "F1, mean over languages after the last stage: mean over seeds ± standard deviation between seeds.",
+        f"Score ({study.config['headline']['metric']}), mean over languages after the last stage: mean over seeds ± "
+        "standard deviation between seeds.",
         "",
         f"| schedule | {' | '.join(found)} |",
         "|:--" + "|--:" * len(found) + "|",
