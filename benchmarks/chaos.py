@@ -3,8 +3,8 @@
     python benchmarks/chaos.py [--disturbances 200] [--seed 1] [--kinds kill-job,damage] [--out docs/results/chaos.md]
 
 One copy of the project runs the small study of the tests undisturbed. Other copies run it with one disturbance a run,
-drawn at random, and at a random moment, until each has had some and has ended. A run that would find everything
-finished makes a random part anew. Then every file that must not depend on the moment is compared. As root on Linux:
+drawn at random, and at a random moment, until each has had some and has ended. Where a run would find everything
+finished, its results are removed first. Every file that must not depend on the moment is compared. As root on Linux:
 full and read-only file systems are small tmpfs mounts.
 
 An outcome is one of: `same`, the run after it ended in the same bytes; `message`, it stopped with an error that says
@@ -66,10 +66,6 @@ DISTURBANCES_OF_A_TRIAL = 5
 FAULTS = ("different", "traceback", "stuck")
 
 TRACEBACK = "Traceback (most recent call last)"
-
-# A run after a finished one makes the outputs of one of these rules anew, and all that depends on them.
-AGAIN = ("prepare", "pretrain", "train", "score", "tables")
-
 # With it, file locks do nothing, as on some network file systems.
 NO_LOCKS = "import fcntl\nfcntl.flock = lambda *arguments: None\n"
 
@@ -80,13 +76,11 @@ class Trial:
 
     folder: Path
     luck: random.Random
-    again: tuple[str, ...] = ()
 
     def start(self, forced: Sequence[str] = (), **options) -> subprocess.Popen:
-        """Begin a run in a session of its own, in which the outputs `forced` and those of the rules `again` are made
-        anew; options as of Popen."""
+        """Begin a run in a session of its own, in which `forced` outputs are made anew; options as of Popen."""
         command = ["snakemake", "--nocolor", "--cores", "2", "--configfile", "study.yaml"]
-        command += ["--forcerun", *forced, *self.again] if forced or self.again else []
+        command += ["--forcerun", *forced] if forced else []
         log = (self.folder / "run.log").open("w")
         settings = {"cwd": self.folder, "stdout": log, "stderr": subprocess.STDOUT, "start_new_session": True}
         environ = os.environ | {"CROSSTUNE_WARM_IDLE": "5"} | options.pop("env", {})
@@ -106,6 +100,13 @@ class Trial:
     def run(self, **options) -> tuple[int | None, str]:
         self.unlock()
         return self.finish(self.start(**options))
+
+    def remove_results(self, following: Sequence[str]) -> None:
+        """Give the disturbances that `following` names something to disturb. Damage and clocks need finished files."""
+        if following and following[0] not in ("damage", "clock"):
+            shutil.rmtree(self.folder / "results")
+            if self.luck.random() < 0.3:
+                shutil.rmtree(self.folder / "data")
 
     def shows_own_traceback(self, output: str) -> bool:
         """Whether a traceback of an output has a line of the project."""
@@ -413,7 +414,6 @@ def differing(trial: Trial, expected: dict[str, str]) -> str:
 def disturb(trial: Trial, kind: str) -> tuple[str, int | None, str]:
     """One disturbance; what it hit, the exit status of its run, and its outcome if that is clear already."""
     detail, status, output = KINDS[kind](trial)
-    trial.again = ()
     if status is None:
         return detail, status, "stuck"
     if trial.shows_own_traceback(output):
@@ -424,7 +424,7 @@ def disturb(trial: Trial, kind: str) -> tuple[str, int | None, str]:
 def run_trial(trial: Trial, kinds: list[str], expected: dict[str, str]) -> list[tuple[str, str, str]]:
     """The disturbances of a trial one after the other, then the comparison, whose outcome is that of all of them.
 
-    Outcomes of damage are known at once, so that the next disturbance does not hide it.
+    Outcomes of damage, and of runs that end well, are known at once, so that the next disturbance does not hide them.
     """
     events, open_events = [], []
     for number, kind in enumerate(kinds):
@@ -433,12 +433,8 @@ def run_trial(trial: Trial, kinds: list[str], expected: dict[str, str]) -> list[
             keep_log(trial, kind, len(events))
         events.append([kind, detail, shown])
         open_events.append(events[-1])
-        if status == 0 and kinds[number + 1 :] and kinds[number + 1] != "damage":
-            trial.again = (trial.luck.choice(AGAIN),)
-        if kind == "damage" or number == len(kinds) - 1 or shown in FAULTS:
-            trial.again, again = (), trial.again
+        if status == 0 or kind == "damage" or number == len(kinds) - 1 or shown in FAULTS:
             outcome = settle(trial, expected)
-            trial.again = again
             detail = f": {differing(trial, expected)}" if outcome == "different" else ""
             for event in open_events:
                 # Snakemake's own traceback is none of the project's faults if the run after it ends well.
@@ -448,6 +444,7 @@ def run_trial(trial: Trial, kinds: list[str], expected: dict[str, str]) -> list[
             if outcome in FAULTS:
                 keep_log(trial, outcome, len(events))
                 break
+            trial.remove_results(kinds[number + 1 : number + 2])
     return [tuple(event) for event in events]
 
 

@@ -28,7 +28,7 @@ from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.container import check_image, gpu_environment
 from crosstune.machine.job_usage import remove_unread_files
 from crosstune.machine.slurm import check_names
-from crosstune.operations.changed_files import check_finished_files, forget_files, remember_files
+from crosstune.operations.changed_files import check_finished_files, forget_files, remember_files, reset_future_times
 from crosstune.study import specs, targets
 from crosstune.study.adapters import check_installed
 from crosstune.study.build import build_study
@@ -109,6 +109,8 @@ try:
         read_record(Path(targets.kept_folder(study)), Path(workflow.basedir))
     if workflow.is_main_process and MAKES_FILES:
         check_finished_files(made_in)
+        if moved := reset_future_times(made_in):
+            show(moved, file=sys.stderr)
         # Other jobs run in environments made from the locks, which have peft.
         if not workflow.deployment_settings.deployment_method:
             check_installed(study)

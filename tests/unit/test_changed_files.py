@@ -1,12 +1,18 @@
 """Finished files that something other than a job has changed."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from crosstune.core.errors import UserError
-from crosstune.operations.changed_files import check_finished_files, forget_files, remember_files
+from crosstune.operations.changed_files import (
+    check_finished_files,
+    forget_files,
+    remember_files,
+    reset_future_times,
+)
 
 NAMES = ("results/s/scores/a.json", "results/s/predictions/a/en.jsonl", "data/a/train.en.jsonl")
 JOBS = [["results/s/scores/a.json"], ["results/s/predictions/a", "results/s/predictions/a.json"]]
@@ -89,4 +95,17 @@ def test_another_study_neither_checks_nor_forgets_the_results_of_this_one(finish
 
 def test_a_damaged_memory_is_none(finished):
     finished.write_text("{")
+    check_finished_files(FOLDERS, finished)
+
+
+def test_files_of_the_future_get_the_present_time(finished):
+    assert reset_future_times(FOLDERS) == ""
+    tomorrow, past = time.time() + 86400, time.time() - 86400
+    os.utime(NAMES[0], (tomorrow, tomorrow))
+    os.utime(NAMES[1], (past, past))
+    assert reset_future_times(FOLDERS).startswith("1 file dated in the future")
+    assert abs(os.stat(NAMES[0]).st_mtime - time.time()) < 30 and os.stat(NAMES[1]).st_mtime == pytest.approx(past)
+    os.utime("data/a", (tomorrow, tomorrow))
+    os.utime(NAMES[2], (tomorrow, tomorrow))
+    assert "2 files" in reset_future_times(FOLDERS) and not reset_future_times([*FOLDERS, Path("none")])
     check_finished_files(FOLDERS, finished)

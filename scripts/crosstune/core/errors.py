@@ -46,7 +46,7 @@ class UserError(Exception):
 
 
 def run_program(main: Callable[[], None]) -> None:
-    """Run a command-line program: a UserError or a full disk ends it with one message and exit code 1.
+    """Run a command-line program: a UserError, a full disk or memory ends it with one message and exit code 1.
 
     The message, or the traceback of another error, also goes to the file of the option --log, if there is one. A
     program reads nothing from the terminal: a library that asks there gets the end of a file.
@@ -65,6 +65,11 @@ def run_program(main: Callable[[], None]) -> None:
         end(
             f"error: the disk is full{where}\n"
             "  What was finished stays. Free some space and run the same command again."
+        )
+    except MemoryError:
+        end(
+            "error: the memory is full\n"
+            "  What was finished stays. Give the job more memory and run the same command again."
         )
     except Exception:
         _log(traceback.format_exc())

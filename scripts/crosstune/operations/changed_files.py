@@ -5,7 +5,9 @@ ended remembers the files that it leaves, and the next one looks for others in t
 was killed remembers nothing: what it was writing is incomplete, and Snakemake knows that.
 """
 
+import os
 import shlex
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +25,9 @@ MOST_BYTES = 64 * 2**20
 NOT_FINISHED = {"logs", "benchmarks", "resume", ".staging", "encoded"}
 
 MAX_NAMED = 10
+
+# Clocks of machines that share a disk differ by less.
+MOST_SECONDS_AHEAD = 60
 
 
 def remember_files(folders: Iterable[Path], jobs: Iterable[Sequence[str]], memory: Path = MEMORY) -> None:
@@ -59,6 +64,24 @@ def check_finished_files(folders: Iterable[Path], memory: Path = MEMORY) -> None
         fix = f"Remove what their jobs made:\nrm -rf {removed}"
         fix += f"\nThen add to the same command:\n--forcerun {forced}" if forced else ""
         raise UserError(f"{count(len(changed), 'file')} changed after the last run had ended: {named}", "", fix)
+
+
+def reset_future_times(folders: Iterable[Path]) -> str:
+    """Give files and folders that are dated in the future the present time; the notice about them, if any.
+
+    Snakemake refuses whatever is made from such a file, after it has been made: it is older than its input.
+    """
+    latest = time.time() + MOST_SECONDS_AHEAD
+    ahead = []
+    for path in sorted(path for folder in folders for path in [folder, *folder.rglob("*")]):
+        with suppress(OSError):
+            if path.lstat().st_mtime > latest:
+                os.utime(path, follow_symlinks=False)
+                ahead.append(str(path))
+    if not ahead:
+        return ""
+    named = ", ".join(ahead[:MAX_NAMED]) + (" ..." if len(ahead) > MAX_NAMED else "")
+    return f"{count(len(ahead), 'file')} dated in the future, as after a wrong clock; now of the present: {named}"
 
 
 def forget_files(folders: Iterable[Path], memory: Path = MEMORY) -> None:
