@@ -537,18 +537,20 @@ def test_a_state_of_another_spec_is_told_before_any_job(finished, snakemake):
         state.rmdir()
 
 
-def test_a_full_disk_is_told_and_what_was_finished_stays(finished, tmp_path):
+@pytest.mark.parametrize(("options", "fault"), [("size=12k", "is full"), ("size=9m,ro", "is read-only")])
+def test_a_disk_without_room_is_told_and_what_was_finished_stays(finished, tmp_path, options, fault):
     small = tmp_path / "small"
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12k", "tmpfs", small], capture_output=True).returncode:
         pytest.skip("only root can mount the small disk that this test fills")
     try:
         (small / "finished.txt").write_text("kept")
+        subprocess.run(["mount", "-o", f"remount,{options}", small], check=True)
         command = [sys.executable, "scripts/prepare.py", "--dataset", "worldtext", "--split", "train"]
         command += ["--lang", "qen", "--out", str(small / "train.qen.jsonl")]
         done = subprocess.run(command, cwd=finished, capture_output=True, text=True)
         assert done.returncode == 1
-        assert "the disk is full" in done.stderr
+        assert f"the disk {fault}" in done.stderr
         assert "Traceback" not in done.stderr
         assert sorted(path.name for path in small.iterdir()) == ["finished.txt"]
     finally:

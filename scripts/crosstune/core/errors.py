@@ -13,6 +13,14 @@ from typing import NoReturn, TextIO
 
 SECONDS_TO_REPORT = 1.0
 
+# What a user can mend on a disk: the fault and the remedy by the system's number.
+FULL = ("the disk is full", "Free some space")
+DISK_FAULTS = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.EROFS: ("the disk is read-only", "Make it writable"),
+}
+
 # Control characters except tabs and ends of lines, marks that reorder text, halves of surrogate pairs.
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -46,7 +54,7 @@ class UserError(Exception):
 
 
 def run_program(main: Callable[[], None]) -> None:
-    """Run a command-line program: a UserError, a full disk or memory ends it with one message and exit code 1.
+    """Run a command-line program: a UserError, a disk without room or a full memory ends it with one message.
 
     The message, or the traceback of another error, also goes to the file of the option --log, if there is one. A
     program reads nothing from the terminal: a library that asks there gets the end of a file.
@@ -58,14 +66,12 @@ def run_program(main: Callable[[], None]) -> None:
     except UserError as error:
         end(f"error: {error}")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in DISK_FAULTS:
             _log(traceback.format_exc())
             raise
+        fault, fix = DISK_FAULTS[error.errno]
         where = f" while writing {error.filename}" if error.filename else ""
-        end(
-            f"error: the disk is full{where}\n"
-            "  What was finished stays. Free some space and run the same command again."
-        )
+        end(f"error: {fault}{where}\n  What was finished stays. {fix} and run the same command again.")
     except MemoryError:
         end(
             "error: the memory is full\n"
