@@ -222,11 +222,26 @@ def test_training_curves_join_the_stages_of_a_run(tmp_path):
     one, two = training_runs(panel, "sequential", tmp_path)
     assert (one.name, two.name) == ("seed 1", "seed 2")
     # The stages have 100 updates each.
-    assert one.losses == [(1, 3.0), (2, 2.0), (3, 1.0), (101, 3.0), (102, 2.0), (103, 1.0)]
-    assert (one.validation, one.starts) == ([(102, 61.0)], (0, 100))
+    assert one.curves["loss"] == [(1, 3.0), (2, 2.0), (3, 1.0), (101, 3.0), (102, 2.0), (103, 1.0)]
+    assert (one.curves["score"], one.starts) == ([(102, 61.0)], (0, 100))
     figure = {figure.kind: figure for figure in panel_figures(panel, tmp_path)}["training"]
     assert [chart.name for chart in figure.charts] == [
         "Training loss of sequential by update, 2 runs.", "Score on validation rows of sequential by update, 2 runs."
+    ]  # fmt: skip
+
+
+def test_learning_rate_and_gradient_norm_are_drawn_where_they_are_recorded(tmp_path):
+    (panel,) = write_study(tmp_path).panels()
+    for run in panel.runs("joint"):
+        (stage,) = run["stages"]
+        points = [{"update": n, "loss": 1.0, "lr": 0.1 / n, "grad_norm": 2.0 * n} for n in (1, 2)]
+        write_jsonl(tmp_path / stage / "train.jsonl", points)
+    one, _ = training_runs(panel, "joint", tmp_path)
+    assert (one.curves["lr"], one.curves["grad_norm"]) == ([(1, 0.1), (2, 0.05)], [(1, 2.0), (2, 4.0)])
+    figure = {figure.kind: figure for figure in panel_figures(panel, tmp_path)}["training"]
+    assert [chart.name for chart in figure.charts] == [
+        "Training loss of joint by update, 2 runs.", "Learning rate of joint by update, the same in all runs.",
+        "Norm of the gradient of joint by update, 2 runs.",
     ]  # fmt: skip
 
 

@@ -68,8 +68,6 @@ class Trackers:
     def __init__(self, run: TrackedRun | None = None, resume: Path = Path(), log: Path | None = None):
         self._run, self._resume, self._log = run, resume, log
         self._open: list[GeneralTracker] = []
-        # The norms of the gradients before clipping, by update. A saved state keeps them.
-        self.norms: dict[int, float] = {}
 
     @property
     def are_wanted(self) -> bool:
@@ -87,12 +85,12 @@ class Trackers:
         identity = self._identity()
         for name in self._run.options.names:
             self._try(name, lambda name=name: self._open.append(START[name](self._run, identity)))
-        for update, values in sorted(points(curve, evaluations, self.norms, metric).items()):
+        for update, values in sorted(points(curve, evaluations, metric).items()):
             self._add(update, values)
 
     def add(self, update: int, curve: Sequence[Mapping], evaluations: Sequence[Mapping], metric: str) -> None:
         """Log the points of an update, if curve or evaluations end with one of it."""
-        if self._open and (values := points(curve[-1:], evaluations[-1:], self.norms, metric).get(update)):
+        if self._open and (values := points(curve[-1:], evaluations[-1:], metric).get(update)):
             self._add(update, values)
 
     def close(self) -> None:
@@ -124,16 +122,17 @@ class Trackers:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def points(
-    curve: Sequence[Mapping], evaluations: Sequence[Mapping], norms: Mapping[int, float], metric: str
-) -> dict[int, dict[str, float]]:
-    """Values by name, by update: those of a learning curve, and of evaluations on validation rows by `metric`."""
+def points(curve: Sequence[Mapping], evaluations: Sequence[Mapping], metric: str) -> dict[int, dict[str, float]]:
+    """Values by name, by update: those of a learning curve, and of evaluations on validation rows by `metric`.
+
+    A state that an earlier version has saved has points without the norm of the gradient.
+    """
     found: dict[int, dict[str, float]] = {}
     for point in curve:
         update = point["update"]
         values = {"train/loss": point["loss"], "train/learning_rate": point["lr"]}
         values |= {"train/contrastive_loss": point["contrast"]} if "contrast" in point else {}
-        values |= {"train/gradient_norm": norms[update]} if update in norms else {}
+        values |= {"train/gradient_norm": point["grad_norm"]} if "grad_norm" in point else {}
         found.setdefault(update, {}).update(values)
     for evaluation in evaluations:
         scores = evaluation["scores"]["validation"]

@@ -105,7 +105,6 @@ class Trainer:
             weights = {n.removeprefix("weights."): t for n, t in tensors.items() if n.startswith("weights.")}
             load_trained_state(self.network, weights)
             self.updates, self.curve, moments = notes["updates"], notes["curve"], {**moments, **tensors}
-            self.trackers.norms = {int(update): norm for update, norm in notes.get("norms", {}).items()}
             if self.best:
                 self.best.load_state(tensors, notes["looks"])
         self.model = parallel_model_class(self.ranks)(self.network, self.ranks, self.accelerator.device)
@@ -138,9 +137,8 @@ class Trainer:
         torch.manual_seed(derive(*self.settings.key, "dropout", self.updates, *([rank] if rank else [])))
         losses = accumulate_gradients(self.accelerator, self.model.network, micro_batches, self.settings)
         self.model.sum_gradients()
-        if recipe["max_grad_norm"] or self.trackers.are_wanted:
-            # At most infinity: clipping then multiplies by 1, which changes no bit.
-            self.gradient_norm = self.model.clip_gradients(recipe["max_grad_norm"] or math.inf)
+        # At most infinity: clipping then multiplies by 1, which changes no bit.
+        self.gradient_norm = self.model.clip_gradients(recipe["max_grad_norm"] or math.inf)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.updates += 1
@@ -160,8 +158,6 @@ class Trainer:
     def track(self) -> None:
         """Give the trackers the points of the last update."""
         if self.trackers.are_wanted and self.ranks.is_main:
-            if self.curve and self.curve[-1]["update"] == self.updates:
-                self.trackers.norms[self.updates] = round(self.gradient_norm.item(), 6)
             self.trackers.add(self.updates, self.curve, *self.evaluations)
 
     def record(self, losses: tuple[torch.Tensor, torch.Tensor | None], check: bool, last: bool) -> dict[str, str]:
@@ -185,7 +181,8 @@ class Trainer:
             number = self.lr_span.before + self.updates - 1
             rate = learning_rate(self.settings.recipe, number, self.lr_span.updates)
             tokens = self.batcher.tokens(self.updates - 1)
-            point = {"update": self.updates, "loss": round(loss, 6), "lr": rate, "tokens": tokens}
+            norm = round(self.gradient_norm.item(), 6)
+            point = {"update": self.updates, "loss": round(loss, 6), "lr": rate, "grad_norm": norm, "tokens": tokens}
             self.curve.append(point | ({} if contrastive is None else {"contrast": round(contrastive, 6)}))
         return self.figures
 
@@ -198,7 +195,6 @@ class Trainer:
             best = self.best.state_tensors() if self.best else {}
             evaluations = self.best.evaluations if self.best else []
             notes = {"updates": self.updates, "curve": self.curve, "looks": evaluations}
-            notes |= {"norms": self.trackers.norms} if self.trackers.are_wanted else {}
             self.folder.save(weights | moments | best, notes)
 
         self.ranks.broadcast_from_main(write)

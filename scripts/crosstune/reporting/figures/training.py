@@ -1,8 +1,8 @@
-"""Training curves: the loss of every run along its updates, and the validation scores of model selection."""
+"""Training curves: loss, validation scores of model selection, learning rate and gradient norm along the updates."""
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +24,28 @@ Points = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class TrainingRun:
-    """Losses and validation scores of one run by update, counted over all its stages, and where its stages begin."""
+class Quantity:
+    """What a chart shows along the updates: its key in the records, the axis, the first words of the description."""
 
     name: str
-    losses: Points
-    validation: Points
+    axis: str
+    words: str
+
+
+QUANTITIES = (
+    Quantity("loss", "loss", "Training loss"),
+    Quantity("score", "validation score", "Score on validation rows"),
+    Quantity("lr", "learning rate", "Learning rate"),
+    Quantity("grad_norm", "gradient norm", "Norm of the gradient"),
+)
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """The curves of one run, by quantity, and where its stages begin; updates are counted over all stages."""
+
+    name: str
+    curves: Mapping[str, Points]
     starts: tuple[float, ...]
 
 
@@ -37,16 +53,18 @@ def training_runs(panel: Panel, schedule: str, results: Path) -> list[TrainingRu
     """The runs of a schedule that have a record of their loss. Reads train.jsonl and stage.json of their stages."""
     found = []
     for run in panel.runs(schedule):
-        losses, validation, starts, before = Points(), Points(), [], 0
+        curves: dict[str, Points] = {quantity.name: [] for quantity in QUANTITIES}
+        starts, before = [], 0
         for stage, updates in zip(run["stages"], run["updates"], strict=False):
             starts.append(before)
-            losses += [(before + entry["update"], entry["loss"]) for entry in curve_of(results / stage / CURVE)]
             manifest = read_json_object(results / stage / MANIFEST) or {}
             looks = manifest.get("selection", {}).get("looks", [])
-            validation += [(before + look["update"], look["score"]) for look in looks]
+            for entry in [*curve_of(results / stage / CURVE), *looks]:
+                for name in curves.keys() & entry.keys():
+                    curves[name].append((before + entry["update"], entry[name]))
             before += updates
-        if losses:
-            found.append(TrainingRun(f"seed {replicate(run)}", losses, validation, tuple(starts)))
+        if curves["loss"]:
+            found.append(TrainingRun(f"seed {replicate(run)}", curves, tuple(starts)))
     return found
 
 
@@ -60,35 +78,35 @@ def curve_of(path: Path) -> list[dict]:
 
 def thinned(points: Sequence[tuple[float, float]], most: int = POINTS) -> Points:
     """At most `most` points, each the mean of its neighbours."""
-    size = -(-len(points) // most)
+    size = max(1, -(-len(points) // most))
     groups = [points[start : start + size] for start in range(0, len(points), size)]
     return [(statistics.fmean(x for x, _ in group), statistics.fmean(y for _, y in group)) for group in groups]
 
 
 def training_figure(panel: Panel, results: Path) -> Figure | None:
-    """A chart of the loss per schedule, and one of the validation scores where there are any; None without a record."""
+    """A chart per schedule and quantity that its runs have; None without a record of the loss."""
     runs = {name: training_runs(panel, name, results) for name in trained_schedules(panel)[:MOST_SCHEDULES]}
     runs = {name: own for name, own in runs.items() if own}
     if not runs:
         return None
-    every = [run for own in runs.values() for run in own]
-    losses = [loss for run in every for _, loss in thinned(run.losses)]
-    y = wide_axis(losses, "loss", least=0)
-    charts = [run_chart(panel, name, own, y) for name, own in runs.items()]
-    scores = [score for run in every for _, score in run.validation]
-    if scores:
-        y = wide_axis(scores, "validation score")
-        charts += [run_chart(panel, name, own, y, True) for name, own in runs.items() if own[0].validation]
+    charts = []
+    for quantity in QUANTITIES:
+        values = [value for own in runs.values() for run in own for _, value in thinned(run.curves[quantity.name])]
+        if values:
+            y = wide_axis(values, quantity.axis, least=None if quantity.name == "score" else 0)
+            charts += [
+                run_chart(panel, name, own, y, quantity) for name, own in runs.items() if own[0].curves[quantity.name]
+            ]
     caption = (
-        f"A line per seed: the training loss, averaged to at most {POINTS} points. Vertical lines: a stage begins. The "
-        "numbers are in train.jsonl of every stage."
+        f"A line per seed: the training loss and what else was recorded, averaged to at most {POINTS} points. Vertical "
+        "lines: a stage begins. The numbers are in train.jsonl of every stage."
     )
     return Figure("training", "Training curves", caption, tuple(charts), columns=2)
 
 
-def run_chart(panel: Panel, schedule: str, runs: list[TrainingRun], y: Axis, validation: bool = False) -> Chart:
-    """The curves of one schedule."""
-    last = max(x for run in runs for x, _ in run.losses)
+def run_chart(panel: Panel, schedule: str, runs: list[TrainingRun], y: Axis, quantity: Quantity) -> Chart:
+    """The curves of one schedule. Its learning rate is the same with every seed: there is one line."""
+    last = max(x for run in runs for x, _ in run.curves["loss"])
     chart = PointChart(Axis(0, last, "updates"), y, height=120)
     foot = chart.top + chart.height
     stages = panel.stages(schedule)
@@ -98,10 +116,12 @@ def run_chart(panel: Panel, schedule: str, runs: list[TrainingRun], y: Axis, val
             chart.parts.append(Line(at, chart.top, at, foot, "zero"))
         if len(stages) > 1:
             chart.parts.append(Text(at, chart.top - 3, panel.short_sources(stage.sources), "tick", shift=4))
-    for run in runs:
-        points = thinned(run.validation if validation else run.losses)
-        curve = tuple((chart.x.share(x), chart.down(value)) for x, value in points)
-        chart.parts.append(Curve(curve, foot + chart.bottom, "run", f"{panel.schedule_title(schedule)}, {run.name}"))
     shown = panel.schedule_title(schedule)
-    what = "Score on validation rows" if validation else "Training loss"
-    return chart.chart(f"{what} of {shown} by update, {len(runs)} runs.", shown)
+    is_common = quantity.name == "lr"
+    for run in runs[:1] if is_common else runs:
+        points = thinned(run.curves[quantity.name])
+        curve = tuple((chart.x.share(x), chart.down(value)) for x, value in points)
+        name = "every seed" if is_common else run.name
+        chart.parts.append(Curve(curve, foot + chart.bottom, "run", f"{shown}, {name}"))
+    of_runs = "the same in all runs" if is_common else f"{len(runs)} runs"
+    return chart.chart(f"{quantity.words} of {shown} by update, {of_runs}.", shown)

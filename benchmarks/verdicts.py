@@ -1,0 +1,114 @@
+"""Does the default study decide alike with other seeds and in another precision, and find no effect where none is?
+
+    python benchmarks/verdicts.py [--repetitions 10] [--work FOLDER] --out docs/results/default-verdicts.md
+
+A repetition has a base model and seeds of its own. It runs in fp32 and in bf16. The planted null is a twin of the joint
+schedule: its data set has the same files under another name, so that only the random draws differ. Schedules that no
+contrast compares are left out. With the same `--work`, finished repetitions are not run again.
+"""
+
+import argparse
+import copy
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import yaml
+from rivals import ROOT, copy_project, processor
+
+PRECISIONS = ("fp32", "bf16")
+NULL = "planted null"
+
+
+def with_twin(config: Mapping, registry: Mapping) -> dict:
+    """The config with a twin of the headline's joint schedule, a contrast of both, and no uncompared schedule."""
+    config = copy.deepcopy(dict(config))
+    headline = config["headline"]
+    track = config["tracks"][headline["track"]]
+    dataset, twin = track["sources"], f"{track['sources']}-twin"
+    config["datasets"] = {**config.get("datasets", {}), twin: registry[dataset]}
+    compared = {contrast[side] for contrast in config["contrasts"] for side in ("a", "b")}
+    track["schedules"] = {name: own for name, own in track["schedules"].items() if name in compared}
+    (joint,) = track["schedules"][headline["joint"]]
+    track["schedules"]["twin"] = [" + ".join(f"{twin}.{language}" for language in joint.split(" + "))]
+    null = {"name": NULL.replace(" ", "-"), "a": "twin", "b": headline["joint"]}
+    like = {key: config["contrasts"][0][key] for key in ("over", "languages", "smallest_effect")}
+    config["contrasts"].append(null | like)
+    config.pop("claims", None)
+    return config
+
+
+def repetition(config: Mapping, number: int, precision: str) -> dict:
+    """The study of a repetition: no seed is that of another one."""
+    config = copy.deepcopy(dict(config))
+    count = len(config["seeds"])
+    config |= {"study": f"verdicts-{number}-{precision}", "precision": precision}
+    config["seeds"] = list(range(number * count + 1, (number + 1) * count + 1))
+    for model in config["models"].values():
+        model["pretrain"]["seed"] = number
+    return config
+
+
+def contrasts_of(folder: Path, config: Mapping) -> dict[str, dict]:
+    """The contrasts of a study with fixed languages and random seeds, by name; it runs if it has not yet."""
+    found = folder / f"results/{config['study']}/contrasts.json"
+    if not found.exists():
+        (folder / "study.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
+        command = ["snakemake", "--cores", "2", "--configfile", "study.yaml", "--quiet", "all"]
+        with (folder / f"{config['study']}.log").open("w") as log:
+            subprocess.run(command, cwd=folder, check=True, stdout=log, stderr=log)
+    entries = json.loads(found.read_text())["contrasts"]
+    return {entry["contrast"]["name"]: entry["questions"]["seeds"] for entry in entries}
+
+
+def report(runs: Mapping[tuple[int, str], Mapping[str, dict]], command: str) -> str:
+    """The counts of verdicts by contrast, then every run."""
+    names = list(next(iter(runs.values())))
+    lines = ["# The default study's verdicts, again and again", "", f"{date.today()}, {processor()}; `{command}`.", ""]
+    lines += ["| contrast | verdicts | mean difference, lowest to highest |", "|:--|:--|:--|"]
+    for name in names:
+        counts = Counter(run[name]["verdict"] for run in runs.values())
+        means = sorted(run[name]["mean"] for run in runs.values())
+        verdicts = ", ".join(f"{verdict} {number} of {len(runs)}" for verdict, number in counts.most_common())
+        lines.append(f"| {name} | {verdicts} | {means[0]:.1f} to {means[-1]:.1f} |")
+    lines += ["", "A cell: the mean difference in points, its 95% CI, the verdict.", ""]
+    lines += [f"| repetition | precision | {' | '.join(names)} |", "|--:|:--|" + ":--|" * len(names)]
+    for (number, precision), run in sorted(runs.items()):
+        cells = [
+            f"{own['mean']:.1f} [{own['interval'][0]:.1f}, {own['interval'][1]:.1f}] {own['verdict']}"
+            for own in (run[name] for name in names)
+        ]
+        lines.append(f"| {number} | {precision} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=int, default=10)
+    parser.add_argument("--study", type=Path, default=ROOT / "config.yaml", help="the study to repeat")
+    parser.add_argument("--work", type=Path, help="folder of the runs; the default is a temporary one")
+    parser.add_argument("--out", type=Path, help="file for the tables")
+    args = parser.parse_args()
+
+    folder = args.work or Path(tempfile.mkdtemp()) / "verdicts"
+    if not (folder / "Snakefile").exists():
+        copy_project(folder)
+    registry = yaml.safe_load((folder / "registry/world.yaml").read_text())
+    config = with_twin(yaml.safe_load(args.study.read_text()), registry)
+    runs = {}
+    for number in range(1, args.repetitions + 1):
+        for precision in PRECISIONS:
+            runs[number, precision] = contrasts_of(folder, repetition(config, number, precision))
+            text = report(runs, f"python benchmarks/{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}")
+            if args.out:
+                args.out.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
