@@ -64,7 +64,16 @@ def test_tracks_with_other_schedules_have_a_summary_of_their_own(tmp_path):
     two = plan()
     two["tracks"]["nli"] = two["tracks"]["qa"] | {"schedules": ["english", "joint"]}
     two["runs"] += [run | {"track": "nli"} for run in two["runs"] if run["schedule"] in ("english", "joint")]
-    assert [len(ranking.rows) for ranking in rankings(write_study(tmp_path, two))] == [3, 2]
+    found = list(rankings(write_study(tmp_path, two)))
+    assert [(ranking.title, len(ranking.rows)) for ranking in found] == [
+        ("Ranks of the schedules, qa", 3), ("Ranks of the schedules, nli", 2)
+    ]  # fmt: skip
+
+
+def test_a_suite_of_diagnostics_ranks_nothing(tmp_path):
+    changed = plan()
+    changed["tracks"]["qa"]["metrics"]["worldqa"] = "multichecklist"
+    assert list(rankings(write_study(tmp_path, changed))) == []
 
 
 def test_a_schedule_without_scores_has_no_rank(tmp_path):

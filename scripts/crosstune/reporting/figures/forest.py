@@ -59,7 +59,7 @@ def forest_figure(study: StudyResults) -> Figure | None:
     declared, rows = bool(contrast_blocks(study)), [row for block in blocks for row in block.rows]
     ends = [(row.low, row.high) for row in rows if row.low is not None]
     widest = max(block.smallest_effect for block in blocks)
-    axis = difference_axis([row.mean for row in rows], ends, "points; right of 0: the first is better", widest)
+    axis = difference_axis([row.mean for row in rows], ends, "points", widest)
     detailed = len(blocks) <= DETAILED
     chart = RowChart(
         axis,
@@ -90,8 +90,8 @@ def forest_figure(study: StudyResults) -> Figure | None:
     if declared:
         legend.append(LegendEntry("± smallest effect of interest", "band", "band"))
     caption = (
-        "Declared contrasts. Equivalent: the 90% CI lies within the band of the smallest effect. Better, worse: the "
-        "95% CI excludes 0."
+        "Right of 0, the first schedule is better. Equivalent: the 90% CI lies within the band of the smallest effect. "
+        "Better, worse: the 95% CI excludes 0."
         if declared
         else f"No contrast is declared: {CONFIDENCE:.0%} CI over seeds (Student's t), languages and items fixed."
     )

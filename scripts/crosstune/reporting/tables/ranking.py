@@ -35,6 +35,11 @@ class Ranking:
         )
 
     @property
+    def title(self) -> str:
+        """With the tracks, of which a study may have several."""
+        return f"Ranks of the schedules, {', '.join(dict.fromkeys(panel.track for panel in self.panels))}"
+
+    @property
     def head(self) -> list[str]:
         several = len({panel.track for panel in self.panels}) > 1
         names = [panel.title if several else panel.study.names.dataset(panel.dataset) for panel in self.panels]
@@ -73,13 +78,17 @@ class Ranking:
 
 
 def rankings(study: StudyResults) -> Iterator[Ranking]:
-    """The rankings with at least two scored schedules; none of a pilot, which decides nothing."""
+    """The rankings with at least two scored schedules; none of a pilot, which decides nothing.
+
+    A suite of diagnostics, whose tests have numbers of their own, is no task to rank schedules by.
+    """
     if study.pilot:
         return
     groups: dict[tuple, list[Panel]] = {}
     for panel in study.panels():
         schedules = tuple(name for name in panel.schedules if name != UNTRAINED)
-        groups.setdefault((panel.model, schedules), []).append(panel)
+        if not panel.metric_spec.part_labels:
+            groups.setdefault((panel.model, schedules), []).append(panel)
     for (model, schedules), panels in groups.items():
         cells = {schedule: ranked_cells(panels, schedule) for schedule in schedules}
         ranks = rank_schedules({schedule: own[-1] for schedule, own in cells.items()})
