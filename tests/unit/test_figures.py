@@ -67,6 +67,18 @@ def test_the_forest_plot_has_every_inference_and_the_band(planted):
     assert width == pytest.approx(2 * CONTRAST["smallest_effect"], rel=0.01)
 
 
+def test_an_interval_that_excludes_no_difference_is_not_drawn(tmp_path):
+    scores = by_difference([20.0, 21.0, 22.0])
+    for seed, own in scores["sequential"].items():
+        own["qix"] = scores["joint"][seed]["qix"] - 20.0 - seed
+    found = plant(tmp_path, scores)
+    (result,) = contrast_results(found)
+    low, high = result.estimate("languages")["interval"]
+    assert low < -100 and high > 100
+    words = texts(forest_figure(found))
+    assert "seeds, items" in words and "seeds, items, languages" not in words
+
+
 def axis_of(chart) -> tuple[float, float]:
     """The ends of the axis of a chart, from the places of two of its numbers."""
     ticks = [

@@ -14,9 +14,11 @@ from crosstune.reporting.tables.contrasts import ContrastResult, contrast_result
 # The most contrasts that are drawn with all their intervals; of more, each has one.
 DETAILED = 4
 
+# The random effects of each inference.
 RANDOM = {"seeds": "seeds", "examples": "seeds, items", "languages": "seeds, items, languages"}
 
-"""The random effects of each inference."""
+# Scores are from 0 to 100, and so no difference is larger.
+LARGEST = 100
 
 
 @dataclass(frozen=True)
@@ -114,13 +116,15 @@ def contrast_blocks(study: StudyResults) -> list[ForestBlock]:
 
 
 def contrast_block(result: ContrastResult, detailed: bool) -> ForestBlock:
-    """The intervals of a contrast: all if `detailed`, else the one of its verdict."""
+    """The interval of a contrast's verdict and, if `detailed`, the wider ones that exclude any difference."""
     rows = []
     for question, name in RANDOM.items():
-        estimate = result.estimate(question)
-        if estimate and (detailed or question == "seeds"):
-            ends = estimate["interval"]
-            rows.append(ForestRow(name, estimate["mean"], *ends, estimate["verdict"], question == "seeds"))
+        if not (estimate := result.estimate(question)):
+            continue
+        low, high = estimate["interval"]
+        is_main = question == "seeds"
+        if is_main or (detailed and (low > -LARGEST or high < LARGEST)):
+            rows.append(ForestRow(name, estimate["mean"], low, high, estimate["verdict"], is_main))
     if not rows:
         mean = result.entry["mean"]
         rows = [ForestRow("one seed: no CI", mean, None, None, result.verdict("seeds"), True)]
