@@ -1,7 +1,7 @@
 """How often the intervals and verdicts of contrasts are right: simulated studies whose truth is known.
 
     python benchmarks/calibration.py --out docs/results/calibration.md
-    python benchmarks/calibration.py --results docs/results/default --out docs/results/calibration-default.md
+    python benchmarks/calibration.py --results results/mine --out calibration-mine.md
 
 The variances are those below, or with --results the ones that a finished study has estimated. Every simulated study
 goes through the same functions as a real one.

@@ -2,9 +2,10 @@
 
     python benchmarks/verdicts.py [--repetitions 10] [--work FOLDER] --out docs/results/default-verdicts.md
 
-A repetition has a base model and seeds of its own. It runs in fp32 and in bf16. The planted null is a twin of the joint
-schedule: its data set has the same files under another name, so that only the random draws differ. Schedules that no
-contrast compares are left out. With the same `--work`, finished repetitions are not run again.
+A repetition has a base model and seeds of its own. It runs in fp32 and in bf16, both at once on a core each. The
+planted null is a twin of the joint schedule: its data set has the same files under another name, so that only the
+random draws differ. Schedules that no contrast compares are left out. With the same `--work`, finished repetitions are
+not run again.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -23,6 +25,11 @@ from rivals import ROOT, copy_project, processor
 
 PRECISIONS = ("fp32", "bf16")
 NULL = "planted null"
+
+
+def world_records() -> dict[str, dict]:
+    """The records of the constructed world's data sets, by name."""
+    return yaml.safe_load((ROOT / "registry/world.yaml").read_text())
 
 
 def with_twin(config: Mapping, registry: Mapping) -> dict:
@@ -50,7 +57,7 @@ def repetition(config: Mapping, number: int, precision: str) -> dict:
     config |= {"study": f"verdicts-{number}-{precision}", "precision": precision}
     config["seeds"] = list(range(number * count + 1, (number + 1) * count + 1))
     for model in config["models"].values():
-        model["pretrain"]["seed"] = number
+        model["pretrain"] |= {"seed": number, "threads": 1}
     return config
 
 
@@ -59,7 +66,7 @@ def contrasts_of(folder: Path, config: Mapping) -> dict[str, dict]:
     found = folder / f"results/{config['study']}/contrasts.json"
     if not found.exists():
         (folder / "study.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
-        command = ["snakemake", "--cores", "2", "--configfile", "study.yaml", "--quiet", "all"]
+        command = ["snakemake", "--cores", "1", "--configfile", "study.yaml", "--quiet", "all"]
         with (folder / f"{config['study']}.log").open("w") as log:
             subprocess.run(command, cwd=folder, check=True, stdout=log, stderr=log)
     entries = json.loads(found.read_text())["contrasts"]
@@ -95,18 +102,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="file for the tables")
     args = parser.parse_args()
 
-    folder = args.work or Path(tempfile.mkdtemp()) / "verdicts"
-    if not (folder / "Snakefile").exists():
-        copy_project(folder)
-    registry = yaml.safe_load((folder / "registry/world.yaml").read_text())
-    config = with_twin(yaml.safe_load(args.study.read_text()), registry)
+    work = args.work or Path(tempfile.mkdtemp())
+    folders = {precision: work / precision for precision in PRECISIONS}
+    for folder in folders.values():
+        if not (folder / "Snakefile").exists():
+            copy_project(folder)
+    config = with_twin(yaml.safe_load(args.study.read_text()), world_records())
     runs = {}
     for number in range(1, args.repetitions + 1):
-        for precision in PRECISIONS:
-            runs[number, precision] = contrasts_of(folder, repetition(config, number, precision))
-            text = report(runs, f"python benchmarks/{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}")
-            if args.out:
-                args.out.write_text(text)
+        with ThreadPoolExecutor(len(folders)) as pool:
+            jobs = {
+                precision: pool.submit(contrasts_of, folder, repetition(config, number, precision))
+                for precision, folder in folders.items()
+            }
+        runs |= {(number, precision): job.result() for precision, job in jobs.items()}
+        text = report(runs, f"python benchmarks/{' '.join([Path(sys.argv[0]).name, *sys.argv[1:]])}")
+        if args.out:
+            args.out.write_text(text)
     print(text)
 
 

@@ -163,7 +163,7 @@ def study(**changes) -> Study:
 
 def test_a_study_compares_its_tracks_and_its_pretraining_text():
     labelled, text = leakage_spec(study())["groups"]
-    assert labelled["train"] == ["worldqa.qen", "worldqa.qes", "worldqa.qfr"]
+    assert labelled["train"] == ["worldpos.qen", "worldpos.qes", "worldpos.qfr"]
     assert labelled["stop"] and not text["stop"]
     assert labelled["evaluate"] == text["evaluate"] and len(text["evaluate"]) == 10
     assert {source.split(".")[0] for source in text["train"]} == {"worldtext", "worldpairs"}
@@ -171,23 +171,24 @@ def test_a_study_compares_its_tracks_and_its_pretraining_text():
 
 def test_a_study_that_selects_compares_its_validation_sets():
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["tracks"]["qa"]["select"] = {"dataset": "worldqa", "every": 70, "log_test_scores": True}
+    config["tracks"]["pos"]["select"] = {"dataset": "worldpos", "every": 20, "log_test_scores": True}
     labelled, selecting, text = leakage_spec(build_study(config, ROOT))["groups"]
-    validation = ["validation/worldqa.qen", "validation/worldqa.qes", "validation/worldqa.qfr"]
-    assert labelled["train"] == ["worldqa.qen", "worldqa.qes", "worldqa.qfr"]
+    validation = ["validation/worldpos.qen", "validation/worldpos.qes", "validation/worldpos.qfr"]
+    assert labelled["train"] == ["worldpos.qen", "worldpos.qes", "worldpos.qfr"]
     assert labelled["evaluate"] == [*text["evaluate"], *validation]
     assert selecting == {"train": validation, "evaluate": text["evaluate"], "stop": True}
-    build_study({**config, "allow_leakage": ["validation/worldqa.qen > worldqa", "worldqa > validation/worldqa"]}, ROOT)
+    allowed = ["validation/worldpos.qen > worldpos", "worldpos > validation/worldpos"]
+    build_study({**config, "allow_leakage": allowed}, ROOT)
     with pytest.raises(UserError, match="no track trains or selects on the first"):
-        build_study({**config, "allow_leakage": ["validation/worldnli > worldqa"]}, ROOT)
+        build_study({**config, "allow_leakage": ["validation/worldnli > worldpos"]}, ROOT)
 
 
 def test_an_entry_without_a_pair_is_a_user_error():
     with pytest.raises(UserError, match="no track trains or selects on the first") as refused:
-        study(allow_leakage=["worldqa > worldqa", "worldqa.qka > worldqa"])
+        study(allow_leakage=["worldpos > worldpos", "worldpos.qka > worldpos"])
     assert refused.value.where == "allow_leakage[1]"
     with pytest.raises(UserError, match="allow_leakage"):
-        study(allow_leakage=["worldqa"])
+        study(allow_leakage=["worldpos"])
 
 
 def test_the_synthetic_data_leak_nothing(tmp_path):
