@@ -1,6 +1,6 @@
 """A chaos campaign: whatever disturbs a study, it ends in the bytes of the undisturbed run, or stops and says why.
 
-    python benchmarks/chaos.py [--disturbances 200] [--seed 1] [--kinds kill-job,damage] [--out docs/results/chaos.md]
+    python benchmarks/chaos.py --work FOLDER [--disturbances 200] [--seed 1] [--kinds kill-job,damage] [--out TABLE]
 
 One copy of the project runs the small study of the tests undisturbed. Other copies run it with one disturbance a run,
 drawn at random, and at a random moment, until each has had some and has ended. Where a run would find everything
@@ -493,7 +493,9 @@ def main() -> None:
     parser.add_argument("--disturbances", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kinds", default=",".join(KINDS), help="of these, separated by commas")
-    parser.add_argument("--work", type=Path, required=True, help="an empty folder for the copies")
+    parser.add_argument(
+        "--work", type=lambda text: Path(text).resolve(), required=True, help="an empty folder for the copies"
+    )
     parser.add_argument("--out", type=Path, help="the table; the default is the terminal")
     options = parser.parse_args()
     events = campaign(options.disturbances, options.seed, options.kinds.split(","), options.work)

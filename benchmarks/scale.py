@@ -26,6 +26,7 @@ from crosstune.study.build import build_study
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from crosstune.core.files import write_json
+from crosstune.evaluation.metrics import metric_named
 from crosstune.study.plan import plan_of
 
 STAGES = 9  # of a seed of the default study, each trained, predicted from and scored
@@ -77,7 +78,9 @@ def score(predictions: int) -> str:
 
 def tabulate(predictions: int) -> list[str]:
     """Tables and report of a study whose checkpoints were scored with made-up numbers."""
-    languages = 10
+    config = study_of(1)
+    headline = config["headline"]
+    languages = len(build_study(config, ROOT).tracks[headline["track"]].evaluate[headline["dataset"]])
     study = build_study(study_of(predictions // (languages * EXAMPLES)), ROOT)
     draw = random.Random(0)
     with tempfile.TemporaryDirectory() as name:
@@ -85,8 +88,10 @@ def tabulate(predictions: int) -> list[str]:
         write_json(folder / "plan.json", plan_of(study))
         for path, node in study.checkpoints.items():
             for dataset, evaluated in node.evaluate.items():
-                scores = {lang: {"f1": 100 * draw.random(), "exact_match": 0.0, "n": EXAMPLES} for lang in evaluated}
-                record = {"dataset": dataset, "task": "qa", "score_version": 1, "languages": scores}
+                metric = study.registry[dataset].metric
+                numbers = metric_named(metric).labels
+                scores = {lang: {"n": EXAMPLES} | {key: 100 * draw.random() for key in numbers} for lang in evaluated}
+                record = {"dataset": dataset, "task": metric, "score_version": 1, "languages": scores}
                 write_json(folder / Path(path).relative_to(study.results) / "scores" / f"{dataset}.json", record)
         rows = []
         for what, out in (("tables", "tables"), ("report", "report.html")):

@@ -4,8 +4,8 @@
 
 A repetition has a base model and seeds of its own. It runs in fp32 and in bf16, both at once on a core each. The
 planted null is a twin of the joint schedule: its data set has the same files under another name, so that only the
-random draws differ. Schedules that no contrast compares are left out. With the same `--work`, finished repetitions are
-not run again.
+order of the rows differs. Schedules that no contrast compares are left out. With the same `--work`, repetitions of the
+same config are not run again; after a change of the code, choose another folder.
 """
 
 import argparse
@@ -63,10 +63,11 @@ def repetition(config: Mapping, number: int, precision: str) -> dict:
 
 def contrasts_of(folder: Path, config: Mapping) -> dict[str, dict]:
     """The contrasts of a study with fixed languages and random seeds, by name; it runs if it has not yet."""
-    found = folder / f"results/{config['study']}/contrasts.json"
-    if not found.exists():
-        (folder / "study.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
-        command = ["snakemake", "--cores", "1", "--configfile", "study.yaml", "--quiet", "all"]
+    found, text = folder / f"results/{config['study']}/contrasts.json", yaml.safe_dump(dict(config), sort_keys=False)
+    own = folder / f"{config['study']}.yaml"
+    if not (found.exists() and own.exists() and own.read_text() == text):
+        own.write_text(text)
+        command = ["snakemake", "--cores", "1", "--configfile", own.name, "--quiet", "all", "--config", "replace=true"]
         with (folder / f"{config['study']}.log").open("w") as log:
             subprocess.run(command, cwd=folder, check=True, stdout=log, stderr=log)
     entries = json.loads(found.read_text())["contrasts"]
@@ -74,15 +75,20 @@ def contrasts_of(folder: Path, config: Mapping) -> dict[str, dict]:
 
 
 def report(runs: Mapping[tuple[int, str], Mapping[str, dict]], command: str) -> str:
-    """The counts of verdicts by contrast, then every run."""
-    names = list(next(iter(runs.values())))
+    """The counts of verdicts by contrast and precision, how often the precisions agree, then every run."""
+    names, repetitions = list(next(iter(runs.values()))), sorted({number for number, _ in runs})
     lines = ["# The default study's verdicts, again and again", "", f"{date.today()}, {processor()}; `{command}`.", ""]
-    lines += ["| contrast | verdicts | mean difference, lowest to highest |", "|:--|:--|:--|"]
+    lines += [f"| contrast | {' | '.join(PRECISIONS)} | alike in both | mean differences |", "|:--|:--|:--|--:|:--|"]
     for name in names:
-        counts = Counter(run[name]["verdict"] for run in runs.values())
+        verdicts = {key: run[name]["verdict"] for key, run in runs.items()}
+        cells = [
+            ", ".join(f"{verdict} {n}" for verdict, n in Counter(verdicts[r, own] for r in repetitions).most_common())
+            for own in PRECISIONS
+        ]
+        alike = sum(len({verdicts[number, own] for own in PRECISIONS}) == 1 for number in repetitions)
         means = sorted(run[name]["mean"] for run in runs.values())
-        verdicts = ", ".join(f"{verdict} {number} of {len(runs)}" for verdict, number in counts.most_common())
-        lines.append(f"| {name} | {verdicts} | {means[0]:.1f} to {means[-1]:.1f} |")
+        ends = f"{means[0]:.1f} to {means[-1]:.1f}"
+        lines.append(f"| {name} | {' | '.join(cells)} | {alike} of {len(repetitions)} | {ends} |")
     lines += ["", "A cell: the mean difference in points, its 95% CI, the verdict.", ""]
     lines += [f"| repetition | precision | {' | '.join(names)} |", "|--:|:--|" + ":--|" * len(names)]
     for (number, precision), run in sorted(runs.items()):
@@ -97,7 +103,6 @@ def report(runs: Mapping[tuple[int, str], Mapping[str, dict]], command: str) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=10)
-    parser.add_argument("--study", type=Path, default=ROOT / "config.yaml", help="the study to repeat")
     parser.add_argument("--work", type=Path, help="folder of the runs; the default is a temporary one")
     parser.add_argument("--out", type=Path, help="file for the tables")
     args = parser.parse_args()
@@ -107,7 +112,7 @@ def main() -> None:
     for folder in folders.values():
         if not (folder / "Snakefile").exists():
             copy_project(folder)
-    config = with_twin(yaml.safe_load(args.study.read_text()), world_records())
+    config = with_twin(yaml.safe_load((ROOT / "config.yaml").read_text()), world_records())
     runs = {}
     for number in range(1, args.repetitions + 1):
         with ThreadPoolExecutor(len(folders)) as pool:

@@ -109,8 +109,8 @@ try:
         read_record(Path(targets.kept_folder(study)), Path(workflow.basedir))
     if workflow.is_main_process and MAKES_FILES:
         check_finished_files(made_in)
-        if moved := reset_future_times(made_in):
-            show(moved, file=sys.stderr)
+        if not workflow.dryrun and (notice := reset_future_times(made_in)):
+            show(notice, file=sys.stderr)
         # Other jobs run in environments made from the locks, which have peft.
         if not workflow.deployment_settings.deployment_method:
             check_installed(study)

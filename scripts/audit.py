@@ -1,7 +1,7 @@
 """Recompute the cells of a table from the scores that its provenance lists, and compare them with its CSV file.
 
-    python scripts/audit.py results/default/tables/qa.worldqa.tiny.f1
-    python scripts/audit.py results/default/tables/qa.worldqa.tiny.f1 joint average_low
+    python scripts/audit.py results/default/tables/pos.worldpos.tiny.accuracy
+    python scripts/audit.py results/default/tables/pos.worldpos.tiny.accuracy joint average_low
 
 With ROW and COLUMN the program prints the terms of one cell, with their files, commits and hashes, and audits it alone.
 Rows and columns have their names in the table's CSV file (a column's without _mean), or as the table shows them; write

@@ -15,7 +15,8 @@ from pathlib import Path
 from crosstune.analysis.buckets import compute_buckets
 from crosstune.analysis.contrasts import ExampleReader
 from crosstune.analysis.results import Panel, load_results
-from crosstune.core.errors import run_program
+from crosstune.artifacts.checkpoint import MANIFEST
+from crosstune.core.errors import UserError, run_program
 from crosstune.core.files import write_json, write_text
 from crosstune.modeling.pieces import piece_attributes
 from crosstune.modeling.tokenization import Tokenizer
@@ -38,7 +39,7 @@ def main() -> None:
         for model in study.plan["models"]:
             own = Panel(study, model, panel["track"], panel["dataset"])
             folder = entry.get("tokenizers", {}).get(model)
-            of_tokenizer = folder and partial(piece_attributes, tokenizer=Tokenizer(folder))
+            of_tokenizer = folder and partial(piece_attributes, tokenizer=base_tokenizer(Path(folder)))
             buckets = compute_buckets(study, entry, model, reader, of_tokenizer)
             table = bucket_table(entry, own, buckets)
             write_files(table_files(table), args.out, study.pilot)
@@ -46,6 +47,14 @@ def main() -> None:
             if buckets:
                 figure = marked(buckets_figure(entry, own, buckets), study)
                 write_text(args.out / f"{entry['name']}.{model}.svg", figure.svg)
+
+
+def base_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a base model; UserError if its folder has none, as after an import of results."""
+    if not (folder / "tokenizer.json").exists():
+        fix = f"Make it again: snakemake --cores 1 --force {folder.parent / MANIFEST}"
+        raise UserError("the base model has no tokenizer, which attributes of buckets need", str(folder), fix)
+    return Tokenizer(folder)
 
 
 if __name__ == "__main__":

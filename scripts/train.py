@@ -1,7 +1,7 @@
 """Fine-tune one stage of a schedule from its parent, average several checkpoints, or pretrain a base model.
 
     python scripts/train.py --spec '{"updates": 100, ...}' --parents results/default/tiny/base \\
-        --data data/worldqa/train.qen.json --out results/default/tiny/seed1/qa/worldqa.qen@100
+        --data data/worldpos/train.qen.json --out results/default/tiny/seed1/pos/worldpos.qen@100
 
 With --gpus 2 or more the program starts itself once per GPU.
 """

@@ -98,14 +98,15 @@ def test_a_damaged_memory_is_none(finished):
     check_finished_files(FOLDERS, finished)
 
 
-def test_files_of_the_future_get_the_present_time(finished):
+def test_files_of_the_future_get_the_present_time_in_which_none_is_newer_than_another(finished):
     assert reset_future_times(FOLDERS) == ""
     tomorrow, past = time.time() + 86400, time.time() - 86400
-    os.utime(NAMES[0], (tomorrow, tomorrow))
-    os.utime(NAMES[1], (past, past))
-    assert reset_future_times(FOLDERS).startswith("1 file dated in the future")
-    assert abs(os.stat(NAMES[0]).st_mtime - time.time()) < 30 and os.stat(NAMES[1]).st_mtime == pytest.approx(past)
-    os.utime("data/a", (tomorrow, tomorrow))
-    os.utime(NAMES[2], (tomorrow, tomorrow))
-    assert "2 files" in reset_future_times(FOLDERS) and not reset_future_times([*FOLDERS, Path("none")])
+    for name, moment in ((NAMES[0], tomorrow), ("data/a", tomorrow), (NAMES[2], tomorrow + 9), (NAMES[1], past)):
+        os.utime(name, (moment, moment))
+    notice = reset_future_times([*FOLDERS, Path("none")])
+    assert notice.endswith(f"are now the present one: data/a, {NAMES[2]}, {NAMES[0]}")
+    first, second = (os.stat(NAMES[number]).st_mtime for number in (0, 2))
+    assert first == second == pytest.approx(time.time(), abs=30)
+    assert os.stat(NAMES[1]).st_mtime == pytest.approx(past)
     check_finished_files(FOLDERS, finished)
+    assert reset_future_times(FOLDERS) == ""

@@ -226,10 +226,10 @@ def test_languages_have_colours_of_their_own(panel):
 def test_training_curves_join_the_stages_of_a_run(tmp_path):
     (panel,) = write_study(tmp_path).panels()
     assert training_runs(panel, "sequential", tmp_path) == []
-    for run in panel.runs("sequential"):
+    for place, run in enumerate(panel.runs("sequential")):
         for stage in run["stages"]:
-            write_losses(tmp_path / stage, [3.0, 2.0, 1.0])
-        selection = {"update": 2, "looks": [{"update": 2, "score": 61.0, "scores": {}}]}
+            write_losses(tmp_path / stage, [3.0, 2.0, 1.0 + place])
+        selection = {"update": 2, "looks": [{"update": 2, "score": 61.0 + place, "scores": {}}]}
         write_json(tmp_path / run["stages"][-1] / "stage.json", {"selection": selection})
     one, two = training_runs(panel, "sequential", tmp_path)
     assert (one.name, two.name) == ("seed 1", "seed 2")
@@ -244,9 +244,9 @@ def test_training_curves_join_the_stages_of_a_run(tmp_path):
 
 def test_learning_rate_and_gradient_norm_are_drawn_where_they_are_recorded(tmp_path):
     (panel,) = write_study(tmp_path).panels()
-    for run in panel.runs("joint"):
+    for place, run in enumerate(panel.runs("joint")):
         (stage,) = run["stages"]
-        points = [{"update": n, "loss": 1.0, "lr": 0.1 / n, "grad_norm": 2.0 * n} for n in (1, 2)]
+        points = [{"update": n, "loss": 1.0 + place, "lr": 0.1 / n, "grad_norm": (2.0 + place) * n} for n in (1, 2)]
         write_jsonl(tmp_path / stage / "train.jsonl", points)
     one, _ = training_runs(panel, "joint", tmp_path)
     assert (one.curves["lr"], one.curves["grad_norm"]) == ([(1, 0.1), (2, 0.05)], [(1, 2.0), (2, 4.0)])
@@ -255,6 +255,11 @@ def test_learning_rate_and_gradient_norm_are_drawn_where_they_are_recorded(tmp_p
         "Training loss of joint by update, 2 runs.", "Learning rate of joint by update, the same in all runs.",
         "Norm of the gradient of joint by update, 2 runs.",
     ]  # fmt: skip
+
+
+def test_the_ticks_of_usual_learning_rates_differ():
+    assert [Axis(0, 3e-5).text(tick) for tick in Axis(0, 3e-5).ticks] == ["0", "1e-05", "2e-05", "3e-05"]
+    assert Axis(0, 0.002).text(0.0005) == "0.0005" and Axis(0, 5).text(2.0) == "2"
 
 
 def test_long_curves_are_averaged():

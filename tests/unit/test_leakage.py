@@ -165,7 +165,7 @@ def test_a_study_compares_its_tracks_and_its_pretraining_text():
     labelled, text = leakage_spec(study())["groups"]
     assert labelled["train"] == ["worldpos.qen", "worldpos.qes", "worldpos.qfr"]
     assert labelled["stop"] and not text["stop"]
-    assert labelled["evaluate"] == text["evaluate"] and len(text["evaluate"]) == 10
+    assert labelled["evaluate"] == text["evaluate"] and len(text["evaluate"]) == 7
     assert {source.split(".")[0] for source in text["train"]} == {"worldtext", "worldpairs"}
 
 

@@ -219,6 +219,24 @@ def test_attributes_of_a_tokenizer_by_hand(tmp_path):
     unspaced = [{"id": "1", "text": "thecat" * 9}]
     assert list(piece_attributes(unspaced, Tokenizer(tmp_path))) == ["unreadable_pieces"]
     assert tuple(values) == OF_TOKENIZERS
+    listed = [{"id": "1", "key": "x y z", "premise": "the", "choices": ["cat", "the cat"]}]
+    assert piece_attributes(listed, Tokenizer(tmp_path))["pieces_per_word"] == {"1": 1.0}
+
+
+def test_marks_of_spaces_and_words_of_one_character_are_readable(tmp_path):
+    pieces = ["<unk>", "<s>", "</s>", "<pad>", "▁", "日本の", "は", "大", "▁cat", "▁c", "a", "t"]
+    model = models.Unigram([(piece, -1.0 - len(pieces) + len(piece)) for piece in pieces], unk_id=0)
+    own = LibraryTokenizer(model)
+    own.pre_tokenizer = pre_tokenizers.Metaspace()
+    own.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    own.save(str(tmp_path / "tokenizer.json"))
+    names = {"unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<pad>"}
+    write_json(tmp_path / "tokenizer_config.json", names)
+    rows = [{"id": "1", "text": "日本の は 大"}, {"id": "2", "text": "cat cat"}, {"id": "3", "text": "cat ca"}]
+    values = piece_attributes(rows, Tokenizer(tmp_path))["unreadable_pieces"]
+    assert values == {"1": 0.0, "2": 0.0, "3": pytest.approx(2 / 3)}  # of ▁cat, ▁c, a: the last two
 
 
 def test_a_large_share_of_unknown_tokens_is_a_warning():

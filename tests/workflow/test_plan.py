@@ -150,7 +150,7 @@ def test_a_dry_run_is_short_and_tells_reasons_on_request(new_project, snakemake,
     folder = new_project("short")
     plan = snakemake(folder, "-n").stdout
     assert len(plan.splitlines()) < 60
-    assert plan.count("Job stats:") == 1 and jobs(plan)["train"] == 27 and "15 runs share 25 trainings" in plan
+    assert plan.count("Job stats:") == 1 and jobs(plan)["train"] == 72 and "40 runs share 65 trainings" in plan
     reasons = snakemake(folder, "-n", "--quiet", "host").stdout
     assert reasons.count("Reason: Missing output files") >= 100 and jobs(reasons) == jobs(plan)
     assert "python scripts/train.py --spec" in snakemake(folder, "-n", "-p").stdout

@@ -73,6 +73,7 @@ def run_program(main: Callable[[], None]) -> None:
         where = f" while writing {error.filename}" if error.filename else ""
         end(f"error: {fault}{where}\n  What was finished stays. {fix} and run the same command again.")
     except MemoryError:
+        _log(traceback.format_exc())
         end(
             "error: the memory is full\n"
             "  What was finished stays. Give the job more memory and run the same command again."

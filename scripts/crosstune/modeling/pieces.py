@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from crosstune.core.characters import is_word_character
+import numpy as np
+
+from crosstune.core.characters import is_unspaced, is_word_character
 from crosstune.modeling.tokenization import TokenizedText, Tokenizer
 
 # Words of more characters on average are no words: the script has no spaces.
 MOST_CHARACTERS = 20
 
 # Strings of a row that are no text.
-NO_TEXT = ("id", "label", "language")
+NO_TEXT = ("id", "key", "label", "language")
 
 
 def pieces_per_word(rows: Sequence[Mapping], tokenizer: Tokenizer) -> float | None:
@@ -28,7 +30,7 @@ def piece_attributes(rows: Sequence[Mapping], tokenizer: Tokenizer) -> dict[str,
     """`pieces_per_word` and `unreadable_pieces` of every row, by its id.
 
     `unreadable_pieces`: the share of the tokens that are unknown, or a single character of a longer word. Rows of a
-    text without spaces have no `pieces_per_word`.
+    text without spaces have no `pieces_per_word`, and a character there is no part of a word.
     """
     spaced = bool(_words(rows))
     texts = [" ".join(_split(row)) for row in rows]
@@ -44,6 +46,7 @@ def piece_attributes(rows: Sequence[Mapping], tokenizer: Tokenizer) -> dict[str,
 
 def _split(row: Mapping) -> list[str]:
     texts = [value for key, value in row.items() if isinstance(value, str) and key not in NO_TEXT]
+    texts += row.get("choices", ())
     return list(row.get("tokens", ())) or [word for text in texts for word in text.split()]
 
 
@@ -54,10 +57,15 @@ def _words(rows: Sequence[Mapping]) -> list[str]:
 
 
 def _unreadable(text: str, tokenized: TokenizedText, unknown_id: int | None) -> int:
-    """The number of tokens that are unknown, or a single character of a longer word."""
-    count = 0
-    for id, start, end in zip(tokenized.ids, tokenized.starts, tokenized.ends, strict=True):
+    """The number of tokens that are unknown, or a single character of a longer word.
+
+    A character of a script without spaces is a word. A token that begins where the next one does is the mark of a
+    space.
+    """
+    count, following = 0, np.append(tokenized.starts[1:], len(text))
+    for id, start, end, after in zip(tokenized.ids, tokenized.starts, tokenized.ends, following, strict=False):
         beside = text[max(start - 1, 0) : start] + text[end : end + 1]
-        part = end - start == 1 and is_word_character(text[start]) and any(map(is_word_character, beside))
+        is_letter = end - start == 1 and is_word_character(text[start]) and not is_unspaced(text[start])
+        part = is_letter and after != start and any(map(is_word_character, beside))
         count += bool(id == unknown_id or part)
     return count

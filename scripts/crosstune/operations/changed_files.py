@@ -67,21 +67,22 @@ def check_finished_files(folders: Iterable[Path], memory: Path = MEMORY) -> None
 
 
 def reset_future_times(folders: Iterable[Path]) -> str:
-    """Give files and folders that are dated in the future the present time; the notice about them, if any.
+    """Give files and folders with a time in the future the present one; the notice about them, empty without any.
 
-    Snakemake refuses whatever is made from such a file, after it has been made: it is older than its input.
+    Snakemake refuses whatever is made from such a file, after it has been made: it is older than its input. All get
+    the same time, so that none becomes newer than what was made from it.
     """
-    latest = time.time() + MOST_SECONDS_AHEAD
+    now = time.time()
     ahead = []
     for path in sorted(path for folder in folders for path in [folder, *folder.rglob("*")]):
         with suppress(OSError):
-            if path.lstat().st_mtime > latest:
-                os.utime(path, follow_symlinks=False)
+            if path.lstat().st_mtime > now + MOST_SECONDS_AHEAD:
+                os.utime(path, (now, now), follow_symlinks=False)
                 ahead.append(str(path))
     if not ahead:
         return ""
     named = ", ".join(ahead[:MAX_NAMED]) + (" ..." if len(ahead) > MAX_NAMED else "")
-    return f"{count(len(ahead), 'file')} dated in the future, as after a wrong clock; now of the present: {named}"
+    return f"times in the future, as after a wrong clock, are now the present one: {named}"
 
 
 def forget_files(folders: Iterable[Path], memory: Path = MEMORY) -> None:

@@ -26,6 +26,9 @@ TALL = 420
 
 MOST_LABEL, INDENT = 190, 14
 
+# Ticks below are written with a power of ten.
+SMALL = 0.005
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -50,7 +53,9 @@ class Axis:
         return [number * step for number in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
     def text(self, value: float) -> str:
-        """A tick's number, with a true minus sign."""
+        """A tick's number, with a true minus sign; small ones, such as learning rates, as 2e-05."""
+        if max(map(abs, self.ticks), default=1) < SMALL:
+            return minus(f"{round(value, 9):g}")
         digits = next((n for n in range(4) if all(abs(tick - round(tick, n)) < 1e-9 for tick in self.ticks)), 4)
         number = decimal(value, digits)
         return minus(f"+{number}" if self.signed and value > 1e-9 else number)

@@ -94,18 +94,18 @@ def training_figure(panel: Panel, results: Path) -> Figure | None:
         values = [value for own in runs.values() for run in own for _, value in thinned(run.curves[quantity.name])]
         if values:
             y = wide_axis(values, quantity.axis, least=None if quantity.name == "score" else 0)
-            charts += [
-                run_chart(panel, name, own, y, quantity) for name, own in runs.items() if own[0].curves[quantity.name]
-            ]
+            for name, own in runs.items():
+                if recorded := [run for run in own if run.curves[quantity.name]]:
+                    charts.append(run_chart(panel, name, recorded, y, quantity))
     caption = (
-        f"A line per seed: the training loss and what else was recorded, averaged to at most {POINTS} points. Vertical "
-        "lines: a stage begins. The numbers are in train.jsonl of every stage."
+        f"A line per seed, or one for all if they are the same: the training loss and what else was recorded, averaged "
+        f"to at most {POINTS} points. Vertical lines: a stage begins. The numbers are in train.jsonl of every stage."
     )
     return Figure("training", "Training curves", caption, tuple(charts), columns=2)
 
 
 def run_chart(panel: Panel, schedule: str, runs: list[TrainingRun], y: Axis, quantity: Quantity) -> Chart:
-    """The curves of one schedule. Its learning rate is the same with every seed: there is one line."""
+    """The curves of one schedule; one, if those of all runs are the same, as learning rates mostly are."""
     last = max(x for run in runs for x, _ in run.curves["loss"])
     chart = PointChart(Axis(0, last, "updates"), y, height=120)
     foot = chart.top + chart.height
@@ -117,11 +117,11 @@ def run_chart(panel: Panel, schedule: str, runs: list[TrainingRun], y: Axis, qua
         if len(stages) > 1:
             chart.parts.append(Text(at, chart.top - 3, panel.short_sources(stage.sources), "tick", shift=4))
     shown = panel.schedule_title(schedule)
-    is_common = quantity.name == "lr"
-    for run in runs[:1] if is_common else runs:
-        points = thinned(run.curves[quantity.name])
-        curve = tuple((chart.x.share(x), chart.down(value)) for x, value in points)
-        name = "every seed" if is_common else run.name
+    curves = {run.name: run.curves[quantity.name] for run in runs}
+    if len(runs) > 1 and all(curve == runs[0].curves[quantity.name] for curve in curves.values()):
+        curves = {"every seed": runs[0].curves[quantity.name]}
+    for name, points in curves.items():
+        curve = tuple((chart.x.share(x), chart.down(value)) for x, value in thinned(points))
         chart.parts.append(Curve(curve, foot + chart.bottom, "run", f"{shown}, {name}"))
-    of_runs = "the same in all runs" if is_common else f"{len(runs)} runs"
+    of_runs = "the same in all runs" if len(curves) < len(runs) else f"{len(runs)} runs"
     return chart.chart(f"{quantity.words} of {shown} by update, {of_runs}.", shown)
