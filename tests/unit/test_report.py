@@ -104,9 +104,9 @@ def test_the_answer_has_its_numbers(tmp_path):
     (panel,) = write_study(tmp_path).panels()
     assert answer(panel) == (
         "Several source languages at once, or one? joint is better than english. joint − english = +6.0 points, 95% CI "
-        "[6.0, 6.0] (SQuAD v1.1 F1, 2 low-resource languages of worldqa, 2 seeds). "
+        "[6.0, 6.0] (SQuAD v1.1 F1 19.5 against 13.5: 2 low-resource languages of worldqa, 2 seeds). "
         "One language after the other, or all at once? sequential is worse than joint. sequential − joint = −7.0 "
-        "points, 95% CI [−13.4, −0.6] (SQuAD v1.1 F1, 2 low-resource languages of worldqa, 2 seeds)."
+        "points, 95% CI [−13.4, −0.6] (SQuAD v1.1 F1 12.5 against 19.5: 2 low-resource languages of worldqa, 2 seeds)."
     )
 
 

@@ -23,7 +23,7 @@ LARGEST = 100
 
 @dataclass(frozen=True)
 class ForestRow:
-    """One interval of a contrast; `main`: the one that gives the verdict."""
+    """One interval of a contrast; `main`: the one that gives the verdict. One that `is_vacuous` is not drawn."""
 
     name: str
     mean: float
@@ -33,9 +33,14 @@ class ForestRow:
     main: bool
 
     @property
+    def is_vacuous(self) -> bool:
+        """Whether a wider interval excludes no difference, as with two families of languages."""
+        return not self.main and self.low is not None and self.low <= -LARGEST and self.high >= LARGEST
+
+    @property
     def text(self) -> str:
         """`+6.0 [−0.2, 12.1]`."""
-        return difference_text(self.mean, self.low, self.high)
+        return "CI wider than ±100:" if self.is_vacuous else difference_text(self.mean, self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ def forest_figure(study: StudyResults) -> Figure | None:
     if not blocks:
         return None
     declared, rows = bool(contrast_blocks(study)), [row for block in blocks for row in block.rows]
-    ends = [(row.low, row.high) for row in rows if row.low is not None]
+    ends = [(row.low, row.high) for row in rows if row.low is not None and not row.is_vacuous]
     widest = max(block.smallest_effect for block in blocks)
     axis = difference_axis([row.mean for row in rows], ends, "points", widest)
     detailed = len(blocks) <= DETAILED
@@ -92,8 +97,8 @@ def forest_figure(study: StudyResults) -> Figure | None:
     if declared:
         legend.append(LegendEntry("± smallest effect of interest", "band", "band"))
     caption = (
-        "Right of 0, the first schedule is better. Equivalent: the 90% CI lies within the band of the smallest effect. "
-        "Better, worse: the 95% CI excludes 0."
+        "Right of 0, the schedule before the minus is better. Better, worse: the 95% CI excludes 0. Equivalent: the "
+        "90% CI lies within the band of the smallest effect. An arrow: the CI goes on beyond the axis."
         if declared
         else f"No contrast is declared: {CONFIDENCE:.0%} CI over seeds (Student's t), languages and items fixed."
     )
@@ -103,6 +108,8 @@ def forest_figure(study: StudyResults) -> Figure | None:
 
 
 def draw_interval(chart: RowChart, y: float, row: ForestRow) -> None:
+    if row.is_vacuous:
+        return
     kind = "main" if row.main else "wide"
     if row.low is not None:
         chart.interval(y, row.low, row.high, kind, row.text)
@@ -116,15 +123,14 @@ def contrast_blocks(study: StudyResults) -> list[ForestBlock]:
 
 
 def contrast_block(result: ContrastResult, detailed: bool) -> ForestBlock:
-    """The interval of a contrast's verdict and, if `detailed`, the wider ones that exclude any difference."""
+    """The intervals of a contrast: all if `detailed`, else the one of its verdict."""
     rows = []
     for question, name in RANDOM.items():
         if not (estimate := result.estimate(question)):
             continue
-        low, high = estimate["interval"]
-        is_main = question == "seeds"
-        if is_main or (detailed and (low > -LARGEST or high < LARGEST)):
-            rows.append(ForestRow(name, estimate["mean"], low, high, estimate["verdict"], is_main))
+        if detailed or question == "seeds":
+            ends = estimate["interval"]
+            rows.append(ForestRow(name, estimate["mean"], *ends, estimate["verdict"], question == "seeds"))
     if not rows:
         mean = result.entry["mean"]
         rows = [ForestRow("one seed: no CI", mean, None, None, result.verdict("seeds"), True)]

@@ -8,6 +8,7 @@ schedules answers it. Without one, schedules are compared seed by seed, and the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from crosstune.analysis.cells import Cell, collapsed_runs
 from crosstune.analysis.estimates import UNJUDGED
@@ -20,12 +21,11 @@ from crosstune.reporting.tables.published import published_comparisons, summary_
 
 ROLES = ("single", "joint", "sequential")
 
+# The questions of the headline, with the roles of the two schedules.
 QUESTIONS = (
     ("Several source languages at once, or one?", "joint", "single"),
     ("One language after the other, or all at once?", "sequential", "joint"),
 )
-
-"""The questions of the headline, with the roles of the two schedules."""
 
 # Below so many seeds, intervals are wide; as many names are listed at most.
 FEW_SEEDS, MOST_NAMES = 5, 8
@@ -144,7 +144,8 @@ def verdict_line(panel: Panel, question: str, one: str, other: str) -> VerdictLi
     }
     mean, _, ends = text.partition(" ")
     number = f"{a} − {b} = {mean} points, {f'{confidence} CI {ends}' if ends else 'no CI from one seed'}"
-    scope = f"{panel.labels[panel.metric]}, {target_name(panel)} of {panel.dataset_title}, {count(seeds, 'seed')}"
+    scope = f"{panel.labels[panel.metric]} {means_of(panel, found.a, found.b)}: {target_name(panel)} of "
+    scope += f"{panel.dataset_title}, {count(seeds, 'seed')}"
     return VerdictLine(question, words[verdict], number, scope)
 
 
@@ -179,9 +180,19 @@ def target_languages(panel: Panel) -> list[str]:
 
 
 def target_name(panel: Panel) -> str:
-    """`7 low-resource languages`."""
+    """`7 low-resource languages`, which may be invented."""
     kind = "low-resource" if panel.low_resource_languages else "unseen" if panel.unseen_languages else "evaluated"
-    return count(len(target_languages(panel)), f"{kind} language")
+    languages = target_languages(panel)
+    invented = "invented " if all(panel.language_info(lang).get("synthetic") for lang in languages) else ""
+    return count(len(languages), f"{invented}{kind} language")
+
+
+def means_of(panel: Panel, a: str, b: str) -> str:
+    """`39.2 against 28.1`, the mean scores in the languages of the question over the seeds that both schedules have."""
+    cells = [panel.cell(name, target_languages(panel), panel.metric) for name in (a, b)]
+    cells = cells if panel.folds == [0] else [cell.average_folds(len(panel.folds)) for cell in cells]
+    shared = cells[0].values.keys() & cells[1].values.keys()
+    return " against ".join(decimal(fmean(cell.values[seed] for seed in shared), 1) for cell in cells)
 
 
 def compare(panel: Panel, a: str, b: str, languages: Sequence[str]) -> SeedDifference:
