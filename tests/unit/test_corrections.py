@@ -1,6 +1,7 @@
 """Records of kept results: what changes without an entry is found, and the right entry is written."""
 
 import json
+import re
 import shutil
 import subprocess
 import zipfile
@@ -48,11 +49,30 @@ def test_entries_are_only_added(folder):
         assert [entry | {"changes": entry.get("changes", [])} for entry in earlier] == present[: len(earlier)]
 
 
+FILES = {
+    TABLE: "F1 after the last stage.\n\n| schedule | average: all |\n|:--|--:|\n| english | 28.1 ± 1.8 |\n"
+    "| joint | 39.2 ± 1.7 |\n",
+    "claims.md": "| claim | verdict |\n|:--|:--|\n| several-help | reproduced |\n",
+    "contrasts.md": "joint is better than english: 6.0 points.\n",
+    "contrasts.forest.svg": "<svg xmlns='http://www.w3.org/2000/svg'><text>6.0</text></svg>\n",
+    "cost.qa.worldqa.tiny.md": "| schedule | hours |\n|:--|--:|\n| joint | 0.003 |\n",
+    "scores.csv": "model,track,dataset,schedule,stage,sources,updates,seed,fold,language,metric,value\n"
+    "tiny,qa,worldqa,english,1,worldqa.qen,210,1,,qen,f1,62.0854\n"
+    "tiny,qa,worldqa,english,1,worldqa.qen,210,1,,qes,f1,27.5\n"
+    "tiny,qa,worldqa,english,1,worldqa.qen,210,1,,qen,exact_match,50.0\n",
+}
+
+
 @pytest.fixture
 def kept(tmp_path) -> Path:
-    """A copy of the default study's kept results in a git checkout of its own."""
+    """Kept results with their record, in a git checkout of their own."""
     folder = tmp_path / "docs/results/default"
-    shutil.copytree(ROOT / "docs/results/default", folder)
+    folder.mkdir(parents=True)
+    for name, text in FILES.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    list(update_record("default", folder, tmp_path / "none", ROOT))
+    record = (folder / RECORD).read_text(encoding="utf-8")
+    (folder / RECORD).write_text(re.sub(r'date: "[0-9-]+"', 'date: "2026-11-28"', record), encoding="utf-8")
     for command in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "first"]):
         subprocess.run([*GIT, *command], cwd=tmp_path, check=True)
     return folder
@@ -142,7 +162,7 @@ def test_new_results_replace_kept_ones_only_after_the_reason(kept, results):
     say_why(kept)
     assert len(list(read_record(kept, ROOT).problems())) == 2, "the files are still the old ones"
     shown = update(kept, results)
-    assert "replaced by" in shown and "CORRECTED, 1 correction; 13 files as recorded" in shown
+    assert "replaced by" in shown and "CORRECTED, 1 correction; 6 files as recorded" in shown
     assert (kept / TABLE).read_bytes() == (results / "tables" / TABLE).read_bytes() != before
     assert list(read_record(kept, ROOT).problems()) == []
 
@@ -159,7 +179,7 @@ def test_a_correction_that_is_no_longer_in_the_results_is_refused(kept, results)
 def test_the_same_results_add_nothing_and_costs_are_not_compared(kept, results):
     (results / "cost/cost.qa.worldqa.tiny.md").write_text("other times")
     before = (kept / RECORD).read_bytes()
-    assert "CURRENT, 0 corrections; 13 files as recorded" in update(kept, results)
+    assert "CURRENT, 0 corrections; 6 files as recorded" in update(kept, results)
     assert (kept / RECORD).read_bytes() == before
 
 
@@ -319,8 +339,8 @@ def test_the_page_shows_status_count_and_manifest(tmp_path, kept, results):
     (results / "provenance.json").unlink()
     assert "no results of this study are kept under a record" in render_page(study, tmp_path / "small")
     page = render_page(study, results, read_record(kept, ROOT))
-    assert "Record: CURRENT, 0 corrections." in page and "13 files in" in page
-    assert "12 of them are made in these results, and are the same" in page
+    assert "Record: CURRENT, 0 corrections." in page and "6 files in" in page
+    assert "5 of them are made in these results, and are the same" in page
     assert sha256_file(kept / TABLE) in page and "were corrected" not in page
     edit(kept / TABLE, "39.2 ± 1.7", "39.3 ± 1.7")
     assert "changed without an entry" in render_page(study, results, read_record(kept, ROOT))
