@@ -14,6 +14,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
     ("raised", "message"),
     [
         ("MemoryError()", "error: the memory is full\n  What was finished stays. Give the job more memory"),
+        ('RuntimeError("DefaultCPUAllocator: can\'t allocate memory: 9 bytes")', "error: the memory is full\n"),
         ("OSError(28, 'x', 'a.json')", "error: the disk is full while writing a.json\n"),
         ("OSError(30, 'x', 'a.json')", "error: the disk is read-only while writing a.json\n"),
     ],
@@ -25,3 +26,12 @@ def test_a_fault_of_the_machine_is_one_message(raised, message, tmp_path):
     done = subprocess.run(command, env=environ, text=True, capture_output=True, check=False)
     assert done.returncode == 1 and done.stderr.startswith(message) and "Traceback" not in done.stderr
     assert (tmp_path / "log").read_text().endswith(done.stderr)
+
+
+def test_another_error_has_its_traceback_in_the_log_too(tmp_path):
+    code = "from crosstune.core.errors import run_program\ndef main(): raise RuntimeError('a bug')\nrun_program(main)"
+    command = [sys.executable, "-c", code, "--log", str(tmp_path / "log")]
+    environ = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    done = subprocess.run(command, env=environ, text=True, capture_output=True, check=False)
+    assert done.returncode == 1 and done.stderr.endswith("RuntimeError: a bug\n")
+    assert (tmp_path / "log").read_text().endswith("RuntimeError: a bug\n")

@@ -13,12 +13,17 @@ from typing import NoReturn, TextIO
 
 SECONDS_TO_REPORT = 1.0
 
-# What a user can mend on a disk: the fault and the remedy by the system's number.
-FULL = ("the disk is full", "Free some space")
-DISK_FAULTS = {
-    errno.ENOSPC: FULL,
-    errno.EDQUOT: FULL,
+# Words of torch and of its kernels where there is no memory, on a CPU and on a GPU.
+WITHOUT_MEMORY = ("can't allocate memory", "could not create a primitive", "out of memory")
+
+# What a user can mend on a machine: the fault and the remedy by the system's number.
+FULL_DISK = ("the disk is full", "Free some space")
+FULL_MEMORY = ("the memory is full", "Give the job more memory")
+MACHINE_FAULTS = {
+    errno.ENOSPC: FULL_DISK,
+    errno.EDQUOT: FULL_DISK,
     errno.EROFS: ("the disk is read-only", "Make it writable"),
+    errno.ENOMEM: FULL_MEMORY,
 }
 
 # Control characters except tabs and ends of lines, marks that reorder text, halves of surrogate pairs.
@@ -65,22 +70,23 @@ def run_program(main: Callable[[], None]) -> None:
         main()
     except UserError as error:
         end(f"error: {error}")
-    except OSError as error:
-        if error.errno not in DISK_FAULTS:
-            _log(traceback.format_exc())
+    except Exception as error:
+        _log(traceback.format_exc())
+        if not (found := _fault(error)):
             raise
-        fault, fix = DISK_FAULTS[error.errno]
-        where = f" while writing {error.filename}" if error.filename else ""
+        fault, fix = found
+        where = f" while writing {error.filename}" if getattr(error, "filename", None) else ""
         end(f"error: {fault}{where}\n  What was finished stays. {fix} and run the same command again.")
-    except MemoryError:
-        _log(traceback.format_exc())
-        end(
-            "error: the memory is full\n"
-            "  What was finished stays. Give the job more memory and run the same command again."
-        )
-    except Exception:
-        _log(traceback.format_exc())
-        raise
+
+
+def _fault(error: Exception) -> tuple[str, str] | None:
+    """The fault of the machine behind an error, with its remedy; None for other errors.
+
+    torch has no exception of its own for a full memory on a CPU.
+    """
+    if isinstance(error, MemoryError) or any(words in str(error) for words in WITHOUT_MEMORY):
+        return FULL_MEMORY
+    return MACHINE_FAULTS.get(error.errno) if isinstance(error, OSError) else None
 
 
 def end(message: str) -> NoReturn:
