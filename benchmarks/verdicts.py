@@ -77,7 +77,12 @@ def contrasts_of(folder: Path, config: Mapping) -> dict[str, dict]:
 def report(runs: Mapping[tuple[int, str], Mapping[str, dict]], command: str) -> str:
     """The counts of verdicts by contrast and precision, how often the precisions agree, then every run."""
     names, repetitions = list(next(iter(runs.values()))), sorted({number for number, _ in runs})
-    lines = ["# The default study's verdicts, again and again", "", f"{date.today()}, {processor()}; `{command}`.", ""]
+    lines = [
+        f"# The verdicts of the default study in {len(repetitions)} repetitions",
+        "",
+        f"{date.today()}, {processor()}; `{command}`.",
+        "",
+    ]
     lines += [f"| contrast | {' | '.join(PRECISIONS)} | alike in both | mean differences |", "|:--|:--|:--|--:|:--|"]
     for name in names:
         verdicts = {key: run[name]["verdict"] for key, run in runs.items()}
