@@ -143,9 +143,12 @@ class Trial:
         return process.poll() is None
 
     def files(self) -> list[Path]:
-        """Files that the study has made."""
+        """Files that the study has made, without the hidden temporary ones that a killed write leaves."""
         made = [path for part in ("results", "data") for path in (self.folder / part).rglob("*")]
-        return sorted(path for path in made if path.is_file() and not path.is_symlink() and "logs" not in path.parts)
+        finished = [path for path in made if not (path.name.startswith(".") and path.suffix == ".tmp")]
+        return sorted(
+            path for path in finished if path.is_file() and not path.is_symlink() and "logs" not in path.parts
+        )
 
     def compared(self) -> dict[str, str]:
         """Hashes of all files whose bytes must be the same."""

@@ -11,6 +11,7 @@ from crosstune.operations.changed_files import (
     check_finished_files,
     forget_files,
     remember_files,
+    remove_leftovers,
     reset_future_times,
 )
 
@@ -110,3 +111,12 @@ def test_files_of_the_future_get_the_present_time_in_which_none_is_newer_than_an
     assert os.stat(NAMES[1]).st_mtime == pytest.approx(past)
     check_finished_files(FOLDERS, finished)
     assert reset_future_times(FOLDERS) == ""
+
+
+def test_old_temporary_files_of_killed_writes_are_removed(finished):
+    old, young = Path("data/a/.train.en.jsonl.0a1b.tmp"), Path("data/a/.train.en.jsonl.2c3d.tmp")
+    for path in (old, young):
+        path.touch()
+    os.utime(old, (time.time() - 7200, time.time() - 7200))
+    remove_leftovers([*FOLDERS, Path("none")])
+    assert not old.exists() and young.exists() and all(Path(name).exists() for name in NAMES)

@@ -85,6 +85,15 @@ def reset_future_times(folders: Iterable[Path]) -> str:
     return f"times in the future, as after a wrong clock, are now the present one: {named}"
 
 
+def remove_leftovers(folders: Iterable[Path], seconds: float = 3600) -> None:
+    """Remove the hidden temporary files of writes that a kill has ended. Another study may be writing younger ones."""
+    oldest = time.time() - seconds
+    for path in [path for folder in folders for path in folder.rglob(".*.tmp")]:
+        with suppress(OSError):
+            if path.lstat().st_mtime < oldest and not path.is_dir():
+                path.unlink()
+
+
 def forget_files(folders: Iterable[Path], memory: Path = MEMORY) -> None:
     """Forget the files of `folders`, because jobs are about to change some."""
     with suppress(OSError):
