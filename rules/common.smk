@@ -28,7 +28,13 @@ from crosstune.evaluation.scoring import SCORE_VERSION
 from crosstune.machine.container import check_image, gpu_environment
 from crosstune.machine.job_usage import remove_unread_files
 from crosstune.machine.slurm import check_names
-from crosstune.operations.changed_files import check_finished_files, forget_files, remember_files, remove_leftovers, reset_future_times
+from crosstune.operations.changed_files import (
+    check_finished_files,
+    forget_files,
+    remember_files,
+    remove_leftovers,
+    reset_future_times,
+)
 from crosstune.study import specs, targets
 from crosstune.study.adapters import check_installed
 from crosstune.study.build import build_study
