@@ -168,7 +168,7 @@ class TestPilot:
     def test_page_and_figures_say_so_and_answer_nothing(self, write_curves, tmp_path):
         found = write_curves(pilot=7)
         page = render_page(found, tmp_path)
-        assert "<title>PILOT, no result." in page and "Pilot of the study small" in page
+        assert "<title>PILOT, no result." in page and "Pilot of the study “small”" in page
         assert "At most 7 examples of each test set" in page
         (panel,) = found.panels()
         assert answer(panel).startswith("This is a pilot. It scores at most 7 examples")
