@@ -21,7 +21,7 @@ from rivals import ROOT, processor
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from crosstune.analysis.results import load_results
-from crosstune.core.files import write_json
+from crosstune.core.files import write_json, write_jsonl
 from crosstune.reporting.page.page import write_report
 
 SOURCES = ("l00", "l01", "l02")
@@ -58,6 +58,7 @@ def plant(folder: Path, languages: int, schedules: int, tasks: int, seeds: int) 
                     stages.append(path)
                     scores = {code: {"f1": random.uniform(5, 80), "exact_match": 5.0, "n": 1000} for code in codes}
                     write_json(folder / path / f"scores/{dataset}.json", {"dataset": dataset, "languages": scores})
+                    write_jsonl(folder / path / "train.jsonl", learning_curve(300 // len(mixtures)))
                 runs.append(
                     {
                         "model": "model",
@@ -76,6 +77,20 @@ def plant(folder: Path, languages: int, schedules: int, tasks: int, seeds: int) 
         "seeds": list(range(1, seeds + 1)), "models": ["model"], "languages": about, "tracks": tracks, "runs": runs,
     }  # fmt: skip
     write_json(folder / "plan.json", plan)
+
+
+def learning_curve(updates: int) -> list[dict]:
+    """The points of a training's curve, about 50."""
+    return [
+        {
+            "update": n,
+            "loss": random.uniform(0.5, 3),
+            "lr": 1e-4 / n,
+            "grad_norm": random.uniform(0.5, 9),
+            "tokens": 4096,
+        }
+        for n in range(1, updates + 1, max(1, updates // 50))
+    ]
 
 
 def stages_of(schedule: str, dataset: str) -> list[list[str]]:
