@@ -99,7 +99,9 @@ def test_a_damaged_memory_is_none(finished):
     check_finished_files(FOLDERS, finished)
 
 
-def test_files_of_the_future_get_the_present_time_in_which_none_is_newer_than_another(finished):
+def test_files_of_the_future_get_the_present_time_in_which_none_is_newer_than_another(finished, monkeypatch):
+    present = time.time() - 1.5
+    monkeypatch.setattr(time, "time", lambda: present)
     assert reset_future_times(FOLDERS) == ""
     tomorrow, past = time.time() + 86400, time.time() - 86400
     for name, moment in ((NAMES[0], tomorrow), ("data/a", tomorrow), (NAMES[2], tomorrow + 9), (NAMES[1], past)):
@@ -107,7 +109,7 @@ def test_files_of_the_future_get_the_present_time_in_which_none_is_newer_than_an
     notice = reset_future_times([*FOLDERS, Path("none")])
     assert notice.endswith(f"are now the present one: data/a, {NAMES[2]}, {NAMES[0]}")
     first, second = (os.stat(NAMES[number]).st_mtime for number in (0, 2))
-    assert first == second == pytest.approx(time.time(), abs=30)
+    assert first == second == pytest.approx(present, abs=1e-3)
     assert os.stat(NAMES[1]).st_mtime == pytest.approx(past)
     check_finished_files(FOLDERS, finished)
     assert reset_future_times(FOLDERS) == ""

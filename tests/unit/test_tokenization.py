@@ -196,17 +196,22 @@ def test_pieces_are_counted_per_word_and_not_in_text_without_spaces(tokenizer):
     assert pieces_per_word([{"id": "1", "text": "猫が" * 30, "label": "A"}], tokenizer) is None
 
 
+def save_tokenizer(folder, model, splitter, special: tuple[str, ...]) -> None:
+    """Save a tokenizer of a model and a splitter. `special`: first, last, unknown, padding and mask token."""
+    first, last, unknown, padding, mask = special
+    own = LibraryTokenizer(model)
+    own.pre_tokenizer = splitter
+    ids = [(token, own.token_to_id(token)) for token in (first, last)]
+    pair = f"{first} $A {last} $B:1 {last}:1"
+    own.post_processor = processors.TemplateProcessing(f"{first} $A {last}", pair, ids)
+    own.save(str(folder / "tokenizer.json"))
+    write_json(folder / "tokenizer_config.json", {"unk_token": unknown, "pad_token": padding, "mask_token": mask})
+
+
 def test_attributes_of_a_tokenizer_by_hand(tmp_path):
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "a", "c", "##a", "##t", "##s", "."]
     model = models.WordPiece(dict(zip(pieces, range(len(pieces)), strict=True)), unk_token="[UNK]")
-    own = LibraryTokenizer(model)
-    own.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    own.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    own.save(str(tmp_path / "tokenizer.json"))
-    names = {"unk_token": "[UNK]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
-    write_json(tmp_path / "tokenizer_config.json", names)
+    save_tokenizer(tmp_path, model, pre_tokenizers.BertPreTokenizer(), ("[CLS]", "[SEP]", "[UNK]", "[PAD]", "[MASK]"))
     rows = [
         {"id": "1", "text": "the cat", "label": "cats"},
         {"id": "2", "context": "the cats.", "question": "a dog"},  # the, cat, s, full stop, a, unknown
@@ -224,19 +229,13 @@ def test_attributes_of_a_tokenizer_by_hand(tmp_path):
 
 
 def test_marks_of_spaces_and_words_of_one_character_are_readable(tmp_path):
-    pieces = ["<unk>", "<s>", "</s>", "<pad>", "▁", "日本の", "は", "大", "▁cat", "▁c", "a", "t"]
+    pieces = ["<unk>", "<s>", "</s>", "<pad>", "▁", "日本の", "は", "大", "▁cat", "▁c", "a", "t", "dog"]
     model = models.Unigram([(piece, -1.0 - len(pieces) + len(piece)) for piece in pieces], unk_id=0)
-    own = LibraryTokenizer(model)
-    own.pre_tokenizer = pre_tokenizers.Metaspace()
-    own.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
-    )
-    own.save(str(tmp_path / "tokenizer.json"))
-    names = {"unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<pad>"}
-    write_json(tmp_path / "tokenizer_config.json", names)
+    save_tokenizer(tmp_path, model, pre_tokenizers.Metaspace(), ("<s>", "</s>", "<unk>", "<pad>", "<pad>"))
     rows = [{"id": "1", "text": "日本の は 大"}, {"id": "2", "text": "cat cat"}, {"id": "3", "text": "cat ca"}]
+    rows.append({"id": "4", "text": "dog dog"})  # ▁, dog, ▁, dog
     values = piece_attributes(rows, Tokenizer(tmp_path))["unreadable_pieces"]
-    assert values == {"1": 0.0, "2": 0.0, "3": pytest.approx(2 / 3)}  # of ▁cat, ▁c, a: the last two
+    assert values == {"1": 0.0, "2": 0.0, "3": pytest.approx(2 / 3), "4": 0.0}  # of ▁cat, ▁c, a: the last two
 
 
 def test_a_large_share_of_unknown_tokens_is_a_warning():

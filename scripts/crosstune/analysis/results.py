@@ -311,6 +311,10 @@ class Panel(PanelTitles):
         """The folds of the data set; [0] if it has none."""
         return dataset_folds(self.track_plan, self.dataset)
 
+    def over_folds(self, cell: Cell) -> Cell:
+        """A cell by seed: itself, or the mean over the folds if the data are folded."""
+        return cell if self.folds == [0] else cell.average_folds(len(self.folds))
+
     def fold_dataset(self, fold: int) -> str:
         """The name of the data set, or of its part, in a fold's score files."""
         return scored_dataset(self.track_plan, self.dataset, fold)
@@ -437,7 +441,7 @@ class TaskAverage:
         keys = (panel.metric_spec.primary,) if primary else panel.metric_spec.averaged_keys
         cells = [panel.cell(self.tasks[task].get("schedule", schedule), panel.languages, key) for key in keys]
         mean = mean_cell(cells, cells[0].planned_runs)
-        return mean.average_folds(len(panel.folds)) if panel.folds != [0] else mean
+        return panel.over_folds(mean)
 
     def mean(self, model: str, schedule: str, primary: bool = False) -> Cell:
         """The mean over the tasks by seed, over the seeds that have all tasks. Every seed of the study is planned."""

@@ -57,13 +57,14 @@ def check_finished_files(folders: Iterable[Path], memory: Path = MEMORY) -> None
     entries = {path: entry for path, entry in entries.items() if path not in others}
     changed = [path for path, entry in entries.items() if _is_changed(Path(path), entry)]
     if changed:
-        named = ", ".join(changed[:MAX_NAMED]) + (" ..." if len(changed) > MAX_NAMED else "")
         removed = _quoted(name for path in changed for name in entries[path]["outputs"] or [path])
         # Snakemake leaves a file that is missing alone if what depends on it is there.
         forced = _quoted(name for path in changed for name in entries[path]["outputs"])
         fix = f"Remove what their jobs made:\nrm -rf {removed}"
         fix += f"\nThen add to the same command:\n--forcerun {forced}" if forced else ""
-        raise UserError(f"{count(len(changed), 'file')} changed after the last run had ended: {named}", "", fix)
+        raise UserError(
+            f"{count(len(changed), 'file')} changed after the last run had ended: {_first(changed)}", "", fix
+        )
 
 
 def reset_future_times(folders: Iterable[Path]) -> str:
@@ -74,15 +75,14 @@ def reset_future_times(folders: Iterable[Path]) -> str:
     """
     now = time.time()
     ahead = []
-    for path in sorted(path for folder in folders for path in [folder, *folder.rglob("*")]):
+    for path in [path for folder in folders for path in [folder, *folder.rglob("*")]]:
         with suppress(OSError):
             if path.lstat().st_mtime > now + MOST_SECONDS_AHEAD:
                 os.utime(path, (now, now), follow_symlinks=False)
                 ahead.append(str(path))
     if not ahead:
         return ""
-    named = ", ".join(ahead[:MAX_NAMED]) + (" ..." if len(ahead) > MAX_NAMED else "")
-    return f"times in the future, as after a wrong clock, are now the present one: {named}"
+    return f"times in the future, as after a wrong clock, are now the present one: {_first(sorted(ahead, key=Path))}"
 
 
 def remove_leftovers(folders: Iterable[Path], seconds: float = 3600) -> None:
@@ -108,6 +108,11 @@ def _of_others(entries: Mapping[str, dict], folders: Iterable[Path]) -> dict[str
         for name, entry in entries.items()
         if not any(Path(name).is_relative_to(folder) for folder in folders) and Path(name).exists()
     }
+
+
+def _first(names: Sequence[str]) -> str:
+    """The names for a message, which has room for some."""
+    return ", ".join(names[:MAX_NAMED]) + (" ..." if len(names) > MAX_NAMED else "")
 
 
 def _quoted(names: Iterable[str]) -> str:

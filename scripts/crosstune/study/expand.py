@@ -353,6 +353,6 @@ def _score_final_only(
             for dataset in track.evaluate
             if not track.scores_every_stage(dataset)
         }
-        for path in set(run.stages) - final:
+        for path in set(run.stages) - final if left else ():
             kept = {name: own for name, own in checkpoints[path].evaluate.items() if name not in left}
             checkpoints[path] = replace(checkpoints[path], evaluate=kept)

@@ -189,8 +189,7 @@ def target_name(panel: Panel) -> str:
 
 def means_of(panel: Panel, a: str, b: str) -> str:
     """`39.2 against 28.1`, the mean scores in the languages of the question over the seeds that both schedules have."""
-    cells = [panel.cell(name, target_languages(panel), panel.metric) for name in (a, b)]
-    cells = cells if panel.folds == [0] else [cell.average_folds(len(panel.folds)) for cell in cells]
+    cells = [panel.over_folds(panel.cell(name, target_languages(panel), panel.metric)) for name in (a, b)]
     shared = cells[0].values.keys() & cells[1].values.keys()
     return " against ".join(decimal(fmean(cell.values[seed] for seed in shared), 1) for cell in cells)
 
@@ -198,7 +197,7 @@ def means_of(panel: Panel, a: str, b: str) -> str:
 def compare(panel: Panel, a: str, b: str, languages: Sequence[str]) -> SeedDifference:
     """The difference by seed; for folded data, of the means over folds."""
     difference = panel.cell(a, languages, panel.metric).difference(panel.cell(b, languages, panel.metric))
-    difference = difference if panel.folds == [0] else difference.average_folds(len(panel.folds))
+    difference = panel.over_folds(difference)
     judged = not panel.study.pilot and panel.is_learned([a, b], languages, panel.metric)
     return SeedDifference(a, b, difference, judged)
 

@@ -101,7 +101,7 @@ def ranked_cells(panels: list[Panel], schedule: str) -> tuple[Cell, ...]:
     cells = []
     for panel in panels:
         cell = panel.cell(schedule, group_languages(panel), panel.metric)
-        cells.append(cell if panel.folds == [0] else cell.average_folds(len(panel.folds)))
+        cells.append(panel.over_folds(cell))
     return (*cells, *([mean_cell(cells, cells[0].planned_runs)] if len(cells) > 1 else []))
 
 

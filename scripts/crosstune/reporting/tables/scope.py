@@ -127,8 +127,7 @@ class TableScope:
         if not all(cell.planned_runs for cell in cells):
             return NO_RUNS
         # Panels are paired by seed; one whose data are split in several ways gives the mean over its folds.
-        pairs = zip(panels, cells, strict=True)
-        cells = [cell.average_folds(len(panel.folds)) if panel.folds != [0] else cell for panel, cell in pairs]
+        cells = [panel.over_folds(cell) for panel, cell in zip(panels, cells, strict=True)]
         return mean_cell(cells, len(panels[0].study.plan["seeds"]))
 
     def _panel_cell(self, panel: Panel, schedule: str, select: Mapping[str, Any]) -> Cell:
