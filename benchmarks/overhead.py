@@ -13,7 +13,6 @@ ends. What is not within such a span is overhead.
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,16 +22,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from rivals import ROOT, copy_project, processor
-
-# How a training starts, in scripts/train.py, and the model's class.
-COMPUTING = """
-from crosstune.machine.hardware import gc_paused, use_threads
-with gc_paused():
-    use_threads(1)
-    from crosstune.training import checkpoint_job, restore, trainer
-    from transformers import BertModel
-"""
+from rivals import copy_project, processor
 
 # Notes a program's file, begin and end, and is otherwise the interpreter.
 NOTING = """#!/bin/sh
@@ -137,33 +127,6 @@ def seconds_of(spans: Sequence[Span], name: str) -> float:
     return sum(span.seconds for span in spans if span.name == name)
 
 
-def seconds_of_command(*arguments: str) -> float:
-    """Seconds that Python takes with some arguments; the median of three."""
-    found = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        subprocess.run([sys.executable, *arguments], cwd=ROOT / "scripts", check=True, stdout=subprocess.DEVNULL)
-        found.append(time.perf_counter() - begin)
-    return sorted(found)[1]
-
-
-def start_up(programs: Sequence[Span]) -> str:
-    """The share of the programs' time in which they start: until they have read their arguments, or can compute.
-
-    A training that is done before its turn, by the process of the one before it, does not import torch and takes less
-    time than to import it.
-    """
-    heavy = seconds_of_command("-c", COMPUTING)
-    light = {name: seconds_of_command(f"{name}.py", "--help") for name in {span.name for span in programs}}
-    computing = sum(span.name == "train" and span.seconds >= heavy for span in programs)
-    starting = sum(light[span.name] for span in programs) + computing * (heavy - light["train"])
-    others = (starting - computing * heavy) / (len(programs) - computing)
-    return (
-        f"Start-up: {computing} of them import torch and transformers, {heavy:.1f} s each; the others {others:.2f} s;"
-        f" together {starting:.0f} s, {starting / sum(span.seconds for span in programs):.0%} of the programs' time."
-    )
-
-
 def table(title: str, unit: str, rows: Sequence[tuple[str, float]]) -> list[str]:
     """The parts of an overhead, the largest first."""
     lines = ["", f"| {title} | {unit} |", "|:--|--:|"]
@@ -189,6 +152,29 @@ def through_slurm(folder: Path, seconds: int, study: Sequence[str]) -> list[str]
     ]
 
 
+def locally(folder: Path, cores: int, study: Sequence[str]) -> list[str]:
+    """A run on cores of this machine, and the page's head."""
+    load = os.getloadavg()[0]
+    whole, programs, _ = run_study(folder, ["--cores", str(cores), *study])
+    own = sum(span.seconds for span in programs)
+    return [
+        "# What a study takes beyond its programs",
+        "",
+        f"{date.today()}, {processor()}, `python benchmarks/overhead.py {' '.join(sys.argv[1:])}`;"
+        f" load at the start {load:.1f}.",
+        "",
+        f"## {cores} cores, {study[-1]}",
+        "",
+        f"{whole.seconds:.1f} s, {len(programs)} programs. They have {own:.1f} of {cores * whole.seconds:.1f}"
+        f" core-seconds, {own / cores / whole.seconds:.0%}.",
+        *table("not a program's", "core-s", local_rows(whole, programs, cores)),
+        "",
+        "| program | runs | s |",
+        "|:--|--:|--:|",
+        *by_program(programs),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configfile", default="config.yaml", help="the study (%(default)s)")
@@ -198,37 +184,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="file for the tables")
     args = parser.parse_args()
 
-    folder = Path(tempfile.mkdtemp())
-    begin = os.getloadavg()[0]
     study = ["--configfile", args.configfile]
-    whole, programs, _ = run_study(folder / "local", ["--cores", str(args.cores), *study])
-    own = sum(span.seconds for span in programs)
-    lines = [
-        "# What a study takes beyond its programs",
-        "",
-        f"{date.today()}, {processor()}, `python benchmarks/overhead.py {' '.join(sys.argv[1:])}`;"
-        f" load at the start {begin:.1f}.",
-        "",
-        f"## {args.cores} cores, {args.configfile}",
-        "",
-        f"{whole.seconds:.1f} s, {len(programs)} programs. They have {own:.1f} of {args.cores * whole.seconds:.1f}"
-        f" core-seconds, {own / args.cores / whole.seconds:.0%}.",
-        start_up(programs),
-        *table("not a program's", "core-s", local_rows(whole, programs, args.cores)),
-        "",
-        "| program | runs | s |",
-        "|:--|--:|--:|",
-        *by_program(programs),
-    ]
-    if args.slurm:
-        partition = ["PartitionName=main", "Nodes=node1", f"MaxCPUsPerNode={args.cores}"]
-        subprocess.run(["scontrol", "update", *partition], check=True)
-    for seconds in args.slurm:
-        lines += through_slurm(folder / f"slurm{seconds}", seconds, study)
+    with tempfile.TemporaryDirectory() as folder:
+        lines = locally(Path(folder, "local"), args.cores, study)
+        if args.slurm:
+            partition = ["PartitionName=main", "Nodes=node1", f"MaxCPUsPerNode={args.cores}"]
+            subprocess.run(["scontrol", "update", *partition], check=True)
+        for seconds in args.slurm:
+            lines += through_slurm(Path(folder, f"slurm{seconds}"), seconds, study)
     print("\n".join(lines))
     if args.out:
         args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -9,22 +9,25 @@ for all test files. Both start from one model, pretrained for a moment, and trai
 """
 
 import argparse
-import csv
 import json
 import os
-import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+import psutil
 import yaml
-from overhead import COMPUTING, seconds_of_command
-from rivals import ROOT, copy_project, processor, read_text
+from rivals import ROOT, copy_project, processor, read_rows, read_text, use_threads
 
 SOURCES = {
     "en": "qa/squad_en/train-v1.1.head.json.xz",
@@ -36,6 +39,7 @@ SEEDS = [1, 2]
 # A schedule sees this many rows; a stage of a sequence its share.
 EXAMPLES = 288
 CORES = 2
+ENCODING = {"max_length": 384, "stride": 128, "max_question_length": 64}
 PARTS = ("start-up", "encoding", "training", "forward passes", "answers", "the rest")
 
 
@@ -66,7 +70,7 @@ def write_squad(path: Path, found: list[dict], count: int) -> None:
 
 def our_config(data: Path, hidden: int, layers: int) -> dict:
     """The experiment as a study. Rows of about 190 tokens: eight make up an update of the rival's."""
-    files = {"files": f"{data}/{{split}}.{{lang}}.json"}
+    files = {"files": "{rows}/{split}.{lang}.json"}
     record = {"task": "qa", "title": "part", "reader": "squad", "licence": "as published", "source": files}
     record["splits"] = {"train": {"languages": list(SOURCES)}, "test": {"languages": TARGETS}}
     text = {"task": "text", "title": "part", "reader": "squad-text", "licence": "as published", "source": files}
@@ -74,6 +78,7 @@ def our_config(data: Path, hidden: int, layers: int) -> dict:
     return {
         "study": "bench",
         "seeds": SEEDS,
+        "folders": {"rows": str(data)},
         "datasets": {"part": record, "part_text": text},
         "models": {
             "model": {
@@ -88,7 +93,7 @@ def our_config(data: Path, hidden: int, layers: int) -> dict:
                 "sources": "part",
                 "budget": {"updates": EXAMPLES // 8, "tokens": 1600},
                 "recipe": {"lr": 5e-5},
-                "encoding": {"max_length": 384, "stride": 128, "max_question_length": 64},
+                "encoding": ENCODING,
                 "schedules": {"joint": ["en + es + fr"], "sequential": ["en", "es", "fr"]},
                 "evaluate": {"part": "all"},
                 # As the loop does. The untrained heads are scored too, for the floor.
@@ -98,43 +103,127 @@ def our_config(data: Path, hidden: int, layers: int) -> dict:
     }  # fmt: skip
 
 
-def run_ours(folder: Path, config: dict) -> tuple[float, Path]:
-    """Seconds of the study after its base model, in a copy of the project; the base model's folder."""
+@dataclass(frozen=True)
+class OwnRun:
+    """A study of ours: its wall seconds, its folder, and the CPU seconds of each warm server's own imports."""
+
+    wall: float
+    folder: Path
+    servers: tuple[float, ...]
+
+    @property
+    def model(self) -> Path:
+        """The results of its model."""
+        return self.folder / "results/bench/model"
+
+
+def run_ours(folder: Path, config: dict) -> OwnRun:
+    """Run the study after its base model, in a copy of the project."""
     copy_project(folder)
     (folder / "bench.yaml").write_text(yaml.safe_dump(config))
     options = ["--cores", str(CORES), "--configfile", "bench.yaml"]
     base = "results/bench/model/base/stage.json"
-    subprocess.run(["snakemake", base, *options], cwd=folder, check=True, capture_output=True)
-    begin = time.perf_counter()
-    subprocess.run(["snakemake", *options], cwd=folder, check=True, capture_output=True)
-    return time.perf_counter() - begin, folder / "results/bench/model/base/model"
+    # A server that the base model started would be warm already.
+    environ = os.environ | {"CROSSTUNE_WARM_SERVER": "0"}
+    checked(["snakemake", base, *options], folder, environ)
+    with watch_servers(folder) as servers:
+        begin = time.perf_counter()
+        checked(["snakemake", *options], folder)
+        wall = time.perf_counter() - begin
+    return OwnRun(wall, folder, tuple(servers.values()))
 
 
-def our_parts(folder: Path, wall: float) -> tuple[int, Counter]:
-    """Processes that computed, and the core-seconds of each part, where a process has one core to itself.
+def checked(command: Sequence[str], folder: Path, environ: dict[str, str] | None = None) -> None:
+    """Run a program in a folder; end with what it said if it fails."""
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr[-4000:])
 
-    Imports are timed here; a training's time is its own record's; what else such a process did is encoding the test
-    rows, their forward passes and answers. The rest is Snakemake, the light jobs, and idle cores.
+
+@contextmanager
+def watch_servers(folder: Path) -> Iterator[dict[int, float]]:
+    """CPU seconds of each warm server of a copy of the project, by process, without those of the jobs it forks."""
+    seconds: dict[int, float] = {}
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.5):
+            for process in psutil.process_iter():
+                with suppress(psutil.Error):
+                    # A fork of the server, which is a job, has the same command and the server as its parent.
+                    if is_server(process, folder) and not is_server(process.parent(), folder):
+                        times = process.cpu_times()
+                        seconds[process.pid] = times.user + times.system
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seconds
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def is_server(process: psutil.Process | None, folder: Path) -> bool:
+    command = process.cmdline() if process else []
+    return str(folder / "scripts/crosstune/machine/warm_server.py") in command
+
+
+def our_parts(run: OwnRun) -> Counter:
+    """The core-seconds of each part; a training or prediction has one core, and its own record of its seconds."""
+    trained = [path.parent for path in run.model.glob("seed*/qa/**/stage.json")]
+    parts = Counter({"start-up": sum(run.servers)})
+    parts["training"] = sum(seconds_of(stage / "cost.json") for stage in trained if (stage / "train.jsonl").exists())
+    parts["forward passes"] = sum(seconds_of(stage / "predictions/part/cost.json") for stage in trained)
+    parts["the rest"] = CORES * run.wall - parts.total()
+    return parts
+
+
+def seconds_of(cost: Path) -> float:
+    """The seconds of a record of costs; 0 if there is none."""
+    return json.loads(cost.read_text())["seconds"] if cost.exists() else 0.0
+
+
+def products_of(run: OwnRun, data: Path) -> float:
+    """Floating-point operations of the products that the study needs, as operations.py counts them.
+
+    A training's rows are known by their tokens; the products of attention are those of rows of the files' lengths.
     """
-    jobs = [
-        float(next(csv.DictReader(path.open(), delimiter="\t"))["s"])
-        for path in (folder / "results/bench/model").glob("seed*/qa/**/benchmarks/*.tsv")
-    ]
-    start = seconds_of_command("-c", COMPUTING)
-    heavy = [seconds for seconds in jobs if seconds > start]
-    costs = (folder / "results/bench/model").glob("seed*/qa/**/cost.json")
-    trained = [path for path in costs if path.with_name("stage.json").exists()]
-    parts = Counter({"start-up": start * len(heavy)})
-    parts["training"] = sum(json.loads(path.read_text())["seconds"] for path in trained)
-    parts["forward passes"] = sum(heavy) - parts.total()
-    parts["the rest"] = CORES * wall - parts.total()
-    return len(heavy), parts
+    from operations import PREDICTION, TRAINING, count_operations
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(run.model / "base/model")
+    stages = [json.loads(path.read_text()) for path in run.model.glob("seed*/qa/**/stage.json")]
+    tokens = sum(seen["tokens"] for stage in stages for seen in stage["exposure"].values())
+    rows = lengths_of(run, sorted(data.glob("train.*.json")))
+    trained = count_operations(config, 2, rows, TRAINING) * tokens / rows.sum()
+    predicted = len(list(run.model.glob("seed*/qa/**/predictions/part.json")))
+    tested = count_operations(config, 2, lengths_of(run, sorted(data.glob("test.*.json"))), PREDICTION)
+    return trained + predicted * tested
 
 
-def run_loop(folder: Path, data: Path, model: Path, best_flags: bool, bf16: bool) -> tuple[float, int, Counter]:
-    """Seconds of the shell loop: for every seed and schedule its trainings, then its predictions.
+def lengths_of(run: OwnRun, files: Sequence[Path]) -> np.ndarray:
+    """Tokens of every window of SQuAD files."""
+    from crosstune.modeling.tasks import load_task
+    from crosstune.modeling.tokenization import Tokenizer
 
-    With them the number of processes and the core-seconds of each part; a process has both cores to itself.
+    rows = [row for file in files for row in read_rows("squad", [(str(file), read_text(file))])]
+    return load_task("qa", []).encode(rows, Tokenizer(run.model / "base/model"), ENCODING).lengths
+
+
+@dataclass(frozen=True)
+class LoopRun:
+    """The shell loop: its wall seconds, the number of its processes, and the core-seconds of each part."""
+
+    wall: float
+    processes: int
+    parts: Counter
+
+
+def run_loop(folder: Path, data: Path, model: Path, best_flags: bool, bf16: bool) -> LoopRun:
+    """Run the shell loop: for every seed and schedule its trainings, then its predictions.
+
+    A process has both cores to itself.
     """
     folder.mkdir()
     times = folder / "times.jsonl"
@@ -143,7 +232,7 @@ def run_loop(folder: Path, data: Path, model: Path, best_flags: bool, bf16: bool
     def call(*arguments: object) -> None:
         flags = (["--best-flags"] if best_flags else []) + (["--bf16"] if bf16 else [])
         command = [sys.executable, ROOT / "benchmarks/rival_run.py", *arguments, "--times", times, *flags]
-        subprocess.run([str(part) for part in command], check=True, capture_output=True)
+        checked([str(part) for part in command], folder)
 
     trains = {language: data / f"train.{language}.json" for language in SOURCES}
     tests = [data / f"test.{language}.json" for language in TARGETS]
@@ -163,17 +252,102 @@ def run_loop(folder: Path, data: Path, model: Path, best_flags: bool, bf16: bool
     found = [json.loads(line) for line in times.read_text().splitlines()]
     parts = Counter({part: CORES * sum(one.get(part, 0) for one in found) for part in PARTS})
     parts["the rest"] = CORES * wall - parts.total()
-    return wall, len(found), parts
+    return LoopRun(wall, len(found), parts)
 
 
-def middle(runs: Sequence[tuple]) -> tuple:
+def middle(runs: Sequence[OwnRun] | Sequence[LoopRun]) -> OwnRun | LoopRun:
     """The run whose wall time is the median."""
-    return sorted(runs, key=lambda run: run[0])[len(runs) // 2]
+    return sorted(runs, key=lambda run: run.wall)[len(runs) // 2]
 
 
-def spread(runs: Sequence[tuple]) -> str:
-    walls = [run[0] for run in runs]
+def spread(runs: Sequence[OwnRun] | Sequence[LoopRun]) -> str:
+    walls = [run.wall for run in runs]
     return f"{min(walls):.0f} to {max(walls):.0f}"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """All runs, and the rates of large products on all cores (operations a second), measured between them."""
+
+    ours: list[OwnRun]
+    best: list[LoopRun]
+    shipped: LoopRun
+    rates: list[float]
+
+
+def measure(args: argparse.Namespace, folder: Path) -> Measurement:
+    """Ours and the best flags in turn, then the loop as shipped, once."""
+    from operations import matrix_rate
+
+    use_threads(CORES)
+    data = folder / "data"
+    precisions = {"precision": args.precision, "predict_precision": args.precision}
+    config = our_config(data, args.hidden, args.layers) | precisions
+    bf16 = args.precision == "bf16"
+    ours, best, rates = [], [], []
+    for turn in range(args.repeats):
+        ours.append(run_ours(folder / f"ours{turn}", config))
+        base = ours[-1].model / "base/model"
+        best.append(run_loop(folder / f"best{turn}", data, base, True, bf16))
+        rates += [matrix_rate(args.precision) for _ in range(4)][1:]
+    return Measurement(ours, best, run_loop(folder / "shipped", data, base, False, False), rates)
+
+
+def head_of_page(args: argparse.Namespace, run: OwnRun) -> list[str]:
+    """What was measured, with what, on what."""
+    scored = sorted(run.model.glob("seed*/qa/**/scores/part.json"))
+    seen = [json.loads((path.parents[1] / "stage.json").read_text())["lineage"] for path in scored]
+    rows = sorted({sum(part["examples"] for part in lineage.values()) for lineage in seen})
+    return [
+        "# A whole small experiment against the shell loop",
+        "",
+        f"{date.today()}, {processor()}, {args.layers} x {args.hidden} model, {args.precision}, two cores,"
+        f" `python benchmarks/study.py {' '.join(sys.argv[1:])}`; load at the end {os.getloadavg()[0]:.1f}.",
+        f"Two seeds, joint and sequential, {EXAMPLES} rows a schedule (ours, filled by tokens, up to {rows[-1]}),"
+        f" {args.tested} questions in each of {len(TARGETS)} languages. The loop predicts with the 4 final checkpoints;"
+        f" ours with these and the untrained heads, {len(scored)} checkpoints, and it scores them and writes the tables"
+        " and the report." + (" As shipped, run_qa computes in fp32." if args.precision == "bf16" else ""),
+        f"Ours and the best flags took turns, {args.repeats} times, of which the median counts; the loop as shipped ran"
+        " once, after them.",
+        "",
+    ]
+
+
+def floor_of_products(found: Measurement, products: float, precision: str) -> str:
+    """How far our median run is from the time that its products alone need."""
+    wall, rate = middle(found.ours).wall, statistics.median(found.rates)
+    return (
+        f"The products of our trainings and predictions are {products / 1e9:,.0f} GFLOP (benchmarks/operations.py)."
+        f" Large products ran at {rate / 1e9:.0f} GFLOP/s in {precision} on both cores between the runs. So they alone"
+        f" need {products / rate:.0f} s, the floor; the study takes {wall * rate / products:.2f} times as long."
+    )
+
+
+def page(args: argparse.Namespace, found: Measurement, products: float) -> list[str]:
+    ours, best, shipped = middle(found.ours), middle(found.best), found.shipped
+    parts = our_parts(ours)
+    return [
+        *head_of_page(args, ours),
+        "| | wall s | fastest to slowest | ratio |",
+        "|:--|--:|:--|--:|",
+        f"| run_qa as shipped, in a shell loop | {shipped.wall:.0f} | | {shipped.wall / ours.wall:.1f} |",
+        f"| run_qa with dynamic padding and group_by_length, one prediction process | {best.wall:.0f}"
+        f" | {spread(found.best)} | {best.wall / ours.wall:.1f} |",
+        f"| crosstune | {ours.wall:.0f} | {spread(found.ours)} | 1.0 |",
+        "",
+        floor_of_products(found, products, args.precision),
+        "",
+        "## Where the time goes, in core-seconds",
+        "",
+        "| | as shipped | best flags | crosstune |",
+        "|:--|--:|--:|--:|",
+        f"| processes that import torch | {shipped.processes} | {best.processes} | {len(ours.servers)} |",
+        *(f"| {part} | {shipped.parts[part]:.0f} | {best.parts[part]:.0f} | {parts[part]:.0f} |" for part in PARTS),
+        "",
+        "A process of the loop has two cores, one of ours has one, and two run at once. Ours counts the encoding of"
+        " training rows as training, that of test rows and the answers as forward passes. The rest is Snakemake, the"
+        " light jobs (preparing, scoring, tables, report) and idle cores.",
+    ]
 
 
 def main() -> None:
@@ -186,60 +360,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="of ours and of the best flags, in turn (%(default)s)")
     parser.add_argument("--out", type=Path, help="file for the table")
     args = parser.parse_args()
-
-    folder = Path(tempfile.mkdtemp())
-    data = folder / "data"
-    write_data(args.bundle, data, args.tested)
-    precisions = {"precision": args.precision, "predict_precision": args.precision}
-    config = our_config(data, args.hidden, args.layers) | precisions
-    ours_runs, best_runs = [], []
-    for turn in range(args.repeats):
-        study = folder / f"ours{turn}"
-        wall, model = run_ours(study, config)
-        ours_runs.append((wall, study))
-        best_runs.append(run_loop(folder / f"best{turn}", data, model, True, args.precision == "bf16"))
-    ours, study = middle(ours_runs)
-    processes, parts = our_parts(study, ours)
-    best, best_processes, best_parts = middle(best_runs)
-    shipped, shipped_processes, shipped_parts = run_loop(folder / "shipped", data, model, False, False)
-    scored = sorted((study / "results/bench").glob("model/seed*/qa/**/scores/part.json"))
-    seen = [json.loads((path.parents[1] / "stage.json").read_text())["lineage"] for path in scored]
-    rows = sorted({sum(part["examples"] for part in lineage.values()) for lineage in seen})
-    lines = [
-        "# A whole small experiment against the shell loop",
-        "",
-        f"{date.today()}, {processor()}, {args.layers} x {args.hidden} model, {args.precision}, two cores,"
-        f" `python benchmarks/study.py {' '.join(sys.argv[1:])}`; load at the end {os.getloadavg()[0]:.1f}.",
-        f"Two seeds, joint and sequential, {EXAMPLES} rows a schedule (ours, filled by tokens, up to {rows[-1]}),"
-        f" {args.tested} questions in each of {len(TARGETS)} languages. The loop predicts with the 4 final checkpoints;"
-        f" ours with these and the untrained heads, {len(scored)} checkpoints, and it scores them and writes the tables"
-        " and the report." + (" As shipped, run_qa computes in fp32." if args.precision == "bf16" else ""),
-        f"Ours and the best flags took turns, {args.repeats} times, of which the median counts; the loop as shipped ran"
-        " once, after them.",
-        "",
-        "| | wall s | fastest to slowest | ratio |",
-        "|:--|--:|:--|--:|",
-        f"| run_qa as shipped, in a shell loop | {shipped:.0f} | | {shipped / ours:.1f} |",
-        f"| run_qa with dynamic padding and group_by_length, one prediction process | {best:.0f} | {spread(best_runs)}"
-        f" | {best / ours:.1f} |",
-        f"| crosstune | {ours:.0f} | {spread(ours_runs)} | 1.0 |",
-        "",
-        "## Where the time goes, in core-seconds",
-        "",
-        "| | as shipped | best flags | crosstune |",
-        "|:--|--:|--:|--:|",
-        f"| processes that compute | {shipped_processes} | {best_processes} | {processes} |",
-        *(f"| {part} | {shipped_parts[part]:.0f} | {best_parts[part]:.0f} | {parts[part]:.0f} |" for part in PARTS),
-        "",
-        "A process of the loop has two cores, one of ours has one, and two run beside each other. Ours counts the"
-        " encoding of training rows as training, that of test rows and the answers as forward passes; the rest is"
-        " Snakemake, the light jobs (preparing, scoring, tables, report) and idle cores.",
-    ]
+    with tempfile.TemporaryDirectory() as name:
+        data = Path(name, "data")
+        write_data(args.bundle, data, args.tested)
+        found = measure(args, Path(name))
+        lines = page(args, found, products_of(middle(found.ours), data))
     print("\n".join(lines))
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
