@@ -4,18 +4,15 @@ import base64
 from pathlib import Path
 
 import pytest
-from helpers.planted_buckets import ENTRY, planted_buckets, write_buckets
-from helpers.planted_scores import CONTRAST, by_difference, plant
-from helpers.study_results import csv_rows, plan, read, write_study
+from helpers.reader import DESKTOP, PAPER, PHONE, choose
+from helpers.study_results import csv_rows, plan, write_study
 
-from crosstune.artifacts.correction_record import CorrectionRecord
-from crosstune.core.files import sha256_file, write_json, write_jsonl
+from crosstune.core.files import write_json
 from crosstune.reporting.examples.pages import examples_page
 from crosstune.reporting.examples.side_by_side import Answer, ShownExample, TextPart
 from crosstune.reporting.page.page import write_report
 
 HOSTILE = "</script><img src=x onerror=\"window.hacked=1\"><b>{{7*7}}</b> & 'x'"
-DESKTOP, PHONE, PAPER = (1280, 800), (390, 844), (688, 1000)
 
 
 def hostile_plan() -> dict:
@@ -31,47 +28,10 @@ def hostile_plan() -> dict:
     return changed
 
 
-def corrected_record(folder: Path) -> CorrectionRecord:
-    """The record of one kept table with one correction."""
-    folder.mkdir()
-    (folder / "f1.csv").write_text("row,qna\njoint,30.5\n")
-    common = {"date": "2026-11-28", "commits": ["0123abcd" * 5]}
-    change = {"table": "f1.csv", "row": "joint", "column": "qna", "old": "30.4", "new": "30.5"}
-    first = {"status": "CURRENT", "why": "As first recorded.", "files": {"f1.csv": "0" * 64}, "changes": []}
-    second = {"status": "CORRECTED", "why": "A digit was lost.", "changes": [change]}
-    files = {"files": {"f1.csv": sha256_file(folder / "f1.csv")}}
-    return CorrectionRecord(folder, "small", (common | first, common | second | files))
-
-
 def hostile_figure() -> dict:
     """An entry of the plan's figures with a hostile title."""
     panel = {"track": "qa", "dataset": "worldqa", "metric": "f1", "schedules": ["joint"], "languages": ["qen"]}
     return {"name": "mine", "kind": "heat", "models": ["tiny"], "panels": [panel], "title": HOSTILE}
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory) -> Path:
-    """A study with a contrast, twelve languages of three families, curves of the loss, buckets and provenance."""
-    folder = tmp_path_factory.mktemp("page")
-    languages = [f"q{n:02d}" for n in range(12)]
-    scores = by_difference([2.0, 2.5, 3.0], languages)
-    lower = {seed: {lang: value - 9 for lang, value in found.items()} for seed, found in scores["joint"].items()}
-    contrast = {**CONTRAST, "panels": [{**CONTRAST["panels"][0], "languages": languages}]}
-    study = plant(folder, {**scores, "english": lower}, [contrast], {"context": dict.fromkeys(languages, 7.0)})
-    for number, lang in enumerate(languages):
-        study.plan["languages"][lang] = {
-            "name": f"Language {number}", "family": ("north", "south", "isolate")[min(2, number // 5)],
-            "script": "Latn" if number % 2 else "Cyrl", "resource": "low",
-        }  # fmt: skip
-    for run in study.plan["runs"]:
-        for stage in run["stages"]:
-            losses = [{"update": n, "loss": 3 / n} for n in range(1, 60)]
-            write_jsonl(folder / stage / "train.jsonl", losses)
-    write_json(folder / "plan.json", study.plan | {"buckets": [ENTRY]})
-    write_buckets(folder, planted_buckets(0.4))
-    write_json(folder / "provenance.json", {"config": {"study": "small"}, "commit": "0123abc" * 40})
-    write_report(read(folder), folder, folder / "report.html", corrected_record(folder / "kept"))
-    return folder / "report.html"
 
 
 @pytest.fixture(scope="module")
@@ -102,28 +62,6 @@ def examples(tmp_path_factory) -> Path:
     ]
     (folder / "examples.html").write_text(examples_page(panel, found, 1), encoding="utf-8")
     return folder / "examples.html"
-
-
-@pytest.fixture
-def opened(chromium):
-    """Open a page in a window of some size, in light or dark or as printed, with all its parts laid out and open."""
-
-    def go(page: Path, size: tuple[int, int] = DESKTOP, dark: bool = False, media: str = "", opening: bool = True):
-        chromium.get_log("browser")
-        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
-        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme], "media": media})
-        chromium.get(page.as_uri())
-        if opening:
-            chromium.execute_script("for (const part of document.querySelectorAll('details')) part.open = true")
-            chromium.execute_script(
-                "for (const f of document.querySelectorAll('figure')) f.style.contentVisibility = 'visible'"
-            )
-        return chromium
-
-    yield go
-    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [], "media": ""})
 
 
 def picture(driver, path: Path) -> None:
@@ -310,13 +248,6 @@ def test_every_control_is_reached_by_keyboard(opened, page):
 
 
 # --- choosing, downloading, printing ---------------------------------------------------------------------------------
-
-
-def choose(driver, selector: str, checked: bool = False) -> None:
-    """Click the boxes of the choice that are not as wanted."""
-    for box in driver.find_elements("css selector", f".choice {selector}"):
-        if box.is_selected() != checked:
-            driver.execute_script("arguments[0].click()", box)
 
 
 def shown(driver, table) -> tuple[list[str], list[str]]:

@@ -177,7 +177,7 @@ def test_schedules_beyond_the_shapes_are_drawn_too(tmp_path):
     (panel,) = write_study(tmp_path, changed).panels()
     assert marked_schedules(panel) == ["english", "extra0", "extra1", "extra2", "joint", "sequential"]
     figure = {figure.kind: figure for figure in panel_figures(panel, tmp_path)}["languages"]
-    assert "6 other schedules" in [entry.text for entry in figure.legend]
+    assert "6 other schedules" in [entry.words for entry in figure.legend]
     drawn = "".join(chart.page_svg() for chart in figure.charts)
     assert all(f"Naish (qna), {name}: 32.0" in drawn for name in more)
 

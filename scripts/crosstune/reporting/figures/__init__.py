@@ -16,6 +16,7 @@ from crosstune.reporting.figures.forest import forest_figure
 from crosstune.reporting.figures.heat import heat_figure
 from crosstune.reporting.figures.languages import languages_figure
 from crosstune.reporting.figures.rows import trained_schedules
+from crosstune.reporting.figures.subjects import about_data
 from crosstune.reporting.figures.training import training_figure
 from crosstune.reporting.tables.formats import PILOT_MARK
 
@@ -37,7 +38,8 @@ def panel_figures(panel: Panel, results: Path) -> Iterator[Figure]:
         distance_figure(panel),
         cost_figure(panel, results),
     )
-    yield from (marked(figure, panel.study) for figure in figures if figure)
+    about = about_data(panel)
+    yield from (marked(figure.narrowed(about), panel.study) for figure in figures if figure)
 
 
 def marked(figure: Figure, study: StudyResults) -> Figure:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from crosstune.core.text import decimal
 from crosstune.reporting.figures.drawing import (
+    Band,
     Box,
     Chart,
     Element,
@@ -17,6 +18,7 @@ from crosstune.reporting.figures.drawing import (
     shortened,
     text_width,
 )
+from crosstune.reporting.figures.subjects import ANY, Subject
 
 # Pixels of the letters above a plot: the title of the axis and its numbers.
 ABOVE = 34
@@ -101,24 +103,28 @@ class RowChart:
     parts: list[Element] = field(default_factory=list)
     ground: list[Element] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
+    rows: list[Band] = field(default_factory=list)
 
     @property
     def left(self) -> float:
         return label_width(self.names, self.most_label)
 
-    def heading(self, text: str) -> None:
+    def heading(self, text: str, about: Subject = ANY) -> None:
         """A line of text above a group of rows."""
-        self.y += 4
-        self.labels.append(Label(0, self.y + 13, text, "strong"))
-        self.y += 19
+        self.labels.append(Label(0, self.y + 17, text, "strong"))
+        self.rows.append(Band(23, about))
+        self.y += 23
 
-    def row(self, name: str, height: float = 18, indent: float = 0, kind: str = "", below: str = "") -> float:
+    def row(
+        self, name: str, height: float = 18, indent: float = 0, kind: str = "", below: str = "", about: Subject = ANY
+    ) -> float:
         """Begin a row and return the height of its middle. `below`: a second line under its name."""
         middle = self.y + height / 2
         lines = [(name, middle - 3, kind), (below, middle + 11, "soft")] if below else [(name, middle + 4, kind)]
         for text, y, style in lines:
             shown = shortened(text, self.left - 6 - indent)
             self.labels.append(Label(indent, y, shown, style, title=text if shown != text else ""))
+        self.rows.append(Band(height, about))
         self.y += height
         return middle
 
@@ -126,16 +132,16 @@ class RowChart:
         """A thin line across the whole chart at the present height."""
         self.ground.append(Line(0, self.y, 1, self.y, "grid"))
 
-    def mark(self, y: float, value: float, shape: str, kind: str, title: str = "") -> None:
-        self.parts.append(Mark(self.axis.share(value), y, shape, kind, title))
+    def mark(self, y: float, value: float, shape: str, kind: str, title: str = "", about: Subject = ANY) -> None:
+        self.parts.append(Mark(self.axis.share(value), y, shape, kind, title, about=about))
 
-    def interval(self, y: float, low: float, high: float, kind: str, title: str = "") -> None:
+    def interval(self, y: float, low: float, high: float, kind: str, title: str = "", about: Subject = ANY) -> None:
         """A line between two values, with arrows where it leaves the axis."""
-        self.parts.append(Line(self.axis.share(low), y, self.axis.share(high), y, kind, title))
+        self.parts.append(Line(self.axis.share(low), y, self.axis.share(high), y, kind, title, about=about))
         if low < self.axis.low:
-            self.parts.append(Mark(0, y, "leftward", kind))
+            self.parts.append(Mark(0, y, "leftward", kind, about=about))
         if high > self.axis.high:
-            self.parts.append(Mark(1, y, "rightward", kind))
+            self.parts.append(Mark(1, y, "rightward", kind, about=about))
 
     def note(self, y: float, text: str) -> None:
         """A text at the right end of a row."""
@@ -146,7 +152,9 @@ class RowChart:
         ends = self.axis.share(low), self.axis.share(high)
         self.ground.append(Box(*ends, top, self.y - top, "band"))
 
-    def chart(self, name: str, title: str = "", zero: bool = False, numbered: bool = False) -> Chart:
+    def chart(
+        self, name: str, title: str = "", zero: bool = False, numbered: bool = False, about: Subject = ANY
+    ) -> Chart:
         """The finished chart, with its axis above and, if it is tall, below."""
         bottom = self.y + 2
         lines: list[Element] = [
@@ -163,7 +171,10 @@ class RowChart:
             lines += self._numbers(bottom + 13)
             bottom += 18
         plot = (*self.ground, *lines, *self.parts)
-        return Chart(name, bottom + 2, self.left, self.right, plot, tuple(self.labels), title, numbered)
+        margins = self.left, self.right
+        return Chart(
+            name, bottom + 2, *margins, plot, tuple(self.labels), title, numbered, about, tuple(self.rows), ABOVE
+        )
 
     def _numbers(self, y: float) -> list[Element]:
         return [
@@ -188,16 +199,18 @@ class PointChart:
         """The height of a value in pixels from the top of the picture."""
         return self.top + (1 - self.y.share(value)) * self.height
 
-    def mark(self, x: float, y: float, shape: str, kind: str, title: str = "") -> None:
-        self.parts.append(Mark(self.x.share(x), self.down(y), shape, kind, title))
+    def mark(self, x: float, y: float, shape: str, kind: str, title: str = "", about: Subject = ANY) -> None:
+        self.parts.append(Mark(self.x.share(x), self.down(y), shape, kind, title, about=about))
 
-    def segment(self, start: tuple[float, float], end: tuple[float, float], kind: str) -> None:
+    def segment(self, start: tuple[float, float], end: tuple[float, float], kind: str, about: Subject = ANY) -> None:
         """A straight line between two points."""
         ends = self.x.share(start[0]), self.down(start[1]), self.x.share(end[0]), self.down(end[1])
-        self.parts.append(Line(*ends, kind))
+        self.parts.append(Line(*ends, kind, about=about))
 
-    def chart(self, name: str, title: str, x_ticks: Sequence[tuple[float, str]] | None = None) -> Chart:
-        """The finished chart; `x_ticks` replaces the numbers of the horizontal axis."""
+    def chart(
+        self, name: str, title: str, x_ticks: Sequence[tuple[float, str, Subject]] | None = None, about: Subject = ANY
+    ) -> Chart:
+        """The finished chart; `x_ticks` (place, text, subject) replaces the numbers of the horizontal axis."""
         foot = self.top + self.height
         lines: list[Element] = []
         after_title = 8 + 1.1 * text_width(title) if title else 0
@@ -205,12 +218,13 @@ class PointChart:
         for tick in self.y.ticks:
             lines.append(Line(0, self.down(tick), 1, self.down(tick), "grid"))
             labels.append(Label(self.left - 6, self.down(tick) + 4, self.y.text(tick), "tick", "end"))
-        ticks = [(tick, self.x.text(tick)) for tick in self.x.ticks] if x_ticks is None else x_ticks
-        lines += [Text(self.x.share(value), foot + 14, text, "tick", "middle") for value, text in ticks]
+        ticks = [(tick, self.x.text(tick), ANY) for tick in self.x.ticks] if x_ticks is None else x_ticks
+        for value, text, tick in ticks:
+            lines.append(Text(self.x.share(value), foot + 14, text, "tick", "middle", about=tick))
         lines.append(Text(0.5, foot + 29, self.x.title, "tick", "middle"))
         lines.append(Line(0, foot, 1, foot, "edge"))
         plot = (*lines, *self.parts)
-        return Chart(name, foot + self.bottom, self.left, self.right, plot, tuple(labels))
+        return Chart(name, foot + self.bottom, self.left, self.right, plot, tuple(labels), about=about)
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:

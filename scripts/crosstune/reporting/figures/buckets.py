@@ -9,6 +9,7 @@ from crosstune.reporting.figures.axes import INDENT, RowChart, difference_axis
 from crosstune.reporting.figures.drawing import text_width
 from crosstune.reporting.figures.figure import Figure, LegendEntry
 from crosstune.reporting.figures.forest import difference_text
+from crosstune.reporting.figures.subjects import about_data, about_pair
 from crosstune.reporting.tables.buckets import bucket_label, is_sure
 
 
@@ -61,7 +62,8 @@ def buckets_figure(entry: Mapping, panel: Panel, buckets: Sequence[Bucket]) -> F
     legend = [LegendEntry(interval, "wide", "circle+line" if ends else "circle")]
     if any(row.sure for row in rows):
         legend.append(LegendEntry("differs from the other examples (Holm)", "main", "square+line"))
-    drawn = chart.chart(f"{title}, in points of {label}.", zero=True, numbered=True)
+    about = about_pair(entry["a"], entry["b"]) & about_data(panel)
+    drawn = chart.chart(f"{title}, in points of {label}.", zero=True, numbered=True, about=about)
     return Figure("buckets", title, "", (drawn,), tuple(legend))
 
 

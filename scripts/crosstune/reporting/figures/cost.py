@@ -7,6 +7,7 @@ from crosstune.reporting.figures.axes import PointChart, wide_axis
 from crosstune.reporting.figures.distance import add_names
 from crosstune.reporting.figures.figure import Figure
 from crosstune.reporting.figures.rows import mean_and_range, trained_schedules
+from crosstune.reporting.figures.subjects import about_schedules
 from crosstune.reporting.tables.cost import schedule_costs
 
 # Schedules whose updates and tokens differ by less than this factor cost the same.
@@ -55,16 +56,17 @@ def cost_figure(panel: Panel, results: Path, even_if_equal: bool = False) -> Fig
     y = wide_axis([record[end] for record in records for end in ("low", "high")], label)
     chart = PointChart(x, y, height=240, right=40)
     for record in records:
-        at = record["hours"] * times
-        chart.segment((at, record["low"]), (at, record["high"]), "wide")
+        at, about = record["hours"] * times, about_schedules(record["schedule"])
+        chart.segment((at, record["low"]), (at, record["high"]), "wide", about)
         text = f"{panel.schedule_title(record['schedule'])}: {at:.3g} {unit}, {record['score']:.1f}"
-        chart.mark(at, record["score"], "circle", "c0", text)
-    add_names(
-        chart,
-        [(panel.schedule_title(record["schedule"]), record["hours"] * times, record["score"]) for record in records],
-    )
+        chart.mark(at, record["score"], "circle", "c0", text, about)
+    names = [record["schedule"] for record in records]
+    places = [(record["hours"] * times, record["score"]) for record in records]
+    points = zip(names, places, strict=True)
+    add_names(chart, [(panel.schedule_title(name), *place, about_schedules(name)) for name, place in points])
     caption = (
         "Training time of all stages of a schedule without sharing stages. Marks: means over seeds. Lines: their range."
     )
-    drawn = chart.chart(f"{label} by {unit} of training, {len(records)} schedules.", "")
+    name = f"{label} by {unit} of training, {len(records)} schedules."
+    drawn = chart.chart(name, "", about=about_schedules(*names))
     return Figure("cost", "Score by cost", caption, (drawn,))

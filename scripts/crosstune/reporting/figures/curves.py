@@ -1,7 +1,5 @@
 """Learning and forgetting of a schedule of several stages: scores after each stage."""
 
-from itertools import pairwise
-
 from crosstune.analysis.cells import Cell
 from crosstune.analysis.results import UNTRAINED, Panel, StageInfo
 from crosstune.reporting.figures.axes import Axis, PointChart, spread, wide_axis
@@ -9,11 +7,15 @@ from crosstune.reporting.figures.drawing import Chart, Text, shortened
 from crosstune.reporting.figures.figure import Figure
 from crosstune.reporting.figures.rows import mean_and_range
 from crosstune.reporting.figures.style import LANGUAGE_COLOURS, SHAPES
+from crosstune.reporting.figures.subjects import ANY, Subject, about_languages, about_schedules
 
 # The largest number of drawn schedules.
 MAX_CURVES = 12
 
 LINE_NAMES = 118
+
+# Class and shape of the lines that are averages: they have the colour of the text.
+AVERAGES = {"low-resource": ("average", "diamond"), "unseen": ("unseen", "cross")}
 
 
 def multi_stage_schedules(panel: Panel) -> list[str]:
@@ -34,7 +36,7 @@ def curves_figure(panel: Panel) -> Figure | None:
         return None
     scores = [record[key] for found in records.values() for record in found for key in ("low", "high")]
     y = wide_axis(scores, panel.labels[panel.metric], least=0)
-    charts = tuple(curves_chart(panel, schedule, found, list(series), y) for schedule, found in records.items())
+    charts = tuple(curves_chart(panel, schedule, found, series, y) for schedule, found in records.items())
     more = f" The first {MAX_CURVES} schedules are drawn." if len(schedules) == MAX_CURVES else ""
     caption = (
         "Scores after each stage: means over seeds; thin lines: their range. Rising: learning; falling: "
@@ -45,42 +47,58 @@ def curves_figure(panel: Panel) -> Figure | None:
 
 def line_kind(names: list[str], line: str) -> tuple[str, str]:
     """Class and shape of a line: averages in the colour of the text, languages in colours of their own."""
-    averages = {"low-resource": ("average", "diamond"), "unseen": ("unseen", "cross")}
-    if line in averages:
-        return averages[line]
-    number = [name for name in names if name not in averages].index(line) % len(LANGUAGE_COLOURS)
+    if line in AVERAGES:
+        return AVERAGES[line]
+    number = [name for name in names if name not in AVERAGES].index(line) % len(LANGUAGE_COLOURS)
     return f"l{number}", SHAPES[number]
 
 
-def curves_chart(panel: Panel, schedule: str, records: list[dict], names: list[str], y: Axis) -> Chart:
+def about_line(series: dict[str, list[str]], line: str) -> Subject:
+    """The language of a line; an average keeps all its languages."""
+    return ANY if line in AVERAGES else about_languages(*series[line])
+
+
+def about_step(number: int) -> Subject:
+    """What a step is about besides its chart's schedule: the one before all stages is of the untrained model."""
+    return ANY if number else about_schedules(UNTRAINED)
+
+
+def curves_chart(panel: Panel, schedule: str, records: list[dict], series: dict[str, list[str]], y: Axis) -> Chart:
     """The lines of one schedule, each named at its end."""
     steps = list(dict.fromkeys((record["number"], record["stage"]) for record in records))
     places = {number: n for n, (number, _) in enumerate(steps)}
     chart = PointChart(Axis(-0.12, len(steps) - 0.88, "after stage"), y, right=LINE_NAMES)
     ends: dict[str, float] = {}
-    for line in names:
-        kind, shape = line_kind(names, line)
+    for line in series:
         own = [record for record in records if record["line"] == line]
-        for before, after in pairwise(own):
-            chart.segment((places[before["number"]], before["score"]), (places[after["number"]], after["score"]), kind)
-        for record in own:
-            x = places[record["number"]]
-            chart.segment((x, record["low"]), (x, record["high"]), "edge")
-            text = (
-                f"{line}, {record['stage']}: {record['score']:.1f} (seeds {record['low']:.1f} to {record['high']:.1f})"
-            )
-            chart.mark(x, record["score"], shape, kind, text)
+        draw_line(chart, own, places, line_kind(list(series), line), about_line(series, line))
         if own:
             ends[line] = chart.down(own[-1]["score"])
     heights = spread(list(ends.values()), 14, chart.top, chart.top + chart.height)
     for line, height in zip(ends, heights, strict=True):
-        chart.parts.append(
-            Text(1, height + 4, shortened(line.rpartition(" (")[0] or line, LINE_NAMES - 8), "number", shift=8)
-        )
+        name = shortened(line.rpartition(" (")[0] or line, LINE_NAMES - 8)
+        chart.parts.append(Text(1, height + 4, name, "number", shift=8, about=about_line(series, line)))
     label = panel.labels[panel.metric]
-    ticks = [(places[number], shortened(name, 62)) for number, name in steps]
-    shown = panel.schedule_title(schedule)
-    return chart.chart(f"{label} after each stage of {shown}, for {', '.join(ends)}.", shown, ticks)
+    ticks = [(places[number], shortened(name, 62), about_step(number)) for number, name in steps]
+    shown, about = panel.schedule_title(schedule), about_schedules(schedule)
+    if not AVERAGES.keys() & ends.keys():
+        about &= about_languages(*(code for line in ends for code in series[line]))
+    return chart.chart(f"{label} after each stage of {shown}, for {', '.join(ends)}.", shown, ticks, about)
+
+
+def draw_line(
+    chart: PointChart, records: list[dict], places: dict[int, int], look: tuple[str, str], about: Subject
+) -> None:
+    """The points of a line, each with its range and the segment to the next; `look`: class and shape."""
+    (kind, shape), points = look, [(places[record["number"]], record["score"]) for record in records]
+    for n, record in enumerate(records):
+        (x, score), about_point = points[n], about & about_step(record["number"])
+        if n + 1 < len(points):
+            chart.segment(points[n], points[n + 1], kind, about_point)
+        chart.segment((x, record["low"]), (x, record["high"]), "edge", about_point)
+        seeds = f"seeds {record['low']:.1f} to {record['high']:.1f}"
+        text = f"{record['line']}, {record['stage']}: {score:.1f} ({seeds})"
+        chart.mark(x, score, shape, kind, text, about_point)
 
 
 def line_languages(panel: Panel) -> dict[str, list[str]]:

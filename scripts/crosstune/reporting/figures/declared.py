@@ -18,6 +18,7 @@ from crosstune.reporting.figures.figure import Figure
 from crosstune.reporting.figures.forest import contrast_blocks, forest_figure
 from crosstune.reporting.figures.heat import heat_figure
 from crosstune.reporting.figures.languages import languages_figure
+from crosstune.reporting.figures.subjects import about_data
 from crosstune.reporting.figures.training import training_figure
 from crosstune.reporting.tables.formats import PILOT_MARK
 
@@ -67,7 +68,7 @@ def draw(study: StudyResults, entry: Mapping[str, Any], results: Path) -> Figure
             for own, model in product(entry["panels"], entry["models"])
             for panel in [panel_view(study, model, own, entry["kind"])]
         ]
-        figure = joined([(panel, figure) for panel, figure in drawn if figure and figure.charts])
+        figure = joined([(panel, own.narrowed(about_data(panel))) for panel, own in drawn if own and own.charts])
     return figure and replace(figure, title=title or figure.title, heading=title, mark=mark)
 
 

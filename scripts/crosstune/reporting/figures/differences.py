@@ -9,13 +9,15 @@ from crosstune.reporting.figures.drawing import Chart, text_width
 from crosstune.reporting.figures.figure import Figure, LegendEntry
 from crosstune.reporting.figures.forest import difference_text
 from crosstune.reporting.figures.rows import trained_schedules
+from crosstune.reporting.figures.subjects import ANY, Subject, about_languages, about_pair
 from crosstune.reporting.tables.contrasts import ContrastResult, contrast_results
 
 
 @dataclass(frozen=True)
 class DifferenceRow:
-    """The difference in one language or, with an empty `family`, of the mean over all; ends may be None."""
+    """The difference in one language or, with an empty `language`, of the mean over all; ends may be None."""
 
+    language: str
     name: str
     family: str
     mean: float
@@ -26,6 +28,10 @@ class DifferenceRow:
     def text(self) -> str:
         return difference_text(self.mean, self.low, self.high)
 
+    @property
+    def about(self) -> Subject:
+        return about_languages(self.language) if self.language else ANY
+
 
 @dataclass(frozen=True)
 class DifferencePair:
@@ -34,6 +40,7 @@ class DifferencePair:
     name: str
     rows: tuple[DifferenceRow, ...]
     declared: bool
+    about: Subject
     smallest_effect: float = 0.0
 
 
@@ -78,30 +85,30 @@ def declared_pair(panel: Panel, result: ContrastResult) -> DifferencePair | None
         estimate = unit["estimate"]
         ends = estimate["interval"] if estimate else (None, None)
         mean = estimate["mean"] if estimate else unit["difference"]
-        rows.append(DifferenceRow(panel.language_title(language), unit["family"], mean, *ends))
+        rows.append(DifferenceRow(language, panel.language_title(language), unit["family"], mean, *ends))
     if not rows:
         return None
     overall, estimate = result.entry["mean"], result.estimate("seeds")
     ends = estimate["interval"] if estimate else (None, None)
     is_part = several or len(rows) < len(result.units)
-    total = [] if is_part else [DifferenceRow(f"mean of {len(rows)}", "", overall, *ends)]
-    return DifferencePair(result.difference, (*total, *rows), True, result.contrast["smallest_effect"])
+    total = [] if is_part else [DifferenceRow("", f"mean of {len(rows)}", "", overall, *ends)]
+    about, effect = about_pair(result.a, result.b), result.contrast["smallest_effect"]
+    return DifferencePair(result.difference, (*total, *rows), True, about, effect)
 
 
 def seed_pair(panel: Panel, a: str, b: str) -> DifferencePair | None:
     """All languages of the panel, with intervals over the seeds; None without a value."""
-    found = [(panel.language_title(language), panel.family(language), [language]) for language in panel.languages]
-    found.insert(0, (f"mean of {len(panel.languages)}", "", panel.languages))
+    found = [(code, panel.language_title(code), panel.family(code), [code]) for code in panel.languages]
+    found.insert(0, ("", f"mean of {len(panel.languages)}", "", panel.languages))
     rows = []
-    for name, family, languages in found:
+    for language, name, family, languages in found:
         one, other = (panel.cell(schedule, languages, panel.metric) for schedule in (a, b))
         difference = one.difference(other)
         if difference.mean is not None:
             ends = interval(difference.values, resolution=difference.resolution)
-            rows.append(
-                DifferenceRow(name, family, difference.mean, *((ends.low, ends.high) if ends else (None, None)))
-            )
-    return DifferencePair(panel.study.names.difference(a, b), tuple(rows), False) if rows else None
+            low, high = (ends.low, ends.high) if ends else (None, None)
+            rows.append(DifferenceRow(language, name, family, difference.mean, low, high))
+    return DifferencePair(panel.study.names.difference(a, b), tuple(rows), False, about_pair(a, b)) if rows else None
 
 
 def differences_figure(panel: Panel, reference: str = "") -> Figure | None:
@@ -148,18 +155,18 @@ def difference_chart(panel: Panel, pair: DifferencePair) -> Chart:
         families.setdefault(row.family, []).append(row)
     for family, rows in families.items():
         if family:
-            chart.heading(family)
+            chart.heading(family, about_languages(*(row.language for row in rows)))
         for row in rows:
             draw_row(chart, row)
     if pair.smallest_effect:
         chart.band(top, -pair.smallest_effect, pair.smallest_effect)
     name = f"Differences {pair.name} in {panel.labels[panel.metric]} by language, with their {CONFIDENCE:.0%} CI."
-    return chart.chart(name, pair.name, zero=True, numbered=True)
+    return chart.chart(name, pair.name, zero=True, numbered=True, about=pair.about)
 
 
 def draw_row(chart: RowChart, row: DifferenceRow) -> None:
     kind, shape = ("wide", "circle") if row.family else ("main", "square")
-    y = chart.row(row.name, indent=INDENT if row.family else 0, kind="" if row.family else "strong")
+    y = chart.row(row.name, indent=INDENT if row.family else 0, kind="" if row.family else "strong", about=row.about)
     if row.low is not None:
         chart.interval(y, row.low, row.high, kind)
     chart.mark(y, row.mean, shape, kind, row.text)

@@ -5,6 +5,7 @@ from crosstune.reporting.figures.axes import PointChart, wide_axis
 from crosstune.reporting.figures.drawing import Chart, Text, text_width
 from crosstune.reporting.figures.figure import Figure
 from crosstune.reporting.figures.rows import marked_schedules
+from crosstune.reporting.figures.subjects import Subject, about_languages, about_schedules
 from crosstune.reporting.tables.distance import distance_points, lines_by_distance
 
 # The width of a chart for which labels avoid each other, and the height of a label.
@@ -40,17 +41,27 @@ def distance_chart(panel: Panel, schedule: str, schedules: list[str]) -> Chart:
     for point in points:
         name = panel.language_title(point.language)
         text = f"{name}, {panel.family(point.language)}: distance {point.distance:.2f}, {point.transfer:+.1f} points"
-        chart.mark(point.distance, point.transfer, "circle", "c0", text)
-    add_names(chart, [(panel.study.names.language(point.language), point.distance, point.transfer) for point in points])
+        chart.mark(point.distance, point.transfer, "circle", "c0", text, about_languages(point.language))
+    named = panel.study.names.language
+    add_names(
+        chart,
+        [(named(at.language), at.distance, at.transfer, about_languages(at.language)) for at in points],
+    )
     shown = panel.schedule_title(schedule)
-    return chart.chart(f"Transfer after {shown} by distance to its sources, {len(points)} languages.", shown)
+    # The line keeps all languages; without any of them it goes with its chart.
+    about = about_schedules(schedule) & about_languages(*(point.language for point in points))
+    name = f"Transfer after {shown} by distance to its sources, {len(points)} languages."
+    return chart.chart(name, shown, about=about)
 
 
-def add_names(chart: PointChart, points: list[tuple[str, float, float]]) -> None:
-    """Name the points: next to, above or below them, where fewest other names and points are in the way."""
-    centres = [(chart.x.share(x) * USUAL_WIDTH, chart.down(y)) for _, x, y in points]
+def add_names(chart: PointChart, points: list[tuple[str, float, float, Subject]]) -> None:
+    """Name the points, each (name, x, y, subject).
+
+    A name stands next to, above or below its point, where fewest other names and points are in the way.
+    """
+    centres = [(chart.x.share(x) * USUAL_WIDTH, chart.down(y)) for _, x, y, _ in points]
     taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in centres]
-    for (name, x, _), (across, down) in zip(points, centres, strict=True):
+    for (name, x, _, about), (across, down) in zip(points, centres, strict=True):
         width = text_width(name)
         choices = {
             "start": (7, 4, across + 7), "end": (-7, 4, across - 7 - width),
@@ -70,5 +81,5 @@ def add_names(chart: PointChart, points: list[tuple[str, float, float]]) -> None
         best = min(choices, key=overlaps)
         shift, lower, left = choices[best]
         anchor = "middle" if best == "below" else best
-        chart.parts.append(Text(chart.x.share(x), down + lower, name, "number", anchor, shift))
+        chart.parts.append(Text(chart.x.share(x), down + lower, name, "number", anchor, shift, about=about))
         taken.append((left, down + lower - LETTERS, left + width, down + lower))

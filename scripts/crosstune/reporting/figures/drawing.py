@@ -4,22 +4,38 @@ Horizontal places are shares of the width of the plot, from 0 to 1; vertical pla
 shares become percentages, so letters and marks keep their size on a phone. In a file they become pixels.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from itertools import groupby
 
 from markupsafe import Markup, escape
 
-from crosstune.reporting.figures.style import LETTER_WIDTH, MARKS
+from crosstune.reporting.figures.style import LETTER_WIDTH, MARK_IDS, MARKS
+from crosstune.reporting.figures.subjects import ANY, Codes, Subject
 
 MORE = "…"
 
+NO_CODES: Codes = {}
 
-class Element(Protocol):
-    """A part of a picture."""
 
+@dataclass(frozen=True)
+class Element(ABC):
+    """A part of a plot."""
+
+    about: Subject = field(default=ANY, kw_only=True)
+
+    @abstractmethod
     def svg(self, width: float | None) -> str:
         """The part as SVG in a plot of `width` pixels, or of any width if None."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """A row or a column of a chart, so many pixels high or percent wide. The page closes its place up with it."""
+
+    size: float
+    about: Subject = ANY
 
 
 def short(number: float) -> str:
@@ -32,13 +48,19 @@ def place(share: float, width: float | None) -> str:
     return f"{short(100 * share)}%" if width is None else short(share * width)
 
 
+def at(name: str, share: float, width: float | None) -> str:
+    """The attribute `name` with a place; none at 0 on a page, where it would be most of a large page's attributes."""
+    found = place(share, width)
+    return "" if found == "0%" else f' {name}="{found}"'
+
+
 def hover(text: str) -> str:
     """The text under the pointer."""
     return f"<title>{escape(text)}</title>" if text else ""
 
 
 @dataclass(frozen=True)
-class Line:
+class Line(Element):
     """A straight line. `kind`: its class."""
 
     x1: float
@@ -49,12 +71,13 @@ class Line:
     title: str = ""
 
     def svg(self, width: float | None) -> str:
-        ends = f'x1="{place(self.x1, width)}" y1="{short(self.y1)}" x2="{place(self.x2, width)}" y2="{short(self.y2)}"'
-        return f'<line class="{self.kind}" {ends}' + (f">{hover(self.title)}</line>" if self.title else "/>")
+        start, end = at("x1", self.x1, width), at("x2", self.x2, width)
+        ends = f'{start} y1="{short(self.y1)}"{end} y2="{short(self.y2)}"'
+        return f'<line class="{self.kind}"{ends}' + (f">{hover(self.title)}</line>" if self.title else "/>")
 
 
 @dataclass(frozen=True)
-class Curve:
+class Curve(Element):
     """A line through points. A page stretches it with its container; the line keeps its thickness."""
 
     points: tuple[tuple[float, float], ...]
@@ -73,7 +96,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Box:
+class Box(Element):
     """A rectangle."""
 
     x1: float
@@ -84,7 +107,7 @@ class Box:
 
     def svg(self, width: float | None) -> str:
         size = f'width="{place(max(0.0, self.x2 - self.x1), width)}" height="{short(self.height)}"'
-        return f'<rect class="{self.kind}" x="{place(self.x1, width)}" y="{short(self.y)}" {size}/>'
+        return f'<rect class="{self.kind}"{at("x", self.x1, width)} y="{short(self.y)}" {size}/>'
 
 
 @dataclass(frozen=True)
@@ -98,7 +121,7 @@ class ShadedCell:
 
 
 @dataclass(frozen=True)
-class ShadedColumn:
+class ShadedColumn(Element):
     """A column of cells, `height` pixels high each."""
 
     x1: float
@@ -116,12 +139,12 @@ class ShadedColumn:
             )
             parts.append(box + (f">{hover(cell.title)}</rect>" if cell.title else "/>"))
             parts.append(f'<text x="{middle}" y="{short(cell.y + 13)}">{escape(cell.text)}</text>')
-        size = f'x="{place(self.x1, width)}" width="{place(self.x2 - self.x1, width)}"'
-        return f'<svg {size} class="shade" overflow="visible">{"".join(parts)}</svg>'
+        size = f'{at("x", self.x1, width)} width="{place(self.x2 - self.x1, width)}"'
+        return f'<svg{size} class="shade" overflow="visible">{"".join(parts)}</svg>'
 
 
 @dataclass(frozen=True)
-class Mark:
+class Mark(Element):
     """A mark of one of the shapes of style.MARKS."""
 
     x: float
@@ -131,12 +154,12 @@ class Mark:
     title: str = ""
 
     def svg(self, width: float | None) -> str:
-        start = f'<use class="{self.kind}" href="#{self.shape}" x="{place(self.x, width)}" y="{short(self.y)}"'
+        start = f'<use class="{self.kind}" href="#{MARK_IDS[self.shape]}"{at("x", self.x, width)} y="{short(self.y)}"'
         return start + (f">{hover(self.title)}</use>" if self.title else "/>")
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(Element):
     """A text, `shift` pixels from its place. `turned`: it runs upwards."""
 
     x: float
@@ -152,11 +175,11 @@ class Text:
         own += f' text-anchor="{self.anchor}"' if self.anchor != "start" else ""
         if self.turned:
             # A rotation about a place in percent: the text lies at the origin of a box of its own.
-            box = f'<svg x="{place(self.x, width)}" y="{short(self.y)}" overflow="visible">'
+            box = f'<svg{at("x", self.x, width)} y="{short(self.y)}" overflow="visible">'
             turn = f'transform="rotate(-90)" x="0" y="{self.shift:g}"'
             return f"{box}<text{own} {turn}>{escape(self.text)}</text></svg>"
         shift = f' dx="{self.shift:g}"' if self.shift else ""
-        return f'<text{own} x="{place(self.x, width)}" y="{short(self.y)}"{shift}>{escape(self.text)}</text>'
+        return f'<text{own}{at("x", self.x, width)} y="{short(self.y)}"{shift}>{escape(self.text)}</text>'
 
 
 @dataclass(frozen=True)
@@ -180,7 +203,8 @@ class Label:
 class Chart:
     """A picture: a plot between margins of `left` and `right` pixels. `name` describes it to those who do not see it.
 
-    `numbered`: the right margin has numbers, which a narrow screen leaves out.
+    `numbered`: the right margin has numbers, which a narrow screen leaves out. `rows`: the bands of its rows, from
+    `first_row` down. `columns`: those of its columns, from left to right.
     """
 
     name: str
@@ -191,14 +215,20 @@ class Chart:
     labels: tuple[Label, ...] = ()
     title: str = ""
     numbered: bool = False
+    about: Subject = ANY
+    rows: tuple[Band, ...] = ()
+    first_row: float = 0
+    columns: tuple[Band, ...] = ()
 
-    def page_svg(self) -> Markup:
-        """The picture for a page, as wide as its container."""
+    def page_svg(self, codes: Codes = NO_CODES) -> Markup:
+        """The picture for a page, as wide as its container. `codes`: those of the names in its subjects."""
         kind = "chart numbered" if self.numbered else "chart"
         start = f'<div class="{kind}" role="img" aria-label="{escape(self.name)}"'
+        start += band_attribute("rows", self.first_row, self.rows, codes)
+        start += band_attribute("columns", 0, self.columns, codes)
         size = f'height="{self.height:g}"'
         labels = f'<svg width="{self.left:g}" {size}>{self._labels}</svg>' if self.labels else "<i></i>"
-        plot = f'<svg class="plot" width="100%" {size}>{self._content(None)}</svg>'
+        plot = f'<svg class="plot" width="100%" {size}>{self._content(None, codes)}</svg>'
         return Markup(f'{start} style="--left:{self.left:g}px;--right:{self.right:g}px">{labels}{plot}</div>')
 
     def file_svg(self, x: float, y: float, width: float) -> str:
@@ -206,19 +236,36 @@ class Chart:
         inner = width - self.left - self.right
         plot = f'<svg x="{self.left:g}" y="0" width="{inner:g}" height="{self.height:g}" overflow="visible">'
         box = f'<svg x="{x:g}" y="{y:g}" width="{width:g}" height="{self.height:g}" overflow="visible">'
-        return f"{box}{self._labels}{plot}{self._content(inner)}</svg></svg>"
+        return f"{box}{self._labels}{plot}{self._content(inner, NO_CODES)}</svg></svg>"
 
     @property
     def _labels(self) -> str:
         return "".join(label.svg() for label in self.labels)
 
-    def _content(self, width: float | None) -> str:
-        return "".join(element.svg(width) for element in self.plot)
+    def _content(self, width: float | None, codes: Codes) -> str:
+        """The plot; neighbours of one subject share its code."""
+        parts = []
+        for about, own in groupby(self.plot, key=lambda element: element.about):
+            drawn, attribute = "".join(element.svg(width) for element in own), about.attribute(codes)
+            parts.append(f"<g{attribute}>{drawn}</g>" if attribute else drawn)
+        return "".join(parts)
+
+
+def band_attribute(name: str, start: float, bands: Sequence[Band], codes: Codes) -> str:
+    """The attribute `data-rows="34;23:n0+n2;18:n0;18:n2"`: where bands start, then size and subject of each.
+
+    Empty without subjects.
+    """
+    texts = [band.about.text(codes) for band in bands]
+    if not any(texts):
+        return ""
+    parts = [f"{band.size:g}:{text}" if text else f"{band.size:g}" for band, text in zip(bands, texts, strict=True)]
+    return f' data-{name}="{";".join([f"{start:g}", *parts])}"'
 
 
 def mark_definitions() -> Markup:
     """The shapes of all marks, once for a page or a file."""
-    shapes = "".join(f'<path id="{name}" d="{path}"/>' for name, path in MARKS.items())
+    shapes = "".join(f'<path id="{MARK_IDS[name]}" d="{path}"/>' for name, path in MARKS.items())
     return Markup(f"<defs>{shapes}</defs>")
 
 

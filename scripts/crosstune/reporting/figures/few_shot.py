@@ -11,6 +11,7 @@ from crosstune.reporting.figures.drawing import Chart
 from crosstune.reporting.figures.figure import Figure
 from crosstune.reporting.figures.rows import schedule_legend
 from crosstune.reporting.figures.style import SHAPES
+from crosstune.reporting.figures.subjects import about_languages, about_pair, about_schedules
 from crosstune.reporting.tables.few_shot import describe_curves, drawn_curves, sampled_languages
 
 # The largest number of drawn curves.
@@ -56,15 +57,19 @@ def few_shot_chart(language: str, records: Sequence[dict], names: Sequence[str],
             for record in own
         ]
         for (x1, before), (x2, after) in pairwise(points):
-            chart.segment((x1, before["score"]), (x2, after["score"]), f"c{number}")
+            about = about_pair(before["schedule"], after["schedule"])
+            chart.segment((x1, before["score"]), (x2, after["score"]), f"c{number}", about)
         for x, record in points:
-            chart.segment((x, record["low"]), (x, record["high"]), f"c{number}")
+            about = about_schedules(record["schedule"])
+            chart.segment((x, record["low"]), (x, record["high"]), f"c{number}", about)
             text = f"{name}, {record['examples']}: {record['score']:.1f} [{record['low']:.1f}, {record['high']:.1f}]"
-            chart.mark(x, record["score"], SHAPES[number], f"c{number}", text)
-    ticks = [(position(size, constant), str(size)) for size in sizes]
-    return chart.chart(
-        f"{y.title} in {language} by the number of its training examples: {', '.join(names)}.", language, ticks
-    )
+            chart.mark(x, record["score"], SHAPES[number], f"c{number}", text, about)
+    drawn = [record for record in records if record["language"] == language]
+    of_size = {size: [record["schedule"] for record in records if record["examples"] == size] for size in sizes}
+    ticks = [(position(size, constant), str(size), about_schedules(*of_size[size])) for size in sizes]
+    about = about_languages(drawn[0]["key"]) & about_schedules(*(record["schedule"] for record in drawn))
+    name = f"{y.title} in {language} by the number of its training examples: {', '.join(names)}."
+    return chart.chart(name, language, ticks, about)
 
 
 def axis_constant(sizes: Sequence[int]) -> float:
@@ -85,7 +90,9 @@ def curve_records(panel: Panel, names: Sequence[str]) -> Iterator[dict]:
                 low, high = (ends.low, ends.high) if ends else (cell.mean, cell.mean)
                 numbers = {"score": cell.mean, "low": low, "high": high}
                 yield {
+                    "key": language,
                     "language": panel.language_title(language),
+                    "schedule": schedule,
                     "curve": panel.schedule_title(name),
                     "examples": size,
                     **{key: round(value, 4) for key, value in numbers.items()},

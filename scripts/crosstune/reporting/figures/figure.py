@@ -1,12 +1,13 @@
 """A figure: charts with a title, a caption and a legend, for the page and as a file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import vl_convert
 from markupsafe import escape
 
 from crosstune.reporting.figures.drawing import Chart, mark_definitions, text_width
-from crosstune.reporting.figures.style import FONT, LIGHT, file_style
+from crosstune.reporting.figures.style import FONT, LIGHT, MARK_IDS, file_style
+from crosstune.reporting.figures.subjects import ANY, Subject
 
 # The width of a file in pixels, the space between its charts, and the height of a line of its legend.
 WIDTH, SPACE, LEGEND_LINE = 720, 18, 20
@@ -14,11 +15,18 @@ WIDTH, SPACE, LEGEND_LINE = 720, 18, 20
 
 @dataclass(frozen=True)
 class LegendEntry:
-    """A mark or a line with its meaning."""
+    """A mark or a line with its meaning. `count`: how many schedules it stands for, if it says so."""
 
     text: str
     kind: str
     shape: str = ""
+    about: Subject = ANY
+    count: int = 0
+
+    @property
+    def words(self) -> str:
+        """The meaning with the number."""
+        return f"{self.count} {self.text}" if self.count else self.text
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,10 @@ class Figure:
     columns: int = 1
     mark: str = ""
     heading: str = ""
+
+    def narrowed(self, about: Subject) -> "Figure":
+        """The figure with charts that are also about `about`, such as a data set."""
+        return replace(self, charts=tuple(replace(chart, about=chart.about & about) for chart in self.charts))
 
     @property
     def alt(self) -> str:
@@ -74,12 +86,12 @@ class Figure:
             parts.append(f'<text class="strong" x="0" y="{y + 4:g}">{escape(text)}</text>')
             y += LEGEND_LINE
         for entry in self.legend:
-            width = 34 + text_width(entry.text)
+            width = 34 + text_width(entry.words)
             if x and x + width > WIDTH:
                 x, y = 0.0, y + LEGEND_LINE
             parts.append(f'<svg x="{x:g}" y="{y - 7:g}" width="22" height="14" overflow="visible">')
             parts.append(legend_drawing(entry) + "</svg>")
-            parts.append(f'<text x="{x + 26:g}" y="{y + 4:g}">{escape(entry.text)}</text>')
+            parts.append(f'<text x="{x + 26:g}" y="{y + 4:g}">{escape(entry.words)}</text>')
             x += width
         return parts, y + LEGEND_LINE if self.legend else y - 6
 
@@ -94,4 +106,4 @@ def legend_drawing(entry: LegendEntry) -> str:
         else ""
     )
     shape = entry.shape.removesuffix("+line")
-    return line + (f'<use class="{entry.kind}" href="#{shape}" x="11" y="7"/>' if shape else "")
+    return line + (f'<use class="{entry.kind}" href="#{MARK_IDS[shape]}" x="11" y="7"/>' if shape else "")

@@ -9,6 +9,7 @@ from crosstune.core.text import decimal
 from crosstune.reporting.figures.axes import RowChart, difference_axis, minus
 from crosstune.reporting.figures.drawing import text_width
 from crosstune.reporting.figures.figure import Figure, LegendEntry
+from crosstune.reporting.figures.subjects import Subject, about_data, about_pair
 from crosstune.reporting.tables.contrasts import ContrastResult, contrast_results
 
 # The most contrasts that are drawn with all their intervals; of more, each has one.
@@ -50,6 +51,7 @@ class ForestBlock:
     name: str
     difference: str
     rows: tuple[ForestRow, ...]
+    about: Subject
     smallest_effect: float = 0.0
 
     @property
@@ -77,13 +79,13 @@ def forest_figure(study: StudyResults) -> Figure | None:
     )
     for block in blocks:
         if detailed:
-            chart.heading(block.title)
+            chart.heading(block.title, block.about)
         top = chart.y
         for row in block.rows:
             if detailed:
-                y = chart.row(row.name, 19, indent=10, kind="" if row.main else "soft")
+                y = chart.row(row.name, 19, indent=10, kind="" if row.main else "soft", about=block.about)
             else:
-                y = chart.row(block.name, 32, kind="strong", below=block.difference)
+                y = chart.row(block.name, 32, kind="strong", below=block.difference, about=block.about)
             draw_interval(chart, y, row)
             chart.note(y, f"{row.text} {row.verdict}")
         if block.smallest_effect:
@@ -136,7 +138,8 @@ def contrast_block(result: ContrastResult, detailed: bool) -> ForestBlock:
         rows = [ForestRow("one seed: no CI", mean, None, None, result.verdict("seeds"), True)]
     several = len(result.study.plan["models"]) > 1
     model = f", {result.study.names.model(result.entry['model'])}" if several else ""
-    return ForestBlock(result.name, result.difference + model, tuple(rows), result.contrast["smallest_effect"])
+    about = about_pair(result.a, result.b) & about_data(*result.panels)
+    return ForestBlock(result.name, result.difference + model, tuple(rows), about, result.contrast["smallest_effect"])
 
 
 def headline_blocks(study: StudyResults) -> list[ForestBlock]:
@@ -148,7 +151,8 @@ def headline_blocks(study: StudyResults) -> list[ForestBlock]:
         for a, b in pairs:
             if {a, b} <= set(panel.schedules) and (row := seed_row(panel, a, b)):
                 model = f", {panel.model_title}" if len(study.plan["models"]) > 1 else ""
-                blocks.append(ForestBlock("", study.names.difference(a, b) + model, (row,)))
+                about = about_pair(a, b) & about_data(panel)
+                blocks.append(ForestBlock("", study.names.difference(a, b) + model, (row,), about))
     return blocks
 
 

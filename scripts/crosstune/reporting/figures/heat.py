@@ -3,6 +3,7 @@
 from crosstune.analysis.results import Panel
 from crosstune.core.text import decimal
 from crosstune.reporting.figures.drawing import (
+    Band,
     Chart,
     Element,
     Label,
@@ -14,7 +15,8 @@ from crosstune.reporting.figures.drawing import (
     text_width,
 )
 from crosstune.reporting.figures.figure import Figure
-from crosstune.reporting.figures.rows import row_blocks
+from crosstune.reporting.figures.rows import about_row, row_blocks
+from crosstune.reporting.figures.subjects import about_schedules
 
 STEP = 19
 
@@ -32,9 +34,7 @@ def heat_figure(panel: Panel) -> Figure:
     """The heat map of a panel in its primary metric: the rows of the dot plot, all schedules."""
     records = {title: heat_records(panel, rows) for title, rows in row_blocks(panel).items()}
     highest = max((record["score"] for part in records.values() for record in part), default=100)
-    charts = tuple(
-        heat_block(panel, title, list(row_blocks(panel)[title]), part, highest) for title, part in records.items()
-    )
+    charts = tuple(heat_block(panel, title, row_blocks(panel)[title], part, highest) for title, part in records.items())
     decimals = " Rounded; the tables have the decimals." if len(panel.schedules) >= MANY else ""
     return Figure(
         "heat", "Every language with every schedule", f"Means over seeds; a stronger shade is higher.{decimals}", charts
@@ -55,9 +55,9 @@ def heat_records(panel: Panel, rows: dict[str, list[str]]) -> list[dict]:
     ]
 
 
-def heat_block(panel: Panel, title: str, rows: list[str], records: list[dict], highest: float) -> Chart:
+def heat_block(panel: Panel, title: str, lines: dict[str, list[str]], records: list[dict], highest: float) -> Chart:
     """One block of rows under the names of the schedules."""
-    schedules, many = panel.schedules, len(panel.schedules) >= MANY
+    rows, schedules, many = list(lines), panel.schedules, len(panel.schedules) >= MANY
     every = [label for block in row_blocks(panel).values() for label in block]
     left = label_width(every, 150 if many else 190)
     names = [shortened(panel.schedule_title(name), MOST_NAME) for name in schedules]
@@ -80,7 +80,17 @@ def heat_block(panel: Panel, title: str, rows: list[str], records: list[dict], h
         Label(0, top + STEP * n + 13, shortened(row, left - 6), title=row) for n, row in enumerate(rows)
     ]  # fmt: skip
     name = f"Mean {panel.labels[panel.metric]} of every schedule: {title}, {len(rows)} rows, as in the tables."
-    return Chart(name, top + STEP * len(rows) + 4, left, 0, tuple(parts), tuple(labels), title)
+    return Chart(
+        name,
+        top + STEP * len(rows) + 4,
+        *(left, 0),
+        tuple(parts),
+        tuple(labels),
+        title,
+        rows=tuple(Band(STEP, about_row(title, languages)) for languages in lines.values()),
+        first_row=top,
+        columns=tuple(Band(100 * width, about_schedules(schedule)) for schedule in schedules),
+    )
 
 
 def heat_cell(record: dict, schedule: str, y: float, highest: float, many: bool) -> ShadedCell:

@@ -12,8 +12,15 @@ from crosstune.core.text import decimal
 from crosstune.reporting.figures.axes import INDENT, Axis, RowChart
 from crosstune.reporting.figures.drawing import Chart
 from crosstune.reporting.figures.figure import Figure, LegendEntry
-from crosstune.reporting.figures.rows import marked_schedules, row_blocks, schedule_legend, trained_schedules
+from crosstune.reporting.figures.rows import (
+    about_row,
+    marked_schedules,
+    row_blocks,
+    schedule_legend,
+    trained_schedules,
+)
 from crosstune.reporting.figures.style import SHAPES
+from crosstune.reporting.figures.subjects import about_schedules
 
 # From so many languages on, rows are closer and single seeds are left out: their range remains.
 MANY = 16
@@ -27,9 +34,9 @@ def languages_figure(panel: Panel) -> Figure:
     charts = tuple(dot_plot(panel, title, rows, own) for (title, rows), own in zip(blocks.items(), axes, strict=True))
     marked = marked_schedules(panel)
     legend = schedule_legend(panel, marked)
-    others = len(trained_schedules(panel)) - len(marked)
+    others = [name for name in trained_schedules(panel) if name not in marked]
     if others:
-        legend.append(LegendEntry(f"{others} other schedules", "other", "tick"))
+        legend.append(LegendEntry("other schedules", "other", "tick", about_schedules(*others), len(others)))
     legend.append(LegendEntry("best trivial baseline", "baseline", "tick"))
     seeds = "" if len(panel.languages) >= MANY else " Small dots: seeds."
     caption = f"Large marks: mean over seeds. Lines: the range of the seeds.{seeds}"
@@ -50,19 +57,22 @@ def dot_plot(panel: Panel, title: str, rows: dict[str, list[str]], axis: Axis) -
     marked, chart = marked_schedules(panel), RowChart(axis, names)
     gap = 3 if len(panel.languages) >= MANY else 8
     height = max(20, gap * len(marked) + 8)
+    places = {}
     for name, languages in rows.items():
-        y = chart.row(name, height, INDENT)
+        y = places[name] = chart.row(name, height, INDENT, about=about_row(title, languages))
         baseline = panel.best_baseline(languages, panel.metric)
         if baseline is not None:
             chart.mark(y, baseline, "tick", "baseline", f"{name}: best trivial baseline {decimal(baseline, 1)}")
-        for schedule in trained_schedules(panel):
-            if schedule not in marked:
-                mark_schedule(chart, panel, y, (name, languages), schedule)
-        for n, schedule in enumerate(marked):
-            mark_schedule(chart, panel, y + gap * (n - (len(marked) - 1) / 2), (name, languages), schedule)
         chart.rule()
-    schedules = ", ".join(map(panel.schedule_title, trained_schedules(panel)))
-    return chart.chart(f"{panel.labels[panel.metric]} of {schedules}: {title}, {len(rows)} rows.", title)
+    # The marks of a schedule are neighbours, so that the page needs their subject once.
+    trained = trained_schedules(panel)
+    for schedule in [*(name for name in trained if name not in marked), *marked]:
+        shift = gap * (marked.index(schedule) - (len(marked) - 1) / 2) if schedule in marked else 0
+        for name, languages in rows.items():
+            mark_schedule(chart, panel, places[name] + shift, (name, languages), schedule)
+    schedules = ", ".join(map(panel.schedule_title, trained))
+    name = f"{panel.labels[panel.metric]} of {schedules}: {title}, {len(rows)} rows."
+    return chart.chart(name, title, about=about_schedules(*trained))
 
 
 def mark_schedule(chart: RowChart, panel: Panel, y: float, row: tuple[str, list[str]], schedule: str) -> None:
@@ -73,14 +83,15 @@ def mark_schedule(chart: RowChart, panel: Panel, y: float, row: tuple[str, list[
         return
     row_name = "" if len(panel.languages) >= MANY else f"{name}, "
     title = f"{row_name}{panel.schedule_title(schedule)}: {decimal(cell.mean, 1)}"
+    about = about_schedules(schedule)
     if schedule not in marked:
-        chart.mark(y, cell.mean, "tick", "other", title)
+        chart.mark(y, cell.mean, "tick", "other", title, about)
         return
     number = marked.index(schedule)
     values = list(cell.values.values())
     if len(values) > 1:
-        chart.interval(y, min(values), max(values), f"c{number}")
+        chart.interval(y, min(values), max(values), f"c{number}", about=about)
     if len(panel.languages) < MANY:
         for value in values:
-            chart.mark(y, value, "dot", f"c{number}")
-    chart.mark(y, cell.mean, SHAPES[number], f"c{number}", title)
+            chart.mark(y, value, "dot", f"c{number}", about=about)
+    chart.mark(y, cell.mean, SHAPES[number], f"c{number}", title, about)

@@ -6,6 +6,10 @@ from crosstune.analysis.cells import Cell
 from crosstune.analysis.results import UNTRAINED, Panel
 from crosstune.reporting.figures.figure import LegendEntry
 from crosstune.reporting.figures.style import SHAPES
+from crosstune.reporting.figures.subjects import ANY, Subject, about_languages, about_schedules
+
+# The block of rows that are averages.
+MEANS = "Means over languages"
 
 
 def trained_schedules(panel: Panel) -> list[str]:
@@ -26,7 +30,21 @@ def marked_schedules(panel: Panel) -> list[str]:
 
 def schedule_legend(panel: Panel, schedules: Sequence[str]) -> list[LegendEntry]:
     """An entry for every schedule, or few-shot curve."""
-    return [LegendEntry(panel.schedule_title(name), f"c{n}", SHAPES[n]) for n, name in enumerate(schedules)]
+    return [
+        LegendEntry(panel.schedule_title(name), f"c{n}", SHAPES[n], about_curve(panel, name))
+        for n, name in enumerate(schedules)
+    ]
+
+
+def about_curve(panel: Panel, name: str) -> Subject:
+    """A schedule, or the schedules of a few-shot curve."""
+    curve = panel.curves.get(name)
+    return about_schedules(*(curve.points.values() if curve else [name]))
+
+
+def about_row(title: str, languages: Sequence[str]) -> Subject:
+    """The language of a row of the block `title`; an average is about no language, since it keeps all of them."""
+    return ANY if title == MEANS else about_languages(*languages)
 
 
 def mean_and_range(cell: Cell) -> dict[str, float]:
@@ -40,9 +58,7 @@ def row_blocks(panel: Panel) -> dict[str, dict[str, list[str]]]:
     averages = {"low": "low-resource", "seen": "trained"}
     groups = panel.language_groups
     blocks = {
-        "Means over languages": {
-            f"{label} ({len(groups[name])})": groups[name] for name, label in averages.items() if name in groups
-        },
+        MEANS: {f"{label} ({len(groups[name])})": groups[name] for name, label in averages.items() if name in groups},
         "Seen in training": {panel.language_title(lang): [lang] for lang in panel.seen_languages},
         "Unseen, of a trained family": {panel.language_title(lang): [lang] for lang in panel.related_languages},
         "Unseen, of no trained family": {panel.language_title(lang): [lang] for lang in panel.unrelated_languages},

@@ -21,6 +21,10 @@ MARKS = {
 
 """The outlines of the marks, about their place."""
 
+MARK_IDS = {name: f"m{number}" for number, name in enumerate(MARKS)}
+
+"""Short: a large page refers to them very often."""
+
 SHAPES = ("circle", "square", "triangle", "diamond", "cross", "wedge")
 
 """The shapes of schedules, in the order of SCHEDULE_COLOURS."""

@@ -13,6 +13,7 @@ from crosstune.reporting.figures.axes import Axis, PointChart, wide_axis
 from crosstune.reporting.figures.drawing import Chart, Curve, Line, Text
 from crosstune.reporting.figures.figure import Figure
 from crosstune.reporting.figures.rows import trained_schedules
+from crosstune.reporting.figures.subjects import about_schedules
 
 # The most points of a curve: losses between them are averaged.
 POINTS = 48
@@ -124,4 +125,5 @@ def run_chart(panel: Panel, schedule: str, runs: list[TrainingRun], y: Axis, qua
         curve = tuple((chart.x.share(x), chart.down(value)) for x, value in thinned(points))
         chart.parts.append(Curve(curve, foot + chart.bottom, "run", f"{shown}, {name}"))
     of_runs = "the same in all runs" if len(curves) < len(runs) else f"{len(runs)} runs"
-    return chart.chart(f"{quantity.words} of {shown} by update, {of_runs}.", shown)
+    name = f"{quantity.words} of {shown} by update, {of_runs}."
+    return chart.chart(name, shown, about=about_schedules(schedule))

@@ -1,7 +1,7 @@
 """The report of a study: the answer to its question, then the evidence.
 
 Its text, style and script are in templates/. The report is one HTML page without external resources. It is complete
-without its script, which sorts, filters and chooses what the tables show.
+without its script, which sorts and filters tables and chooses what tables and figures show.
 """
 
 import base64
@@ -32,6 +32,7 @@ from crosstune.reporting.figures.drawing import mark_definitions
 from crosstune.reporting.figures.figure import legend_drawing
 from crosstune.reporting.figures.forest import forest_figure
 from crosstune.reporting.figures.style import DARK, LIGHT, page_style, variables
+from crosstune.reporting.figures.subjects import short_codes
 from crosstune.reporting.page.answer import (
     baseline_margins,
     has_declared_contrast,
@@ -84,6 +85,8 @@ from crosstune.reporting.tables.transfer import gains_table, measures_text_table
 
 TEMPLATE = "report.html.j2"
 
+SCRIPTS = ("page.js", "choice.js")
+
 FUNCTIONS = (
     average_table, baseline_margins, comparison_rows, component_rows, contrast_results, custom_tables,
     difference_rows, distance_sentences, distance_table, encoding_table, examples_line, few_shot_table,
@@ -116,7 +119,7 @@ def render_page(study: StudyResults, results: Path, record: CorrectionRecord | N
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    own = (bibtex, choices, citation_rows, fitted_parts, heading_attributes, track_panels)
+    own = (bibtex, citation_rows, fitted_parts, heading_attributes, track_panels)
     functions = {function.__name__: function for function in (*FUNCTIONS, *own)}
     readers = {function.__name__: partial(function, results=results) for function in (*READERS, exposure)}
     environment.globals.update(functions | readers, next_number=numbers_from(1).__next__)
@@ -127,7 +130,9 @@ def render_page(study: StudyResults, results: Path, record: CorrectionRecord | N
     environment.filters.update({function.__name__: function for function in filters})
     environment.filters["language_name"] = study.names.language
     environment.filters["csv_address"] = partial(csv_address, pilot=study.pilot)
-    script = loader.get_source(environment, "page.js")[0]
+    script = "\n".join(loader.get_source(environment, name)[0] for name in SCRIPTS)
+    chosen = choices(study)
+    codes = short_codes({kind: [value for value, *_ in found] for kind, found in chosen.items()})
     values = {
         "study": study,
         "plan": study.plan,
@@ -139,6 +144,8 @@ def render_page(study: StudyResults, results: Path, record: CorrectionRecord | N
         "record": record and record_section(record, results),
         "used": read_job_usage(results),
         "terms": TERMS,
+        "chosen": chosen,
+        "codes": codes,
         "pilot_mark": PILOT_MARK,
         "script": Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -1,4 +1,4 @@
-// Sorting, filtering and choosing what the tables show. The page is complete without this script.
+// Sorting and filtering tables, and printing. The page is complete without its scripts.
 "use strict";
 
 const FILTERED_FROM = 8; // the smallest number of rows of a table with a filter
@@ -71,67 +71,10 @@ function showGroups(table) {
   }
 }
 
-// Rows and columns of the values that are not chosen get the class "out".
-function choose(table, left) {
-  const isOut = (cell) => Object.entries(left).some(([kind, values]) => values.has(cell.dataset[kind]));
-  for (const body of table.tBodies) {
-    for (const row of body.rows) row.classList.toggle("out", row.cells[0] !== undefined && isOut(row.cells[0]));
-  }
-  const headings = lastHeadings(table);
-  headings.forEach((heading, place) => {
-    const out = isOut(heading);
-    if (out === heading.classList.contains("out")) return;
-    heading.classList.toggle("out", out);
-    for (const body of table.tBodies) {
-      for (const row of body.rows) if (!row.classList.contains("group")) row.cells[place]?.classList.toggle("out", out);
-    }
-  });
-  if (table.tHead.rows.length > 1) {
-    let place = 1;
-    for (const group of [...table.tHead.rows[0].cells].slice(1)) {
-      const width = parseInt((group.dataset.width ??= group.colSpan));
-      const shown = headings.slice(place, place + width).filter((one) => !one.classList.contains("out")).length;
-      group.classList.toggle("out", shown === 0);
-      group.colSpan = Math.max(1, shown);
-      place += width;
-    }
-  }
-  showGroups(table);
-}
-
-function makeChoice(box, tables) {
-  const fields = [...box.querySelectorAll("[data-kind]")];
-  const groups = [...box.querySelectorAll("[data-group]")];
-  const apply = () => {
-    const left = { language: new Set(), schedule: new Set(), panel: new Set() };
-    for (const field of fields) if (!field.checked) left[field.dataset.kind].add(field.value);
-    for (const part of document.querySelectorAll("[data-panel]")) {
-      part.classList.toggle("out", left.panel.has(part.dataset.panel));
-    }
-    const inTables = { language: left.language, schedule: left.schedule, dataset: left.panel };
-    for (const table of tables) choose(table, inTables);
-  };
-  box.addEventListener("change", ({ target }) => {
-    if (target.dataset.group) {
-      for (const field of fields) {
-        if ((field.dataset.groups ?? "").split("|").includes(target.dataset.group)) field.checked = target.checked;
-      }
-    }
-    apply();
-  });
-  box.querySelector(".everything").addEventListener("click", () => {
-    for (const field of [...fields, ...groups]) field.checked = true;
-    apply();
-  });
-  box.hidden = false;
-}
-
-const tables = [...document.querySelectorAll("main .scroll table")];
-for (const table of tables) {
+for (const table of document.querySelectorAll("main .scroll table")) {
   makeSortable(table);
   makeFilterable(table);
 }
-makeChoice(document.querySelector(".choice"), tables);
 
 // A link into a closed part opens it; printing opens all, where style sheets cannot.
 window.addEventListener("beforeprint", () => {
