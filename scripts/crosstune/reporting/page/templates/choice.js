@@ -127,7 +127,7 @@ function chooseInFigures(charts, out) {
   for (const count of document.querySelectorAll(".legend .count")) {
     count.textContent = count.parentNode.dataset.of.split("+").filter((code) => !out.has(code)).length;
   }
-  for (const chart of charts) if (closeUp(chart, out)) chart.box.hidden = true;
+  for (const chart of charts) chart.box.hidden = closeUp(chart, out) || isOut(chart.box.dataset.of ?? "", out);
   for (const figure of document.querySelectorAll("figure.figure")) {
     figure.hidden = [...figure.querySelectorAll(".charts > div")].every((box) => box.hidden);
   }
