@@ -259,7 +259,28 @@ def test_tables_and_the_report_name_the_chosen_values(candidates, tmp_path):
     assert table.rows == [["joint", "10.0", "20.3", "30.0*"]]
     (sentence,) = chosen_sentences(results, tmp_path)
     assert "joint: lr 5e-05 (SQuAD v1.1 F1 30.0 on validation rows, at the edge of the values" in sentence
+    assert table.caption.endswith("At the edge of the values that were tried: joint.")
     assert sweep_tables(StudyResults({}, {}, {}), tmp_path) == []
+
+
+def test_tables_of_sweeps_show_display_names_in_their_order(candidates, tmp_path):
+    entries = []
+    for model, schedule in product(("tiny", "large"), ("joint", "single")):
+        write_json(tmp_path / f"{model}/{schedule}.json", choose(GRID, [[path] for path in candidates(1, 3, 2)], [1]))
+        place = {"model": model, "track": "qa", "schedule": schedule, "seeds": [1]}
+        entries.append(place | {"choice": f"{model}/{schedule}.json"})
+    names = {
+        "models": {"large": "Large model"}, "schedules": {"single": "English alone"}, "languages": {"qen": "English"},
+        "datasets": {"worldqa": "Invented QA"},
+    }  # fmt: skip
+    results = StudyResults({"sweeps": entries, "names": names}, {}, {})
+    tables = sweep_tables(results, tmp_path)
+    assert [table.name for table in tables] == ["sweep.qa.large", "sweep.qa.tiny"]
+    assert [row[0] for row in tables[0].rows] == ["English alone", "joint"]
+    assert "Model Large model, track qa" in tables[0].caption
+    assert "on validation rows of Invented QA (English)" in tables[0].caption
+    assert "edge" not in tables[0].caption
+    assert chosen_sentences(results, tmp_path)[0].startswith("qa, Large model, English alone: lr 3e-05 (")
 
 
 # --- patience --------------------------------------------------------------------------------------------------------

@@ -33,8 +33,11 @@ def check_adapters(study: Expansion) -> None:
     for name, model in study.config["models"].items():
         if "lora" not in model:
             continue
+        if ALL_LINEAR in (targets := model["lora"]["targets"]) and targets != ALL_LINEAR:
+            message = f"{ALL_LINEAR} stands for all linear layers, and is no name of one in a list"
+            raise UserError(message, f"models.{name}.lora.targets", f"targets: {ALL_LINEAR}")
         if layers := layer_shapes(study.config, name):
-            matched_layers(list(layers), model["lora"]["targets"], f"models.{name}.lora.targets")
+            matched_layers(list(layers), targets, f"models.{name}.lora.targets")
         if model["lora"]["stages"] == "merge":
             _check_optimizers(study, name)
 

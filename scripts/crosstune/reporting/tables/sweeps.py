@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from crosstune.analysis.names import DisplayNames
 from crosstune.analysis.results import StudyResults, read_json_object
-from crosstune.core.text import count, decimal
+from crosstune.core.text import count, decimal, named_first
 from crosstune.evaluation.metrics import metric_named
 from crosstune.reporting.tables.formats import TextTable, table_files, write_files
 
@@ -15,29 +16,37 @@ CHOSEN_MARK = "*"
 def sweep_tables(study: StudyResults, results: Path) -> list[TextTable]:
     """A table for each model and track with sweeps: schedules x values. Reads the choices, as far as they exist."""
     groups: dict[tuple[str, str], list[tuple[dict, dict]]] = {}
-    for sweep in study.plan.get("sweeps", []):
-        if choice := read_json_object(results / sweep["choice"]):
-            groups.setdefault((sweep["track"], sweep["model"]), []).append((sweep, choice))
-    return [_table(track, model, found) for (track, model), found in groups.items()]
+    for sweep, choice in _made_choices(study, results):
+        groups.setdefault((sweep["track"], sweep["model"]), []).append((sweep, choice))
+    return [_table(study.names, track, model, found) for (track, model), found in groups.items()]
 
 
 def chosen_sentences(study: StudyResults, results: Path) -> list[str]:
     """A sentence for each schedule, on the values that were chosen for it."""
     sentences = []
-    for sweep in study.plan.get("sweeps", []):
-        if choice := read_json_object(results / sweep["choice"]):
-            best = choice["candidates"][choice["number"]]
-            edge = ", at the edge of the values that were tried" if _at_edge(choice) else ""
-            sentences.append(
-                f"{sweep['track']}, {sweep['model']}, {schedule_label(sweep)}: {values_text(best['values'])} "
-                f"({metric_label(choice)} {decimal(best['score'], 1)} on validation rows{edge})."
-            )
+    for sweep, choice in _made_choices(study, results):
+        best = choice["candidates"][choice["number"]]
+        edge = ", at the edge of the values that were tried" if _at_edge(choice) else ""
+        label = f"{study.names.model(sweep['model'])}, {schedule_label(study.names, sweep)}"
+        score = f"{metric_label(choice)} {decimal(best['score'], 1)} on validation rows{edge}"
+        sentences.append(f"{sweep['track']}, {label}: {values_text(best['values'])} ({score}).")
     return sentences
 
 
-def schedule_label(sweep: Mapping) -> str:
-    """The schedule of a sweep, with its fold if there are folds."""
-    return f"{sweep['schedule']}, fold {sweep['fold']}" if "fold" in sweep else sweep["schedule"]
+def schedule_label(names: DisplayNames, sweep: Mapping) -> str:
+    """The schedule of a sweep as readers see it, with its fold if there are folds."""
+    shown = names.schedule(sweep["schedule"])
+    return f"{shown}, fold {sweep['fold']}" if "fold" in sweep else shown
+
+
+def _made_choices(study: StudyResults, results: Path) -> list[tuple[dict, dict]]:
+    """The plan's sweeps whose choices exist, with these; models and schedules that the study names come first."""
+    sweeps = study.plan.get("sweeps", [])
+    for key, kind in (("schedule", "schedules"), ("model", "models")):
+        order = named_first(dict.fromkeys(sweep[key] for sweep in sweeps), study.names.by_kind.get(kind, ()))
+        sweeps = sorted(sweeps, key=lambda sweep: order.index(sweep[key]))
+    found = [(sweep, read_json_object(results / sweep["choice"])) for sweep in sweeps]
+    return [(sweep, choice) for sweep, choice in found if choice]
 
 
 def values_text(values: Mapping[str, float]) -> str:
@@ -59,30 +68,33 @@ def write_sweep_tables(study: StudyResults, results: Path, out: Path) -> list[Pa
     return write_files(contents, out, study.pilot)
 
 
-def _table(track: str, model: str, found: list[tuple[dict, dict]]) -> TextTable:
+def _table(names: DisplayNames, track: str, model: str, found: list[tuple[dict, dict]]) -> TextTable:
     first, rows = found[0][1], []
     head = ["schedule", *(values_text(candidate["values"]) for candidate in first["candidates"])]
     lines: list[list] = [["schedule", "fold", *first["values"], "seed", "score", "chosen"]]
     for sweep, choice in found:
         scores = [decimal(candidate["score"], 1) for candidate in choice["candidates"]]
         scores[choice["number"]] += CHOSEN_MARK
-        rows.append([schedule_label(sweep), *scores])
+        rows.append([schedule_label(names, sweep), *scores])
         lines += [
             [sweep["schedule"], sweep.get("fold", ""), *(f"{value:g}" for value in candidate["values"].values()),
              seed, decimal(score, 4), "yes" if number == choice["number"] else "no"]
             for number, candidate in enumerate(choice["candidates"])
             for seed, score in candidate["scores"].items()
         ]  # fmt: skip
-    return TextTable(f"sweep.{track}.{model}", _caption(track, model, *found[0]), head, rows, lines)
+    return TextTable(f"sweep.{track}.{model}", _caption(names, track, model, found), head, rows, lines)
 
 
-def _caption(track: str, model: str, sweep: Mapping, choice: Mapping) -> str:
+def _caption(names: DisplayNames, track: str, model: str, found: list[tuple[dict, dict]]) -> str:
+    sweep, choice = found[0]
     rows, seeds = choice["validation"], sweep["seeds"]
+    edges = [schedule_label(names, own) for own, made in found if _at_edge(made)]
     return (
-        f"Sweep of {', '.join(choice['values'])} (docs/recipes.md). Model {model}, track {track}: "
-        f"{metric_label(choice)} on validation rows of {rows['dataset']} ({', '.join(rows['languages'])}), mean over "
-        f"{count(len(seeds), 'seed')} ({', '.join(map(str, seeds))}). {CHOSEN_MARK} chosen for the schedule, with all "
-        "seeds; only these checkpoints are tested."
+        f"Sweep of {', '.join(choice['values'])} (docs/recipes.md). Model {names.model(model)}, track {track}: "
+        f"{metric_label(choice)} on validation rows of {names.dataset(rows['dataset'])} "
+        f"({names.languages(rows['languages'])}), mean over {count(len(seeds), 'seed')} "
+        f"({', '.join(map(str, seeds))}). {CHOSEN_MARK} chosen for the schedule, with all seeds; only these "
+        "checkpoints are tested." + (f" At the edge of the values that were tried: {'; '.join(edges)}." if edges else "")
     )
 
 
