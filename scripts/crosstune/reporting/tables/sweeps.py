@@ -94,7 +94,8 @@ def _caption(names: DisplayNames, track: str, model: str, found: list[tuple[dict
         f"{metric_label(choice)} on validation rows of {names.dataset(rows['dataset'])} "
         f"({names.languages(rows['languages'])}), mean over {count(len(seeds), 'seed')} "
         f"({', '.join(map(str, seeds))}). {CHOSEN_MARK} chosen for the schedule, with all seeds; only these "
-        "checkpoints are tested." + (f" At the edge of the values that were tried: {'; '.join(edges)}." if edges else "")
+        "checkpoints are tested."
+        + (f" At the edge of the values that were tried: {'; '.join(edges)}." if edges else "")
     )
 
 
