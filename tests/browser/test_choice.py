@@ -4,6 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from helpers.planted_scores import CONTRAST, by_difference, plant
 from helpers.reader import DESKTOP, PAPER, choose
 from helpers.study_results import LANGUAGES, plan, write_study
 
@@ -81,6 +82,7 @@ GEOMETRY = """
             lines: seen(chart, 'line').map(place),
             words: seen(chart, '.plot text').map(place),
             shades: seen(chart, '.shade').map(place),
+            bands: seen(chart, '.band').filter(part => part.getBoundingClientRect().height).map(place),
         }));
 """
 
@@ -199,6 +201,26 @@ def test_contrasts_go_with_either_schedule(opened, page):
     assert charts(driver, "contrasts.forest")
     choose(driver, "[data-kind='schedule'][value='sequential']")
     assert charts(driver, "contrasts.forest") == []
+
+
+@pytest.mark.parametrize("number", [2, 5], ids=["detailed", "a line each"])
+def test_contrasts_close_up_with_their_bands(opened, tmp_path, number):
+    """Every other contrast is with joint; the shades of the smallest effects are as high as the rows of theirs."""
+    scores = by_difference([2.0, 2.5, 3.0])
+    scores["english"] = scores["joint"]
+    contrasts = [CONTRAST | {"name": f"c{n}", "b": ("joint", "english")[n % 2]} for n in range(number)]
+    write_report(plant(tmp_path, scores, contrasts), tmp_path, tmp_path / "report.html")
+    driver = opened(tmp_path / "report.html")
+    (before,) = charts(driver, "contrasts.forest")
+    choose(driver, "[data-kind='schedule'][value='joint']")
+    (after,) = charts(driver, "contrasts.forest")
+    assert len(before["bands"]) == number and len(after["bands"]) == number // 2
+    assert " ".join(words(after["labels"])).count("sequential − english") == number // 2
+    lost = before["plot"]["bottom"] - after["plot"]["bottom"]
+    gone = before["bands"][0]["bottom"] - before["bands"][0]["top"] + (HEADING if number == 2 else 0)
+    assert lost == pytest.approx((number - number // 2) * gone, abs=0.1)
+    assert after["bands"][0]["top"] == pytest.approx(before["bands"][0]["top"], abs=0.1)
+    assert all(any(band["top"] < middle(mark) < band["bottom"] for band in after["bands"]) for mark in after["marks"])
 
 
 # --- legends, charts and figures -------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def about_line(series: dict[str, list[str]], line: str) -> Subject:
 
 
 def about_step(number: int) -> Subject:
-    """What a step is about besides its chart's schedule: the one before all stages is of the untrained model."""
+    """The schedule of the step before all stages, the untrained model; other steps are of their chart's schedule."""
     return ANY if number else about_schedules(UNTRAINED)
 
 

@@ -171,8 +171,7 @@ class Text(Element):
     turned: bool = False
 
     def svg(self, width: float | None) -> str:
-        own = f' class="{self.kind}"' if self.kind else ""
-        own += f' text-anchor="{self.anchor}"' if self.anchor != "start" else ""
+        own = self._attributes(is_page=width is None)
         if self.turned:
             # A rotation about a place in percent: the text lies at the origin of a box of its own.
             box = f'<svg{at("x", self.x, width)} y="{short(self.y)}" overflow="visible">'
@@ -180,6 +179,13 @@ class Text(Element):
             return f"{box}<text{own} {turn}>{escape(self.text)}</text></svg>"
         shift = f' dx="{self.shift:g}"' if self.shift else ""
         return f'<text{own}{at("x", self.x, width)} y="{short(self.y)}"{shift}>{escape(self.text)}</text>'
+
+    def _attributes(self, is_page: bool) -> str:
+        """Class and anchor. On a page the anchor is a class too, which is shorter: it has very many texts."""
+        anchor = self.anchor if self.anchor != "start" else ""
+        kinds = " ".join(filter(None, (self.kind, anchor if is_page else "")))
+        own = f' class="{kinds}"' if kinds else ""
+        return own + (f' text-anchor="{anchor}"' if anchor and not is_page else "")
 
 
 @dataclass(frozen=True)
