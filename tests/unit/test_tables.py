@@ -4,14 +4,18 @@ import shutil
 from pathlib import Path
 
 import pytest
+from helpers.fold_study import SCORES, fold_study
 from helpers.study_results import by_seed, csv_rows, plan, read, write_averaged, write_study
 
 from crosstune.analysis.cells import Cell, Replicate
+from crosstune.analysis.intervals import interval
 from crosstune.analysis.results import TaskAverage, load_results
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, write_json
 from crosstune.core.text import decimal
+from crosstune.reporting.figures.forest import seed_row
 from crosstune.reporting.tables.formats import latex, markdown
+from crosstune.reporting.tables.ranking import ranked_cells
 from crosstune.reporting.tables.scores import (
     average_table,
     schedule_table,
@@ -39,6 +43,24 @@ def test_a_seed_without_all_its_folds_is_missing_from_the_mean_over_folds():
     cell = Cell(values, planned_runs=6, diverged=frozenset({Replicate(2, 2)})).average_folds(2)
     assert (cell.values, cell.planned_runs, cell.missing_runs) == (by_seed({1: 55.0}), 3, 2)
     assert cell.diverged == {Replicate(2)}
+
+
+def test_tables_rankings_and_the_forest_plot_take_the_mean_over_folds_first():
+    """Two folds of a seed are one observation: plain has 30 and 32 (seed 1), 36 and 38 (seed 2) over both languages."""
+    study = fold_study()
+    (panel,) = study.panels()
+    cell = panel.cell("plain", panel.languages, "jaccard")
+    assert sorted(cell.values.values()) == [30, 32, 36, 38]
+    folded = by_seed({1: 31, 2: 37})
+    assert panel.over_folds(cell).values == folded
+    assert ranked_cells([panel], "plain")[0].values == folded
+    study.plan["averages"] = {"mean": [{"task": "qa", "track": "qa", "dataset": "chaii"}]}
+    assert TaskAverage(study, "mean").cell("tiny", "plain", "qa", primary=True).values == folded
+    # more - plain is 8 and 2 points of seed 1, 4 and -2 of seed 2: of single folds the interval would be wider.
+    more = {(1, 1): (56, 20), (1, 2): (48, 20), (2, 1): (56, 24), (2, 2): (48, 24)}
+    (panel,) = fold_study(SCORES | {"more": more}).panels()
+    row, ends = seed_row(panel, "more", "plain"), interval(by_seed({1: 5.0, 2: 1.0}))
+    assert (row.mean, row.low, row.high) == pytest.approx((3, ends.low, ends.high))
 
 
 def test_printed_numbers():
