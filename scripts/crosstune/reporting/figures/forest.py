@@ -160,7 +160,7 @@ def seed_row(panel: Panel, a: str, b: str) -> ForestRow | None:
     """The mean difference over seeds in the languages of the question."""
     languages = panel.low_resource_languages or panel.unseen_languages or panel.languages
     difference = panel.cell(a, languages, panel.metric).difference(panel.cell(b, languages, panel.metric))
-    pass
+    difference = panel.over_folds(difference)
     if difference.mean is None:
         return None
     ends = interval(difference.values, resolution=difference.resolution)
