@@ -7,7 +7,7 @@ STUDY ?= config.yaml
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: study status inspect test test-cluster test-containers chaos lint docs envs image base clean
+.PHONY: study status inspect test test-cluster test-containers chaos chaos-writes lint docs envs image base clean
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 study: $(READY)
@@ -41,6 +41,10 @@ test-containers: $(READY)
 # A small study under random disturbances, by hand: make chaos OPTIONS="--disturbances 200"
 chaos: $(READY)
 	python benchmarks/chaos.py --work $(shell mktemp -d) $(OPTIONS)
+
+# Kills inside every kind of write, by hand: make chaos-writes OPTIONS="--hits 10"
+chaos-writes: $(READY)
+	python benchmarks/chaos_writes.py --work $(shell mktemp -d) $(OPTIONS)
 
 # Only files with the hashes of the locks are installed.
 INSTALLED_FROM := envs/install.sh envs/build.lock envs/cuda.lock

@@ -5,18 +5,11 @@
 One copy of the project runs the small study of the tests undisturbed. Other copies run it with one disturbance a run,
 drawn at random, and at a random moment, until each has had some and has ended. Where a run would find everything
 finished, its results are removed first. Every file that must not depend on the moment is compared. As root on Linux:
-full and read-only file systems are small tmpfs mounts.
-
-An outcome is one of: `same`, the run after it ended in the same bytes; `message`, it stopped with an error that says
-what to do, and this ended in the same bytes; `snakemake`, Snakemake or Python stopped with a traceback without a line
-of the project, and the run after it ended in the same bytes; `different`, `traceback` and `stuck`, which are faults.
+full and read-only file systems are small tmpfs mounts. `chaos_trial.py` lists the outcomes.
 """
 
-import argparse
-import hashlib
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -25,148 +18,30 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-PARTS = (
-    "Snakefile",
-    "config.yaml",
-    "envs",
-    "rules",
-    "scripts",
-    "schemas",
-    "registry",
-    "published",
-    "claims",
-    "profiles",
+from chaos_trial import (
+    FAULTS,
+    Trial,
+    campaign_options,
+    differing,
+    fault_lines,
+    final_outcome,
+    is_fault,
+    keep_log,
+    new_trial,
+    outcome_table,
+    own_outcome,
+    run_undisturbed,
+    settle,
+    wait_for,
 )
-STUDY = ROOT / "tests/workflow/small.yaml"
-
-# A run that takes so long hangs.
-SECONDS_TO_END = 900
-
-# Files whose bytes must be the same in every run. What making them took is another time each time.
-COMPARED = (
-    "tables/",
-    "scores/",
-    "predictions/",
-    "stage.json",
-    "train.jsonl",
-    "model.safetensors",
-    "baselines/",
-    "data/",
-)
-UNCOMPARED = (".staging", "/encoded/", "data/raw/")
-TIMED = ("cost.json", ".snakemake_timestamp")
 
 # Disturbances of one trial, after which it is compared.
 DISTURBANCES_OF_A_TRIAL = 5
 
-FAULTS = ("different", "traceback", "stuck")
-
-TRACEBACK = "Traceback (most recent call last)"
 # With it, file locks do nothing, as on some network file systems.
 NO_LOCKS = "import fcntl\nfcntl.flock = lambda *arguments: None\n"
-
-
-@dataclass
-class Trial:
-    """A copy of the project in which the study runs, with the random numbers that disturb it."""
-
-    folder: Path
-    luck: random.Random
-
-    def start(self, forced: Sequence[str] = (), **options) -> subprocess.Popen:
-        """Begin a run in a session of its own, in which `forced` outputs are made anew; options as of Popen."""
-        command = ["snakemake", "--nocolor", "--cores", "2", "--configfile", "study.yaml"]
-        command += ["--forcerun", *forced] if forced else []
-        log = (self.folder / "run.log").open("w")
-        settings = {"cwd": self.folder, "stdout": log, "stderr": subprocess.STDOUT, "start_new_session": True}
-        environ = os.environ | {"CROSSTUNE_WARM_IDLE": "5"} | options.pop("env", {})
-        return subprocess.Popen(command, env=environ, **settings, **options)
-
-    def finish(self, process: subprocess.Popen) -> tuple[int | None, str]:
-        """Exit status and output of a run, and no process of it left; None if it hangs."""
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(SECONDS_TO_END)
-        status = process.poll()
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        wait_for(lambda: not self.jobs(), 60)
-        return status, (self.folder / "run.log").read_text(errors="replace")
-
-    def run(self, **options) -> tuple[int | None, str]:
-        self.unlock()
-        return self.finish(self.start(**options))
-
-    def remove_results(self, following: Sequence[str]) -> None:
-        """Give the disturbances that `following` names something to disturb. Damage and clocks need finished files."""
-        if following and following[0] not in ("damage", "clock"):
-            shutil.rmtree(self.folder / "results")
-            if self.luck.random() < 0.3:
-                shutil.rmtree(self.folder / "data")
-
-    def shows_own_traceback(self, output: str) -> bool:
-        """Whether a traceback of an output has a line of the project."""
-        return TRACEBACK in output and f'File "{self.folder}/' in output[output.index(TRACEBACK) :]
-
-    def unlock(self) -> None:
-        for lock in (self.folder / ".snakemake/locks").glob("*"):
-            lock.unlink()
-
-    def processes(self, pattern: str) -> list[int]:
-        """Processes of this trial whose command matches a pattern."""
-        found = []
-        for place in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                command = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                is_here = str(self.folder) in command or Path(os.readlink(place / "cwd")) == self.folder
-                if is_here and re.search(pattern, command):
-                    found.append(int(place.name))
-        return found
-
-    def jobs(self) -> list[int]:
-        return self.processes(r"scripts/(?!crosstune)\w+\.py")
-
-    def servers(self) -> list[int]:
-        return self.processes("warm_server")
-
-    def wait_for_a_moment(self, process: subprocess.Popen) -> bool:
-        """Let a run go on for a random time, often into a job; whether it still runs."""
-        if self.luck.random() < 0.7:
-            wait_for(lambda: bool(self.jobs()) or process.poll() is not None, 120)
-            time.sleep(self.luck.uniform(0, 2.5))
-        else:
-            time.sleep(self.luck.uniform(0, 12))
-        return process.poll() is None
-
-    def files(self) -> list[Path]:
-        """Files that the study has made, without the hidden temporary ones that a killed write leaves."""
-        made = [path for part in ("results", "data") for path in (self.folder / part).rglob("*")]
-        finished = [path for path in made if not (path.name.startswith(".") and path.suffix == ".tmp")]
-        return sorted(
-            path for path in finished if path.is_file() and not path.is_symlink() and "logs" not in path.parts
-        )
-
-    def compared(self) -> dict[str, str]:
-        """Hashes of all files whose bytes must be the same."""
-        names = {str(path.relative_to(self.folder)): path for path in self.files() if path.name not in TIMED}
-        return {
-            name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for name, path in names.items()
-            if any(part in name for part in COMPARED) and not any(part in name for part in UNCOMPARED)
-        }
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 # --- disturbances: each disturbs one run, or the files between two runs, and returns what it hit ----------------------
@@ -366,62 +241,18 @@ KINDS: dict[str, Callable[[Trial], tuple[str, int | None, str]]] = {
 # --- the campaign ----------------------------------------------------------------------------------------------------
 
 
-def new_trial(place: Path, luck: random.Random) -> Trial:
-    place.mkdir(parents=True)
-    for part in PARTS:
-        source = ROOT / part
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, place / part)
-    shutil.copy(STUDY, place / "study.yaml")
-    return Trial(place, luck)
-
-
-def settle(trial: Trial, expected: dict[str, str]) -> str:
-    """Run undisturbed until the study has ended, doing what its messages say; the outcome."""
-    asked, forced = False, []
-    for _ in range(8):
-        status, output = trial.run(forced=forced)
-        if status is None:
-            return "stuck"
-        if TRACEBACK in output:
-            return "traceback"
-        if status == 0:
-            found = trial.compared()
-            return ("message" if asked else "same") if found == expected else "different"
-        asked = True
-        if not follow(trial, output):
-            return "stuck"
-        forced = [name for line in re.findall(r"^\s*--forcerun (.+)$", output, re.MULTILINE) for name in line.split()]
-    return "stuck"
-
-
-def follow(trial: Trial, output: str) -> bool:
-    """Do what a message says: remove what it names, by its own command. Whether there was something to do."""
-    removed = False
-    for line in re.findall(r"^\s*rm (?:-rf? )?(.+)$", output, re.MULTILINE):
-        for name in line.split():
-            path = (trial.folder / name.strip("'\"")).resolve()
-            if trial.folder.resolve() in path.parents and path.exists():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-                removed = True
-    return removed
-
-
-def differing(trial: Trial, expected: dict[str, str]) -> str:
-    found = trial.compared()
-    return ", ".join(
-        sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))[:3]
-    )
-
-
 def disturb(trial: Trial, kind: str) -> tuple[str, int | None, str]:
     """One disturbance; what it hit, the exit status of its run, and its outcome if that is clear already."""
     detail, status, output = KINDS[kind](trial)
-    if status is None:
-        return detail, status, "stuck"
-    if trial.shows_own_traceback(output):
-        return detail, status, "traceback"
-    return detail, status, "snakemake" if TRACEBACK in output else ""
+    return detail, status, own_outcome(trial, status, output)
+
+
+def remove_results(trial: Trial, following: Sequence[str]) -> None:
+    """Give the disturbances that `following` names something to disturb. Damage and clocks need finished files."""
+    if following and following[0] not in ("damage", "clock"):
+        shutil.rmtree(trial.folder / "results")
+        if trial.luck.random() < 0.3:
+            shutil.rmtree(trial.folder / "data")
 
 
 def run_trial(trial: Trial, kinds: list[str], expected: dict[str, str]) -> list[tuple[str, str, str]]:
@@ -440,44 +271,29 @@ def run_trial(trial: Trial, kinds: list[str], expected: dict[str, str]) -> list[
             outcome = settle(trial, expected)
             detail = f": {differing(trial, expected)}" if outcome == "different" else ""
             for event in open_events:
-                # Snakemake's own traceback is none of the project's faults if the run after it ends well.
-                if not event[2] or (event[2] == "snakemake" and outcome in FAULTS):
-                    event[2] = outcome + detail
+                found = final_outcome(event[2], outcome)
+                event[2] = found + detail if found == outcome else found
             open_events = []
             if outcome in FAULTS:
                 keep_log(trial, outcome, len(events))
                 break
-            trial.remove_results(kinds[number + 1 : number + 2])
+            remove_results(trial, kinds[number + 1 : number + 2])
     return [tuple(event) for event in events]
-
-
-def keep_log(trial: Trial, name: str, number: int) -> None:
-    kept = trial.folder.parent / "faults"
-    kept.mkdir(exist_ok=True)
-    shutil.copy(trial.folder / "run.log", kept / f"{trial.folder.name}.{number}.{name}.log")
 
 
 def table(events: list[tuple[str, str, str]]) -> str:
     """The campaign as a Markdown table: a row for each kind, then the faults."""
-    outcomes = ("same", "message", "snakemake", *FAULTS)
-    lines = [f"| disturbance | number | {' | '.join(outcomes)} |", "|---|" + "--:|" * (1 + len(outcomes))]
-    for kind in dict.fromkeys(kind for kind, *_ in events):
-        counts = Counter(outcome.split(":")[0] for own, _, outcome in events if own == kind)
-        lines.append(f"| {kind} | {sum(counts.values())} | {' | '.join(str(counts[name]) for name in outcomes)} |")
     hits = Counter(f"{kind}: {detail}" for kind, detail, _ in events)
-    lines += ["", "| what was hit | times |", "|---|--:|", *(f"| {what} | {n} |" for what, n in sorted(hits.items()))]
-    faults = [event for event in events if event[2].split(":")[0] in FAULTS]
-    lines += ["", f"Faults: {len(faults)}.", *(f"- {' — '.join(event)}" for event in faults)]
+    lines = [*outcome_table(events, "disturbance"), "", "| what was hit | times |", "|---|--:|"]
+    lines += [*(f"| {what} | {n} |" for what, n in sorted(hits.items())), "", *fault_lines(events)]
     return "\n".join(lines) + "\n"
 
 
 def campaign(disturbances: int, seed: int, kinds: list[str], work: Path) -> list[tuple[str, str, str]]:
     luck = random.Random(seed)
-    reference = new_trial(work / "undisturbed", luck)
-    status, output = reference.run()
-    if status:
-        sys.exit(f"the undisturbed run failed\n{output[-3000:]}")
-    expected = reference.compared()
+    undisturbed = new_trial(work / "undisturbed", luck)
+    expected = run_undisturbed(undisturbed)
+    shutil.rmtree(undisturbed.folder)
     events: list[tuple[str, str, str]] = []
     number = 0
     while len(events) < disturbances:
@@ -492,19 +308,14 @@ def campaign(disturbances: int, seed: int, kinds: list[str], work: Path) -> list
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = campaign_options(__doc__.split("\n")[0])
     parser.add_argument("--disturbances", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kinds", default=",".join(KINDS), help="of these, separated by commas")
-    parser.add_argument(
-        "--work", type=lambda text: Path(text).resolve(), required=True, help="an empty folder for the copies"
-    )
-    parser.add_argument("--out", type=Path, help="the table; the default is the terminal")
     options = parser.parse_args()
     events = campaign(options.disturbances, options.seed, options.kinds.split(","), options.work)
     text = table(events)
     options.out.write_text(text) if options.out else print(text)
-    sys.exit(any(outcome.split(":")[0] in FAULTS for *_, outcome in events))
+    sys.exit(any(map(is_fault, events)))
 
 
 if __name__ == "__main__":

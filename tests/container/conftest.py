@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from helpers.processes import end_snakemake
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -183,8 +184,7 @@ def started(small_project):
         command = ["snakemake", "--nocolor", "--cores", "2", "--configfile", SMALL.name]
         process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
     yield folder, process
-    process.terminate()
-    process.wait()
+    end_snakemake(process)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 import pytest
 import yaml
+from helpers.processes import end_snakemake
 
 from crosstune.core import locks
 from crosstune.machine.job_usage import read_job_usage
@@ -568,9 +569,7 @@ def test_a_mistake_in_the_config_is_one_message_without_a_traceback(finished, sn
 
 def end(process: subprocess.Popen) -> None:
     """End a run that has a session of its own, and wait until none of its jobs writes any more."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    process.wait()
+    end_snakemake(process, leads_group=True)
     with contextlib.suppress(ProcessLookupError):
         while True:
             os.killpg(process.pid, 0)
