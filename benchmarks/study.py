@@ -149,9 +149,11 @@ def watch_servers(folder: Path) -> Iterator[dict[int, float]]:
     def watch() -> None:
         while not stop.wait(0.5):
             for process in psutil.process_iter():
-                with suppress(psutil.Error):
-                    # A fork of the server, which is a job, has the same command and the server as its parent.
-                    if is_server(process, folder) and not is_server(process.parent(), folder):
+                with suppress(psutil.Error, ProcessLookupError):
+                    # The same command have the process that starts a server, which leads a session and ends at once,
+                    # and a job, whose parent is the server.
+                    is_leader = os.getsid(process.pid) == process.pid
+                    if is_server(process, folder) and not is_leader and not is_server(process.parent(), folder):
                         times = process.cpu_times()
                         seconds[process.pid] = times.user + times.system
 
