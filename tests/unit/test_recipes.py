@@ -225,7 +225,7 @@ def candidates(tmp_path):
         for number, looks in enumerate(scores):
             looks = looks if isinstance(looks, list) else [looks]
             scores = {"validation": {"qen": {"f1": 1}}, "test": {"qen": {"f1": 100 - number}}}
-            select = {"dataset": "worldqa", "languages": ["qen"], "metric": "qa"}
+            select = {"dataset": "worldqa~held5", "languages": ["qen"], "metric": "qa"}
             found = [{"update": n, "score": score, "scores": scores} for n, score in enumerate(looks)]
             paths.append(tmp_path / f"{number}/stage.json")
             write_json(paths[-1], {"spec": {"select": select}, "selection": {"looks": found}})

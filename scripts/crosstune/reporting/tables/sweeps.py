@@ -6,6 +6,7 @@ from pathlib import Path
 from crosstune.analysis.names import DisplayNames
 from crosstune.analysis.results import StudyResults, read_json_object
 from crosstune.core.text import count, decimal, named_first
+from crosstune.data.part_names import whole_name
 from crosstune.evaluation.metrics import metric_named
 from crosstune.reporting.tables.formats import TextTable, table_files, write_files
 
@@ -91,7 +92,7 @@ def _caption(names: DisplayNames, track: str, model: str, found: list[tuple[dict
     edges = [schedule_label(names, own) for own, made in found if _at_edge(made)]
     return (
         f"Sweep of {', '.join(choice['values'])} (docs/recipes.md). Model {names.model(model)}, track {track}: "
-        f"{metric_label(choice)} on validation rows of {names.dataset(rows['dataset'])} "
+        f"{metric_label(choice)} on validation rows of {names.dataset(whole_name(rows['dataset']))} "
         f"({names.languages(rows['languages'])}), mean over {count(len(seeds), 'seed')} "
         f"({', '.join(map(str, seeds))}). {CHOSEN_MARK} chosen for the schedule, with all seeds; only these "
         "checkpoints are tested."
