@@ -277,6 +277,7 @@ def test_tables_of_sweeps_show_display_names_in_their_order(candidates, tmp_path
     tables = sweep_tables(results, tmp_path)
     assert [table.name for table in tables] == ["sweep.qa.large", "sweep.qa.tiny"]
     assert [row[0] for row in tables[0].rows] == ["English alone", "joint"]
+    assert tables[0].title == "Sweep: qa, Large model"
     assert "Model Large model, track qa" in tables[0].caption
     assert "on validation rows of Invented QA (English)" in tables[0].caption
     assert "edge" not in tables[0].caption

@@ -48,13 +48,17 @@ LATEX_ESCAPES = {
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table of texts. The first column of `head` and `rows` names the row; `lines` are its CSV file, head first."""
+    """A table of texts. The first column of `head` and `rows` names the row; `lines` are its CSV file, head first.
+
+    title: what it is called on the page, where the page has no title for tables of its kind.
+    """
 
     name: str
     caption: str
     head: list[str]
     rows: list[list[str]]
     lines: list[list]
+    title: str = ""
 
 
 def table_files(table: Table | TextTable) -> dict[str, str]:

@@ -37,7 +37,9 @@ class Ranking:
     @property
     def title(self) -> str:
         """With the tracks, of which a study may have several."""
-        return f"Ranks of the schedules, {', '.join(dict.fromkeys(panel.track for panel in self.panels))}"
+        tracks = ", ".join(dict.fromkeys(panel.track for panel in self.panels))
+        model = f", {self.panels[0].model_title}" if len(self.panels[0].study.plan["models"]) > 1 else ""
+        return f"Ranks of the schedules, {tracks}{model}"
 
     @property
     def head(self) -> list[str]:

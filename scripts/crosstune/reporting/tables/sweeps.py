@@ -83,7 +83,8 @@ def _table(names: DisplayNames, track: str, model: str, found: list[tuple[dict, 
             for number, candidate in enumerate(choice["candidates"])
             for seed, score in candidate["scores"].items()
         ]  # fmt: skip
-    return TextTable(f"sweep.{track}.{model}", _caption(names, track, model, found), head, rows, lines)
+    title = f"Sweep: {track}, {names.model(model)}"
+    return TextTable(f"sweep.{track}.{model}", _caption(names, track, model, found), head, rows, lines, title)
 
 
 def _caption(names: DisplayNames, track: str, model: str, found: list[tuple[dict, dict]]) -> str:
