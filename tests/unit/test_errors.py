@@ -35,3 +35,14 @@ def test_another_error_has_its_traceback_in_the_log_too(tmp_path):
     done = subprocess.run(command, env=environ, text=True, capture_output=True, check=False)
     assert done.returncode == 1 and done.stderr.endswith("RuntimeError: a bug\n")
     assert (tmp_path / "log").read_text().endswith("RuntimeError: a bug\n")
+
+
+def test_another_error_that_speaks_of_memory_keeps_its_traceback():
+    """Such as that of a row whose text says so."""
+    code = (
+        "from crosstune.core.errors import run_program\n"
+        "def main(): raise ValueError('no label: CUDA out of memory')\nrun_program(main)"
+    )
+    environ = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, text=True, capture_output=True, check=False)
+    assert done.returncode == 1 and "Traceback" in done.stderr and "memory is full" not in done.stderr

@@ -82,9 +82,11 @@ def run_program(main: Callable[[], None]) -> None:
 def _fault(error: Exception) -> tuple[str, str] | None:
     """The fault of the machine behind an error, with its remedy; None for other errors.
 
-    torch has no exception of its own for a full memory on a CPU.
+    torch has no exception of its own for a full memory on a CPU: it raises a RuntimeError.
     """
-    if isinstance(error, MemoryError) or any(words in str(error) for words in WITHOUT_MEMORY):
+    if isinstance(error, MemoryError):
+        return FULL_MEMORY
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in WITHOUT_MEMORY):
         return FULL_MEMORY
     return MACHINE_FAULTS.get(error.errno) if isinstance(error, OSError) else None
 
