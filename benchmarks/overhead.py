@@ -3,8 +3,8 @@
     python benchmarks/overhead.py --out benchmarks/results/overhead.md
     SLURM_CONF=$(tests/cluster/slurm_up.sh) python benchmarks/overhead.py --slurm 20 5
 
-The SLURM of the tests claims 16 cores, whatever the machine has. Here its partition gives as many as --cores says,
-until it is brought up again: other jobs wait in the queue, as on a cluster that is busy, and slow down no program.
+The SLURM of the tests claims 16 cores, whatever the machine has. Here its partition gives as many as --cores says:
+other jobs wait in the queue, as on a cluster that is busy, and slow down no program.
 
 Runs a study in a copy of the project, with a `python` on the PATH that notes when each program of a rule begins and
 ends. What is not within such a span is overhead.
@@ -134,7 +134,7 @@ def table(title: str, unit: str, rows: Sequence[tuple[str, float]]) -> list[str]
     return [*lines, f"| **together** | **{sum(value for _, value in rows):.1f}** |"]
 
 
-def through_slurm(folder: Path, seconds: int, study: Sequence[str]) -> list[str]:
+def measure_slurm(folder: Path, seconds: int, study: Sequence[str]) -> list[str]:
     """A run by the shipped profile, in which a job is first looked at after so many seconds."""
     options = ["--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", str(seconds)]
     whole, programs, said = run_study(folder, [*options, *study])
@@ -152,7 +152,7 @@ def through_slurm(folder: Path, seconds: int, study: Sequence[str]) -> list[str]
     ]
 
 
-def locally(folder: Path, cores: int, study: Sequence[str]) -> list[str]:
+def measure_local(folder: Path, cores: int, study: Sequence[str]) -> list[str]:
     """A run on cores of this machine, and the page's head."""
     load = os.getloadavg()[0]
     whole, programs, _ = run_study(folder, ["--cores", str(cores), *study])
@@ -186,12 +186,16 @@ def main() -> None:
 
     study = ["--configfile", args.configfile]
     with tempfile.TemporaryDirectory() as folder:
-        lines = locally(Path(folder, "local"), args.cores, study)
+        lines = measure_local(Path(folder, "local"), args.cores, study)
         if args.slurm:
             partition = ["PartitionName=main", "Nodes=node1", f"MaxCPUsPerNode={args.cores}"]
             subprocess.run(["scontrol", "update", *partition], check=True)
-        for seconds in args.slurm:
-            lines += through_slurm(Path(folder, f"slurm{seconds}"), seconds, study)
+        try:
+            for seconds in args.slurm:
+                lines += measure_slurm(Path(folder, f"slurm{seconds}"), seconds, study)
+        finally:
+            if args.slurm:
+                subprocess.run(["scontrol", "update", *partition[:2], "MaxCPUsPerNode=UNLIMITED"], check=True)
     print("\n".join(lines))
     if args.out:
         args.out.write_text("\n".join(lines) + "\n", encoding="utf-8")

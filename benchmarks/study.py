@@ -125,15 +125,15 @@ def run_ours(folder: Path, config: dict) -> OwnRun:
     base = "results/bench/model/base/stage.json"
     # A server that the base model started would be warm already.
     environ = os.environ | {"CROSSTUNE_WARM_SERVER": "0"}
-    checked(["snakemake", base, *options], folder, environ)
+    run_command(["snakemake", base, *options], folder, environ)
     with watch_servers(folder) as servers:
         begin = time.perf_counter()
-        checked(["snakemake", *options], folder)
+        run_command(["snakemake", *options], folder)
         wall = time.perf_counter() - begin
     return OwnRun(wall, folder, tuple(servers.values()))
 
 
-def checked(command: Sequence[str], folder: Path, environ: dict[str, str] | None = None) -> None:
+def run_command(command: Sequence[str], folder: Path, environ: dict[str, str] | None = None) -> None:
     """Run a program in a folder; end with what it said if it fails."""
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
     if done.returncode:
@@ -150,8 +150,8 @@ def watch_servers(folder: Path) -> Iterator[dict[int, float]]:
         while not stop.wait(0.5):
             for process in psutil.process_iter():
                 with suppress(psutil.Error, ProcessLookupError):
-                    # The same command have the process that starts a server, which leads a session and ends at once,
-                    # and a job, whose parent is the server.
+                    # Two other processes have this command: the one that starts a server, which leads a session and
+                    # ends at once, and each job, whose parent is the server.
                     is_leader = os.getsid(process.pid) == process.pid
                     if is_server(process, folder) and not is_leader and not is_server(process.parent(), folder):
                         times = process.cpu_times()
@@ -240,7 +240,7 @@ def run_loop(folder: Path, data: Path, model: Path, best_flags: bool, bf16: bool
     def call(*arguments: object) -> None:
         flags = (["--best-flags"] if best_flags else []) + (["--bf16"] if bf16 else [])
         command = [sys.executable, ROOT / "benchmarks/rival_run.py", *arguments, "--times", times, *flags]
-        checked([str(part) for part in command], folder)
+        run_command([str(part) for part in command], folder)
 
     trains = {language: data / f"train.{language}.json" for language in SOURCES}
     tests = [data / f"test.{language}.json" for language in TARGETS]

@@ -143,7 +143,9 @@ def test_rows_of_languages_close_up(opened, page):
 def test_marks_and_numbers_stay_in_the_row_of_their_language(opened, page):
     driver = opened(page)
     rows = {}
-    for wanted in (NORTH, "[value='q07']"):
+    for wanted in ("", NORTH, "[value='q07']"):
+        if wanted:
+            choose(driver, wanted)
         _, chart = charts(driver, f"{NAME}.differences")
         texts = {label["text"]: middle(label) for label in chart["labels"]}
         numbers = {number["text"]: middle(number) for number in chart["words"] if "[" in number["text"]}
@@ -154,7 +156,6 @@ def test_marks_and_numbers_stay_in_the_row_of_their_language(opened, page):
         squares_and_circles = [middle(mark) for mark in chart["marks"]]
         named = [y for name, y in texts.items() if name not in ("north", "south", "isolate")]
         assert all(any(abs(mark - y) < 3 for mark in squares_and_circles) for y in named)
-        choose(driver, wanted)
     assert len(rows) == 16
 
 
@@ -192,6 +193,41 @@ def test_columns_of_the_heat_map_close_up(opened, page):
             assert centre == pytest.approx(plot["left"] + (n + 0.5) * width, abs=1.5)
     rows = sum(len(chart["labels"]) for chart in before) - sum(len(chart["labels"]) for chart in after)
     assert rows == 5
+
+
+def with_schedules(folder: Path, number: int) -> Path:
+    """The page of a study of so many schedules; those more are copies of joint."""
+    changed = plan()
+    track = changed["tracks"]["qa"]
+    joint = [run for run in changed["runs"] if run["schedule"] == "joint"]
+    more = [f"more{n}" for n in range(number - len(track["schedules"]))]
+    track["schedules"] = [*track["schedules"], *more]
+    changed["runs"] += [run | {"schedule": name} for name in more for run in joint]
+    write_report(write_study(folder, changed), folder, folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.mark.parametrize("number", [6, 7, 11])
+def test_columns_whose_widths_are_rounded_close_up(opened, tmp_path, number):
+    driver = opened(with_schedules(tmp_path, number))
+    choose(driver, "[data-kind='schedule'][value='joint']")
+    for chart in charts(driver, f"{NAME}.heat"):
+        filled = [shade for shade in chart["shades"] if shade["text"]]
+        width = (chart["plot"]["right"] - chart["plot"]["left"]) / (number - 1)
+        assert [shade["right"] - shade["left"] for shade in filled] == pytest.approx([width] * (number - 1), abs=1)
+        assert "joint" not in words(chart["words"])
+
+
+def test_the_number_of_other_schedules_in_a_legend_follows(opened, tmp_path):
+    driver = opened(with_schedules(tmp_path, 11))
+    numbers = []
+    for wanted in ("", *(f"more{n}" for n in range(7))):
+        if wanted:
+            choose(driver, f"[data-kind='schedule'][value='{wanted}']")
+        found = [entry for entry in legend(driver, f"{NAME}.languages") if "other schedules" in entry]
+        numbers += [int(entry.split()[0]) for entry in found] or [0]
+    # The first three have marks and entries of their own.
+    assert numbers == [4, 4, 4, 4, 3, 2, 1, 0]
 
 
 def test_contrasts_go_with_either_schedule(opened, page):

@@ -40,7 +40,7 @@ def test_only_a_model_with_adapters_has_them_in_its_specs():
     [
         (LORA | {"targets": ["q_proj"]}, ".targets", "no linear layer 'q_proj'; its layers are dense, key",
          "targets: [query, value]"),
-        (LORA | {"targets": ["all-linear"]}, ".targets", "all-linear stands for all linear layers",
+        (LORA | {"targets": ["all-linear"]}, ".targets", "all-linear means all linear layers",
          "targets: all-linear"),
         (LORA | {"targets": ["word_embeddings"]}, ".targets", "no linear layer 'word_embeddings'", "targets: "),
         ({"r": 8}, "", "unknown key 'r'", "rank"),

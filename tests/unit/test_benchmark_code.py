@@ -47,13 +47,14 @@ def test_a_name_that_has_moved_is_noticed():
 
 def test_the_small_experiment_is_a_study_with_declared_folders(tmp_path, monkeypatch):
     """The files of its rows lie outside the project; Snakemake plans it, as the benchmark lets it."""
-    monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    # A module of this name serves this test alone.
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
     small = import_module("study")
     for name in [*(f"train.{lang}" for lang in small.SOURCES), *(f"test.{lang}" for lang in small.TARGETS)]:
         (tmp_path / f"{name}.json").write_text('{"data": []}', encoding="utf-8")
     config = tmp_path / "bench.yaml"
     config.write_text(yaml.safe_dump(small.our_config(tmp_path, hidden=32, layers=1)), encoding="utf-8")
-    monkeypatch.delitem(sys.modules, "study")
     command = ["snakemake", "--dry-run", "--cores", "1", "--configfile", str(config)]
     done = subprocess.run(command, cwd=BENCHMARKS.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

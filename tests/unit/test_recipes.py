@@ -11,6 +11,7 @@ from crosstune.core.errors import UserError
 from crosstune.core.files import write_json
 from crosstune.reporting.tables.sweeps import chosen_sentences, sweep_tables
 from crosstune.study.plan import plan_of
+from crosstune.study.recipe import recipe_text
 from crosstune.study.retention import RetentionPolicy
 from crosstune.study.summary import summary
 
@@ -253,7 +254,8 @@ def test_tables_and_the_report_name_the_chosen_values(candidates, tmp_path):
     write_json(tmp_path / "a/choice.json", choose(GRID, [[path] for path in candidates(10, 20.26, 30)], [1]))
     sweep = {"model": "tiny", "track": "qa", "schedule": "joint", "seeds": [1]}
     entries = [{**sweep, "choice": "a/choice.json"}, {**sweep, "schedule": "late", "choice": "b/choice.json"}]
-    results = StudyResults({"sweeps": entries}, {}, {})
+    plan = {"models": ["tiny"], "tracks": {"qa": {"schedules": ["joint", "late"]}}}
+    results = StudyResults(plan | {"sweeps": entries}, {}, {})
     (table,) = sweep_tables(results, tmp_path)
     assert table.head == ["schedule", "lr 1e-05", "lr 3e-05", "lr 5e-05"]
     assert table.rows == [["joint", "10.0", "20.3", "30.0*"]]
@@ -263,20 +265,30 @@ def test_tables_and_the_report_name_the_chosen_values(candidates, tmp_path):
     assert sweep_tables(StudyResults({}, {}, {}), tmp_path) == []
 
 
+def test_captions_name_the_values_of_a_sweep():
+    assert recipe_text({"lr": {"sweep": [1e-3, 3e-3]}, "warmup": 0.1}) == "lr swept over 0.001, 0.003, warmup 0.1"
+
+
 def test_tables_of_sweeps_show_display_names_in_their_order(candidates, tmp_path):
+    plan = {
+        "models": ["large", "tiny"],
+        "tracks": {"qa": {"schedules": ["single", "joint"]}, "pos": {"schedules": ["joint", "single"]}},
+    }
     entries = []
-    for model, schedule in product(("tiny", "large"), ("joint", "single")):
-        write_json(tmp_path / f"{model}/{schedule}.json", choose(GRID, [[path] for path in candidates(1, 3, 2)], [1]))
-        place = {"model": model, "track": "qa", "schedule": schedule, "seeds": [1]}
-        entries.append(place | {"choice": f"{model}/{schedule}.json"})
+    for model, track, schedule in product(("tiny", "large"), ("pos", "qa"), ("joint", "single")):
+        choice = f"{model}/{track}/{schedule}.json"
+        write_json(tmp_path / choice, choose(GRID, [[path] for path in candidates(1, 3, 2)], [1]))
+        entries.append({"model": model, "track": track, "schedule": schedule, "seeds": [1], "choice": choice})
     names = {
         "models": {"large": "Large model"}, "schedules": {"single": "English alone"}, "languages": {"qen": "English"},
         "datasets": {"worldqa": "Invented QA"},
     }  # fmt: skip
-    results = StudyResults({"sweeps": entries, "names": names}, {}, {})
+    results = StudyResults(plan | {"sweeps": entries, "names": names}, {}, {})
     tables = sweep_tables(results, tmp_path)
-    assert [table.name for table in tables] == ["sweep.qa.large", "sweep.qa.tiny"]
-    assert [row[0] for row in tables[0].rows] == ["English alone", "joint"]
+    assert [table.name for table in tables] == ["sweep.qa.large", "sweep.pos.large", "sweep.qa.tiny", "sweep.pos.tiny"]
+    assert [[row[0] for row in table.rows] for table in tables[:2]] == [
+        ["English alone", "joint"], ["joint", "English alone"]
+    ]  # fmt: skip
     assert tables[0].title == "Sweep: qa, Large model"
     assert "Model Large model, track qa" in tables[0].caption
     assert "on validation rows of Invented QA (English)" in tables[0].caption

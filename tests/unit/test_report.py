@@ -16,6 +16,7 @@ from markupsafe import escape
 from crosstune.analysis.cells import Cell
 from crosstune.core.files import write_json
 from crosstune.reporting.figures import panel_figures
+from crosstune.reporting.figures.subjects import short_codes
 from crosstune.reporting.page.answer import (
     SeedDifference,
     answer,
@@ -26,7 +27,7 @@ from crosstune.reporting.page.answer import (
     seed_differences,
     setting,
 )
-from crosstune.reporting.page.page import bibtex, csv_address, exposure, render_page, signed, write_report
+from crosstune.reporting.page.page import bibtex, choices, csv_address, exposure, render_page, signed, write_report
 from crosstune.reporting.page.terms import TERMS
 from crosstune.reporting.tables.formats import table_files
 from crosstune.reporting.tables.scores import best_cells, schedule_table
@@ -257,7 +258,8 @@ def test_the_page_has_answer_tables_figures_and_provenance(tmp_path):
     assert "joint − english = +6.0 points, 95% CI [6.0, 6.0]" in page
     figures = list(panel_figures(study.panels()[0], tmp_path))
     assert [figure.kind for figure in figures] == ["differences", "languages", "heat", "curves"]
-    assert all(f'aria-label="{chart.name}"' in page for figure in figures for chart in figure.charts)
+    codes = short_codes({kind: [value for value, *_ in own] for kind, own in choices(study).items()})
+    assert all(chart.page_svg(codes) in page for figure in figures for chart in figure.charts)
     assert "→ qes" in page and "0123abc" in page and "&#34;study&#34;: &#34;small&#34;" in page
     assert page == render_page(read(tmp_path), tmp_path)
 

@@ -13,6 +13,7 @@ from crosstune.analysis.results import TaskAverage, load_results
 from crosstune.core.errors import UserError
 from crosstune.core.files import read_json, write_json
 from crosstune.core.text import decimal
+from crosstune.reporting.figures.differences import seed_pair
 from crosstune.reporting.figures.forest import seed_row
 from crosstune.reporting.tables.formats import latex, markdown
 from crosstune.reporting.tables.ranking import ranked_cells
@@ -45,7 +46,7 @@ def test_a_seed_without_all_its_folds_is_missing_from_the_mean_over_folds():
     assert cell.diverged == {Replicate(2)}
 
 
-def test_tables_rankings_and_the_forest_plot_take_the_mean_over_folds_first():
+def test_tables_rankings_and_figures_take_the_mean_over_folds_first():
     """Two folds of a seed are one observation: plain has 30 and 32 (seed 1), 36 and 38 (seed 2) over both languages."""
     study = fold_study()
     (panel,) = study.panels()
@@ -61,6 +62,8 @@ def test_tables_rankings_and_the_forest_plot_take_the_mean_over_folds_first():
     (panel,) = fold_study(SCORES | {"more": more}).panels()
     row, ends = seed_row(panel, "more", "plain"), interval(by_seed({1: 5.0, 2: 1.0}))
     assert (row.mean, row.low, row.high) == pytest.approx((3, ends.low, ends.high))
+    mean = seed_pair(panel, "more", "plain").rows[0]
+    assert (mean.mean, mean.low, mean.high) == (row.mean, row.low, row.high)
 
 
 def test_printed_numbers():

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from crosstune.data.part_names import source_label
+from crosstune.data.part_names import source_label, whole_name
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,10 @@ class DisplayNames:
 
     def dataset(self, key: str) -> str:
         return self._name("datasets", key)
+
+    def whole_dataset(self, part: str) -> str:
+        """The name of the data set that a part, such as rows held out for validation, derives from."""
+        return self.dataset(whole_name(part))
 
     def model(self, key: str) -> str:
         return self._name("models", key)

@@ -149,6 +149,11 @@ class PanelTitles:
         return f"{shown} ({', of '.join(sizes)} examples in each language)" if sizes else shown
 
     @property
+    def key(self) -> str:
+        """`qa/xquad`: the track and data set, whatever the model."""
+        return f"{self.track}/{self.dataset}"
+
+    @property
     def title(self) -> str:
         """`qa/xquad`, or the data set's display name, after the track if several tracks evaluate the data set."""
         is_named = self.study.names.is_named("datasets", self.dataset)

@@ -34,7 +34,7 @@ def check_adapters(study: Expansion) -> None:
         if "lora" not in model:
             continue
         if ALL_LINEAR in (targets := model["lora"]["targets"]) and targets != ALL_LINEAR:
-            message = f"{ALL_LINEAR} stands for all linear layers, and is no name of one in a list"
+            message = f"{ALL_LINEAR} means all linear layers, so it cannot be an item of a list"
             raise UserError(message, f"models.{name}.lora.targets", f"targets: {ALL_LINEAR}")
         if layers := layer_shapes(study.config, name):
             matched_layers(list(layers), targets, f"models.{name}.lora.targets")

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
+from crosstune.artifacts.choice import SWEEP
 from crosstune.core.errors import UserError
 
 CONTRASTIVE = "contrastive"
@@ -26,7 +27,14 @@ def recipe_text(recipe: Mapping) -> str:
     """Keys of a recipe for a person: `lr 1e-05, contrastive.weight 0.5`."""
     flat = {key: value for key, value in recipe.items() if key not in NESTED}
     flat |= {f"{outer}.{key}": value for outer in NESTED for key, value in recipe.get(outer, {}).items()}
-    return ", ".join(f"{key} {value}" for key, value in flat.items())
+    return ", ".join(f"{key} {_value_text(value)}" for key, value in flat.items())
+
+
+def _value_text(value: object) -> str:
+    """A value or, of a sweep, those that were tried: `swept over 1e-05, 3e-05`."""
+    if isinstance(value, Mapping) and SWEEP in value:
+        return f"swept over {', '.join(map(str, value[SWEEP]))}"
+    return str(value)
 
 
 def own_recipes(models: Mapping[str, Mapping]) -> dict[str, str]:

@@ -38,8 +38,8 @@ def panel_figures(panel: Panel, results: Path) -> Iterator[Figure]:
         distance_figure(panel),
         cost_figure(panel, results),
     )
-    about = about_data(panel)
-    yield from (marked(figure.narrowed(about), panel.study) for figure in figures if figure)
+    subject = about_data(panel)
+    yield from (marked(figure.with_subject(subject), panel.study) for figure in figures if figure)
 
 
 def marked(figure: Figure, study: StudyResults) -> Figure:

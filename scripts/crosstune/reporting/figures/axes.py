@@ -109,14 +109,14 @@ class RowChart:
     def left(self) -> float:
         return label_width(self.names, self.most_label)
 
-    def heading(self, text: str, about: Subject = ANY) -> None:
+    def heading(self, text: str, subject: Subject = ANY) -> None:
         """A line of text above a group of rows."""
         self.labels.append(Label(0, self.y + 17, text, "strong"))
-        self.rows.append(Band(23, about))
+        self.rows.append(Band(23, subject))
         self.y += 23
 
     def row(
-        self, name: str, height: float = 18, indent: float = 0, kind: str = "", below: str = "", about: Subject = ANY
+        self, name: str, height: float = 18, indent: float = 0, kind: str = "", below: str = "", subject: Subject = ANY
     ) -> float:
         """Begin a row and return the height of its middle. `below`: a second line under its name."""
         middle = self.y + height / 2
@@ -124,7 +124,7 @@ class RowChart:
         for text, y, style in lines:
             shown = shortened(text, self.left - 6 - indent)
             self.labels.append(Label(indent, y, shown, style, title=text if shown != text else ""))
-        self.rows.append(Band(height, about))
+        self.rows.append(Band(height, subject))
         self.y += height
         return middle
 
@@ -132,16 +132,16 @@ class RowChart:
         """A thin line across the whole chart at the present height."""
         self.ground.append(Line(0, self.y, 1, self.y, "grid"))
 
-    def mark(self, y: float, value: float, shape: str, kind: str, title: str = "", about: Subject = ANY) -> None:
-        self.parts.append(Mark(self.axis.share(value), y, shape, kind, title, about=about))
+    def mark(self, y: float, value: float, shape: str, kind: str, title: str = "", subject: Subject = ANY) -> None:
+        self.parts.append(Mark(self.axis.share(value), y, shape, kind, title, subject=subject))
 
-    def interval(self, y: float, low: float, high: float, kind: str, title: str = "", about: Subject = ANY) -> None:
+    def interval(self, y: float, low: float, high: float, kind: str, title: str = "", subject: Subject = ANY) -> None:
         """A line between two values, with arrows where it leaves the axis."""
-        self.parts.append(Line(self.axis.share(low), y, self.axis.share(high), y, kind, title, about=about))
+        self.parts.append(Line(self.axis.share(low), y, self.axis.share(high), y, kind, title, subject=subject))
         if low < self.axis.low:
-            self.parts.append(Mark(0, y, "leftward", kind, about=about))
+            self.parts.append(Mark(0, y, "leftward", kind, subject=subject))
         if high > self.axis.high:
-            self.parts.append(Mark(1, y, "rightward", kind, about=about))
+            self.parts.append(Mark(1, y, "rightward", kind, subject=subject))
 
     def note(self, y: float, text: str) -> None:
         """A text at the right end of a row."""
@@ -153,7 +153,7 @@ class RowChart:
         self.ground.append(Box(*ends, top, self.y - top, "band"))
 
     def chart(
-        self, name: str, title: str = "", zero: bool = False, numbered: bool = False, about: Subject = ANY
+        self, name: str, title: str = "", zero: bool = False, numbered: bool = False, subject: Subject = ANY
     ) -> Chart:
         """The finished chart, with its axis above and, if it is tall, below."""
         bottom = self.y + 2
@@ -173,7 +173,7 @@ class RowChart:
         plot = (*self.ground, *lines, *self.parts)
         margins = self.left, self.right
         return Chart(
-            name, bottom + 2, *margins, plot, tuple(self.labels), title, numbered, about, tuple(self.rows), ABOVE
+            name, bottom + 2, *margins, plot, tuple(self.labels), title, numbered, subject, tuple(self.rows), ABOVE
         )
 
     def _numbers(self, y: float) -> list[Element]:
@@ -199,16 +199,16 @@ class PointChart:
         """The height of a value in pixels from the top of the picture."""
         return self.top + (1 - self.y.share(value)) * self.height
 
-    def mark(self, x: float, y: float, shape: str, kind: str, title: str = "", about: Subject = ANY) -> None:
-        self.parts.append(Mark(self.x.share(x), self.down(y), shape, kind, title, about=about))
+    def mark(self, x: float, y: float, shape: str, kind: str, title: str = "", subject: Subject = ANY) -> None:
+        self.parts.append(Mark(self.x.share(x), self.down(y), shape, kind, title, subject=subject))
 
-    def segment(self, start: tuple[float, float], end: tuple[float, float], kind: str, about: Subject = ANY) -> None:
+    def segment(self, start: tuple[float, float], end: tuple[float, float], kind: str, subject: Subject = ANY) -> None:
         """A straight line between two points."""
         ends = self.x.share(start[0]), self.down(start[1]), self.x.share(end[0]), self.down(end[1])
-        self.parts.append(Line(*ends, kind, about=about))
+        self.parts.append(Line(*ends, kind, subject=subject))
 
     def chart(
-        self, name: str, title: str, x_ticks: Sequence[tuple[float, str, Subject]] | None = None, about: Subject = ANY
+        self, name: str, title: str, x_ticks: Sequence[tuple[float, str, Subject]] | None = None, subject: Subject = ANY
     ) -> Chart:
         """The finished chart; `x_ticks` (place, text, subject) replaces the numbers of the horizontal axis."""
         foot = self.top + self.height
@@ -220,11 +220,11 @@ class PointChart:
             labels.append(Label(self.left - 6, self.down(tick) + 4, self.y.text(tick), "tick", "end"))
         ticks = [(tick, self.x.text(tick), ANY) for tick in self.x.ticks] if x_ticks is None else x_ticks
         for value, text, tick in ticks:
-            lines.append(Text(self.x.share(value), foot + 14, text, "tick", "middle", about=tick))
+            lines.append(Text(self.x.share(value), foot + 14, text, "tick", "middle", subject=tick))
         lines.append(Text(0.5, foot + 29, self.x.title, "tick", "middle"))
         lines.append(Line(0, foot, 1, foot, "edge"))
         plot = (*lines, *self.parts)
-        return Chart(name, foot + self.bottom, self.left, self.right, plot, tuple(labels), about=about)
+        return Chart(name, foot + self.bottom, self.left, self.right, plot, tuple(labels), subject=subject)
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:

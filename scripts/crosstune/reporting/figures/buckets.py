@@ -62,8 +62,8 @@ def buckets_figure(entry: Mapping, panel: Panel, buckets: Sequence[Bucket]) -> F
     legend = [LegendEntry(interval, "wide", "circle+line" if ends else "circle")]
     if any(row.sure for row in rows):
         legend.append(LegendEntry("differs from the other examples (Holm)", "main", "square+line"))
-    about = about_pair(entry["a"], entry["b"]) & about_data(panel)
-    drawn = chart.chart(f"{title}, in points of {label}.", zero=True, numbered=True, about=about)
+    subject = about_pair(entry["a"], entry["b"]) & about_data(panel)
+    drawn = chart.chart(f"{title}, in points of {label}.", zero=True, numbered=True, subject=subject)
     return Figure("buckets", title, "", (drawn,), tuple(legend))
 
 

@@ -56,10 +56,10 @@ def cost_figure(panel: Panel, results: Path, even_if_equal: bool = False) -> Fig
     y = wide_axis([record[end] for record in records for end in ("low", "high")], label)
     chart = PointChart(x, y, height=240, right=40)
     for record in records:
-        at, about = record["hours"] * times, about_schedules(record["schedule"])
-        chart.segment((at, record["low"]), (at, record["high"]), "wide", about)
+        at, subject = record["hours"] * times, about_schedules(record["schedule"])
+        chart.segment((at, record["low"]), (at, record["high"]), "wide", subject)
         text = f"{panel.schedule_title(record['schedule'])}: {at:.3g} {unit}, {record['score']:.1f}"
-        chart.mark(at, record["score"], "circle", "c0", text, about)
+        chart.mark(at, record["score"], "circle", "c0", text, subject)
     names = [record["schedule"] for record in records]
     places = [(record["hours"] * times, record["score"]) for record in records]
     points = zip(names, places, strict=True)
@@ -68,5 +68,5 @@ def cost_figure(panel: Panel, results: Path, even_if_equal: bool = False) -> Fig
         "Training time of all stages of a schedule without sharing stages. Marks: means over seeds. Lines: their range."
     )
     name = f"{label} by {unit} of training, {len(records)} schedules."
-    drawn = chart.chart(name, "", about=about_schedules(*names))
+    drawn = chart.chart(name, "", subject=about_schedules(*names))
     return Figure("cost", "Score by cost", caption, (drawn,))

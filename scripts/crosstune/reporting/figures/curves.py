@@ -77,22 +77,22 @@ def curves_chart(panel: Panel, schedule: str, records: list[dict], series: dict[
     heights = spread(list(ends.values()), 14, chart.top, chart.top + chart.height)
     for line, height in zip(ends, heights, strict=True):
         name = shortened(line.rpartition(" (")[0] or line, LINE_NAMES - 8)
-        chart.parts.append(Text(1, height + 4, name, "number", shift=8, about=about_line(series, line)))
+        chart.parts.append(Text(1, height + 4, name, "number", shift=8, subject=about_line(series, line)))
     label = panel.labels[panel.metric]
     ticks = [(places[number], shortened(name, 62), about_step(number)) for number, name in steps]
-    shown, about = panel.schedule_title(schedule), about_schedules(schedule)
+    shown, subject = panel.schedule_title(schedule), about_schedules(schedule)
     if not AVERAGES.keys() & ends.keys():
-        about &= about_languages(*(code for line in ends for code in series[line]))
-    return chart.chart(f"{label} after each stage of {shown}, for {', '.join(ends)}.", shown, ticks, about)
+        subject &= about_languages(*(code for line in ends for code in series[line]))
+    return chart.chart(f"{label} after each stage of {shown}, for {', '.join(ends)}.", shown, ticks, subject)
 
 
 def draw_line(
-    chart: PointChart, records: list[dict], places: dict[int, int], look: tuple[str, str], about: Subject
+    chart: PointChart, records: list[dict], places: dict[int, int], look: tuple[str, str], subject: Subject
 ) -> None:
     """The points of a line, each with its range and the segment to the next; `look`: class and shape."""
     (kind, shape), points = look, [(places[record["number"]], record["score"]) for record in records]
     for n, record in enumerate(records):
-        (x, score), about_point = points[n], about & about_step(record["number"])
+        (x, score), about_point = points[n], subject & about_step(record["number"])
         if n + 1 < len(points):
             chart.segment(points[n], points[n + 1], kind, about_point)
         chart.segment((x, record["low"]), (x, record["high"]), "edge", about_point)

@@ -1,6 +1,6 @@
 """The figures that a study specifies under its key `figures`, drawn like those that every study has."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -14,11 +14,11 @@ from crosstune.reporting.figures.curves import curves_figure
 from crosstune.reporting.figures.differences import differences_figure
 from crosstune.reporting.figures.distance import distance_figure
 from crosstune.reporting.figures.few_shot import few_shot_figure
-from crosstune.reporting.figures.figure import Figure
+from crosstune.reporting.figures.figure import Figure, LegendEntry
 from crosstune.reporting.figures.forest import contrast_blocks, forest_figure
 from crosstune.reporting.figures.heat import heat_figure
 from crosstune.reporting.figures.languages import languages_figure
-from crosstune.reporting.figures.subjects import about_data
+from crosstune.reporting.figures.subjects import ANY, Subject, about_data
 from crosstune.reporting.figures.training import training_figure
 from crosstune.reporting.tables.formats import PILOT_MARK
 
@@ -68,7 +68,7 @@ def draw(study: StudyResults, entry: Mapping[str, Any], results: Path) -> Figure
             for own, model in product(entry["panels"], entry["models"])
             for panel in [panel_view(study, model, own, entry["kind"])]
         ]
-        figure = joined([(panel, own.narrowed(about_data(panel))) for panel, own in drawn if own and own.charts])
+        figure = joined([(panel, own.with_subject(about_data(panel))) for panel, own in drawn if own and own.charts])
     return figure and replace(figure, title=title or figure.title, heading=title, mark=mark)
 
 
@@ -114,6 +114,15 @@ def joined(parts: list[tuple[Panel, Figure]]) -> Figure | None:
             replace(chart, title=": ".join(filter(None, (name, chart.title))) if several else chart.title)
             for chart in own.charts
         ]
-    legend = dict.fromkeys(entry for _, own in parts for entry in own.legend)
-    about = f" {first.labels[first.metric]}, {first.title}, {first.model_title}." if not several else ""
-    return replace(figure, charts=tuple(charts), legend=tuple(legend), caption=figure.caption + about)
+    legend = merged_legend(entry for _, own in parts for entry in own.legend)
+    setting = f" {first.labels[first.metric]}, {first.title}, {first.model_title}." if not several else ""
+    return replace(figure, charts=tuple(charts), legend=legend, caption=figure.caption + setting)
+
+
+def merged_legend(entries: Iterable[LegendEntry]) -> tuple[LegendEntry, ...]:
+    """Entries that read and look alike once, shown while any of them would be."""
+    merged: dict[LegendEntry, Subject] = {}
+    for entry in entries:
+        alike = replace(entry, subject=ANY)
+        merged[alike] = merged[alike] | entry.subject if alike in merged else entry.subject
+    return tuple(replace(entry, subject=subject) for entry, subject in merged.items())

@@ -29,7 +29,7 @@ class DifferenceRow:
         return difference_text(self.mean, self.low, self.high)
 
     @property
-    def about(self) -> Subject:
+    def subject(self) -> Subject:
         return about_languages(self.language) if self.language else ANY
 
 
@@ -40,7 +40,7 @@ class DifferencePair:
     name: str
     rows: tuple[DifferenceRow, ...]
     declared: bool
-    about: Subject
+    subject: Subject
     smallest_effect: float = 0.0
 
 
@@ -78,7 +78,7 @@ def declared_pair(panel: Panel, result: ContrastResult) -> DifferencePair | None
     rows, places = [], {code: place for place, code in enumerate(panel.languages)}
     for unit in sorted(result.units, key=lambda unit: places.get(unit["name"].rpartition(".")[2], len(places))):
         dataset, _, language = unit["name"].rpartition(".")
-        if several and dataset not in (panel.dataset, f"{panel.track}/{panel.dataset}"):
+        if several and dataset not in (panel.dataset, panel.key):
             continue
         if language not in places:
             continue
@@ -92,8 +92,8 @@ def declared_pair(panel: Panel, result: ContrastResult) -> DifferencePair | None
     ends = estimate["interval"] if estimate else (None, None)
     is_part = several or len(rows) < len(result.units)
     total = [] if is_part else [DifferenceRow("", f"mean of {len(rows)}", "", overall, *ends)]
-    about, effect = about_pair(result.a, result.b), result.contrast["smallest_effect"]
-    return DifferencePair(result.difference, (*total, *rows), True, about, effect)
+    subject, effect = about_pair(result.a, result.b), result.contrast["smallest_effect"]
+    return DifferencePair(result.difference, (*total, *rows), True, subject, effect)
 
 
 def seed_pair(panel: Panel, a: str, b: str) -> DifferencePair | None:
@@ -103,7 +103,7 @@ def seed_pair(panel: Panel, a: str, b: str) -> DifferencePair | None:
     rows = []
     for language, name, family, languages in found:
         one, other = (panel.cell(schedule, languages, panel.metric) for schedule in (a, b))
-        difference = one.difference(other)
+        difference = panel.over_folds(one.difference(other))
         if difference.mean is not None:
             ends = interval(difference.values, resolution=difference.resolution)
             low, high = (ends.low, ends.high) if ends else (None, None)
@@ -161,12 +161,13 @@ def difference_chart(panel: Panel, pair: DifferencePair) -> Chart:
     if pair.smallest_effect:
         chart.band(top, -pair.smallest_effect, pair.smallest_effect)
     name = f"Differences {pair.name} in {panel.labels[panel.metric]} by language, with their {CONFIDENCE:.0%} CI."
-    return chart.chart(name, pair.name, zero=True, numbered=True, about=pair.about)
+    return chart.chart(name, pair.name, zero=True, numbered=True, subject=pair.subject)
 
 
 def draw_row(chart: RowChart, row: DifferenceRow) -> None:
-    kind, shape = ("wide", "circle") if row.family else ("main", "square")
-    y = chart.row(row.name, indent=INDENT if row.family else 0, kind="" if row.family else "strong", about=row.about)
+    kind, shape = ("wide", "circle") if row.language else ("main", "square")
+    indent, style = (INDENT, "") if row.language else (0, "strong")
+    y = chart.row(row.name, indent=indent, kind=style, subject=row.subject)
     if row.low is not None:
         chart.interval(y, row.low, row.high, kind)
     chart.mark(y, row.mean, shape, kind, row.text)

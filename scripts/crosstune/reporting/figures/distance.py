@@ -49,9 +49,9 @@ def distance_chart(panel: Panel, schedule: str, schedules: list[str]) -> Chart:
     )
     shown = panel.schedule_title(schedule)
     # The line keeps all languages; without any of them it goes with its chart.
-    about = about_schedules(schedule) & about_languages(*(point.language for point in points))
+    subject = about_schedules(schedule) & about_languages(*(point.language for point in points))
     name = f"Transfer after {shown} by distance to its sources, {len(points)} languages."
-    return chart.chart(name, shown, about=about)
+    return chart.chart(name, shown, subject=subject)
 
 
 def add_names(chart: PointChart, points: list[tuple[str, float, float, Subject]]) -> None:
@@ -61,7 +61,7 @@ def add_names(chart: PointChart, points: list[tuple[str, float, float, Subject]]
     """
     centres = [(chart.x.share(x) * USUAL_WIDTH, chart.down(y)) for _, x, y, _ in points]
     taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in centres]
-    for (name, x, _, about), (across, down) in zip(points, centres, strict=True):
+    for (name, x, _, subject), (across, down) in zip(points, centres, strict=True):
         width = text_width(name)
         choices = {
             "start": (7, 4, across + 7), "end": (-7, 4, across - 7 - width),
@@ -81,5 +81,5 @@ def add_names(chart: PointChart, points: list[tuple[str, float, float, Subject]]
         best = min(choices, key=overlaps)
         shift, lower, left = choices[best]
         anchor = "middle" if best == "below" else best
-        chart.parts.append(Text(chart.x.share(x), down + lower, name, "number", anchor, shift, about=about))
+        chart.parts.append(Text(chart.x.share(x), down + lower, name, "number", anchor, shift, subject=subject))
         taken.append((left, down + lower - LETTERS, left + width, down + lower))

@@ -23,7 +23,7 @@ NO_CODES: Codes = {}
 class Element(ABC):
     """A part of a plot."""
 
-    about: Subject = field(default=ANY, kw_only=True)
+    subject: Subject = field(default=ANY, kw_only=True)
 
     @abstractmethod
     def svg(self, width: float | None) -> str:
@@ -35,7 +35,7 @@ class Band:
     """A row or a column of a chart, so many pixels high or percent wide. The page closes its place up with it."""
 
     size: float
-    about: Subject = ANY
+    subject: Subject = ANY
 
 
 def short(number: float) -> str:
@@ -48,7 +48,7 @@ def place(share: float, width: float | None) -> str:
     return f"{short(100 * share)}%" if width is None else short(share * width)
 
 
-def at(name: str, share: float, width: float | None) -> str:
+def place_attribute(name: str, share: float, width: float | None) -> str:
     """The attribute `name` with a place; none at 0 on a page, where it would be most of a large page's attributes."""
     found = place(share, width)
     return "" if found == "0%" else f' {name}="{found}"'
@@ -71,7 +71,7 @@ class Line(Element):
     title: str = ""
 
     def svg(self, width: float | None) -> str:
-        start, end = at("x1", self.x1, width), at("x2", self.x2, width)
+        start, end = place_attribute("x1", self.x1, width), place_attribute("x2", self.x2, width)
         ends = f'{start} y1="{short(self.y1)}"{end} y2="{short(self.y2)}"'
         return f'<line class="{self.kind}"{ends}' + (f">{hover(self.title)}</line>" if self.title else "/>")
 
@@ -107,7 +107,7 @@ class Box(Element):
 
     def svg(self, width: float | None) -> str:
         size = f'width="{place(max(0.0, self.x2 - self.x1), width)}" height="{short(self.height)}"'
-        return f'<rect class="{self.kind}"{at("x", self.x1, width)} y="{short(self.y)}" {size}/>'
+        return f'<rect class="{self.kind}"{place_attribute("x", self.x1, width)} y="{short(self.y)}" {size}/>'
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class ShadedColumn(Element):
             )
             parts.append(box + (f">{hover(cell.title)}</rect>" if cell.title else "/>"))
             parts.append(f'<text x="{middle}" y="{short(cell.y + 13)}">{escape(cell.text)}</text>')
-        size = f'{at("x", self.x1, width)} width="{place(self.x2 - self.x1, width)}"'
+        size = f'{place_attribute("x", self.x1, width)} width="{place(self.x2 - self.x1, width)}"'
         return f'<svg{size} class="shade" overflow="visible">{"".join(parts)}</svg>'
 
 
@@ -154,7 +154,8 @@ class Mark(Element):
     title: str = ""
 
     def svg(self, width: float | None) -> str:
-        start = f'<use class="{self.kind}" href="#{MARK_IDS[self.shape]}"{at("x", self.x, width)} y="{short(self.y)}"'
+        x = place_attribute("x", self.x, width)
+        start = f'<use class="{self.kind}" href="#{MARK_IDS[self.shape]}"{x} y="{short(self.y)}"'
         return start + (f">{hover(self.title)}</use>" if self.title else "/>")
 
 
@@ -174,11 +175,11 @@ class Text(Element):
         own = self._attributes(is_page=width is None)
         if self.turned:
             # A rotation about a place in percent: the text lies at the origin of a box of its own.
-            box = f'<svg{at("x", self.x, width)} y="{short(self.y)}" overflow="visible">'
+            box = f'<svg{place_attribute("x", self.x, width)} y="{short(self.y)}" overflow="visible">'
             turn = f'transform="rotate(-90)" x="0" y="{self.shift:g}"'
             return f"{box}<text{own} {turn}>{escape(self.text)}</text></svg>"
         shift = f' dx="{self.shift:g}"' if self.shift else ""
-        return f'<text{own}{at("x", self.x, width)} y="{short(self.y)}"{shift}>{escape(self.text)}</text>'
+        return f'<text{own}{place_attribute("x", self.x, width)} y="{short(self.y)}"{shift}>{escape(self.text)}</text>'
 
     def _attributes(self, is_page: bool) -> str:
         """Class and anchor. On a page the anchor is a class too, which is shorter: it has very many texts."""
@@ -221,7 +222,7 @@ class Chart:
     labels: tuple[Label, ...] = ()
     title: str = ""
     numbered: bool = False
-    about: Subject = ANY
+    subject: Subject = ANY
     rows: tuple[Band, ...] = ()
     first_row: float = 0
     columns: tuple[Band, ...] = ()
@@ -251,8 +252,8 @@ class Chart:
     def _content(self, width: float | None, codes: Codes) -> str:
         """The plot; neighbours of one subject share its code."""
         parts = []
-        for about, own in groupby(self.plot, key=lambda element: element.about):
-            drawn, attribute = "".join(element.svg(width) for element in own), about.attribute(codes)
+        for subject, own in groupby(self.plot, key=lambda element: element.subject):
+            drawn, attribute = "".join(element.svg(width) for element in own), subject.attribute(codes)
             parts.append(f"<g{attribute}>{drawn}</g>" if attribute else drawn)
         return "".join(parts)
 
@@ -262,7 +263,7 @@ def band_attribute(name: str, start: float, bands: Sequence[Band], codes: Codes)
 
     Empty without subjects.
     """
-    texts = [band.about.text(codes) for band in bands]
+    texts = [band.subject.text(codes) for band in bands]
     if not any(texts):
         return ""
     parts = [f"{band.size:g}:{text}" if text else f"{band.size:g}" for band, text in zip(bands, texts, strict=True)]

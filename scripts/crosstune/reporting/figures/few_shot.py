@@ -57,19 +57,19 @@ def few_shot_chart(language: str, records: Sequence[dict], names: Sequence[str],
             for record in own
         ]
         for (x1, before), (x2, after) in pairwise(points):
-            about = about_pair(before["schedule"], after["schedule"])
-            chart.segment((x1, before["score"]), (x2, after["score"]), f"c{number}", about)
+            subject = about_pair(before["schedule"], after["schedule"])
+            chart.segment((x1, before["score"]), (x2, after["score"]), f"c{number}", subject)
         for x, record in points:
-            about = about_schedules(record["schedule"])
-            chart.segment((x, record["low"]), (x, record["high"]), f"c{number}", about)
+            subject = about_schedules(record["schedule"])
+            chart.segment((x, record["low"]), (x, record["high"]), f"c{number}", subject)
             text = f"{name}, {record['examples']}: {record['score']:.1f} [{record['low']:.1f}, {record['high']:.1f}]"
-            chart.mark(x, record["score"], SHAPES[number], f"c{number}", text, about)
+            chart.mark(x, record["score"], SHAPES[number], f"c{number}", text, subject)
     drawn = [record for record in records if record["language"] == language]
     of_size = {size: [record["schedule"] for record in records if record["examples"] == size] for size in sizes}
     ticks = [(position(size, constant), str(size), about_schedules(*of_size[size])) for size in sizes]
-    about = about_languages(drawn[0]["key"]) & about_schedules(*(record["schedule"] for record in drawn))
+    subject = about_languages(drawn[0]["key"]) & about_schedules(*(record["schedule"] for record in drawn))
     name = f"{y.title} in {language} by the number of its training examples: {', '.join(names)}."
-    return chart.chart(name, language, ticks, about)
+    return chart.chart(name, language, ticks, subject)
 
 
 def axis_constant(sizes: Sequence[int]) -> float:
@@ -83,7 +83,7 @@ def curve_records(panel: Panel, names: Sequence[str]) -> Iterator[dict]:
         for name in names:
             curve = drawn_curves(panel)[name]
             for size, schedule in curve.points.items() if language in curve.languages else ():
-                cell = panel.cell(schedule, [language], panel.metric)
+                cell = panel.over_folds(panel.cell(schedule, [language], panel.metric))
                 if cell.mean is None:
                     continue
                 ends = interval(cell.values, resolution=cell.resolution)

@@ -20,7 +20,7 @@ class LegendEntry:
     text: str
     kind: str
     shape: str = ""
-    about: Subject = ANY
+    subject: Subject = ANY
     count: int = 0
 
     @property
@@ -45,9 +45,9 @@ class Figure:
     mark: str = ""
     heading: str = ""
 
-    def narrowed(self, about: Subject) -> "Figure":
-        """The figure with charts that are also about `about`, such as a data set."""
-        return replace(self, charts=tuple(replace(chart, about=chart.about & about) for chart in self.charts))
+    def with_subject(self, subject: Subject) -> "Figure":
+        """The figure with charts that have one more subject, such as a data set."""
+        return replace(self, charts=tuple(replace(chart, subject=chart.subject & subject) for chart in self.charts))
 
     @property
     def alt(self) -> str:

@@ -51,7 +51,7 @@ class ForestBlock:
     name: str
     difference: str
     rows: tuple[ForestRow, ...]
-    about: Subject
+    subject: Subject
     smallest_effect: float = 0.0
 
     @property
@@ -79,13 +79,13 @@ def forest_figure(study: StudyResults) -> Figure | None:
     )
     for block in blocks:
         if detailed:
-            chart.heading(block.title, block.about)
+            chart.heading(block.title, block.subject)
         top = chart.y
         for row in block.rows:
             if detailed:
-                y = chart.row(row.name, 19, indent=10, kind="" if row.main else "soft", about=block.about)
+                y = chart.row(row.name, 19, indent=10, kind="" if row.main else "soft", subject=block.subject)
             else:
-                y = chart.row(block.name, 32, kind="strong", below=block.difference, about=block.about)
+                y = chart.row(block.name, 32, kind="strong", below=block.difference, subject=block.subject)
             draw_interval(chart, y, row)
             chart.note(y, f"{row.text} {row.verdict}")
         if block.smallest_effect:
@@ -138,8 +138,8 @@ def contrast_block(result: ContrastResult, detailed: bool) -> ForestBlock:
         rows = [ForestRow("one seed: no CI", mean, None, None, result.verdict("seeds"), True)]
     several = len(result.study.plan["models"]) > 1
     model = f", {result.study.names.model(result.entry['model'])}" if several else ""
-    about = about_pair(result.a, result.b) & about_data(*result.panels)
-    return ForestBlock(result.name, result.difference + model, tuple(rows), about, result.contrast["smallest_effect"])
+    subject = about_pair(result.a, result.b) & about_data(*result.panels)
+    return ForestBlock(result.name, result.difference + model, tuple(rows), subject, result.contrast["smallest_effect"])
 
 
 def headline_blocks(study: StudyResults) -> list[ForestBlock]:
@@ -151,8 +151,8 @@ def headline_blocks(study: StudyResults) -> list[ForestBlock]:
         for a, b in pairs:
             if {a, b} <= set(panel.schedules) and (row := seed_row(panel, a, b)):
                 model = f", {panel.model_title}" if len(study.plan["models"]) > 1 else ""
-                about = about_pair(a, b) & about_data(panel)
-                blocks.append(ForestBlock("", study.names.difference(a, b) + model, (row,), about))
+                subject = about_pair(a, b) & about_data(panel)
+                blocks.append(ForestBlock("", study.names.difference(a, b) + model, (row,), subject))
     return blocks
 
 

@@ -59,7 +59,7 @@ def dot_plot(panel: Panel, title: str, rows: dict[str, list[str]], axis: Axis) -
     height = max(20, gap * len(marked) + 8)
     places = {}
     for name, languages in rows.items():
-        y = places[name] = chart.row(name, height, INDENT, about=about_row(title, languages))
+        y = places[name] = chart.row(name, height, INDENT, subject=about_row(title, languages))
         baseline = panel.best_baseline(languages, panel.metric)
         if baseline is not None:
             chart.mark(y, baseline, "tick", "baseline", f"{name}: best trivial baseline {decimal(baseline, 1)}")
@@ -72,7 +72,7 @@ def dot_plot(panel: Panel, title: str, rows: dict[str, list[str]], axis: Axis) -
             mark_schedule(chart, panel, places[name] + shift, (name, languages), schedule)
     schedules = ", ".join(map(panel.schedule_title, trained))
     name = f"{panel.labels[panel.metric]} of {schedules}: {title}, {len(rows)} rows."
-    return chart.chart(name, title, about=about_schedules(*trained))
+    return chart.chart(name, title, subject=about_schedules(*trained))
 
 
 def mark_schedule(chart: RowChart, panel: Panel, y: float, row: tuple[str, list[str]], schedule: str) -> None:
@@ -83,15 +83,15 @@ def mark_schedule(chart: RowChart, panel: Panel, y: float, row: tuple[str, list[
         return
     row_name = "" if len(panel.languages) >= MANY else f"{name}, "
     title = f"{row_name}{panel.schedule_title(schedule)}: {decimal(cell.mean, 1)}"
-    about = about_schedules(schedule)
+    subject = about_schedules(schedule)
     if schedule not in marked:
-        chart.mark(y, cell.mean, "tick", "other", title, about)
+        chart.mark(y, cell.mean, "tick", "other", title, subject)
         return
     number = marked.index(schedule)
     values = list(cell.values.values())
     if len(values) > 1:
-        chart.interval(y, min(values), max(values), f"c{number}", about=about)
+        chart.interval(y, min(values), max(values), f"c{number}", subject=subject)
     if len(panel.languages) < MANY:
         for value in values:
-            chart.mark(y, value, "dot", f"c{number}", about=about)
-    chart.mark(y, cell.mean, SHAPES[number], f"c{number}", title, about)
+            chart.mark(y, value, "dot", f"c{number}", subject=subject)
+    chart.mark(y, cell.mean, SHAPES[number], f"c{number}", title, subject)

@@ -7,6 +7,7 @@ a subject, such as means over languages, always stay.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from markupsafe import Markup
 
@@ -30,6 +31,11 @@ class Subject:
     def __and__(self, other: "Subject") -> "Subject":
         """The subject of a part that is about both, such as a difference between two schedules."""
         return Subject(tuple(dict.fromkeys((*self.groups, *other.groups))))
+
+    def __or__(self, other: "Subject") -> "Subject":
+        """The subject of a part that is shown while one of both would be, such as an entry of two legends."""
+        pairs = product(self.groups, other.groups)
+        return Subject(tuple(dict.fromkeys(tuple(dict.fromkeys(one + two)) for one, two in pairs)))
 
     def text(self, codes: Codes) -> str:
         """`s1 n2+n3`: a word for each group. A group with a name that nobody can choose away has none."""
@@ -63,7 +69,7 @@ def about_pair(a: str, b: str) -> Subject:
 
 def about_data(*panels: Panel) -> Subject:
     """A part about the data sets of panels, shown while one of them is chosen."""
-    return one_of("panel", [f"{panel.track}/{panel.dataset}" for panel in panels])
+    return one_of("panel", [panel.key for panel in panels])
 
 
 def one_of(kind: str, names: Sequence[str]) -> Subject:

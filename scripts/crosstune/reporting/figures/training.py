@@ -126,4 +126,4 @@ def run_chart(panel: Panel, schedule: str, runs: list[TrainingRun], y: Axis, qua
         chart.parts.append(Curve(curve, foot + chart.bottom, "run", f"{shown}, {name}"))
     of_runs = "the same in all runs" if len(curves) < len(runs) else f"{len(runs)} runs"
     name = f"{quantity.words} of {shown} by update, {of_runs}."
-    return chart.chart(name, shown, about=about_schedules(schedule))
+    return chart.chart(name, shown, subject=about_schedules(schedule))

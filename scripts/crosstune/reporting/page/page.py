@@ -187,7 +187,7 @@ def heading_attributes(heading: Heading, study: StudyResults) -> Markup:
 def choices(study: StudyResults) -> dict[str, list[tuple[str, str, list[str]]]]:
     """What a reader can choose, by kind: (value, label, groups), the groups of a language by which it is chosen too."""
     evaluated = dict.fromkeys(lang for panel in study.panels() for lang in panel.languages)
-    panels = {f"{panel.track}/{panel.dataset}": panel.title for panel in study.panels()}
+    panels = {panel.key: panel.title for panel in study.panels()}
     languages = []
     for lang in evaluated:
         about = study.plan["languages"].get(lang, {})

@@ -14,7 +14,7 @@ from crosstune.analysis.results import Panel, StageInfo, StudyResults
 from crosstune.core.text import count
 from crosstune.reporting.tables.formats import table_files, write_files
 from crosstune.reporting.tables.marks import mark_cells
-from crosstune.reporting.tables.scope import TableScope, panel_name
+from crosstune.reporting.tables.scope import TableScope
 from crosstune.reporting.tables.scores import (
     LANGUAGE_ATTRIBUTES,
     SEEN_MARK,
@@ -49,7 +49,7 @@ def error_entries(study: StudyResults) -> list[dict[str, Any]]:
     return [
         {
             "name": f"{panel.name}.errors",
-            "panels": [panel_name(panel)],
+            "panels": [panel.key],
             "models": [panel.model],
             "rows": ["metric"],
             "columns": ["schedule"],
@@ -145,7 +145,7 @@ class TableBuilder:
             }
         if axis == "dataset":
             unique = len({panel.dataset for panel in scope.panels}) == len(scope.panels)
-            return {panel_name(panel): panel_label(panel, unique) for panel in scope.panels}
+            return {panel.key: panel_label(panel, unique) for panel in scope.panels}
         if axis == "metric":
             return {name: scope.panels[0].labels[name] for name in self.entry.get("metrics", scope.panels[0].metrics)}
         if axis == "seed":
@@ -251,4 +251,4 @@ def panel_label(panel: Panel, is_unique: bool) -> str:
     named = panel.study.names.is_named("datasets", panel.dataset)
     if named:
         return panel.study.names.dataset(panel.dataset) if is_unique else panel.title
-    return panel.dataset if is_unique else panel_name(panel)
+    return panel.dataset if is_unique else panel.key

@@ -50,7 +50,7 @@ LATEX_ESCAPES = {
 class TextTable:
     """A table of texts. The first column of `head` and `rows` names the row; `lines` are its CSV file, head first.
 
-    title: what it is called on the page, where the page has no title for tables of its kind.
+    title: its heading on the page, empty if the page has one of its own.
     """
 
     name: str

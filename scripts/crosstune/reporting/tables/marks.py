@@ -13,7 +13,7 @@ from crosstune.analysis.results import Panel
 from crosstune.core.text import count
 from crosstune.reporting.tables.contrasts import ContrastResult, contrast_results
 from crosstune.reporting.tables.formats import NOTE_LETTERS, raised
-from crosstune.reporting.tables.scope import TableScope, panel_name
+from crosstune.reporting.tables.scope import TableScope
 from crosstune.reporting.tables.table import CellMark, Table
 
 Place = tuple[int, int]
@@ -115,9 +115,9 @@ def letters_of(
 def cell_scope(scope: TableScope, model: str, select: Mapping[str, Any]) -> CellScope | None:
     """What a cell is about; None of a mean over examples of several languages, and of a stage that is not the last."""
     wanted = select.get("dataset")
-    panels = [panel for panel in scope.model_panels(model) if wanted in (None, panel_name(panel))]
-    languages = {panel_name(panel): frozenset(scope.selected(panel, select)) for panel in panels}
-    panels = [panel for panel in panels if languages[panel_name(panel)]]
+    panels = [panel for panel in scope.model_panels(model) if wanted in (None, panel.key)]
+    languages = {panel.key: frozenset(scope.selected(panel, select)) for panel in panels}
+    panels = [panel for panel in panels if languages[panel.key]]
     schedule = select.get("schedule", scope.schedules[0])
     stage = select.get("stage")
     if stage and any(stage < len(panel.stages(schedule)) for panel in panels if panel.runs(schedule)):
@@ -125,7 +125,7 @@ def cell_scope(scope: TableScope, model: str, select: Mapping[str, Any]) -> Cell
     if scope.entry["aggregate"] == "pooled" and any(len(own) > 1 for own in languages.values()):
         return None
     own = select.get("metric", scope.entry.get("metric"))
-    metrics = {panel_name(panel): own or panel.metric for panel in panels}
+    metrics = {panel.key: own or panel.metric for panel in panels}
     return CellScope(schedule, panels, {name: own for name, own in languages.items() if own}, metrics)
 
 

@@ -110,7 +110,7 @@ class TableScope:
     def cell(self, select: Mapping[str, Any]) -> Cell:
         """The numbers that a row and a column select together. No run is expected if there are no such numbers."""
         panels = self.model_panels(select.get("model", self.models[0]), select.get("seed"))
-        panels = [panel for panel in panels if select.get("dataset", panel_name(panel)) == panel_name(panel)]
+        panels = [panel for panel in panels if select.get("dataset", panel.key) == panel.key]
         panels = [panel for panel in panels if self.selected(panel, select)]
         schedule = select.get("schedule", self.schedules[0])
         if not panels:
@@ -152,7 +152,3 @@ class TableScope:
         path = ("published", self._published_number, "rows", row, "published", columns[0])
         number = self.published["rows"][row]["published"][columns[0]]
         return Cell({Replicate(0): ScoreSum(number, [Term("plan.json", path)])}, 0)
-
-
-def panel_name(panel: Panel) -> str:
-    return f"{panel.track}/{panel.dataset}"

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from crosstune.analysis.names import DisplayNames
 from crosstune.analysis.results import StudyResults, read_json_object
-from crosstune.core.text import count, decimal, named_first
-from crosstune.data.part_names import whole_name
+from crosstune.core.text import count, decimal
 from crosstune.evaluation.metrics import metric_named
 from crosstune.reporting.tables.formats import TextTable, table_files, write_files
 
@@ -41,13 +40,15 @@ def schedule_label(names: DisplayNames, sweep: Mapping) -> str:
 
 
 def _made_choices(study: StudyResults, results: Path) -> list[tuple[dict, dict]]:
-    """The plan's sweeps whose choices exist, with these; models and schedules that the study names come first."""
-    sweeps = study.plan.get("sweeps", [])
-    for key, kind in (("schedule", "schedules"), ("model", "models")):
-        order = named_first(dict.fromkeys(sweep[key] for sweep in sweeps), study.names.by_kind.get(kind, ()))
-        sweeps = sorted(sweeps, key=lambda sweep: order.index(sweep[key]))
-    found = [(sweep, read_json_object(results / sweep["choice"])) for sweep in sweeps]
-    return [(sweep, choice) for sweep, choice in found if choice]
+    """The plan's sweeps whose choices exist, with these, by model, track and schedule in the order of the tables."""
+
+    def place(sweep: Mapping) -> tuple[int, ...]:
+        models, tracks = study.plan["models"], study.plan["tracks"]
+        schedules = tracks[sweep["track"]]["schedules"]
+        return models.index(sweep["model"]), list(tracks).index(sweep["track"]), schedules.index(sweep["schedule"])
+
+    found = [(sweep, read_json_object(results / sweep["choice"])) for sweep in study.plan.get("sweeps", [])]
+    return sorted(((sweep, choice) for sweep, choice in found if choice), key=lambda pair: place(pair[0]))
 
 
 def values_text(values: Mapping[str, float]) -> str:
@@ -93,7 +94,7 @@ def _caption(names: DisplayNames, track: str, model: str, found: list[tuple[dict
     edges = [schedule_label(names, own) for own, made in found if _at_edge(made)]
     return (
         f"Sweep of {', '.join(choice['values'])} (docs/recipes.md). Model {names.model(model)}, track {track}: "
-        f"{metric_label(choice)} on validation rows of {names.dataset(whole_name(rows['dataset']))} "
+        f"{metric_label(choice)} on validation rows of {names.whole_dataset(rows['dataset'])} "
         f"({names.languages(rows['languages'])}), mean over {count(len(seeds), 'seed')} "
         f"({', '.join(map(str, seeds))}). {CHOSEN_MARK} chosen for the schedule, with all seeds; only these "
         "checkpoints are tested."

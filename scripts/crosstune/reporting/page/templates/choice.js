@@ -77,10 +77,12 @@ function readChart(chart) {
   return { box: chart.parentNode, directions, drawn: "" };
 }
 
+const ROUNDING = 0.1; // Parts are placed with one decimal, in pixels or percent.
+
 // Whether a part lies within a band. Its lower edge belongs to a band: there is the line below a row.
 function holds(band, { start, end }) {
   const middle = (start + end) / 2;
-  return middle > band.start && middle <= band.end && end - start <= band.end - band.start;
+  return middle > band.start && middle <= band.end && end - start <= band.end - band.start + ROUNDING;
 }
 
 // Where a place goes if bands go: what follows them moves up or, in columns, what is left becomes wider.
@@ -125,7 +127,8 @@ function chooseInFigures(charts, out) {
     part.toggleAttribute("hidden", isOut(part.dataset.of, out));
   }
   for (const count of document.querySelectorAll(".legend .count")) {
-    count.textContent = count.parentNode.dataset.of.split("+").filter((code) => !out.has(code)).length;
+    const subject = count.parentNode.dataset.of ?? "";
+    if (subject) count.textContent = subject.split("+").filter((code) => !out.has(code)).length;
   }
   for (const chart of charts) chart.box.hidden = closeUp(chart, out) || isOut(chart.box.dataset.of ?? "", out);
   for (const figure of document.querySelectorAll("figure.figure")) {
