@@ -157,13 +157,18 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def new_trial(place: Path, luck: random.Random, root: Path = ROOT, study: Path = STUDY, **settings) -> Trial:
-    """A new copy of the project at `root`, with the config of a study; settings as of Trial."""
+def copy_parts(root: Path, place: Path) -> None:
+    """A new copy of what a study needs of the project at `root`."""
     place.mkdir(parents=True)
     for part in PARTS:
         source = root / part
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, place / part)
+
+
+def new_trial(place: Path, luck: random.Random, root: Path = ROOT, study: Path = STUDY, **settings) -> Trial:
+    """A new copy of the project at `root`, with the config of a study; settings as of Trial."""
+    copy_parts(root, place)
     shutil.copy(study, place / "study.yaml")
     return Trial(place, luck, **settings)
 

@@ -24,6 +24,7 @@ from chaos_hook import AFTER, BEFORE, LINKED, MOMENTS, MOVED, UNLINKED, WITHIN, 
 from chaos_trial import (
     FAULTS,
     ROOT,
+    TRACEBACK,
     Trial,
     campaign_options,
     differing,
@@ -198,13 +199,13 @@ def hit_write(trial: Trial, finished: Finished, write: Write, moment: str) -> st
 
 
 def settle_exported(trial: Trial, finished: Finished, targets: Sequence[str]) -> str:
-    """The outcome of the run after a hit and, if the hit run had a target of its own, of this target's result."""
+    """The outcome of the runs after a hit. If the hit run made the archive, the archive is made again and compared."""
     outcome = settle(trial, finished.expected)
     if not targets or outcome in FAULTS:
         return outcome
     status, output = trial.run(targets=targets)
     if status:
-        return own_outcome(trial, status, output) or "stuck"
+        return "traceback" if TRACEBACK in output else "stuck"
     archives = [folder.glob("results/*/results.zip") for folder in (trial.folder, finished.folder)]
     made, expected = ([path.read_bytes() for path in found] for found in archives)
     return outcome if made == expected else "different"

@@ -1,6 +1,5 @@
 """The short forms of the chaos campaigns: some random disturbances that need no file system, and one write hit."""
 
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +55,18 @@ def test_a_traceback_without_a_line_of_the_project_is_snakemakes(tmp_path, frame
     assert not trial.shows_own_traceback(frames.format(folder=tmp_path))
 
 
+@pytest.mark.parametrize(("output", "outcome"), [(chaos_trial.TRACEBACK, "traceback"), ("error: x", "stuck")])
+def test_an_archive_that_cannot_be_made_again_is_a_fault(monkeypatch, output, outcome):
+    class Failing:
+        def run(self, targets):
+            return 1, output
+
+    monkeypatch.setattr(chaos_writes, "settle", lambda trial, expected: "same")
+    finished = chaos_writes.Finished(Path(), {}, ())
+    assert chaos_writes.settle_exported(Failing(), finished, ["export_results"]) == outcome
+    assert outcome in chaos_trial.FAULTS
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """The project as it is, with the undisturbed run whose writes are hit."""
@@ -89,10 +100,7 @@ def test_a_hit_that_does_not_happen_ends_the_campaign(undisturbed):
 
 def test_a_manifest_that_is_written_before_its_weights_is_a_fault(tmp_path):
     root = tmp_path / "planted"
-    root.mkdir()
-    for part in chaos_trial.PARTS:
-        source = chaos_trial.ROOT / part
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, root / part)
+    chaos_trial.copy_parts(chaos_trial.ROOT, root)
     for name, changes in PLANTED.items():
         path = root / "scripts/crosstune" / name
         text = path.read_text()
