@@ -72,7 +72,7 @@ KINDS = {
 # What only this target writes, after the study has ended.
 EXPORT = "export_results"
 
-# What a run measures of itself, and what contains it. In a PDF the fonts are in another order each time.
+# What a run measures of itself, and what contains it. In a PDF the fonts are in random order.
 UNCOMPARED = re.compile(r"\.staging/|/logs/|/benchmarks/|/cost/|/report\.html|/provenance\.json|results\.zip|\.pdf")
 
 # A write may be some bytes shorter than that of the undisturbed run, such as a time with fewer digits.
