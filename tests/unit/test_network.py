@@ -1,5 +1,7 @@
 """A stage's folder is an ordinary one: transformers' own classes load it and give the same logits."""
 
+import shutil
+
 import pytest
 import torch
 import transformers
@@ -31,6 +33,18 @@ def new_network(family: str, vocabulary: int, **options) -> MultiHeadEncoder:
     size = SIZE | {"vocab_size": vocabulary, "max_position_embeddings": 70, "pad_token_id": 0}
     config = AutoConfig.for_model(family, type_vocab_size=2 if family == "bert" else 1, **size)
     return MultiHeadEncoder(AutoModel.from_config(config, **options).eval())
+
+
+def test_a_config_does_not_depend_on_the_folder_of_the_parent(tokenizer, tokenizer_folder, tmp_path):
+    """A parent whose weights were removed is retrained in another folder."""
+    save_network(new_network("bert", tokenizer.vocabulary), tmp_path / "parent", tokenizer_folder, "")
+    shutil.copytree(tmp_path / "parent", tmp_path / "retrained/parent")
+    for place in ("parent", "retrained/parent"):
+        network = load_network(tmp_path / place)
+        network.add_head("qa", [], seed=3)
+        save_network(network, tmp_path / place / "stage", tokenizer_folder, "qa")
+    configs = [(tmp_path / place / "stage/config.json").read_bytes() for place in ("parent", "retrained/parent")]
+    assert configs[0] == configs[1]
 
 
 @pytest.mark.parametrize("family", ["bert", "xlm-roberta"])

@@ -191,8 +191,13 @@ def _saved_heads(network: MultiHeadEncoder, main_head: str) -> tuple[dict[str, d
 
 
 def _saved_config(network: MultiHeadEncoder, heads: dict[str, dict], main_head: str) -> dict:
-    """The encoder's config with the list of heads, and the architecture and labels of the main one."""
+    """The encoder's config with the list of heads, and the architecture and labels of the main one.
+
+    Without the folder that the network was loaded from: a parent that is retrained for a moment has another one, and
+    the bytes must be the same.
+    """
     config = network.config.to_dict()
+    config.pop("_name_or_path", None)
     config["crosstune_heads"] = heads
     if main_head in network.tasks:
         labels = network.tasks[main_head].labels
