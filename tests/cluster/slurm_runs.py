@@ -45,7 +45,12 @@ class Slurm:
         return self.tell("squeue", "--noheader", "--states=all", "--jobs", job, "--format=%T")
 
     def record(self, job: str, field: str) -> str:
-        """A field of a job in the accounts, of every time that it ran."""
+        """A field of a job in the accounts, of every time that it ran. The accounts follow the queue with a delay."""
+        queued = self.state(job)
+        wait_until(lambda: self._accounted(job, "State").rpartition("\n")[2].startswith(queued), seconds=60)
+        return self._accounted(job, field)
+
+    def _accounted(self, job: str, field: str) -> str:
         return self.tell("sacct", "--jobs", job, "--duplicates", "--allocations", "--noheader", "-P", "-o", field)
 
     def start(self, folder: Path, *arguments: str, profile: str = "profiles/slurm") -> subprocess.Popen:
