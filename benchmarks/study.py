@@ -277,7 +277,10 @@ def spread(runs: Sequence[OwnRun] | Sequence[LoopRun]) -> str:
 
 @dataclass(frozen=True)
 class Measurement:
-    """All runs, without one of the loop as shipped if that is skipped, and the rates of large products on all cores (operations a second), measured between them."""
+    """All runs, and the rates of large products on all cores (operations a second), measured between them.
+
+    `shipped`: None if the loop as shipped is left out.
+    """
 
     ours: list[OwnRun]
     best: list[LoopRun]
