@@ -13,7 +13,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -25,9 +24,9 @@ from chaos_trial import (
     Trial,
     campaign_options,
     differing,
+    end_campaign,
     fault_lines,
     final_outcome,
-    is_fault,
     keep_log,
     new_trial,
     outcome_table,
@@ -313,9 +312,7 @@ def main() -> None:
     parser.add_argument("--kinds", default=",".join(KINDS), help="of these, separated by commas")
     options = parser.parse_args()
     events = campaign(options.disturbances, options.seed, options.kinds.split(","), options.work)
-    text = table(events)
-    options.out.write_text(text) if options.out else print(text)
-    sys.exit(any(map(is_fault, events)))
+    end_campaign(events, table(events), options.out)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).parents[1]
 PARTS = (
@@ -267,3 +268,9 @@ def campaign_options(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, help="the table; the default is the terminal")
     return parser
+
+
+def end_campaign(events: Sequence[tuple[str, str, str]], text: str, out: Path | None) -> NoReturn:
+    """Write or print the table of a campaign, and end with exit code 1 if it has a fault."""
+    out.write_text(text) if out else print(text)
+    sys.exit(any(map(is_fault, events)))

@@ -28,9 +28,9 @@ from chaos_trial import (
     Trial,
     campaign_options,
     differing,
+    end_campaign,
     fault_lines,
     final_outcome,
-    is_fault,
     keep_log,
     new_trial,
     own_outcome,
@@ -262,9 +262,7 @@ def main() -> None:
     parser.add_argument("--kinds", default=",".join(KINDS), help="of these, separated by commas")
     options = parser.parse_args()
     events = campaign(options.hits, options.seed, options.kinds.split(","), options.work)
-    text = table(events)
-    options.out.write_text(text) if options.out else print(text)
-    sys.exit(any(map(is_fault, events)))
+    end_campaign(events, table(events), options.out)
 
 
 if __name__ == "__main__":
